@@ -1,0 +1,40 @@
+"""Every error that a user can mend. The command line prints the message on one line and exits with status 1.
+
+Each message says what is wrong, where, and what to do. An exception of any other type that reaches the user is a bug.
+"""
+
+
+class EdgeMcnnError(Exception):
+    """Base of all errors below."""
+
+
+class SettingsError(EdgeMcnnError, ValueError):
+    """A settings file or option has an unknown key or a value that is not allowed."""
+
+
+class BundleError(EdgeMcnnError, ValueError):
+    """A model file is not a bundle, is damaged, or asks for what this device cannot do."""
+
+
+class AudioError(EdgeMcnnError, OSError):
+    """A microphone or a recording cannot be opened, or stopped giving sound."""
+
+
+class SpeechModelError(EdgeMcnnError, OSError):
+    """The speech model is missing, incomplete or not the one that was published."""
+
+
+class InterpreterError(EdgeMcnnError, RuntimeError):
+    """No TFLite interpreter is installed, or it refuses the model."""
+
+
+class LightsError(EdgeMcnnError, RuntimeError):
+    """The LEDs cannot be driven: no GPIO, a pin in use, a label without a pin."""
+
+
+class ConversionError(EdgeMcnnError, RuntimeError):
+    """A Keras model cannot be converted; nothing was written."""
+
+
+class TrainingError(EdgeMcnnError, RuntimeError):
+    """A clip table, its recordings or the weights to start from are missing or unusable."""

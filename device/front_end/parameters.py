@@ -1,0 +1,158 @@
+"""The numbers that define what the network sees, as they travel inside a bundle (`front_end.json`).
+
+A network is only right for the front end it was trained with, so the model carries these values and the device refuses
+any that it cannot honour.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from device.errors import BundleError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """Settings of the mel picture and of the word ids; the defaults are those of the tutorial at 16 kHz.
+
+    The mel spectrogram follows `librosa.feature.melspectrogram` and `librosa.power_to_db`, the picture what
+    `librosa.display.specshow` draws, the ids Keras's `Tokenizer` and `pad_sequences`.
+    """
+
+    version: int = FORMAT_VERSION
+    """Format of this table; another number is refused."""
+    sample_rate: int = 16_000
+    """Hz."""
+    n_fft: int = 2048
+    """Samples in one analysis window."""
+    hop_length: int = 512
+    """Samples from one column to the next."""
+    window: str = "hann"
+    """Periodic Hann window."""
+    n_mels: int = 128
+    """Mel bands, the rows of the spectrogram."""
+    f_min: float = 0.0
+    """Lower edge of the lowest band, Hz."""
+    f_max: float = 8000.0
+    """Upper edge of the highest band, Hz."""
+    mel_norm: str = "slaney"
+    """Each band's triangle has unit area."""
+    mel_scale: str = "slaney"
+    """Linear up to 1 kHz, logarithmic above (Slaney's Auditory Toolbox)."""
+    pad_mode: str = "constant"
+    """Half a window of zeros before and after the sound (librosa >= 0.10; older versions reflected)."""
+    db_reference: str = "max"
+    """0 dB is the loudest cell of the picture."""
+    db_floor: float = 80.0
+    """Cells more than this many dB below the reference are raised to it."""
+    trim_db: float | None = 30.0
+    """Columns at either edge more than this many dB below the loudest column are cut off; None keeps them all."""
+    picture_height: int = 64
+    """Pixels."""
+    picture_width: int = 64
+    """Pixels."""
+    colour_map: str = "magma"
+    """Matplotlib's name of the colour map."""
+    text_normaliser: int = 1
+    """Version of `device.front_end.tokens.normalise`."""
+    sequence_length: int = 200
+    """Ids per utterance."""
+    padding: str = "pre"
+    """Zeros stand before the words; of a longer text the last words are kept."""
+    out_of_vocabulary: str = "drop"
+    """A word that is not in the vocabulary leaves no id."""
+    num_words: int = 5000
+    """Words with this id or a higher one are treated as out of vocabulary (Keras's `Tokenizer(num_words=...)`)."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in _ONLY.items():
+            value = getattr(self, name)
+            if value != allowed:
+                raise BundleError(
+                    f"front end: {name} is {value!r}, this version of edge-mcnn can do {allowed!r} only; "
+                    "update edge-mcnn or convert the model again"
+                )
+        for name, (lowest, highest) in _RANGES.items():
+            value = getattr(self, name)
+            if value is None and name == "trim_db":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise BundleError(f"front end: {name} is {value!r}, expected a number")
+            if not lowest <= value <= highest:
+                raise BundleError(f"front end: {name} is {value!r}, expected {lowest} to {highest}")
+            if _TYPES[name] is int and not isinstance(value, int):
+                raise BundleError(f"front end: {name} is {value!r}, expected a whole number")
+        if not self.f_min < self.f_max <= self.sample_rate / 2:
+            raise BundleError(
+                f"front end: f_min {self.f_min} and f_max {self.f_max} must rise and stay within half the sample rate"
+            )
+        if self.hop_length > self.n_fft or self.n_fft % 2:
+            raise BundleError(
+                f"front end: n_fft is {self.n_fft}, expected an even number not below hop_length {self.hop_length}"
+            )
+
+    def to_json(self) -> str:
+        """The table as JSON text, one key per field."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "FrontEnd":
+        """Read what `to_json` wrote.
+
+        Raises:
+            BundleError: not JSON, an unknown or missing key, or a value that this device cannot honour.
+        """
+        try:
+            table = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"front end: not valid JSON ({error})") from None
+        if not isinstance(table, Mapping):
+            raise BundleError("front end: expected a JSON object")
+        version = table.get("version")
+        if version != FORMAT_VERSION:
+            raise BundleError(
+                f"front end: format version is {version!r}, this edge-mcnn reads {FORMAT_VERSION}; update edge-mcnn"
+            )
+        names = [field.name for field in fields(cls)]
+        unknown = [str(name) for name in table if name not in names]
+        missing = [name for name in names if name not in table]
+        if unknown or missing:
+            raise BundleError(
+                "front end: " + "; ".join(
+                    f"{what} {', '.join(keys[:5])}" for what, keys in (("unknown", unknown), ("missing", missing)) if keys
+                )
+            )  # fmt: skip
+        return cls(**table)
+
+
+_ONLY: dict[str, Any] = {
+    "version": FORMAT_VERSION,
+    "sample_rate": 16_000,  # what Vosk and the voice activity detector hear
+    "window": "hann",
+    "mel_norm": "slaney",
+    "mel_scale": "slaney",
+    "pad_mode": "constant",
+    "db_reference": "max",
+    "colour_map": "magma",
+    "text_normaliser": 1,
+    "padding": "pre",
+    "out_of_vocabulary": "drop",
+}
+_RANGES: dict[str, tuple[float, float]] = {
+    "n_fft": (64, 16_384),
+    "hop_length": (16, 16_384),
+    "n_mels": (8, 512),
+    "f_min": (0, 8000),
+    "f_max": (1, 8000),
+    "db_floor": (1, 200),
+    "trim_db": (1, 200),
+    "picture_height": (8, 512),
+    "picture_width": (8, 512),
+    "sequence_length": (1, 2000),
+    "num_words": (2, 1_000_000),
+}
+_TYPES = {field.name: field.type for field in fields(FrontEnd)}

@@ -1,0 +1,163 @@
+"""From sound to the network's picture: a mel spectrogram computed column by column as the sound arrives.
+
+The numbers equal `librosa.feature.melspectrogram` and the colours those of the tutorial, which drew
+`librosa.display.specshow(power_to_db(S, ref=max))` with Matplotlib and read the saved file back at 64 x 64; numpy alone
+is needed here. This module knows nothing of microphones, utterances or networks.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.front_end.colour_map import MAGMA
+from device.front_end.parameters import FrontEnd
+
+_SMALLEST_POWER = 1e-10
+"""Powers below this are raised to it before the logarithm (`amin` of `librosa.power_to_db`)."""
+
+# The tutorial's figure of 0.72 x 0.72 inches at 400 dpi, cropped to the axes: the file's pixels, and the axes' true size in
+# pixels, which is not whole; and where in the axes the centre of the file's first pixel lies, from the left and from the top.
+_FIGURE_WIDTH, _FIGURE_HEIGHT = 223, 221
+_AXES_WIDTH, _AXES_HEIGHT = 223.2, 221.76
+_FIRST_X, _FIRST_Y = 0.5, 1.25
+
+
+class MelSpectrogram:
+    """Mel power spectrogram of one stretch of sound, fed in pieces of any size.
+
+    Every column is computed as soon as its last sample is there, so that nothing but the last few columns is left to do
+    when the speaker stops.
+    """
+
+    def __init__(self, front_end: FrontEnd) -> None:
+        self._front_end = front_end
+        self._filters = mel_filters(front_end)
+        self._window = _hann(front_end.n_fft)
+        self._start()
+
+    def _start(self) -> None:
+        self._pending: NDArray[np.float32] = np.zeros(self._front_end.n_fft // 2, np.float32)
+        self._columns: list[NDArray[np.float32]] = []
+
+    def feed(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> None:
+        """Take the next samples: shape (n,), mono at the front end's sample rate, int16 or float32 in -1 to 1."""
+        if samples.dtype == np.int16:
+            samples = samples.astype(np.float32) / np.float32(32768)
+        self._pending = np.concatenate([self._pending, samples])
+        n_fft, hop = self._front_end.n_fft, self._front_end.hop_length
+        ready = (len(self._pending) - n_fft) // hop + 1
+        if ready > 0:
+            windows = np.lib.stride_tricks.sliding_window_view(self._pending, n_fft)[: ready * hop : hop]
+            spectrum = np.fft.rfft(windows * self._window)
+            power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+            self._columns.append(power @ self._filters.T)
+            self._pending = self._pending[ready * hop :]
+
+    def finish(self) -> NDArray[np.float32]:
+        """End the stretch and be ready for the next.
+
+        Returns:
+            Mel power, shape (n_mels, columns), lowest band first; `1 + samples // hop_length` columns.
+        """
+        self.feed(np.zeros(self._front_end.n_fft // 2, np.float32))
+        mel = np.concatenate(self._columns).T if self._columns else np.zeros((self._front_end.n_mels, 1), np.float32)
+        self._start()
+        return mel
+
+
+def mel_power(samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """Mel power spectrogram of a whole clip, shape (n_mels, columns); see `MelSpectrogram`."""
+    spectrogram = MelSpectrogram(front_end)
+    spectrogram.feed(samples)
+    return spectrogram.finish()
+
+
+def decibels(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """Mel power in dB below its loudest cell, not lower than the floor (`librosa.power_to_db(mel, ref=np.max)`)."""
+    reference = max(_SMALLEST_POWER, float(mel.max()))
+    level = 10 * np.log10(np.maximum(mel, _SMALLEST_POWER)) - 10 * np.log10(reference)
+    return np.maximum(level, level.max() - front_end.db_floor).astype(np.float32)
+
+
+def trim(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """Cut the quiet columns off both edges, by the rule in `FrontEnd.trim_db`.
+
+    A training clip and a heard utterance go through this same rule, so that both show the same stretch of sound.
+    """
+    if front_end.trim_db is None:
+        return mel
+    loudness = mel.sum(axis=0)
+    loud = np.flatnonzero(loudness >= loudness.max() * 10 ** (-front_end.trim_db / 10))
+    return mel[:, loud[0] : loud[-1] + 1]
+
+
+def picture(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+    """The picture that the network looks at.
+
+    Args:
+        mel: mel power, shape (n_mels, columns), as `MelSpectrogram.finish` gives it.
+        front_end: the settings that the network was trained with.
+
+    Returns:
+        Shape (picture_height, picture_width, 3), float32, 0 to 1; time runs to the right, frequency upwards.
+    """
+    level = decibels(trim(mel, front_end), front_end)
+    bands, columns = level.shape
+    y = _nearest(front_end.picture_height, _FIGURE_HEIGHT)
+    x = _nearest(front_end.picture_width, _FIGURE_WIDTH)
+    rows = ((1 - (y + _FIRST_Y) / _AXES_HEIGHT) * bands).astype(int)
+    shown = level[rows[:, None], ((x + _FIRST_X) / _AXES_WIDTH * columns).astype(int)]
+    lowest, highest = float(level.min()), float(level.max())
+    if highest == lowest:  # silence, or one cell: Matplotlib draws the darkest colour
+        steps = np.zeros(shown.shape, int)
+    else:
+        steps = np.minimum((shown - lowest) / (highest - lowest) * 256, 255).astype(int)
+    return MAGMA[steps].astype(np.float32) / np.float32(255)
+
+
+def silent_picture(front_end: FrontEnd) -> NDArray[np.float32]:
+    """The picture of no sound at all, shape as `picture`: what a network is shown for words without a recording."""
+    return picture(np.zeros((front_end.n_mels, 1), np.float32), front_end)
+
+
+@lru_cache(maxsize=4)
+def mel_filters(front_end: FrontEnd) -> NDArray[np.float32]:
+    """Triangular mel filters, shape (n_mels, n_fft // 2 + 1), as `librosa.filters.mel` gives them (Slaney's scale and norm)."""
+    bins = np.fft.rfftfreq(front_end.n_fft, 1 / front_end.sample_rate)
+    lowest, highest = _mel(np.array([front_end.f_min, front_end.f_max]))
+    edges = _hertz(np.linspace(lowest, highest, front_end.n_mels + 2))
+    widths = np.diff(edges)
+    ramps = edges[:, None] - bins[None, :]
+    rising = -ramps[:-2] / widths[:-1, None]
+    falling = ramps[2:] / widths[1:, None]
+    filters = np.maximum(0, np.minimum(rising, falling))
+    filters *= (2 / (edges[2:] - edges[:-2]))[:, None]
+    return filters.astype(np.float32)
+
+
+# Slaney's Auditory Toolbox: 200/3 Hz per mel up to 1 kHz, above it 27 mels for each factor of 6.4.
+_HERTZ_PER_MEL = 200 / 3
+_KNEE_HERTZ = 1000.0
+_KNEE_MEL = _KNEE_HERTZ / _HERTZ_PER_MEL
+_LOG_STEP = np.log(6.4) / 27
+
+
+def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    above = np.log(np.maximum(hertz, _KNEE_HERTZ) / _KNEE_HERTZ) / _LOG_STEP
+    return np.where(hertz < _KNEE_HERTZ, hertz / _HERTZ_PER_MEL, _KNEE_MEL + above)
+
+
+def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    above = _KNEE_HERTZ * np.exp(_LOG_STEP * np.maximum(mel - _KNEE_MEL, 0))
+    return np.where(mel < _KNEE_MEL, mel * _HERTZ_PER_MEL, above)
+
+
+@lru_cache(maxsize=4)
+def _hann(length: int) -> NDArray[np.float32]:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+
+
+def _nearest(pixels: int, source: int) -> NDArray[np.int64]:
+    """Index into `source` pixels for each of `pixels`, nearest neighbour, as Keras reads an image at another size."""
+    return np.floor((np.arange(pixels) + 0.5) * source / pixels).astype(np.int64)

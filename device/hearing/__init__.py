@@ -1,0 +1,1 @@
+"""From sound to utterances: microphone or recording, resampling, end-pointing."""
