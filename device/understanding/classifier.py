@@ -1,0 +1,66 @@
+"""From picture and ids to a probability per class: the bundle's network in a TFLite interpreter."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.bundle import Bundle
+from device.errors import BundleError
+from device.understanding.interpreter import load_interpreter
+
+_SIGNATURE = "serving_default"
+IMAGES, FEATURES, PROBABILITIES = "images", "features", "probabilities"
+"""Names in the signature. Inputs are bound by name: a TFLite file lists them in an order of its own."""
+
+
+class Classifier:
+    """Answers with the bundle's network.
+
+    Args:
+        bundle: what `device.bundle.read_bundle` gave.
+        runtime: which interpreter, see `device.understanding.interpreter`.
+        threads: of the interpreter.
+
+    Raises:
+        InterpreterError: no interpreter is installed, or it refuses the model.
+        BundleError: the network does not fit its companions.
+    """
+
+    def __init__(self, bundle: Bundle, *, runtime: str = "auto", threads: int = 1) -> None:
+        self.labels = bundle.companions.labels
+        front_end = bundle.companions.front_end
+        interpreter = load_interpreter(bundle.model, runtime=runtime, threads=threads)
+        try:
+            self._run = interpreter.get_signature_runner(_SIGNATURE)
+        except (ValueError, RuntimeError):
+            raise BundleError(
+                f"{bundle.path}: has no signature {_SIGNATURE!r}; convert it again with `edge-mcnn convert`"
+            ) from None
+        inputs, outputs = self._run.get_input_details(), self._run.get_output_details()
+        found = {name: (tuple(int(n) for n in tensor["shape"]), tensor["dtype"]) for name, tensor in inputs.items()}
+        found |= {name: (tuple(int(n) for n in tensor["shape"]), tensor["dtype"]) for name, tensor in outputs.items()}
+        expected = {
+            IMAGES: ((1, front_end.picture_height, front_end.picture_width, 3), np.float32),
+            FEATURES: ((1, front_end.sequence_length), np.int32),
+            PROBABILITIES: ((1, len(self.labels)), np.float32),
+        }
+        for name, tensor in expected.items():
+            if found.get(name) != tensor:
+                shape, dtype = tensor
+                raise BundleError(
+                    f"{bundle.path}: its companions ask for a tensor {name} of shape {shape} and type {np.dtype(dtype)}, "
+                    f"the network has {_describe(found.get(name))}; convert it again with `edge-mcnn convert`"
+                )
+
+    def probabilities(self, picture: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
+        """Probability of each class, in the order of the labels.
+
+        Args:
+            picture: shape (height, width, 3), float32, 0 to 1.
+            ids: shape (sequence_length,), int32.
+        """
+        softmax = self._run(**{IMAGES: picture[None], FEATURES: ids[None]})[PROBABILITIES][0]
+        return {label: float(value) for label, value in zip(self.labels, softmax, strict=True)}
+
+
+def _describe(tensor: tuple[tuple[int, ...], type] | None) -> str:
+    return "none" if tensor is None else f"shape {tensor[0]} and type {np.dtype(tensor[1])}"

@@ -1,0 +1,42 @@
+"""The one place that chooses a TFLite interpreter: LiteRT (`ai-edge-litert`) when installed, else `tflite-runtime`."""
+
+import importlib
+import logging
+from importlib.metadata import version
+from typing import Any
+
+from device.errors import InterpreterError
+
+RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+"""Interpreters by the name of their package, the preferred first. Both are by the same makers and have the same interface."""
+
+_LOG = logging.getLogger(__name__)
+
+
+def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -> Any:
+    """An interpreter that holds `model`, with its tensors not yet allocated.
+
+    Args:
+        model: a TFLite flatbuffer; anything behind it is ignored.
+        runtime: a key of `RUNTIMES`, or `auto`.
+        threads: of the interpreter.
+
+    Raises:
+        InterpreterError: the runtime is not installed, or refuses the model.
+    """
+    problems = []
+    for name in RUNTIMES if runtime == "auto" else [runtime]:
+        try:
+            module = importlib.import_module(RUNTIMES[name])
+        except ImportError as error:
+            problems.append(f"{name}: {str(error).splitlines()[0] if str(error) else 'cannot be imported'}")
+            continue
+        try:
+            interpreter = module.Interpreter(model_content=model, num_threads=threads)
+        except (ValueError, RuntimeError) as error:
+            raise InterpreterError(f"{name} refuses the model ({' '.join(str(error).split())[:200]})") from None
+        _LOG.info("interpreter: %s %s, %d thread%s", name, version(name), threads, "s" if threads > 1 else "")
+        return interpreter
+    raise InterpreterError(
+        f"no TFLite interpreter can be used ({'; '.join(problems)}); install one: pip install ai-edge-litert"
+    )

@@ -1,0 +1,59 @@
+"""From sound to words with Vosk, fed while the person speaks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.errors import SpeechModelError
+from device.sentence import SAMPLE_RATE
+
+
+class Transcriber:
+    """Writes down what one utterance after the other says.
+
+    Args:
+        speech_model: folder of a Vosk model.
+        lone_word_confidence: a single word with a lower confidence (0 to 1) is dropped.
+
+    Raises:
+        SpeechModelError: Vosk cannot load the model.
+    """
+
+    def __init__(self, speech_model: Path, lone_word_confidence: float) -> None:
+        import vosk  # 0.15 s and 34 MB: only for those who listen
+
+        vosk.SetLogLevel(-1)
+        try:
+            self._model = vosk.Model(model_path=str(speech_model))
+        except Exception:  # Vosk raises the bare class for everything
+            raise SpeechModelError(
+                f"{speech_model}: Vosk cannot load it; run `edge-mcnn fetch-speech-model` to get a whole one"
+            ) from None
+        self._new_recogniser = vosk.KaldiRecognizer
+        self._lone_word_confidence = lone_word_confidence
+        self._recogniser: Any = None
+        self._words: list[tuple[str, float]] = []
+
+    def feed(self, samples: NDArray[np.int16]) -> None:
+        """Take the next samples of the utterance, shape (n,), 16 kHz."""
+        if self._recogniser is None:
+            # A new one for every utterance: one that lives for ever grows in memory.
+            self._recogniser = self._new_recogniser(self._model, SAMPLE_RATE)
+            self._recogniser.SetWords(True)
+        if self._recogniser.AcceptWaveform(samples.tobytes()):  # Vosk heard a pause of its own
+            self._take(self._recogniser.Result())
+
+    def finish(self) -> str:
+        """The words of the utterance, lower case, separated by spaces; empty if there were none to tell."""
+        if self._recogniser is not None:
+            self._take(self._recogniser.FinalResult())
+        words, self._words, self._recogniser = self._words, [], None
+        if len(words) == 1 and words[0][1] < self._lone_word_confidence:
+            return ""
+        return " ".join(word for word, _ in words)
+
+    def _take(self, result: str) -> None:
+        self._words += [(word["word"], word["conf"]) for word in json.loads(result).get("result", [])]
