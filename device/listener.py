@@ -3,20 +3,23 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from device.bundle import Bundle
 from device.front_end.spectrogram import MelSpectrogram, picture
 from device.front_end.tokens import Tokens
 from device.hearing.endpoint import Endpointer, Step
 from device.sentence import Frame, Prediction, Utterance
 from device.understanding.classifier import Classifier
-from device.understanding.transcriber import Transcriber
+from device.understanding.transcriber import Transcriber, Transcription
 
 
 class Listener:
-    """Hears a stream of frames and answers each utterance in it.
+    """Hears one stream of frames and answers each utterance in it.
 
     Args:
-        endpointer: says which frames belong to an utterance; a stream needs a fresh one.
+        endpointer: says which frames belong to an utterance; like the listener itself it is for one stream.
         transcriber: hears the words in them.
         classifier: answers.
         bundle: whose front end and vocabulary the classifier's network was trained with.
@@ -29,8 +32,8 @@ class Listener:
         self._transcriber = transcriber
         self._classifier = classifier
         self._front_end = bundle.companions.front_end
-        self._spectrogram = MelSpectrogram(self._front_end)
         self._tokens = Tokens(bundle.companions.vocabulary, self._front_end)
+        self._hearing: tuple[Transcription, MelSpectrogram] | None = None
 
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
         """One prediction per utterance, as soon as it is over."""
@@ -39,15 +42,20 @@ class Listener:
         yield from self._after(self._endpointer.finish())
 
     def _after(self, step: Step) -> Iterator[Prediction]:
+        if step.frames and self._hearing is None:
+            self._hearing = self._transcriber.begin(), MelSpectrogram(self._front_end)
+        if self._hearing is None:
+            return
+        transcription, spectrogram = self._hearing
         for frame in step.frames:
-            self._transcriber.feed(frame.samples)
-            self._spectrogram.feed(frame.samples)
+            transcription.feed(frame.samples)
+            spectrogram.feed(frame.samples)
         if step.utterance is not None:
-            yield self._answer(step.utterance)
+            self._hearing = None
+            yield self._answer(step.utterance, transcription.finish(), spectrogram.finish())
 
-    def _answer(self, utterance: Utterance) -> Prediction:
-        text = self._transcriber.finish()
-        image = picture(self._spectrogram.finish(), self._front_end)
+    def _answer(self, utterance: Utterance, text: str, mel: NDArray[np.float32]) -> Prediction:
+        image = picture(mel, self._front_end)
         probabilities = self._classifier.probabilities(image, self._tokens.ids(text))
         label = max(probabilities, key=lambda name: probabilities[name])
         return Prediction(datetime.now().astimezone(), label, probabilities, text, utterance)

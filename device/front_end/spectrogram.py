@@ -34,10 +34,7 @@ class MelSpectrogram:
         self._front_end = front_end
         self._filters = mel_filters(front_end)
         self._window = _hann(front_end.n_fft)
-        self._start()
-
-    def _start(self) -> None:
-        self._pending: NDArray[np.float32] = np.zeros(self._front_end.n_fft // 2, np.float32)
+        self._pending: NDArray[np.float32] = np.zeros(front_end.n_fft // 2, np.float32)
         self._columns: list[NDArray[np.float32]] = []
 
     def feed(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> None:
@@ -55,15 +52,13 @@ class MelSpectrogram:
             self._pending = self._pending[ready * hop :]
 
     def finish(self) -> NDArray[np.float32]:
-        """End the stretch and be ready for the next.
+        """End the stretch; nothing can be fed after this.
 
         Returns:
             Mel power, shape (n_mels, columns), lowest band first; `1 + samples // hop_length` columns.
         """
         self.feed(np.zeros(self._front_end.n_fft // 2, np.float32))
-        mel = np.concatenate(self._columns).T if self._columns else np.zeros((self._front_end.n_mels, 1), np.float32)
-        self._start()
-        return mel
+        return np.concatenate(self._columns).T
 
 
 def mel_power(samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:

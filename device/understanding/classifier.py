@@ -28,9 +28,9 @@ class Classifier:
     def __init__(self, bundle: Bundle, *, runtime: str = "auto", threads: int = 1) -> None:
         self.labels = bundle.companions.labels
         front_end = bundle.companions.front_end
-        interpreter = load_interpreter(bundle.model, runtime=runtime, threads=threads)
+        self._interpreter = load_interpreter(bundle.model, runtime=runtime, threads=threads)
         try:
-            self._run = interpreter.get_signature_runner(_SIGNATURE)
+            self._run = self._interpreter.get_signature_runner(_SIGNATURE)
         except (ValueError, RuntimeError):
             raise BundleError(
                 f"{bundle.path}: has no signature {_SIGNATURE!r}; convert it again with `edge-mcnn convert`"
@@ -58,6 +58,8 @@ class Classifier:
             picture: shape (height, width, 3), float32, 0 to 1.
             ids: shape (sequence_length,), int32.
         """
+        # A fused LSTM keeps its state from one call to the next: without this the last utterance colours this one.
+        self._interpreter.reset_all_variables()
         softmax = self._run(**{IMAGES: picture[None], FEATURES: ids[None]})[PROBABILITIES][0]
         return {label: float(value) for label, value in zip(self.labels, softmax, strict=True)}
 

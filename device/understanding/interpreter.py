@@ -2,6 +2,9 @@
 
 import importlib
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -> Any:
-    """An interpreter that holds `model`, with its tensors not yet allocated.
+    """An interpreter that holds `model`, ready to run.
 
     Args:
         model: a TFLite flatbuffer; anything behind it is ignored.
@@ -32,7 +35,9 @@ def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -
             problems.append(f"{name}: {str(error).splitlines()[0] if str(error) else 'cannot be imported'}")
             continue
         try:
-            interpreter = module.Interpreter(model_content=model, num_threads=threads)
+            with _without_native_chatter():
+                interpreter = module.Interpreter(model_content=model, num_threads=threads)
+                interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InterpreterError(f"{name} refuses the model ({' '.join(str(error).split())[:200]})") from None
         _LOG.info("interpreter: %s %s, %d thread%s", name, version(name), threads, "s" if threads > 1 else "")
@@ -40,3 +45,16 @@ def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -
     raise InterpreterError(
         f"no TFLite interpreter can be used ({'; '.join(problems)}); install one: pip install ai-edge-litert"
     )
+
+
+@contextmanager
+def _without_native_chatter() -> Iterator[None]:
+    """Both libraries write a line about their delegate to file descriptor 2, past Python, with no switch to stop them."""
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)

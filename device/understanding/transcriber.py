@@ -34,26 +34,34 @@ class Transcriber:
             ) from None
         self._new_recogniser = vosk.KaldiRecognizer
         self._lone_word_confidence = lone_word_confidence
-        self._recogniser: Any = None
+
+    def begin(self) -> "Transcription":
+        """Begin an utterance."""
+        # A new recogniser for every utterance: one that lives for ever grows in memory.
+        recogniser = self._new_recogniser(self._model, SAMPLE_RATE)
+        recogniser.SetWords(True)
+        return Transcription(recogniser, self._lone_word_confidence)
+
+
+class Transcription:
+    """The words of one utterance, on their way; `Transcriber.begin` makes it."""
+
+    def __init__(self, recogniser: Any, lone_word_confidence: float) -> None:
+        self._recogniser = recogniser
+        self._lone_word_confidence = lone_word_confidence
         self._words: list[tuple[str, float]] = []
 
     def feed(self, samples: NDArray[np.int16]) -> None:
-        """Take the next samples of the utterance, shape (n,), 16 kHz."""
-        if self._recogniser is None:
-            # A new one for every utterance: one that lives for ever grows in memory.
-            self._recogniser = self._new_recogniser(self._model, SAMPLE_RATE)
-            self._recogniser.SetWords(True)
+        """Take the next samples, shape (n,), 16 kHz."""
         if self._recogniser.AcceptWaveform(samples.tobytes()):  # Vosk heard a pause of its own
             self._take(self._recogniser.Result())
 
     def finish(self) -> str:
-        """The words of the utterance, lower case, separated by spaces; empty if there were none to tell."""
-        if self._recogniser is not None:
-            self._take(self._recogniser.FinalResult())
-        words, self._words, self._recogniser = self._words, [], None
-        if len(words) == 1 and words[0][1] < self._lone_word_confidence:
+        """The words, lower case, separated by spaces; empty if there were none to tell."""
+        self._take(self._recogniser.FinalResult())
+        if len(self._words) == 1 and self._words[0][1] < self._lone_word_confidence:
             return ""
-        return " ".join(word for word, _ in words)
+        return " ".join(word for word, _ in self._words)
 
     def _take(self, result: str) -> None:
         self._words += [(word["word"], word["conf"]) for word in json.loads(result).get("result", [])]

@@ -1,0 +1,58 @@
+# make listen   set up, then listen to the microphone; without one, answer the recorded clips
+# make test     set up, then lint, type-check and test everything
+
+PYTHON ?= $(firstword $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p; done))
+VENV := .venv
+BIN := $(VENV)/bin
+CLIPS := tests/fixtures/speech/*.flac
+RUN_PACKAGES := libportaudio2
+TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev
+
+.PHONY: listen test setup setup-test apt-run apt-test clean
+
+listen: setup
+	@if $(BIN)/edge-mcnn microphones >/dev/null 2>&1; then \
+		$(BIN)/edge-mcnn listen; \
+	else \
+		echo "No microphone found: here is what it answers to the recorded clips."; \
+		$(BIN)/edge-mcnn classify $(CLIPS); \
+	fi
+
+test: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -W error -m pytest
+
+setup: apt-run $(VENV)/run.stamp
+
+setup-test: apt-test $(VENV)/test.stamp
+
+# A stamp per set of packages: a second run installs nothing.
+$(VENV)/run.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[litert]'
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@ $(VENV)/run.stamp
+
+# The tested set of this Python, where there is one.
+CONSTRAINTS = $(patsubst %,--constraint %,$(wildcard constraints/python$(shell $(BIN)/python -c \
+	'import sys; print("%d.%d" % sys.version_info[:2])').txt))
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "edge-mcnn needs Python 3.11 to 3.13: sudo apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh .ci/apt python3-venv
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(if $(wildcard /proc/device-tree/model),--system-site-packages) $(VENV)
+
+apt-run:
+	@sh .ci/apt $(RUN_PACKAGES)
+
+apt-test:
+	@sh .ci/apt $(TEST_PACKAGES)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

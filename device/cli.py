@@ -1,0 +1,216 @@
+"""The command line, `edge-mcnn`. Thin: each command checks its options, calls what does the work, and prints.
+
+Heavy imports stand inside the commands that need them, so that `--help` is instant and a Pi needs no tensorflow.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convert.cli import convert_command
+from device.errors import AudioError, EdgeMcnnError
+from training.cli import train_command
+
+if TYPE_CHECKING:
+    from device.settings import Settings
+
+app = typer.Typer(
+    help="Hear someone speak and light the LED of the emotion in it. Nothing leaves the device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+class LightsKind(str, Enum):
+    """Values of `--lights`."""
+
+    AUTO = "auto"
+    GPIO = "gpio"
+    TERMINAL = "terminal"
+    NONE = "none"
+
+
+Model = Annotated[
+    Path | None, typer.Option("--model", help="A bundle made by `edge-mcnn convert`. Default: the one that ships.")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file; options here win over it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per prediction and nothing else.")]
+
+
+@app.callback()
+def _main(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say on standard error what is going on.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
+
+
+@app.command()
+def listen(
+    microphone: Annotated[
+        str | None,
+        typer.Option("--microphone", "-m", help="Its name or a part of it, as `edge-mcnn microphones` lists it."),
+    ] = None,
+    lights: Annotated[
+        LightsKind | None,
+        typer.Option("--lights", help="LEDs on the GPIO pins, lights drawn here, or what fits this machine (auto)."),
+    ] = None,
+    json: Json = False,
+    words: Annotated[
+        bool, typer.Option("--words", help="Write the words into plain output, too (a terminal always shows them).")
+    ] = False,
+    model: Model = None,
+    config: Config = None,
+) -> None:
+    """Listen to the microphone and light a light for each utterance.
+
+    Speak, pause, and the light of your mood comes on: LEDs on a Raspberry Pi (BCM pins 17 positive, 27 neutral, 22 negative unless
+    the settings say otherwise), lights in the terminal elsewhere. Ctrl-C ends it. Sound stays in memory and is never stored.
+    """
+    from device import commands
+    from device.showing.lights import open_lights
+
+    settings = _settings(config, model)
+    if microphone is not None:
+        settings = replace(settings, microphone=replace(settings.microphone, name=microphone))
+    if lights is not None:
+        settings = replace(settings, lights=replace(settings.lights, kind=lights.value))
+    if json and settings.lights.kind == "terminal":
+        raise typer.BadParameter("--json and lights in the terminal would write over each other; take --lights none")
+    understanding = commands.Understanding.load(settings, _announce)
+    shown = open_lights(settings.lights, understanding.classifier.labels, terminal=not json, show_words=words)
+    commands.listen(understanding, shown, _print_line if json else _ignore, _announce)
+
+
+@app.command()
+def classify(
+    recordings: Annotated[list[Path], typer.Argument(help="WAV or FLAC files of any rate and any number of channels.")],
+    json: Json = False,
+    model: Model = None,
+    config: Config = None,
+) -> None:
+    """Answer recordings as if they were spoken into the microphone.
+
+    Exit status: 0 if each recording got an answer, 1 if one could not be read or held no speech (the others are still done).
+    """
+    import time
+
+    from rich.console import Console
+
+    from device import commands
+    from device.showing.json_lines import as_table
+    from device.showing.terminal_lights import draw
+
+    understanding = commands.Understanding.load(_settings(config, model), _announce)
+    console = Console()
+    failed = 0
+    for path in recordings:
+        try:
+            for prediction in commands.classify(understanding, path):
+                table = as_table(prediction, time.monotonic())
+                if json:
+                    _print_line({"file": str(path), **table})
+                    continue
+                where = f"{table['start_s']:.1f} s to {table['start_s'] + table['seconds']:.1f} s"
+                console.print(f"[bold]{path.name}[/bold]  [dim]{where}[/dim]", highlight=False)
+                console.print(draw(understanding.classifier.labels, prediction), "")
+        except AudioError as error:
+            failed += 1
+            _complain(error)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def microphones(json: Annotated[bool, typer.Option("--json", help="Print one JSON object per microphone.")] = False) -> None:
+    """List the microphones of this machine with their names and rates.
+
+    Exit status: 0 if there is one, 1 if there is none.
+    """
+    from dataclasses import asdict
+
+    from device.hearing.microphone import list_microphones
+
+    found = list_microphones()
+    if not found:
+        raise AudioError("no microphone found; plug one in (is this user in the group audio?)")
+    if json:
+        for each in found:
+            _print_line(asdict(each))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "rate", "channels", "", box=None)
+    for each in found:
+        table.add_row(each.name, f"{each.rate} Hz", str(each.channels), "default" if each.is_default else "")
+    Console().print(table)
+
+
+@app.command()
+def fetch_speech_model(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="A folder or zip that holds the model, for a machine without network."),
+    ] = None,
+) -> None:
+    """Fetch the Vosk model that tells the words, and prove that it is the published one.
+
+    It goes into your cache folder (68 MB), every file compared with its pinned SHA-256. `listen` and `classify` do this by themselves
+    when it is missing.
+    """
+    from device.understanding import speech_model
+
+    _announce(f"speech model: {speech_model.fetch(source, announce=_announce)}")
+
+
+app.command("convert")(convert_command)
+app.command("train")(train_command)
+
+
+def main() -> None:
+    """Entry point: what the user can mend becomes one line and exit status 1."""
+    try:
+        app()
+    except EdgeMcnnError as error:
+        _complain(error)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our lines went away: nothing to say and nobody to say it to
+        sys.stdout = None
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _settings(config: Path | None, model: Path | None) -> "Settings":
+    from device.settings import Settings, read_settings
+
+    settings = read_settings(config) if config is not None else Settings()
+    if model is not None:
+        settings = replace(settings, classifier=replace(settings.classifier, model=str(model)))
+    return settings
+
+
+def _announce(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _complain(error: EdgeMcnnError) -> None:
+    _announce(f"edge-mcnn: {' '.join(str(error).split())}")
+
+
+def _print_line(table: dict[str, Any]) -> None:
+    from device.showing.json_lines import as_line
+
+    print(as_line(table), flush=True)
+
+
+def _ignore(_table: dict[str, Any]) -> None:
+    pass

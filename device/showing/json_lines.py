@@ -1,0 +1,31 @@
+"""Predictions as JSON, one line each, for other programs."""
+
+import json
+from typing import Any
+
+from device.sentence import Prediction
+
+
+def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
+    """What is told of a prediction.
+
+    Args:
+        prediction: the answer.
+        lit_at: `time.monotonic()` when its light was on.
+    """
+    return {
+        "time": prediction.time.isoformat(timespec="milliseconds"),
+        "label": prediction.label,
+        "probabilities": {label: round(value, 4) for label, value in prediction.probabilities.items()},
+        "text": prediction.text,
+        "start_s": round(prediction.utterance.start_s, 3),
+        "seconds": round(prediction.utterance.end_s - prediction.utterance.start_s, 3),
+        "ending": prediction.utterance.ending,
+        "ms_speech_to_light": round(prediction.ms_since_speech(lit_at), 1),
+        "ms_endpoint_to_light": round(prediction.ms_since_endpoint(lit_at), 1),
+    }
+
+
+def as_line(table: dict[str, Any]) -> str:
+    """The table as one line of JSON."""
+    return json.dumps(table, ensure_ascii=False)

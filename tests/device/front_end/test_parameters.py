@@ -1,0 +1,59 @@
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.errors import BundleError
+from device.front_end.parameters import FrontEnd
+
+
+def test_survives_json() -> None:
+    front_end = FrontEnd(trim_db=None, sequence_length=32, num_words=100)
+    assert FrontEnd.from_json(front_end.to_json()) == front_end
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"version": 2}, "version is 2"),
+        ({"colour_map": "viridis"}, "colour_map is 'viridis'"),
+        ({"pad_mode": "reflect"}, "pad_mode"),
+        ({"sample_rate": 44_100}, "sample_rate is 44100"),
+        ({"n_fft": 0}, "n_fft is 0"),
+        ({"n_fft": 2047}, "even"),
+        ({"n_mels": 12.5}, "whole number"),
+        ({"n_mels": "128"}, "expected a number"),
+        ({"n_mels": True}, "expected a number"),
+        ({"f_max": 9000}, "f_max"),
+        ({"f_min": 5000, "f_max": 4000}, "must rise"),
+        ({"hop_length": 4096}, "hop_length"),
+        ({"sequence_length": 10**9}, "sequence_length"),
+        ({"colour": "magma"}, "unknown colour"),
+    ],
+)
+def test_refuses_what_this_device_cannot_honour(change: dict[str, Any], told: str) -> None:
+    with pytest.raises(BundleError, match=told):
+        FrontEnd.from_json(json.dumps(asdict(FrontEnd()) | change))
+
+
+def test_names_what_is_missing() -> None:
+    with pytest.raises(BundleError, match="missing sample_rate"):
+        FrontEnd.from_json('{"version": 1}')
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_any_other_json_is_a_bundle_error(value: Any) -> None:
+    with pytest.raises(BundleError):
+        FrontEnd.from_json(json.dumps(value))
+
+
+@given(st.sampled_from(sorted(asdict(FrontEnd()))), st.none() | st.booleans() | st.integers() | st.floats() | st.text())
+def test_any_value_is_honoured_or_refused(name: str, value: Any) -> None:
+    try:
+        front_end = FrontEnd.from_json(json.dumps(asdict(FrontEnd()) | {name: value}))
+    except BundleError:
+        return
+    assert FrontEnd.from_json(front_end.to_json()) == front_end

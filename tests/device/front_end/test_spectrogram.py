@@ -1,0 +1,121 @@
+import io
+from pathlib import Path
+
+import librosa
+import matplotlib as mpl
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import MelSpectrogram, decibels, mel_filters, mel_power, picture, silent_picture, trim
+from tests.conftest import CLIPS
+
+mpl.use("Agg")
+
+UNTRIMMED = FrontEnd(trim_db=None)
+READINGS = sorted(CLIPS.glob("austen-*.flac"))
+
+
+def load(path: Path) -> NDArray[np.int16]:
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert rate == UNTRIMMED.sample_rate
+    return np.asarray(samples)
+
+
+@pytest.mark.parametrize("path", READINGS, ids=lambda path: path.stem)
+def test_equals_librosa(path: Path) -> None:
+    samples = load(path)
+    golden = librosa.feature.melspectrogram(y=samples.astype(np.float32) / 32768, sr=UNTRIMMED.sample_rate)
+    ours = mel_power(samples, UNTRIMMED)
+    assert ours.shape == golden.shape
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(decibels(ours, UNTRIMMED), librosa.power_to_db(golden, ref=np.max), atol=2e-4)
+
+
+def test_filters_equal_librosa() -> None:
+    golden = librosa.filters.mel(sr=16_000, n_fft=2048)
+    np.testing.assert_allclose(mel_filters(UNTRIMMED), golden, atol=1e-7)
+
+
+@pytest.mark.parametrize("path", READINGS, ids=lambda path: path.stem)
+def test_picture_equals_what_matplotlib_draws(path: Path) -> None:
+    """The tutorial's own steps: draw, save as PNG, read back at 64 x 64 with nearest neighbour, divide by 255."""
+    from librosa.display import specshow
+    from matplotlib import pyplot as plt
+
+    samples = load(path)
+    golden = librosa.feature.melspectrogram(y=samples.astype(np.float32) / 32768, sr=UNTRIMMED.sample_rate)
+    figure = plt.figure(figsize=(0.72, 0.72))
+    axes = figure.add_subplot(111)
+    axes.get_xaxis().set_visible(False)
+    axes.get_yaxis().set_visible(False)
+    axes.set_frame_on(False)
+    specshow(librosa.power_to_db(golden, ref=np.max))
+    file = io.BytesIO()
+    plt.savefig(file, dpi=400, bbox_inches="tight", pad_inches=0, format="png")
+    plt.close(figure)
+    drawn = np.asarray(Image.open(file).convert("RGB").resize((64, 64), Image.Resampling.NEAREST)) / 255
+    ours = picture(mel_power(samples, UNTRIMMED), UNTRIMMED)
+    assert ours.shape == (64, 64, 3)
+    assert ours.dtype == np.float32
+    # Seen: equal to float tolerance. A cell on the edge of a colour step may round either way.
+    assert np.abs(drawn - ours).mean() < 1e-4
+
+
+@given(st.lists(st.integers(1, 5000), max_size=30), st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_streaming_equals_whole_clip(pieces: list[int], seed: int) -> None:
+    samples = (np.random.default_rng(seed).standard_normal(sum(pieces)) * 3000).astype(np.int16)
+    stream = MelSpectrogram(UNTRIMMED)
+    start = 0
+    for length in pieces:
+        stream.feed(samples[start : start + length])
+        start += length
+    streamed, whole = stream.finish(), mel_power(samples, UNTRIMMED)
+    assert whole.shape == (128, 1 + len(samples) // 512)
+    np.testing.assert_allclose(decibels(streamed, UNTRIMMED), decibels(whole, UNTRIMMED), atol=1e-4)
+    np.testing.assert_array_equal(picture(streamed, UNTRIMMED), picture(whole, UNTRIMMED))
+
+
+def test_streaming_equals_whole_clip_on_speech() -> None:
+    samples = load(READINGS[0])
+    stream = MelSpectrogram(FrontEnd())
+    for start in range(0, len(samples), 512):
+        stream.feed(samples[start : start + 512])
+    np.testing.assert_array_equal(picture(stream.finish(), FrontEnd()), picture(mel_power(samples, FrontEnd()), FrontEnd()))
+
+
+def test_columns_are_computed_as_the_sound_arrives() -> None:
+    stream = MelSpectrogram(UNTRIMMED)
+    stream.feed(np.ones(16_000, np.int16))
+    # A column is ready when half a window after its centre is there: of a second all but the last two.
+    assert sum(len(block) for block in stream._columns) == 1 + (16_000 - 1024) // 512
+
+
+def test_trim_cuts_quiet_edges_and_keeps_the_pause_within() -> None:
+    mel = np.full((128, 10), 1e-6, np.float32)
+    mel[:, [3, 7]] = 1
+    assert trim(mel, FrontEnd(trim_db=30)).shape == (128, 5)
+    assert trim(mel, UNTRIMMED).shape == (128, 10)
+
+
+def test_padding_with_silence_does_not_change_the_picture() -> None:
+    """What a training clip and a heard utterance, cut differently, have in common."""
+    samples = load(READINGS[1])
+    silence = np.zeros(512 * 20, np.int16)
+    padded = np.concatenate([silence, samples, silence])
+    np.testing.assert_array_equal(
+        picture(mel_power(padded, FrontEnd()), FrontEnd()), picture(mel_power(samples, FrontEnd()), FrontEnd())
+    )
+
+
+@pytest.mark.parametrize("length", [0, 1, 511, 512, 2047])
+def test_very_short_and_silent_sounds_have_a_picture(length: int) -> None:
+    image = picture(mel_power(np.zeros(length, np.int16), FrontEnd()), FrontEnd())
+    np.testing.assert_array_equal(image, silent_picture(FrontEnd()))
+    assert np.unique(image.reshape(-1, 3), axis=0).shape == (1, 3)

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+import tf_keras
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.front_end.parameters import FrontEnd
+from device.front_end.tokens import Tokens, normalise
+
+
+@pytest.mark.parametrize(
+    ("written", "heard"),
+    [
+        ("Oh my God, he\u2019s lost it. He\u2019s totally lost it.", "oh my god he's lost it he's totally lost it"),
+        ("So I\u0092m\u2026 fine\u2014really!", "so i'm fine really"),
+        ("\u2018Hello,\u2019 she said", "hello she said"),
+        ("rock 'n' roll, the boys' room", "rock n roll the boys room"),
+        ("  Two\tspaces\n", "two spaces"),
+        ("caf\u00e9 snake_case", "caf\u00e9 snake case"),
+        ("!?.", ""),
+        ("", ""),
+    ],
+)
+def test_writes_as_vosk_would(written: str, heard: str) -> None:
+    assert normalise(written) == heard
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
+    assert once == once.strip()
+
+
+words = st.lists(st.sampled_from("the a dog isn't happy today well i'm we zebra".split()), max_size=30).map(" ".join)
+
+
+@given(st.lists(words, min_size=1, max_size=8), words, st.integers(2, 12), st.integers(1, 20))
+def test_ids_equal_those_of_keras(texts: list[str], text: str, num_words: int, length: int) -> None:
+    keras = tf_keras.preprocessing.text.Tokenizer(num_words=num_words, filters="", lower=False)
+    keras.fit_on_texts(texts)
+    golden = tf_keras.preprocessing.sequence.pad_sequences(keras.texts_to_sequences([text]), maxlen=length)[0]
+    vocabulary = sorted(keras.word_index, key=keras.word_index.__getitem__)
+    ids = Tokens(vocabulary, FrontEnd(num_words=num_words, sequence_length=length)).ids(text)
+    assert ids.dtype == np.int32
+    np.testing.assert_array_equal(ids, golden)

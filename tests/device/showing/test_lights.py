@@ -1,0 +1,165 @@
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
+from rich.console import Console
+
+from device.errors import LightsError
+from device.sentence import Prediction, Utterance
+from device.settings import LightsSettings
+from device.showing import lights as lights_module
+from device.showing.gpio_lights import GpioLights
+from device.showing.json_lines import as_line, as_table
+from device.showing.lights import NoLights, open_lights
+from device.showing.terminal_lights import TerminalLights, colours, draw
+
+LABELS = ("negative", "neutral", "positive")
+UTTERANCE = Utterance(start_s=1.0, speech_end_s=2.4, end_s=3.0, heard_at=100.0, ending="silence")
+
+
+def prediction(label: str, text: str = "i love it") -> Prediction:
+    rest = {name: 0.15 for name in LABELS if name != label}
+    probabilities = {name: rest.get(name, 0.7) for name in LABELS}
+    return Prediction(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), label, probabilities, text, UTTERANCE)
+
+
+@pytest.fixture
+def pins() -> Iterator[MockFactory]:
+    before = Device.pin_factory
+    Device.pin_factory = MockFactory()
+    yield Device.pin_factory
+    Device.pin_factory.reset()
+    Device.pin_factory = before
+
+
+def on(pins: MockFactory) -> list[int]:
+    return sorted(number for number in (17, 22, 27) if pins.pin(f"GPIO{number}").state)
+
+
+def wait_for(pins: MockFactory, expected: list[int], limit_s: float = 5) -> None:
+    end = time.monotonic() + limit_s
+    while on(pins) != expected:
+        assert time.monotonic() < end, f"{on(pins)} are on, expected {expected}"
+        time.sleep(0.01)
+
+
+def test_one_led_at_a_time_and_off_at_the_end(pins: MockFactory) -> None:
+    with GpioLights(LightsSettings(), LABELS) as lights:
+        assert on(pins) == []
+        lights.show(prediction("positive"))
+        wait_for(pins, [17])
+        lights.show(prediction("negative"))
+        wait_for(pins, [22])
+        lights.show(prediction("negative"))
+        wait_for(pins, [22])
+    assert on(pins) == []
+
+
+def test_a_light_goes_out_after_the_hold_time(pins: MockFactory) -> None:
+    with GpioLights(LightsSettings(hold_s=0.3), LABELS) as lights:
+        lights.show(prediction("neutral"))
+        wait_for(pins, [27])
+        wait_for(pins, [])
+        states = pins.pin("GPIO27").states
+        [lit] = [after.timestamp - state.timestamp for state, after in zip(states, states[1:], strict=False) if state.state]
+        assert lit == pytest.approx(0.3, abs=0.25)
+
+
+def test_lights_are_off_after_an_error(pins: MockFactory) -> None:
+    with pytest.raises(ZeroDivisionError), GpioLights(LightsSettings(), LABELS) as lights:
+        lights.show(prediction("positive"))
+        wait_for(pins, [17])
+        raise ZeroDivisionError
+    assert on(pins) == []
+
+
+def test_a_class_without_a_pin(pins: MockFactory) -> None:
+    with pytest.raises(LightsError, match="no pin for joy; write e.g. joy = 5"):
+        GpioLights(LightsSettings(), (*LABELS, "joy"))
+
+
+def test_a_pin_that_another_device_holds(pins: MockFactory) -> None:
+    with GpioLights(LightsSettings(), LABELS), pytest.raises(LightsError, match="cannot be driven"):
+        GpioLights(LightsSettings(), LABELS)
+    with GpioLights(LightsSettings(), LABELS):
+        pass
+
+
+def test_a_machine_without_pins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "pin_factory", None)
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    with pytest.raises(LightsError, match="is this a Raspberry Pi") as caught:
+        GpioLights(LightsSettings(), LABELS)
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_takes_pins_on_a_pi_only(pins: MockFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", tmp_path / "model")
+    assert isinstance(open_lights(LightsSettings(), LABELS), TerminalLights)
+    assert isinstance(open_lights(LightsSettings(), LABELS, terminal=False), NoLights)
+    (tmp_path / "model").write_text("Raspberry Pi 5 Model B Rev 1.0\0")
+    with open_lights(LightsSettings(), LABELS) as lights:
+        assert isinstance(lights, GpioLights)
+
+
+def drawn(shown: Prediction | None, *, lit: bool = True) -> str:
+    console = Console(file=StringIO(), width=80, color_system=None)
+    console.print(draw(LABELS, shown, lit=lit))
+    output = console.file
+    assert isinstance(output, StringIO)
+    return output.getvalue()
+
+
+def test_terminal_lights_show_lamp_bars_and_words() -> None:
+    text = drawn(prediction("positive"))
+    assert "\u25cb negative   \u25cb neutral   \u25cf positive" in text
+    assert "70%" in text
+    assert "\u201ci love it\u201d" in text
+    assert "\u25cf" not in drawn(prediction("positive"), lit=False)
+    assert "\u25cf" not in drawn(None)
+    assert "no words understood" in drawn(prediction("positive", text=""))
+
+
+def test_words_in_brackets_are_not_markup() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=80)
+    with TerminalLights(LABELS, hold_s=1, console=console) as lights:
+        lights.show(prediction("positive", text="[/red] [bold"))
+        lights.show(prediction("positive"))
+
+
+def test_plain_lines_keep_words_to_themselves_unless_asked() -> None:
+    for asked in (False, True):
+        output = StringIO()
+        with TerminalLights(LABELS, hold_s=1, show_words=asked, console=Console(file=output)) as lights:
+            lights.show(prediction("positive"))
+        assert "positive" in output.getvalue()
+        assert ("i love it" in output.getvalue()) == asked
+        assert output.getvalue().count("\n") == 1
+
+
+def test_every_class_has_a_colour() -> None:
+    many = [f"class {number}" for number in range(30)]
+    assert set(colours(many)) == set(many)
+    assert colours(["negative", "joy"])["negative"] == "red"
+
+
+def test_json_line() -> None:
+    line = as_line(as_table(prediction("positive", "\u201c\u00e9\n"), lit_at=100.025))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2026-01-02T03:04:05.000+00:00",
+        "label": "positive",
+        "probabilities": {"negative": 0.15, "neutral": 0.15, "positive": 0.7},
+        "text": "\u201c\u00e9\n",
+        "start_s": 1.0,
+        "seconds": 2.0,
+        "ending": "silence",
+        "ms_speech_to_light": 625.0,
+        "ms_endpoint_to_light": 25.0,
+    }

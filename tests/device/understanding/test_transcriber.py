@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from device.errors import SpeechModelError
+from device.understanding.transcriber import Transcriber
+from tests.conftest import CLIPS
+
+
+@pytest.fixture(scope="module")
+def transcriber(speech_model: Path) -> Transcriber:
+    return Transcriber(speech_model, lone_word_confidence=0.7)
+
+
+def heard(transcriber: Transcriber, samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> str:
+    transcription = transcriber.begin()
+    for start in range(0, len(samples), 512):
+        transcription.feed(samples[start : start + 512])
+    return transcription.finish()
+
+
+def test_words(transcriber: Transcriber) -> None:
+    samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
+    assert heard(transcriber, samples) == "he might even have been made amiable himself"
+
+
+def test_a_pause_within_loses_no_words(transcriber: Transcriber) -> None:
+    """Vosk ends a sentence of its own at a pause; the utterance goes on."""
+    samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
+    pause = np.zeros(3 * 16_000, np.int16)
+    assert heard(transcriber, np.concatenate([samples, pause, samples])).split().count("amiable") == 2
+
+
+def test_nothing_is_left_over_for_the_next(transcriber: Transcriber) -> None:
+    samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
+    transcriber.begin().feed(samples)
+    assert heard(transcriber, np.zeros(16_000, np.int16)) == ""
+
+
+def test_noise_says_nothing(transcriber: Transcriber, speech_model: Path) -> None:
+    noise = (np.random.default_rng(0).standard_normal(16_000 * 4) * 1000).astype(np.int16)
+    assert heard(Transcriber(speech_model, 0.0), noise) == "huh"
+    assert heard(transcriber, noise) == ""
+
+
+def test_a_lone_word_counts_if_vosk_is_sure(speech_model: Path) -> None:
+    samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
+    pause = np.zeros(8000, np.int16)
+    word = np.concatenate([pause, samples[int(2.3 * 16_000) :], pause])  # Vosk is 0.81 sure of it
+    assert heard(Transcriber(speech_model, 0.7), word) == "himself"
+    assert heard(Transcriber(speech_model, 0.9), word) == ""
+
+
+def test_not_a_model(tmp_path: Path) -> None:
+    with pytest.raises(SpeechModelError, match="edge-mcnn fetch-speech-model"):
+        Transcriber(tmp_path, 0.7)

@@ -1,0 +1,19 @@
+"""Runs `edge-mcnn` with gpiozero's mock pins, and tells at the end what each pin did: a JSON object on the last line of stderr."""
+
+import json
+import sys
+
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
+
+from device.cli import main
+
+Device.pin_factory = MockFactory()
+try:
+    main()
+finally:
+    history = {
+        pin.info.name.removeprefix("GPIO"): [bool(state.state) for state in pin.states]
+        for pin in Device.pin_factory.pins.values()
+    }
+    print(json.dumps(history), file=sys.stderr)
