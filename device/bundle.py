@@ -1,14 +1,15 @@
 """The bundle: a TFLite model with its labels, vocabulary and front end inside, one file that cannot be mismatched.
 
-`Model.tflite` is a normal flatbuffer with a zip behind it, the way TFLite Metadata packs associated files, so any TFLite
-runtime loads it unchanged and `unzip -l` lists it. The same entries travel in the HDF5 group `edge_mcnn` of a `Model.h5`.
-This module does not know what a network computes, only what belongs to it.
+`Model.tflite` is a normal flatbuffer with a zip behind it, the way TFLite Metadata packs associated files, so any
+TFLite runtime loads it unchanged and `unzip -l` lists it. The same entries travel in the HDF5 group `edge_mcnn` of a
+`Model.h5`. This module does not know what a network computes, only what belongs to it.
 """
 
 import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,22 +111,22 @@ def read_bundle(path: Path) -> Bundle:
         BundleError: no such file, not a TFLite model, no or damaged companions, or changed since it was packed.
     """
     try:
-        if path.stat().st_size > _LARGEST_BUNDLE:
-            raise BundleError(f"{path}: larger than {_LARGEST_BUNDLE >> 20} MB, not a model for this device")
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_BUNDLE + 1)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); --model takes a Model.tflite") from None
+    if len(content) > _LARGEST_BUNDLE:
+        raise BundleError(f"{path}: larger than {_LARGEST_BUNDLE >> 20} MB, not a model for this device")
     if content[4:8] != b"TFL3":
         hint = "; run `edge-mcnn convert` on it first" if content[:8] == b"\x89HDF\r\n\x1a\n" else ""
         raise BundleError(f"{path}: not a TFLite model{hint}")
     try:
         entries, start = _unzip(content)
         companions = Companions.from_entries(entries)
-        expected = companions.card.get(_FLATBUFFER_SUM)
-        if hashlib.sha256(content[:start]).hexdigest() != expected:
-            raise BundleError("damaged: the model does not have the checksum it was packed with; copy it again")
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
+    if hashlib.sha256(content[:start]).hexdigest() != companions.card.get(_FLATBUFFER_SUM):
+        raise BundleError(f"{path}: damaged: the model does not have the checksum it was packed with; copy it again")
     return Bundle(path, content, companions)
 
 
@@ -145,7 +146,7 @@ def _unzip(content: bytes) -> tuple[dict[str, str], int]:
         raise BundleError(
             "a TFLite model without labels, vocabulary and front end; convert it again with `edge-mcnn convert`"
         ) from None
-    except (ValueError, NotImplementedError, RuntimeError, EOFError, OSError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (ValueError, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
         raise BundleError(f"damaged: its companions cannot be unpacked ({error})") from None
     return entries, start
 

@@ -5,9 +5,8 @@ Heavy imports stand inside the commands that need them, so that `--help` is inst
 
 import logging
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +28,7 @@ app = typer.Typer(
 )
 
 
-class LightsKind(str, Enum):
+class LightsKind(StrEnum):
     """Values of `--lights`."""
 
     AUTO = "auto"
@@ -71,8 +70,9 @@ def listen(
 ) -> None:
     """Listen to the microphone and light a light for each utterance.
 
-    Speak, pause, and the light of your mood comes on: LEDs on a Raspberry Pi (BCM pins 17 positive, 27 neutral, 22 negative unless
-    the settings say otherwise), lights in the terminal elsewhere. Ctrl-C ends it. Sound stays in memory and is never stored.
+    Speak, pause, and the light of your mood comes on: LEDs on a Raspberry Pi (BCM pins 17 positive, 27 neutral, 22
+    negative unless the settings say otherwise), lights in the terminal elsewhere. Ctrl-C ends it. Sound stays in
+    memory and is never stored.
     """
     from device import commands
     from device.showing.lights import open_lights
@@ -98,7 +98,8 @@ def classify(
 ) -> None:
     """Answer recordings as if they were spoken into the microphone.
 
-    Exit status: 0 if each recording got an answer, 1 if one could not be read or held no speech (the others are still done).
+    Exit status: 0 if each recording got an answer, 1 if one could not be read or held no speech (the others are still
+    done).
     """
     import time
 
@@ -129,7 +130,9 @@ def classify(
 
 
 @app.command()
-def microphones(json: Annotated[bool, typer.Option("--json", help="Print one JSON object per microphone.")] = False) -> None:
+def microphones(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per microphone.")] = False,
+) -> None:
     """List the microphones of this machine with their names and rates.
 
     Exit status: 0 if there is one, 1 if there is none.
@@ -163,8 +166,8 @@ def fetch_speech_model(
 ) -> None:
     """Fetch the Vosk model that tells the words, and prove that it is the published one.
 
-    It goes into your cache folder (68 MB), every file compared with its pinned SHA-256. `listen` and `classify` do this by themselves
-    when it is missing.
+    It goes into your cache folder (68 MB), every file compared with its pinned SHA-256. `listen` and `classify` do
+    this by themselves when it is missing.
     """
     from device.understanding import speech_model
 

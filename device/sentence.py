@@ -1,4 +1,4 @@
-"""The three values that travel from station to station while a sentence is heard: `Frame`, `Utterance`, `Prediction`."""
+"""The three values that travel from station to station with a sentence: `Frame`, `Utterance`, `Prediction`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The settings of every stage, read from one TOML file.
 
-Each stage has one frozen dataclass; `SETTINGS_HELP` of a field says what it means, and its limits are checked here, so that
-a stage can trust what it is given.
+Each stage has one frozen dataclass; its limits are checked here, so that a stage can trust what
+it is given.
 """
 
 import tomllib
@@ -26,10 +26,10 @@ def _choice(default: str, *allowed: str) -> Any:
 
 @dataclass(frozen=True)
 class MicrophoneSettings:
-    """`[microphone]`"""
+    """`[microphone]`: which one."""
 
     name: str = ""
-    """Name of the microphone or a part of it; empty takes the system's default. Card numbers move between boots, names do not."""
+    """Name of the microphone or a part of it (card numbers move between boots, names do not); empty: the default."""
     no_sound_limit_s: float = _number(5.0, 0.5, 600)
     """Seconds without a block of sound after which the microphone counts as lost."""
 
@@ -39,7 +39,7 @@ class EndpointSettings:
     """`[endpoint]`: when an utterance begins and ends."""
 
     gate_dbfs: float = _number(-60.0, -96, 0)
-    """Quieter frames are never speech, and the voice activity detector is not asked; dB relative to full scale (RMS)."""
+    """Quieter frames are never speech, and the detector is not asked; RMS in dB relative to full scale."""
     speech_probability: float = _number(0.5, 0.05, 0.99)
     """What the voice activity detector must say for speech to begin; 0.15 less keeps it going."""
     onset_s: float = _number(0.1, 0, 2)
@@ -76,10 +76,10 @@ class ClassifierSettings:
 
 @dataclass(frozen=True)
 class LightsSettings:
-    """`[lights]`"""
+    """`[lights]`: where an answer is shown."""
 
     kind: str = _choice("auto", "auto", "gpio", "terminal", "none")
-    """gpio: LEDs; terminal: lights drawn on the screen; auto: LEDs where the machine has GPIO pins, else the terminal."""
+    """gpio: LEDs; terminal: lights drawn on the screen; auto: LEDs on a Raspberry Pi, elsewhere the terminal."""
     hold_s: float = _number(5.0, 0.1, 3600)
     """Seconds that a light stays on after an utterance, unless the next one comes first."""
     pins: Mapping[str, int] = field(default_factory=lambda: {"positive": 17, "neutral": 27, "negative": 22})
@@ -90,7 +90,9 @@ class LightsSettings:
             raise SettingsError(f"lights.pins is {self.pins!r}, expected a table such as positive = 17")
         for label, pin in self.pins.items():
             if isinstance(pin, bool) or not isinstance(pin, int) or not 0 <= pin <= HIGHEST_BCM_PIN:
-                raise SettingsError(f"lights.pins.{label} is {pin!r}, expected a BCM pin number from 0 to {HIGHEST_BCM_PIN}")
+                raise SettingsError(
+                    f"lights.pins.{label} is {pin!r}, expected a BCM pin number from 0 to {HIGHEST_BCM_PIN}"
+                )
         shared = sorted(str(pin) for pin in self.pins.values() if list(self.pins.values()).count(pin) > 1)
         if shared:
             raise SettingsError(f"lights.pins: pin {shared[0]} is given to more than one class; each LED needs its own")

@@ -19,7 +19,9 @@ def speech_model() -> Path:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if reporter is None:
+        return
+    skipped = reporter.stats.get("skipped", [])
     if skipped and os.environ.get("EDGE_MCNN_NO_SKIPS"):
         reporter.write_line(f"{len(skipped)} skipped, and no test may be skipped here", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

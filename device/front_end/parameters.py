@@ -122,10 +122,13 @@ class FrontEnd:
         missing = [name for name in names if name not in table]
         if unknown or missing:
             raise BundleError(
-                "front end: " + "; ".join(
-                    f"{what} {', '.join(keys[:5])}" for what, keys in (("unknown", unknown), ("missing", missing)) if keys
+                "front end: "
+                + "; ".join(
+                    f"{what} {', '.join(keys[:5])}"
+                    for what, keys in (("unknown", unknown), ("missing", missing))
+                    if keys
                 )
-            )  # fmt: skip
+            )
         return cls(**table)
 
 

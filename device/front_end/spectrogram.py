@@ -16,8 +16,9 @@ from device.front_end.parameters import FrontEnd
 _SMALLEST_POWER = 1e-10
 """Powers below this are raised to it before the logarithm (`amin` of `librosa.power_to_db`)."""
 
-# The tutorial's figure of 0.72 x 0.72 inches at 400 dpi, cropped to the axes: the file's pixels, and the axes' true size in
-# pixels, which is not whole; and where in the axes the centre of the file's first pixel lies, from the left and from the top.
+# The tutorial's figure of 0.72 x 0.72 inches at 400 dpi, cropped to the axes: the file's pixels, and the axes' true
+# size in pixels, which is not whole; and where in the axes the centre of the file's first pixel lies, from the left
+# and from the top.
 _FIGURE_WIDTH, _FIGURE_HEIGHT = 223, 221
 _AXES_WIDTH, _AXES_HEIGHT = 223.2, 221.76
 _FIRST_X, _FIRST_Y = 0.5, 1.25
@@ -58,7 +59,8 @@ class MelSpectrogram:
             Mel power, shape (n_mels, columns), lowest band first; `1 + samples // hop_length` columns.
         """
         self.feed(np.zeros(self._front_end.n_fft // 2, np.float32))
-        return np.concatenate(self._columns).T
+        mel: NDArray[np.float32] = np.concatenate(self._columns).T
+        return mel
 
 
 def mel_power(samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
@@ -72,7 +74,7 @@ def decibels(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float3
     """Mel power in dB below its loudest cell, not lower than the floor (`librosa.power_to_db(mel, ref=np.max)`)."""
     reference = max(_SMALLEST_POWER, float(mel.max()))
     level = 10 * np.log10(np.maximum(mel, _SMALLEST_POWER)) - 10 * np.log10(reference)
-    return np.maximum(level, level.max() - front_end.db_floor).astype(np.float32)
+    return np.asarray(np.maximum(level, level.max() - front_end.db_floor), np.float32)
 
 
 def trim(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
@@ -108,7 +110,7 @@ def picture(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32
         steps = np.zeros(shown.shape, int)
     else:
         steps = np.minimum((shown - lowest) / (highest - lowest) * 256, 255).astype(int)
-    return MAGMA[steps].astype(np.float32) / np.float32(255)
+    return np.asarray(MAGMA[steps] / np.float32(255), np.float32)
 
 
 def silent_picture(front_end: FrontEnd) -> NDArray[np.float32]:
@@ -118,7 +120,7 @@ def silent_picture(front_end: FrontEnd) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=4)
 def mel_filters(front_end: FrontEnd) -> NDArray[np.float32]:
-    """Triangular mel filters, shape (n_mels, n_fft // 2 + 1), as `librosa.filters.mel` gives them (Slaney's scale and norm)."""
+    """Triangular mel filters, shape (n_mels, n_fft // 2 + 1), equal to those of `librosa.filters.mel`."""
     bins = np.fft.rfftfreq(front_end.n_fft, 1 / front_end.sample_rate)
     lowest, highest = _mel(np.array([front_end.f_min, front_end.f_max]))
     edges = _hertz(np.linspace(lowest, highest, front_end.n_mels + 2))
@@ -128,7 +130,7 @@ def mel_filters(front_end: FrontEnd) -> NDArray[np.float32]:
     falling = ramps[2:] / widths[1:, None]
     filters = np.maximum(0, np.minimum(rising, falling))
     filters *= (2 / (edges[2:] - edges[:-2]))[:, None]
-    return filters.astype(np.float32)
+    return np.asarray(filters, np.float32)
 
 
 # Slaney's Auditory Toolbox: 200/3 Hz per mel up to 1 kHz, above it 27 mels for each factor of 6.4.
@@ -150,9 +152,9 @@ def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=4)
 def _hann(length: int) -> NDArray[np.float32]:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length), np.float32)
 
 
 def _nearest(pixels: int, source: int) -> NDArray[np.int64]:
     """Index into `source` pixels for each of `pixels`, nearest neighbour, as Keras reads an image at another size."""
-    return np.floor((np.arange(pixels) + 0.5) * source / pixels).astype(np.int64)
+    return np.asarray(np.floor((np.arange(pixels) + 0.5) * source / pixels), np.int64)

@@ -1,6 +1,7 @@
 """From words to ids: the one text normaliser of the project, and the ids that the network reads.
 
-The ids equal those of Keras's `Tokenizer(num_words=...)` and `pad_sequences`. This module does not know where words come from.
+The ids equal those of Keras's `Tokenizer(num_words=...)` and `pad_sequences`. This module does not know where words
+come from.
 """
 
 import re
@@ -18,10 +19,11 @@ _EDGE_APOSTROPHES = re.compile(r"(?<!\w)'+|'+(?!\w)")
 
 
 def normalise(text: str) -> str:
-    """Write a text as Vosk would have written it: lower case, no punctuation, single spaces, apostrophes only inside words.
+    """Write a text as Vosk would have: lower case, no punctuation, single spaces, apostrophes only inside words.
 
-    A network trained on written text and shown a recogniser's would learn from marks that it never sees again ("!" alone
-    gives the class away in MELD), so every text, read or heard, goes through here. Applying it twice changes nothing.
+    A network trained on written text and shown a recogniser's would learn from marks that it never sees again ("!"
+    alone gives the class away in MELD), so every text, read or heard, goes through here. Applying it twice changes
+    nothing.
     """
     text = unicodedata.normalize("NFKC", _APOSTROPHES.sub("'", text)).lower()
     text = _EDGE_APOSTROPHES.sub(" ", _NOT_A_WORD.sub(" ", text))

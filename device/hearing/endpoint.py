@@ -1,7 +1,7 @@
 """Where an utterance begins and ends in a stream of frames.
 
-Frames are passed on while the person still speaks, so that the work on them is done by the time the endpoint falls. What is
-speech, this module asks a detector; what is done with an utterance, it does not know.
+Frames are passed on while the person still speaks, so that the work on them is done by the time the endpoint falls.
+What is speech, this module asks a detector; what is done with an utterance, it does not know.
 """
 
 from collections import deque
@@ -21,9 +21,11 @@ _HYSTERESIS = 0.15
 class Detector(Protocol):
     """What tells speech from other sound: `device.hearing.voice.VoiceDetector`."""
 
-    def probability(self, samples: NDArray[np.int16]) -> float: ...
+    def probability(self, samples: NDArray[np.int16]) -> float:
+        """Probability of speech in one frame."""
 
-    def reset(self) -> None: ...
+    def reset(self) -> None:
+        """Forget what was heard."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Step:
     """What one more frame brought."""
 
     frames: tuple[Frame, ...] = ()
-    """Frames that belong to an utterance and were not passed on before, oldest first; at its start they include the pre-roll."""
+    """Frames of an utterance that were not passed on before, oldest first; at its start they include the pre-roll."""
     utterance: Utterance | None = None
     """The utterance that is over with these frames."""
 
@@ -72,22 +74,19 @@ class Endpointer:
             self._speech_end_s = end_s
         # Half a frame of tolerance: the times are sums of fractions.
         if end_s - self._speech_end_s > self._settings.hang_over_s - FRAME_SECONDS / 2:
-            return Step((frame,), self._end(frame, "silence"))
+            return Step((frame,), self._end(self._start_s, frame, "silence"))
         if end_s - self._start_s > self._settings.longest_s - FRAME_SECONDS / 2:
-            return Step((frame,), self._end(frame, "longest"))
+            return Step((frame,), self._end(self._start_s, frame, "longest"))
         return Step((frame,))
 
     def finish(self) -> Step:
         """The stream is over: what is still open ends here."""
-        if self._last is None or not self.speaking:
+        if self._last is None or self._start_s is None:
             return Step()
-        return Step((), self._end(self._last, "end of sound"))
+        return Step((), self._end(self._start_s, self._last, "end of sound"))
 
-    def _end(self, last: Frame, ending: Literal["silence", "longest", "end of sound"]) -> Utterance:
-        assert self._start_s is not None
-        utterance = Utterance(
-            self._start_s, self._speech_end_s, last.start_s + FRAME_SECONDS, last.heard_at, ending
-        )
+    def _end(self, start_s: float, last: Frame, ending: Literal["silence", "longest", "end of sound"]) -> Utterance:
+        utterance = Utterance(start_s, self._speech_end_s, last.start_s + FRAME_SECONDS, last.heard_at, ending)
         self._start_s = None
         self._voiced_run = 0
         self._before.clear()  # these frames are in the utterance that just ended

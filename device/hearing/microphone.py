@@ -58,7 +58,7 @@ def list_microphones() -> list[MicrophoneInfo]:
 
 
 def find_microphone(name: str) -> MicrophoneInfo:
-    """The microphone whose name is `name`, or has it as a part (case does not matter); the default one for an empty name.
+    """The microphone whose name is or contains `name`, whatever the case; the default one for an empty name.
 
     Raises:
         AudioError: none, or more than one.

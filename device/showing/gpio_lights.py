@@ -24,7 +24,8 @@ class GpioLights:
         without = [label for label in labels if label not in settings.pins]
         if without:
             raise LightsError(
-                f"no pin for {', '.join(without)}; write e.g. {without[0]} = 5 under [lights.pins] in a file for --config"
+                f"no pin for {', '.join(without)}; "
+                f"write e.g. {without[0]} = 5 under [lights.pins] in a file for --config"
             )
         import gpiozero
 

@@ -8,7 +8,6 @@ from typing import Protocol
 from device.sentence import Prediction
 from device.settings import LightsSettings
 
-
 DEVICE_TREE_MODEL = Path("/proc/device-tree/model")
 """Where Linux tells the name of a board; ends with a zero byte."""
 

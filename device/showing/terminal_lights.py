@@ -52,8 +52,8 @@ def words(prediction: Prediction) -> str:
 class TerminalLights:
     """Lights on the screen, kept in place while earlier answers scroll by above them.
 
-    Where the output is no terminal, each answer is one plain line, without the words unless `show_words`: such output ends up
-    in a log, and what people say does not belong there unasked.
+    Where the output is no terminal, each answer is one plain line, without the words unless `show_words`: such output
+    ends up in a log, and what people say does not belong there unasked.
 
     Args:
         labels: classes of the model.
@@ -71,9 +71,7 @@ class TerminalLights:
         self._console = console or Console()
         self._prediction: Prediction | None = None
         self._lit_until = 0.0
-        self._live = Live(
-            get_renderable=self._picture, console=self._console, refresh_per_second=4, transient=True
-        )
+        self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "TerminalLights":
         if self._console.is_terminal:

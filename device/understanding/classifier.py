@@ -47,8 +47,9 @@ class Classifier:
             if found.get(name) != tensor:
                 shape, dtype = tensor
                 raise BundleError(
-                    f"{bundle.path}: its companions ask for a tensor {name} of shape {shape} and type {np.dtype(dtype)}, "
-                    f"the network has {_describe(found.get(name))}; convert it again with `edge-mcnn convert`"
+                    f"{bundle.path}: its companions ask for a tensor {name} of shape {shape} and type "
+                    f"{np.dtype(dtype)}, the network has {_describe(found.get(name))}; "
+                    "convert it again with `edge-mcnn convert`"
                 )
 
     def probabilities(self, picture: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 from device.errors import InterpreterError
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
-"""Interpreters by the name of their package, the preferred first. Both are by the same makers and have the same interface."""
+"""Interpreters by the name of their package, the preferred first; same makers, same interface."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -
 
 @contextmanager
 def _without_native_chatter() -> Iterator[None]:
-    """Both libraries write a line about their delegate to file descriptor 2, past Python, with no switch to stop them."""
+    """Both libraries write a line about their delegate to file descriptor 2, past Python, and offer no switch."""
     before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

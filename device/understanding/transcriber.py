@@ -28,7 +28,7 @@ class Transcriber:
         vosk.SetLogLevel(-1)
         try:
             self._model = vosk.Model(model_path=str(speech_model))
-        except Exception:  # Vosk raises the bare class for everything
+        except Exception:  # noqa: BLE001  # Vosk raises the bare class for everything
             raise SpeechModelError(
                 f"{speech_model}: Vosk cannot load it; run `edge-mcnn fetch-speech-model` to get a whole one"
             ) from None

@@ -14,7 +14,8 @@ from device.bundle import DEFAULT_BUNDLE
 from tests.conftest import CLIPS
 
 REFERENCES = {
-    "austen-0870": "and mister john dashwood had then leisure to consider how much there might be prudently in his power to do for them",
+    "austen-0870": "and mister john dashwood had then leisure to consider how much there might be "
+    "prudently in his power to do for them",
     "austen-0880": "he was not an ill disposed young man",
     "austen-0890": "unless to be rather cold hearted and rather selfish is to be ill disposed",
     "austen-0920": "had he married a more amiable woman he might have been made still more respectable than he was",

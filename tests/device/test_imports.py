@@ -8,13 +8,27 @@ import pytest
 
 import device
 
-HEAVY = {"tensorflow", "tf_keras", "keras", "librosa", "matplotlib", "pandas", "numba", "scipy", "sklearn", "torch", "h5py"}
+HEAVY = {
+    "tensorflow",
+    "tf_keras",
+    "keras",
+    "librosa",
+    "matplotlib",
+    "pandas",
+    "numba",
+    "scipy",
+    "sklearn",
+    "torch",
+    "h5py",
+}
 MODULES = sorted(module.name for module in pkgutil.walk_packages(device.__path__, "device."))
 
 
 def imported_by(code: str) -> set[str]:
     script = f"{code}\nimport sys; print(*sorted(name.partition('.')[0] for name in sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,4 +1,4 @@
-"""The main job as a process with real parts: PortAudio hears a virtual microphone, mock pins take the place of the LEDs."""
+"""The main job as a process: PortAudio hears a virtual microphone, mock pins take the place of the LEDs."""
 
 import json
 import queue
@@ -119,13 +119,12 @@ def environment(microphone: VirtualMicrophone) -> dict[str, str]:
 
 
 @pytest.fixture
-def listening(
-    microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path
-) -> Iterator[Listening]:
+def listening(microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path) -> Iterator[Listening]:
     settings = tmp_path / "config.toml"
     settings.write_text(f'[transcriber]\nspeech_model = "{speech_model}"\n')
     process = Listening(
-        [sys.executable, "-m", "tests.system.with_mock_pins", "listen", "--json", "--lights", "gpio", "--microphone", NAME[:4],
+        [sys.executable, "-m", "tests.system.with_mock_pins", "listen", "--json", "--lights", "gpio", "--microphone",
+        NAME[:4],
          "--config", str(settings)],
         environment(microphone),
     )  # fmt: skip
@@ -135,7 +134,11 @@ def listening(
 
 def classified(path: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "device", "classify", "--json", path], capture_output=True, text=True, check=True, cwd=REPOSITORY
+        [sys.executable, "-m", "device", "classify", "--json", path],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=REPOSITORY,
     )
     [line] = done.stdout.splitlines()
     table = json.loads(line)
@@ -197,7 +200,7 @@ def test_a_lost_microphone_is_one_clear_line(
         process.wait_until_listening()
         getattr(plain_microphone, fault)()
         assert process.process.wait(20) == 1
-        [thread.join(5) for thread in process._threads]
+        process.close()
         complaint = [line for line in process.errors if line.startswith("edge-mcnn: ")]
         assert len(complaint) == 1
         assert ("gave no sound for 1 s" if fault == "freeze" else "is gone") in complaint[0]
@@ -223,7 +226,10 @@ def test_microphones_are_listed_with_their_rates(microphone: VirtualMicrophone) 
 
 def test_a_name_that_fits_none_or_two(plain_microphone: VirtualMicrophone, speech_model: Path) -> None:
     assert speech_model.exists()
-    for name, told in [("Blue Yeti", f"no microphone is named 'Blue Yeti'; there are {NAME!r}"), ("u", "more than one")]:
+    for name, told in [
+        ("Blue Yeti", f"no microphone is named 'Blue Yeti'; there are {NAME!r}"),
+        ("u", "more than one"),
+    ]:
         done = run(plain_microphone, "listen", "--microphone", name, "--lights", "none")
         assert done.returncode == 1
         assert told in done.stderr

@@ -1,7 +1,7 @@
-"""A USB microphone that is not there: a private PulseAudio with a null sink, seen by PortAudio through ALSA as `usbmic`.
+"""A USB microphone that is not there: a private PulseAudio's null sink, seen by PortAudio through ALSA as `usbmic`.
 
-The test plays a file into the sink; a process started with `environment` hears it. A strict microphone takes its own rate and at
-most its own number of channels, as the plain device of a USB microphone does.
+The test plays a file into the sink; a process started with `environment` hears it. A strict microphone takes its own
+rate and at most its own number of channels, as the plain device of a USB microphone does.
 """
 
 import os
@@ -15,8 +15,8 @@ NAME = "usbmic"
 _NEEDED = ("pulseaudio", "pactl", "paplay", "gcc")
 _START_LIMIT_S = 20
 
-# A library between PortAudio and ALSA that leaves a device of ours one rate and its own channels. PortAudio opens libasound privately,
-# so the real functions are looked up in that very library.
+# A library between PortAudio and ALSA that leaves a device of ours one rate and its own channels. PortAudio opens
+# libasound privately, so the real functions are looked up in that very library.
 _STRICT_SOURCE = """
 #include <dlfcn.h>
 #include <string.h>
@@ -121,14 +121,18 @@ class VirtualMicrophone:
 
     def unplug(self) -> None:
         """The device goes away under whoever has it open."""
+        # Both: while the sink lives, the server would go on with its monitor.
         self._control("unload-module", "module-remap-source")
+        self._control("unload-module", "module-null-sink")
 
     def _control(self, *command: str) -> None:
         subprocess.run(["pactl", *command], env=self._private, check=True, timeout=10, stdout=subprocess.DEVNULL)
 
     def _wait_for_server(self) -> None:
         limit = time.monotonic() + _START_LIMIT_S
-        while subprocess.run(["pactl", "info"], env=self._private, capture_output=True, timeout=10, check=False).returncode:
+        while subprocess.run(
+            ["pactl", "info"], env=self._private, capture_output=True, timeout=10, check=False
+        ).returncode:
             assert self._server is not None
             if self._server.poll() is not None or time.monotonic() > limit:
                 raise RuntimeError((self._folder / "pulse.log").read_text())

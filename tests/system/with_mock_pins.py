@@ -1,4 +1,4 @@
-"""Runs `edge-mcnn` with gpiozero's mock pins, and tells at the end what each pin did: a JSON object on the last line of stderr."""
+"""Runs `edge-mcnn` with gpiozero's mock pins; its last line on stderr tells what each pin did, as JSON."""
 
 import json
 import sys

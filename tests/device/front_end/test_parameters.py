@@ -44,7 +44,11 @@ def test_names_what_is_missing() -> None:
         FrontEnd.from_json('{"version": 1}')
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
 def test_any_other_json_is_a_bundle_error(value: Any) -> None:
     with pytest.raises(BundleError):
         FrontEnd.from_json(json.dumps(value))

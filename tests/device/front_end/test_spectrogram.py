@@ -87,7 +87,9 @@ def test_streaming_equals_whole_clip_on_speech() -> None:
     stream = MelSpectrogram(FrontEnd())
     for start in range(0, len(samples), 512):
         stream.feed(samples[start : start + 512])
-    np.testing.assert_array_equal(picture(stream.finish(), FrontEnd()), picture(mel_power(samples, FrontEnd()), FrontEnd()))
+    np.testing.assert_array_equal(
+        picture(stream.finish(), FrontEnd()), picture(mel_power(samples, FrontEnd()), FrontEnd())
+    )
 
 
 def test_columns_are_computed_as_the_sound_arrives() -> None:

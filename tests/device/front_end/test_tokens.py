@@ -32,7 +32,9 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
     assert once == once.strip()
 
 
-words = st.lists(st.sampled_from("the a dog isn't happy today well i'm we zebra".split()), max_size=30).map(" ".join)
+words = st.lists(
+    st.sampled_from(["the", "a", "dog", "isn't", "happy", "today", "well", "i'm", "we", "zebra"]), max_size=30
+).map(" ".join)
 
 
 @given(st.lists(words, min_size=1, max_size=8), words, st.integers(2, 12), st.integers(1, 20))

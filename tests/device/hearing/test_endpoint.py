@@ -12,7 +12,10 @@ from device.settings import EndpointSettings
 
 # Times that are whole frames, so that the arithmetic of the tests is plain.
 SETTINGS = EndpointSettings(
-    onset_s=3 * FRAME_SECONDS, pre_roll_s=5 * FRAME_SECONDS, hang_over_s=10 * FRAME_SECONDS, longest_s=100 * FRAME_SECONDS
+    onset_s=3 * FRAME_SECONDS,
+    pre_roll_s=5 * FRAME_SECONDS,
+    hang_over_s=10 * FRAME_SECONDS,
+    longest_s=100 * FRAME_SECONDS,
 )
 
 
@@ -77,7 +80,7 @@ def test_a_short_pause_does_not_split() -> None:
 def test_endless_sound_is_cut_and_goes_on_without_a_gap() -> None:
     found = run([90] * 250 + [0] * 20)
     assert [utterance.ending for _, utterance in found] == ["longest", "longest", "silence"]
-    assert sum((passed for passed, _ in found), []) == list(range(260))
+    assert [number for passed, _ in found for number in passed] == list(range(260))
 
 
 def test_sound_that_ends_while_someone_speaks() -> None:
@@ -97,7 +100,7 @@ def test_detector_forgets_after_a_pause() -> None:
 @given(st.lists(st.tuples(st.sampled_from([0, 40, 90]), st.integers(1, 150)), max_size=20))
 def test_no_frame_is_lost_within_or_doubled(runs: list[tuple[int, int]]) -> None:
     found = run([percent for percent, length in runs for _ in range(length)])
-    everything = sum((passed for passed, _ in found), [])
+    everything = [number for passed, _ in found for number in passed]
     assert everything == sorted(set(everything))
     for passed, utterance in found:
         assert passed == list(range(passed[0], passed[-1] + 1))

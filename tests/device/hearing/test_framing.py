@@ -9,7 +9,8 @@ from device.sentence import FRAME_SECONDS
 
 
 def tone(rate: int, seconds: float = 1.0, hertz: float = 440.0) -> NDArray[np.float32]:
-    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)).astype(np.float32)[:, None]
+    wave = 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
+    return np.asarray(wave[:, None], np.float32)
 
 
 def framed(rate: int, blocks: list[NDArray[np.float32]]) -> NDArray[np.int16]:

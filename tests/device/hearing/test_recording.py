@@ -1,4 +1,6 @@
+import contextlib
 import io
+import itertools
 import wave
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from device.errors import AudioError
 from device.hearing.recording import Recording
+from device.sentence import Frame
 from tests.conftest import CLIPS
 
 
@@ -18,7 +21,8 @@ def heard(path: Path, silence_after_s: float = 0.0) -> np.ndarray[tuple[int], np
 
 
 @pytest.mark.parametrize(
-    ("name", "subtype"), [("a.wav", "PCM_16"), ("a.flac", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "FLOAT"), ("a.wav", "PCM_U8")]
+    ("name", "subtype"),
+    [("a.wav", "PCM_16"), ("a.flac", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "FLOAT"), ("a.wav", "PCM_U8")],
 )
 def test_formats(tmp_path: Path, name: str, subtype: str) -> None:
     samples, rate = soundfile.read(CLIPS / "austen-0880.flac")
@@ -91,10 +95,7 @@ def test_a_damaged_header_is_frames_or_an_audio_error(tmp_path: Path, position: 
     content[position : position + len(change)] = change
     path = tmp_path / "wild.wav"
     path.write_bytes(bytes(content))
-    try:
-        for number, frame in enumerate(Recording(path).frames()):
-            assert frame.samples.shape == (512,)
-            if number > 1000:
-                break
-    except AudioError as error:
-        assert str(error).startswith(f"{path}: ")
+    frames: list[Frame] = []
+    with contextlib.suppress(AudioError):
+        frames += itertools.islice(Recording(path).frames(), 1000)
+    assert {frame.samples.shape for frame in frames} <= {(512,)}

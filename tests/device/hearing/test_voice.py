@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import soundfile
 
 from device.hearing.voice import VoiceDetector
@@ -24,13 +25,19 @@ def test_noise_and_silence_are_not() -> None:
     assert share_of_speech(np.zeros(16_000, np.int16)) == 0
 
 
-def test_the_gate_is_in_dbfs() -> None:
+def test_the_gate_is_in_dbfs(monkeypatch: pytest.MonkeyPatch) -> None:
     samples, _ = soundfile.read(CLIPS / "austen-0920.flac", dtype="int16")
     assert share_of_speech(samples, gate_dbfs=0) == 0
     detector = VoiceDetector(-40)
-    asked = []
-    detector._silero.process_chunk = lambda data: asked.append(data) or 1.0  # type: ignore[method-assign, func-returns-value]
+    asked: list[int] = []
+
+    def silero(audio: bytes | bytearray | memoryview) -> float:
+        asked.append(len(audio))
+        return 1.0
+
+    monkeypatch.setattr(detector._silero, "process_chunk", silero)
     level = 32768 * 10 ** (-40 / 20)
     assert detector.probability(np.full(512, int(level) - 2, np.int16)) == 0
     assert asked == []
     assert detector.probability(np.full(512, int(level) + 2, np.int16)) == 1
+    assert asked == [1024]

@@ -3,6 +3,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,20 +68,24 @@ def test_a_light_goes_out_after_the_hold_time(pins: MockFactory) -> None:
         wait_for(pins, [27])
         wait_for(pins, [])
         states = pins.pin("GPIO27").states
-        [lit] = [after.timestamp - state.timestamp for state, after in zip(states, states[1:], strict=False) if state.state]
+        [lit] = [after.timestamp - state.timestamp for state, after in pairwise(states) if state.state]
         assert lit == pytest.approx(0.3, abs=0.25)
 
 
 def test_lights_are_off_after_an_error(pins: MockFactory) -> None:
-    with pytest.raises(ZeroDivisionError), GpioLights(LightsSettings(), LABELS) as lights:
-        lights.show(prediction("positive"))
-        wait_for(pins, [17])
-        raise ZeroDivisionError
+    def fails_while_lit() -> None:
+        with GpioLights(LightsSettings(), LABELS) as lights:
+            lights.show(prediction("positive"))
+            wait_for(pins, [17])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails_while_lit()
     assert on(pins) == []
 
 
 def test_a_class_without_a_pin(pins: MockFactory) -> None:
-    with pytest.raises(LightsError, match="no pin for joy; write e.g. joy = 5"):
+    with pytest.raises(LightsError, match=r"no pin for joy; write e\.g\. joy = 5"):
         GpioLights(LightsSettings(), (*LABELS, "joy"))
 
 

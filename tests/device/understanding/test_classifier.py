@@ -32,7 +32,7 @@ def bundle() -> Bundle:
 def test_both_interpreters_are_tested_where_both_exist() -> None:
     import sys
 
-    assert INSTALLED == (list(RUNTIMES) if sys.version_info < (3, 12) else ["ai-edge-litert"])
+    assert (list(RUNTIMES) if sys.version_info < (3, 12) else ["ai-edge-litert"]) == INSTALLED
 
 
 @pytest.mark.parametrize("runtime", INSTALLED)
@@ -86,8 +86,14 @@ def test_companions_of_another_network_are_refused(bundle: Bundle, tmp_path: Pat
     front_end = bundle.companions.front_end
     for wrong, told in [
         (changed(bundle, tmp_path, labels=7), r"tensor probabilities of shape \(1, 7\)"),
-        (changed(bundle, tmp_path, front_end=replace(front_end, sequence_length=33)), r"tensor features of shape \(1, 33\)"),
-        (changed(bundle, tmp_path, front_end=replace(front_end, picture_width=96)), r"tensor images of shape \(1, 64, 96, 3\)"),
+        (
+            changed(bundle, tmp_path, front_end=replace(front_end, sequence_length=33)),
+            r"tensor features of shape \(1, 33\)",
+        ),
+        (
+            changed(bundle, tmp_path, front_end=replace(front_end, picture_width=96)),
+            r"tensor images of shape \(1, 64, 96, 3\)",
+        ),
     ]:
         with pytest.raises(BundleError, match=told):
             Classifier(wrong)
