@@ -1,0 +1,89 @@
+"""The tutorial's network as a stranger builds it, and the same with a picture branch that takes no time."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tf_keras
+from tf_keras import layers
+
+from convert.model_file import write_companions
+from device.bundle import Companions
+from device.front_end.parameters import FrontEnd
+
+LABELS = ("positive", "neutral", "negative")
+WORDS = 2000
+SEEDING = "ignore:non-integer arguments to randrange:DeprecationWarning"
+"""Once seeded, tf_keras draws further seeds with randint(1, 1e9)."""
+
+
+def companions(labels: tuple[str, ...] = LABELS, words: int = WORDS, **front_end: Any) -> Companions:
+    vocabulary = tuple(f"word{index}" for index in range(words))
+    return Companions(labels, vocabulary, FrontEnd(**front_end), {"trained_on": "nothing"})
+
+
+def vgg19(images: Any) -> Any:
+    base = tf_keras.applications.VGG19(include_top=False, weights=None, input_shape=(64, 64, 3))
+    base.trainable = False
+    return base(images)
+
+
+def small(images: Any) -> Any:
+    return layers.Conv2D(8, 5, strides=4, activation="relu")(images)
+
+
+def tutorial(
+    picture_branch: Any = small,
+    *,
+    recurrent: Any = None,
+    embedding: Any = None,
+    last: Any = None,
+    text_first: bool = False,
+    seed: int = 0,
+) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="non-integer arguments to randrange", category=DeprecationWarning)
+        tf_keras.utils.set_random_seed(seed)
+        return _tutorial(picture_branch, recurrent, embedding, last, text_first)
+
+
+def _tutorial(picture_branch: Any, recurrent: Any, embedding: Any, last: Any, text_first: bool) -> Any:
+    images = layers.Input((64, 64, 3), name="spectrogram")
+    pooled = layers.GlobalAveragePooling2D()(picture_branch(images))
+    ids = layers.Input((200,), name="transcript")  # float32, as the tutorial leaves it
+    words = (embedding or layers.Embedding(WORDS + 1, 32, input_length=200))(ids)
+    words = layers.SpatialDropout1D(0.2)(words)
+    words = (recurrent or layers.LSTM(25, dropout=0.2, recurrent_dropout=0.2))(words)
+    joint = layers.concatenate([layers.Dense(32, activation="relu")(pooled), words])
+    for _ in range(2):
+        joint = layers.Dropout(0.25)(layers.Dense(32, activation="relu")(joint))
+    output = (last or layers.Dense(3, activation="softmax"))(joint)
+    return tf_keras.Model([ids, images] if text_first else [images, ids], output)
+
+
+def enliven(model: Any, images: Any, features: Any) -> Any:
+    """Scale the weights so that the answers depend on both inputs; as initialised, VGG19 gives nearly nothing."""
+    feed = {"spectrogram": images, "transcript": features.astype(np.float32)}
+    for layer in model.layers:
+        for part in getattr(layer, "layers", [layer]):
+            if isinstance(part, layers.Conv2D):
+                part.kernel.assign(part.kernel * 2**0.5)
+            if isinstance(part, layers.Embedding):
+                part.embeddings.assign(part.embeddings * 20)
+    last = model.layers[-1]
+    before = tf_keras.Model(model.inputs, last.input)(feed).numpy()
+    # Make the logits of the samples centred and about 2 wide: confident, and not all of one class.
+    logits = before @ last.kernel.numpy()
+    last.kernel.assign(last.kernel * (2 / logits.std(axis=0)))
+    last.bias.assign(-(before @ last.kernel.numpy()).mean(axis=0))
+    return model
+
+
+def save(model: Any, path: Path, carried: Companions | None = None) -> Path:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
+        model.save(path, save_format="h5")
+    if carried is not None:
+        write_companions(path, carried)
+    return path

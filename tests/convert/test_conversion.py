@@ -1,0 +1,93 @@
+"""What the full-size network became, in each mode and runtime."""
+
+import hashlib
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convert.probe import RUNTIMES
+from convert.samples import make_samples
+from device.bundle import read_bundle
+from tests.convert import networks
+from tests.convert.conftest import Conversion
+
+LARGEST_SHARE_OF_FLOAT32 = {"float32": 1.0, "dynamic": 0.26}
+
+
+@pytest.fixture(params=list(RUNTIMES))
+def interpreter(request: pytest.FixtureRequest, converted: Conversion) -> Any:
+    runtime = importlib.import_module(f"{request.param}.interpreter")
+    return runtime.Interpreter(model_content=converted.report.target.read_bytes())
+
+
+def test_signature_is_bound_by_name(interpreter: Any) -> None:
+    run = interpreter.get_signature_runner("serving_default")
+    inputs = {name: (tuple(tensor["shape"]), tensor["dtype"]) for name, tensor in run.get_input_details().items()}
+    outputs = {name: (tuple(tensor["shape"]), tensor["dtype"]) for name, tensor in run.get_output_details().items()}
+    assert inputs == {"images": ((1, 64, 64, 3), np.float32), "features": ((1, 200), np.int32)}
+    assert outputs == {"probabilities": ((1, 3), np.float32)}
+
+
+def test_answers_agree_with_keras(interpreter: Any, converted: Conversion) -> None:
+    images, features = make_samples(networks.companions(), seed=1)
+    expected = converted.network([images, features.astype(np.float32)]).numpy()
+    run = interpreter.get_signature_runner("serving_default")
+    answers = np.concatenate(
+        [run(images=images[i : i + 1], features=features[i : i + 1])["probabilities"] for i in range(len(images))]
+    )
+    assert len(set(expected.argmax(axis=1))) > 1, "a network that says one thing only proves nothing"
+    assert np.ptp(expected, axis=0).min() > 0.1
+    np.testing.assert_allclose(answers, expected, atol=0.05)
+    np.testing.assert_array_equal(answers.argmax(axis=1), expected.argmax(axis=1))
+
+
+def test_lstm_is_one_operator(interpreter: Any) -> None:
+    operators = [details["op_name"] for details in interpreter._get_ops_details()]
+    assert operators.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 1
+    assert "WHILE" not in operators
+    assert not [name for name in operators if name.startswith("Flex")]
+
+
+def test_bundle_carries_the_companions_and_where_it_came_from(converted: Conversion) -> None:
+    carried = read_bundle(converted.report.target).companions
+    given = networks.companions()
+    assert (carried.labels, carried.vocabulary, carried.front_end) == (
+        given.labels,
+        given.vocabulary,
+        given.front_end,
+    )
+    assert carried.card["trained_on"] == "nothing"
+    conversion = carried.card["conversion"]
+    assert conversion["mode"] == converted.report.mode
+    assert conversion["source"] == "Model.h5"
+    assert conversion["source_sha256"] == hashlib.sha256(converted.source.read_bytes()).hexdigest()
+    assert conversion["tensorflow"].startswith("2.")
+
+
+def test_report(converted: Conversion) -> None:
+    report = converted.report
+    assert report.runtimes == ("tflite-runtime", "LiteRT")
+    assert report.bytes_before == converted.source.stat().st_size
+    assert report.bytes_after == report.target.stat().st_size
+    assert 0 <= report.largest_difference <= 0.05
+    assert report.seconds > 0
+    # VGG19 has 20,024,384 weights: all are there, and in `dynamic` none in more than a byte.
+    assert 20e6 < report.bytes_after < 80.9e6 * LARGEST_SHARE_OF_FLOAT32[report.mode]
+
+
+def test_every_slow_step_is_announced(converted: Conversion) -> None:
+    assert [stage.split(" (")[0] for stage in converted.stages] == [
+        "loading tensorflow",
+        "loading the network",
+        "asking Keras for its answers",
+        "converting",
+        "running it in tflite-runtime",
+        "running it in LiteRT",
+    ]
+
+
+def test_nothing_else_is_left_beside_it(converted: Conversion) -> None:
+    names = {path.name for path in converted.source.parent.iterdir()}
+    assert names <= {"Model.h5", "float32.tflite", "dynamic.tflite"}

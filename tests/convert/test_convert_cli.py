@@ -1,0 +1,66 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from convert.cli import convert_command
+from device.errors import ConversionError
+
+app = typer.Typer()
+app.command()(convert_command)
+
+
+def test_converts_and_says_what_comes_next(small_model: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copy(small_model, tmp_path / "My Model.h5"))
+    result = CliRunner().invoke(app, [str(source)], catch_exceptions=False)
+    assert result.exit_code == 0
+    sizes, ran, following = result.stdout.splitlines()
+    assert sizes.startswith(f"{tmp_path / 'My Model.tflite'}: 0.4 MB -> 0.")
+    assert ran.startswith("ran in tflite-runtime and LiteRT; probabilities at most 0.")
+    assert following == f"next: edge-mcnn classify --model '{tmp_path}/My Model.tflite' clip.wav"
+    assert (tmp_path / "My Model.tflite").read_bytes()[4:8] == b"TFL3"
+
+
+def test_faults_are_left_to_the_caller(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="cannot be read"):
+        CliRunner().invoke(app, [str(tmp_path / "Model.h5")], catch_exceptions=False)
+
+
+def test_unknown_mode_is_a_usage_error() -> None:
+    result = CliRunner().invoke(app, ["Model.h5", "--mode", "int3"])
+    assert result.exit_code == 2
+    assert "float32, dynamic" in result.stderr
+
+
+def test_help_teaches() -> None:
+    text = CliRunner().invoke(app, ["--help"]).stdout
+    assert "edge-mcnn convert Model.h5" in text
+    assert "--output" in text
+    assert "dynamic: weights in 8 bits" in " ".join(text.replace("│", " ").split())
+
+
+def test_without_h5py() -> None:
+    code = (
+        "import sys; sys.modules['h5py'] = None; from convert.cli import convert_command; convert_command('Model.h5')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (
+        'ConversionError: converting needs h5py, which is not installed: pip install "edge-mcnn[train]"'
+        in result.stderr
+    )
+
+
+def test_is_light_and_independent() -> None:
+    # What a Pi without tensorflow imports to show `edge-mcnn --help`.
+    code = "import convert.cli, sys; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "tf_keras", "h5py", "numpy", "training"} & set(loaded)
+    code = (
+        "import convert.converter, convert.worker, convert.probe, sys; print(*{m.split('.')[0] for m in sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "tf_keras", "training"} & set(loaded)

@@ -1,0 +1,244 @@
+"""What will not do: one clear line each, nothing written, and an existing target as it was."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+import tf_keras
+from tf_keras import layers
+
+from convert import child, converter
+from convert.converter import convert
+from device.errors import ConversionError
+from tests.convert import networks
+from tests.convert.networks import companions, save, tutorial
+
+pytestmark = pytest.mark.filterwarnings(networks.SEEDING)
+BEFORE = b"the model that was there before"
+
+
+def refusal(source: Path, target: Path | None = None, mode: str = "dynamic") -> str:
+    """The message of the refusal, after seeing that nothing was written."""
+    target = target or source.with_suffix(".tflite")
+    target.write_bytes(BEFORE)
+    beside = sorted(target.parent.iterdir())
+    with pytest.raises(ConversionError) as caught:
+        convert(source, target, mode=mode)
+    assert target.read_bytes() == BEFORE
+    assert sorted(target.parent.iterdir()) == beside
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(source) in message
+    return message
+
+
+def truncated(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def without_group(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["edge_mcnn"]
+
+
+def without_labels(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["edge_mcnn/labels.txt"]
+
+
+def garbled_labels(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file["edge_mcnn/labels.txt"]
+        file["edge_mcnn/labels.txt"] = [1, 2, 3]
+
+
+def weights_only(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        del file.attrs["model_config"]
+
+
+def garbled_configuration(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = "{"
+
+
+def made_by_keras_3(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = "3.15.1"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (truncated, "damaged or cut short"),
+        (lambda path: path.write_text("once upon a time"), "not an HDF5 file"),
+        (lambda path: path.write_bytes(b""), "not an HDF5 file"),
+        (Path.unlink, "cannot be read (No such file or directory)"),
+        (without_group, "no group 'edge_mcnn'"),
+        (without_labels, "carries no labels.txt"),
+        (garbled_labels, "labels.txt is not one text"),
+        (weights_only, "holds no network"),
+        (garbled_configuration, "model_config is not JSON"),
+        (made_by_keras_3, "made by Keras 3.15.1"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_file(small_model: Path, tmp_path: Path, change: Callable[[Path], Any], message: str) -> None:
+    source = Path(shutil.copy(small_model, tmp_path))
+    change(source)
+    assert message in refusal(source)
+
+
+def one_input() -> Any:
+    images = layers.Input((64, 64, 3))
+    return tf_keras.Model(images, layers.Dense(3, activation="softmax")(layers.Flatten()(images)))
+
+
+def three_outputs() -> Any:
+    model = tutorial()
+    return tf_keras.Model(model.inputs, [layers.Dense(1)(model.output) for _ in range(3)])
+
+
+def two_pictures() -> Any:
+    inputs = [layers.Input((64, 64, 3)) for _ in range(2)]
+    joint = layers.Flatten()(layers.concatenate(inputs))
+    return tf_keras.Model(inputs, layers.Dense(3, activation="softmax")(joint))
+
+
+def hidden_lambda() -> Any:
+    inside = tf_keras.Sequential([layers.Lambda(lambda x: x * 2, input_shape=(64, 64, 3)), layers.Conv2D(4, 5)])
+    return tutorial(inside)
+
+
+@pytest.mark.parametrize(
+    ("build", "carried", "message"),
+    [
+        (one_input, companions(), "inputs of the network are (None, 64, 64, 3); expected two"),
+        (two_pictures, companions(), "(None, 64, 64, 3), (None, 64, 64, 3); expected two"),
+        (three_outputs, companions(), "has 3 outputs; expected one"),
+        (lambda: tutorial(last=layers.Lambda(lambda x: x)), companions(), "is a Lambda: it carries code"),
+        (hidden_lambda, companions(), "is a Lambda: it carries code"),
+        (lambda: tutorial(lambda images: images * 2), companions(), "TFOpLambda: it carries code"),
+        (
+            lambda: tutorial(embedding=layers.Embedding(networks.WORDS + 1, 32, mask_zero=True)),
+            companions(),
+            "mask_zero=True",
+        ),
+        (tutorial, companions(words=networks.WORDS + 1), "ids up to 2001, the embedding has 2001 rows"),
+        (tutorial, companions(sequence_length=50), "takes 200 ids, its front end gives 50"),
+        (tutorial, companions(picture_width=32), "pictures of 64 x 64 pixels, its front end makes 64 x 32"),
+    ],
+)
+def test_network_before_tensorflow_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Callable[[], Any], carried: Any, message: str
+) -> None:
+    source = save(build(), tmp_path / "Model.h5", carried)
+    monkeypatch.setattr(child, "run", lambda *_: pytest.fail("tensorflow was loaded"))
+    assert message in refusal(source)
+
+
+def test_vocabulary_longer_than_the_embedding_will_do_if_num_words_caps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = save(tutorial(), tmp_path / "Model.h5", companions(words=5000, num_words=networks.WORDS + 1))
+
+    def reached(*_: object) -> None:
+        raise ConversionError("reached the worker")
+
+    monkeypatch.setattr(child, "run", reached)
+    assert "reached the worker" in refusal(source)
+
+
+@tf_keras.saving.register_keras_serializable("stranger")
+class Custom(layers.Dense):  # type: ignore[misc]  # tf_keras ships no types
+    pass
+
+
+@pytest.mark.parametrize(
+    ("build", "carried", "message"),
+    [
+        (tutorial, companions(labels=("yes", "no")), "has shape (None, 3), but it carries 2 labels"),
+        (lambda: tutorial(last=layers.Dense(3)), companions(), "is no softmax"),
+        (lambda: tutorial(recurrent=layers.GRU(25)), companions(), "a loop is left"),
+        (lambda: tutorial(last=Custom(3)), companions(), "Keras cannot load the network: Unknown layer"),
+    ],
+    ids=["labels", "no softmax", "loop", "custom layer"],
+)
+def test_network_in_the_worker(tmp_path: Path, build: Callable[[], Any], carried: Any, message: str) -> None:
+    assert message in refusal(save(build(), tmp_path / "Model.h5", carried), mode="float32")
+
+
+def test_answers_other_than_keras(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converter, "TOLERANCE", -1.0)
+    message = refusal(Path(shutil.copy(small_model, tmp_path)))
+    assert "in tflite-runtime the converted model answers up to 0.0" in message
+
+
+def test_converter_killed(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kill = "import os, signal, sys; print('so much memory', file=sys.stderr); os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr(child, "command", lambda *_: [sys.executable, "-c", kill])
+    message = refusal(Path(shutil.copy(small_model, tmp_path)))
+    assert "the conversion was killed by SIGKILL" in message
+    assert message.endswith("its last words: so much memory")
+
+
+def test_interrupted(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Path(shutil.copy(small_model, tmp_path))
+
+    def interrupt(stage: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        child, "command", lambda *_: [sys.executable, "-c", "print('stage\\tx', flush=True); input()\nwhile True: pass"]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, progress=interrupt)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("target", ["missing/Model.tflite", "/proc/edge-mcnn/Model.tflite", "/proc/Model.tflite"])
+def test_folder_that_takes_no_file(small_model: Path, tmp_path: Path, target: str) -> None:
+    with pytest.raises(ConversionError, match=r"Model\.tflite: cannot be written \(.*--output"):
+        convert(small_model, tmp_path / target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_that_fills_up(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Path(shutil.copy(small_model, tmp_path))
+    monkeypatch.setattr(converter, "_converted", lambda *_: (b"model", 0.0))
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    target = tmp_path / "there.tflite"
+    target.write_bytes(BEFORE)
+    with pytest.raises(ConversionError, match=r"there\.tflite: No space left on device"):
+        convert(source, target)
+    assert target.read_bytes() == BEFORE
+    assert sorted(tmp_path.iterdir()) == [source, target]
+
+
+def test_target_is_the_source(small_model: Path) -> None:
+    with pytest.raises(ConversionError, match="is the model to convert"):
+        convert(small_model, small_model)
+
+
+def test_unknown_mode(small_model: Path) -> None:
+    with pytest.raises(ConversionError, match="no mode is called 'int3'; choose one of float32, dynamic"):
+        convert(small_model, mode="int3")
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "tf_keras"])
+def test_without_tensorflow(small_model: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else found(name))
+    with pytest.raises(ConversionError, match=rf'needs {package}.*pip install "edge-mcnn\[train\]"'):
+        convert(small_model)

@@ -1,0 +1,72 @@
+"""The two-input batches: a picture, its words and its label stay together by construction.
+
+There is one index of rows; it alone is shuffled, and everything in a batch is looked up through it. Two iterators, one
+for pictures and one for texts, would have to be kept in step, and are not when one of them skips or reshuffles.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tf_keras
+from numpy.typing import NDArray
+
+from training.network import IDS_INPUT
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a network reads, row by row; many rows may share one picture, which is held once."""
+
+    pictures: NDArray[np.float32]
+    """Shape (distinct, ...): pictures, or the trunk's features of them."""
+    index: NDArray[np.int64]
+    """Shape (rows,): each row's place in `pictures`."""
+    ids: NDArray[np.int32]
+    """Shape (rows, length): word ids."""
+    labels: NDArray[np.int64]
+    """Shape (rows,): index of the class."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: NDArray[np.int64]) -> "Examples":
+        """The examples at these row numbers; the pictures stay shared."""
+        return Examples(self.pictures, self.index[rows], self.ids[rows], self.labels[rows])
+
+
+class TwoInputBatches(tf_keras.utils.Sequence):  # type: ignore[misc]
+    """Batches of `{picture input: ..., "features": ids}` and labels, newly ordered each epoch; the last may be smaller.
+
+    Args:
+        examples: the rows.
+        picture_input: name of the model's picture input.
+        batch_size: rows per batch.
+        seed: the order of epoch n depends on the seed and n alone; None keeps the rows in order.
+    """
+
+    def __init__(self, examples: Examples, picture_input: str, batch_size: int, seed: int | None) -> None:
+        super().__init__()
+        self._examples = examples
+        self._picture_input = picture_input
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epoch = -1
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return -(-len(self._examples) // self._batch_size)
+
+    def __getitem__(self, batch: int) -> tuple[dict[str, NDArray[np.float32] | NDArray[np.int32]], NDArray[np.int64]]:
+        if not 0 <= batch < len(self):
+            raise IndexError(f"batch {batch} of {len(self)}")
+        rows = self._examples.take(self._order[batch * self._batch_size : (batch + 1) * self._batch_size])
+        return {self._picture_input: rows.pictures[rows.index], IDS_INPUT: rows.ids}, rows.labels
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of the next epoch; Keras calls this."""
+        self._epoch += 1
+        rows = len(self._examples)
+        if self._seed is None:
+            self._order = np.arange(rows)
+        else:
+            self._order = np.random.default_rng((self._seed, self._epoch)).permutation(rows)

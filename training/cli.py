@@ -1,0 +1,94 @@
+"""`edge-mcnn train`: thin, so that everything it does can be called from Python (`training.trainer.train`)."""
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from device.errors import TrainingError
+
+
+def train_command(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE.csv",
+            help="CSV in UTF-8 with the columns audio, text, label, split (train or validation), one row per clip. "
+            "Leave audio empty for words without sound, text empty for sound without words.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the trained model is written.")] = Path(
+        "Model.h5"
+    ),
+    audio_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that audio paths in the table start from.", show_default="the table's folder"),
+    ] = None,
+    vgg19_weights: Annotated[
+        Path | None,
+        typer.Option(help="VGG19 ImageNet weights without top (.h5), to train offline.", show_default="download once"),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the train rows.")] = 13,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 16,
+    learning_rate: Annotated[float, typer.Option(min=1e-8, max=1.0, help="Step size of Adam.")] = 1e-4,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Weigh rare classes up, so that the commonest does not win by default.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 1,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json", help="More to say in the model card: data, licences, limits.", show_default="none"
+        ),
+    ] = None,
+) -> None:
+    """Train a network that tells emotions from the sound of speech and from its words.
+
+    Each clip becomes the picture that the device will compute and the word ids that it will read. When done, Model.h5
+    holds the network with its labels, vocabulary and front-end settings; `edge-mcnn convert Model.h5` makes it ready
+    for the device. Ctrl-C stops early and keeps what was learnt.
+    """
+    from training.clip_table import read_clip_table
+
+    entries = {"command": shlex.join(["edge-mcnn", *sys.argv[1:]]), **_read_card(card)}
+    read_clip_table(table, audio_root)  # a slip in the table is told before tensorflow takes its seconds to load
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to a maker
+    try:
+        import librosa  # noqa: F401
+        import tf_keras  # noqa: F401
+    except ImportError as error:
+        raise TrainingError(
+            f'training needs {error.name}, which is not installed: pip install "edge-mcnn[train]"'
+        ) from None
+    from training.trainer import TrainingSettings, train
+
+    settings = TrainingSettings(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        balanced=balanced,
+        audio_root=audio_root,
+        vgg19_weights=vgg19_weights or "imagenet",
+        card=entries,
+    )
+    train(table, output, settings)
+
+
+def _read_card(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be read ({error.strerror}); --card takes a JSON file") from None
+    except ValueError as error:
+        raise TrainingError(f"{path}: not valid JSON ({error}); --card takes a JSON object in UTF-8") from None
+    if not isinstance(entries, dict):
+        raise TrainingError(f"{path}: expected a JSON object, {{...}}, with the entries to add to the model card")
+    return entries
