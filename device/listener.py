@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,14 @@ from device.front_end.spectrogram import MelSpectrogram, picture
 from device.front_end.tokens import Tokens
 from device.hearing.endpoint import Endpointer, Step
 from device.sentence import Frame, Prediction, Utterance
-from device.understanding.classifier import Classifier
 from device.understanding.transcriber import Transcriber, Transcription
+
+
+class Answers(Protocol):
+    """What tells the classes apart: `device.understanding.classifier.Classifier`."""
+
+    def probabilities(self, picture: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
+        """Probability of each class."""
 
 
 class Listener:
@@ -25,9 +32,7 @@ class Listener:
         bundle: whose front end and vocabulary the classifier's network was trained with.
     """
 
-    def __init__(
-        self, endpointer: Endpointer, transcriber: Transcriber, classifier: Classifier, bundle: Bundle
-    ) -> None:
+    def __init__(self, endpointer: Endpointer, transcriber: Transcriber, classifier: Answers, bundle: Bundle) -> None:
         self._endpointer = endpointer
         self._transcriber = transcriber
         self._classifier = classifier

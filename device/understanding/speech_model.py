@@ -160,6 +160,7 @@ def _obtain(source: Path | None, workspace: Path, destination: Path, model: Pinn
 
 def _download_official(workspace: Path, model: PinnedModel, announce: Announce) -> Path:
     import http.client
+    import urllib.error
     import urllib.request
 
     archive = workspace / "official.zip"
@@ -169,7 +170,11 @@ def _download_official(workspace: Path, model: PinnedModel, announce: Announce) 
         with blamed():
             request = urllib.request.Request(model.official, headers={"User-Agent": "edge-mcnn"})  # noqa: S310 - pinned
             # The timeout holds for connecting and for each read, so neither a dead nor a stalled network blocks.
-            response = stack.enter_context(urllib.request.urlopen(request, timeout=_CONNECT_SECONDS))  # noqa: S310
+            try:
+                response = stack.enter_context(urllib.request.urlopen(request, timeout=_CONNECT_SECONDS))  # noqa: S310
+            except urllib.error.HTTPError as refusal:
+                refusal.close()  # it is a response as well, and holds the connection
+                raise
             length = int(response.headers.get("Content-Length") or 0)
         advance = stack.enter_context(_stage(f"Downloading {model.name}", length, announce))
         output = stack.enter_context(archive.open("wb"))

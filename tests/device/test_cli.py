@@ -20,7 +20,7 @@ REFERENCES = {
     "austen-0890": "unless to be rather cold hearted and rather selfish is to be ill disposed",
     "austen-0920": "had he married a more amiable woman he might have been made still more respectable than he was",
     "austen-0930": "he might even have been made amiable himself",
-    "espeak-ruined": "no i hate this you ruined everything go away",
+    "espeak-ruined": "no i hate this you ruined everything leave me alone",
     "espeak-thank-you": "oh that is wonderful thank you so much i love it",
 }
 
@@ -153,6 +153,17 @@ def test_bad_model_and_bad_settings(tmp_path: Path) -> None:
     one_line(edge_mcnn("classify", "--model", tmp_path / "half.tflite", clip), "without labels")
     one_line(edge_mcnn("convert", tmp_path / "none.h5"), "none.h5")
     one_line(edge_mcnn("train", tmp_path / "none.csv"), "none.csv")
+
+
+def test_a_missing_speech_model_is_fetched_and_said_so(tmp_path: Path) -> None:
+    clip = CLIPS / "austen-0930.flac"
+    done = edge_mcnn("classify", "--json", clip, environment={"XDG_CACHE_HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == REFERENCES["austen-0930"]
+    assert "speech model" in done.stderr
+    again = edge_mcnn("fetch-speech-model", environment={"XDG_CACHE_HOME": str(tmp_path)})
+    assert again.returncode == 0
+    assert str(tmp_path) in again.stderr
 
 
 def test_a_speech_model_that_is_none(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def test_resolves_on_a_pi(built: Path, tmp_path: Path, system: str, python: str,
     platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in range(glibc, 16, -1)]
     report = tmp_path / "report.json"
     pip(
-        "install", "--dry-run", "--ignore-installed", "--target", tmp_path / "none", "--report", report, "--only-binary=:all:",
-        "--find-links", built, f"--python-version={python}", "--implementation=cp", *platforms,
+        "install", "--dry-run", "--ignore-installed", "--target", tmp_path / "none", "--report", report,
+        "--only-binary=:all:", "--find-links", built, f"--python-version={python}", "--implementation=cp", *platforms,
         "--platform=manylinux2014_aarch64", *wanted,
     )  # fmt: skip
     plan = {each["metadata"]["name"].lower(): each for each in json.loads(report.read_text("utf-8"))["install"]}

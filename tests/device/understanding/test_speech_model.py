@@ -132,8 +132,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.length is not None:
             self.send_header("Content-Length", str(self.length))
         self.end_headers()
-        self.wfile.write(self.body)
-        self.wfile.flush()
+        with contextlib.suppress(ConnectionError):  # a client that has seen enough hangs up
+            self.wfile.write(self.body)
+            self.wfile.flush()
         self.linger.wait()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name it has in the library
