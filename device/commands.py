@@ -82,7 +82,8 @@ def listen(
     settings = understanding.settings.microphone
     microphone = Microphone(settings.name, settings.no_sound_limit_s)
     with _stopped_by_signals(microphone.stop), lights, microphone:
-        frames = _announced(microphone.frames(), lambda: announce(f"listening to {microphone.info.name}"))
+        greeting = f"listening to {microphone.info.name} at {microphone.rate} Hz; speak, or end with Ctrl-C"
+        frames = _announced(microphone.frames(), lambda: announce(greeting))
         for prediction in understanding.listener().predictions(frames):
             lights.show(prediction)
             tell(as_table(prediction, time.monotonic()))

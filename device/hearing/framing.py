@@ -30,7 +30,7 @@ class Framer:
         """Take the next block, shape (n, channels), -1 to 1; give the frames that it completes.
 
         Channels are averaged: of a stereo microphone one side may hear nothing. With `last` the rest is filled up with
-        zeros to a whole frame.
+        zeros to a whole frame. `heard_at` is when the block arrived; without it a frame counts as heard when taken.
         """
         mono = block.mean(axis=1, dtype=np.float32)
         if self._resampler is not None:
@@ -39,9 +39,9 @@ class Framer:
         if last:
             missing = -len(self._pending) % FRAME_LENGTH
             self._pending = np.concatenate([self._pending, np.zeros(missing, np.float32)])
-        heard_at = time.monotonic() if heard_at is None else heard_at
         while len(self._pending) >= FRAME_LENGTH:
             samples, self._pending = self._pending[:FRAME_LENGTH], self._pending[FRAME_LENGTH:]
             pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-            yield Frame(pcm, self._frames * FRAME_LENGTH / SAMPLE_RATE, heard_at)
+            now = time.monotonic() if heard_at is None else heard_at
+            yield Frame(pcm, self._frames * FRAME_LENGTH / SAMPLE_RATE, now)
             self._frames += 1

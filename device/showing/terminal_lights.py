@@ -83,6 +83,7 @@ class TerminalLights:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
+            self._scroll()
 
     def show(self, prediction: Prediction) -> None:
         """Light the class of `prediction`."""
@@ -90,12 +91,16 @@ class TerminalLights:
             said = f"  {words(prediction)}" if self._show_words else ""
             self._console.print(self._heading(prediction), said, sep="", highlight=False, soft_wrap=True)
             return
-        if self._prediction is not None:
-            past = self._heading(self._prediction)
-            self._live.console.print(past.append(f"  {words(self._prediction)}", style="dim italic"))
+        self._scroll()
         self._prediction = prediction
         self._lit_until = time.monotonic() + self._hold_s
         self._live.refresh()
+
+    def _scroll(self) -> None:
+        """Let the last answer join those above the lamps."""
+        if self._prediction is not None:
+            past = self._heading(self._prediction)
+            self._console.print(past.append(f"  {words(self._prediction)}", style="dim italic"))
 
     def _heading(self, prediction: Prediction) -> Text:
         line = Text(f"{prediction.time:%H:%M:%S}  ", style="dim")
