@@ -1,12 +1,14 @@
 # make listen   set up, then listen to the microphone; without one, answer the recorded clips
 # make test     set up, then lint, type-check and test everything
 
-PYTHON ?= $(firstword $(shell for p in python3.11 python3.12 python3.13 python3; do \
+PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p; done))
 VENV := .venv
 BIN := $(VENV)/bin
 CLIPS := tests/fixtures/speech/*.flac
-RUN_PACKAGES := libportaudio2
+ON_A_PI := $(shell grep -qs '^Raspberry Pi' /proc/device-tree/model && echo yes)
+# lgpio drives the pins; pip has no wheel of it for every Python, Raspberry Pi OS has a package.
+RUN_PACKAGES := libportaudio2 $(if $(ON_A_PI),python3-lgpio)
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev
 
 .PHONY: listen test setup setup-test apt-run apt-test clean
@@ -45,8 +47,9 @@ CONSTRAINTS = $(patsubst %,--constraint %,$(wildcard constraints/python$(shell $
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "edge-mcnn needs Python 3.11 to 3.13: sudo apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh .ci/apt python3-venv
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Then run make again."; exit 1; }
 	@rm -rf $(VENV)
-	$(PYTHON) -m venv $(if $(wildcard /proc/device-tree/model),--system-site-packages) $(VENV)
+	$(PYTHON) -m venv $(if $(ON_A_PI),--system-site-packages) $(VENV)
 
 apt-run:
 	@sh .ci/apt $(RUN_PACKAGES)

@@ -3,6 +3,7 @@
 Heavy imports stand inside the commands that need them, so that `--help` is instant and a Pi needs no tensorflow.
 """
 
+import io
 import logging
 import sys
 from dataclasses import replace
@@ -180,6 +181,9 @@ app.command("train")(train_command)
 
 def main() -> None:
     """Entry point: what the user can mend becomes one line and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # lamps and quotation marks, in a terminal that has none
     try:
         app()
     except EdgeMcnnError as error:

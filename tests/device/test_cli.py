@@ -129,6 +129,11 @@ def test_the_lights_of_a_clip_are_drawn(speech_model: Path) -> None:
     assert "\u201che might even have been made amiable himself\u201d" in done.stdout
 
 
+def test_a_terminal_without_unicode(speech_model: Path) -> None:
+    done = edge_mcnn("classify", CLIPS / "austen-0930.flac", environment={"PYTHONIOENCODING": "latin-1"})
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_teaches() -> None:
     done = edge_mcnn("--help")
     assert done.returncode == 0
