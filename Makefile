@@ -2,13 +2,14 @@
 # make test     set up, then lint, type-check and test everything
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p; done))
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p; done; true))
 VENV := .venv
 BIN := $(VENV)/bin
 CLIPS := tests/fixtures/speech/*.flac
 ON_A_PI := $(shell grep -qs '^Raspberry Pi' /proc/device-tree/model && echo yes)
 # lgpio drives the pins; pip has no wheel of it for every Python, Raspberry Pi OS has a package.
-RUN_PACKAGES := libportaudio2 $(if $(ON_A_PI),python3-lgpio)
+RUN_PACKAGES := libportaudio2 $(if $(ON_A_PI),python3-lgpio) $(if $(wildcard $(BIN)/python),,$(shell \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev
 
 .PHONY: listen test setup setup-test apt-run apt-test clean
@@ -46,7 +47,6 @@ CONSTRAINTS = $(patsubst %,--constraint %,$(wildcard constraints/python$(shell $
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "edge-mcnn needs Python 3.11 to 3.13: sudo apt-get install python3-venv"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh .ci/apt python3-venv
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Then run make again."; exit 1; }
 	@rm -rf $(VENV)
 	$(PYTHON) -m venv $(if $(ON_A_PI),--system-site-packages) $(VENV)

@@ -24,7 +24,7 @@ def companions(labels: tuple[str, ...] = LABELS, words: int = WORDS, **front_end
 
 
 def vgg19(images: Any) -> Any:
-    base = tf_keras.applications.VGG19(include_top=False, weights=None, input_shape=(64, 64, 3))
+    base = tf_keras.applications.VGG19(include_top=False, weights=None, input_shape=images.shape[1:])
     base.trainable = False
     return base(images)
 
@@ -40,16 +40,19 @@ def tutorial(
     embedding: Any = None,
     last: Any = None,
     text_first: bool = False,
+    picture_size: int = 64,
     seed: int = 0,
 ) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="non-integer arguments to randrange", category=DeprecationWarning)
         tf_keras.utils.set_random_seed(seed)
-        return _tutorial(picture_branch, recurrent, embedding, last, text_first)
+        return _tutorial(picture_branch, recurrent, embedding, last, text_first, picture_size)
 
 
-def _tutorial(picture_branch: Any, recurrent: Any, embedding: Any, last: Any, text_first: bool) -> Any:
-    images = layers.Input((64, 64, 3), name="spectrogram")
+def _tutorial(
+    picture_branch: Any, recurrent: Any, embedding: Any, last: Any, text_first: bool, picture_size: int
+) -> Any:
+    images = layers.Input((picture_size, picture_size, 3), name="spectrogram")
     pooled = layers.GlobalAveragePooling2D()(picture_branch(images))
     ids = layers.Input((200,), name="transcript")  # float32, as the tutorial leaves it
     words = (embedding or layers.Embedding(WORDS + 1, 32, input_length=200))(ids)

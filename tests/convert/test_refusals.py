@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import tf_keras
 from tf_keras import layers
 
 from convert import child, converter
+from convert.agreement import Agreement
 from convert.converter import convert
+from convert.recipes import RECIPES
 from device.errors import ConversionError
 from tests.convert import networks
 from tests.convert.networks import companions, save, tutorial
@@ -156,11 +159,11 @@ def test_vocabulary_longer_than_the_embedding_will_do_if_num_words_caps_it(
     assert "reached the worker" in refusal(source)
 
 
-@tf_keras.saving.register_keras_serializable("stranger")
 class Custom(layers.Dense):  # type: ignore[misc]  # tf_keras ships no types
     pass
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("build", "carried", "message"),
     [
@@ -175,10 +178,11 @@ def test_network_in_the_worker(tmp_path: Path, build: Callable[[], Any], carried
     assert message in refusal(save(build(), tmp_path / "Model.h5", carried), mode="float32")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_answers_other_than_keras(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(converter, "TOLERANCE", -1.0)
-    message = refusal(Path(shutil.copy(small_model, tmp_path)))
-    assert "in tflite-runtime the converted model answers up to 0.0" in message
+    monkeypatch.setattr(converter, "RECIPES", {"float32": replace(RECIPES["float32"], largest_difference=-1.0)})
+    message = refusal(Path(shutil.copy(small_model, tmp_path)), mode="float32")
+    assert "in tflite-runtime the converted model answers up to 0.000 off from Keras" in message
 
 
 def test_converter_killed(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +216,7 @@ def test_folder_that_takes_no_file(small_model: Path, tmp_path: Path, target: st
 
 def test_disk_that_fills_up(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Path(shutil.copy(small_model, tmp_path))
-    monkeypatch.setattr(converter, "_converted", lambda *_: (b"model", 0.0))
+    monkeypatch.setattr(converter, "_converted", lambda *_: (b"model", [Agreement(0, 0, 1, 1)]))
 
     def full(descriptor: int) -> None:
         raise OSError(28, os.strerror(28))

@@ -1,0 +1,46 @@
+"""The child process in which a converted model is really run: `python -m convert.probe PACKAGE MODEL SAMPLES ANSWERS`.
+
+A runtime may crash on a model that it should have refused, so each runtime gets a process of its own.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from convert.child import child
+from device.errors import ConversionError
+
+RUNTIMES: Mapping[str, str] = {"tflite_runtime": "tflite-runtime", "ai_edge_litert": "LiteRT"}
+"""Packages with an `interpreter.Interpreter`, and their names for people."""
+
+
+def main(package: str, model: Path, samples: Path, answers: Path) -> None:
+    """Run `model` on `samples` in one runtime and write its probabilities, shape (samples, labels), to `answers`."""
+    name = RUNTIMES[package]
+    with child() as progress:
+        progress(f"running it in {name}")
+        try:
+            runtime = importlib.import_module(f"{package}.interpreter")
+        except (ImportError, AttributeError) as error:
+            raise ConversionError(
+                f"{name} is installed but cannot be imported ({error}); reinstall or remove it"
+            ) from error
+        try:
+            interpreter = runtime.Interpreter(model_content=model.read_bytes())
+            interpreter.allocate_tensors()
+            run = interpreter.get_signature_runner("serving_default")
+        except (ValueError, RuntimeError) as error:
+            raise ConversionError(f"{name} refuses the converted model: {error}") from error
+        rows = []
+        with np.load(samples) as stored:
+            for image, features in zip(stored["images"], stored["features"], strict=True):
+                interpreter.reset_all_variables()  # as the device does: a fused LSTM keeps its state between calls
+                rows.append(run(images=image[None], features=features[None])["probabilities"][0])
+        np.save(answers, np.stack(rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(Path, sys.argv[2:5]))

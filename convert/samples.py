@@ -1,0 +1,41 @@
+"""Inputs on which a converted network must answer as Keras did: pictures of made-up voices, and made-up sentences.
+
+They go through the real front end: on noise, or on ids that never occur, a network may differ where it does not matter.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.bundle import Companions
+from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import mel_power, picture
+
+COUNT = 32
+"""Fewer leave the mean difference to chance, and the mean shift of a channel, too."""
+_LONGEST_SENTENCE = 20
+
+
+def make_samples(companions: Companions, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Pictures, shape (COUNT, height, width, 3), float32, 0 to 1, and ids, shape (COUNT, sequence_length), int32."""
+    front_end = companions.front_end
+    random = np.random.default_rng(seed)
+    images = np.stack([picture(mel_power(_voice(random, front_end), front_end), front_end) for _ in range(COUNT)])
+    highest = min(len(companions.vocabulary), front_end.num_words - 1)
+    features = np.zeros((COUNT, front_end.sequence_length), np.int32)
+    for row in features:
+        words = int(random.integers(0, min(_LONGEST_SENTENCE, len(row)) + 1))
+        # Frequent words have low ids: spread them evenly on a logarithmic scale.
+        row[len(row) - words :] = np.exp(random.uniform(0, np.log(highest + 1), words)).astype(np.int32)
+    return images, features
+
+
+def _voice(random: np.random.Generator, front_end: FrontEnd) -> NDArray[np.float32]:
+    """One to three seconds of a gliding tone with harmonics, in syllables, over a little noise."""
+    samples = int(random.uniform(1, 3) * front_end.sample_rate)
+    time = np.arange(samples) / front_end.sample_rate
+    pitch = random.uniform(90, 250) * (1 + 0.2 * np.sin(2 * np.pi * random.uniform(0.3, 2) * time))
+    phase = 2 * np.pi * np.cumsum(pitch) / front_end.sample_rate
+    tone = sum(random.uniform(0.2, 1) / harmonic * np.sin(harmonic * phase) for harmonic in range(1, 25))
+    syllables = np.clip(np.sin(2 * np.pi * random.uniform(2, 4) * time), 0, 1)
+    sound = 0.2 * tone * syllables + 0.003 * random.standard_normal(samples)
+    return np.asarray(sound, np.float32)

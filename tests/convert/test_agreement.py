@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from convert.agreement import Agreement, check, measure
+from convert.recipes import RECIPES
+from device.errors import ConversionError
+
+
+def test_measure() -> None:
+    expected = np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]], np.float32)
+    answers = np.array([[0.4, 0.6], [0.1, 0.9], [0.6, 0.4]], np.float32)
+    agreement = measure(answers, expected)
+    assert agreement.largest_difference == pytest.approx(0.2)
+    assert agreement.mean_difference == pytest.approx(0.1)
+    assert (agreement.same_class, agreement.samples) == (2, 3)
+
+
+def test_no_number_is_refused() -> None:
+    agreement = measure(np.full((2, 3), np.nan, np.float32), np.full((2, 3), 1 / 3, np.float32))
+    with pytest.raises(ConversionError, match="in LiteRT the converted model answers up to nan off"):
+        check(agreement, RECIPES["dynamic"], "LiteRT")
+
+
+@pytest.mark.parametrize(
+    ("largest", "mean", "same", "written"),
+    [
+        (0.122, 0.0103, 32, True),  # the worst that a trained network of the tutorial gave
+        (0.222, 0.058, 29, False),  # its picture 10 % too dark
+        (0.354, 0.090, 30, False),  # its words ignored
+        (0.69, 0.02, 32, False),  # one answer of many ruined
+    ],
+)
+def test_trained_networks_pass_and_faults_do_not(largest: float, mean: float, same: int, written: bool) -> None:
+    agreement = Agreement(largest, mean, same, 32)
+    if written:
+        check(agreement, RECIPES["dynamic"], "LiteRT")
+    else:
+        with pytest.raises(ConversionError, match="try --mode float32"):
+            check(agreement, RECIPES["dynamic"], "LiteRT")
