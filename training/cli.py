@@ -1,5 +1,6 @@
 """`edge-mcnn train`: thin, so that everything it does can be called from Python (`training.trainer.train`)."""
 
+import importlib.util
 import json
 import os
 import shlex
@@ -55,16 +56,13 @@ def train_command(
     """
     from training.clip_table import read_clip_table
 
+    missing = [package for package in ("tf_keras", "librosa") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise TrainingError(f'training needs {missing[0]}, which is not installed: pip install "edge-mcnn[train]"')
+    # A slip in the card or the table is told before tensorflow takes its seconds to load.
     entries = {"command": shlex.join(["edge-mcnn", *sys.argv[1:]]), **_read_card(card)}
-    read_clip_table(table, audio_root)  # a slip in the table is told before tensorflow takes its seconds to load
+    read_clip_table(table, audio_root)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to a maker
-    try:
-        import librosa  # noqa: F401
-        import tf_keras  # noqa: F401
-    except ImportError as error:
-        raise TrainingError(
-            f'training needs {error.name}, which is not installed: pip install "edge-mcnn[train]"'
-        ) from None
     from training.trainer import TrainingSettings, train
 
     settings = TrainingSettings(

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import subprocess
 import sys
@@ -33,24 +34,42 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     monkeypatch.setattr(training.trainer, "train", lambda *arguments: calls.append(arguments))
     card = tmp_path / "card.json"
     card.write_text(json.dumps({"licence": "CC0"}), encoding="utf-8")
-    options = ["t.csv", "-o", "x.h5", "--epochs", "2", "--batch-size", "4", "--learning-rate", "0.01", "--seed", "9"]
+    table_file = tmp_path / "t.csv"
+    table_file.write_text(
+        "audio,text,label,split\n"
+        + "".join(f",word,{label},{split}\n" for label in ("a", "b") for split in ("train", "validation")),
+        encoding="utf-8",
+    )
+    options = [
+        str(table_file),
+        "-o",
+        "x.h5",
+        "--epochs",
+        "2",
+        "--batch-size",
+        "4",
+        "--learning-rate",
+        "0.01",
+        "--seed",
+        "9",
+    ]
     options += ["--audio-root", "sound", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
     assert CliRunner().invoke(app, options).exit_code == 0
     table, output, settings = calls[0]
-    assert (table, output) == (Path("t.csv"), Path("x.h5"))
+    assert (table, output) == (table_file, Path("x.h5"))
     assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.seed) == (2, 4, 0.01, 9)
     assert (settings.audio_root, settings.vgg19_weights, settings.balanced) == (Path("sound"), Path("w.h5"), True)
     assert settings.card["licence"] == "CC0"
     assert settings.card["command"].startswith("edge-mcnn ")
 
-    assert CliRunner().invoke(app, ["t.csv"]).exit_code == 0
+    assert CliRunner().invoke(app, [str(table_file)]).exit_code == 0
     assert calls[1][1] == Path("Model.h5")
     assert calls[1][2].vgg19_weights == "imagenet"
     assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].learning_rate) == (13, 16, 1e-4)
 
 
 def test_without_tensorflow(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tf_keras", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = CliRunner().invoke(app, ["t.csv"])
     assert isinstance(result.exception, TrainingError)
     assert 'pip install "edge-mcnn[train]"' in str(result.exception)
