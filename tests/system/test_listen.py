@@ -19,8 +19,10 @@ from tests.conftest import CLIPS
 from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs
 
 REPOSITORY = Path(__file__).parents[2]
-CLIP = CLIPS / "austen-0930.flac"
-WORDS = "he might even have been made amiable himself"
+# The network's answer to a clip may hang on how the clip falls on the grid of frames; to this one it does not.
+CLEAR = CLIPS / "espeak-ruined.flac"
+READING = CLIPS / "austen-0930.flac"
+READING_WORDS = "he might even have been made amiable himself"
 PINS = LightsSettings().pins
 START_LIMIT_S = 60
 ANSWER_LIMIT_S = 30
@@ -148,13 +150,12 @@ def classified(path: Path) -> dict[str, Any]:
 
 def test_a_spoken_sentence_lights_its_pin(microphone: VirtualMicrophone, listening: Listening) -> None:
     listening.wait_until_listening()
-    microphone.play(CLIP)
+    microphone.play(CLEAR)
     heard = listening.next_line()
-    assert heard["text"] == WORDS
-    read = classified(CLIP)
+    read = classified(CLEAR)
+    assert read["text"].startswith("no i hate this")
     assert (heard["text"], heard["label"]) == (read["text"], read["label"])
-    for label, probability in read["probabilities"].items():
-        assert heard["probabilities"][label] == pytest.approx(probability, abs=0.1)
+    assert heard["probabilities"] == pytest.approx(read["probabilities"], abs=0.05)
     assert heard["seconds"] == pytest.approx(read["seconds"], abs=0.3)
     assert 0 < heard["ms_endpoint_to_light"] < heard["ms_speech_to_light"]
     # Not on a laptop's clock, but a light after seconds is no light: this is a bound against a queue that builds up.
@@ -175,10 +176,10 @@ def test_two_sentences_and_ctrl_c(plain_microphone: VirtualMicrophone, speech_mo
     )
     try:
         process.wait_until_listening()
-        plain_microphone.play(CLIP)
-        assert process.next_line()["text"] == WORDS
-        plain_microphone.play(CLIPS / "espeak-thank-you.flac")
-        assert process.next_line()["text"].startswith("oh that is wonderful thank you")
+        plain_microphone.play(READING)
+        assert process.next_line()["text"] == READING_WORDS
+        plain_microphone.play(CLEAR)
+        assert process.next_line()["text"].startswith("no i hate this")
         process.end(signal.SIGINT)
         assert process.process.returncode == 0
         assert not any(states[-1] for states in process.pins().values())
