@@ -1,6 +1,7 @@
 """What all tests share: the recorded clips, the speech model, and no skipped test where none is allowed."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from device.understanding import speech_model as speech_models
 
 CLIPS = Path(__file__).parent / "fixtures" / "speech"
+
+# A shell starts background jobs with SIGINT ignored, which processes inherit: Ctrl-C must reach those that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -40,19 +40,8 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
         + "".join(f",word,{label},{split}\n" for label in ("a", "b") for split in ("train", "validation")),
         encoding="utf-8",
     )
-    options = [
-        str(table_file),
-        "-o",
-        "x.h5",
-        "--epochs",
-        "2",
-        "--batch-size",
-        "4",
-        "--learning-rate",
-        "0.01",
-        "--seed",
-        "9",
-    ]
+    options = [str(table_file), "-o", "x.h5", "--epochs", "2", "--batch-size", "4", "--learning-rate", "0.01"]
+    options += ["--seed", "9"]
     options += ["--audio-root", "sound", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
     assert CliRunner().invoke(app, options).exit_code == 0
     table, output, settings = calls[0]
@@ -60,7 +49,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.seed) == (2, 4, 0.01, 9)
     assert (settings.audio_root, settings.vgg19_weights, settings.balanced) == (Path("sound"), Path("w.h5"), True)
     assert settings.card["licence"] == "CC0"
-    assert settings.card["command"].startswith("edge-mcnn ")
+    assert settings.card["command"].startswith("edge-mcnn")
 
     assert CliRunner().invoke(app, [str(table_file)]).exit_code == 0
     assert calls[1][1] == Path("Model.h5")
