@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from device.bundle import DEFAULT_BUNDLE, Bundle, read_bundle
+from device.bundle import DEFAULT_BUNDLE, Companions, read_bundle
 from device.errors import AudioError
 from device.hearing.endpoint import Endpointer
 from device.hearing.microphone import Microphone
@@ -33,7 +33,7 @@ class Understanding:
     """All that is loaded once and serves every stream of sound."""
 
     settings: Settings
-    bundle: Bundle
+    companions: Companions
     transcriber: Transcriber
     classifier: Classifier
 
@@ -53,13 +53,15 @@ class Understanding:
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         configured = settings.transcriber.speech_model
         found = speech_model.find(Path(configured).expanduser() if configured else None, announce=announce)
-        return cls(settings, bundle, Transcriber(found, settings.transcriber.lone_word_confidence), classifier)
+        return cls(
+            settings, bundle.companions, Transcriber(found, settings.transcriber.lone_word_confidence), classifier
+        )
 
     def listener(self) -> Listener:
         """A listener for one stream."""
         endpoint = self.settings.endpoint
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
-        return Listener(endpointer, self.transcriber, self.classifier, self.bundle)
+        return Listener(endpointer, self.transcriber, self.classifier, self.companions)
 
 
 def listen(

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from device.bundle import Bundle
+from device.bundle import Companions
 from device.front_end.spectrogram import MelSpectrogram, picture
 from device.front_end.tokens import Tokens
 from device.hearing.endpoint import Endpointer, Step
@@ -29,15 +29,17 @@ class Listener:
         endpointer: says which frames belong to an utterance; like the listener itself it is for one stream.
         transcriber: hears the words in them.
         classifier: answers.
-        bundle: whose front end and vocabulary the classifier's network was trained with.
+        companions: whose front end and vocabulary the classifier's network was trained with.
     """
 
-    def __init__(self, endpointer: Endpointer, transcriber: Transcriber, classifier: Answers, bundle: Bundle) -> None:
+    def __init__(
+        self, endpointer: Endpointer, transcriber: Transcriber, classifier: Answers, companions: Companions
+    ) -> None:
         self._endpointer = endpointer
         self._transcriber = transcriber
         self._classifier = classifier
-        self._front_end = bundle.companions.front_end
-        self._tokens = Tokens(bundle.companions.vocabulary, self._front_end)
+        self._front_end = companions.front_end
+        self._tokens = Tokens(companions.vocabulary, self._front_end)
         self._hearing: tuple[Transcription, MelSpectrogram] | None = None
 
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:

@@ -55,7 +55,9 @@ def heard(bundle: Bundle, transcriber: Transcriber) -> Iterator[Heard]:
     settings = Settings().endpoint
     for path in sorted(CLIPS.glob("*.flac")):
         asked = _Asked(bundle.companions.labels)
-        listener = Listener(Endpointer(settings, VoiceDetector(settings.gate_dbfs)), transcriber, asked, bundle)
+        listener = Listener(
+            Endpointer(settings, VoiceDetector(settings.gate_dbfs)), transcriber, asked, bundle.companions
+        )
         [prediction] = listener.predictions(Recording(path, settings.hang_over_s + settings.pre_roll_s).frames())
         [(picture, ids)] = asked.asked
         yield Heard(path.stem, prediction.text, picture, ids)
