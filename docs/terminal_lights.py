@@ -1,5 +1,6 @@
 """Draws `docs/terminal-lights.svg`, the picture in the README, from real answers: `python docs/terminal_lights.py`."""
 
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -18,4 +19,6 @@ for name in CLIPS:
     [prediction] = classify(understanding, HERE.parent / "tests" / "fixtures" / "speech" / f"{name}.flac")
     console.print(f"[dim]{name}.flac[/dim]", highlight=False)
     console.print(draw(understanding.classifier.labels, prediction), "")
-console.save_svg(str(HERE / "terminal-lights.svg"), title="edge-mcnn")
+svg = console.export_svg(title="edge-mcnn")
+# Without the fonts that rich would have the reader's browser fetch.
+(HERE / "terminal-lights.svg").write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), "utf-8")

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from device.sentence import Prediction
 _KNOWN_COLOURS = {"positive": "green", "neutral": "yellow", "negative": "red"}
 _OTHER_COLOURS = ("cyan", "magenta", "blue", "bright_green", "bright_red", "bright_yellow", "white")
 _BAR_CELLS = 32
+_MARGIN = (0, 0, 0, 2)
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
@@ -28,20 +30,20 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
 def draw(labels: Sequence[str], prediction: Prediction | None, *, lit: bool = True) -> RenderableType:
     """The lamps in a row, a bar per class, and the words; all dark without a prediction or when not `lit`."""
     colour = colours(labels)
-    lamps = Text("  ")
+    lamps = Text()
     for label in labels:
         on = lit and prediction is not None and label == prediction.label
         lamps.append("\u25cf " if on else "\u25cb ", style=f"bold {colour[label]}" if on else "dim")
         lamps.append(f"{label}   ", style=f"bold {colour[label]}" if on else "dim")
     if prediction is None:
-        return lamps
+        return Padding(lamps, _MARGIN)
     bars = Table.grid(padding=(0, 1))
     for label in labels:
         probability = prediction.probabilities[label]
         cells = round(probability * _BAR_CELLS)
         bar = Text("\u2588" * cells, style=colour[label]) + Text("\u2591" * (_BAR_CELLS - cells), style="dim")
-        bars.add_row(f"  {label}", bar, f"{probability:4.0%}")
-    return Group(lamps, bars, Text(f"  {words(prediction)}", style="italic"))
+        bars.add_row(label, bar, f"{probability:4.0%}")
+    return Padding(Group(lamps, bars, Text(words(prediction), style="italic")), _MARGIN)
 
 
 def words(prediction: Prediction) -> str:
