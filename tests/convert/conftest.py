@@ -1,3 +1,4 @@
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,12 @@ import pytest
 
 from convert import child, worker
 from convert.converter import ConversionReport, convert
+from convert.probe import RUNTIMES
 from convert.samples import make_samples
 from tests.convert import networks
+
+INSTALLED = {package: name for package, name in RUNTIMES.items() if importlib.util.find_spec(package)}
+"""`tests/device/understanding/test_classifier.py` sees to it that both are where both exist."""
 
 
 @dataclass(frozen=True)

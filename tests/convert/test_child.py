@@ -6,6 +6,7 @@ import pytest
 from convert import child
 from convert.probe import RUNTIMES
 from device.errors import ConversionError
+from tests.convert.conftest import INSTALLED
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_users_folder_is_not_imported_from(tmp_path: Path, monkeypatch: pytest.M
         child.run("x", "convert.probe", ["ai_edge_litert", __file__, "", ""], stages.append)
 
 
-@pytest.mark.parametrize("package", list(RUNTIMES))
+@pytest.mark.parametrize("package", list(INSTALLED))
 def test_runtime_refuses(package: str, tmp_path: Path, stages: list[str]) -> None:
     model = tmp_path / "model"
     model.write_bytes(b"\0\0\0\0TFL3" + bytes(100))

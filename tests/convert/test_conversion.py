@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.probe import RUNTIMES
 from convert.recipes import RECIPES
 from convert.samples import make_samples
 from device.bundle import read_bundle
 from tests.convert import networks
-from tests.convert.conftest import Conversion
+from tests.convert.conftest import INSTALLED, Conversion
 
 COMPANIONS = networks.companions(picture_height=32, picture_width=32)
 LARGEST_SHARE_OF_FLOAT32 = {"float32": 1.0, "dynamic": 0.26}
 
 
-@pytest.fixture(params=list(RUNTIMES))
+@pytest.fixture(params=list(INSTALLED))
 def interpreter(request: pytest.FixtureRequest, converted: Conversion) -> Any:
     runtime = importlib.import_module(f"{request.param}.interpreter")
     return runtime.Interpreter(model_content=converted.report.target.read_bytes())
@@ -73,7 +72,7 @@ def test_bundle_carries_the_companions_and_where_it_came_from(converted: Convers
 
 def test_report(converted: Conversion) -> None:
     report = converted.report
-    assert report.runtimes == ("tflite-runtime", "LiteRT")
+    assert report.runtimes == tuple(INSTALLED.values())
     assert report.bytes_before == converted.source.stat().st_size
     assert report.bytes_after == report.target.stat().st_size
     recipe = RECIPES[report.mode]
@@ -92,8 +91,7 @@ def test_every_slow_step_is_announced(converted: Conversion) -> None:
         "asking Keras for its answers",
         *(["correcting the biases for 8 bits"] if converted.report.mode == "dynamic" else []),
         "converting",
-        "running it in tflite-runtime",
-        "running it in LiteRT",
+        *(f"running it in {name}" for name in INSTALLED.values()),
     ]
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from convert.cli import convert_command
 from device.errors import ConversionError
+from tests.convert.conftest import INSTALLED
 
 app = typer.Typer()
 app.command()(convert_command)
@@ -23,7 +24,7 @@ def test_converts_and_says_what_comes_next(small_model: Path, tmp_path: Path) ->
     sizes, ran, following = result.stdout.splitlines()
     assert sizes.startswith(f"{tmp_path / 'My Model.tflite'}: 0.4 MB -> 0.")
     assert re.fullmatch(
-        r"ran in tflite-runtime and LiteRT; \d+ of 32 made-up samples get Keras's answer, "
+        rf"ran in {' and '.join(INSTALLED.values())}; \d+ of 32 made-up samples get Keras's answer, "
         r"probabilities are 0\.\d{4} off on average, 0\.\d{4} at most",
         ran,
     )
