@@ -1,7 +1,9 @@
 """Models that answer, `.h5` and `.tflite` alike: rows in, probabilities out. What follows need not know which it is."""
 
 import hashlib
+import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from device.bundle import Bundle, Companions, read_bundle
 from device.errors import ConversionError, TrainingError
+from device.understanding.interpreter import RUNTIMES
 from training.examples import Examples
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -25,7 +28,7 @@ class Model(Protocol):
 
     companions: Companions
     kind: str
-    """What runs it, in a few words."""
+    """What runs it, and its version."""
     sha256: str
     """Of the file."""
 
@@ -68,8 +71,12 @@ class TfliteModel:
 
         self.companions = bundle.companions
         self.sha256 = hashlib.sha256(bundle.model).hexdigest()
-        self.kind = f"TFLite, {'the interpreter that the device would choose' if runtime == 'auto' else runtime}"
         self._classifier = Classifier(bundle, runtime=runtime)
+        # `auto` takes the first that can be imported.
+        package = runtime
+        if runtime == "auto":
+            package = next(name for name, module in RUNTIMES.items() if module in sys.modules)
+        self.kind = f"{package} {version(package)}"
 
     def steps(self, rows: Examples) -> int:
         """One for each row."""
@@ -106,7 +113,7 @@ class KerasModel:
             raise ConversionError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
         with path.open("rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        self.kind = "Keras"
+        self.kind = f"tf-keras {version('tf-keras')}"
         self._trunk, self._head = split(model)
 
     def steps(self, rows: Examples) -> int:

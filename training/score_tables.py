@@ -43,7 +43,7 @@ def scores_table(
 
 
 def summary_cells(score: Scores, resampled: Scores | None) -> list[str]:
-    """The figures of `SUMMARY` as written: `0.503 0.471-0.534` (with an en dash), or without an interval."""
+    """The figures of `SUMMARY` as written: `0.503 (0.471-0.534)` (with an en dash), or without an interval."""
     return [cell for figure in SUMMARY.values() for cell in _written(score, resampled, figure)]
 
 
@@ -68,7 +68,7 @@ def _written(score: Scores, resampled: Scores | None, figure: str) -> list[str]:
     if resampled is None:
         return [f"{value:.3f}" for value in values]
     bounds = (np.atleast_1d(bound) for bound in interval(getattr(resampled, figure)))
-    return [f"{value:.3f} {low:.3f}\u2013{high:.3f}" for value, low, high in zip(values, *bounds, strict=True)]
+    return [f"{value:.3f} ({low:.3f}\u2013{high:.3f})" for value, low, high in zip(values, *bounds, strict=True)]
 
 
 def confusion_table(name: str, score: Scores, labels: Sequence[str]) -> Table:

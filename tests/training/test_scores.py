@@ -72,7 +72,7 @@ def test_tables(console: Console) -> None:
     console.print(class_table("both", scores, ["no", "yes"], samples))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "0.667" in shown
-    assert "0.500 0.500\u20130.500" in shown
+    assert "0.500 (0.500\u20130.500)" in shown
     assert "yes" in shown
     card = scores.to_card(["no", "yes"])
     assert card["confusion"] == [[1, 1], [0, 1]]
