@@ -68,7 +68,7 @@ def evaluate_command(
     if words_only and sound_only:
         raise typer.BadParameter("--words-only and --sound-only exclude each other; leave both out to ask by both")
     needed = ["librosa", *(["matplotlib"] if output is not None else [])]
-    if model.suffix == ".h5":
+    if model.suffix != ".tflite":  # an HDF5 file may have any name
         needed += ["tf_keras", "h5py"]
     missing = [package for package in needed if importlib.util.find_spec(package) is None]
     if missing:
