@@ -38,7 +38,7 @@ def scores_table(
     for name, score in scores.items():
         samples = (resampled or {}).get(name)
         cells = summary_cells(score, samples) + _written(score, samples, "f1")[: len(labels)]
-        table.add_row(name, str(score.rows), *(cell.replace(" ", "\n") for cell in cells))
+        table.add_row(name, str(score.rows), *map(_on_two_lines, cells))
     return table
 
 
@@ -53,7 +53,7 @@ def class_table(name: str, score: Scores, labels: Sequence[str], resampled: Scor
     for heading in ("", "precision", "recall", "F1", "rows"):
         table.add_column(heading, justify="right" if heading else "left")
     for label, cells in zip(labels, class_cells(score, resampled), strict=True):
-        table.add_row(label, *cells)
+        table.add_row(label, *map(_on_two_lines, cells))
     return table
 
 
@@ -61,6 +61,11 @@ def class_cells(score: Scores, resampled: Scores | None) -> list[list[str]]:
     """Precision, recall, F1 and support as written, a list for each class."""
     columns = [_written(score, resampled, figure) for figure in ("precision", "recall", "f1")]
     return [list(cells) for cells in zip(*columns, map(str, score.support), strict=True)]
+
+
+def _on_two_lines(cell: str) -> str:
+    """The interval below its figure, and nothing around it: the table has to fit into 80 columns."""
+    return cell.replace(" (", "\n").removesuffix(")")
 
 
 def _written(score: Scores, resampled: Scores | None, figure: str) -> list[str]:

@@ -1,3 +1,5 @@
+from io import StringIO
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,8 +74,11 @@ def test_tables(console: Console) -> None:
     console.print(class_table("both", scores, ["no", "yes"], samples))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "0.667" in shown
-    assert "0.500 (0.500\u20130.500)" in shown
+    assert "0.500\u20130.500" in shown
     assert "yes" in shown
+    narrow = Console(file=StringIO(), width=80)
+    narrow.print(scores_table({"words alone": scores}, (), "Model.tflite, validation", {"words alone": samples}))
+    assert "\u2026" not in narrow.file.getvalue()  # type: ignore[attr-defined]
     card = scores.to_card(["no", "yes"])
     assert card["confusion"] == [[1, 1], [0, 1]]
     assert card["calibration_error"] == 0.3333
