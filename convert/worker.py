@@ -90,7 +90,7 @@ def work(folder: Path, progress: Callable[[str], None]) -> None:
 
     progress("loading the network")
     recipe = RECIPES[job.mode]
-    trained, reference = _load(job)
+    trained, reference = load_network(job.source, job.labels)
     progress("asking Keras for its answers")
     with np.load(folder / SAMPLES) as samples:
         expected = _answers(reference, samples["images"], samples["features"])
@@ -112,21 +112,29 @@ def work(folder: Path, progress: Callable[[str], None]) -> None:
     (folder / RESULT).write_text(Result(expected.tolist(), tf.__version__).to_json(), "utf-8")
 
 
-def _load(job: Job) -> tuple[Any, Any]:
-    """The network as it was trained, and the same one, with the same weights, taking [images, features]."""
+def load_network(source: str, labels: int) -> tuple[Any, Any]:
+    """The network as it was trained, and the same one, with the same weights, taking [images, features].
+
+    Args:
+        source: a Keras HDF5 file that `convert.network.examine` found to be free of code.
+        labels: how many classes the output must have.
+
+    Raises:
+        ConversionError: Keras cannot load it, or its output is not one number per label.
+    """
     import tf_keras
 
     try:
-        trained = tf_keras.models.load_model(job.source, compile=False)
+        trained = tf_keras.models.load_model(source, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConversionError(f"Keras cannot load the network: {_first_line(error)}") from error
     by_rank = {len(tensor.shape): tensor for tensor in trained.inputs}
     reference = tf_keras.Model([by_rank[4], by_rank[2]], trained.outputs[0])
     shape = tuple(reference.output_shape)
-    if len(shape) != 2 or shape[1] != job.labels:
+    if len(shape) != 2 or shape[1] != labels:
         raise ConversionError(
-            f"the output of the network has shape {shape}, but it carries {job.labels} labels; "
-            f"expected (None, {job.labels}), one probability per label"
+            f"the output of the network has shape {shape}, but it carries {labels} labels; "
+            f"expected (None, {labels}), one probability per label"
         )
     return trained, reference
 

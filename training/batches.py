@@ -4,34 +4,12 @@ There is one index of rows; it alone is shuffled, and everything in a batch is l
 for pictures and one for texts, would have to be kept in step, and are not when one of them skips or reshuffles.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import tf_keras
 from numpy.typing import NDArray
 
+from training.examples import Examples
 from training.network import IDS_INPUT
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What a network reads, row by row; many rows may share one picture, which is held once."""
-
-    pictures: NDArray[np.float32]
-    """Shape (distinct, ...): pictures, or the trunk's features of them."""
-    index: NDArray[np.int64]
-    """Shape (rows,): each row's place in `pictures`."""
-    ids: NDArray[np.int32]
-    """Shape (rows, length): word ids."""
-    labels: NDArray[np.int64]
-    """Shape (rows,): index of the class."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, rows: NDArray[np.int64]) -> "Examples":
-        """The examples at these row numbers; the pictures stay shared."""
-        return Examples(self.pictures, self.index[rows], self.ids[rows], self.labels[rows])
 
 
 class TwoInputBatches(tf_keras.utils.Sequence):  # type: ignore[misc]

@@ -29,10 +29,14 @@ class Clip:
     """Name of the class."""
     split: str
     """`train`, `validation` or `test`; test clips are kept for an evaluation and take no part in training."""
+    speaker: str = ""
+    """Who said it; empty where the table does not tell."""
+    dialogue: str = ""
+    """The conversation that it belongs to; empty where the table does not tell."""
 
 
 def read_clip_table(table: Path, audio_root: Path | None = None) -> tuple[Clip, ...]:
-    """Read and check a table with the columns audio, text, label and split; other columns are ignored.
+    """Read and check a table with the columns audio, text, label and split; `speaker` and `dialogue` may be there.
 
     Args:
         table: CSV file in UTF-8 with a header line. An empty `audio` means no sound, an empty `text` no words.
@@ -41,7 +45,7 @@ def read_clip_table(table: Path, audio_root: Path | None = None) -> tuple[Clip, 
     Raises:
         TrainingError: the table cannot be read, a line is wrong, or the rows are not enough to train on.
     """
-    clips = _read_rows(table, audio_root or table.parent)
+    clips = read_clips(table, audio_root)
     check_trainable(clips, str(table))
     return clips
 
@@ -73,13 +77,18 @@ def check_trainable(clips: Sequence[Clip], where: str) -> None:
         raise TrainingError(f"{where}: label {never[0]!r} is in validation rows only; add train rows with it")
 
 
-def _read_rows(table: Path, audio_root: Path) -> tuple[Clip, ...]:
+def read_clips(table: Path, audio_root: Path | None = None) -> tuple[Clip, ...]:
+    """Read a table as `read_clip_table` does, of which nothing is to be learnt: any splits and labels will do.
+
+    Raises:
+        TrainingError: the table cannot be read, or a line is wrong.
+    """
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = [name.strip() for name in next(reader, [])]
             _check_header(header, table)
-            clips = tuple(_clips(reader, header, table, audio_root))
+            clips = tuple(_clips(reader, header, table, audio_root or table.parent))
     except UnicodeDecodeError as error:
         raise TrainingError(f"{table}: not UTF-8 text ({error.reason}); save it again as CSV in UTF-8") from None
     except csv.Error as error:
@@ -129,4 +138,4 @@ def _clip(row: dict[str, str], where: str, audio_root: Path) -> Clip:
         raise TrainingError(
             f"{where}: no such file {audio}; correct the path, or say where they start with --audio-root"
         )
-    return Clip(audio, row["text"], label, _SPLITS[split])
+    return Clip(audio, row["text"], label, _SPLITS[split], row.get("speaker", ""), row.get("dialogue", ""))

@@ -1,59 +1,50 @@
 """What a network answers on clips, asked in three ways: with both inputs, by words alone, by sound alone."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.batches import Examples
-from training.network import IDS_INPUT, TRUNK_INPUT
+from training.examples import SILENCE, Examples
 from training.scores import Scores
 
 BOTH, WORDS_ALONE, SOUND_ALONE = "both", "words alone", "sound alone"
-SILENCE = 0
-"""Place of the silent picture among the pictures (`clip_pictures` puts it first)."""
+Answer: TypeAlias = Callable[[Examples], NDArray[np.float32]]
+"""Gives the probabilities of the rows asked, shape (rows, labels)."""
 
 
-def probabilities(head: Any, examples: Examples) -> NDArray[np.float32]:
-    """The head's answer for each row, shape (rows, labels); `examples.pictures` holds the trunk's features."""
-    # `predict_on_batch` in few large batches: `predict` would start a data pipeline each time.
-    size = 512
-    parts = []
-    for start in range(0, len(examples), size):
-        rows = examples.take(np.arange(start, min(start + size, len(examples))))
-        parts.append(head.predict_on_batch({TRUNK_INPUT: rows.pictures[rows.index], IDS_INPUT: rows.ids}))
-    answers: NDArray[np.float32] = np.concatenate(parts)
-    return answers
-
-
-def score(head: Any, examples: Examples) -> Scores:
-    """Scores of the class with the highest probability in each row."""
-    answers = probabilities(head, examples)
-    return Scores.of(examples.labels, answers.argmax(axis=1), answers.shape[1])
-
-
-def evaluate(head: Any, examples: Examples) -> dict[str, Scores]:
-    """Ask in all the ways that the rows allow.
+def ways(examples: Examples) -> dict[str, NDArray[np.int64]]:
+    """All the ways of asking that the rows allow, each with the numbers of the rows to ask.
 
     Rows without the input in question are left out of its figure. By sound alone each recording counts once, however
     many rows it was paired with: asked without words it always gives the same answer.
     """
-    found = {BOTH: score(head, examples)}
+    found = {BOTH: np.arange(len(examples))}
     with_words = np.flatnonzero(examples.ids.any(axis=1))
     if len(with_words):
-        words = examples.take(with_words)
-        silence = np.full_like(words.index, SILENCE)
-        found[WORDS_ALONE] = score(head, Examples(words.pictures, silence, words.ids, words.labels))
+        found[WORDS_ALONE] = with_words
     with_sound = np.flatnonzero(examples.index != SILENCE)
     if len(with_sound):
         _, first = np.unique(np.stack([examples.index, examples.labels])[:, with_sound], axis=1, return_index=True)
-        sounds = examples.take(with_sound[first])
-        found[SOUND_ALONE] = score(
-            head, Examples(sounds.pictures, sounds.index, np.zeros_like(sounds.ids), sounds.labels)
-        )
+        found[SOUND_ALONE] = with_sound[first]
     return found
+
+
+def asked(examples: Examples, way: str, rows: NDArray[np.int64]) -> Examples:
+    """The rows as they are put to the network in this way: the input that it is not asked by is silent or empty."""
+    taken = examples.take(rows)
+    index = np.full_like(taken.index, SILENCE) if way == WORDS_ALONE else taken.index
+    ids = np.zeros_like(taken.ids) if way == SOUND_ALONE else taken.ids
+    return Examples(taken.pictures, index, ids, taken.labels)
+
+
+def evaluate(answer: Answer, examples: Examples) -> dict[str, Scores]:
+    """Scores in each of the `ways`."""
+    questions = {way: asked(examples, way, rows) for way, rows in ways(examples).items()}
+    return {way: Scores.of(question.labels, answer(question)) for way, question in questions.items()}
 
 
 def always(label: int, examples: Examples, classes: int) -> Scores:
     """Scores of giving the same answer whatever is asked: what a useful network has to beat."""
-    return Scores.of(examples.labels, np.full_like(examples.labels, label), classes)
+    return Scores.of(examples.labels, np.tile(np.eye(classes, dtype=np.float32)[label], (len(examples), 1)))

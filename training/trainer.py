@@ -19,14 +19,16 @@ from rich.progress import Progress
 from device.bundle import Companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.tokens import Tokens
-from training.batches import Examples, TwoInputBatches
+from training.answering import keras_answers
+from training.batches import TwoInputBatches
 from training.clip_pictures import ClipPictures, clip_pictures
 from training.clip_table import TRAIN, VALIDATION, check_trainable, read_clip_table
-from training.evaluation import always, evaluate, probabilities
+from training.evaluation import always, evaluate
+from training.examples import Examples, examples_of
 from training.model_writer import check_output, write_model
-from training.network import TRUNK_INPUT, Network, Vgg19Weights, build_network
-from training.scores import Scores, confusion_table, scores_table
+from training.network import IDS_INPUT, TRUNK_INPUT, Network, Vgg19Weights, build_network
+from training.score_tables import confusion_table, scores_table
+from training.scores import Scores
 from training.vocabulary import fit_vocabulary
 
 
@@ -100,14 +102,14 @@ def train(
         front_end=settings.front_end,
         vgg19_weights=settings.vgg19_weights,
     )
-    rows = _examples(data, companions, picture_features(network, data.pictures, console))
+    rows = examples_of(data, companions, picture_features(network, data.pictures, console))
     splits = np.array([clip.split for clip in data.clips])
     training, validation = (rows.take(np.flatnonzero(splits == split)) for split in (TRAIN, VALIDATION))
     console.print(f"{len(training)} train and {len(validation)} validation rows, labels {', '.join(companions.labels)}")
 
     epochs = _fit(network.head, training, validation, settings, console)
     stopped_early = len(epochs) < settings.epochs or not epochs[-1].get("whole", True)
-    scores = evaluate(network.head, validation)
+    scores = evaluate(lambda rows: head_answers(network.head, rows), validation)
     commonest = int(np.bincount(training.labels).argmax())
     constant = always(commonest, validation, len(companions.labels))
     console.print(scores_table({**scores, f"always {companions.labels[commonest]}": constant}, companions.labels))
@@ -138,6 +140,11 @@ def picture_features(network: Network, pictures: NDArray[np.float32], console: C
             parts.append(network.trunk.predict_on_batch(pictures[start : start + size]))
             progress.update(task, completed=min(start + size, len(pictures)))
     return np.concatenate(parts)
+
+
+def head_answers(head: Any, rows: Examples) -> NDArray[np.float32]:
+    """The head's probabilities, shape (rows, labels); `rows.pictures` holds the trunk's features."""
+    return keras_answers(head, TRUNK_INPUT, IDS_INPUT, rows)
 
 
 def _companions(table: Path, data: ClipPictures, settings: TrainingSettings) -> Companions:
@@ -172,13 +179,6 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _examples(data: ClipPictures, companions: Companions, features: NDArray[np.float32]) -> Examples:
-    tokens = Tokens(companions.vocabulary, companions.front_end)
-    ids = np.stack([tokens.ids(clip.text) for clip in data.clips])
-    labels = np.array([companions.labels.index(clip.label) for clip in data.clips], np.int64)
-    return Examples(features, data.index, ids, labels)
 
 
 def _fit(
@@ -244,14 +244,14 @@ class _EpochReport(tf_keras.callbacks.Callback):  # type: ignore[misc]
         self._progress.update(self._task, completed=self._batches)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        answers = probabilities(self.model, self._validation)
-        score = Scores.of(self._validation.labels, answers.argmax(axis=1), answers.shape[1])
+        answers = head_answers(self.model, self._validation)
+        score = Scores.of(self._validation.labels, answers)
         right = answers[np.arange(len(answers)), self._validation.labels]
         figures = {
             "loss": float((logs or {})["loss"]),
             "accuracy": float((logs or {})["accuracy"]),
             "validation_loss": float(-np.log(np.maximum(right, 1e-7)).mean()),
-            "validation_weighted_f1": score.weighted_f1,
+            "validation_weighted_f1": float(score.weighted_f1),
         }
         self.epochs.append({name: round(value, 4) for name, value in figures.items()})
         if self._batches < self.params["steps"]:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from training.batches import Examples, TwoInputBatches
+from training.batches import TwoInputBatches
+from training.examples import Examples
 
 
 def numbered_examples(rows: int) -> Examples:

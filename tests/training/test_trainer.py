@@ -18,12 +18,12 @@ from convert.model_file import read_companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
-from training.batches import Examples
 from training.clip_pictures import clip_pictures
 from training.clip_table import read_clip_table
 from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE, evaluate
+from training.examples import Examples
 from training.network import TRUNK_INPUT
-from training.trainer import TrainingSettings, train
+from training.trainer import TrainingSettings, head_answers, train
 
 WriteTable = Callable[[Sequence[Sequence[str]]], Path]
 Floats = NDArray[np.float32]
@@ -178,7 +178,7 @@ def test_evaluation_asks_in_three_ways() -> None:
     pictures = np.array([[0.0], [1.0], [2.0]], np.float32)  # the first is silence
     ids = np.array([[0, 1], [0, 2], [0, 1], [0, 0], [0, 2]], np.int32)
     examples = Examples(pictures, np.array([1, 1, 2, 2, 0]), ids, np.array([1, 1, 2, 2, 2]))
-    scores = evaluate(_Parrot(), examples)
+    scores = evaluate(lambda rows: head_answers(_Parrot(), rows), examples)
     assert [scores[name].rows for name in (BOTH, WORDS_ALONE, SOUND_ALONE)] == [5, 4, 2]
     assert scores[BOTH].accuracy == 1
     assert scores[WORDS_ALONE].accuracy == 0.5

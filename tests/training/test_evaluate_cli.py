@@ -1,0 +1,94 @@
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from device.bundle import DEFAULT_BUNDLE
+from device.errors import TrainingError
+from training.evaluate_cli import evaluate_command
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    application = typer.Typer()
+    application.command()(evaluate_command)
+    return application
+
+
+@pytest.fixture
+def table(corpus: Path) -> Path:
+    return corpus
+
+
+def test_help_teaches(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 0
+    for expected in ("--words-only", "--sound-only", "--split", "--audio-root", "--json", "report.md", "speaker"):
+        assert expected in result.output
+
+
+def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> None:
+    # In a process of its own: standard output must hold one JSON object and nothing else, and no tensorflow is needed.
+    code = (
+        "import sys\nfrom device.cli import main\n"
+        f"sys.argv = ['edge-mcnn', 'evaluate', {str(DEFAULT_BUNDLE)!r}, {str(table)!r}, '--json', '-o', 'out']\n"
+        "try:\n    main()\nfinally:\n    assert 'tensorflow' not in sys.modules"
+    )
+    environment = {"PYTHONPATH": str(Path.cwd()), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["labels"] == ["negative", "neutral", "positive"]
+    assert figures["asked"]["both"]["rows"] == 8
+    assert figures["command"].startswith("edge-mcnn evaluate")
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8")) == figures
+    assert figures["command"] in (tmp_path / "out" / "report.md").read_text("utf-8")
+
+
+def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
+    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), str(table), "--words-only", "--split", "train"])
+    assert result.exit_code == 0
+    assert "words alone" in result.output
+    assert "sound alone" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--words-only", "--sound-only"], "exclude each other"),
+        (["--split", "dev"], "Invalid value"),
+        (["--runtime", "onnx"], "'onnx' is not one of auto, ai-edge-litert"),
+    ],
+)
+def test_wrong_options(options: list[str], expected: str, app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["m.h5", "t.csv", *options], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 2
+    assert expected in result.output
+
+
+def test_says_what_to_install(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf_keras" else object())
+    result = CliRunner().invoke(app, ["Model.h5", "t.csv"])
+    assert isinstance(result.exception, TrainingError)
+    assert "evaluating needs tf_keras" in str(result.exception)
+    assert 'pip install "edge-mcnn[train]"' in str(result.exception)
+
+
+def test_a_report_in_no_place_is_told_first(app: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["m.tflite", "t.csv", "-o", str(tmp_path / "file")])
+    assert isinstance(result.exception, TrainingError)
+    assert "nothing can be written there" in str(result.exception)

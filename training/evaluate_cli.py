@@ -1,0 +1,101 @@
+"""`edge-mcnn evaluate`: thin, so that everything it does can be called from Python (`training.evaluator`)."""
+
+import importlib.util
+import json as json_text
+import os
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from device.errors import TrainingError
+from device.understanding.interpreter import RUNTIMES
+
+
+class Split(StrEnum):
+    """Values of `--split`."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+def _known(runtime: str) -> str:
+    if runtime not in ("auto", *RUNTIMES):
+        raise typer.BadParameter(f"{runtime!r} is not one of auto, {', '.join(RUNTIMES)}")
+    return runtime
+
+
+def evaluate_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A Model.h5 or a Model.tflite.", show_default=False)],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE.csv",
+            help="Clips as for `edge-mcnn train`; with a column speaker or dialogue, intervals are drawn over those.",
+            show_default=False,
+        ),
+    ],
+    audio_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that audio paths in the table start from.", show_default="the table's folder"),
+    ] = None,
+    split: Annotated[Split, typer.Option(help="The rows to ask.")] = Split.VALIDATION,
+    words_only: Annotated[bool, typer.Option("--words-only", help="Ask by words alone; no recording is read.")] = False,
+    sound_only: Annotated[bool, typer.Option("--sound-only", help="Ask by sound alone.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Write report.md with pictures there.", show_default="no report"
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    runtime: Annotated[
+        str, typer.Option(callback=_known, help=f"What runs a Model.tflite: auto, {', '.join(RUNTIMES)}.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same samples.")] = 1,
+) -> None:
+    """Tell how well a model answers: with sound and words, by words alone, and by sound alone.
+
+    Accuracy, F1, precision, recall, confusion and calibration error, with 95 % intervals. A Model.tflite is asked as
+    the device will ask it; evaluate the Model.h5 that it was converted from to see what the conversion cost.
+
+    Example: edge-mcnn evaluate Model.tflite table.csv --output report
+    """
+    if words_only and sound_only:
+        raise typer.BadParameter("--words-only and --sound-only exclude each other; leave both out to ask by both")
+    needed = ["librosa", *(["matplotlib"] if output is not None else [])]
+    if model.suffix != ".tflite":  # an HDF5 file may have any name
+        needed += ["tf_keras", "h5py"]
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
+    if missing:
+        raise TrainingError(f'evaluating needs {missing[0]}, which is not installed: pip install "edge-mcnn[train]"')
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to a maker
+
+    from rich.console import Console
+
+    from training.evaluation import SOUND_ALONE, WORDS_ALONE
+    from training.evaluation_report import as_table, check_folder, show, write_report
+    from training.evaluator import WAYS, EvaluationSettings, evaluate_model
+
+    if output is not None:
+        check_folder(output)
+    settings = EvaluationSettings(
+        split=split.value,
+        asked=(WORDS_ALONE,) if words_only else (SOUND_ALONE,) if sound_only else WAYS,
+        audio_root=audio_root,
+        runtime=runtime,
+        seed=seed,
+    )
+    command = shlex.join(["edge-mcnn", *sys.argv[1:]])
+    progress = Console(stderr=True)
+    evaluation = evaluate_model(model, table, settings, progress)
+    if json:
+        print(json_text.dumps(as_table(evaluation, command), ensure_ascii=False))
+    else:
+        show(evaluation, Console())
+    if output is not None:
+        progress.print(f"wrote {write_report(evaluation, output, command)}", markup=False, soft_wrap=True)

@@ -1,0 +1,201 @@
+"""Pictures of an evaluation: confusion, calibration, some spectrograms with their answers, and training curves.
+
+Matplotlib without a screen: figures are made by hand, not by pyplot, so that nothing global is touched.
+"""
+
+import textwrap
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from training.evaluation import BOTH
+from training.evaluator import Evaluation, examples_to_show
+from training.scores import BINS, Scores
+
+_INK, _FAINT, _BLUE, _ORANGE, _GREEN, _RED = "#22262b", "#9aa3ad", "#3b6ea5", "#e08e45", "#2e7d4f", "#b83a3a"
+_MOST_CLASSES_WITH_NUMBERS = 15
+_MANY_ROWS = 10
+_COLUMNS = 6
+
+
+def draw_all(evaluation: Evaluation, folder: Path) -> dict[str, str]:
+    """Draw every picture that this evaluation allows as PNG into `folder`.
+
+    Returns:
+        File names by what is on them.
+    """
+    scores = {way: answers.scores for way, answers in evaluation.answers.items()}
+    figures = {
+        "Confusion matrix": ("confusion.png", confusion(scores, evaluation.labels)),
+        "Reliability": ("reliability.png", reliability(scores)),
+        "Spectrograms and answers": ("spectrograms.png", spectrograms(evaluation)),
+        "Training curves": ("training.png", training_curves(evaluation.opened.companions.card.get("history"))),
+    }
+    for name, figure in figures.values():
+        if figure is not None:
+            FigureCanvasAgg(figure)
+            with warnings.catch_warnings():
+                # A script that the font lacks is drawn as boxes; the report's text has it right.
+                warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+                figure.savefig(folder / name, dpi=150, facecolor="white")
+        else:
+            (folder / name).unlink(missing_ok=True)  # of an earlier evaluation, which the report no longer shows
+    return {title: name for title, (name, figure) in figures.items() if figure is not None}
+
+
+def confusion(scores: Mapping[str, Scores], labels: Sequence[str]) -> Figure:
+    """A confusion matrix for each way of asking, coloured by the share of the true class."""
+    many = len(labels) > _MOST_CLASSES_WITH_NUMBERS
+    side = 10.5 if many else max(3.4, 0.62 * len(labels) + 1.2)
+    written = {"fontsize": max(3.0, 150 / len(labels)) if many else 10}
+    turned = 90 if many else 30 if len(labels) > 3 else 0
+    figure = Figure(figsize=(side * len(scores) + 0.6, side + 0.5), layout=ConstrainedLayoutEngine(wspace=0.05))
+    axes = np.atleast_1d(figure.subplots(1, len(scores)))
+    for number, (axis, (way, score)) in enumerate(zip(axes, scores.items(), strict=True)):
+        shares = score.confusion / np.maximum(score.support[:, None], 1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axis.set_title(f"{way} ({score.rows} rows)", color=_INK, fontsize=11)
+        axis.set_xticks(range(len(labels)), labels, rotation=turned, **written)
+        axis.set_yticks(range(len(labels)), labels if number == 0 else [], **written)
+        axis.set_xlabel("answered")
+        if number == 0:
+            axis.set_ylabel("true")
+        _bare(axis)
+        if not many:
+            for (row, column), share in np.ndenumerate(shares):
+                colour = "white" if share > 0.6 else _INK
+                counted = f"{score.confusion[row, column]}\n{share:.0%}"
+                axis.text(column, row, counted, ha="center", va="center", color=colour, fontsize=9.5)
+    bar = figure.colorbar(axes[0].images[0], ax=list(axes), shrink=0.8, pad=0.015)
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def reliability(scores: Mapping[str, Scores]) -> Figure:
+    """How often an answer is right against how sure the model was of it, and how sure it is how often."""
+    figure = Figure(figsize=(3.7 * len(scores) + 0.5, 4.8), layout=ConstrainedLayoutEngine(wspace=0.04))
+    axes = figure.subplots(2, len(scores), squeeze=False, sharex=True, sharey="row", height_ratios=[3, 1])
+    centres = (np.arange(BINS) + 0.5) / BINS
+    for column, (way, score) in enumerate(scores.items()):
+        above, below = axes[0, column], axes[1, column]
+        rows, confidence, right = score.reliability.T
+        used = rows > 0
+        accuracy, mean = right[used] / rows[used], confidence[used] / rows[used]
+        # Few rows say little: their bars are pale.
+        colours = [to_rgba(_BLUE, 0.85 if count >= _MANY_ROWS else 0.25) for count in rows[used]]
+        above.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", linewidth=1, label="as often right as it is sure")
+        above.bar(centres[used], accuracy, 0.92 / BINS, color=colours)
+        above.vlines(mean, accuracy, mean, color=_ORANGE, linewidth=2.5, label="gap to its mean confidence")
+        above.set_title(f"{way}\ncalibration error {score.calibration_error:.3f}", color=_INK, fontsize=11)
+        above.set_ylim(0, 1.03)
+        below.bar(centres[used], rows[used] / score.rows, 0.92 / BINS, color=_FAINT)
+        below.set_xlabel("confidence of the answer")
+        below.set_xlim(0, 1)
+        below.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+        for axis in (above, below):
+            _plain(axis)
+    axes[0, 0].set_ylabel("share that is right")
+    axes[1, 0].set_ylabel("share of rows")
+    handles, _ = axes[0, 0].get_legend_handles_labels()
+    bars = [(0.85, f"share that is right, {_MANY_ROWS} rows or more"), (0.25, "the same, fewer rows")]
+    handles += [Patch(color=_BLUE, alpha=alpha, label=label) for alpha, label in bars]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, 2 * len(scores)), frameon=False, fontsize=9)
+    return figure
+
+
+def spectrograms(evaluation: Evaluation) -> Figure | None:
+    """Some pictures as the network saw them, with the truth, the answer, its probability and the words."""
+    way, places = examples_to_show(evaluation)
+    if not places:
+        return None
+    columns = min(_COLUMNS, len(places))
+    lines = -(-len(places) // columns)
+    figure = Figure(figsize=(max(6.6, 2.2 * columns), 2.95 * lines + 0.4), layout="constrained")
+    by = "sound and words" if way == BOTH else way
+    figure.suptitle(
+        f"What it saw and what it answered, asked by {by}: the answer with its probability, and the truth",
+        color=_INK,
+        fontsize=12,
+    )
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    answers, examples, labels = evaluation.answers[way], evaluation.examples, evaluation.labels
+    for axis in axes[len(places) :]:
+        axis.set_visible(False)
+    for axis, place in zip(axes, places, strict=False):
+        row = answers.rows[place]
+        said = int(answers.probabilities[place].argmax())
+        truth = int(examples.labels[row])
+        axis.imshow(examples.pictures[examples.index[row]], interpolation="nearest")
+        colour = _GREEN if said == truth else _RED
+        probability = answers.probabilities[place, said]
+        axis.set_title(f"{labels[said]} {probability:.0%}\ntrue: {labels[truth]}", color=colour, fontsize=10)
+        text = evaluation.data.clips[row].text if way == BOTH else ""
+        axis.set_xlabel(_wrapped(text), fontsize=8, color=_INK)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for spine in axis.spines.values():
+            spine.set_color(colour)
+            spine.set_linewidth(2)
+    return figure
+
+
+def training_curves(history: object) -> Figure | None:
+    """Loss and accuracy by epoch, from the `history` in a model card; None where it holds no such figures."""
+    epochs = [epoch for epoch in history if isinstance(epoch, dict)] if isinstance(history, list) else []
+    panels = {
+        "loss": {"loss": "train", "validation_loss": "validation"},
+        "score": {"accuracy": "accuracy, train", "validation_weighted_f1": "weighted F1, validation"},
+    }
+    drawn = {
+        panel: {written: values for name, written in names.items() if (values := _series(epochs, name)) is not None}
+        for panel, names in panels.items()
+    }
+    drawn = {panel: curves for panel, curves in drawn.items() if curves}
+    if not drawn:
+        return None
+    figure = Figure(figsize=(4.4 * len(drawn), 3.5), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(1, len(drawn)))
+    for axis, (panel, curves) in zip(axes, drawn.items(), strict=True):
+        for colour, (written, values) in zip((_BLUE, _ORANGE), curves.items(), strict=False):
+            axis.plot(range(1, len(values) + 1), values, "o-", color=colour, markersize=4, label=written)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(panel)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.margins(y=0.12)
+        axis.legend(frameon=False, fontsize=9)
+        _plain(axis)
+    return figure
+
+
+def _series(epochs: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64] | None:
+    values = [epoch.get(name) for epoch in epochs]
+    if not values or not all(isinstance(value, int | float) for value in values):
+        return None
+    return np.array(values, np.float64)
+
+
+def _wrapped(text: str) -> str:
+    """Three short lines at most. A `$` would begin a formula."""
+    return textwrap.fill(" ".join(text.split()), 30, max_lines=3, placeholder=" \u2026").replace("$", r"\$")
+
+
+def _plain(axis: Any) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#e6e9ec", linewidth=0.8)
+    axis.set_axisbelow(True)
+
+
+def _bare(axis: Any) -> None:
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
