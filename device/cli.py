@@ -16,6 +16,7 @@ import typer
 from convert.cli import convert_command
 from device.errors import AudioError, EdgeMcnnError
 from training.cli import train_command
+from training.corpus_commands import pictures_command
 
 if TYPE_CHECKING:
     from device.settings import Settings
@@ -177,6 +178,7 @@ def fetch_speech_model(
 
 app.command("convert")(convert_command)
 app.command("train")(train_command)
+app.command("pictures")(pictures_command)
 
 
 def main() -> None:
