@@ -16,7 +16,7 @@ import typer
 from convert.cli import convert_command
 from device.errors import AudioError, EdgeMcnnError
 from training.cli import train_command
-from training.corpus_commands import pictures_command
+from training.corpus_commands import pictures_command, transcribe_command
 
 if TYPE_CHECKING:
     from device.settings import Settings
@@ -179,6 +179,7 @@ def fetch_speech_model(
 app.command("convert")(convert_command)
 app.command("train")(train_command)
 app.command("pictures")(pictures_command)
+app.command("transcribe")(transcribe_command)
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""`edge-mcnn pictures`: what can be computed once, before any training."""
+"""`edge-mcnn pictures` and `edge-mcnn transcribe`: what can be computed once, before any training."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from training.corpus_options import AudioRoot, CorpusArgument, Meld, Target, opened, require
+from training.corpus_options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, opened, require
 
 
 def pictures_command(
@@ -43,3 +43,32 @@ def pictures_command(
         markup=False,
         soft_wrap=True,
     )
+
+
+def transcribe_command(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="TABLE.csv", help="The table to write.", show_default=False)
+    ],
+    corpus: CorpusArgument = None,
+    meld: Meld = None,
+    target: MeldTarget = Target.SENTIMENT,
+    audio_root: AudioRoot = None,
+) -> None:
+    """Write down what Vosk hears in every clip, with the very model and settings of the device.
+
+    The table has the corpus's clips with one column more, text_vosk; `edge-mcnn train TABLE.csv --text vosk` trains on
+    what the device will really read. Ctrl-C keeps what was heard so far, and running it again goes on from there.
+    """
+    require("librosa")
+    source = opened(corpus, meld, target, audio_root)
+    from rich.console import Console
+
+    from training.transcription import transcribe
+
+    console = Console()
+    source.tell(console)
+    try:
+        transcribe(source, output, console)
+    except KeyboardInterrupt:
+        console.print("stopped; run it again to go on from here")
+        raise
