@@ -53,7 +53,10 @@ def clip_pictures(
     files = list(dict.fromkeys(clip.audio for clip in clips if clip.audio is not None))
     kept_pictures = None if folder is None else PictureFolder(folder, front_end)
     rows: dict[Path | None, int] = {None: 0}
-    pictures = [silent_picture(front_end)]
+    # One block from the start: a list that is stacked at the end would need the memory twice.
+    silence = silent_picture(front_end)
+    pictures = np.empty((1 + len(files), *silence.shape), np.float32)
+    pictures[0] = silence
     unreadable: list[Skipped] = []
 
     def compute(file: Path) -> NDArray[np.float32] | AudioError:
@@ -64,13 +67,15 @@ def clip_pictures(
         except AudioError as error:
             return error
 
+    if kept_pictures is not None:
+        kept_pictures.fill(files, console)
     with on_all_cores(compute, files) as results:
         for file, result in zip(files, track(results, "pictures", len(files), console=console), strict=True):
             if isinstance(result, AudioError):
                 unreadable.append(Skipped(file, str(result).removeprefix(f"{file}: ")))
             else:
-                rows[file] = len(pictures)
-                pictures.append(result)
+                rows[file] = len(rows)
+                pictures[rows[file]] = result
     if files and len(unreadable) == len(files):
         first = unreadable[0]
         raise TrainingError(
@@ -82,4 +87,4 @@ def clip_pictures(
     if unreadable:
         console.print(f"{len(clips) - len(kept)} of {len(clips)} clips left out with them")
     index = np.array([rows[clip.audio] for clip in kept], np.int64)
-    return ClipPictures(kept, np.stack(pictures), index, tuple(each.recording for each in unreadable))
+    return ClipPictures(kept, pictures[: len(rows)], index, tuple(each.recording for each in unreadable))

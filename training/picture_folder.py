@@ -145,24 +145,24 @@ class PictureFolder:
     def _read_index(self) -> dict[str, Any]:
         try:
             index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-            if index["format"] == _FORMAT and isinstance(index["recordings"], dict):
+            if index["format"] == _FORMAT and all(isinstance(each, dict) for each in index["recordings"].values()):
                 return dict(index)
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             pass  # none yet, or none of ours: the pictures' names say all that is needed
         return {}
 
     def _write_index(self, before: dict[str, Any], done: dict[str, str | None], reasons: dict[str, str]) -> int:
         """Write what there is now and remove pictures that went out of date; returns how many."""
-        former = {name: entry.get("picture") for name, entry in before.get("recordings", {}).items()}
+        former = {name: str(entry.get("picture", "")) for name, entry in before.get("recordings", {}).items()}
         if before.get("front_end") == self._settings:
-            still = {name: file for name, file in former.items() if name not in done}
+            still = {name: file or None for name, file in former.items() if name not in done}
             reasons = {
                 **{name: entry["skipped"] for name, entry in before["recordings"].items() if "skipped" in entry},
                 **reasons,
             }
         else:
-            still = {}
-        current = {**still, **done}
+            still = {}  # every picture there is shows something else than is asked for now
+        current: dict[str, str | None] = {**still, **done}
         index = {
             "format": _FORMAT,
             "front_end": self._settings,
@@ -175,15 +175,13 @@ class PictureFolder:
             partial = self.folder / f".{INDEX}.part"
             partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
             partial.replace(self.folder / INDEX)
-            stale = {Path(file).name for file in former.values() if file} - set(current.values())
-            removed = 0
-            for file in stale:
-                if (self.folder / file).exists():
-                    (self.folder / file).unlink()
-                    removed += 1
+            stale = {Path(file).name for file in former.values()} - set(current.values())
+            there = [self.folder / file for file in stale if file.endswith(".png") and (self.folder / file).is_file()]
+            for path in there:
+                path.unlink()
         except OSError as error:
             raise _cannot_write(self.folder, error) from None
-        return removed
+        return len(there)
 
 
 def _load(path: Path, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:

@@ -1,5 +1,9 @@
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -108,13 +112,43 @@ def test_goes_on_after_ctrl_c(
     assert len(pngs(tmp_path / "p")) == 12
 
 
+def test_a_process_stopped_by_ctrl_c_goes_on(recordings: list[Path], tmp_path: Path) -> None:
+    """A real process, a real signal, wherever in the work it strikes."""
+    for number in range(300):
+        soundfile.write(tmp_path / "clips" / f"more{number}.wav", np.random.default_rng(number).random(160_000), 16_000)
+    (tmp_path / "corpus" / "noise").mkdir(parents=True)
+    (tmp_path / "clips").rename(tmp_path / "corpus" / "noise" / "clips")
+    folder = tmp_path / "p"
+    command = [sys.executable, "-m", "device", "pictures", str(tmp_path / "corpus"), "-o", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    limit = time.monotonic() + 60
+    while len(pngs(folder)) < 5:
+        assert time.monotonic() < limit
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; run it again to go on from here" in output
+    assert "Traceback" not in output
+    done = pngs(folder)
+    assert len(done) < 312
+    assert not list(folder.glob(".*"))
+    for name in done:
+        with Image.open(folder / name) as image:
+            image.load()
+    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert f"{312 - len(done)} pictures computed, {len(done)} kept, 0 out of date removed" in again
+    assert done < pngs(folder)
+
+
 def test_a_lost_index_loses_nothing(
     recordings: list[Path], tmp_path: Path, console: Console, computed: list[str]
 ) -> None:
     folder = PictureFolder(tmp_path / "p", FRONT_END)
     folder.fill(recordings, console)
     index = (tmp_path / "p" / INDEX).read_text()
-    for content in ("{", "[]", '{"format": 1, "recordings": 3}'):
+    for content in ("{", "[]", '{"format": 1, "recordings": 3}', '{"format": 1, "recordings": {"../clips/1.wav": 3}}'):
         (tmp_path / "p" / INDEX).write_text(content)
         assert folder.fill(recordings, console).kept == 12
         assert (tmp_path / "p" / INDEX).read_text() == index
