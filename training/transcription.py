@@ -5,6 +5,7 @@ recording, so that hours of work outlive Ctrl-C and need not be done again when 
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,13 +36,16 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
 
     Args:
         corpus: clips with sound, without, or both.
-        output: the table; `OUTPUT.heard.jsonl`, the journal, is written beside it and may be kept or deleted.
+        output: the table, in a folder that is made if missing. `OUTPUT.heard.jsonl`, the journal, is written beside it
+            and may be kept or deleted.
         console: where progress is shown.
 
     Raises:
-        TrainingError: there is no sound at all, or the disk is full; what was heard so far is in the journal.
+        TrainingError: there is no sound at all, nothing can be written there, or the disk is full; what was heard so
+            far is in the journal.
         SpeechModelError: the speech model cannot be found or fetched.
     """
+    _check_output(output, corpus)
     recordings = list(dict.fromkeys(clip.audio for clip in corpus.clips if clip.audio is not None))
     if not recordings:
         raise TrainingError(f"{corpus.name}: no clip has a recording, so there is nothing to transcribe")
@@ -87,6 +91,20 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
     write_clip_table(output, clips)
     console.print(f"{output}: {len(clips)} clips; next: edge-mcnn train {output} --text vosk", markup=False)
     return replace(corpus, clips=clips)
+
+
+def _check_output(output: Path, corpus: Corpus) -> None:
+    """See that the table can be written there, before hours are spent on it."""
+    if output.resolve() == Path(corpus.name).resolve():
+        raise TrainingError(f"{output}: is the corpus itself and would be overwritten; choose another name with -o")
+    if output.is_dir():
+        raise TrainingError(f"{output}: is a folder; name the table to write, such as {output / 'heard.csv'}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        raise TrainingError(f"{output}: cannot be written ({error.strerror}); choose another place with -o") from None
 
 
 def hear(recording: Path, transcriber: Transcriber) -> str:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from convert.model_file import read_companions
+from device.bundle import read_bundle
+from device.cli import app
 from device.errors import TrainingError
 from training.corpus import open_corpus, open_meld
 from training.meld import read_meld
@@ -79,7 +82,7 @@ def test_not_unpacked(meld: Path, tmp_path: Path) -> None:
         read_meld(tmp_path)
 
 
-def test_meld_is_trained_on_as_it_comes(meld: Path, tmp_path: Path, console: Console) -> None:
+def test_meld_as_it_comes_becomes_a_bundle(meld: Path, tmp_path: Path, console: Console) -> None:
     settings = TrainingSettings(epochs=1, vgg19_weights=None, pictures=tmp_path / "pictures")
     result = train(open_meld(meld), tmp_path / "Model.h5", settings, console)
     card = read_companions(tmp_path / "Model.h5").card
@@ -89,6 +92,11 @@ def test_meld_is_trained_on_as_it_comes(meld: Path, tmp_path: Path, console: Con
     assert card["recordings_unreadable"] == ["dia2_utt0.mp4", "dia2_utt1.mp4", "dia2_utt2.mp4", "dia2_utt3.mp4"]
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 19
     shown = console.file.getvalue()  # type: ignore[attr-defined]
+    converted = CliRunner().invoke(app, ["convert", str(tmp_path / "Model.h5")], catch_exceptions=False)
+    assert converted.exit_code == 0
+    bundle = read_bundle(tmp_path / "Model.tflite")
+    assert bundle.companions.labels == ("negative", "positive")
+    assert bundle.companions.vocabulary == result.companions.vocabulary
     for expected in (
         "dia3_utt0.mp4: no such file",
         "dia2_utt0.mp4: not a readable recording",

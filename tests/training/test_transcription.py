@@ -124,6 +124,18 @@ def test_nothing_to_hear(heard: list[str], tmp_path: Path, console: Console) -> 
     assert heard == []
 
 
+def test_no_place_for_the_table(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
+    (tmp_path / "file").touch()
+    for output, expected in ((tmp_path, "is a folder"), (tmp_path / "file" / "t.csv", "cannot be written")):
+        with pytest.raises(TrainingError, match=expected):
+            transcribe(corpus, output, console)
+    with pytest.raises(TrainingError, match="is the corpus itself and would be overwritten"):
+        transcribe(Corpus(str(tmp_path / "t.csv"), corpus.clips), tmp_path / "clips" / ".." / "t.csv", console)
+    assert heard == []
+    transcribe(corpus, tmp_path / "new" / "t.csv", console)
+    assert (tmp_path / "new" / "t.csv").exists()
+
+
 def test_the_device_hears_the_same(speech_model: Path) -> None:
     """Frame by frame as the device's own stations hear a recording, with the real Vosk."""
     transcriber = Transcriber(speech_model, 0.7)
