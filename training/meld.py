@@ -44,7 +44,7 @@ def read_meld(folder: Path, target: Target = "sentiment") -> tuple[tuple[Clip, .
     """Read MELD's clips, linked to their films.
 
     Args:
-        folder: `MELD.Raw`, unpacked.
+        folder: `MELD.Raw`, unpacked; its test part may be missing altogether.
         target: whether the label is the sentiment (3 classes) or the emotion (7).
 
     Returns:
@@ -56,6 +56,8 @@ def read_meld(folder: Path, target: Target = "sentiment") -> tuple[tuple[Clip, .
     clips: list[Clip] = []
     missing: list[Skipped] = []
     for part in _PARTS:
+        if part.split == TEST and not (_places(folder, part.table) or _places(folder, part.folder)):
+            continue  # training needs none, and who has only the other two may train
         table, recordings = _find(folder, part.table), _find(folder, part.folder)
         for line, row in _rows(table):
             clip = _clip(row, f"{table}, line {line}", part, recordings, target)
@@ -71,8 +73,12 @@ def read_meld(folder: Path, target: Target = "sentiment") -> tuple[tuple[Clip, .
     return tuple(clips), tuple(missing)
 
 
+def _places(folder: Path, name: str) -> list[Path]:
+    return [path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.exists()]
+
+
 def _find(folder: Path, name: str) -> Path:
-    found = [path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.exists()]
+    found = _places(folder, name)
     if not found:
         packed = sorted(path.name for path in folder.glob("*.tar.gz"))
         advice = f"unpack {', '.join(packed)} there" if packed else "give the folder MELD.Raw, unpacked"

@@ -89,7 +89,9 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
         if clip.audio not in left_out
     )
     write_clip_table(output, clips)
-    console.print(f"{output}: {len(clips)} clips; next: edge-mcnn train {output} --text vosk", markup=False)
+    console.print(
+        f"{output}: {len(clips)} clips; next: edge-mcnn train {output} --text vosk", markup=False, soft_wrap=True
+    )
     return replace(corpus, clips=clips)
 
 

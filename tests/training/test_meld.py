@@ -26,6 +26,17 @@ def test_rows_and_films_are_linked(meld: Path) -> None:
     assert len({clip.id for clip in clips}) == len(clips)
 
 
+def test_train_and_dev_are_enough(meld: Path, tmp_path: Path) -> None:
+    for part, table in (("train_splits", "train_sent_emo.csv"), ("dev_splits_complete", "dev_sent_emo.csv")):
+        (tmp_path / part).symlink_to(meld / part)
+        shutil.copy(meld / table, tmp_path)
+    clips, _ = read_meld(tmp_path)
+    assert {clip.split for clip in clips} == {"train", "validation"}
+    shutil.copy(meld / "test_sent_emo.csv", tmp_path)
+    with pytest.raises(TrainingError, match="no output_repeated_splits_test in it"):
+        read_meld(tmp_path)
+
+
 def test_emotions(meld: Path) -> None:
     clips, _ = read_meld(meld, "emotion")
     assert {clip.label for clip in clips} == {"joy", "anger"}
