@@ -16,6 +16,7 @@ import typer
 from convert.cli import convert_command
 from device.errors import AudioError, EdgeMcnnError
 from training.cli import train_command
+from training.corpus_commands import pictures_command, transcribe_command
 from training.evaluate_cli import evaluate_command
 
 if TYPE_CHECKING:
@@ -179,6 +180,8 @@ def fetch_speech_model(
 app.command("convert")(convert_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
+app.command("pictures")(pictures_command)
+app.command("transcribe")(transcribe_command)
 
 
 def main() -> None:

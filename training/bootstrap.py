@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.clip_table import Clip
+from training.clips import Clip
 from training.scores import Figure, Scores
 
 RESAMPLES = 2000

@@ -1,6 +1,5 @@
 """`edge-mcnn train`: thin, so that everything it does can be called from Python (`training.trainer.train`)."""
 
-import importlib.util
 import json
 import os
 import shlex
@@ -11,24 +10,30 @@ from typing import Annotated, Any
 import typer
 
 from device.errors import TrainingError
+from training.corpus_options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, TextOption, opened, require
 
 
 def train_command(
-    table: Annotated[
-        Path,
-        typer.Argument(
-            metavar="TABLE.csv",
-            help="CSV in UTF-8 with the columns audio, text, label, split (train or validation), one row per clip. "
-            "Leave audio empty for words without sound, text empty for sound without words.",
-            show_default=False,
-        ),
-    ],
+    corpus: CorpusArgument = None,
+    meld: Meld = None,
+    target: MeldTarget = Target.SENTIMENT,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the trained model is written.")] = Path(
         "Model.h5"
     ),
-    audio_root: Annotated[
+    audio_root: AudioRoot = None,
+    text: Annotated[
+        TextOption,
+        typer.Option(
+            help="Words to train on: the corpus's own, those that Vosk heard (see `edge-mcnn transcribe`), or both."
+        ),
+    ] = TextOption.REFERENCE,
+    pictures: Annotated[
         Path | None,
-        typer.Option(help="Folder that audio paths in the table start from.", show_default="the table's folder"),
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep the pictures of the sound there, as `edge-mcnn pictures` does, and take those that are there.",
+            show_default="in memory only",
+        ),
     ] = None,
     vgg19_weights: Annotated[
         Path | None,
@@ -54,14 +59,14 @@ def train_command(
     holds the network with its labels, vocabulary and front-end settings; `edge-mcnn convert Model.h5` makes it ready
     for the device. Ctrl-C stops early and keeps what was learnt.
     """
-    from training.clip_table import read_clip_table
-
-    missing = [package for package in ("tf_keras", "librosa") if importlib.util.find_spec(package) is None]
-    if missing:
-        raise TrainingError(f'training needs {missing[0]}, which is not installed: pip install "edge-mcnn[train]"')
-    # A slip in the card or the table is told before tensorflow takes its seconds to load.
+    require("tf_keras", "librosa")
+    # A slip in the card or the corpus is told before tensorflow takes its seconds to load.
     entries = {"command": shlex.join(["edge-mcnn", *sys.argv[1:]]), **_read_card(card)}
-    read_clip_table(table, audio_root)
+    source = opened(corpus, meld, target, audio_root, seed)
+    from training.clips import check_trainable
+    from training.corpus import with_text
+
+    check_trainable(with_text(source, text.value).clips, source.name)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to a maker
     from training.trainer import TrainingSettings, train
 
@@ -71,11 +76,12 @@ def train_command(
         learning_rate=learning_rate,
         seed=seed,
         balanced=balanced,
-        audio_root=audio_root,
+        text=text.value,
+        pictures=pictures,
         vgg19_weights=vgg19_weights or "imagenet",
         card=entries,
     )
-    train(table, output, settings)
+    train(source, output, settings)
 
 
 def _read_card(path: Path | None) -> dict[str, Any]:

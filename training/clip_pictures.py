@@ -1,24 +1,25 @@
 """From recordings to the pictures that the network is trained on, each recording computed once.
 
-The picture is `device.front_end.spectrogram`'s, so that training sees what the device will compute; librosa resamples.
+The picture is `device.front_end.spectrogram`'s, so that training sees what the device will compute.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import librosa
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from device.errors import TrainingError
+from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture, silent_picture
-from training.clip_table import Clip
+from training.clips import Clip
+from training.parallel import on_all_cores
+from training.picture_folder import PictureFolder
+from training.skipped import Skipped, tell_skipped
+from training.sound import read_recording
 
 
 @dataclass(frozen=True)
@@ -35,65 +36,55 @@ class ClipPictures:
     """Recordings that could not be read; their clips are left out."""
 
 
-def clip_pictures(clips: Sequence[Clip], front_end: FrontEnd, console: Console) -> ClipPictures:
+def clip_pictures(
+    clips: Sequence[Clip], front_end: FrontEnd, console: Console, folder: Path | None = None
+) -> ClipPictures:
     """Compute the picture of every distinct recording, on all cores.
 
+    Args:
+        clips: of any split.
+        front_end: settings of the pictures.
+        console: where progress and skipped recordings are shown.
+        folder: keeps the pictures from one training to the next, see `PictureFolder`; None keeps them in memory only.
+
     Raises:
-        TrainingError: there are recordings, but none of them can be read.
+        TrainingError: there are recordings, but none of them can be read; or the folder cannot be written to.
     """
     files = list(dict.fromkeys(clip.audio for clip in clips if clip.audio is not None))
+    kept_pictures = None if folder is None else PictureFolder(folder, front_end)
     rows: dict[Path | None, int] = {None: 0}
-    pictures = [silent_picture(front_end)]
-    unreadable: dict[Path, str] = {}
+    # One block from the start: a list that is stacked at the end would need the memory twice.
+    silence = silent_picture(front_end)
+    pictures = np.empty((1 + len(files), *silence.shape), np.float32)
+    pictures[0] = silence
+    unreadable: list[Skipped] = []
 
-    def compute(file: Path) -> NDArray[np.float32] | str:
+    def compute(file: Path) -> NDArray[np.float32] | AudioError:
         try:
+            if kept_pictures is not None:
+                return kept_pictures.picture(file)
             return picture(mel_power(read_recording(file, front_end.sample_rate), front_end), front_end)
-        except (OSError, ValueError, soundfile.SoundFileError) as error:
-            return str(error)
+        except AudioError as error:
+            return error
 
-    # Threads, not processes: decoding, resampling and the FFT release the interpreter lock, and threads start at once.
-    with ThreadPoolExecutor() as pool:
-        results = track(pool.map(compute, files), "pictures", len(files), console=console)
-        for file, result in zip(files, results, strict=True):
-            if isinstance(result, str):
-                unreadable[file] = result
+    if kept_pictures is not None:
+        kept_pictures.fill(files, console)
+    with on_all_cores(compute, files) as results:
+        for file, result in zip(files, track(results, "pictures", len(files), console=console), strict=True):
+            if isinstance(result, AudioError):
+                unreadable.append(Skipped(file, str(result).removeprefix(f"{file}: ")))
             else:
-                rows[file] = len(pictures)
-                pictures.append(result)
+                rows[file] = len(rows)
+                pictures[rows[file]] = result
     if files and len(unreadable) == len(files):
-        file, reason = next(iter(unreadable.items()))
+        first = unreadable[0]
         raise TrainingError(
-            f"none of the {len(files)} recordings can be read; the first is {file} ({reason}); "
+            f"none of the {len(files)} recordings can be read; the first is {first.recording} ({first.reason}); "
             "convert them to WAV or FLAC"
         )
-    for file, reason in unreadable.items():
-        console.print(f"skipped {file}: {reason}", style="yellow", markup=False)
+    tell_skipped(unreadable, len(files), console)
     kept = tuple(clip for clip in clips if clip.audio in rows)
     if unreadable:
-        console.print(
-            f"{len(unreadable)} of {len(files)} recordings unreadable, {len(clips) - len(kept)} clips left out"
-        )
+        console.print(f"{len(clips) - len(kept)} of {len(clips)} clips left out with them")
     index = np.array([rows[clip.audio] for clip in kept], np.int64)
-    return ClipPictures(kept, np.stack(pictures), index, tuple(unreadable))
-
-
-def read_recording(file: Path, sample_rate: int) -> NDArray[np.float32]:
-    """Read a recording of any rate and any number of channels.
-
-    Returns:
-        Shape (samples,), float32, -1 to 1, mono at `sample_rate` Hz.
-
-    Raises:
-        soundfile.SoundFileError: not a format that libsndfile reads.
-        ValueError: it holds no samples, or values that are not numbers.
-    """
-    samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    mono: NDArray[np.float32] = samples.mean(axis=1)
-    if not len(mono):
-        raise ValueError("it holds no sound")
-    if not np.isfinite(mono).all():
-        raise ValueError("it holds values that are not numbers")
-    if rate != sample_rate:
-        mono = librosa.resample(mono, orig_sr=rate, target_sr=sample_rate)
-    return mono
+    return ClipPictures(kept, pictures[: len(rows)], index, tuple(each.recording for each in unreadable))

@@ -13,6 +13,7 @@ import typer
 
 from device.errors import TrainingError
 from device.understanding.interpreter import RUNTIMES
+from training.corpus_options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, TextOption, opened
 
 
 class Split(StrEnum):
@@ -31,18 +32,13 @@ def _known(runtime: str) -> str:
 
 def evaluate_command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A Model.h5 or a Model.tflite.", show_default=False)],
-    table: Annotated[
-        Path,
-        typer.Argument(
-            metavar="TABLE.csv",
-            help="Clips as for `edge-mcnn train`; with a column speaker or dialogue, intervals are drawn over those.",
-            show_default=False,
-        ),
-    ],
-    audio_root: Annotated[
-        Path | None,
-        typer.Option(help="Folder that audio paths in the table start from.", show_default="the table's folder"),
-    ] = None,
+    corpus: CorpusArgument = None,
+    meld: Meld = None,
+    target: MeldTarget = Target.SENTIMENT,
+    text: Annotated[
+        TextOption, typer.Option(help="The words to ask by: the corpus's own, or those that `transcribe` wrote down.")
+    ] = TextOption.REFERENCE,
+    audio_root: AudioRoot = None,
     split: Annotated[Split, typer.Option(help="The rows to ask.")] = Split.VALIDATION,
     words_only: Annotated[bool, typer.Option("--words-only", help="Ask by words alone; no recording is read.")] = False,
     sound_only: Annotated[bool, typer.Option("--sound-only", help="Ask by sound alone.")] = False,
@@ -60,11 +56,14 @@ def evaluate_command(
 ) -> None:
     """Tell how well a model answers: with sound and words, by words alone, and by sound alone.
 
-    Accuracy, F1, precision, recall, confusion and calibration error, with 95 % intervals. A Model.tflite is asked as
-    the device will ask it; evaluate the Model.h5 that it was converted from to see what the conversion cost.
+    Accuracy, F1, precision, recall, confusion and calibration error, with 95 % intervals: over speakers or dialogues
+    where the corpus tells them. A Model.tflite is asked as the device will ask it; evaluate the Model.h5 that it was
+    converted from to see what the conversion cost.
 
     Example: edge-mcnn evaluate Model.tflite table.csv --output report
     """
+    if text is TextOption.BOTH:
+        raise typer.BadParameter("--text both is for training; evaluate by reference and by vosk, one after the other")
     if words_only and sound_only:
         raise typer.BadParameter("--words-only and --sound-only exclude each other; leave both out to ask by both")
     needed = ["librosa", *(["matplotlib"] if output is not None else [])]
@@ -77,6 +76,7 @@ def evaluate_command(
 
     from rich.console import Console
 
+    from training.corpus import with_text
     from training.evaluation import SOUND_ALONE, WORDS_ALONE
     from training.evaluation_report import as_table, check_folder, show, write_report
     from training.evaluator import WAYS, EvaluationSettings, evaluate_model
@@ -92,7 +92,8 @@ def evaluate_command(
     )
     command = shlex.join(["edge-mcnn", *sys.argv[1:]])
     progress = Console(stderr=True)
-    evaluation = evaluate_model(model, table, settings, progress)
+    clips = with_text(opened(corpus, meld, target, audio_root), "vosk" if text is TextOption.VOSK else "reference")
+    evaluation = evaluate_model(model, clips, settings, progress)
     if json:
         print(json_text.dumps(as_table(evaluation, command), ensure_ascii=False))
     else:

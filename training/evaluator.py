@@ -15,7 +15,8 @@ from device.errors import TrainingError
 from training.answering import Model, open_model
 from training.bootstrap import Groups, resample
 from training.clip_pictures import ClipPictures, clip_pictures
-from training.clip_table import VALIDATION, Clip, read_clips
+from training.clips import VALIDATION, Clip
+from training.corpus import Corpus, open_corpus
 from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE, asked, ways
 from training.examples import SILENCE, Examples, examples_of
 from training.scores import Scores
@@ -76,12 +77,12 @@ class Evaluation:
         return self.opened.companions.labels
 
 
-def evaluate_model(model: Path, table: Path, settings: EvaluationSettings, console: Console) -> Evaluation:
-    """Ask a model the clips of a table.
+def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSettings, console: Console) -> Evaluation:
+    """Ask a model the clips of a corpus.
 
     Args:
         model: a `Model.h5` or `Model.tflite` with its companions.
-        table: see `training.clip_table.read_clips`.
+        source: a table or a folder, see `open_corpus`, or a corpus that is already open.
         settings: what to ask.
         console: where progress is shown.
 
@@ -89,7 +90,10 @@ def evaluate_model(model: Path, table: Path, settings: EvaluationSettings, conso
         TrainingError: table, recordings or model cannot be used, or do not belong together.
         BundleError, ConversionError, InterpreterError: see `open_model`.
     """
-    clips = _chosen(read_clips(table, settings.audio_root), table, settings)
+    corpus = source if isinstance(source, Corpus) else open_corpus(source, settings.audio_root)
+    corpus.tell(console)
+    table = Path(corpus.name)
+    clips = _chosen(corpus.clips, table, settings)
     opened = open_model(model, runtime=settings.runtime)
     _check_labels(clips, opened.companions.labels, table, model)
     data = clip_pictures(clips, opened.companions.front_end, console)

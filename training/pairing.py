@@ -19,7 +19,8 @@ from rich.console import Console
 
 from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.tokens import normalise
-from training.clip_table import COLUMNS, TRAIN, VALIDATION
+from training.clip_table import COLUMNS
+from training.clips import TRAIN, VALIDATION
 
 _MELD_FILES = {TRAIN: "train_sent_emo.csv", VALIDATION: "dev_sent_emo.csv"}
 _LAST_TRAINING_ACTOR = 16

@@ -22,7 +22,8 @@ from device.front_end.parameters import FrontEnd
 from training.answering import keras_answers
 from training.batches import TwoInputBatches
 from training.clip_pictures import ClipPictures, clip_pictures
-from training.clip_table import TRAIN, VALIDATION, check_trainable, read_clip_table
+from training.clips import TRAIN, VALIDATION, check_trainable
+from training.corpus import Corpus, TextKind, open_corpus, with_text
 from training.evaluation import always, evaluate
 from training.examples import Examples, examples_of
 from training.model_writer import check_output, write_model
@@ -50,6 +51,10 @@ class TrainingSettings:
     """Weigh each class by the inverse of its share of the train rows."""
     audio_root: Path | None = None
     """Folder that relative audio paths start from; None is the table's own."""
+    text: TextKind = "reference"
+    """Which words to train on, see `with_text`."""
+    pictures: Path | None = None
+    """Folder that keeps the pictures from one training to the next; None keeps none."""
     vgg19_weights: Vgg19Weights = "imagenet"
     """Where the frozen weights come from, see `build_network`."""
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -71,28 +76,37 @@ class TrainingResult:
 
 
 def train(
-    table: Path, output: Path, settings: TrainingSettings = TrainingSettings(), console: Console | None = None
+    source: Path | Corpus,
+    output: Path,
+    settings: TrainingSettings = TrainingSettings(),
+    console: Console | None = None,
 ) -> TrainingResult:
-    """Train a network on a table of clips and write it with its companions to `output`, whole or not at all.
+    """Train a network on a corpus and write it with its companions to `output`, whole or not at all.
 
     Ctrl-C during the epochs stops after the current batch; what was learnt so far is evaluated and saved.
 
     Args:
-        table: see `read_clip_table`.
+        source: a corpus, or the path of one, see `open_corpus`.
         output: an `.h5` file; its folder is made if missing.
         settings: how to train.
         console: where progress is shown.
 
     Raises:
-        TrainingError: table, recordings, weights or output cannot be used; nothing was written.
+        TrainingError: corpus, recordings, weights or output cannot be used; nothing was written.
     """
     console = console or Console()
     started = time.monotonic()
     check_output(output)
-    clips = [clip for clip in read_clip_table(table, settings.audio_root) if clip.split in (TRAIN, VALIDATION)]
-    data = clip_pictures(clips, settings.front_end, console)
-    check_trainable(data.clips, f"{table}, without the unreadable recordings" if data.unreadable else str(table))
-    companions = _companions(table, data, settings)
+    if isinstance(source, Path):
+        source = open_corpus(source, settings.audio_root, settings.seed)
+    corpus = with_text(source, settings.text)
+    check_trainable(corpus.clips, corpus.name)
+    corpus.tell(console)
+    clips = [clip for clip in corpus.clips if clip.split in (TRAIN, VALIDATION)]
+    data = clip_pictures(clips, settings.front_end, console, settings.pictures)
+    if data.unreadable:
+        check_trainable(data.clips, f"{corpus.name}, without the unreadable recordings")
+    companions = _companions(corpus, data, settings)
 
     tf_keras.utils.set_random_seed(settings.seed)
     network = build_network(
@@ -147,22 +161,32 @@ def head_answers(head: Any, rows: Examples) -> NDArray[np.float32]:
     return keras_answers(head, TRUNK_INPUT, IDS_INPUT, rows)
 
 
-def _companions(table: Path, data: ClipPictures, settings: TrainingSettings) -> Companions:
+def _companions(corpus: Corpus, data: ClipPictures, settings: TrainingSettings) -> Companions:
     """Labels and vocabulary of the train rows, and the card as far as it is known before training."""
     train_clips = [clip for clip in data.clips if clip.split == TRAIN]
     vocabulary = fit_vocabulary(clip.text for clip in train_clips)
     if not vocabulary:
-        raise TrainingError(f"{table}: no train row has words; the network reads words as well, fill the text column")
+        raise TrainingError(
+            f"{corpus.name}: no train row has words; the network reads words as well: fill the text column, or run "
+            "`edge-mcnn transcribe` on it and train on the table that it writes with --text vosk"
+        )
+    if len(vocabulary) == 1:
+        raise TrainingError(
+            f"{corpus.name}: the train rows know one word only ({vocabulary[0]!r}), from which nothing can be told; "
+            "check the text column"
+        )
     used = {split: [clip for clip in data.clips if clip.split == split] for split in (TRAIN, VALIDATION)}
     card = {
         **settings.card,
         "network": settings.network,
-        "table": table.name,
+        "table": Path(corpus.name).name,
+        "text": settings.text,
         "rows": {split: len(clips) for split, clips in used.items()},
         "recordings": {split: len({clip.audio for clip in clips} - {None}) for split, clips in used.items()},
         "rows_without_sound": {split: sum(clip.audio is None for clip in clips) for split, clips in used.items()},
         "rows_without_words": {split: sum(not clip.text for clip in clips) for split, clips in used.items()},
         "recordings_unreadable": [path.name for path in data.unreadable],
+        "recordings_missing": [each.recording.name for each in corpus.skipped],
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,

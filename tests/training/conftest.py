@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 from rich.console import Console
 
 WORDS = {"positive": "what a great day", "negative": "this is so awful"}
@@ -48,3 +50,78 @@ def corpus(tmp_path: Path, write_table: WriteTable) -> Path:
             soundfile.write(tmp_path / audio, tone + 0.001 * random.standard_normal(8000), 16_000)
             rows.append(("" if number in (4, 5) else audio, "" if number in (6, 7) else text, label, split))
     return write_table(rows)
+
+
+def write_film(path: Path, samples: NDArray[np.float64], rate: int = 48_000, layout: str = "stereo") -> Path:
+    """Encode sound, shape (samples,), -1 to 1, as the AAC track of an mp4 file."""
+    channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(
+            np.tile(samples.astype(np.float32), (channels, 1)), format="fltp", layout=layout
+        )
+        frame.sample_rate = rate
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+    return path
+
+
+def write_silent_film(path: Path) -> Path:
+    """Encode an mp4 file that has pictures and no sound track."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10, width=64, height=64, pix_fmt="yuv420p")
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+MELD_PARTS = {
+    "train": ("train_splits", "train_sent_emo.csv", 16),
+    "validation": ("dev_splits_complete", "dev_sent_emo.csv", 8),
+    "test": ("output_repeated_splits_test", "test_sent_emo.csv", 4),
+}
+MELD_BROKEN = {
+    "dia2_utt0": "cut off",
+    "dia2_utt1": "empty file",
+    "dia2_utt2": "no sound track",
+    "dia2_utt3": "five minutes, or at any rate too long",
+    "dia3_utt0": "missing",
+}
+"""What is wrong with some of the train clips of `meld`."""
+
+
+@pytest.fixture(scope="session")
+def meld(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`MELD.Raw` in small: really encoded films, four utterances to a dialogue, some of the train ones broken."""
+    folder = tmp_path_factory.mktemp("meld") / "MELD.Raw"
+    random = np.random.default_rng(0)
+    header = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+    for recordings, table, count in MELD_PARTS.values():
+        (folder / recordings).mkdir(parents=True)
+        lines = [header]
+        for number in range(count):
+            sentiment, emotion, tone = (("positive", "joy", 2000), ("negative", "anger", 200))[number % 2]
+            dialogue, utterance = divmod(number, 4)
+            text = f'"{WORDS[sentiment].capitalize()}, it\u0092s {number % 3}!"'
+            who = ("Joey", "Monica", "Ross")[number % 3]
+            lines.append(
+                f'{number + 1},{text},{who},{emotion},{sentiment},{dialogue},{utterance},8,21,"00:16:16,059","00:16:21"'
+            )
+            path = folder / recordings / f"dia{dialogue}_utt{utterance}.mp4"
+            wrong = MELD_BROKEN.get(path.stem) if recordings == "train_splits" else None
+            seconds = 31 if wrong == MELD_BROKEN["dia2_utt3"] else 0.5
+            times = np.arange(int(seconds * 48_000)) / 48_000
+            sound = 0.3 * np.sin(2 * np.pi * tone * times) + 0.001 * random.standard_normal(len(times))
+            write_film(path, sound)
+            if wrong == "cut off":
+                path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            elif wrong == "empty file":
+                path.write_bytes(b"")
+            elif wrong == "no sound track":
+                write_silent_film(path)
+            elif wrong == "missing":
+                path.unlink()
+        (folder / table).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder

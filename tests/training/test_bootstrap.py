@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
 from training.bootstrap import Groups, interval, resample
-from training.clip_table import Clip
+from training.clips import Clip
 
 FIGURES = ("accuracy", "weighted_f1", "macro_f1", "f1", "precision", "recall", "calibration_error")
 

@@ -65,8 +65,8 @@ def test_says_what_is_wrong(rows: list[tuple[str, ...]], expected: str, write_ta
     [
         (b"", "the table is empty"),
         (b"\n\n", "the table is empty"),
-        (b"audio,text,label\n", r"line 1: no column split \(found: audio, text, label\)"),
-        (b"audio;text;label;split\n", "no column audio, text, label, split"),
+        (b"audio,text,split\n", r"line 1: no column label \(found: audio, text, split\)"),
+        (b"audio;text;label;split\n", "no column audio, text, label "),
         ("audio,text,label,split\n,caf\u00e9,a,train\n".encode("latin-1"), "not UTF-8 text .*save it again"),
         ("audio,text,label,split\n".encode("utf-16"), "not UTF-8 text"),
         (b'audio,text,label,split\n,"never closed,a,train\n', "line 2: not valid CSV"),

@@ -43,11 +43,14 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     options = [str(table_file), "-o", "x.h5", "--epochs", "2", "--batch-size", "4", "--learning-rate", "0.01"]
     options += ["--seed", "9"]
     options += ["--audio-root", "sound", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
+    options += ["--text", "both", "--pictures", "p"]
     assert CliRunner().invoke(app, options).exit_code == 0
-    table, output, settings = calls[0]
-    assert (table, output) == (table_file, Path("x.h5"))
+    source, output, settings = calls[0]
+    assert (source.name, output) == (str(table_file), Path("x.h5"))
+    assert [clip.label for clip in source.clips] == ["a", "a", "b", "b"]
     assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.seed) == (2, 4, 0.01, 9)
-    assert (settings.audio_root, settings.vgg19_weights, settings.balanced) == (Path("sound"), Path("w.h5"), True)
+    assert (settings.vgg19_weights, settings.balanced) == (Path("w.h5"), True)
+    assert (settings.text, settings.pictures) == ("both", Path("p"))
     assert settings.card["licence"] == "CC0"
     assert settings.card["command"].startswith("edge-mcnn")
 

@@ -1,0 +1,157 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+from typer.testing import CliRunner
+
+import training.transcription
+from device.cli import app
+from device.errors import TrainingError
+from device.hearing.recording import Recording
+from device.understanding.transcriber import Transcriber
+from tests.conftest import CLIPS
+from training.clip_table import read_table
+from training.clips import Clip
+from training.corpus import Corpus, open_corpus
+from training.sound import read_sound
+from training.transcription import Journal, hear, transcribe
+
+Hear = Callable[[Path, Transcriber], str]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    """Ten recordings, one of them broken, one of them in two rows, and a row without sound."""
+    clips = []
+    for number in range(10):
+        path = tmp_path / "clips" / f"{number}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.full(1000, 0.01 * number), 16_000)
+        clips.append(Clip(path, "" if number % 2 else f"Text, {number}", "ab"[number % 2], "train"))
+    (tmp_path / "clips" / "4.wav").write_text("broken")
+    return Corpus("corpus", (*clips, Clip(clips[3].audio, "again", "a", "validation"), Clip(None, "Read", "b", "test")))
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the recordings that were heard; the model is made up and hears the file's name."""
+    names: list[str] = []
+
+    def made_up(recording: Path, _transcriber: Transcriber) -> str:
+        read_sound(recording)
+        names.append(recording.name)
+        return f"word {recording.stem}"
+
+    monkeypatch.setattr(training.transcription, "hear", made_up)
+    monkeypatch.setattr(training.transcription, "Transcriber", lambda *_: None)
+    monkeypatch.setattr("device.understanding.speech_model.find", lambda *_, **__: Path("/models/small"))
+    return names
+
+
+def texts(table: Path) -> list[tuple[str, str | None]]:
+    return [(clip.text, clip.heard) for clip in read_table(table)[0]]
+
+
+EXPECTED = [
+    ("Text, 0", "word 0"), ("", "word 1"), ("Text, 2", "word 2"), ("", "word 3"), ("", "word 5"), ("Text, 6", "word 6"),
+    ("", "word 7"), ("Text, 8", "word 8"), ("", "word 9"), ("again", "word 3"), ("Read", None),
+]  # fmt: skip
+
+
+def test_fills_the_words(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
+    result = transcribe(corpus, tmp_path / "t.csv", console)
+    assert texts(tmp_path / "t.csv") == EXPECTED == [(clip.text, clip.heard) for clip in result.clips]
+    assert sorted(heard) == sorted(f"{number}.wav" for number in range(10) if number != 4)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "4.wav: not a readable recording" in shown
+    assert "1 of 10 recordings skipped" in shown
+    assert "11 clips; next: edge-mcnn train" in shown
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_goes_on_where_it_was_stopped(
+    error: type[BaseException] | BaseException,
+    corpus: Corpus,
+    heard: list[str],
+    tmp_path: Path,
+    console: Console,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = Journal._write
+
+    def interrupted(self: Journal, stream: object, key: str, text: str) -> None:
+        if text == "word 6":
+            raise error
+        write(self, stream, key, text)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_write", interrupted)
+        with pytest.raises((KeyboardInterrupt, TrainingError), match=r"^$|free some space and run it again"):
+            transcribe(corpus, tmp_path / "t.csv", console)
+    assert not (tmp_path / "t.csv").exists()
+    with (tmp_path / "t.csv.heard.jsonl").open("a") as stream:
+        stream.write('{"recording": "torn')  # as a lost power supply leaves it
+    heard.clear()
+    transcribe(corpus, tmp_path / "t.csv", console)
+    assert sorted(heard) == ["6.wav", "7.wav", "8.wav", "9.wav"]
+    assert texts(tmp_path / "t.csv") == EXPECTED
+    assert "5 of 10 recordings were transcribed before" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_hears_anew_what_changed(
+    corpus: Corpus, heard: list[str], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transcribe(corpus, tmp_path / "t.csv", console)
+    soundfile.write(tmp_path / "clips" / "2.wav", np.zeros(2000), 16_000)
+    heard.clear()
+    transcribe(corpus, tmp_path / "t.csv", console)
+    assert heard == ["2.wav"]
+    monkeypatch.setattr("device.understanding.speech_model.find", lambda *_, **__: Path("/models/large"))
+    heard.clear()
+    transcribe(corpus, tmp_path / "t.csv", console)
+    assert len(heard) == 9
+    for line in (tmp_path / "t.csv.heard.jsonl").read_text().splitlines():
+        assert json.loads(line)["by"] == "large 0.7"
+
+
+def test_nothing_to_hear(heard: list[str], tmp_path: Path, console: Console) -> None:
+    with pytest.raises(TrainingError, match="no clip has a recording, so there is nothing to transcribe"):
+        transcribe(Corpus("c", (Clip(None, "x", "a", "train"),)), tmp_path / "t.csv", console)
+    assert heard == []
+
+
+def test_no_place_for_the_table(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
+    (tmp_path / "file").touch()
+    for output, expected in ((tmp_path, "is a folder"), (tmp_path / "file" / "t.csv", "cannot be written")):
+        with pytest.raises(TrainingError, match=expected):
+            transcribe(corpus, output, console)
+    with pytest.raises(TrainingError, match="is the corpus itself and would be overwritten"):
+        transcribe(Corpus(str(tmp_path / "t.csv"), corpus.clips), tmp_path / "clips" / ".." / "t.csv", console)
+    assert heard == []
+    transcribe(corpus, tmp_path / "new" / "t.csv", console)
+    assert (tmp_path / "new" / "t.csv").exists()
+
+
+def test_the_device_hears_the_same(speech_model: Path) -> None:
+    """Frame by frame as the device's own stations hear a recording, with the real Vosk."""
+    transcriber = Transcriber(speech_model, 0.7)
+    path = sorted(CLIPS.glob("*.flac"))[0]
+    transcription = transcriber.begin()
+    for frame in Recording(path).frames():
+        transcription.feed(frame.samples)
+    assert hear(path, transcriber) == transcription.finish() != ""
+
+
+def test_command(speech_model: Path, tmp_path: Path) -> None:
+    for label, path in zip("ab", sorted(CLIPS.glob("*.flac")), strict=False):
+        (tmp_path / "classes" / label).mkdir(parents=True)
+        (tmp_path / "classes" / label / path.name).symlink_to(path)
+    result = CliRunner().invoke(app, ["transcribe", str(tmp_path / "classes"), "-o", str(tmp_path / "t.csv")])
+    assert result.exit_code == 0, result.output
+    corpus = open_corpus(tmp_path / "t.csv")
+    assert len(corpus.clips) == 2
+    assert all(clip.heard for clip in corpus.clips)
