@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import typer
 from typer.testing import CliRunner
 
@@ -71,12 +73,29 @@ def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
         (["--words-only", "--sound-only"], "exclude each other"),
         (["--split", "dev"], "Invalid value"),
         (["--runtime", "onnx"], "'onnx' is not one of auto, ai-edge-litert"),
+        (["--text", "both"], "--text both is for training"),
+        (["--meld", "MELD.Raw"], "name one corpus"),
     ],
 )
 def test_wrong_options(options: list[str], expected: str, app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["m.h5", "t.csv", *options], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 2
     assert expected in result.output
+
+
+def test_asks_by_the_words_that_vosk_heard(app: typer.Typer, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
+    lines = ["audio,text,label,split,text_vosk"]
+    lines += [f"a.wav,i hate you,{label},validation,thank you so much i love it" for label in ("positive", "negative")]
+    table = tmp_path / "heard.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    answers = {}
+    for text in ("reference", "vosk"):
+        options = [str(DEFAULT_BUNDLE), str(table), "--words-only", "--text", text, "--json"]
+        result = CliRunner().invoke(app, options)
+        assert result.exit_code == 0, result.output
+        answers[text] = json.loads(result.stdout)["asked"]["words alone"]["confusion"]
+    assert answers["reference"] != answers["vosk"]
 
 
 def test_says_what_to_install(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
