@@ -18,9 +18,15 @@ TONES = {"positive": 2000.0, "negative": 200.0}
 WriteTable = Callable[[Sequence[Sequence[str]]], Path]
 
 
+def printed(console: Console) -> str:
+    """What was printed on the console of the fixture below."""
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
 @pytest.fixture
 def console() -> Console:
-    """Keeps what is shown; `console.file.getvalue()` reads it."""
+    """Keeps what is shown; `printed` reads it."""
     return Console(file=StringIO(), width=200)
 
 

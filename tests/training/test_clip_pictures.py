@@ -9,6 +9,7 @@ from rich.console import Console
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture, silent_picture
+from tests.training.conftest import printed
 from training.clip_pictures import clip_pictures
 from training.clips import Clip
 from training.sound import read_recording
@@ -60,7 +61,7 @@ def test_unreadable_recordings_are_skipped_and_counted(tmp_path: Path, console: 
     assert [clip.text for clip in data.clips] == ["1", "3"]
     assert data.index.tolist() == [1, 0]
     assert data.unreadable == (text, empty, half, wrong)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = printed(console)
     assert "4 of 5 recordings skipped\n5 of 7 clips left out" in shown
     assert all(path.name in shown for path in data.unreadable)
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from device.bundle import Companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
+from tests.training.conftest import printed
 from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE
 from training.evaluation_report import as_table, show, write_report
 from training.evaluator import Evaluation, EvaluationSettings, evaluate_model, examples_to_show
@@ -75,7 +76,7 @@ def test_every_figure(corpus: Path, console: Console) -> None:
     assert both["classes"]["positive"]["support"] == 4
     assert table["interval"]["bootstrap_over"] == "row"
     show(found, console)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = printed(console)
     for expected in ("0.875", "by class, sound alone", "confusion, words alone", "bootstrap over rows"):
         assert expected in shown
 
@@ -122,7 +123,7 @@ def test_intervals_over_speakers(tmp_path: Path, console: Console) -> None:
     assert figures["accuracy"]["low"] < 0.05  # it all hangs on speaker d
     assert figures["accuracy"]["high"] == 1
     show(found, console)
-    assert "With fewer than 20 speakers they are too narrow" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "With fewer than 20 speakers they are too narrow" in printed(console)
 
 
 def test_one_speaker_has_no_interval(tmp_path: Path, console: Console) -> None:
@@ -138,7 +139,7 @@ def test_unreadable_recordings_are_counted(corpus: Path, tmp_path: Path, console
     found = evaluated(corpus, console)
     assert (found.left_out, found.answers[BOTH].scores.rows) == (1, 7)
     show(found, console)
-    assert "1 clips, of 1 recordings that cannot be read" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "1 clips, of 1 recordings that cannot be read" in printed(console)
     # By words alone no recording is opened.
     assert evaluated(corpus, console, asked=(WORDS_ALONE,)).left_out == 0
 

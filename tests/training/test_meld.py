@@ -10,6 +10,7 @@ from convert.model_file import read_companions
 from device.bundle import read_bundle
 from device.cli import app
 from device.errors import TrainingError
+from tests.training.conftest import printed
 from training.corpus import open_corpus, open_meld
 from training.meld import read_meld
 from training.trainer import TrainingSettings, train
@@ -102,7 +103,7 @@ def test_meld_as_it_comes_becomes_a_bundle(meld: Path, tmp_path: Path, console: 
     assert card["recordings_missing"] == ["dia3_utt0.mp4"]
     assert card["recordings_unreadable"] == ["dia2_utt0.mp4", "dia2_utt1.mp4", "dia2_utt2.mp4", "dia2_utt3.mp4"]
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 19
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = printed(console)
     converted = CliRunner().invoke(app, ["convert", str(tmp_path / "Model.h5")], catch_exceptions=False)
     assert converted.exit_code == 0
     bundle = read_bundle(tmp_path / "Model.tflite")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
+from tests.training.conftest import printed
 from training.score_tables import class_table, confusion_table, scores_table
 from training.scores import BINS, Scores
 
@@ -72,13 +73,13 @@ def test_tables(console: Console) -> None:
     console.print(scores_table({"both": scores}, ["no", "yes"]))
     console.print(confusion_table("both", scores, ["no", "yes"]))
     console.print(class_table("both", scores, ["no", "yes"], samples))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = printed(console)
     assert "0.667" in shown
     assert "0.500\u20130.500" in shown
     assert "yes" in shown
     narrow = Console(file=StringIO(), width=80)
     narrow.print(scores_table({"words alone": scores}, (), "Model.tflite, validation", {"words alone": samples}))
-    assert "\u2026" not in narrow.file.getvalue()  # type: ignore[attr-defined]
+    assert "\u2026" not in printed(narrow)
     card = scores.to_card(["no", "yes"])
     assert card["confusion"] == [[1, 1], [0, 1]]
     assert card["calibration_error"] == 0.3333

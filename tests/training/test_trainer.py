@@ -18,6 +18,7 @@ from convert.model_file import read_companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
+from tests.training.conftest import printed
 from training.clip_pictures import clip_pictures
 from training.clip_table import read_clip_table
 from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE, evaluate
@@ -54,7 +55,7 @@ def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, con
     assert len(card["history"]) == 3
     assert set(card["validation"]) == {BOTH, WORDS_ALONE, SOUND_ALONE}
     assert not result.stopped_early
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = printed(console)
     for expected in (
         "20 train and 8 validation rows",
         "epoch 3/3",
@@ -117,7 +118,7 @@ def test_ctrl_c_saves_what_there_is(
     result = train(corpus, tmp_path / "Model.h5", SETTINGS, console)
     assert result.stopped_early
     assert len(result.companions.card["history"]) == 1
-    assert "stopping after this batch" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "stopping after this batch" in printed(console)
     assert len(weights(tmp_path / "Model.h5")) > 0
     assert signal.getsignal(signal.SIGINT) is before
 

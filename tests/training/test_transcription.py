@@ -14,6 +14,7 @@ from device.errors import TrainingError
 from device.hearing.recording import Recording
 from device.understanding.transcriber import Transcriber
 from tests.conftest import CLIPS
+from tests.training.conftest import printed
 from training.clip_table import read_table
 from training.clips import Clip
 from training.corpus import Corpus, open_corpus
@@ -66,7 +67,7 @@ def test_fills_the_words(corpus: Corpus, heard: list[str], tmp_path: Path, conso
     result = transcribe(corpus, tmp_path / "t.csv", console)
     assert texts(tmp_path / "t.csv") == EXPECTED == [(clip.text, clip.heard) for clip in result.clips]
     assert sorted(heard) == sorted(f"{number}.wav" for number in range(10) if number != 4)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = printed(console)
     assert "4.wav: not a readable recording" in shown
     assert "1 of 10 recordings skipped" in shown
     assert "11 clips; next: edge-mcnn train" in shown
@@ -99,7 +100,7 @@ def test_goes_on_where_it_was_stopped(
     transcribe(corpus, tmp_path / "t.csv", console)
     assert sorted(heard) == ["6.wav", "7.wav", "8.wav", "9.wav"]
     assert texts(tmp_path / "t.csv") == EXPECTED
-    assert "5 of 10 recordings were transcribed before" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "5 of 10 recordings were transcribed before" in printed(console)
 
 
 def test_hears_anew_what_changed(
