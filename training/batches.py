@@ -12,7 +12,7 @@ from training.examples import Examples
 from training.network import IDS_INPUT
 
 
-class TwoInputBatches(tf_keras.utils.Sequence):  # type: ignore[misc]
+class TwoInputBatches(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_keras ships no types
     """Batches of `{picture input: ..., "features": ids}` and labels, newly ordered each epoch; the last may be smaller.
 
     Args:

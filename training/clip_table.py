@@ -116,7 +116,7 @@ def _rows(reader: "Iterable[list[str]]", header: list[str], table: Path) -> Iter
         if not any(value.strip() for value in values):
             continue
         # `line_num` counts lines as an editor does, also where a quoted text runs over several.
-        where = f"{table}, line {reader.line_num}"  # type: ignore[attr-defined]
+        where = f"{table}, line {reader.line_num}"  # type: ignore[attr-defined]  # csv.reader has no public type
         if len(values) != len(header):
             raise TrainingError(
                 f"{where}: {len(values)} values for {len(header)} columns; put a text with a comma in double quotes"

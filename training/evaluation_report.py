@@ -1,7 +1,6 @@
 """An evaluation in words: one JSON object, tables for the terminal, and `report.md` beside its pictures."""
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.console import Console
 from device.errors import TrainingError
 from training.bootstrap import FEW_GROUPS, RESAMPLES, Groups, interval
 from training.evaluator import Answers, Evaluation
+from training.output_folder import require_writable
 from training.score_tables import SUMMARY, class_cells, class_table, confusion_table, scores_table, summary_cells
 from training.scores import BINS, Scores
 
@@ -61,14 +61,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         TrainingError: not a place to write to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise TrainingError(
-            f"{folder}: nothing can be written there ({error.strerror}); choose another folder with --output"
-        ) from None
+    require_writable(folder, folder)
 
 
 def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:

@@ -1,13 +1,13 @@
 """Writes a trained network and its companions as one Keras HDF5 file, whole or not at all."""
 
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 from device.bundle import Companions
 from device.errors import TrainingError
+from training.output_folder import require_writable
 
 
 def check_output(output: Path) -> None:
@@ -18,12 +18,7 @@ def check_output(output: Path) -> None:
     """
     if output.suffix != ".h5":
         raise TrainingError(f"{output}: the model is a Keras HDF5 file, give it a name that ends in .h5")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output.parent):
-            pass
-    except OSError as error:
-        raise TrainingError(f"{output}: cannot be written ({error.strerror}); choose another place with -o") from None
+    require_writable(output.parent, output)
     if output.is_dir():
         raise TrainingError(f"{output}: is a folder; choose another name with -o")
 

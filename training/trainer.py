@@ -248,7 +248,7 @@ def _ctrl_c_stops(model: Any, console: Console) -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-class _EpochReport(tf_keras.callbacks.Callback):  # type: ignore[misc]
+class _EpochReport(tf_keras.callbacks.Callback):  # type: ignore[misc]  # tf_keras ships no types
     """Shows how an epoch advances and what it gave, and keeps the figures."""
 
     def __init__(self, validation: Examples, epochs: int, progress: Progress) -> None:

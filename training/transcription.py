@@ -5,7 +5,6 @@ recording, so that hours of work outlive Ctrl-C and need not be done again when 
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from device.understanding import speech_model
 from device.understanding.transcriber import Transcriber
 from training.clip_table import write_clip_table
 from training.corpus import Corpus
+from training.output_folder import require_writable
 from training.parallel import on_all_cores
 from training.skipped import Skipped, tell_skipped
 from training.sound import read_sound
@@ -101,12 +101,7 @@ def _check_output(output: Path, corpus: Corpus) -> None:
         raise TrainingError(f"{output}: is the corpus itself and would be overwritten; choose another name with -o")
     if output.is_dir():
         raise TrainingError(f"{output}: is a folder; name the table to write, such as {output / 'heard.csv'}")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output.parent):
-            pass
-    except OSError as error:
-        raise TrainingError(f"{output}: cannot be written ({error.strerror}); choose another place with -o") from None
+    require_writable(output.parent, output)
 
 
 def hear(recording: Path, transcriber: Transcriber) -> str:

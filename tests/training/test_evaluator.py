@@ -51,7 +51,7 @@ def _model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def evaluated(table: Path, console: Console, **settings: object) -> Evaluation:
-    return evaluate_model(Path("Model.h5"), table, EvaluationSettings(**settings), console)  # type: ignore[arg-type]
+    return evaluate_model(Path("Model.h5"), table, EvaluationSettings(**settings), console)  # type: ignore[arg-type]  # of several types
 
 
 def test_every_figure(corpus: Path, console: Console) -> None:

@@ -91,7 +91,7 @@ def test_failed_download(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(weights: str | None, **options: object) -> object:
         if weights is None:
             return build(weights=None, **options)
-        raise Exception("URL fetch failure on https://storage.googleapis.com: None -- unreachable")  # noqa: TRY002
+        raise Exception("URL fetch failure on https://storage.googleapis.com: None -- unreachable")  # noqa: TRY002  # as Keras
 
     monkeypatch.setattr(tf_keras.applications, "VGG19", fail)
     with pytest.raises(TrainingError, match=r"cannot be downloaded \(URL fetch failure.*--vgg19-weights"):

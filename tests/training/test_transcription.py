@@ -87,7 +87,7 @@ def test_goes_on_where_it_was_stopped(
     def interrupted(self: Journal, stream: object, key: str, text: str) -> None:
         if text == "word 6":
             raise error
-        write(self, stream, key, text)  # type: ignore[arg-type]
+        write(self, stream, key, text)  # type: ignore[arg-type]  # stands in for a method
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "_write", interrupted)
@@ -127,7 +127,7 @@ def test_nothing_to_hear(heard: list[str], tmp_path: Path, console: Console) -> 
 
 def test_no_place_for_the_table(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
     (tmp_path / "file").touch()
-    for output, expected in ((tmp_path, "is a folder"), (tmp_path / "file" / "t.csv", "cannot be written")):
+    for output, expected in ((tmp_path, "is a folder"), (tmp_path / "file" / "t.csv", "nothing can be written there")):
         with pytest.raises(TrainingError, match=expected):
             transcribe(corpus, output, console)
     with pytest.raises(TrainingError, match="is the corpus itself and would be overwritten"):

@@ -149,7 +149,7 @@ class Official:
     url: str
 
     def model(self, **changes: tuple[str, ...]) -> PinnedModel:
-        return replace(TINY, official=self.url, **changes)  # type: ignore[arg-type]
+        return replace(TINY, official=self.url, **changes)  # type: ignore[arg-type]  # of several types
 
     def serves(self, body: bytes, *, status: int = 200, length: int | Literal["right"] | None = "right") -> None:
         self.handler.body, self.handler.status = body, status
