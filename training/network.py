@@ -14,8 +14,12 @@ from tf_keras import layers
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
+from training.evidence_sound import sound_evidence, sound_statistics
+from training.evidence_words import words_evidence
 
 PICTURE_INPUT, IDS_INPUT, TRUNK_INPUT = "images", "features", "picture_features"
+SOUND_PART = "sound"
+"""Name of the model inside `evidence` that tells sound from its statistics."""
 Vgg19Weights = Path | Literal["imagenet"] | None
 
 
@@ -94,7 +98,46 @@ def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: 
     )
 
 
-NETWORKS: dict[str, Callable[[int, int, FrontEnd, Vgg19Weights], Network]] = {"tutorial": _tutorial}
+def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound_units: int = 64) -> Network:
+    """Words and sound each give evidence, which is added: Bayes' rule, if the two are independent.
+
+    An empty transcript or a picture of silence adds exactly 0 and leaves the other's answer standing.
+
+    Args:
+        labels: number of classes.
+        vocabulary: number of words, without the padding id 0.
+        front_end: size of the picture and number of ids.
+        sound_units: width of the sound's hidden layer.
+    """
+    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=PICTURE_INPUT)
+    ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
+    statistics = sound_statistics(images)
+    picture_features = layers.Input(statistics.shape[1:], name=TRUNK_INPUT)
+    sound = tf_keras.Model(
+        picture_features, sound_evidence(picture_features, labels=labels, units=sound_units), name=SOUND_PART
+    )
+    words = words_evidence(ids, labels=labels, vocabulary=vocabulary)
+    joint, probabilities = layers.Add(name="joint"), layers.Softmax(name="probabilities")
+
+    def head(picture_features: Any) -> Any:
+        return probabilities(joint([words, sound(picture_features)]))
+
+    full = tf_keras.Model([images, ids], head(statistics), name="evidence")
+    return Network(
+        full=full,
+        trunk=tf_keras.Model(images, statistics, name="trunk"),
+        head=tf_keras.Model([picture_features, ids], head(picture_features), name="head"),
+    )
+
+
+def _evidence(labels: int, vocabulary: int, front_end: FrontEnd, _vgg19_weights: Vgg19Weights) -> Network:
+    return evidence_network(labels, vocabulary, front_end)
+
+
+NETWORKS: dict[str, Callable[[int, int, FrontEnd, Vgg19Weights], Network]] = {
+    "tutorial": _tutorial,
+    "evidence": _evidence,
+}
 
 
 def _chain(steps: list[Any], value: Any) -> Any:

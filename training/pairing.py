@@ -87,9 +87,21 @@ def pair(
 def read_meld(folder: Path) -> dict[str, list[Item]]:
     """Texts of MELD's train and dev utterances by split, labelled with their sentiment."""
     return {
+        split: [Item(text, label) for text, label, _ in utterances]
+        for split, utterances in meld_utterances(folder).items()
+    }
+
+
+def meld_utterances(folder: Path) -> dict[str, list[tuple[str, str, str]]]:
+    """Text, sentiment and dialogue of MELD's train and dev utterances, by split.
+
+    Raises:
+        TrainingError: a file is missing or has other columns.
+    """
+    return {
         split: [
-            Item(" ".join(row["Utterance"].split()), row["Sentiment"])
-            for row in _rows(folder / name, "Utterance", "Sentiment")
+            (" ".join(row["Utterance"].split()), row["Sentiment"], row["Dialogue_ID"])
+            for row in _rows(folder / name, "Utterance", "Sentiment", "Dialogue_ID")
         ]
         for split, name in _MELD_FILES.items()
     }

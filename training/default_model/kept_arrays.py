@@ -1,0 +1,41 @@
+"""Arrays that one run of the recipe leaves for the next, each file whole or not there, whatever they mean."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.errors import TrainingError
+
+
+def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
+    """Write an .npz file beside and rename, so that it is there whole or not at all.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written to.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"{path.parent}: cannot be written to ({error.strerror}); free some space and run it again, "
+            "what is done is kept"
+        ) from None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[np.generic]] | None:
+    """All arrays of a file that `write_arrays` wrote; None when there is no such file, or a damaged one."""
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:  # of a damaged file, np.load alone leaves it open
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,65 @@
+"""The words branch of the network `evidence`: short patterns of words, found anywhere in what was said.
+
+It gives evidence, logits that are exactly 0 for an empty transcript. This module knows nothing of sound, corpora or
+training.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tf_keras import layers
+
+WIDTHS = (1, 2, 3)
+"""Words per pattern."""
+
+
+def words_evidence(
+    ids: Any,
+    *,
+    labels: int,
+    vocabulary: int,
+    vectors: NDArray[np.float32] | None = None,
+    width: int = 64,
+    filters: int = 64,
+    word_dropout: float = 0.2,
+    dropout: float = 0.4,
+) -> Any:
+    """Word vectors, convolutions over 1 to 3 words, the strongest match of each pattern, one dense layer.
+
+    A small text CNN (Kim, "Convolutional Neural Networks for Sentence Classification", 2014). Nothing in it has a bias
+    and padding is masked to zeros, so no words give no evidence.
+
+    Args:
+        ids: symbolic tensor (batch, length), int32; 0 is padding.
+        labels: number of classes.
+        vocabulary: number of words, without the padding id 0.
+        vectors: shape (vocabulary, width): where training starts from, `width` then being theirs; None is random.
+        width: numbers per word.
+        filters: patterns of each of the `WIDTHS`.
+        word_dropout: share of the numbers left out in training, the same ones for all words of an utterance.
+        dropout: share of the patterns left out in training.
+
+    Returns:
+        Symbolic tensor (batch, labels), float32: logits.
+    """
+    if vectors is not None:
+        width = vectors.shape[1]
+    embedding = layers.Embedding(vocabulary + 1, width, name="words_embedding")
+    found = embedding(ids)
+    if vectors is not None:
+        embedding.set_weights([np.concatenate([np.zeros((1, width), np.float32), vectors])])
+    # 0 for padding and 1 for words. `mask_zero` would do it with a loop that no fused operator replaces.
+    is_word = layers.ReLU(1.0, name="words_present")(layers.Rescaling(1.0, name="words_as_numbers")(ids))
+    is_word = layers.Reshape((int(ids.shape[1]), 1), name="words_mask")(is_word)
+    found = layers.Multiply(name="words_only")([found, is_word])
+    found = layers.SpatialDropout1D(word_dropout, name="words_dropout")(found)
+    strongest = []
+    for size in WIDTHS:
+        patterns = layers.Conv1D(
+            filters, size, padding="same", activation="relu", use_bias=False, name=f"words_patterns_{size}"
+        )(found)
+        strongest.append(layers.GlobalMaxPooling1D(name=f"words_strongest_{size}")(patterns))
+    joined = layers.Concatenate(name="words_found")(strongest)
+    joined = layers.Dropout(dropout, name="words_found_dropout")(joined)
+    return layers.Dense(labels, use_bias=False, name="words_logits")(joined)
