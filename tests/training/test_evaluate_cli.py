@@ -73,7 +73,8 @@ def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
         (["--words-only", "--sound-only"], "exclude each other"),
         (["--split", "dev"], "Invalid value"),
         (["--runtime", "onnx"], "'onnx' is not one of auto, ai-edge-litert"),
-        (["--text", "both"], "--text both is for training"),
+        (["--sound-only", "--word-errors", "0.2"], "--word-errors is about words"),
+        (["--word-errors", "1.5"], "Invalid value"),
         (["--meld", "MELD.Raw"], "name one corpus"),
     ],
 )
