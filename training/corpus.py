@@ -100,7 +100,7 @@ def with_text(corpus: Corpus, kind: TextKind) -> Corpus:
     if any(clip.audio is not None and clip.heard is None for clip in corpus.clips):
         raise TrainingError(
             f"{corpus.name}: no column {HEARD}, so what Vosk heard is not known; run `edge-mcnn transcribe` on it and "
-            "train on the table that it writes"
+            "take the table that it writes"
         )
     return replace(corpus, clips=tuple(_chosen(corpus.clips, both=kind == "both")))
 

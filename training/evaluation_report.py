@@ -203,7 +203,8 @@ def _cell(text: str) -> str:
 def _about_intervals(evaluation: Evaluation) -> str:
     groups = _groups(evaluation)
     if all(answers.resampled is None for answers in evaluation.answers.values()):
-        return f"No intervals: every row is of the same {groups.by}, which says nothing about others."
+        same = "there is but one row" if groups.by == "row" else f"every row is of the same {groups.by}"
+        return f"No intervals: {same}, which says nothing about others."
     sizes = {way: len(answers.groups) for way, answers in evaluation.answers.items()}
     same = len(set(sizes.values())) == 1
     counts = str(min(sizes.values())) if same else ", ".join(f"{size} {way}" for way, size in sizes.items())
