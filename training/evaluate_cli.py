@@ -49,6 +49,14 @@ def evaluate_command(
         float,
         typer.Option(min=0, max=1, help="Ask once more with this share of the words garbled, as by a recogniser."),
     ] = 0.0,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Take the pictures of the sound from there, as `edge-mcnn pictures` keeps them; add those missing.",
+            show_default="computed anew",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -70,7 +78,8 @@ def evaluate_command(
 
     Accuracy, F1, precision, recall, confusion and calibration error, with 95 % intervals: over speakers or dialogues
     where the corpus tells them. A Model.tflite is asked as the device will ask it; evaluate the Model.h5 that it was
-    converted from to see what the conversion cost.
+    converted from to see what the conversion cost. Where sound and words contradict each other it also tells whom the
+    model follows. `--text both` shows what recognition errors cost: the same rows as written and as heard.
 
     Example: edge-mcnn evaluate Model.tflite table.csv --output report
     """
@@ -101,6 +110,7 @@ def evaluate_command(
         text=text.value,
         word_errors=word_errors,
         audio_root=audio_root,
+        pictures=pictures,
         runtime=runtime,
         seed=seed,
     )

@@ -20,7 +20,13 @@ REPORT, FIGURES = "report.md", "evaluation.json"
 
 
 def as_table(evaluation: Evaluation, command: str) -> dict[str, Any]:
-    """All figures as plain values for JSON; each figure is `{"value": ..., "low": ..., "high": ...}`, 0 to 1."""
+    """All figures as plain values for JSON.
+
+    `asked` holds an object for each way of asking and kind of words (`words alone`, `words alone, as heard`): rows,
+    groups of the bootstrap, accuracy, weighted_f1, macro_f1, calibration_error, classes (precision, recall, f1,
+    support) and the confusion matrix. Each figure is `{"value": ..., "low": ..., "high": ...}`, 0 to 1, without `low`
+    and `high` where there is no interval. `word_error_rate` and `contradiction` are null where they are not known.
+    """
     return {
         "command": command,
         "model": str(evaluation.model),
@@ -33,6 +39,7 @@ def as_table(evaluation: Evaluation, command: str) -> dict[str, Any]:
         "word_errors_simulated": evaluation.settings.word_errors,
         "clips": len(evaluation.data.clips),
         "clips_left_out": evaluation.left_out,
+        "recordings_missing": [str(each.recording) for each in evaluation.missing],
         "recordings_unreadable": [str(path) for path in evaluation.data.unreadable],
         "labels": list(evaluation.labels),
         "labels_without_clips": _unused(evaluation),
@@ -87,11 +94,12 @@ def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:
         report.unlink(missing_ok=True)  # a report stands for figures and pictures that are all there
         pictures = draw_all(evaluation, folder)
         table = json.dumps(as_table(evaluation, command), indent=2, ensure_ascii=False)
-        (folder / FIGURES).write_text(table + "\n", encoding="utf-8")
-        report.write_text(_markdown(evaluation, pictures, command), encoding="utf-8")
+        # A path that is not UTF-8 is no reason to lose the report.
+        (folder / FIGURES).write_text(table + "\n", encoding="utf-8", errors="backslashreplace")
+        report.write_text(_markdown(evaluation, pictures, command), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise TrainingError(
-            f"{error.filename or folder}: cannot be written ({error.strerror}); "
+            f"{error.filename or folder}: cannot be written ({error.strerror or error}); "
             "free some space or choose another folder with --output"
         ) from None
     return report
@@ -109,6 +117,7 @@ def _markdown(evaluation: Evaluation, pictures: Mapping[str, str], command: str)
                 ("table", f"{evaluation.table.name}, split {evaluation.settings.split}"),
                 ("clips", f"{len(evaluation.data.clips)}"),
                 ("left out", _about_left_out(evaluation)),
+                ("not there", f"{len(evaluation.missing)} recordings" if evaluation.missing else "none"),
             ],
         ),
         "## Figures",
@@ -206,8 +215,11 @@ def _about_intervals(evaluation: Evaluation) -> str:
         same = "there is but one row" if groups.by == "row" else f"every row is of the same {groups.by}"
         return f"No intervals: {same}, which says nothing about others."
     sizes = {way: len(answers.groups) for way, answers in evaluation.answers.items()}
-    same = len(set(sizes.values())) == 1
-    counts = str(min(sizes.values())) if same else ", ".join(f"{size} {way}" for way, size in sizes.items())
+    counts = (
+        str(min(sizes.values()))
+        if len(set(sizes.values())) == 1
+        else ", ".join(f"{size} {way}" for way, size in sizes.items())
+    )
     text = (
         f"Intervals of 95 %: percentiles of a bootstrap over {groups.by}s ({counts}; {RESAMPLES} samples, "
         f"seed {evaluation.settings.seed})."

@@ -23,6 +23,7 @@ from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE
 from training.examples import SILENCE, Examples
 from training.questions import WAYS, Question, questions
 from training.scores import Scores
+from training.skipped import Skipped
 from training.word_errors import word_error_rate
 
 
@@ -40,6 +41,8 @@ class EvaluationSettings:
     """Share of words to garble, 0 to 1, for figures of simulated recognition errors; 0 for none."""
     audio_root: Path | None = None
     """Folder that relative audio paths start from; None is the table's own."""
+    pictures: Path | None = None
+    """Folder that keeps the pictures, see `PictureFolder`; None computes them anew."""
     runtime: str = "auto"
     """Interpreter of a `.tflite`, see `device.understanding.interpreter`."""
     seed: int = 1
@@ -85,6 +88,8 @@ class Evaluation:
     opened: Model
     data: ClipPictures
     """The clips, without those whose recording cannot be read, and their pictures."""
+    missing: tuple[Skipped, ...]
+    """Recordings that the corpus names and that are not there, of all its splits; their clips are not asked."""
     left_out: int
     """Clips that were not asked because their recording cannot be read."""
     examples: Examples
@@ -134,7 +139,7 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
             markup=False,
             soft_wrap=True,
         )
-    data = clip_pictures(chosen, opened.companions.front_end, console)
+    data = clip_pictures(chosen, opened.companions.front_end, console, settings.pictures)
     both = settings.text == "both" and words
     texts = by_kind(data, opened.companions, both=both)
     base = next(iter(texts.values()))
@@ -155,6 +160,7 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
         settings,
         opened,
         data,
+        corpus.skipped,
         len(chosen) - len(data.clips),
         base,
         answers,
