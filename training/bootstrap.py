@@ -17,6 +17,8 @@ from training.scores import Figure, Scores
 RESAMPLES = 2000
 FEW_GROUPS = 20
 """With fewer groups than this the intervals come out too narrow."""
+_DRAWN_AT_ONCE = 4_000_000
+"""Numbers; a large corpus without speakers has a group for each row, and all samples at once would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,15 @@ def resample(
     if len(names) < 2:
         return None
     by_group = Scores.of_groups(labels, probabilities, numbers, len(names))
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-    return by_group.total(drawn)
+    random, chances = np.random.default_rng(seed), np.full(len(names), 1 / len(names))
+    block = max(1, _DRAWN_AT_ONCE // len(names))
+    parts = [
+        by_group.total(random.multinomial(len(names), chances, min(block, resamples - start)))
+        for start in range(0, resamples, block)
+    ]
+    return Scores(
+        np.concatenate([part.confusion for part in parts]), np.concatenate([part.reliability for part in parts])
+    )
 
 
 def interval(figures: Figure) -> tuple[Figure, Figure]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from device.errors import TrainingError
-from training.clips import SPLIT_NAMES, Clip
+from training.clips import SPLIT_NAMES, Clip, is_recording
 from training.splits import make_splits
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".mp4", ".mkv", ".mov", ".avi", ".webm"})
@@ -44,6 +44,10 @@ def read_class_folders(folder: Path, seed: int = 1) -> tuple[tuple[Clip, ...], s
     )
     if not clips:
         raise TrainingError(f"{folder}: no recordings in its folders ({', '.join(sorted(SUFFIXES))} are looked for)")
+    for clip in clips:
+        # The label goes into a model and the path into tables, which are UTF-8 and have a clip on each line.
+        if len(clip.label.splitlines()) != 1 or any("\ud800" <= letter <= "\udfff" for letter in str(clip.audio)):
+            raise TrainingError(f"{folder}: {clip.id!r} is no plain name in UTF-8; rename it")
     return (clips, "") if has_splits else make_splits(clips, seed)
 
 
@@ -56,5 +60,5 @@ def _recordings(folder: Path) -> Iterator[Path]:
     yield from sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and is_recording(path)
     )

@@ -1,5 +1,6 @@
 """A clip, the one form in which every corpus reaches training, and what a set of clips must have to be trained on."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class Clip:
     """The corpus's own name of the clip; empty where it has none."""
     heard: str | None = None
     """The words as Vosk hears them; None where nobody has transcribed the clip, or there is no sound to hear."""
+
+
+def is_recording(path: Path) -> bool:
+    """Whether there is such a file, whatever the path looks like: `Path.is_file` raises for names that are too long."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def check_trainable(clips: Sequence[Clip], where: str) -> None:

@@ -1,5 +1,6 @@
 """Opens a corpus, whatever kind it is: a CSV table, MELD as it comes, or a folder of class folders."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,18 +34,23 @@ class Corpus:
 
     def tell(self, console: Console) -> None:
         """Say what there is to say before work begins."""
-        if self.note:
-            console.print(self.note, markup=False, soft_wrap=True)
+        for line in (self.note, *_repetitions(self.clips)):
+            if line:
+                console.print(line, markup=False, soft_wrap=True)
         tell_skipped(self.skipped, len({clip.audio for clip in self.clips} - {None}) + len(self.skipped), console)
 
 
-def open_corpus(path: Path, audio_root: Path | None = None, seed: int = 1) -> Corpus:
+def open_corpus(
+    path: Path, audio_root: Path | None = None, seed: int = 1, *, sound: bool = True, words: bool = True
+) -> Corpus:
     """Open a table, or a folder of class folders.
 
     Args:
         path: the CSV file or the folder.
         audio_root: folder that relative audio paths in a table start from; the table's own if None.
         seed: decides the splits where there are none.
+        sound: whether recordings will be read; if not, those that a table names need not be there.
+        words: whether words will be read; if not, a table needs none.
 
     Raises:
         TrainingError: see `read_table` and `read_class_folders`.
@@ -52,14 +58,31 @@ def open_corpus(path: Path, audio_root: Path | None = None, seed: int = 1) -> Co
     if path.is_dir():
         clips, note = read_class_folders(path, seed)
     else:
-        clips, note = read_table(path, audio_root, seed)
+        clips, note = read_table(path, audio_root, seed, sound=sound, words=words)
     return Corpus(str(path), clips, note=note)
 
 
-def open_meld(folder: Path, target: Target = "sentiment") -> Corpus:
+def open_meld(folder: Path, target: Target = "sentiment", *, sound: bool = True) -> Corpus:
     """Open MELD, see `read_meld`."""
-    clips, missing = read_meld(folder, target)
+    clips, missing = read_meld(folder, target, sound=sound)
     return Corpus(str(folder), clips, missing)
+
+
+def _repetitions(clips: Sequence[Clip]) -> list[str]:
+    """What is there more than once and should perhaps not be."""
+    rows = Counter((clip.audio, clip.text, clip.label, clip.split) for clip in clips if clip.audio and clip.text)
+    again = sum(rows.values()) - len(rows)
+    splits: defaultdict[Path, set[str]] = defaultdict(set)
+    for clip in clips:
+        if clip.audio is not None:
+            splits[clip.audio].add(clip.split)
+    leaks = [audio for audio, names in splits.items() if TRAIN in names and len(names) > 1]
+    return [
+        f"{again} rows repeat another row, and count again" if again else "",
+        f"{len(leaks)} recordings are in train and in another split, first {leaks[0]}: figures will be too good"
+        if leaks
+        else "",
+    ]
 
 
 def with_text(corpus: Corpus, kind: TextKind) -> Corpus:
@@ -77,7 +100,7 @@ def with_text(corpus: Corpus, kind: TextKind) -> Corpus:
     if any(clip.audio is not None and clip.heard is None for clip in corpus.clips):
         raise TrainingError(
             f"{corpus.name}: no column {HEARD}, so what Vosk heard is not known; run `edge-mcnn transcribe` on it and "
-            "train on the table that it writes"
+            "take the table that it writes"
         )
     return replace(corpus, clips=tuple(_chosen(corpus.clips, both=kind == "both")))
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from device.errors import TrainingError
 from training.corpus_options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, opened, require
 
 
@@ -32,6 +33,10 @@ def pictures_command(
 
     console = Console()
     recordings = [clip.audio for clip in source.clips if clip.audio is not None]
+    if not recordings:
+        raise TrainingError(
+            f"{source.name}: no clip has a recording, so there is nothing to draw; fill the column audio"
+        )
     try:
         filled = PictureFolder(output, FrontEnd()).fill(recordings, console)
     except KeyboardInterrupt:

@@ -60,8 +60,17 @@ def require(*packages: str) -> None:
         raise TrainingError(f'training needs {missing[0]}, which is not installed: pip install "edge-mcnn[train]"')
 
 
-def opened(corpus: Path | None, meld: Path | None, target: Target, audio_root: Path | None, seed: int = 1) -> "Corpus":
-    """Open the corpus that the user named.
+def opened(
+    corpus: Path | None,
+    meld: Path | None,
+    target: Target,
+    audio_root: Path | None,
+    seed: int = 1,
+    *,
+    sound: bool = True,
+    words: bool = True,
+) -> "Corpus":
+    """Open the corpus that the user named; `sound` and `words` say what of it will be read, see `open_corpus`.
 
     Raises:
         typer.BadParameter: none or two of them were named.
@@ -72,6 +81,6 @@ def opened(corpus: Path | None, meld: Path | None, target: Target, audio_root: P
     if (corpus is None) == (meld is None):
         raise typer.BadParameter("name one corpus: a table, a folder of class folders, or MELD with --meld MELD.Raw")
     if meld is not None:
-        return open_meld(meld, target.value)
+        return open_meld(meld, target.value, sound=sound)
     assert corpus is not None  # noqa: S101  # the check above; for the type checker
-    return open_corpus(corpus, audio_root, seed)
+    return open_corpus(corpus, audio_root, seed, sound=sound, words=words)

@@ -26,6 +26,9 @@ _INK, _FAINT, _BLUE, _ORANGE, _GREEN, _RED = "#22262b", "#9aa3ad", "#3b6ea5", "#
 _MOST_CLASSES_WITH_NUMBERS = 15
 _MANY_ROWS = 10
 _COLUMNS = 6
+_SIDE_BY_SIDE = 3
+_LONGEST_NAME, _LONGEST_FLAT = 20, 9
+_INCHES_PER_LETTER = 0.085
 
 
 def draw_all(evaluation: Evaluation, folder: Path) -> dict[str, str]:
@@ -58,17 +61,24 @@ def confusion(scores: Mapping[str, Scores], labels: Sequence[str]) -> Figure:
     many = len(labels) > _MOST_CLASSES_WITH_NUMBERS
     side = 10.5 if many else max(3.4, 0.62 * len(labels) + 1.2)
     written = {"fontsize": max(3.0, 150 / len(labels)) if many else 10}
-    turned = 90 if many else 30 if len(labels) > 3 else 0
-    figure = Figure(figsize=(side * len(scores) + 0.6, side + 0.5), layout=ConstrainedLayoutEngine(wspace=0.05))
-    axes = np.atleast_1d(figure.subplots(1, len(scores)))
-    for number, (axis, (way, score)) in enumerate(zip(axes, scores.items(), strict=True)):
+    names = [_name(label) for label in labels]
+    longest = max(map(len, names))
+    turned = 90 if many or longest > _LONGEST_FLAT else 30 if len(labels) > 3 else 0
+    lines, columns = _grid(len(scores), most=1 if many else _SIDE_BY_SIDE)
+    room = _INCHES_PER_LETTER * longest  # names take their room beside the matrix, not from it
+    size = (side * columns + room + 0.6, (side + (room if turned == 90 else 0) + 0.5) * lines)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.05))
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axis in axes[len(scores) :]:
+        axis.set_visible(False)
+    for number, (axis, (way, score)) in enumerate(zip(axes, scores.items(), strict=False)):
         shares = score.confusion / np.maximum(score.support[:, None], 1)
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axis.set_title(f"{way} ({score.rows} rows)", color=_INK, fontsize=11)
-        axis.set_xticks(range(len(labels)), labels, rotation=turned, **written)
-        axis.set_yticks(range(len(labels)), labels if number == 0 else [], **written)
+        axis.set_xticks(range(len(labels)), names, rotation=turned, **written)
+        axis.set_yticks(range(len(labels)), names if number % columns == 0 else [], **written)
         axis.set_xlabel("answered")
-        if number == 0:
+        if number % columns == 0:
             axis.set_ylabel("true")
         _bare(axis)
         if not many:
@@ -76,7 +86,7 @@ def confusion(scores: Mapping[str, Scores], labels: Sequence[str]) -> Figure:
                 colour = "white" if share > 0.6 else _INK
                 counted = f"{score.confusion[row, column]}\n{share:.0%}"
                 axis.text(column, row, counted, ha="center", va="center", color=colour, fontsize=9.5)
-    bar = figure.colorbar(axes[0].images[0], ax=list(axes), shrink=0.8, pad=0.015)
+    bar = figure.colorbar(axes[0].images[0], ax=list(axes), shrink=0.8 / lines, pad=0.015)
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
     return figure
@@ -84,11 +94,16 @@ def confusion(scores: Mapping[str, Scores], labels: Sequence[str]) -> Figure:
 
 def reliability(scores: Mapping[str, Scores]) -> Figure:
     """How often an answer is right against how sure the model was of it, and how sure it is how often."""
-    figure = Figure(figsize=(3.7 * len(scores) + 0.5, 4.8), layout=ConstrainedLayoutEngine(wspace=0.04))
-    axes = figure.subplots(2, len(scores), squeeze=False, sharex=True, sharey="row", height_ratios=[3, 1])
+    lines, columns = _grid(len(scores), most=_SIDE_BY_SIDE)
+    figure = Figure(figsize=(3.7 * columns + 0.5, 4.6 * lines + 0.2), layout=ConstrainedLayoutEngine(wspace=0.04))
+    axes = figure.subplots(2 * lines, columns, squeeze=False, sharey="row", height_ratios=[3, 1] * lines)
+    for number in range(len(scores), lines * columns):
+        for axis in axes[2 * (number // columns) :, number % columns]:
+            axis.set_visible(False)
     centres = (np.arange(BINS) + 0.5) / BINS
-    for column, (way, score) in enumerate(scores.items()):
-        above, below = axes[0, column], axes[1, column]
+    for number, (way, score) in enumerate(scores.items()):
+        line, column = divmod(number, columns)
+        above, below = axes[2 * line : 2 * line + 2, column]
         rows, confidence, right = score.reliability.T
         used = rows > 0
         accuracy, mean = right[used] / rows[used], confidence[used] / rows[used]
@@ -101,16 +116,20 @@ def reliability(scores: Mapping[str, Scores]) -> Figure:
         above.set_ylim(0, 1.03)
         below.bar(centres[used], rows[used] / score.rows, 0.92 / BINS, color=_FAINT)
         below.set_xlabel("confidence of the answer")
-        below.set_xlim(0, 1)
-        below.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
         for axis in (above, below):
+            axis.set_xlim(0, 1)
+            axis.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
             _plain(axis)
-    axes[0, 0].set_ylabel("share that is right")
-    axes[1, 0].set_ylabel("share of rows")
+        above.tick_params(labelbottom=False)
+        if column == 0:
+            above.set_ylabel("share that is right")
+            below.set_ylabel("share of rows")
     handles, _ = axes[0, 0].get_legend_handles_labels()
     bars = [(0.85, f"share that is right, {_MANY_ROWS} rows or more"), (0.25, "the same, fewer rows")]
     handles += [Patch(color=_BLUE, alpha=alpha, label=label) for alpha, label in bars]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, 2 * len(scores)), frameon=False, fontsize=9)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=1 if columns == 1 else 4, frameon=False, fontsize=9
+    )
     return figure
 
 
@@ -122,7 +141,8 @@ def spectrograms(evaluation: Evaluation) -> Figure | None:
     columns = min(_COLUMNS, len(places))
     lines = -(-len(places) // columns)
     figure = Figure(figsize=(max(6.6, 2.2 * columns), 2.95 * lines + 0.4), layout="constrained")
-    by = "sound and words" if way == BOTH else way
+    both = evaluation.answers[way].way == BOTH
+    by = way.replace(BOTH, "sound and words")
     figure.suptitle(
         f"What it saw and what it answered, asked by {by}: the answer with its probability, and the truth",
         color=_INK,
@@ -139,8 +159,10 @@ def spectrograms(evaluation: Evaluation) -> Figure | None:
         axis.imshow(examples.pictures[examples.index[row]], interpolation="nearest")
         colour = _GREEN if said == truth else _RED
         probability = answers.probabilities[place, said]
-        axis.set_title(f"{labels[said]} {probability:.0%}\ntrue: {labels[truth]}", color=colour, fontsize=10)
-        text = evaluation.data.clips[row].text if way == BOTH else ""
+        axis.set_title(
+            f"{_name(labels[said])} {probability:.0%}\ntrue: {_name(labels[truth])}", color=colour, fontsize=10
+        )
+        text = evaluation.data.clips[row].text if both else ""
         axis.set_xlabel(_wrapped(text), fontsize=8, color=_INK)
         axis.set_xticks([])
         axis.set_yticks([])
@@ -171,7 +193,8 @@ def training_curves(history: object) -> Figure | None:
             axis.plot(range(1, len(values) + 1), values, "o-", color=colour, markersize=4, label=written)
         axis.set_xlabel("epoch")
         axis.set_ylabel(panel)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.set_xlim(0.5, len(epochs) + 0.5)
         axis.margins(y=0.12)
         axis.legend(frameon=False, fontsize=9)
         _plain(axis)
@@ -186,8 +209,25 @@ def _series(epochs: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float6
 
 
 def _wrapped(text: str) -> str:
-    """Three short lines at most. A `$` would begin a formula."""
-    return textwrap.fill(" ".join(text.split()), 30, max_lines=3, placeholder=" \u2026").replace("$", r"\$")
+    """Three short lines at most."""
+    return _literal(textwrap.fill(" ".join(text.split()), 30, max_lines=3, placeholder=" \u2026"))
+
+
+def _name(label: str) -> str:
+    """A class's name beside a picture; of a long one its beginning and its end, which names like `class 12` need."""
+    head, tail = _LONGEST_NAME - 8, 7
+    return _literal(label if len(label) <= _LONGEST_NAME else f"{label[:head]}\u2026{label[-tail:]}")
+
+
+def _literal(text: str) -> str:
+    """A `$` would begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def _grid(panels: int, most: int) -> tuple[int, int]:
+    """Lines and columns: up to `most` side by side, and with more panels than that a line for each way of asking."""
+    columns = panels if panels <= most else min(most, -(-panels // _SIDE_BY_SIDE))
+    return -(-panels // columns), columns
 
 
 def _plain(axis: Any) -> None:

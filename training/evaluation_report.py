@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from device.errors import TrainingError
+from training.asked_words import DRAWS
 from training.bootstrap import FEW_GROUPS, RESAMPLES, Groups, interval
 from training.evaluator import Answers, Evaluation
 from training.output_folder import require_writable
@@ -19,7 +20,13 @@ REPORT, FIGURES = "report.md", "evaluation.json"
 
 
 def as_table(evaluation: Evaluation, command: str) -> dict[str, Any]:
-    """All figures as plain values for JSON; each figure is `{"value": ..., "low": ..., "high": ...}`, 0 to 1."""
+    """All figures as plain values for JSON.
+
+    `asked` holds an object for each way of asking and kind of words (`words alone`, `words alone, as heard`): rows,
+    groups of the bootstrap, accuracy, weighted_f1, macro_f1, calibration_error, classes (precision, recall, f1,
+    support) and the confusion matrix. Each figure is `{"value": ..., "low": ..., "high": ...}`, 0 to 1, without `low`
+    and `high` where there is no interval. `word_error_rate` and `contradiction` are null where they are not known.
+    """
     return {
         "command": command,
         "model": str(evaluation.model),
@@ -27,10 +34,15 @@ def as_table(evaluation: Evaluation, command: str) -> dict[str, Any]:
         "runs_in": evaluation.opened.kind,
         "table": str(evaluation.table),
         "split": evaluation.settings.split,
+        "text": evaluation.settings.text,
+        "word_error_rate": None if evaluation.word_error_rate is None else round(evaluation.word_error_rate, 4),
+        "word_errors_simulated": evaluation.settings.word_errors,
         "clips": len(evaluation.data.clips),
         "clips_left_out": evaluation.left_out,
+        "recordings_missing": [str(each.recording) for each in evaluation.missing],
         "recordings_unreadable": [str(path) for path in evaluation.data.unreadable],
         "labels": list(evaluation.labels),
+        "labels_without_clips": _unused(evaluation),
         "interval": {
             "percent": 95,
             "bootstrap_over": _groups(evaluation).by,
@@ -39,6 +51,7 @@ def as_table(evaluation: Evaluation, command: str) -> dict[str, Any]:
         },
         "calibration_bins": BINS,
         "asked": {way: _figures(answers, evaluation.labels) for way, answers in evaluation.answers.items()},
+        "contradiction": _about_pairs(evaluation),
     }
 
 
@@ -47,12 +60,13 @@ def show(evaluation: Evaluation, console: Console) -> None:
     scores = {way: answers.scores for way, answers in evaluation.answers.items()}
     resampled = {way: answers.resampled for way, answers in evaluation.answers.items()}
     console.print(scores_table(scores, (), f"{evaluation.model.name}, {evaluation.settings.split}", resampled))
-    for way, answers in evaluation.answers.items():
+    for way, answers in _first_of_each_way(evaluation).items():
         console.print(class_table(way, answers.scores, evaluation.labels, answers.resampled))
         console.print(confusion_table(way, answers.scores, evaluation.labels))
-    console.print(_about_intervals(evaluation), markup=False, highlight=False)
+    for line in (*_remarks(evaluation), _about_intervals(evaluation)):
+        console.print(line, markup=False, highlight=False)
     if evaluation.left_out:
-        console.print(_about_left_out(evaluation), markup=False, highlight=False)
+        console.print(f"left out: {_about_left_out(evaluation)}", markup=False, highlight=False)
 
 
 def check_folder(folder: Path) -> None:
@@ -80,11 +94,12 @@ def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:
         report.unlink(missing_ok=True)  # a report stands for figures and pictures that are all there
         pictures = draw_all(evaluation, folder)
         table = json.dumps(as_table(evaluation, command), indent=2, ensure_ascii=False)
-        (folder / FIGURES).write_text(table + "\n", encoding="utf-8")
-        report.write_text(_markdown(evaluation, pictures, command), encoding="utf-8")
+        # A path that is not UTF-8 is no reason to lose the report.
+        (folder / FIGURES).write_text(table + "\n", encoding="utf-8", errors="backslashreplace")
+        report.write_text(_markdown(evaluation, pictures, command), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise TrainingError(
-            f"{error.filename or folder}: cannot be written ({error.strerror}); "
+            f"{error.filename or folder}: cannot be written ({error.strerror or error}); "
             "free some space or choose another folder with --output"
         ) from None
     return report
@@ -102,6 +117,7 @@ def _markdown(evaluation: Evaluation, pictures: Mapping[str, str], command: str)
                 ("table", f"{evaluation.table.name}, split {evaluation.settings.split}"),
                 ("clips", f"{len(evaluation.data.clips)}"),
                 ("left out", _about_left_out(evaluation)),
+                ("not there", f"{len(evaluation.missing)} recordings" if evaluation.missing else "none"),
             ],
         ),
         "## Figures",
@@ -112,6 +128,7 @@ def _markdown(evaluation: Evaluation, pictures: Mapping[str, str], command: str)
                 for way, answers in evaluation.answers.items()
             ],
         ),
+        *_remarks(evaluation),
         _about_intervals(evaluation),
         "Asked by words alone, the picture is that of silence, and rows without a word that the model knows are left "
         "out; asked by sound alone, there are no words, and each recording counts once.",
@@ -139,6 +156,50 @@ def _markdown(evaluation: Evaluation, pictures: Mapping[str, str], command: str)
     return "\n\n".join(parts) + "\n"
 
 
+def _first_of_each_way(evaluation: Evaluation) -> dict[str, Answers]:
+    """By the first kind of words: the terminal is small, and the report has the others."""
+    found: dict[str, Answers] = {}
+    for name, answers in evaluation.answers.items():
+        if answers.way not in {each.way for each in found.values()}:
+            found[name] = answers
+    return found
+
+
+def _remarks(evaluation: Evaluation) -> list[str]:
+    """What there is to say of the figures, a sentence each."""
+    lines = []
+    if evaluation.word_error_rate is not None:
+        lines.append(f"Word error rate of what Vosk heard: {evaluation.word_error_rate:.1%} of the words as written.")
+    if evaluation.settings.word_errors and evaluation.settings.reads_words:
+        lines.append(
+            f"Word errors are simulated: {evaluation.settings.word_errors:.0%} of the words, of these 60 % replaced, "
+            f"20 % lost and 20 % inserted; {DRAWS} draws count together, so each row counts {DRAWS} times."
+        )
+    if (found := evaluation.contradiction) is not None:
+        shares = found.shares
+        lines.append(
+            f"Where sound and words contradict each other ({found.pairs} pairs made of different classes and different "
+            f"answers), the joint answer follows the words in {shares['words']:.0%}, the sound in "
+            f"{shares['sound']:.0%}, neither in {shares['neither']:.0%}."
+        )
+    if unused := _unused(evaluation):
+        lines.append(f"No row asked is truly {' or '.join(unused)}: of these classes the figures say nothing.")
+    return lines
+
+
+def _about_pairs(evaluation: Evaluation) -> dict[str, float] | None:
+    found = evaluation.contradiction
+    if found is None:
+        return None
+    return {"pairs": found.pairs, **{f"follows_{name}": round(share, 4) for name, share in found.shares.items()}}
+
+
+def _unused(evaluation: Evaluation) -> list[str]:
+    """Classes that the model knows and the clips do not have."""
+    used = set(evaluation.examples.labels.tolist())
+    return [label for place, label in enumerate(evaluation.labels) if place not in used]
+
+
 def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
@@ -151,8 +212,14 @@ def _cell(text: str) -> str:
 def _about_intervals(evaluation: Evaluation) -> str:
     groups = _groups(evaluation)
     if all(answers.resampled is None for answers in evaluation.answers.values()):
-        return f"No intervals: every row is of the same {groups.by}, which says nothing about others."
-    counts = ", ".join(f"{len(answers.groups)} {way}" for way, answers in evaluation.answers.items())
+        same = "there is but one row" if groups.by == "row" else f"every row is of the same {groups.by}"
+        return f"No intervals: {same}, which says nothing about others."
+    sizes = {way: len(answers.groups) for way, answers in evaluation.answers.items()}
+    counts = (
+        str(min(sizes.values()))
+        if len(set(sizes.values())) == 1
+        else ", ".join(f"{size} {way}" for way, size in sizes.items())
+    )
     text = (
         f"Intervals of 95 %: percentiles of a bootstrap over {groups.by}s ({counts}; {RESAMPLES} samples, "
         f"seed {evaluation.settings.seed})."

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from device.errors import TrainingError
-from training.clips import TEST, TRAIN, VALIDATION, Clip
+from training.clips import TEST, TRAIN, VALIDATION, Clip, is_recording
+from training.csv_text import read_csv_text
 from training.skipped import Skipped
 
 Target = Literal["sentiment", "emotion"]
@@ -40,12 +41,15 @@ _PARTS = (
 )
 
 
-def read_meld(folder: Path, target: Target = "sentiment") -> tuple[tuple[Clip, ...], tuple[Skipped, ...]]:
+def read_meld(
+    folder: Path, target: Target = "sentiment", *, sound: bool = True
+) -> tuple[tuple[Clip, ...], tuple[Skipped, ...]]:
     """Read MELD's clips, linked to their films.
 
     Args:
         folder: `MELD.Raw`, unpacked; its test part may be missing altogether.
         target: whether the label is the sentiment (3 classes) or the emotion (7).
+        sound: whether recordings will be read. If not, none need be there: the three CSVs are enough.
 
     Returns:
         The clips whose recording is there, and the recordings that are missing.
@@ -58,13 +62,14 @@ def read_meld(folder: Path, target: Target = "sentiment") -> tuple[tuple[Clip, .
     for part in _PARTS:
         if part.split == TEST and not (_places(folder, part.table) or _places(folder, part.folder)):
             continue  # training needs none, and who has only the other two may train
-        table, recordings = _find(folder, part.table), _find(folder, part.folder)
+        table = _find(folder, part.table)
+        recordings = _find(folder, part.folder) if sound else folder / part.folder
         for line, row in _rows(table):
             clip = _clip(row, f"{table}, line {line}", part, recordings, target)
-            if clip.audio is not None and clip.audio.is_file():
+            if not sound or (clip.audio is not None and is_recording(clip.audio)):
                 clips.append(clip)
             else:
-                missing.append(Skipped(recordings / f"{_name(row)}.mp4", "no such file"))
+                missing.append(Skipped(recordings / f"{clip.id.rpartition('/')[2]}.mp4", "no such file"))
     if not clips:
         raise TrainingError(
             f"{folder}: none of the {len(missing)} recordings is there, the first should be {missing[0].recording}; "
@@ -87,19 +92,14 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    reader = csv.DictReader(read_csv_text(table, "take MELD's own file"))
     try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if absent:
-                raise TrainingError(f"{table}, line 1: no column {', '.join(absent)}; is it MELD's own CSV?")
-            rows = [(reader.line_num, row) for row in reader]
-    except UnicodeDecodeError as error:
-        raise TrainingError(f"{table}: not UTF-8 text ({error.reason}); take MELD's own file") from None
+        absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+        if absent:
+            raise TrainingError(f"{table}, line 1: no column {', '.join(absent)}; is it MELD's own CSV?")
+        rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise TrainingError(f"{table}: not valid CSV ({error}); take MELD's own file") from None
-    except OSError as error:
-        raise TrainingError(f"{table}: cannot be read ({error.strerror})") from None
+        raise TrainingError(f"{table}, line {reader.line_num}: not valid CSV ({error}); take MELD's own file") from None
     if not rows:
         raise TrainingError(f"{table}: no rows below the header; take MELD's own file")
     yield from rows
@@ -119,9 +119,9 @@ def _clip(row: dict[str, str], where: str, part: _Part, recordings: Path, target
         name = _name(row)
     except ValueError:
         raise TrainingError(f"{where}: Dialogue_ID and Utterance_ID must be whole numbers") from None
-    files = (recordings / f"{name}{suffix}" for suffix in SUFFIXES)
+    files = [recordings / f"{name}{suffix}" for suffix in SUFFIXES]
     return Clip(
-        audio=next((file for file in files if file.is_file()), None),
+        audio=next((file for file in files if is_recording(file)), files[-1]),
         text=" ".join(row["Utterance"].split()),
         label=label,
         split=part.split,

@@ -210,5 +210,6 @@ def _save(path: Path, computed: NDArray[np.float32]) -> None:
 
 def _cannot_write(folder: Path, error: OSError) -> TrainingError:
     return TrainingError(
-        f"{folder}: cannot be written to ({error.strerror}); free some space and run it again, what is done is kept"
+        f"{folder}: cannot be written to ({error.strerror or error}); free some space and run it again, "
+        "what is done is kept"
     )

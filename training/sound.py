@@ -48,6 +48,8 @@ def read_sound(file: Path) -> tuple[NDArray[np.float32], int]:
             samples = sound.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError:
         samples, rate = _read_with_ffmpeg(file)
+    except AudioError:  # is an OSError as well
+        raise
     except OSError as error:
         raise AudioError(f"{file}: cannot be read ({error.strerror or error})") from None
     if not len(samples):

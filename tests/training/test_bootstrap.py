@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
+import training.bootstrap
 from training.bootstrap import Groups, interval, resample
 from training.clips import Clip
 
@@ -103,3 +104,15 @@ def test_all_right_is_certain_and_one_group_says_nothing() -> None:
     assert samples is not None
     assert [float(bound) for bound in interval(samples.weighted_f1)] == [1, 1]
     assert resample(labels, right, groups(np.zeros(4, np.int64)), seed=1) is None
+
+
+def test_samples_drawn_in_blocks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays flat for a corpus of any size, and the figures do not hang on how that is done."""
+    (labels, answers), rows = answers_of(0, 60), groups(np.arange(60))
+    whole = resample(labels, answers, rows, seed=1, resamples=50)
+    monkeypatch.setattr(training.bootstrap, "_DRAWN_AT_ONCE", 420)
+    parts = resample(labels, answers, rows, seed=1, resamples=50)
+    assert whole is not None
+    assert parts is not None
+    np.testing.assert_array_equal(parts.confusion, whole.confusion)
+    np.testing.assert_allclose(parts.reliability, whole.reliability)

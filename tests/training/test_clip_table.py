@@ -1,10 +1,15 @@
+import contextlib
+import csv
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from device.errors import TrainingError
-from training.clip_table import read_clip_table
+from device.errors import EdgeMcnnError, TrainingError
+from training.clip_table import read_clip_table, read_table
 
 WriteTable = Callable[[Sequence[Sequence[str]]], Path]
 GOOD = [
@@ -38,7 +43,8 @@ def test_audio_root_and_other_columns(tmp_path: Path) -> None:
     [
         ([], "no rows below the header"),
         ([*GOOD, ("gone.wav", "", "a", "train")], r"line 6: no such file .*gone\.wav; .*--audio-root"),
-        ([*GOOD, (".", "", "a", "train")], "line 6: no such file"),
+        ([*GOOD, (".", "", "a", "train")], "line 6: is a folder: "),
+        ([*GOOD, ("x" * 300 + ".wav", "", "a", "train")], "line 6: no such file .*--audio-root"),
         ([*GOOD, ("", "five", "c", "dev"), ("", "six", "c", "dev")], "label 'c' is in validation rows only; add train"),
         ([*GOOD, ("", "five", "c", "train")], "label 'c' is in one row only"),
         ([("", "one", "a", "train"), ("", "two", "a", "dev")], "every clip has the label 'a'; .*at least 2 labels"),
@@ -66,10 +72,14 @@ def test_says_what_is_wrong(rows: list[tuple[str, ...]], expected: str, write_ta
         (b"", "the table is empty"),
         (b"\n\n", "the table is empty"),
         (b"audio,text,split\n", r"line 1: no column label \(found: audio, text, split\)"),
-        (b"audio;text;label;split\n", "no column audio, text, label "),
-        ("audio,text,label,split\n,caf\u00e9,a,train\n".encode("latin-1"), "not UTF-8 text .*save it again"),
-        ("audio,text,label,split\n".encode("utf-16"), "not UTF-8 text"),
-        (b'audio,text,label,split\n,"never closed,a,train\n', "line 2: not valid CSV"),
+        (b"audio;text;label;split\r\n;hi;a;train\r\n", "line 1: columns are separated by semicolons; save it again"),
+        (b"audio\ttext\tlabel\n", "line 1: columns are separated by tabs"),
+        (b"audio,text,label,text\n,hi,a,ho\n", "line 1: column text is there 2 times"),
+        ("audio,text,label,split\n,caf\u00e9,a,train\n".encode("latin-1"), "line 2: not UTF-8 text .*save it again"),
+        ("audio,text,label,split\n".encode("utf-16"), "line 1: not UTF-8 text .*UTF-16"),
+        ("audio,text,label,split\n".encode("utf-16-le"), "line 1: not UTF-8 text .*UTF-16"),
+        (b"audio,text,label,split\n,a\0b,a,train\n", "line 2: not UTF-8 text .*NUL"),
+        (b'audio,text,label,split\n,"never closed,a,train\n,hi,a,train\n', "line 2: not valid CSV .*close what is"),
         (b"audio,text,label,split\n," + b"x" * 200_000 + b",a,train\n", "not valid CSV .*field"),
     ],
 )
@@ -85,3 +95,41 @@ def test_missing_table(tmp_path: Path) -> None:
         read_clip_table(tmp_path / "gone.csv")
     with pytest.raises(TrainingError, match="cannot be read"):
         read_clip_table(tmp_path)
+
+
+def test_recordings_that_nobody_reads_need_not_be_there(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("audio,text,label,split\ngone.wav,hi,a,train\n")
+    assert read_table(table, sound=False)[0][0].text == "hi"
+    table.write_text("text,label,split\nhi,a,train\n")
+    assert read_table(table, sound=False)[0][0].audio is None
+    with pytest.raises(TrainingError, match="no column audio"):
+        read_table(table)
+    (tmp_path / "x.wav").touch()
+    table.write_text("audio,label,split\nx.wav,a,train\n")
+    assert read_table(table, words=False)[0][0].text == ""
+    with pytest.raises(TrainingError, match="no column text"):
+        read_table(table)
+
+
+CELLS = st.sampled_from(["audio", "text", "label", "split", "speaker", "train", "dev", "a", "", ".", "x.wav", "\u2028"])
+TABLES = st.lists(st.lists(CELLS | st.text(max_size=8) | st.just("y" * 5000), max_size=6), max_size=5)
+HEADERS = st.sampled_from([[], [["audio", "text", "label", "split"]], [["text", "label"]]])
+
+
+def written(rows: list[list[str]]) -> bytes:
+    stream = io.StringIO()
+    csv.writer(stream).writerows(rows)
+    return stream.getvalue().encode("utf-8", "surrogatepass")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=60) | st.builds(lambda head, rows: written(head + rows), HEADERS, TABLES))
+def test_wild_tables_are_clips_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    table = tmp_path_factory.getbasetemp() / "wild.csv"
+    table.write_bytes(content)
+    for sound, words in ((True, True), (False, True), (True, False)):
+        with contextlib.suppress(EdgeMcnnError):
+            clips, _ = read_table(table, sound=sound, words=words)
+            assert clips
+            assert all(clip.label and clip.split for clip in clips)

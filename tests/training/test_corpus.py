@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from device.errors import TrainingError
+from tests.training.conftest import printed
 from training.clip_table import read_clip_table, read_table, write_clip_table
 from training.clips import Clip, check_trainable
 from training.corpus import Corpus, open_corpus, with_text
@@ -148,3 +149,26 @@ def test_what_can_be_transcribed_need_not_be_trainable(tmp_path: Path) -> None:
     assert len(clips) == 1
     with pytest.raises(TrainingError, match="no clip has split 'train'"):
         check_trainable(clips, "x")
+
+
+def test_names_that_no_table_can_hold(tmp_path: Path) -> None:
+    for number, name in enumerate(("two\nlines/1.wav", "glad/\udce4.wav")):
+        folder = folder_of(tmp_path / str(number), "sad/1.wav", name)
+        with pytest.raises(TrainingError, match="is no plain name in UTF-8; rename it"):
+            open_corpus(folder)
+
+
+def test_odd_names_go_through_a_table_and_back(tmp_path: Path) -> None:
+    names = ["glad/a b.wav", "glad/\u00e4,\u4e2d.wav", 'sad/"q".wav', "sad/1\n2.wav"]
+    corpus = open_corpus(folder_of(tmp_path, *names))
+    write_clip_table(tmp_path / "t.csv", corpus.clips)
+    assert {clip.audio for clip in read_table(tmp_path / "t.csv")[0]} == {tmp_path / name for name in names}
+
+
+def test_what_is_there_twice_is_told(tmp_path: Path, console: Console) -> None:
+    folder_of(tmp_path, "x.wav", "y.wav")
+    table = tmp_path / "t.csv"
+    table.write_text("audio,text,label,split\nx.wav,hi,a,train\nx.wav,hi,a,train\nx.wav,ho,a,dev\ny.wav,,b,dev\n")
+    open_corpus(table).tell(console)
+    assert "1 rows repeat another row" in printed(console)
+    assert f"1 recordings are in train and in another split, first {tmp_path / 'x.wav'}" in printed(console)

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,8 @@ def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
         (["--words-only", "--sound-only"], "exclude each other"),
         (["--split", "dev"], "Invalid value"),
         (["--runtime", "onnx"], "'onnx' is not one of auto, ai-edge-litert"),
-        (["--text", "both"], "--text both is for training"),
+        (["--sound-only", "--word-errors", "0.2"], "--word-errors is about words"),
+        (["--word-errors", "1.5"], "Invalid value"),
         (["--meld", "MELD.Raw"], "name one corpus"),
     ],
 )
@@ -96,6 +98,24 @@ def test_asks_by_the_words_that_vosk_heard(app: typer.Typer, tmp_path: Path) -> 
         assert result.exit_code == 0, result.output
         answers[text] = json.loads(result.stdout)["asked"]["words alone"]["confusion"]
     assert answers["reference"] != answers["vosk"]
+
+
+def test_meld_by_words_needs_no_films_and_by_sound_keeps_its_pictures(
+    app: typer.Typer, meld: Path, tmp_path: Path
+) -> None:
+    for name in ("train", "dev", "test"):
+        shutil.copy(meld / f"{name}_sent_emo.csv", tmp_path)
+    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(tmp_path), "--words-only", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["asked"]["words alone"]["rows"] == 8
+    options = ["--split", "train", "--sound-only", "--pictures", str(tmp_path / "p"), "--json"]
+    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(meld), *options])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert figures["asked"]["sound alone"]["rows"] == len(list((tmp_path / "p").glob("*.png"))) == 11
+    assert [Path(path).name for path in figures["recordings_missing"]] == ["dia3_utt0.mp4"]
+    assert figures["clips_left_out"] == len(figures["recordings_unreadable"]) == 4
+    assert figures["labels_without_clips"] == ["neutral"]
 
 
 def test_says_what_to_install(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,26 @@ def test_any_number_of_classes(classes: int) -> None:
     assert drawn(reliability(scores))
 
 
+def test_names_stay_short_and_apart() -> None:
+    labels = [f"{'$x^{' if n % 2 else ''}a class with a very long name, number {n}" for n in range(4)]
+    scores = {"both": Scores.of(np.arange(4), np.eye(4, dtype=np.float32))}
+    figure = confusion(scores, labels)
+    assert drawn(figure)
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert len(set(names)) == 4
+    assert max(map(len, names)) <= 21
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 3])
+def test_every_kind_of_words_has_a_place(kinds: int) -> None:
+    one = Scores.of(np.array([0, 1]), np.eye(2, dtype=np.float32))
+    scores = {f"{way}, {kind}": one for way in ("both", "words alone") for kind in range(kinds)} | {"sound alone": one}
+    for figure in (confusion(scores, ["a", "b"]), reliability(scores)):
+        titles = [axis.get_title().split("\n")[0].split(" (")[0] for axis in figure.axes if axis.get_visible()]
+        assert [title for title in titles if title] == list(scores)
+        assert figure.get_figwidth() < 13
+
+
 def test_single_row() -> None:
     scores = {"words alone": Scores.of(np.array([0]), np.array([[1, 0]], np.float32))}
     assert drawn(confusion(scores, ["a", "b"]))

@@ -3,10 +3,12 @@
 import csv
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -15,6 +17,7 @@ from device.bundle import Companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from tests.training.conftest import printed
+from training.asked_words import DRAWS
 from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE
 from training.evaluation_report import as_table, show, write_report
 from training.evaluator import Evaluation, EvaluationSettings, evaluate_model, examples_to_show
@@ -130,7 +133,8 @@ def test_one_speaker_has_no_interval(tmp_path: Path, console: Console) -> None:
     table = tmp_path / "speakers.csv"
     table.write_text("audio,text,label,split,dialogue\n,great,positive,test,1\n,day,negative,test,1\n", "utf-8")
     found = evaluated(table, console, split="test")
-    assert as_table(found, "")["asked"][BOTH]["accuracy"] == {"value": 1.0}
+    assert list(found.answers) == [WORDS_ALONE]  # there is no sound that "both" could mean
+    assert as_table(found, "")["asked"][WORDS_ALONE]["accuracy"] == {"value": 1.0}
     assert "No intervals: every row is of the same dialogue" in write_report(found, tmp_path / "r", "").read_text()
 
 
@@ -150,6 +154,10 @@ def test_what_cannot_be_evaluated(tmp_path: Path, write_table: WriteTable, conso
         evaluated(write_table([row]), console, split="test")
     with pytest.raises(TrainingError, match=r"does not know the label 'joy' \(2 rows\); it knows negative, positive"):
         evaluated(write_table([row, *[("", "hi", "joy", "dev")] * 2]), console)
+    with pytest.raises(TrainingError, match=r"'Positive' .*Write them as the model does, capitals count"):
+        evaluated(write_table([row, ("", "great", "Positive", "dev")]), console)
+    with pytest.raises(TrainingError, match="can be asked by both or words alone or sound alone"):
+        evaluated(write_table([("", "hello", "positive", "dev")]), console)
     with pytest.raises(TrainingError, match="can be asked by sound alone; none has a recording"):
         evaluated(write_table([row]), console, asked=(SOUND_ALONE,))
     with pytest.raises(TrainingError, match="can be asked by words alone"):
@@ -176,3 +184,94 @@ def test_report_that_cannot_be_written(
     with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\)"):
         write_report(found, tmp_path / "r", "")
     assert not (tmp_path / "r" / "report.md").exists()
+
+
+@pytest.fixture
+def heard(tmp_path: Path) -> Path:
+    """Rows with sound whose words Vosk got wrong, got right, did not get, and one that is only written."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(8000), 16_000)
+    soundfile.write(tmp_path / "b.wav", np.full(8000, 0.1), 16_000)
+    rows = [
+        ("a.wav", "a great day", "positive", "validation", "a grey day"),
+        ("b.wav", "a bad day", "negative", "validation", "a bad day"),
+        ("b.wav", "no great day", "negative", "validation", ""),
+        ("", "great", "positive", "validation", ""),
+        ("a.wav", "great", "positive", "train", "wrong"),
+    ]
+    table = tmp_path / "heard.csv"
+    with table.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("audio", "text", "label", "split", "text_vosk"), *rows])
+    return table
+
+
+def test_as_written_and_as_heard_side_by_side(heard: Path, console: Console) -> None:
+    found = evaluated(heard, console, text="both")
+    written, as_heard = f"{WORDS_ALONE}, as written", f"{WORDS_ALONE}, as heard"
+    assert list(found.answers) == [
+        f"{BOTH}, as written", f"{BOTH}, as heard", written, as_heard, SOUND_ALONE,
+    ]  # fmt: skip
+    # The same rows by either words, though of one nothing was heard; the last is asked by what is written.
+    assert found.answers[written].rows.tolist() == found.answers[as_heard].rows.tolist() == [0, 1, 2, 3]
+    assert found.answers[written].probabilities.argmax(axis=1).tolist() == [1, 0, 1, 1]
+    assert found.answers[as_heard].probabilities.argmax(axis=1).tolist() == [0, 0, 0, 1]
+    assert found.word_error_rate == pytest.approx((1 + 0 + 3) / 9)
+    table = as_table(found, "")
+    assert (table["word_error_rate"], table["text"]) == (0.4444, "both")
+    show(found, console)
+    assert "Word error rate of what Vosk heard: 44.4%" in printed(console)
+    assert evaluated(heard, console, text="vosk").word_error_rate == found.word_error_rate
+    alone = evaluated(heard, console, text="both", asked=(WORDS_ALONE,))
+    assert list(alone.answers) == [written, as_heard]
+    assert evaluated(heard, console, text="vosk", asked=(SOUND_ALONE,)).word_error_rate is None
+
+
+def test_what_is_not_asked_by_need_not_be_there(heard: Path, console: Console) -> None:
+    (heard.parent / "a.wav").unlink()
+    (heard.parent / "b.wav").write_text("never opened")
+    assert evaluated(heard, console, asked=(WORDS_ALONE,)).answers[WORDS_ALONE].scores.rows == 4
+    soundfile.write(heard.parent / "c.wav", np.zeros(8000), 16_000)
+    heard.write_text("audio,label,split\nc.wav,positive,dev\n")
+    assert evaluated(heard, console, asked=(SOUND_ALONE,)).answers[SOUND_ALONE].scores.rows == 1
+
+
+def test_simulated_word_errors(corpus: Path, console: Console) -> None:
+    found = evaluated(corpus, console, word_errors=0.5)
+    garbled = found.answers[f"{WORDS_ALONE}, 50% word errors"]
+    assert garbled.scores.rows == DRAWS * found.answers[WORDS_ALONE].scores.rows
+    assert 0 < garbled.scores.accuracy < 1  # `great` is lost now and then, and found where nobody said it
+    assert len(garbled.groups) == len(found.answers[WORDS_ALONE].groups)
+    again = evaluated(corpus, console, word_errors=0.5).answers[f"{WORDS_ALONE}, 50% word errors"]
+    np.testing.assert_array_equal(again.probabilities, garbled.probabilities)
+    assert as_table(found, "")["word_errors_simulated"] == 0.5
+    show(found, console)
+    assert "each row counts 5 times" in printed(console)
+
+
+def test_whom_it_follows(corpus: Path, console: Console) -> None:
+    found = evaluated(corpus, console)
+    assert found.contradiction is not None
+    # Without words it says negative; words alone are known of the positive rows: it follows what it reads.
+    assert found.contradiction.shares == {"words": 1, "sound": 0, "neither": 0}
+    assert as_table(found, "")["contradiction"]["follows_words"] == 1
+    show(found, console)
+    assert "the joint answer follows the words in 100%, the sound in 0%" in printed(console)
+    assert evaluated(corpus, console, asked=(WORDS_ALONE,)).contradiction is None
+
+
+def test_splits_made_with_another_seed_are_told(
+    corpus: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [line.rpartition(",")[0] for line in corpus.read_text("utf-8").splitlines()]
+    corpus.write_text("\n".join(rows), encoding="utf-8")
+    card = {"seed": 2, "table": corpus.name}
+    monkeypatch.setattr(Reader, "companions", replace(Reader.companions, card=card))
+    evaluated(corpus, console, asked=(WORDS_ALONE,), seed=2)
+    assert "take --seed 2" not in printed(console)
+    evaluated(corpus, console, asked=(WORDS_ALONE,))
+    assert "trained with seed 2, so that it may have learnt from rows asked here; take --seed 2" in printed(console)
+
+
+def test_a_class_without_clips_is_told(tmp_path: Path, write_table: WriteTable, console: Console) -> None:
+    found = evaluated(write_table([("", "great", "positive", "dev")]), console)
+    assert as_table(found, "")["labels_without_clips"] == ["negative"]
+    assert "No row asked is truly negative" in write_report(found, tmp_path / "r", "").read_text("utf-8")

@@ -1,15 +1,19 @@
+import contextlib
+import csv
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
 from convert.model_file import read_companions
 from device.bundle import read_bundle
 from device.cli import app
-from device.errors import TrainingError
+from device.errors import EdgeMcnnError, TrainingError
 from tests.training.conftest import printed
 from training.corpus import open_corpus, open_meld
 from training.meld import read_meld
@@ -123,3 +127,40 @@ def test_meld_as_it_comes_becomes_a_bundle(meld: Path, tmp_path: Path, console: 
 def test_a_folder_of_films_is_no_table(meld: Path) -> None:
     with pytest.raises(TrainingError, match="cannot be read"):
         open_corpus(meld / "train_splits" / "gone")
+
+
+def test_words_alone_need_no_films(meld: Path, tmp_path: Path) -> None:
+    for name in ("train", "dev", "test"):
+        shutil.copy(meld / f"{name}_sent_emo.csv", tmp_path)
+    clips, missing = read_meld(tmp_path, sound=False)
+    assert (len(clips), missing) == (28, ())
+    with pytest.raises(TrainingError, match="no train_splits in it"):
+        read_meld(tmp_path)
+
+
+HEADER = ["Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID"]
+VALUES = st.sampled_from(["joy", "positive", "0", "-1", "9" * 400, "9" * 5000, "x", ""]) | st.text(max_size=5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.permutations(HEADER) | st.lists(VALUES, max_size=7),
+    st.lists(st.lists(VALUES, min_size=5, max_size=7), max_size=4),
+    st.binary(max_size=4),
+)
+def test_wild_meld_is_clips_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, header: list[str], rows: list[list[str]], tail: bytes
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "wild"
+    for part in ("train_splits", "dev_splits_complete"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    good = ["hi", "Joey", "joy", "positive", "0", "0"]
+    with (folder / "dev_sent_emo.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([HEADER, good])
+    with (folder / "train_sent_emo.csv").open("w", encoding="utf-8", newline="", errors="surrogatepass") as stream:
+        csv.writer(stream).writerows([header, good, *rows])
+    with (folder / "train_sent_emo.csv").open("ab") as stream:
+        stream.write(tail)
+    for sound in (True, False):
+        with contextlib.suppress(EdgeMcnnError):
+            assert read_meld(folder, sound=sound)

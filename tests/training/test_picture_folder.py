@@ -112,34 +112,62 @@ def test_goes_on_after_ctrl_c(
     assert len(pngs(tmp_path / "p")) == 12
 
 
-def test_a_process_stopped_by_ctrl_c_goes_on(recordings: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped_by", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_process_goes_on(stopped_by: signal.Signals, recordings: list[Path], tmp_path: Path) -> None:
     """A real process, a real signal, wherever in the work it strikes."""
-    for number in range(300):
-        soundfile.write(tmp_path / "clips" / f"more{number}.wav", np.random.default_rng(number).random(160_000), 16_000)
+    for number in range(120):
+        soundfile.write(tmp_path / "clips" / f"more{number}.wav", np.random.default_rng(number).random(80_000), 16_000)
     (tmp_path / "corpus" / "noise").mkdir(parents=True)
     (tmp_path / "clips").rename(tmp_path / "corpus" / "noise" / "clips")
-    folder = tmp_path / "p"
-    command = [sys.executable, "-m", "device", "pictures", str(tmp_path / "corpus"), "-o", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    folder, whole = tmp_path / "p", tmp_path / "q"
+    command = [sys.executable, "-m", "device", "pictures", str(tmp_path / "corpus"), "-o"]
+    process = subprocess.Popen([*command, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     limit = time.monotonic() + 60
     while len(pngs(folder)) < 5:
         assert time.monotonic() < limit
         assert process.poll() is None
         time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stopped_by)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "stopped; run it again to go on from here" in output
-    assert "Traceback" not in output
-    done = pngs(folder)
-    assert len(done) < 312
-    assert not list(folder.glob(".*"))
-    for name in done:
-        with Image.open(folder / name) as image:
-            image.load()
-    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    assert f"{312 - len(done)} pictures computed, {len(done)} kept, 0 out of date removed" in again
-    assert done < pngs(folder)
+    if stopped_by == signal.SIGINT:
+        assert process.returncode == 130
+        assert "stopped; run it again to go on from here" in output
+        assert "Traceback" not in output
+        assert not list(folder.glob(".*"))
+    done = {name: (folder / name).read_bytes() for name in pngs(folder)}
+    assert len(done) < 132
+    again = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True, timeout=120).stdout
+    assert f"{132 - len(done)} pictures computed, {len(done)} kept, 0 out of date removed" in again
+    found = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert done.items() <= found.items()
+    # Each picture and the index are what they would be without the interruption, and nothing else is left behind.
+    assert CliRunner().invoke(app, ["pictures", str(tmp_path / "corpus"), "-o", str(whole)]).exit_code == 0
+    assert found == {path.name: path.read_bytes() for path in whole.iterdir()}
+
+
+def test_a_full_disk_keeps_what_is_done(tmp_path: Path) -> None:
+    """A real limit in a real process: pictures of noise do not fit, those of a tone do."""
+    (tmp_path / "corpus" / "a").mkdir(parents=True)
+    for number in range(8):
+        sound = np.random.default_rng(number).random(16_000) if number > 5 else np.sin(np.arange(16_000) * 0.2)
+        soundfile.write(tmp_path / "corpus" / "a" / f"{number}.wav", 0.5 * sound, 16_000)
+    limited = (
+        "import resource, sys; from device.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2); main()"
+    )
+    command = ["pictures", str(tmp_path / "corpus"), "-o", str(tmp_path / "p")]
+    full = subprocess.run(
+        [sys.executable, "-c", limited, "3000", *command], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert full.returncode == 1
+    assert full.stderr == (
+        f"edge-mcnn: {tmp_path / 'p'}: cannot be written to (File too large); free some space and run it again, "
+        "what is done is kept\n"
+    )
+    assert {name[0] for name in pngs(tmp_path / "p")} == set("012345")
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == sorted([*pngs(tmp_path / "p"), INDEX])
+    result = CliRunner().invoke(app, command)
+    assert "2 pictures computed, 6 kept" in result.output
 
 
 def test_a_lost_index_loses_nothing(
@@ -235,3 +263,11 @@ def test_command(meld: Path, tmp_path: Path) -> None:
     assert "5 of 28 recordings skipped" in first.output
     assert "23 pictures computed, 0 kept, 0 out of date removed" in first.output
     assert "0 pictures computed, 23 kept" in CliRunner().invoke(app, options).output
+
+
+def test_nothing_to_draw(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("audio,text,label\n,hi,a\n,ho,b\n")
+    result = CliRunner().invoke(app, ["pictures", str(tmp_path / "t.csv"), "-o", str(tmp_path / "p")])
+    assert isinstance(result.exception, TrainingError)
+    assert "no clip has a recording" in str(result.exception)
+    assert not (tmp_path / "p").exists()

@@ -57,7 +57,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     for name, expected in cases.items():
         with pytest.raises(AudioError, match=expected) as caught:
             read_recording(tmp_path / name, 16_000)
-        assert str(tmp_path / name) in str(caught.value)
+        assert str(caught.value).count(str(tmp_path / name)) == 1
         assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,8 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +139,60 @@ def test_no_place_for_the_table(corpus: Corpus, heard: list[str], tmp_path: Path
     assert heard == []
     transcribe(corpus, tmp_path / "new" / "t.csv", console)
     assert (tmp_path / "new" / "t.csv").exists()
+
+
+CHILD = """
+import resource, sys, time
+from pathlib import Path
+import training.transcription as module
+from device.cli import main
+
+module.hear = lambda recording, _: time.sleep(0.02) or f"word {recording.stem}"
+module.Transcriber = lambda *_: None
+module.speech_model.find = lambda *_, **__: Path("/models/small")
+limit = int(sys.argv.pop(1))
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+main()
+"""
+"""The command in a process of its own with a made-up model; files of more than so many bytes cannot be written."""
+
+
+@pytest.mark.parametrize("stopped_by", ["kill -9", "full disk"])
+def test_a_process_that_was_stopped_goes_on(stopped_by: str, tmp_path: Path) -> None:
+    for number in range(120):
+        path = tmp_path / "classes" / "ab"[number % 2] / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def command(limit: int, output: str) -> list[str]:
+        options = ["transcribe", str(tmp_path / "classes"), "-o", str(tmp_path / output)]
+        return [sys.executable, "-c", CHILD, str(limit), *options]
+
+    journal = tmp_path / "t.csv.heard.jsonl"
+    if stopped_by == "kill -9":
+        process = subprocess.Popen(command(0, "t.csv"), stdout=subprocess.DEVNULL)
+        limit = time.monotonic() + 60
+        while not journal.exists() or len(journal.read_bytes().splitlines()) < 5:
+            assert time.monotonic() < limit
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        assert process.wait(timeout=60) == -signal.SIGKILL
+    else:
+        full = subprocess.run(command(3000, "t.csv"), capture_output=True, text=True, check=False, timeout=60)
+        assert full.returncode == 1
+        assert full.stderr.startswith(f"edge-mcnn: {journal}: cannot be written (File too large); free some space and")
+        assert full.stderr.count("\n") == 1
+    assert not (tmp_path / "t.csv").exists()
+    kept = len(journal.read_bytes().splitlines())
+    assert 5 <= kept < 120
+    again = subprocess.run(command(0, "t.csv"), capture_output=True, text=True, check=True, timeout=60).stdout
+    told = int(again.partition(" of 120 recordings were transcribed before")[0].rpartition("\n")[2])
+    assert kept - 1 <= told <= kept  # the last line may be torn
+    subprocess.run(command(0, "uninterrupted.csv"), capture_output=True, check=True, timeout=60)
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "uninterrupted.csv").read_bytes()
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_the_device_hears_the_same(speech_model: Path) -> None:
