@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from training.default_model.sounds import Sounds, painted, read_array, write_arrays
-from training.evidence_sound import STANDARDISE_EPSILON, sound_evidence, sound_statistics
+from training.evidence_sound import sound_evidence, sound_statistics
 
 FOLDS = 5
 _RECIPE_VERSION = 1
@@ -29,17 +29,15 @@ _PICTURES_AT_ONCE = 512
 class HeadSettings:
     """How the head is trained; the defaults are the recipe of the network that ships."""
 
-    members: int = 4
-    """Heads trained from different seeds; the one that ships gives the mean of their logits, as one wide layer."""
-    units: int = 32
-    """Width of each member's hidden layer."""
+    units: int = 64
+    """Width of the hidden layer."""
     dropout: float = 0.3
     """Share of the statistics left out in training."""
     hidden_dropout: float = 0.3
     """Share of the hidden layer left out in training."""
     mixup: float = 0.4
     """Both parameters of the beta distribution that mixed pairs of clips are drawn from (Zhang et al., 2018)."""
-    epochs: int = 6
+    epochs: int = 4
     """Times that every copy of every clip is trained on."""
     batch_size: int = 128
     """Copies of clips."""
@@ -99,22 +97,13 @@ def train_sound(
     """
     statistics = picture_statistics(sounds.steps, cache, console)
     fold = fold_of(sounds.actors)
-    height = sounds.steps.shape[2]
-    key = _digest([_RECIPE_VERSION, labels, height, seed, asdict(settings)], statistics, sounds.labels, sounds.actors)
+    key = _digest([_RECIPE_VERSION, labels, seed, asdict(settings)], statistics, sounds.labels, sounds.actors)
     logits = np.zeros((*statistics.shape[:2], labels), np.float32)
-    head = _build_head(statistics.shape[2], labels, height, settings)
     with Progress(console=console) as progress:
-        task = progress.add_task("sound", total=(FOLDS + 1) * settings.members)
-        for part in range(FOLDS + 1):  # the last one holds nobody out
-            members = []
-            for member in range(settings.members):
-                path = cache / f"sound-head-{key}-{part}-{member}.npz"
-                members.append(
-                    _member(statistics, sounds.labels, fold != part, labels, (seed, part, member), settings, path)
-                )
-                progress.advance(task)
-            _set_mean_of(head, members)
+        for part in progress.track(range(FOLDS + 1), description="sound"):  # the last one holds nobody out
             held = fold == part
+            path = cache / f"sound-head-{key}-{part}.npz"
+            head = _trained_head(statistics, sounds.labels, ~held, labels, (seed, part), settings, path)
             if held.any():
                 answers = head.predict(statistics[held].reshape(-1, statistics.shape[2]), batch_size=1024, verbose=0)
                 logits[held] = answers.reshape(-1, statistics.shape[1], labels)
@@ -153,7 +142,7 @@ def picture_statistics(steps: NDArray[np.uint8], cache: Path, console: Console) 
 
 
 class _MixedStatistics(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_keras ships no types
-    """Batches of standardised copies, each mixed with another; the order of epoch n depends on the seed and n alone."""
+    """Batches of copies, each mixed with another; the order of epoch n depends on the seed and n alone."""
 
     def __init__(
         self,
@@ -197,66 +186,43 @@ class _MixedStatistics(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_ker
         self._shares = np.maximum(share, 1 - share).astype(np.float32)
 
 
-def _member(
+def _trained_head(
     statistics: NDArray[np.float32],
     labels: NDArray[np.int64],
     heard: NDArray[np.bool_],
     classes: int,
-    seed: tuple[int, int, int],
+    seed: tuple[int, int],
     settings: HeadSettings,
     path: Path,
-) -> list[NDArray[np.float32]]:
-    """Mean and variance of the statistics, and the two layers' kernels and biases, from `path` or trained now."""
-    names = ("mean", "variance", "kernel", "bias", "logits_kernel", "logits_bias")
-    kept = [read_array(path, name) for name in names]
-    if all(array is not None for array in kept):
-        return [np.asarray(array, np.float32) for array in kept]
+) -> Any:
+    """The head trained on the clips `heard`, or with the weights that an earlier run left in `path`."""
     tf_keras.utils.set_random_seed(int(np.random.default_rng(seed).integers(2**31)))
-    mean, variance = statistics[heard].mean((0, 1)), statistics[heard].var((0, 1))
-    standardised = (statistics[heard] - mean) / np.sqrt(variance + STANDARDISE_EPSILON)
-    batches = _MixedStatistics(standardised, labels[heard], classes, settings, seed)
-    inputs = tf_keras.layers.Input((statistics.shape[2],))
-    layers = tf_keras.layers
-    hidden = layers.Dropout(settings.dropout)(inputs)
-    hidden = layers.Dense(settings.units, activation="relu")(hidden)
-    hidden = layers.Dropout(settings.hidden_dropout)(hidden)
-    model = tf_keras.Model(inputs, layers.Dense(classes)(hidden))
-    rate = tf_keras.optimizers.schedules.CosineDecay(settings.rate, settings.epochs * len(batches))
-    optimizer = tf_keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    model.compile(optimizer, tf_keras.losses.CategoricalCrossentropy(from_logits=True))
-    model.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0)
-    member = [mean, variance, *model.get_weights()]
-    write_arrays(path, **dict(zip(names, member, strict=True)))
-    return member
-
-
-def _build_head(statistics: int, labels: int, height: int, settings: HeadSettings) -> Any:
-    inputs = tf_keras.layers.Input((statistics,), name="sound_statistics")
+    inputs = tf_keras.layers.Input((statistics.shape[2],), name="sound_statistics")
     evidence = sound_evidence(
         inputs,
-        labels=labels,
-        height=height,
-        units=settings.members * settings.units,
+        labels=classes,
+        units=settings.units,
         dropout=settings.dropout,
         hidden_dropout=settings.hidden_dropout,
     )
-    return tf_keras.Model(inputs, evidence, name="sound_head")
-
-
-def _set_mean_of(head: Any, members: list[list[NDArray[np.float32]]]) -> None:
-    """Make `head` answer the mean of the members' logits: their hidden layers side by side, their outputs shared out.
-
-    All members heard the same clips, so they standardise alike.
-    """
-    mean, variance = members[0][:2]
+    head = tf_keras.Model(inputs, evidence, name="sound_head")
     standardise = head.get_layer("sound_standardise")
+    standardise.trainable = False  # all clips say better what is usual than a batch does
+    names = [f"weight_{number}" for number in range(len(head.get_weights()))]
+    kept = [read_array(path, name) for name in names]
+    if all(array is not None for array in kept):
+        head.set_weights(kept)
+        return head
+    mean, variance = statistics[heard].mean((0, 1)), statistics[heard].var((0, 1))
     standardise.set_weights([np.ones_like(mean), np.zeros_like(mean), mean, variance])
-    standardise.trainable = False
-    kernels, biases, outputs, output_biases = (list(each) for each in zip(*(m[2:] for m in members), strict=True))
-    head.get_layer("sound_dense").set_weights([np.concatenate(kernels, axis=1), np.concatenate(biases)])
-    share = len(members)
-    head.get_layer("sound_logits").set_weights([np.concatenate(outputs) / share, np.mean(output_biases, axis=0)])
+    batches = _MixedStatistics(statistics[heard], labels[heard], classes, settings, seed)
+    rate = tf_keras.optimizers.schedules.CosineDecay(settings.rate, settings.epochs * len(batches))
+    optimizer = tf_keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    head.compile(optimizer, tf_keras.losses.CategoricalCrossentropy(from_logits=True))
+    head.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0)
+    write_arrays(path, **dict(zip(names, head.get_weights(), strict=True)))
+    return head
 
 
 def _digest(settings: list[Any], *arrays: NDArray[np.generic]) -> str:

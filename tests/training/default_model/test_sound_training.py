@@ -11,7 +11,7 @@ from training.default_model import sound_training
 from training.default_model.sound_training import HeadSettings, TrainedSound, fold_of, picture_statistics, train_sound
 from training.default_model.sounds import Copies, Sounds, ravdess_sounds
 
-SETTINGS = HeadSettings(members=1, units=8, epochs=6, batch_size=16, rate=1e-2, weight_decay=0.01)
+SETTINGS = HeadSettings(units=8, epochs=6, batch_size=16, rate=1e-2, weight_decay=0.01)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,7 +84,7 @@ def test_same_seed_same_weights(sounds: Sounds, trained: TrainedSound, tmp_path:
 def test_finished_parts_are_not_trained_again(
     sounds: Sounds, trained: TrainedSound, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heads = sorted(cache.glob("sound-head-*-1-0.npz"))
+    heads = sorted(cache.glob("sound-head-*-1.npz"))
     assert len(heads) == 1
     heads[0].unlink()
     made = []
