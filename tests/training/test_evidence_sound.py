@@ -41,7 +41,7 @@ def test_statistics_are_what_they_say(models: tuple[tf_keras.Model, tf_keras.Mod
     tolerance = 0.025  # what undoing the colour map costs, twice
 
     def both_signs(change: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.stack([np.maximum(change, 0).mean(2), np.maximum(-change, 0).mean(2)], axis=2).reshape(4, -1)
+        return np.asarray(np.stack([np.maximum(sign * change, 0).mean(2) for sign in (1, -1)], axis=2).reshape(4, -1))
 
     local_mean = np.mean([level[:, 4 + shift : 60 + shift] for shift in (-2, -1, 0, 1, 2)], axis=0)
     ridges = np.maximum(level[:, 4:60] - local_mean, 0).reshape(4, 14, 4, 64).mean((2, 3))
