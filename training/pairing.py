@@ -36,6 +36,18 @@ class Item:
     """Name of the class."""
 
 
+@dataclass(frozen=True)
+class RavdessClip:
+    """A recording of RAVDESS that has a sentiment."""
+
+    recording: str
+    """Its path below the corpus."""
+    actor: int
+    """From 1; odd numbers are men, even ones women."""
+    sentiment: str
+    """negative, neutral or positive."""
+
+
 def pair(
     texts: Sequence[Item],
     recordings: Sequence[Item],
@@ -110,12 +122,29 @@ def meld_utterances(folder: Path) -> dict[str, list[tuple[str, str, str]]]:
 def read_ravdess(folder: Path) -> dict[str, list[Item]]:
     """Recordings of RAVDESS by split: actors 1 to 16 train, the others validate; without sentiment, left out."""
     found: dict[str, list[Item]] = {TRAIN: [], VALIDATION: []}
+    for clip in ravdess_clips(folder):
+        split = TRAIN if clip.actor <= _LAST_TRAINING_ACTOR else VALIDATION
+        found[split].append(Item(clip.recording, clip.sentiment))
+    return found
+
+
+def ravdess_clips(folder: Path) -> list[RavdessClip]:
+    """The recordings of RAVDESS that have a sentiment, in the order of `labels.csv`.
+
+    Raises:
+        TrainingError: no `labels.csv` with the columns file, speaker and sentiment, or a speaker that is no actor.
+    """
+    clips = []
     for row in _rows(folder / "labels.csv", "file", "speaker", "sentiment"):
         if row["sentiment"]:
-            actor = int(row["speaker"].removeprefix("actor"))
-            split = TRAIN if actor <= _LAST_TRAINING_ACTOR else VALIDATION
-            found[split].append(Item(f"flac/{row['file']}", row["sentiment"]))
-    return found
+            number = row["speaker"].removeprefix("actor")
+            if not (number.isascii() and number.isdigit()):
+                raise TrainingError(
+                    f"{folder / 'labels.csv'}: the speaker of {row['file']} is {row['speaker']!r}, expected actor01 "
+                    "and so on; is it the corpus's own CSV?"
+                )
+            clips.append(RavdessClip(f"flac/{row['file']}", int(number), row["sentiment"]))
+    return clips
 
 
 def write_table(

@@ -1,0 +1,206 @@
+"""RAVDESS as pictures: each clip as it is, with its edges moved, and altered (`altered_sound`), kept from run to run.
+
+Pictures are held as steps of the colour map, a byte per pixel instead of twelve. This module knows the corpus and the
+front end, and nothing of statistics or networks.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from device.errors import AudioError, TrainingError
+from device.front_end.colour_map import MAGMA
+from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import mel_power, picture
+from training.default_model.altered_sound import ALTERATIONS_VERSION, altered, moved_edges
+from training.pairing import RavdessClip, ravdess_clips
+from training.parallel import on_all_cores
+from training.sound import read_recording
+
+LONGEST_MOVE_S = 0.05
+"""How far the edges move in a copy that is changed in nothing else."""
+_OF_WORDS = ("text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words")
+
+
+@dataclass(frozen=True)
+class Copies:
+    """How many copies of each clip there are, beside the clip itself."""
+
+    moved: int = 4
+    """With the edges moved by up to `LONGEST_MOVE_S`, and nothing else."""
+    altered: int = 16
+    """With voice, microphone, room, noise and edges altered."""
+    seed: int = 1
+    """Which ones."""
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """The clips that have one of the labels, each with copies: the clip itself, the moved ones, the altered ones."""
+
+    steps: NDArray[np.uint8]
+    """Steps of the colour map, shape (clips, 1 + moved + altered, picture_height, picture_width)."""
+    labels: NDArray[np.int64]
+    """Number of the class in the labels asked for, shape (clips,)."""
+    actors: NDArray[np.int64]
+    """Shape (clips,), from 1."""
+    moved: slice
+    """Which copies have their edges moved and nothing else."""
+    altered: slice
+    """Which copies are altered."""
+
+
+def painted(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The pictures as the network sees them: (..., height, width) -> (..., height, width, 3), 0 to 1."""
+    return np.asarray((MAGMA / np.float32(255)).astype(np.float32)[steps])
+
+
+def colour_steps(pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The inverse of `painted`, for pictures that the front end made."""
+    weights = np.array([65536, 256, 1])
+    colours = MAGMA.astype(np.int64) @ weights
+    order = np.argsort(colours)
+    found = np.searchsorted(colours[order], np.rint(pictures * 255).astype(np.int64) @ weights)
+    return np.asarray(order[found], np.uint8)
+
+
+def ravdess_sounds(
+    data: Path,
+    cache: Path,
+    *,
+    labels: Sequence[str],
+    front_end: FrontEnd,
+    copies: Copies,
+    console: Console,
+) -> Sounds:
+    """Compute the pictures of RAVDESS, or take those that an earlier run kept.
+
+    Each actor's pictures are one file in `cache`, whose name holds a digest of all that they were computed from. Ctrl-C
+    leaves the actors that are done.
+
+    Args:
+        data: folder that holds `ravdess/labels.csv` and `ravdess/flac/`.
+        cache: folder for the pictures; made if missing.
+        labels: names of the classes; clips of other sentiments are left out.
+        front_end: settings of the pictures.
+        copies: how many copies.
+        console: shows progress.
+
+    Raises:
+        TrainingError: the corpus is missing, incomplete or unreadable, or `cache` cannot be written to.
+    """
+    corpus = data / "ravdess"
+    clips = [clip for clip in ravdess_clips(corpus) if clip.sentiment in labels]
+    missing = [name for name in labels if name not in {clip.sentiment for clip in clips}]
+    if missing:
+        raise TrainingError(f"{corpus / 'labels.csv'}: no clip is labelled {', '.join(missing)}; check the labels")
+    by_actor: dict[int, list[RavdessClip]] = {}
+    for clip in clips:
+        by_actor.setdefault(clip.actor, []).append(clip)
+    steps = [
+        _of_actor(corpus, cache, actor, by_actor[actor], front_end, copies, console)
+        for actor in track(sorted(by_actor), "actors", console=console)
+    ]
+    ordered = [clip for actor in sorted(by_actor) for clip in by_actor[actor]]
+    return Sounds(
+        steps=np.concatenate(steps),
+        labels=np.array([list(labels).index(clip.sentiment) for clip in ordered], np.int64),
+        actors=np.array([clip.actor for clip in ordered], np.int64),
+        moved=slice(1, 1 + copies.moved),
+        altered=slice(1 + copies.moved, 1 + copies.moved + copies.altered),
+    )
+
+
+def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
+    """Write an .npz file beside and rename, so that it is there whole or not at all.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written to.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"{path.parent}: cannot be written to ({error.strerror}); free some space and run it again, "
+            "what is done is kept"
+        ) from None
+
+
+def read_array(path: Path, name: str) -> NDArray[np.generic] | None:
+    """One array of a file that `write_arrays` wrote; None when there is no such file, or a damaged one."""
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:  # of a damaged file, np.load alone leaves it open
+            return np.asarray(arrays[name])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _of_actor(
+    corpus: Path,
+    cache: Path,
+    actor: int,
+    clips: Sequence[RavdessClip],
+    front_end: FrontEnd,
+    copies: Copies,
+    console: Console,
+) -> NDArray[np.uint8]:
+    """Shape (clips, copies, height, width); computed with as many threads as there are cores."""
+    shape = (len(clips), 1 + copies.moved + copies.altered, front_end.picture_height, front_end.picture_width)
+    path = cache / f"sounds-actor{actor:02}-{_digest(corpus, clips, front_end, copies)}.npz"
+    kept = read_array(path, "steps")
+    if kept is not None and kept.shape == shape and kept.dtype == np.uint8:
+        return kept.astype(np.uint8, copy=False)
+
+    def one(clip: RavdessClip) -> NDArray[np.uint8]:
+        try:
+            sound = read_recording(corpus / clip.recording, front_end.sample_rate)
+        except AudioError as error:
+            raise TrainingError(f"{error}; get RAVDESS's {clip.recording} again") from None
+        # Seeded by the clip's name: a clip more or less leaves the copies of the others as they are.
+        name = hashlib.sha256(clip.recording.encode()).digest()
+        random = np.random.default_rng([copies.seed, int.from_bytes(name[:8], "big")])
+        sounds = [sound]
+        sounds += [moved_edges(sound, random, front_end.sample_rate, LONGEST_MOVE_S) for _ in range(copies.moved)]
+        sounds += [altered(sound, random, front_end.sample_rate) for _ in range(copies.altered)]
+        return colour_steps(np.stack([picture(mel_power(each, front_end), front_end) for each in sounds]))
+
+    steps = np.empty(shape, np.uint8)
+    with on_all_cores(one, clips) as results:
+        for number, result in enumerate(results):
+            steps[number] = result
+    write_arrays(path, steps=steps)
+    return steps
+
+
+def _digest(corpus: Path, clips: Sequence[RavdessClip], front_end: FrontEnd, copies: Copies) -> str:
+    """Of the recordings' bytes and every setting that the pictures depend on."""
+    settings = {name: value for name, value in asdict(front_end).items() if name not in _OF_WORDS}
+    digest = hashlib.sha256(
+        json.dumps([ALTERATIONS_VERSION, LONGEST_MOVE_S, settings, asdict(copies)], sort_keys=True).encode()
+    )
+    for clip in clips:
+        digest.update(clip.recording.encode())
+        try:
+            digest.update((corpus / clip.recording).read_bytes())
+        except OSError as error:
+            raise TrainingError(
+                f"{corpus / clip.recording}: cannot be read ({error.strerror}); labels.csv names it, "
+                "so the corpus is incomplete: get it again"
+            ) from None
+    return digest.hexdigest()[:16]

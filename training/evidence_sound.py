@@ -1,0 +1,163 @@
+"""The sound branch of the network `evidence`: fixed statistics of the picture, and a small trained head on them.
+
+The statistics are untrained layers, so that they are computed once per picture. The head gives evidence, logits that
+are exactly 0 when the picture shows no sound. This module knows nothing of words, corpora or training.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tf_keras import layers
+
+from device.errors import TrainingError
+
+BAND_COUNTS = (1, 4, 8, 16)
+"""Equal bands of pitch that the picture is divided into. Single rows tell speakers apart, not moods."""
+CHANGE_LAGS = (1, 2, 4, 8, 16, 32)
+"""Columns between which rises and falls of a band are measured."""
+TILT_LAGS = (2, 8)
+"""The same for the difference between neighbouring bands."""
+THRESHOLDS = (0.2, 0.35, 0.5, 0.65, 0.8)
+"""Levels above which a band's excess is measured: its distribution over time."""
+RIDGE_WIDTHS = (3, 5, 9)
+"""Rows; what stands out of its surroundings, as harmonics and formants do."""
+STANDARDISE_EPSILON = 1e-6
+"""Added to each variance; Keras's 1e-3 is larger than most variances here."""
+_PEAK_WIDTH = 8
+"""Columns that a local peak or dip is sought in: an eighth of the default picture."""
+_SMALLEST = 16
+"""Pixels either way, for a row in each of the finest bands and at least two local peaks."""
+_LEVEL_OF_RGB = (0.47550062, 0.4295224, 0.12270655)
+_LEVEL_OFFSET = 0.00947283 - 0.0119
+"""Least squares over the 256 colours of magma: the step of the colour map, 0 to 1, to within 0.0115; less a little more
+than the darkest colour gives, so that silence is exactly 0 in any arithmetic."""
+_GATE_GAIN = 300.0
+"""Per unit of the mean of rise and fall; speech has 0.0035 and more, even in noise, so its gate is 1."""
+
+
+def sound_statistics(images: Any) -> Any:
+    """What a picture shows of broad bands of pitch over time; no trained weights.
+
+    Of each band: rises and falls at several lags, deviation from the mean, largest level, local peaks and dips, and
+    excess over several levels; then changes between neighbouring bands, ridges, and the mean of each row. The first two
+    numbers are the mean rise and fall of the whole from one column to the next: for the gate of `sound_evidence`.
+
+    Args:
+        images: symbolic tensor (batch, height, width, 3), float32, 0 to 1, coloured by magma.
+
+    Returns:
+        Symbolic tensor (batch, n), float32, not standardised; all 0 for a picture of silence.
+
+    Raises:
+        TrainingError: the picture is smaller than 16 x 16.
+    """
+    height, width = (int(size) for size in images.shape[1:3])
+    if min(height, width) < _SMALLEST:
+        raise TrainingError(
+            f"the picture is {height} x {width} pixels, and the network 'evidence' needs {_SMALLEST} x {_SMALLEST}; "
+            "raise picture_height and picture_width"
+        )
+    level = _fixed(images, np.reshape(_LEVEL_OF_RGB, (1, 1, 3, 1)), "level", offsets=[_LEVEL_OFFSET], relu=True)
+    divided = [layers.AveragePooling2D((height // count, 1), name=f"bands_{count}")(level) for count in BAND_COUNTS]
+    bands = layers.Concatenate(axis=1, name="bands")(divided)
+    away = layers.Subtract(name="away")([bands, layers.AveragePooling2D((1, width), name="bands_mean")(bands)])
+    negated = _fixed(bands, np.full((1, 1, 1, 1), -1.0), "negated")
+    excess = _fixed(bands, np.ones((1, 1, 1, len(THRESHOLDS))), "excess", offsets=-np.array(THRESHOLDS), relu=True)
+    tilt = _fixed(divided[-1], np.reshape([-1.0, 1.0], (2, 1, 1, 1)), "tilt")
+    parts = [
+        *(_over_time(_changes(bands, lag, f"change_{lag}")) for lag in CHANGE_LAGS if lag < width),
+        _over_time(_fixed(away, np.ones((1, 1, 1, 1)), "deviation", relu=True)),
+        layers.Flatten(name="largest_of_each")(layers.MaxPooling2D((1, width), name="largest")(bands)),
+        _over_time(layers.MaxPooling2D((1, _PEAK_WIDTH), name="peaks")(bands)),
+        _over_time(layers.MaxPooling2D((1, _PEAK_WIDTH), name="dips")(negated)),
+        _over_time(excess),
+        *(_over_time(_changes(tilt, lag, f"tilt_{lag}")) for lag in TILT_LAGS),
+        _over_time(_ridges(level), height // BAND_COUNTS[-1]),
+        _over_time(level),
+    ]
+    return layers.Concatenate(name="sound_statistics")(parts)
+
+
+def sound_evidence(
+    statistics: Any,
+    *,
+    labels: int,
+    units: int = 64,
+    dropout: float = 0.3,
+    hidden_dropout: float = 0.3,
+    momentum: float = 0.95,
+) -> Any:
+    """The trained head: evidence for each class, 0 for all of them when there is no sound.
+
+    Args:
+        statistics: symbolic tensor (batch, n), what `sound_statistics` gave.
+        labels: number of classes.
+        units: width of the hidden layer.
+        dropout: share of the standardised statistics left out in training.
+        hidden_dropout: share of the hidden layer left out in training.
+        momentum: of the means and variances that the statistics are standardised by, per training step.
+
+    Returns:
+        Symbolic tensor (batch, labels), float32: logits.
+    """
+    gains = np.zeros((int(statistics.shape[-1]), 1), np.float32)
+    gains[:2] = _GATE_GAIN / 2
+    movement = layers.Dense(1, use_bias=False, trainable=False, name="sound_movement")
+    moving = movement(statistics)
+    movement.set_weights([gains])
+    gate = layers.ReLU(1.0, name="sound_gate")(moving)
+    standardise = layers.BatchNormalization(momentum=momentum, epsilon=STANDARDISE_EPSILON, name="sound_standardise")
+    hidden = layers.Dropout(dropout, name="sound_dropout")(standardise(statistics))
+    hidden = layers.Dense(units, activation="relu", name="sound_dense")(hidden)
+    hidden = layers.Dropout(hidden_dropout, name="sound_dense_dropout")(hidden)
+    logits = layers.Dense(labels, name="sound_logits")(hidden)
+    return layers.Multiply(name="sound_evidence")([logits, gate])
+
+
+def _fixed(
+    inputs: Any,
+    kernel: NDArray[np.float64],
+    name: str,
+    *,
+    offsets: Sequence[float] | NDArray[np.float64] | None = None,
+    relu: bool = False,
+) -> Any:
+    """A convolution that is not trained; kernel (height, width, channels, filters), an offset per filter."""
+    layer = layers.Conv2D(
+        kernel.shape[3],
+        kernel.shape[:2],
+        activation="relu" if relu else None,
+        use_bias=offsets is not None,
+        trainable=False,
+        name=name,
+    )
+    outputs = layer(inputs)
+    layer.set_weights([kernel] if offsets is None else [kernel, np.asarray(offsets)])
+    return outputs
+
+
+def _changes(level: Any, lag: int, name: str) -> Any:
+    """Two channels: rises and falls, both positive, from each column to the one `lag` further."""
+    kernel = np.zeros((1, lag + 1, 1, 2))
+    kernel[0, 0, 0], kernel[0, -1, 0] = (-1, 1), (1, -1)
+    return _fixed(level, kernel, name, relu=True)
+
+
+def _ridges(level: Any) -> Any:
+    """A channel per width: by how much each pixel exceeds the mean of so many rows around it, where it does."""
+    longest = max(RIDGE_WIDTHS)
+    kernel = np.zeros((longest, 1, 1, len(RIDGE_WIDTHS)))
+    for channel, rows in enumerate(RIDGE_WIDTHS):
+        begin = (longest - rows) // 2
+        kernel[begin : begin + rows, 0, 0, channel] = -1 / rows
+        kernel[longest // 2, 0, 0, channel] += 1
+    return _fixed(level, kernel, "ridges", relu=True)
+
+
+def _over_time(picture: Any, rows: int = 1) -> Any:
+    """Mean over time of each row, or of each `rows` of them, and channel."""
+    name = picture.name.split("/")[0]
+    pooled = layers.AveragePooling2D((rows, int(picture.shape[2])), name=f"{name}_mean")(picture)
+    return layers.Flatten(name=f"{name}_of_each")(pooled)
