@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from training.contradiction import Side, pairs
 from training.scores import Scores
 
 _COLDEST, _HOTTEST = 0.1, 10.0
@@ -16,7 +17,7 @@ _TRUSTS = tuple(step / 20 for step in range(6, 21))
 """Candidates: 0.3 to 1. Above 1 the sound would count for more than its own evidence."""
 _MOST_FOLLOWED = 0.55
 """Below the 0.6 that is asked for: other voices and other texts shift it."""
-_PAIRS_PER_TEXT = 5
+_PAIRS = 5000
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,6 @@ class Balance:
     """How much the sound counts beside the words, 0 to 1."""
 
 
-@dataclass(frozen=True)
-class Contradiction:
-    """What the joint answer does where words and sound, asked alone, say different things."""
-
-    words: float
-    """Share of the pairs in which it says what the words say."""
-    sound: float
-    """Share of the pairs in which it says what the sound says."""
-    pairs: int
-    """Pairs counted."""
-
-
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities along the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -95,51 +84,22 @@ def temperature(evidence: Evidence, *, classes_equal: bool = False) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=np.log([_COLDEST, _HOTTEST]), method="bounded").x))
 
 
-def pair(words: Evidence, sound: Evidence, seed: int, *, same_label: bool) -> tuple[Evidence, Evidence]:
-    """Pair every text with some recordings drawn by chance: of its own class, or of other classes.
-
-    Returns:
-        The words and the sound of each pair, row by row.
-    """
-    random = np.random.default_rng(seed)
-    texts = np.repeat(np.arange(len(words.labels)), _PAIRS_PER_TEXT)
-    mates = np.empty(len(texts), np.int64)
-    for label in np.unique(words.labels):
-        # Other classes come equally often, however many recordings each has.
-        classes = [each for each in np.unique(sound.labels) if (each == label) == same_label]
-        wanted = np.flatnonzero(words.labels[texts] == label)
-        for place, drawn in zip(wanted, random.choice(classes, len(wanted)), strict=True):
-            mates[place] = random.choice(np.flatnonzero(sound.labels == drawn))
-    return words.take(texts), sound.take(mates)
-
-
-def contradiction(words: Evidence, sound: Evidence) -> Contradiction:
-    """Whom the joint answer follows, over the pairs (row by row) in which the two alone answer differently."""
-    by_words, by_sound = words.logits.argmax(axis=1), sound.logits.argmax(axis=1)
-    joint = (words.logits + sound.logits).argmax(axis=1)
-    differ = by_words != by_sound
-    return Contradiction(
-        words=float((joint == by_words)[differ].mean()),
-        sound=float((joint == by_sound)[differ].mean()),
-        pairs=int(differ.sum()),
-    )
-
-
 def balance(words: Evidence, sound: Evidence, seed: int) -> Balance:
     """Fit the temperatures, and the largest trust with which neither branch rules where the two contradict each other.
 
     Bayes' rule would trust the sound in full. But no corpus tells how far acted voices stand for real ones, and a
     branch that is sure among actors drowns the words of everybody else.
     """
-    by_words = words.scaled(1 / temperature(words))
-    by_sound = sound.scaled(1 / temperature(sound, classes_equal=True))
-    pairs = pair(by_words, by_sound, seed, same_label=False)
+    words_factor, sound_factor = 1 / temperature(words), 1 / temperature(sound, classes_equal=True)
+    heard, read = pairs(_side(sound), _side(words), seed=seed, most=_PAIRS)
+    of_words, of_sound = words.logits[read] * words_factor, sound.logits[heard] * sound_factor
     trust = _TRUSTS[0]
     for candidate in _TRUSTS:
-        found = contradiction(pairs[0], pairs[1].scaled(candidate))
-        if max(found.words, found.sound) <= _MOST_FOLLOWED:
+        joint = (of_words + candidate * of_sound).argmax(axis=1)
+        followed = [(joint == alone.argmax(axis=1)).mean() for alone in (of_words, of_sound)]
+        if max(followed) <= _MOST_FOLLOWED:
             trust = candidate
-    return Balance(1 / temperature(words), trust / temperature(sound, classes_equal=True), trust)
+    return Balance(words_factor, trust * sound_factor, trust)
 
 
 def across(words: Evidence, sound: Evidence, seed: int) -> tuple[Evidence, Evidence]:
@@ -167,3 +127,7 @@ def joined(*parts: Evidence) -> Evidence:
 def scores(evidence: Evidence) -> Scores:
     """How well the softmax of the logits agrees with the labels."""
     return Scores.of(evidence.labels, softmax(evidence.logits))
+
+
+def _side(evidence: Evidence) -> Side:
+    return Side(np.arange(len(evidence.labels)), evidence.labels, evidence.logits.argmax(axis=1))

@@ -38,7 +38,9 @@ class Figure:
         if self.must is None or self.aim is None:
             return ""
         sign = -1 if self.at_most else 1
-        return "aim" if sign * self.value >= sign * self.aim else "must" if sign * self.value >= sign * self.must else "no"
+        return (
+            "aim" if sign * self.value >= sign * self.aim else "must" if sign * self.value >= sign * self.must else "no"
+        )
 
     @property
     def written(self) -> str:
