@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 import tf_keras
 from numpy.typing import NDArray
 
+from convert.network import examine
 from device.errors import TrainingError
 from device.front_end.colour_map import MAGMA
 from device.front_end.parameters import FrontEnd
@@ -114,3 +117,17 @@ def test_only_the_head_learns(models: tuple[tf_keras.Model, tf_keras.Model]) -> 
 def test_picture_too_small() -> None:
     with pytest.raises(TrainingError, match="the picture is 12 x 64 pixels, and the network 'evidence' needs 16 x 16"):
         sound_statistics(tf_keras.layers.Input((12, 64, 3)))
+
+
+def test_carries_no_code() -> None:
+    images = tf_keras.layers.Input((64, 64, 3), name="images")
+    ids = tf_keras.layers.Input((8,), dtype="int32", name="features")
+    words = tf_keras.layers.Flatten()(tf_keras.layers.Embedding(5, 3)(ids))
+    joint = tf_keras.layers.Concatenate()([sound_evidence(sound_statistics(images), labels=3), words])
+    model = tf_keras.Model([images, ids], tf_keras.layers.Dense(3, activation="softmax")(joint))
+    configuration = json.loads(model.to_json())
+    assert examine(configuration).picture_size == (64, 64)
+    again = tf_keras.models.model_from_json(json.dumps(configuration))
+    again.set_weights(model.get_weights())
+    feed = {"images": PICTURES, "features": np.zeros((4, 8), np.int32)}
+    np.testing.assert_array_equal(again.predict_on_batch(feed), model.predict_on_batch(feed))
