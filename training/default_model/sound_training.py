@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from training.default_model.sounds import Sounds, painted, read_array, write_arrays
+from training.default_model.kept_arrays import read_arrays, write_arrays
+from training.default_model.sounds import Sounds, painted
 from training.evidence_sound import sound_evidence, sound_statistics
 
 FOLDS = 5
@@ -125,9 +126,9 @@ def picture_statistics(steps: NDArray[np.uint8], cache: Path, console: Console) 
         TrainingError: `cache` cannot be written to, or the pictures are too small for the statistics.
     """
     path = cache / f"sound-statistics-{_digest([_RECIPE_VERSION], steps)}.npz"
-    kept = read_array(path, "statistics")
-    if kept is not None and kept.shape[:2] == steps.shape[:2]:
-        return kept.astype(np.float32, copy=False)
+    kept = read_arrays(path)
+    if kept is not None:
+        return kept["statistics"].astype(np.float32, copy=False)
     images = tf_keras.layers.Input((*steps.shape[2:], 3), name="images")
     model = tf_keras.Model(images, sound_statistics(images))
     flat = steps.reshape(-1, *steps.shape[2:])
@@ -209,9 +210,9 @@ def _trained_head(
     standardise = head.get_layer("sound_standardise")
     standardise.trainable = False  # all clips say better what is usual than a batch does
     names = [f"weight_{number}" for number in range(len(head.get_weights()))]
-    kept = [read_array(path, name) for name in names]
-    if all(array is not None for array in kept):
-        head.set_weights(kept)
+    kept = read_arrays(path)
+    if kept is not None:
+        head.set_weights([kept[name] for name in names])
         return head
     mean, variance = statistics[heard].mean((0, 1)), statistics[heard].var((0, 1))
     standardise.set_weights([np.ones_like(mean), np.zeros_like(mean), mean, variance])

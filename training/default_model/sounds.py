@@ -6,10 +6,8 @@ front end, and nothing of statistics or networks.
 
 import hashlib
 import json
-import os
-import zipfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from device.front_end.colour_map import MAGMA
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture
 from training.default_model.altered_sound import ALTERATIONS_VERSION, altered, moved_edges
+from training.default_model.kept_arrays import read_arrays, write_arrays
 from training.pairing import RavdessClip, ravdess_clips
 from training.parallel import on_all_cores
 from training.sound import read_recording
@@ -57,6 +56,11 @@ class Sounds:
     """Which copies have their edges moved and nothing else."""
     altered: slice
     """Which copies are altered."""
+
+    def without(self, actors: Collection[int]) -> "Sounds":
+        """The clips of all other actors."""
+        others = ~np.isin(self.actors, list(actors))
+        return replace(self, steps=self.steps[others], labels=self.labels[others], actors=self.actors[others])
 
 
 def painted(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -120,37 +124,6 @@ def ravdess_sounds(
     )
 
 
-def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
-    """Write an .npz file beside and rename, so that it is there whole or not at all.
-
-    Raises:
-        TrainingError: the disk is full or the folder cannot be written to.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise TrainingError(
-            f"{path.parent}: cannot be written to ({error.strerror}); free some space and run it again, "
-            "what is done is kept"
-        ) from None
-
-
-def read_array(path: Path, name: str) -> NDArray[np.generic] | None:
-    """One array of a file that `write_arrays` wrote; None when there is no such file, or a damaged one."""
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:  # of a damaged file, np.load alone leaves it open
-            return np.asarray(arrays[name])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-
-
 def _of_actor(
     corpus: Path,
     cache: Path,
@@ -163,9 +136,9 @@ def _of_actor(
     """Shape (clips, copies, height, width); computed with as many threads as there are cores."""
     shape = (len(clips), 1 + copies.moved + copies.altered, front_end.picture_height, front_end.picture_width)
     path = cache / f"sounds-actor{actor:02}-{_digest(corpus, clips, front_end, copies)}.npz"
-    kept = read_array(path, "steps")
-    if kept is not None and kept.shape == shape and kept.dtype == np.uint8:
-        return kept.astype(np.uint8, copy=False)
+    kept = read_arrays(path)
+    if kept is not None and kept["steps"].shape == shape:
+        return kept["steps"].astype(np.uint8, copy=False)
 
     def one(clip: RavdessClip) -> NDArray[np.uint8]:
         try:

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,6 @@ from training.default_model.sounds import (
     colour_steps,
     painted,
     ravdess_sounds,
-    read_array,
-    write_arrays,
 )
 from training.sound import read_recording
 
@@ -90,21 +87,3 @@ def test_broken_corpora(tmp_path: Path, console: Console) -> None:
     table.write_text(table.read_text().replace("actor02", "Joey"))
     with pytest.raises(TrainingError, match=r"the speaker of 02-negative-0\.flac is 'Joey', expected actor01"):
         compute(data, tmp_path / "cache", console)
-
-
-def test_arrays_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "folder" / "x.npz"
-    write_arrays(path, numbers=np.arange(3))
-    assert read_array(path, "numbers") is not None
-    assert read_array(path, "others") is None
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(TrainingError, match=r"folder: cannot be written to \(No space left on device\); free some"):
-        write_arrays(path, numbers=np.arange(5))
-    assert os.listdir(path.parent) == ["x.npz"]  # noqa: PTH208  # also what Path.iterdir would hide
-    kept = read_array(path, "numbers")
-    assert kept is not None
-    assert kept.tolist() == [0, 1, 2]
