@@ -35,13 +35,13 @@ class WordsSettings:
     longest_comment: int = 20
     """Words, in the first stage."""
     comment_epochs: int = 2
-    epochs: int = 6
+    epochs: int = 10
     comment_batch: int = 128
     batch: int = 64
     rate: float = 3e-3
     """AdamW's, at the start of each stage; it falls to 0 by a cosine."""
     decay: float = 1e-3
-    comment_errors: float = 0.1
+    comment_errors: float = 0.2
     errors: float = 0.2
     """Share of words that are misheard, drawn anew for each epoch."""
     taught: float = 0.5
