@@ -86,12 +86,12 @@ def clip_pictures(
         return features.rows(names, lambda missing: pictures_of([some[place] for place in missing]))
 
     silence = silent_picture(front_end)
-    first = silence if features is None else features.of(silence[None])[0]
+    seen = silence if features is None else features.of(silence[None])[0]
     given, what = (pictures_of, "pictures") if features is None else (features_of, "pictures and features")
     rows: dict[Path | None, int] = {None: 0}
     # One block from the start: a list that is stacked at the end would need the memory twice.
-    block = np.empty((1 + len(files), *first.shape), np.float32)
-    block[0] = first
+    block = np.empty((1 + len(files), *seen.shape), np.float32)
+    block[0] = seen
     unreadable: list[Skipped] = []
     with Progress(console=console) as progress:
         task = progress.add_task(what, total=len(files))

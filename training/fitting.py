@@ -136,18 +136,19 @@ class _Epochs:
         if state is not None:
             self._stepper.assign([*state.weights, *state.optimiser])
             self._progress.console.print(f"going on after epoch {state.epochs}/{self._settings.epochs}")
-        variables = self._workers.from_chief(self._stepper.variables())
+        mine = self._stepper.variables()
+        own = state or State(0, (), (), 0, np.inf, tuple(mine[: self._stepper.weights]), ())
+        figures = np.array([own.epochs, own.best_epoch, own.best_loss])
+        figures, *rest = self._workers.from_chief([figures, *own.best_weights, *mine])
+        best, variables = rest[: len(own.best_weights)], rest[len(own.best_weights) :]
         self._stepper.assign(variables)
-        weights = variables[: self._stepper.weights]
-        own = state or State(0, (), (), 0, np.inf, tuple(weights), ())
-        (figures,) = self._workers.from_chief([np.array([own.epochs, own.best_epoch, own.best_loss])])
         return State(
             epochs=int(figures[0]),
-            weights=tuple(weights),
+            weights=tuple(variables[: self._stepper.weights]),
             optimiser=tuple(variables[self._stepper.weights :]),
             best_epoch=int(figures[1]),
             best_loss=float(figures[2]),
-            best_weights=tuple(self._workers.from_chief(own.best_weights)),
+            best_weights=tuple(best),
             history=own.history,
         )
 

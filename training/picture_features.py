@@ -8,7 +8,6 @@ and a trunk, neither recordings nor words.
 import hashlib
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -108,8 +107,6 @@ class PictureFeatures:
                 self._kept.update(zip(names, features, strict=True))
             else:
                 path.unlink(missing_ok=True)
-        if folder.is_dir() and not any(folder.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def digest(trunk: Any) -> str:

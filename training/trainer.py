@@ -176,7 +176,7 @@ def _check_agreement(made_by: Mapping[str, Any], workers: Workers) -> None:
     digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).digest()
     own = np.frombuffer(digest[:8], np.int32)
     (chiefs,) = workers.from_chief([own])
-    if workers.total([np.array((own != chiefs).any(), np.int32)])[0]:
+    if workers.total([np.array((own != chiefs).any(), np.float64)])[0]:
         raise TrainingError(
             "TF_CONFIG: the workers do not train on the same clips with the same options; give all of them the same "
             "corpus and command"
@@ -210,4 +210,4 @@ def _save(
             console.print(checkpoint.kept(), soft_wrap=True)
     else:
         console.print(f"{why}the first worker saves the model")
-    workers.total([np.zeros(1, np.float32)])  # nobody leaves before the model is written
+    workers.total([np.array(0.0)])  # nobody leaves before the model is written

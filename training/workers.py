@@ -95,10 +95,17 @@ class Workers:
         return self.index == 0
 
     def total(self, values: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """The sums of what all workers give, each of one shape and type everywhere; all have to call this."""
+        """The sums of what all workers give, each of one shape and type everywhere; all have to call this.
+
+        Raises:
+            TrainingError: a worker is gone.
+        """
         if self.count == 1:
             return list(values)
-        return [found.numpy() for found in self._sum([tf.constant(value) for value in values])]
+        try:
+            return [found.numpy() for found in self._sum([tf.constant(value) for value in values])]
+        except tf.errors.OpError as error:
+            raise lost(error) from None
 
     def from_chief(self, values: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """What the chief gives; the others give arrays of the same shapes and types. All have to call this."""
@@ -138,7 +145,7 @@ def assemble(environment: Mapping[str, str], wait_s: float, console: Console) ->
 def lost(error: Exception) -> TrainingError:
     """What to tell when TensorFlow fails in the middle because a worker is gone."""
     return TrainingError(
-        f"another worker is gone or stopped ({_first_line(error)}); see what it says, then start all of them again "
+        f"another worker is gone or stopped ({type(error).__name__}); see what it says, then start all of them again "
         "with --resume"
     )
 

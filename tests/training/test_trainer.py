@@ -1,4 +1,4 @@
-"""From synthesised recordings to a `Model.h5` that opens again, with random VGG19 weights."""
+"""From synthesised recordings to a `Model.h5` that opens again, with random weights in VGG19 or little in its place."""
 
 import errno
 import json
@@ -82,6 +82,7 @@ def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, con
     )
 
 
+@pytest.mark.usefixtures("small_network")
 def test_same_seed_same_weights(corpus: Path, tmp_path: Path, console: Console) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train(corpus, tmp_path / f"{name}.h5", TrainingSettings(epochs=2, seed=seed, vgg19_weights=None), console)
@@ -91,6 +92,7 @@ def test_same_seed_same_weights(corpus: Path, tmp_path: Path, console: Console) 
     assert not np.array_equal(first[-2], other[-2])
 
 
+@pytest.mark.usefixtures("small_network")
 def test_learns_tones_and_words_with_balanced_classes(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +107,7 @@ def test_learns_tones_and_words_with_balanced_classes(
     assert {name: score.accuracy for name, score in result.scores.items()} == {BOTH: 1, WORDS_ALONE: 1, SOUND_ALONE: 1}
 
 
+@pytest.mark.usefixtures("small_network")
 def test_ctrl_c_saves_what_there_is(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +128,7 @@ def test_ctrl_c_saves_what_there_is(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("small_network")
 def test_unreadable_clips_are_left_out(corpus: Path, tmp_path: Path, console: Console) -> None:
     (tmp_path / "train0.wav").write_text("broken")
     result = train(corpus, tmp_path / "Model.h5", TrainingSettings(epochs=1, vgg19_weights=None), console)
@@ -132,6 +136,7 @@ def test_unreadable_clips_are_left_out(corpus: Path, tmp_path: Path, console: Co
     assert result.companions.card["rows"]["train"] == 19
 
 
+@pytest.mark.usefixtures("small_network")
 def test_what_cannot_be_trained(corpus: Path, tmp_path: Path, write_table: WriteTable, console: Console) -> None:
     with pytest.raises(TrainingError, match=r"ends in \.h5"):
         train(corpus, tmp_path / "Model.keras", SETTINGS, console)
@@ -151,6 +156,7 @@ def test_what_cannot_be_trained(corpus: Path, tmp_path: Path, write_table: Write
     assert not (tmp_path / "Model.h5").exists()
 
 
+@pytest.mark.usefixtures("small_network")
 def test_full_disk_leaves_the_old_model(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
