@@ -38,7 +38,7 @@ def start(
     given = {"corpus": str(corpus), "output": str(output), "settings": GIVEN, **wanted}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.training.train_process", json.dumps(given)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1", **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -61,7 +61,7 @@ def test_killed_or_shared_the_weights_are_the_same(corpus: Path, tmp_path: Path,
     result = train(corpus, tmp_path / "whole.h5", SETTINGS, console)
     whole = weights(tmp_path / "whole.h5")
 
-    out, err = killed.communicate(timeout=200)
+    out, err = killed.communicate(timeout=280)
     assert killed.returncode == -signal.SIGKILL, out + err
     assert [path.name for path in output.parent.iterdir()] == ["Model.h5.checkpoint"]
     with pytest.raises(TrainingError, match=r"Model\.h5\.checkpoint: .* stopped here after epoch 1.*--resume"):
@@ -73,7 +73,7 @@ def test_killed_or_shared_the_weights_are_the_same(corpus: Path, tmp_path: Path,
     for one, other in zip(whole, weights(output), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
-    told = [worker.communicate(timeout=200) for worker in workers]
+    told = [worker.communicate(timeout=280) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], told
     assert [path.name for path in shared[0].parent.iterdir()] == ["Model.h5"]
     assert list(shared[1].parent.iterdir()) == []
@@ -87,7 +87,7 @@ def test_no_room_for_the_model(corpus: Path, tmp_path: Path) -> None:
     output.write_text("old")
     # The checkpoint has 0.4 MB here, the model 0.8 MB.
     process = start(corpus, output, largest_file=600_000)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=280)
     assert process.returncode == 1, out + err
     told = "Model.h5: cannot be written .*; what was learnt up to epoch 3 is kept; the same command with --resume goes"
     assert re.search(f"^told: .*{told}.*$", out, re.MULTILINE), out
