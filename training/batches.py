@@ -28,8 +28,7 @@ class TwoInputBatches(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_kera
         self._picture_input = picture_input
         self._batch_size = batch_size
         self._seed = seed
-        self._epoch = -1
-        self.on_epoch_end()
+        self.start(0)
 
     def __len__(self) -> int:
         return -(-len(self._examples) // self._batch_size)
@@ -40,11 +39,15 @@ class TwoInputBatches(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_kera
         rows = self._examples.take(self._order[batch * self._batch_size : (batch + 1) * self._batch_size])
         return {self._picture_input: rows.pictures[rows.index], IDS_INPUT: rows.ids}, rows.labels
 
-    def on_epoch_end(self) -> None:
-        """Draw the order of the next epoch; Keras calls this."""
-        self._epoch += 1
+    def start(self, epoch: int) -> None:
+        """Draw the order of an epoch, counted from 0."""
+        self._epoch = epoch
         rows = len(self._examples)
         if self._seed is None:
             self._order = np.arange(rows)
         else:
-            self._order = np.random.default_rng((self._seed, self._epoch)).permutation(rows)
+            self._order = np.random.default_rng((self._seed, epoch)).permutation(rows)
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of the next epoch; Keras calls this where it does the epochs."""
+        self.start(self._epoch + 1)

@@ -31,21 +31,44 @@ def train_command(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Keep the pictures of the sound there, as `edge-mcnn pictures` does, and take those that are there.",
-            show_default="in memory only",
+            help="Keep the pictures of the sound there, as `edge-mcnn pictures` does, and what the frozen layers see "
+            "in them; take what is there.",
+            show_default="computed anew",
         ),
     ] = None,
+    network: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Which network to train; `tutorial` is the published one, VGG19 and an LSTM."
+        ),
+    ] = "tutorial",
     vgg19_weights: Annotated[
         Path | None,
         typer.Option(help="VGG19 ImageNet weights without top (.h5), to train offline.", show_default="download once"),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the train rows.")] = 13,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the train rows, at most.")] = 13,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Stop when the validation loss has not improved for N epochs, and keep the best epoch's weights.",
+            show_default="train all epochs",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 16,
     learning_rate: Annotated[float, typer.Option(min=1e-8, max=1.0, help="Step size of Adam.")] = 1e-4,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Weigh rare classes up, so that the commonest does not win by default.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on from the last whole epoch of a training that was stopped: the same command, and this.",
+        ),
+    ] = False,
     card: Annotated[
         Path | None,
         typer.Option(
@@ -57,7 +80,11 @@ def train_command(
 
     Each clip becomes the picture that the device will compute and the word ids that it will read. When done, Model.h5
     holds the network with its labels, vocabulary and front-end settings; `edge-mcnn convert Model.h5` makes it ready
-    for the device. Ctrl-C stops early and keeps what was learnt.
+    for the device.
+
+    Ctrl-C stops early and keeps what was learnt. After each epoch the state is kept in Model.h5.checkpoint, from which
+    --resume goes on after a lost power supply; the end is the same as without. Where TF_CONFIG names several machines,
+    and each runs this command, they share every batch; the first one writes the model.
     """
     require("tf_keras", "librosa")
     # A slip in the card or the corpus is told before tensorflow takes its seconds to load.
@@ -71,6 +98,9 @@ def train_command(
     from training.trainer import TrainingSettings, train
 
     settings = TrainingSettings(
+        network=network,
+        patience=patience,
+        resume=resume,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

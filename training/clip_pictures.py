@@ -1,4 +1,4 @@
-"""From recordings to the pictures that the network is trained on, each recording computed once.
+"""From recordings to the pictures that the network is trained on, or what it sees in them, each computed once.
 
 The picture is `device.front_end.spectrogram`'s, so that training sees what the device will compute.
 """
@@ -10,16 +10,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture, silent_picture
 from training.clips import Clip
 from training.parallel import on_all_cores
+from training.picture_features import PictureFeatures
 from training.picture_folder import PictureFolder
 from training.skipped import Skipped, tell_skipped
 from training.sound import read_recording
+
+_AT_ONCE = 128
+"""Recordings whose pictures are in memory at once on their way to features."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class ClipPictures:
     clips: tuple[Clip, ...]
     """The clips whose recording could be read, or that have none, in the given order."""
     pictures: NDArray[np.float32]
-    """Shape (distinct, picture_height, picture_width, 3), 0 to 1; the first is the picture of silence."""
+    """Shape (distinct, picture_height, picture_width, 3), 0 to 1, or (distinct, n) features of them; the first is the
+    picture of silence."""
     index: NDArray[np.int64]
     """Shape (clips,): row in `pictures` of each clip; 0 for a clip without sound."""
     unreadable: tuple[Path, ...]
@@ -37,29 +42,33 @@ class ClipPictures:
 
 
 def clip_pictures(
-    clips: Sequence[Clip], front_end: FrontEnd, console: Console, folder: Path | None = None
+    clips: Sequence[Clip],
+    front_end: FrontEnd,
+    console: Console,
+    folder: Path | None = None,
+    features: PictureFeatures | None = None,
 ) -> ClipPictures:
-    """Compute the picture of every distinct recording, on all cores.
+    """Compute the picture of every distinct recording, on all cores, and if asked for the features of each.
+
+    With `features` no more than some pictures are in memory at a time, however many recordings there are, and what is
+    kept there is not computed again.
 
     Args:
         clips: of any split.
         front_end: settings of the pictures.
         console: where progress and skipped recordings are shown.
-        folder: keeps the pictures from one training to the next, see `PictureFolder`; None keeps them in memory only.
+        folder: keeps the pictures from one training to the next, see `PictureFolder`; None keeps none.
+        features: turns pictures into what `ClipPictures.pictures` shall hold; None holds the pictures themselves.
 
     Raises:
         TrainingError: there are recordings, but none of them can be read; or the folder cannot be written to.
     """
     files = list(dict.fromkeys(clip.audio for clip in clips if clip.audio is not None))
     kept_pictures = None if folder is None else PictureFolder(folder, front_end)
-    rows: dict[Path | None, int] = {None: 0}
-    # One block from the start: a list that is stacked at the end would need the memory twice.
-    silence = silent_picture(front_end)
-    pictures = np.empty((1 + len(files), *silence.shape), np.float32)
-    pictures[0] = silence
-    unreadable: list[Skipped] = []
+    if kept_pictures is not None:
+        kept_pictures.fill(files, console)
 
-    def compute(file: Path) -> NDArray[np.float32] | AudioError:
+    def picture_of(file: Path) -> NDArray[np.float32] | AudioError:
         try:
             if kept_pictures is not None:
                 return kept_pictures.picture(file)
@@ -67,15 +76,34 @@ def clip_pictures(
         except AudioError as error:
             return error
 
-    if kept_pictures is not None:
-        kept_pictures.fill(files, console)
-    with on_all_cores(compute, files) as results:
-        for file, result in zip(files, track(results, "pictures", len(files), console=console), strict=True):
-            if isinstance(result, AudioError):
-                unreadable.append(Skipped(file, str(result).removeprefix(f"{file}: ")))
-            else:
-                rows[file] = len(rows)
-                pictures[rows[file]] = result
+    def pictures_of(some: Sequence[Path]) -> list[NDArray[np.float32] | AudioError]:
+        with on_all_cores(picture_of, some) as results:
+            return list(results)
+
+    def features_of(some: Sequence[Path]) -> list[NDArray[np.float32] | AudioError]:
+        assert features is not None  # noqa: S101  # used only then; for the type checker
+        names = ["" if kept_pictures is None else _name(kept_pictures, file) for file in some]
+        return features.rows(names, lambda missing: pictures_of([some[place] for place in missing]))
+
+    silence = silent_picture(front_end)
+    seen = silence if features is None else features.of(silence[None])[0]
+    given, what = (pictures_of, "pictures") if features is None else (features_of, "pictures and features")
+    rows: dict[Path | None, int] = {None: 0}
+    # One block from the start: a list that is stacked at the end would need the memory twice.
+    block = np.empty((1 + len(files), *seen.shape), np.float32)
+    block[0] = seen
+    unreadable: list[Skipped] = []
+    with Progress(console=console) as progress:
+        task = progress.add_task(what, total=len(files))
+        for start in range(0, len(files), _AT_ONCE):
+            some = files[start : start + _AT_ONCE]
+            for file, result in zip(some, given(some), strict=True):
+                if isinstance(result, AudioError):
+                    unreadable.append(Skipped(file, str(result).removeprefix(f"{file}: ")))
+                else:
+                    rows[file] = len(rows)
+                    block[rows[file]] = result
+            progress.advance(task, len(some))
     if files and len(unreadable) == len(files):
         first = unreadable[0]
         raise TrainingError(
@@ -87,4 +115,12 @@ def clip_pictures(
     if unreadable:
         console.print(f"{len(clips) - len(kept)} of {len(clips)} clips left out with them")
     index = np.array([rows[clip.audio] for clip in kept], np.int64)
-    return ClipPictures(kept, pictures[: len(rows)], index, tuple(each.recording for each in unreadable))
+    return ClipPictures(kept, block[: len(rows)], index, tuple(each.recording for each in unreadable))
+
+
+def _name(pictures: PictureFolder, recording: Path) -> str:
+    """The name that the recording's picture is kept under; empty where there is no such recording any more."""
+    try:
+        return pictures.path(recording).name
+    except AudioError:
+        return ""

@@ -1,6 +1,7 @@
 """A small corpus of synthesised recordings: high tones are `positive`, low tones `negative`, and so are their words."""
 
 import csv
+import socket
 from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
+
+from tests.training.small_vgg19 import small_vgg19
 
 WORDS = {"positive": "what a great day", "negative": "this is so awful"}
 TONES = {"positive": 2000.0, "negative": 200.0}
@@ -28,6 +31,14 @@ def printed(console: Console) -> str:
 def console() -> Console:
     """Keeps what is shown; `printed` reads it."""
     return Console(file=StringIO(), width=200)
+
+
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tutorial's network, with little in the place of VGG19."""
+    import tf_keras
+
+    monkeypatch.setattr(tf_keras.applications, "VGG19", small_vgg19)
 
 
 @pytest.fixture
@@ -56,6 +67,15 @@ def corpus(tmp_path: Path, write_table: WriteTable) -> Path:
             soundfile.write(tmp_path / audio, tone + 0.001 * random.standard_normal(8000), 16_000)
             rows.append(("" if number in (4, 5) else audio, "" if number in (6, 7) else text, label, split))
     return write_table(rows)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
 
 
 def write_film(path: Path, samples: NDArray[np.float64], rate: int = 48_000, layout: str = "stereo") -> Path:

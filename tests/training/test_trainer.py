@@ -1,10 +1,11 @@
-"""From synthesised recordings to a `Model.h5` that opens again, with random VGG19 weights."""
+"""From synthesised recordings to a `Model.h5` that opens again, with random weights in VGG19 or little in its place."""
 
 import errno
 import json
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from training.clip_pictures import clip_pictures
 from training.clip_table import read_clip_table
 from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE, evaluate
 from training.examples import Examples
+from training.fitting import head_answers
 from training.network import TRUNK_INPUT
-from training.trainer import TrainingSettings, head_answers, train
+from training.trainer import TrainingSettings, train
 
 WriteTable = Callable[[Sequence[Sequence[str]]], Path]
 Floats = NDArray[np.float32]
@@ -80,6 +82,7 @@ def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, con
     )
 
 
+@pytest.mark.usefixtures("small_network")
 def test_same_seed_same_weights(corpus: Path, tmp_path: Path, console: Console) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train(corpus, tmp_path / f"{name}.h5", TrainingSettings(epochs=2, seed=seed, vgg19_weights=None), console)
@@ -89,20 +92,22 @@ def test_same_seed_same_weights(corpus: Path, tmp_path: Path, console: Console) 
     assert not np.array_equal(first[-2], other[-2])
 
 
+@pytest.mark.usefixtures("small_network")
 def test_learns_tones_and_words_with_balanced_classes(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Random VGG19 weights make all pictures alike; the mean colours of the picture stand in for what it would see.
-    def mean_colours(_network: object, pictures: Floats, _console: Console) -> Floats:
+    def mean_colours(_features: object, pictures: Floats) -> Floats:
         rows = pictures.mean(axis=2).reshape(len(pictures), -1)
         return np.pad(rows, ((0, 0), (0, 512 - rows.shape[1]))).astype(np.float32)
 
-    monkeypatch.setattr("training.trainer.picture_features", mean_colours)
+    monkeypatch.setattr("training.picture_features.PictureFeatures.of", mean_colours)
     settings = TrainingSettings(epochs=20, batch_size=4, learning_rate=0.01, balanced=True, vgg19_weights=None)
     result = train(corpus, tmp_path / "Model.h5", settings, console)
     assert {name: score.accuracy for name, score in result.scores.items()} == {BOTH: 1, WORDS_ALONE: 1, SOUND_ALONE: 1}
 
 
+@pytest.mark.usefixtures("small_network")
 def test_ctrl_c_saves_what_there_is(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +128,7 @@ def test_ctrl_c_saves_what_there_is(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("small_network")
 def test_unreadable_clips_are_left_out(corpus: Path, tmp_path: Path, console: Console) -> None:
     (tmp_path / "train0.wav").write_text("broken")
     result = train(corpus, tmp_path / "Model.h5", TrainingSettings(epochs=1, vgg19_weights=None), console)
@@ -130,6 +136,7 @@ def test_unreadable_clips_are_left_out(corpus: Path, tmp_path: Path, console: Co
     assert result.companions.card["rows"]["train"] == 19
 
 
+@pytest.mark.usefixtures("small_network")
 def test_what_cannot_be_trained(corpus: Path, tmp_path: Path, write_table: WriteTable, console: Console) -> None:
     with pytest.raises(TrainingError, match=r"ends in \.h5"):
         train(corpus, tmp_path / "Model.keras", SETTINGS, console)
@@ -149,6 +156,7 @@ def test_what_cannot_be_trained(corpus: Path, tmp_path: Path, write_table: Write
     assert not (tmp_path / "Model.h5").exists()
 
 
+@pytest.mark.usefixtures("small_network")
 def test_full_disk_leaves_the_old_model(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,10 +168,15 @@ def test_full_disk_leaves_the_old_model(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("convert.model_file.write_companions", full)
-    with pytest.raises(TrainingError, match=r"cannot be written .*No space left"):
-        train(corpus, output, TrainingSettings(epochs=1, vgg19_weights=None), console)
-    assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
+    settings = TrainingSettings(epochs=1, vgg19_weights=None)
+    with pytest.raises(TrainingError, match=r"cannot be written .*No space left.*up to epoch 1 is kept.*--resume"):
+        train(corpus, output, settings, console)
+    assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "Model.h5.checkpoint"]
     assert output.read_text() == "old"
+    monkeypatch.undo()
+    train(corpus, output, replace(settings, resume=True), console)
+    assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
+    assert printed(console).count("epoch 1/1  loss") == 1  # learnt once
 
 
 class _Parrot:

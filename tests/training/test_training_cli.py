@@ -23,7 +23,15 @@ def app() -> typer.Typer:
 def test_help_teaches(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
-    for expected in ("audio, text, label, split", "--audio-root", "--vgg19-weights", "--card", "edge-mcnn convert"):
+    for expected in (
+        "audio, text, label, split",
+        "--audio-root",
+        "--vgg19-weights",
+        "--card",
+        "--resume",
+        "TF_CONFIG",
+        "edge-mcnn convert",
+    ):
         assert expected in result.output
 
 
@@ -43,7 +51,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     options = [str(table_file), "-o", "x.h5", "--epochs", "2", "--batch-size", "4", "--learning-rate", "0.01"]
     options += ["--seed", "9"]
     options += ["--audio-root", "sound", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
-    options += ["--text", "both", "--pictures", "p"]
+    options += ["--text", "both", "--pictures", "p", "--network", "mine", "--patience", "3", "--resume"]
     assert CliRunner().invoke(app, options).exit_code == 0
     source, output, settings = calls[0]
     assert (source.name, output) == (str(table_file), Path("x.h5"))
@@ -51,12 +59,14 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.seed) == (2, 4, 0.01, 9)
     assert (settings.vgg19_weights, settings.balanced) == (Path("w.h5"), True)
     assert (settings.text, settings.pictures) == ("both", Path("p"))
+    assert (settings.network, settings.patience, settings.resume) == ("mine", 3, True)
     assert settings.card["licence"] == "CC0"
     assert settings.card["command"].startswith("edge-mcnn")
 
     assert CliRunner().invoke(app, [str(table_file)]).exit_code == 0
     assert calls[1][1] == Path("Model.h5")
     assert calls[1][2].vgg19_weights == "imagenet"
+    assert (calls[1][2].network, calls[1][2].patience, calls[1][2].resume) == ("tutorial", None, False)
     assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].learning_rate) == (13, 16, 1e-4)
 
 
