@@ -1,5 +1,6 @@
 # make listen   set up, then listen to the microphone; without one, answer the recorded clips
 # make test     set up, then lint, type-check and test everything
+# make default-model DATA=FOLDER   make the model that ships from its corpora, see docs/model-card.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p; done; true))
@@ -12,7 +13,7 @@ RUN_PACKAGES := libportaudio2 $(if $(ON_A_PI),python3-lgpio) $(if $(wildcard $(B
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev
 
-.PHONY: listen test setup setup-test apt-run apt-test clean
+.PHONY: listen test default-model setup setup-test apt-run apt-test clean
 
 listen: setup
 	@if $(BIN)/edge-mcnn microphones >/dev/null 2>&1; then \
@@ -28,6 +29,11 @@ test: setup-test
 	$(BIN)/mypy
 	$(BIN)/python -W error -m pytest
 
+default-model: setup-test $(VENV)/default-model.stamp
+	@test -d "$(DATA)/ravdess" || { echo "make default-model DATA=FOLDER: a folder with meld/, text/, ravdess/ and \
+	vgg19/; docs/model-card.md says what is in them"; exit 1; }
+	$(BIN)/python -m training.default_model "$(DATA)"
+
 setup: apt-run $(VENV)/run.stamp
 
 setup-test: apt-test $(VENV)/test.stamp
@@ -40,6 +46,10 @@ $(VENV)/run.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
 $(VENV)/test.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[dev]'
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/default-model.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[dev,default-model]'
+	@touch $@
 
 # The tested set of this Python, where there is one.
 CONSTRAINTS = $(patsubst %,--constraint %,$(wildcard constraints/python$(shell $(BIN)/python -c \

@@ -10,6 +10,9 @@ import numpy as np
 
 from training.bootstrap import Groups, interval, resample
 from training.default_model.calibration import Evidence, across, scores, softmax
+from training.default_model.comparison import Difference
+from training.evaluation import BOTH
+from training.evaluator import Evaluation
 
 _WEIGHTED, _MACRO, _CALIBRATION = "weighted_f1", "macro_f1", "calibration_error"
 
@@ -95,3 +98,35 @@ def _figure(name: str, evidence: Evidence, figure: str, seed: int, must: float |
         None if high is None else float(high),
         at_most=figure == _CALIBRATION,
     )
+
+
+def of_answers(evaluation: Evaluation) -> list[Figure]:
+    """Figures of the joint answers, and of whom they follow, by a model asked rows that it never learnt from."""
+    both = evaluation.answers[BOTH]
+    low, high = (None, None) if both.resampled is None else interval(getattr(both.resampled, _CALIBRATION))
+    found = [
+        Figure(
+            "calibration error, both, of the same class",
+            float(both.scores.calibration_error),
+            0.08,
+            0.04,
+            None if low is None else float(low),
+            None if high is None else float(high),
+            at_most=True,
+        )
+    ]
+    if evaluation.contradiction is not None:
+        shares = evaluation.contradiction.shares
+        found += [
+            Figure(f"where the two contradict each other, it follows the {side}", shares[side], 0.6, 0.5, at_most=True)
+            for side in ("words", "sound")
+        ]
+    return found
+
+
+def of_difference(change: Difference) -> list[Figure]:
+    """Figures of what conversion to 8 bits costs."""
+    return [
+        Figure(f"change of F1 by 8 bits, {way}", value, 0.005, 0.002, at_most=True)
+        for way, value in change.figures.items()
+    ]

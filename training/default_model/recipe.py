@@ -15,7 +15,7 @@ from rich.progress import Progress
 from device.bundle import Companions
 from device.front_end.parameters import FrontEnd
 from training.default_model.assembly import assemble
-from training.default_model.calibration import Evidence, balance, joined
+from training.default_model.calibration import Balance, Evidence, balance, joined
 from training.default_model.lessons import TeacherSettings, lessons
 from training.default_model.sound_training import HeadSettings, TrainedSound, train_sound
 from training.default_model.sounds import Copies, ravdess_sounds
@@ -55,6 +55,11 @@ class Made:
     """Of each recording, by a head that never heard its actor, by actor."""
     sound_altered: Evidence
     """Of its altered copies."""
+    balance: Balance
+    """How the two were balanced."""
+    texts: Mapping[str, int]
+    """How many texts of which kind it learnt from."""
+    seed: int
 
 
 def make(data: Path, output: Path, cache: Path, settings: Settings, card: Mapping[str, Any], console: Console) -> Made:
@@ -97,14 +102,18 @@ def make(data: Path, output: Path, cache: Path, settings: Settings, card: Mappin
         sounds, labels=len(LABELS), seed=settings.seed, cache=cache, console=console, settings=settings.sound
     )
     reader = Reader(vocabulary, front_end, [word for text in corpora.train.words for word in text])
+    of_words, of_sound = evidence_of(words, reader, corpora.held_out), sound_evidence_of(sound, slice(0, 1))
+    balanced = balance(of_words, of_sound, settings.seed)
     made = Made(
         output,
-        evidence_of(words, reader, corpora.held_out),
+        of_words,
         tuple(evidence_of(words, reader, corpora.held_out, WORD_ERRORS, draw) for draw in range(_DRAWS)),
-        sound_evidence_of(sound, slice(0, 1)),
+        of_sound,
         sound_evidence_of(sound, sound.altered),
+        balanced,
+        {"train": len(corpora.train), "comments": len(corpora.comments)},
+        settings.seed,
     )
-    balanced = balance(made.words, made.sound, settings.seed)
     entries = {
         **card,
         "network": "evidence",

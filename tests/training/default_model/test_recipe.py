@@ -1,0 +1,154 @@
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tf_keras
+from numpy.typing import NDArray
+from rich.console import Console
+
+from device.errors import TrainingError
+from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import silent_picture
+from tests.training.default_model.test_texts import HEADER
+from training.answering import KerasModel
+from training.default_model import lessons, recipe
+from training.default_model.assembly import assemble
+from training.default_model.calibration import Balance, softmax
+from training.default_model.lessons import TeacherSettings
+from training.default_model.recipe import Settings, make
+from training.default_model.sound_training import HeadSettings
+from training.default_model.sounds import Copies
+from training.default_model.words_training import WordsSettings
+from training.evidence_sound import sound_evidence
+from training.evidence_words import words_evidence
+from training.network import SOUND_PART, evidence_network
+
+FRONT_END = FrontEnd(picture_height=32, picture_width=32, sequence_length=6, num_words=9)
+BALANCE = Balance(words=0.5, sound=0.25, trust=0.8)
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def branches() -> tuple[Any, Any]:
+    tf_keras.utils.set_random_seed(3)
+    ids = tf_keras.layers.Input((6,), dtype="int32")
+    words = tf_keras.Model(ids, words_evidence(ids, labels=3, vocabulary=8))
+    wide = evidence_network(3, 8, FRONT_END, sound_units=5).full.get_layer(SOUND_PART).input_shape[1]
+    statistics = tf_keras.layers.Input((wide,))
+    return words, tf_keras.Model(statistics, sound_evidence(statistics, labels=3, units=5))
+
+
+def test_the_whole_adds_what_the_branches_say_by_their_factors(branches: tuple[Any, Any]) -> None:
+    words, sound = branches
+    full = assemble(words, sound, BALANCE, FRONT_END)
+    random = np.random.default_rng(0)
+    pictures = random.random((6, 32, 32, 3)).astype(np.float32)
+    ids = random.integers(0, 9, (6, 6)).astype(np.int32)
+    statistics = tf_keras.Model(full.inputs[0], full.get_layer("sound_statistics").output).predict(pictures, verbose=0)
+    logits = 0.5 * words.predict(ids, verbose=0) + 0.25 * sound.predict(statistics, verbose=0)
+    np.testing.assert_allclose(full.predict([pictures, ids], verbose=0), softmax(logits), atol=1e-5)
+
+    # No words and no sound leave the other side's answer standing, and together they say nothing.
+    silent = np.repeat(silent_picture(FRONT_END)[None], 6, axis=0)
+    alone = full.predict([silent, ids], verbose=0)
+    np.testing.assert_allclose(alone, softmax(0.5 * words.predict(ids, verbose=0)), atol=1e-6)
+    nothing = full.predict([silent, np.zeros_like(ids)], verbose=0)
+    np.testing.assert_allclose(nothing, 1 / 3, atol=1e-6)
+
+
+class Sentences:
+    """In the place of the sentence model: knows which words are good."""
+
+    def __init__(self, labels: int, seed: int) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+    def fit(self, texts: Sequence[str], targets: NDArray[np.float32], **_: Any) -> None: ...
+
+    def vectors(self, words: Sequence[str], progress: Callable[[int], None]) -> NDArray[np.float32]:
+        return np.random.default_rng(0).standard_normal((len(words), 70)).astype(np.float32)
+
+    def logits(self, texts: Sequence[str], progress: Callable[[int], None]) -> NDArray[np.float32]:
+        return np.array([[0, 0, 4] if "great" in text else [4, 0, 0] for text in texts], np.float32)
+
+
+SETTINGS = Settings(
+    seed=5,
+    teacher=TeacherSettings(folds=2, comments=4),
+    words=WordsSettings(epochs=8, rate=1e-2),
+    copies=Copies(moved=1, altered=1),
+    sound=HeadSettings(units=8, epochs=6),
+)
+
+
+@pytest.fixture
+def data(ravdess: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """All corpora, small."""
+    monkeypatch.setattr(lessons, "SentenceModel", Sentences)
+    folder = tmp_path / "corpora"
+    shutil.copytree(ravdess / "ravdess", folder / "ravdess")
+    (folder / "meld").mkdir()
+    lines = {
+        "positive": "that is great great news",
+        "negative": "no this is awful",
+        "neutral": "the table is over there",
+    }
+    for name, dialogues in (("train", range(8)), ("dev", range(100, 106))):
+        rows = [
+            f"1,{text} {dialogue},A,x,{label},{dialogue},0\n" for dialogue in dialogues for label, text in lines.items()
+        ]
+        (folder / "meld" / f"{name}_sent_emo.csv").write_text(HEADER + "".join(rows))
+    group = folder / "text" / "goemotions-group"
+    group.mkdir(parents=True)
+    for part in ("train", "dev", "test"):
+        (group / f"{part}.tsv").write_text("great day\t3\ta\nawful day\t1\tb\nthe day\t2\tc\nwho knows\t0\td\n")
+    return folder
+
+
+def test_from_corpora_to_a_model_that_can_be_asked(data: Path, tmp_path: Path) -> None:
+    made = make(data, tmp_path / "Model.h5", tmp_path / "cache", SETTINGS, {"name": "a test"}, QUIET)
+    assert (made.words.logits.argmax(axis=1) == made.words.labels).mean() > 0.9
+    assert (made.sound.logits.argmax(axis=1) == made.sound.labels).mean() > 0.6
+    assert len(made.sound.labels) == 60
+    assert len(made.sound_altered.labels) == 60
+    assert set(made.sound.groups) == set(range(1, 11))
+    assert [len(each.labels) for each in made.words_with_errors] == [18] * 5
+
+    model = KerasModel(made.output)
+    assert model.companions.labels == ("negative", "neutral", "positive")
+    assert "great" in model.companions.vocabulary
+    assert model.companions.front_end.sequence_length == recipe.SEQUENCE_LENGTH
+    assert model.companions.card["name"] == "a test"
+    assert model.companions.card["balance"]["trust"] == made.balance.trust
+
+    # What an interrupted run has done is not done again, and the end is the same.
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    again = make(data, tmp_path / "Again.h5", tmp_path / "cache", SETTINGS, {}, QUIET)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == files
+    np.testing.assert_array_equal(again.words.logits, made.words.logits)
+    np.testing.assert_array_equal(again.sound.logits, made.sound.logits)
+
+
+def test_actors_left_out_are_not_heard(data: Path, tmp_path: Path) -> None:
+    settings = Settings(
+        without_actors=(1, 2),
+        teacher=SETTINGS.teacher,
+        words=WordsSettings(epochs=1),
+        copies=SETTINGS.copies,
+        sound=HeadSettings(units=8, epochs=1),
+    )
+    made = make(data, tmp_path / "Model.h5", tmp_path / "cache", settings, {}, QUIET)
+    assert set(made.sound.groups) == set(range(3, 11))
+
+
+def test_a_corpus_that_is_missing_is_named_before_anything_is_done(data: Path, tmp_path: Path) -> None:
+    (data / "meld" / "dev_sent_emo.csv").unlink()
+    with pytest.raises(TrainingError, match=r"dev_sent_emo\.csv: cannot be read"):
+        make(data, tmp_path / "Model.h5", tmp_path / "cache", SETTINGS, {}, QUIET)
+    assert not (tmp_path / "cache").exists()
