@@ -167,13 +167,14 @@ def test_full_disk_leaves_the_old_model(
     def full(*_arguments: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("convert.model_file.write_companions", full)
     settings = TrainingSettings(epochs=1, vgg19_weights=None)
-    with pytest.raises(TrainingError, match=r"cannot be written .*No space left.*up to epoch 1 is kept.*--resume"):
-        train(corpus, output, settings, console)
+    told = r"cannot be written .*No space left.*up to epoch 1 is kept.*--resume"
+    with monkeypatch.context() as patch:
+        patch.setattr("convert.model_file.write_companions", full)
+        with pytest.raises(TrainingError, match=told):
+            train(corpus, output, settings, console)
     assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "Model.h5.checkpoint"]
     assert output.read_text() == "old"
-    monkeypatch.undo()
     train(corpus, output, replace(settings, resume=True), console)
     assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
     assert printed(console).count("epoch 1/1  loss") == 1  # learnt once
