@@ -39,7 +39,9 @@ def train_command(
     network: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Which network to train; `tutorial` is the published one, VGG19 and an LSTM."
+            metavar="NAME",
+            help="Which network to train: `tutorial` is the published one, VGG19 and an LSTM; `evidence` is small and "
+            "quick, needs no weights from elsewhere, and adds what the sound and what the words say.",
         ),
     ] = "tutorial",
     vgg19_weights: Annotated[
@@ -57,7 +59,10 @@ def train_command(
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(min=1e-8, max=1.0, help="Step size of Adam.")] = 1e-4,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=1e-8, max=1.0, help="Step size of Adam.", show_default="1e-4 for tutorial, 1e-3 for evidence"),
+    ] = None,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Weigh rare classes up, so that the commonest does not win by default.")
     ] = False,

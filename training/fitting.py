@@ -75,7 +75,7 @@ def fit(
     weights = class_weights(training.labels) if settings.balanced else np.ones(1 + training.labels.max(), np.float32)
     try:
         with (
-            stepping(head, settings.learning_rate, weights, settings.batch_size, workers) as stepper,
+            stepping(head, settings.step_size, weights, settings.batch_size, workers) as stepper,
             ctrl_c_asks(console) as interruption,
             Progress(console=console) as progress,
         ):

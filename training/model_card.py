@@ -49,7 +49,7 @@ def companions_of(corpus: Corpus, data: ClipPictures, settings: TrainingSettings
         "recordings_missing": [each.recording.name for each in corpus.skipped],
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
-        "learning_rate": settings.learning_rate,
+        "learning_rate": settings.step_size,
         "class_weights": "balanced" if settings.balanced else "none",
         "patience": settings.patience,
         "seed": settings.seed,

@@ -4,7 +4,7 @@ They are built with `tf_keras` (Keras 2): only there does the LSTM fuse when con
 open the file. A network comes in two parts that share their layers, see `Network`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -138,6 +138,8 @@ NETWORKS: dict[str, Callable[[int, int, FrontEnd, Vgg19Weights], Network]] = {
     "tutorial": _tutorial,
     "evidence": _evidence,
 }
+LEARNING_RATES: Mapping[str, float] = {"tutorial": 1e-4, "evidence": 1e-3}
+"""Step size of Adam for each, where nothing else is asked for."""
 
 
 def _chain(steps: list[Any], value: Any) -> Any:

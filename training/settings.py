@@ -7,7 +7,7 @@ from typing import Any
 
 from device.front_end.parameters import FrontEnd
 from training.corpus import TextKind
-from training.network import Vgg19Weights
+from training.network import LEARNING_RATES, Vgg19Weights
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class TrainingSettings:
     """Passes over the train rows, at most."""
     batch_size: int = 16
     """Rows per step, those of all workers together."""
-    learning_rate: float = 1e-4
-    """Step size of Adam."""
+    learning_rate: float | None = None
+    """Step size of Adam; None takes the network's own."""
     patience: int | None = None
     """Stop when the validation loss has not improved for so many epochs, and keep the weights of the best epoch; None
     trains all epochs and keeps the last."""
@@ -45,3 +45,8 @@ class TrainingSettings:
     """Entries to add to the model card."""
     front_end: FrontEnd = field(default_factory=FrontEnd)
     """Settings of picture and ids, saved with the model."""
+
+    @property
+    def step_size(self) -> float:
+        """The learning rate, whoever chose it."""
+        return LEARNING_RATES.get(self.network, 0.0) if self.learning_rate is None else self.learning_rate

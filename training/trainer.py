@@ -160,7 +160,7 @@ def _made_by(
     return {
         "network": settings.network,
         "batch size": settings.batch_size,
-        "learning rate": settings.learning_rate,
+        "learning rate": settings.step_size,
         "seed": settings.seed,
         "class weights": "balanced" if settings.balanced else "none",
         "labels": list(companions.labels),

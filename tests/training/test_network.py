@@ -7,6 +7,7 @@ import tf_keras
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import silent_picture
 from training.network import Network, build_network
 
 FRONT_END = FrontEnd()
@@ -101,3 +102,33 @@ def test_failed_download(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_name() -> None:
     with pytest.raises(TrainingError, match="network is 'resnet', expected one of tutorial"):
         build_network("resnet", labels=2, vocabulary=5, front_end=FRONT_END, vgg19_weights=None)
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Network:
+    tf_keras.utils.set_random_seed(0)
+    return build_network("evidence", labels=3, vocabulary=50, front_end=FRONT_END, vgg19_weights=None)
+
+
+def test_evidence_head_of_features_equals_full_network(evidence: Network) -> None:
+    random = np.random.default_rng(0)
+    pictures = random.random((5, 64, 64, 3), np.float32)
+    ids = random.integers(0, 51, (5, 200)).astype(np.int32)
+    features = evidence.trunk.predict_on_batch(pictures)
+    head = evidence.head.predict_on_batch({"picture_features": features, "features": ids})
+    full = evidence.full.predict_on_batch({"images": pictures, "features": ids})
+    np.testing.assert_allclose(head, full, atol=1e-6)
+    assert np.ptp(full, axis=0).min() > 1e-3
+    assert {w.name for w in evidence.head.trainable_weights} == {w.name for w in evidence.full.trainable_weights}
+
+
+def test_what_is_not_there_is_no_evidence(evidence: Network) -> None:
+    random = np.random.default_rng(1)
+    silent = np.repeat(silent_picture(FRONT_END)[None], 2, axis=0)
+    ids = np.zeros((2, 200), np.int32)
+    ids[1, -3:] = 7, 8, 9
+    nothing, words = evidence.full.predict_on_batch({"images": silent, "features": ids})
+    np.testing.assert_allclose(nothing, 1 / 3, atol=1e-6)
+    assert np.ptp(words) > 1e-3
+    sound = evidence.full.predict_on_batch({"images": random.random((1, 64, 64, 3), np.float32), "features": ids[:1]})
+    assert np.ptp(sound) > 1e-3

@@ -15,6 +15,7 @@ import tf_keras
 from numpy.typing import NDArray
 from rich.console import Console
 
+from convert.converter import convert
 from convert.model_file import read_companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
@@ -90,6 +91,16 @@ def test_same_seed_same_weights(corpus: Path, tmp_path: Path, console: Console) 
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, two)
     assert not np.array_equal(first[-2], other[-2])
+
+
+def test_evidence_learns_tones_and_words_and_becomes_a_bundle(corpus: Path, tmp_path: Path, console: Console) -> None:
+    settings = TrainingSettings(network="evidence", epochs=25, batch_size=4)
+    result = train(corpus, tmp_path / "Model.h5", settings, console)
+    assert result.companions.card["learning_rate"] == 1e-3
+    assert {name: score.accuracy for name, score in result.scores.items()} == {BOTH: 1, WORDS_ALONE: 1, SOUND_ALONE: 1}
+    report = convert(tmp_path / "Model.h5")
+    assert report.same_class == report.samples
+    assert report.bytes_after < 500_000
 
 
 @pytest.mark.usefixtures("small_network")
