@@ -1,5 +1,6 @@
+import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,21 @@ import tf_keras
 from numpy.typing import NDArray
 from rich.console import Console
 
+from convert.converter import convert
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import silent_picture
 from tests.training.default_model.test_texts import HEADER
 from training.answering import KerasModel
+from training.corpus import open_corpus
 from training.default_model import lessons, recipe
 from training.default_model.assembly import assemble
 from training.default_model.calibration import Balance, softmax
+from training.default_model.comparison import ask, difference
+from training.default_model.figures import of_answers, of_branches, of_difference
 from training.default_model.lessons import TeacherSettings
-from training.default_model.recipe import Settings, make
+from training.default_model.model_card import write_model_card
+from training.default_model.recipe import Made, Settings, make
 from training.default_model.sound_training import HeadSettings
 from training.default_model.sounds import Copies
 from training.default_model.words_training import WordsSettings
@@ -87,11 +93,17 @@ SETTINGS = Settings(
 )
 
 
-@pytest.fixture
-def data(ravdess: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module", autouse=True)
+def sentences() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lessons, "SentenceModel", Sentences)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(ravdess: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All corpora, small."""
-    monkeypatch.setattr(lessons, "SentenceModel", Sentences)
-    folder = tmp_path / "corpora"
+    folder = tmp_path_factory.mktemp("data") / "corpora"
     shutil.copytree(ravdess / "ravdess", folder / "ravdess")
     (folder / "meld").mkdir()
     lines = {
@@ -111,8 +123,12 @@ def data(ravdess: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return folder
 
 
-def test_from_corpora_to_a_model_that_can_be_asked(data: Path, tmp_path: Path) -> None:
-    made = make(data, tmp_path / "Model.h5", tmp_path / "cache", SETTINGS, {"name": "a test"}, QUIET)
+@pytest.fixture(scope="module")
+def made(data: Path) -> Made:
+    return make(data, data.parent / "Model.h5", data.parent / "cache", SETTINGS, {"name": "a test"}, QUIET)
+
+
+def test_from_corpora_to_a_model_that_can_be_asked(made: Made) -> None:
     assert (made.words.logits.argmax(axis=1) == made.words.labels).mean() > 0.9
     assert (made.sound.logits.argmax(axis=1) == made.sound.labels).mean() > 0.6
     assert len(made.sound.labels) == 60
@@ -127,12 +143,43 @@ def test_from_corpora_to_a_model_that_can_be_asked(data: Path, tmp_path: Path) -
     assert model.companions.card["name"] == "a test"
     assert model.companions.card["balance"]["trust"] == made.balance.trust
 
-    # What an interrupted run has done is not done again, and the end is the same.
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
-    again = make(data, tmp_path / "Again.h5", tmp_path / "cache", SETTINGS, {}, QUIET)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()} == files
+
+def test_what_an_interrupted_run_has_done_is_not_done_again(made: Made, data: Path, tmp_path: Path) -> None:
+    cache = data.parent / "cache"
+    files = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    again = make(data, tmp_path / "Again.h5", cache, SETTINGS, {}, QUIET)
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == files
     np.testing.assert_array_equal(again.words.logits, made.words.logits)
     np.testing.assert_array_equal(again.sound.logits, made.sound.logits)
+
+
+def test_what_was_made_is_compared_and_described(made: Made, data: Path, tmp_path: Path) -> None:
+    bundle = convert(made.output)
+    rows = [("flac/01-positive-0.flac", "that is great", "positive"), ("flac/02-negative-1.flac", "awful", "negative")]
+    table = tmp_path / "table.csv"
+    lines = [f"{audio},{text},{label},validation" for audio, text, label in rows * 3]
+    table.write_text("\n".join(["audio,text,label,split", *lines]))
+    corpus = open_corpus(table, data / "ravdess")
+    asked = {
+        name: ask(model, corpus, errors=0.2, seed=1, pictures=tmp_path / "pictures", console=QUIET)
+        for name, model in (("bundle", bundle.target), ("network", made.output))
+    }
+    change = difference(asked["bundle"], asked["network"])
+    assert 0 < change.largest < 0.1
+    assert change.rows == 6
+    figures = [*of_branches(made.words, made.words_with_errors, made.sound, made.sound_altered, 1)]
+    figures += [*of_answers(asked["bundle"]), *of_difference(change)]
+    asked["tutorial"] = asked["network"]
+    sizes = {"bundle": bundle.bytes_after, "tutorial": 20_000_000}
+    page = write_model_card(tmp_path / "docs", figures, made, bundle, asked, change, sizes, "the command")
+    text = page.read_text("utf-8")
+    for figure in figures:
+        assert f"| {figure.name} | {figure.written} |" in text
+    assert "the command" in text
+    assert "20.0 MB" in text
+    assert "$" not in text
+    for link in re.findall(r"!\[.*\]\((.*)\)", text):
+        assert (page.parent / link).read_bytes().startswith(b"\x89PNG")
 
 
 def test_actors_left_out_are_not_heard(data: Path, tmp_path: Path) -> None:
@@ -148,7 +195,8 @@ def test_actors_left_out_are_not_heard(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_corpus_that_is_missing_is_named_before_anything_is_done(data: Path, tmp_path: Path) -> None:
-    (data / "meld" / "dev_sent_emo.csv").unlink()
+    (tmp_path / "meld").mkdir()
+    shutil.copy(data / "meld" / "train_sent_emo.csv", tmp_path / "meld")
     with pytest.raises(TrainingError, match=r"dev_sent_emo\.csv: cannot be read"):
-        make(data, tmp_path / "Model.h5", tmp_path / "cache", SETTINGS, {}, QUIET)
+        make(tmp_path, tmp_path / "Model.h5", tmp_path / "cache", SETTINGS, {}, QUIET)
     assert not (tmp_path / "cache").exists()
