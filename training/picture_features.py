@@ -7,8 +7,6 @@ and a trunk, neither recordings nor words.
 
 import hashlib
 import json
-import os
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.errors import AudioError, TrainingError
+from device.errors import AudioError
+from training.kept_arrays import read_arrays, write_arrays
 
 _AT_ONCE = 32
 """Pictures that the trunk is given at once."""
@@ -77,29 +76,13 @@ class PictureFeatures:
         if self._folder is None:
             return
         path = self._folder / f"{hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:16]}.npz"
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with partial.open("wb") as stream:
-                    np.savez(stream, names=np.array(names, np.str_), features=features)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
-        except OSError as error:
-            raise TrainingError(
-                f"{self._folder}: cannot be written to ({error.strerror}); free some space and run it again, what is "
-                "done is kept"
-            ) from None
+        write_arrays(path, names=np.array(names, np.str_), features=features)
 
     def _read(self, folder: Path) -> None:
         """Read what is kept; a file that is damaged, or all of whose pictures are gone, is removed."""
         for path in sorted(folder.glob("*.npz")):
-            try:
-                with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                    names, features = file["names"].tolist(), file["features"]
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-                names, features = [], np.zeros((0, self._length), np.float32)
+            kept = read_arrays(path) or {}
+            names, features = kept.get("names", np.zeros(0, np.str_)).tolist(), kept.get("features", np.zeros(0))
             if features.dtype != np.float32 or features.shape != (len(names), self._length):
                 names = []
             there = [(folder.parent / str(name)).exists() for name in names]

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from training.default_model.calibration import softmax
-from training.default_model.kept_arrays import read_arrays, write_arrays
 from training.default_model.sentence_model import SentenceModel
 from training.default_model.texts import LABELS, TextCorpora, Texts
+from training.kept_arrays import read_arrays, write_arrays
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from training.default_model.kept_arrays import read_arrays, write_arrays
 from training.default_model.sounds import Sounds, painted
 from training.evidence_sound import sound_evidence, sound_statistics
+from training.kept_arrays import read_arrays, write_arrays
 
 FOLDS = 5
 _RECIPE_VERSION = 1

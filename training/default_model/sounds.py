@@ -20,7 +20,7 @@ from device.front_end.colour_map import MAGMA
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture
 from training.default_model.altered_sound import ALTERATIONS_VERSION, altered, moved_edges
-from training.default_model.kept_arrays import read_arrays, write_arrays
+from training.kept_arrays import read_arrays, write_arrays
 from training.pairing import RavdessClip, ravdess_clips
 from training.parallel import on_all_cores
 from training.sound import read_recording

@@ -1,4 +1,4 @@
-"""Arrays that one run of the recipe leaves for the next, each file whole or not there, whatever they mean."""
+"""Arrays that one run leaves for the next, each file whole or not there, whatever they mean."""
 
 import os
 import zipfile

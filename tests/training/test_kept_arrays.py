@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from device.errors import TrainingError
-from training.default_model.kept_arrays import read_arrays, write_arrays
+from training.kept_arrays import read_arrays, write_arrays
 
 
 def test_arrays_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
