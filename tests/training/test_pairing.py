@@ -49,9 +49,9 @@ def test_impossible_requests() -> None:
 def corpora(tmp_path: Path) -> Path:
     """MELD and RAVDESS in small: actors 1 to 20, one clip of each sentiment, and one without."""
     for name, count in (("train", 40), ("dev", 12)):
-        lines = [f'{n},"Well, {name} {n}",{("neutral", "positive", "negative")[n % 3]}' for n in range(count)]
+        lines = [f'{n},"Well, {name} {n}",{("neutral", "positive", "negative")[n % 3]},{n // 4}' for n in range(count)]
         (tmp_path / f"{name}_sent_emo.csv").write_text(
-            "\n".join(["Sr No.,Utterance,Sentiment", *lines]), encoding="utf-8"
+            "\n".join(["Sr No.,Utterance,Sentiment,Dialogue_ID", *lines]), encoding="utf-8"
         )
     (tmp_path / "flac").mkdir()
     lines = ["file,speaker,emotion,sentiment"]

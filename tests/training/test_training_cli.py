@@ -67,7 +67,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert calls[1][1] == Path("Model.h5")
     assert calls[1][2].vgg19_weights == "imagenet"
     assert (calls[1][2].network, calls[1][2].patience, calls[1][2].resume) == ("tutorial", None, False)
-    assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].learning_rate) == (13, 16, 1e-4)
+    assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].step_size) == (13, 16, 1e-4)
 
 
 def test_without_tensorflow(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:

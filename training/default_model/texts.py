@@ -72,7 +72,7 @@ def read_texts(data: Path) -> TextCorpora:
         TrainingError: a corpus is missing or is something else.
     """
     meld = meld_utterances(data / "meld")
-    parts = {split: _meld(utterances) for split, utterances in meld.items()}
+    parts = {split: _meld(data / "meld", utterances) for split, utterances in meld.items()}
     return TextCorpora(parts[TRAIN], parts[VALIDATION], _comments(data / "text" / "goemotions-group"))
 
 
@@ -84,8 +84,12 @@ def fit_default_vocabulary(corpora: TextCorpora) -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda word: -(_WEIGHT_OF_SPEECH * speech[word] + comments[word])))
 
 
-def _meld(utterances: Sequence[tuple[str, str, str]]) -> Texts:
-    rows = [(normalise(text), LABELS.index(label), int(dialogue)) for text, label, dialogue in utterances]
+def _meld(folder: Path, utterances: Sequence[tuple[str, str, str]]) -> Texts:
+    for text, label, _ in utterances:
+        if label not in LABELS:
+            raise TrainingError(f"{folder}: the sentiment of {text!r} is {label!r}, expected {', '.join(LABELS)}")
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(dialogue for _, _, dialogue in utterances))}
+    rows = [(normalise(text), LABELS.index(label), numbers[dialogue]) for text, label, dialogue in utterances]
     rows = [row for row in rows if row[0]]
     return Texts(
         tuple(tuple(text.split()) for text, _, _ in rows),

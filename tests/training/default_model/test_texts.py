@@ -32,7 +32,7 @@ def test_utterances_are_written_as_vosk_writes_and_those_without_words_left_out(
     assert read.train.words == (("oh", "that's", "great"), ("no", "no"))
     assert read.train.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
     assert read.train.labels.tolist() == [2, 0]
-    assert read.train.dialogues.tolist() == [7, 8]
+    assert read.train.dialogues.tolist() == [0, 1]
     assert read.held_out.words == (("fine",),)
 
 
@@ -59,6 +59,13 @@ def test_taking_rows(read: TextCorpora) -> None:
 def test_a_line_that_is_none_of_goemotions(tmp_path: Path, line: str) -> None:
     folder = corpora(tmp_path, f"fine\t2\tx\n{line}\n")
     with pytest.raises(TrainingError, match=r"train\.tsv, line 2: expected comment, classes"):
+        read_texts(folder)
+
+
+def test_a_sentiment_that_meld_does_not_have(tmp_path: Path) -> None:
+    folder = corpora(tmp_path)
+    (folder / "meld" / "dev_sent_emo.csv").write_text(HEADER + "1,Fine,A,neutral,mixed,3,0\n")
+    with pytest.raises(TrainingError, match="the sentiment of 'Fine' is 'mixed', expected negative, neutral, positive"):
         read_texts(folder)
 
 
