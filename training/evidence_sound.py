@@ -102,18 +102,22 @@ def sound_evidence(
     Returns:
         Symbolic tensor (batch, labels), float32: logits.
     """
-    gains = np.zeros((int(statistics.shape[-1]), 1), np.float32)
-    gains[:2] = _GATE_GAIN / 2
-    movement = layers.Dense(1, use_bias=False, trainable=False, name="sound_movement")
-    moving = movement(statistics)
-    movement.set_weights([gains])
-    gate = layers.ReLU(1.0, name="sound_gate")(moving)
     standardise = layers.BatchNormalization(momentum=momentum, epsilon=STANDARDISE_EPSILON, name="sound_standardise")
     hidden = layers.Dropout(dropout, name="sound_dropout")(standardise(statistics))
     hidden = layers.Dense(units, activation="relu", name="sound_dense")(hidden)
     hidden = layers.Dropout(hidden_dropout, name="sound_dense_dropout")(hidden)
     logits = layers.Dense(labels, name="sound_logits")(hidden)
-    return layers.Multiply(name="sound_evidence")([logits, gate])
+    return layers.Multiply(name="sound_evidence")([logits, sound_present(statistics)])
+
+
+def sound_present(statistics: Any) -> Any:
+    """1 for a picture that shows any sound and 0 for silence, shape (batch, 1), float32."""
+    gains = np.zeros((int(statistics.shape[-1]), 1), np.float32)
+    gains[:2] = _GATE_GAIN / 2
+    movement = layers.Dense(1, use_bias=False, trainable=False, name="sound_movement")
+    moving = movement(statistics)
+    movement.set_weights([gains])
+    return layers.ReLU(1.0, name="sound_gate")(moving)
 
 
 def _fixed(

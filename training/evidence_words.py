@@ -14,6 +14,15 @@ WIDTHS = (1, 2, 3)
 """Words per pattern."""
 
 
+def words_present(ids: Any, name: str = "words_present") -> Any:
+    """1 for a word and 0 for padding, shape (batch, length), float32.
+
+    `mask_zero` would mask with a loop, which no fused operator replaces.
+    """
+    numbers = layers.Rescaling(1.0, name=f"{name}_as_numbers")(ids)
+    return layers.ReLU(1.0, name=name)(numbers)
+
+
 def words_evidence(
     ids: Any,
     *,
@@ -49,9 +58,7 @@ def words_evidence(
     found = embedding(ids)
     if vectors is not None:
         embedding.set_weights([np.concatenate([np.zeros((1, width), np.float32), vectors])])
-    # 0 for padding and 1 for words. `mask_zero` would do it with a loop that no fused operator replaces.
-    is_word = layers.ReLU(1.0, name="words_present")(layers.Rescaling(1.0, name="words_as_numbers")(ids))
-    is_word = layers.Reshape((int(ids.shape[1]), 1), name="words_mask")(is_word)
+    is_word = layers.Reshape((int(ids.shape[1]), 1), name="words_mask")(words_present(ids))
     found = layers.Multiply(name="words_only")([found, is_word])
     found = layers.SpatialDropout1D(word_dropout, name="words_dropout")(found)
     strongest = []

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import tf_keras
 from tf_keras import layers
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from training.evidence_sound import sound_evidence, sound_statistics
-from training.evidence_words import words_evidence
+from training.evidence_sound import sound_evidence, sound_present, sound_statistics
+from training.evidence_words import words_evidence, words_present
 
 PICTURE_INPUT, IDS_INPUT, TRUNK_INPUT = "images", "features", "picture_features"
+JOINT_FACTORS = ("words_factor", "sound_factor")
 SOUND_PART = "sound"
 """Name of the model inside `evidence` that tells sound from its statistics."""
 Vgg19Weights = Path | Literal["imagenet"] | None
@@ -101,7 +103,8 @@ def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: 
 def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound_units: int = 64) -> Network:
     """Words and sound each give evidence, which is added: Bayes' rule, if the two are independent.
 
-    An empty transcript or a picture of silence adds exactly 0 and leaves the other's answer standing.
+    An empty transcript or a picture of silence adds exactly 0 and leaves the other's answer standing. Where there are
+    both, each is multiplied by a factor first, which training leaves at 1 and `set_joint_factors` sets.
 
     Args:
         labels: number of classes.
@@ -117,10 +120,22 @@ def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound
         picture_features, sound_evidence(picture_features, labels=labels, units=sound_units), name=SOUND_PART
     )
     words = words_evidence(ids, labels=labels, vocabulary=vocabulary)
+    heard = tf_keras.Model(picture_features, sound_present(picture_features), name="sound_heard")
+    any_word = layers.Reshape((front_end.sequence_length, 1), name="words_heard_by_place")(
+        words_present(ids, "words_heard")
+    )
+    any_word = layers.GlobalMaxPooling1D(name="words_any")(any_word)
+    words_factor, sound_factor = (
+        layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones", trainable=False, name=name)
+        for name in JOINT_FACTORS
+    )
+    sound_weight = sound_factor(any_word)
+    weighted_words, weighted_sound = layers.Multiply(name="words_weighted"), layers.Multiply(name="sound_weighted")
     joint, probabilities = layers.Add(name="joint"), layers.Softmax(name="probabilities")
 
     def head(picture_features: Any) -> Any:
-        return probabilities(joint([words, sound(picture_features)]))
+        read = weighted_words([words, words_factor(heard(picture_features))])
+        return probabilities(joint([read, weighted_sound([sound(picture_features), sound_weight])]))
 
     full = tf_keras.Model([images, ids], head(statistics), name="evidence")
     return Network(
@@ -128,6 +143,12 @@ def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound
         trunk=tf_keras.Model(images, statistics, name="trunk"),
         head=tf_keras.Model([picture_features, ids], head(picture_features), name="head"),
     )
+
+
+def set_joint_factors(full: Any, words: float, sound: float) -> None:
+    """Set what the evidence of words and of sound are multiplied by where there are both."""
+    for name, factor in zip(JOINT_FACTORS, (words, sound), strict=True):
+        full.get_layer(name).set_weights([np.array([[factor - 1]], np.float32), np.ones(1, np.float32)])
 
 
 def _evidence(labels: int, vocabulary: int, front_end: FrontEnd, _vgg19_weights: Vgg19Weights) -> Network:

@@ -7,13 +7,13 @@ from typing import Any
 
 from device.front_end.parameters import FrontEnd
 from training.default_model.calibration import Balance
-from training.network import SOUND_PART, evidence_network
+from training.network import SOUND_PART, evidence_network, set_joint_factors
 
 _WORDS_LAST, _SOUND_LAST, _SOUND_HIDDEN = "words_logits", "sound_logits", "sound_dense"
 
 
 def assemble(words: Any, sound: Any, balance: Balance, front_end: FrontEnd) -> Any:
-    """One network whose softmax adds both branches' logits, each multiplied by its factor.
+    """One network whose softmax adds both branches' logits, balanced.
 
     Args:
         words: the trained words branch, ids (batch, length) -> logits (batch, labels).
@@ -37,4 +37,5 @@ def assemble(words: Any, sound: Any, balance: Balance, front_end: FrontEnd) -> A
         (head.get_layer(_SOUND_LAST), balance.sound),
     ):
         layer.set_weights([weights * factor for weights in layer.get_weights()])
+    set_joint_factors(full, balance.joint, balance.joint * balance.trust)
     return full

@@ -3,12 +3,15 @@
 It orders the steps and keeps what they give; how each is done is theirs to know.
 """
 
+import hashlib
+import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
@@ -16,11 +19,19 @@ from device.bundle import Companions
 from device.front_end.parameters import FrontEnd
 from training.default_model.assembly import assemble
 from training.default_model.calibration import Balance, Evidence, balance, joined
-from training.default_model.lessons import TeacherSettings, lessons
+from training.default_model.lessons import Lessons, TeacherSettings, lessons
 from training.default_model.sound_training import HeadSettings, TrainedSound, train_sound
 from training.default_model.sounds import Copies, ravdess_sounds
 from training.default_model.texts import LABELS, fit_default_vocabulary, read_texts
-from training.default_model.words_training import Reader, WordsSettings, evidence_of, train_words
+from training.default_model.words_training import (
+    Reader,
+    WordsSettings,
+    evidence_of,
+    texts_read,
+    train_words,
+    words_branch,
+)
+from training.kept_arrays import read_arrays, write_arrays
 from training.model_writer import check_output, write_model
 
 SEQUENCE_LENGTH = 32
@@ -87,17 +98,24 @@ def make(data: Path, output: Path, cache: Path, settings: Settings, card: Mappin
     ).without(settings.without_actors)
     prepared = time.monotonic()
 
-    with Progress(console=console) as progress:
-        task = progress.add_task("words", total=None)
-        words = train_words(
-            corpora,
-            vocabulary,
-            taught,
-            front_end,
-            settings.words,
-            settings.seed,
-            lambda texts: progress.advance(task, texts),
-        )
+    words = words_branch(len(vocabulary), front_end, settings.words)
+    kept = cache / f"words-{_digest(settings, vocabulary, taught)}.npz"
+    learnt = read_arrays(kept)
+    if learnt is None:
+        with Progress(console=console) as progress:
+            task = progress.add_task("words", total=texts_read(corpora, taught, settings.words))
+            trained = train_words(
+                corpora,
+                vocabulary,
+                taught,
+                front_end,
+                settings.words,
+                settings.seed,
+                lambda texts: progress.advance(task, texts),
+            )
+        learnt = {f"{number:02}": weights for number, weights in enumerate(trained.get_weights())}
+        write_arrays(kept, **learnt)
+    words.set_weights([learnt[name] for name in sorted(learnt)])
     sound = train_sound(
         sounds, labels=len(LABELS), seed=settings.seed, cache=cache, console=console, settings=settings.sound
     )
@@ -124,6 +142,14 @@ def make(data: Path, output: Path, cache: Path, settings: Settings, card: Mappin
     network = assemble(words, sound.head, balanced, front_end)
     write_model(network, Companions(LABELS, vocabulary, front_end, entries), output)
     return made
+
+
+def _digest(settings: Settings, vocabulary: Sequence[str], taught: Lessons) -> str:
+    """Of all that the words branch is made from; the lessons' own answers stand for the texts that they are about."""
+    found = hashlib.sha256(json.dumps([asdict(settings.words), settings.seed, list(vocabulary)]).encode())
+    for array in (taught.vectors, taught.train, taught.comments, taught.comment_answers):
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()[:16]
 
 
 def sound_evidence_of(sound: TrainedSound, copies: slice) -> Evidence:

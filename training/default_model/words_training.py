@@ -73,24 +73,15 @@ def train_words(
     """
     tf_keras.utils.set_random_seed(seed)
     random = np.random.default_rng(seed)
-    ids = tf_keras.layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
-    logits = words_evidence(
-        ids,
-        labels=len(LABELS),
-        vocabulary=len(vocabulary),
-        vectors=main_directions(taught.vectors, settings.width, settings.spread),
-    )
-    model = tf_keras.Model(ids, logits, name="words")
+    vectors = main_directions(taught.vectors, settings.width, settings.spread)
+    model = words_branch(len(vocabulary), front_end, settings, vectors)
     reader = Reader(vocabulary, front_end, [word for words in corpora.train.words for word in words])
 
     comments = corpora.comments
-    labelled = np.flatnonzero(
-        [len(words) <= settings.longest_comment for words in comments.words] & comments.targets.any(axis=1)
-    )
     _fit(
         model,
         reader,
-        comments.take(labelled),
+        comments.take(_labelled(comments, settings)),
         settings.comment_epochs,
         settings.comment_batch,
         settings.comment_errors,
@@ -114,6 +105,26 @@ def train_words(
         progress,
     )
     return model
+
+
+def words_branch(
+    vocabulary: int, front_end: FrontEnd, settings: WordsSettings, vectors: NDArray[np.float32] | None = None
+) -> Any:
+    """The branch untrained, from word vectors of shape (vocabulary, width) or from random ones."""
+    ids = tf_keras.layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
+    logits = words_evidence(ids, labels=len(LABELS), vocabulary=vocabulary, vectors=vectors, width=settings.width)
+    return tf_keras.Model(ids, logits, name="words")
+
+
+def texts_read(corpora: TextCorpora, taught: Lessons, settings: WordsSettings) -> int:
+    """How many texts `train_words` will report to have read."""
+    first = settings.comment_epochs * int(_labelled(corpora.comments, settings).sum())
+    return first + settings.epochs * (len(corpora.train) + len(taught.comments))
+
+
+def _labelled(comments: Texts, settings: WordsSettings) -> NDArray[np.bool_]:
+    short = np.array([len(words) <= settings.longest_comment for words in comments.words], np.bool_)
+    return np.asarray(short & comments.targets.any(axis=1), np.bool_)
 
 
 class Reader:

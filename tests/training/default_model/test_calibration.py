@@ -49,7 +49,7 @@ def test_a_sound_that_is_far_surer_than_the_words_is_trusted_less_until_neither_
     words, sound = honest(2000, 0.7, 6, SHARES), honest(1000, 3.0, 7)
     found = calibration.balance(words, sound, seed=0)
     assert 0.3 <= found.trust < 1
-    in_full = dataclasses.replace(found, sound=found.sound / found.trust)
+    in_full = dataclasses.replace(found, trust=1)
     assert max(followed(words, sound, found)) < 0.6 < followed(words, sound, in_full)[1]
 
 
@@ -57,7 +57,7 @@ def followed(words: Evidence, sound: Evidence, scale: Balance) -> tuple[float, f
     """How often the sum says what the words say, and what the sound says, where these differ."""
     random = np.random.default_rng(0)
     of_words = words.logits[random.integers(len(words.labels), size=4000)] * scale.words
-    of_sound = sound.logits[random.integers(len(sound.labels), size=4000)] * scale.sound
+    of_sound = sound.logits[random.integers(len(sound.labels), size=4000)] * scale.sound * scale.trust
     by_words, by_sound, joint = (logits.argmax(axis=1) for logits in (of_words, of_sound, of_words + of_sound))
     differ = by_words != by_sound
     return float((joint == by_words)[differ].mean()), float((joint == by_sound)[differ].mean())

@@ -33,7 +33,7 @@ from training.evidence_words import words_evidence
 from training.network import SOUND_PART, evidence_network
 
 FRONT_END = FrontEnd(picture_height=32, picture_width=32, sequence_length=6, num_words=9)
-BALANCE = Balance(words=0.5, sound=0.25, trust=0.8)
+BALANCE = Balance(words=0.5, sound=0.25, trust=0.8, joint=1.5)
 QUIET = Console(quiet=True)
 
 
@@ -53,8 +53,11 @@ def test_the_whole_adds_what_the_branches_say_by_their_factors(branches: tuple[A
     random = np.random.default_rng(0)
     pictures = random.random((6, 32, 32, 3)).astype(np.float32)
     ids = random.integers(0, 9, (6, 6)).astype(np.int32)
+    ids[0] = 0
+    factor = np.where(ids.any(axis=1), 1.5, 1)[:, None]
     statistics = tf_keras.Model(full.inputs[0], full.get_layer("sound_statistics").output).predict(pictures, verbose=0)
-    logits = 0.5 * words.predict(ids, verbose=0) + 0.25 * sound.predict(statistics, verbose=0)
+    of_sound = 0.25 * sound.predict(statistics, verbose=0) * np.where(ids.any(axis=1), 0.8, 1)[:, None]
+    logits = factor * (0.5 * words.predict(ids, verbose=0) + of_sound)
     np.testing.assert_allclose(full.predict([pictures, ids], verbose=0), softmax(logits), atol=1e-5)
 
     # No words and no sound leave the other side's answer standing, and together they say nothing.
