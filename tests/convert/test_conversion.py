@@ -10,6 +10,8 @@ import pytest
 from convert.recipes import RECIPES
 from convert.samples import make_samples
 from device.bundle import read_bundle
+from device.understanding.classifier import Classifier
+from device.understanding.interpreter import RUNTIMES
 from tests.convert import networks
 from tests.convert.conftest import INSTALLED, Conversion
 
@@ -52,6 +54,18 @@ def test_lstm_is_one_operator(interpreter: Any) -> None:
     assert operators.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 1
     assert "WHILE" not in operators
     assert not [name for name in operators if name.startswith("Flex")]
+
+
+@pytest.mark.parametrize(
+    "runtime", [name for name, module in RUNTIMES.items() if module.partition(".")[0] in INSTALLED]
+)
+def test_the_last_utterance_does_not_colour_this_one(runtime: str, converted: Conversion) -> None:
+    images, features = make_samples(COMPANIONS, seed=2)
+    wordy = int(np.count_nonzero(features, axis=1).argmax())
+    classifier = Classifier(read_bundle(converted.report.target), runtime=runtime)
+    first = classifier.probabilities(images[0], features[0])
+    classifier.probabilities(images[wordy], features[wordy])
+    assert classifier.probabilities(images[0], features[0]) == first
 
 
 def test_bundle_carries_the_companions_and_where_it_came_from(converted: Conversion) -> None:
