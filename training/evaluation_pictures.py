@@ -127,9 +127,8 @@ def reliability(scores: Mapping[str, Scores]) -> Figure:
     handles, _ = axes[0, 0].get_legend_handles_labels()
     bars = [(0.85, f"share that is right, {_MANY_ROWS} rows or more"), (0.25, "the same, fewer rows")]
     handles += [Patch(color=_BLUE, alpha=alpha, label=label) for alpha, label in bars]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=1 if columns == 1 else 4, frameon=False, fontsize=9
-    )
+    beside = {1: 1, 2: 2}.get(columns, 4)  # as many as the figure is wide enough for
+    figure.legend(handles=handles, loc="outside lower center", ncols=beside, frameon=False, fontsize=9)
     return figure
 
 

@@ -5,8 +5,6 @@ It joins the steps and tells how they go; each can be called by itself from Pyth
 
 import json
 import os
-import shlex
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -41,7 +39,7 @@ def main(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to anybody
     console = Console()
-    command = shlex.join(["python", "-m", "training.default_model", *sys.argv[1:]])
+    command = f"python -m training.default_model DATA --seed {seed}"  # and no path of this machine
     try:
         _make(data, output, seed, command, console)
     except EdgeMcnnError as error:
