@@ -34,8 +34,7 @@ def main(
     """Make the model that ships, and measure it beside the tutorial's network.
 
     Word vectors, the teacher's answers, pictures and features are kept below the output folder, so that a run that was
-    stopped goes on where it was. It takes about an hour on two cores, most of it the teacher's, and once these are kept
-    less than ten minutes.
+    stopped goes on where it was. It takes a quarter of an hour to an hour on two cores, half of it the teacher's.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to anybody
     console = Console()
