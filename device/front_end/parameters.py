@@ -62,25 +62,33 @@ class FrontEnd:
     sequence_length: int = 200
     """Ids per utterance."""
     padding: str = "pre"
-    """Zeros stand before the words; of a longer text the last words are kept."""
+    """Where the zeros stand: "pre", before the words, or "post", behind them; of a longer text the last words are kept.
+
+    Both as Keras's `pad_sequences(padding=...)`, whose `truncating` stays "pre".
+    """
     out_of_vocabulary: str = "drop"
-    """A word that is not in the vocabulary leaves no id."""
+    """What a word that is not in the vocabulary leaves: "drop", no id, or "first", id 1.
+
+    The latter is Keras's `Tokenizer(oov_token=...)`, whose token stands first in the vocabulary.
+    """
     num_words: int = 5000
     """Words with this id or a higher one are treated as out of vocabulary (Keras's `Tokenizer(num_words=...)`)."""
 
     def __post_init__(self) -> None:
         for name, allowed in _ONLY.items():
             value = getattr(self, name)
-            if value != allowed:
+            if value not in allowed:
                 raise BundleError(
-                    f"front end: {name} is {value!r}, this version of edge-mcnn can do {allowed!r} only; "
-                    "update edge-mcnn or convert the model again"
+                    f"front end: {name} is {value!r}, this version of edge-mcnn can do "
+                    f"{' or '.join(map(repr, allowed))} only; update edge-mcnn or convert the model again"
                 )
         for name, (lowest, highest) in _RANGES.items():
             value = getattr(self, name)
             if value is None and name == "trim_db":
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            # Not isfinite of an int: one of 400 digits is too large for a float.
+            not_finite = isinstance(value, float) and not math.isfinite(value)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not_finite:
                 raise BundleError(f"front end: {name} is {value!r}, expected a number")
             if not lowest <= value <= highest:
                 raise BundleError(f"front end: {name} is {value!r}, expected {lowest} to {highest}")
@@ -132,18 +140,18 @@ class FrontEnd:
         return cls(**table)
 
 
-_ONLY: dict[str, Any] = {
-    "version": FORMAT_VERSION,
-    "sample_rate": 16_000,  # what Vosk and the voice activity detector hear
-    "window": "hann",
-    "mel_norm": "slaney",
-    "mel_scale": "slaney",
-    "pad_mode": "constant",
-    "db_reference": "max",
-    "colour_map": "magma",
-    "text_normaliser": 1,
-    "padding": "pre",
-    "out_of_vocabulary": "drop",
+_ONLY: dict[str, tuple[Any, ...]] = {
+    "version": (FORMAT_VERSION,),
+    "sample_rate": (16_000,),  # what Vosk and the voice activity detector hear
+    "window": ("hann",),
+    "mel_norm": ("slaney",),
+    "mel_scale": ("slaney",),
+    "pad_mode": ("constant",),
+    "db_reference": ("max",),
+    "colour_map": ("magma",),
+    "text_normaliser": (1,),
+    "padding": ("pre", "post"),
+    "out_of_vocabulary": ("drop", "first"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "n_fft": (64, 16_384),

@@ -15,6 +15,14 @@ def test_survives_json() -> None:
     assert FrontEnd.from_json(front_end.to_json()) == front_end
 
 
+@pytest.mark.parametrize("padding", ["pre", "post"])
+@pytest.mark.parametrize("out_of_vocabulary", ["drop", "first"])
+def test_honours_what_keras_does_with_ids(padding: str, out_of_vocabulary: str) -> None:
+    front_end = FrontEnd(padding=padding, out_of_vocabulary=out_of_vocabulary)
+    assert front_end.version == 1
+    assert FrontEnd.from_json(front_end.to_json()) == front_end
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -22,7 +30,13 @@ def test_survives_json() -> None:
         ({"colour_map": "viridis"}, "colour_map is 'viridis'"),
         ({"pad_mode": "reflect"}, "pad_mode"),
         ({"sample_rate": 44_100}, "sample_rate is 44100"),
+        ({"padding": "both"}, "padding is 'both', this version of edge-mcnn can do 'pre' or 'post' only; update"),
+        ({"padding": ["pre", "post"]}, "padding is"),
+        ({"out_of_vocabulary": 1}, "can do 'drop' or 'first' only; update edge-mcnn or convert the model again"),
+        ({"colour_map": None}, "colour_map is None, this version of edge-mcnn can do 'magma' only; update"),
         ({"n_fft": 0}, "n_fft is 0"),
+        ({"n_fft": 10**400}, "n_fft is 1000"),
+        ({"trim_db": float("inf")}, "trim_db is inf, expected a number"),
         ({"n_fft": 2047}, "even"),
         ({"n_mels": 12.5}, "whole number"),
         ({"n_mels": "128"}, "expected a number"),

@@ -37,12 +37,46 @@ words = st.lists(
 ).map(" ".join)
 
 
-@given(st.lists(words, min_size=1, max_size=8), words, st.integers(2, 12), st.integers(1, 20))
-def test_ids_equal_those_of_keras(texts: list[str], text: str, num_words: int, length: int) -> None:
-    keras = tf_keras.preprocessing.text.Tokenizer(num_words=num_words, filters="", lower=False)
+@given(
+    st.lists(words, min_size=1, max_size=8),
+    words,
+    st.integers(2, 12),
+    st.integers(1, 20),
+    st.sampled_from(["pre", "post"]),
+    st.sampled_from([None, "<OOV>", "unknown"]),
+)
+def test_ids_equal_those_of_keras(
+    texts: list[str], text: str, num_words: int, length: int, padding: str, oov_token: str | None
+) -> None:
+    keras = tf_keras.preprocessing.text.Tokenizer(num_words=num_words, filters="", lower=False, oov_token=oov_token)
     keras.fit_on_texts(texts)
-    golden = tf_keras.preprocessing.sequence.pad_sequences(keras.texts_to_sequences([text]), maxlen=length)[0]
+    sequences = keras.texts_to_sequences([text])
+    golden = tf_keras.preprocessing.sequence.pad_sequences(sequences, maxlen=length, padding=padding)[0]
     vocabulary = sorted(keras.word_index, key=keras.word_index.__getitem__)
-    ids = Tokens(vocabulary, FrontEnd(num_words=num_words, sequence_length=length)).ids(text)
+    front_end = FrontEnd(
+        num_words=num_words,
+        sequence_length=length,
+        padding=padding,
+        out_of_vocabulary="drop" if oov_token is None else "first",
+    )
+    ids = Tokens(vocabulary, front_end).ids(text)
     assert ids.dtype == np.int32
     np.testing.assert_array_equal(ids, golden)
+
+
+@pytest.mark.parametrize(
+    ("padding", "out_of_vocabulary", "text", "ids"),
+    [
+        ("pre", "drop", "a new dog", [0, 0, 2, 3]),
+        ("post", "drop", "a new dog", [2, 3, 0, 0]),
+        ("pre", "first", "a new dog", [0, 2, 1, 3]),
+        ("post", "first", "a new dog", [2, 1, 3, 0]),
+        ("post", "first", "a dog is a rare dog", [1, 2, 1, 3]),  # the last words, and "rare" is beyond num_words
+        ("post", "drop", "", [0, 0, 0, 0]),
+    ],
+)
+def test_zeros_and_unknown_words_stand_where_the_front_end_has_them(
+    padding: str, out_of_vocabulary: str, text: str, ids: list[int]
+) -> None:
+    front_end = FrontEnd(num_words=4, sequence_length=4, padding=padding, out_of_vocabulary=out_of_vocabulary)
+    assert Tokens(["<OOV>", "a", "dog", "rare"], front_end).ids(text).tolist() == ids
