@@ -8,6 +8,8 @@ TFLite runtime loads it unchanged and `unzip -l` lists it. The same entries trav
 import hashlib
 import io
 import json
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,13 +23,15 @@ from device.front_end.parameters import FrontEnd
 HDF5_GROUP = "edge_mcnn"
 DEFAULT_BUNDLE = Path(__file__).parent / "models" / "Model.tflite"
 """The bundle that ships."""
+FLATBUFFER_SUM = "flatbuffer_sha256"
+"""Key of the card."""
 
 _LABELS, _VOCABULARY, _FRONT_END, _CARD = "labels.txt", "vocabulary.txt", "front_end.json", "model_card.json"
 _LARGEST_ENTRY = 16 << 20
 _LARGEST_BUNDLE = 1 << 30
+_MOST_ENTRIES = 100
 _MOST_LABELS = 100
 _MOST_WORDS = 500_000
-_FLATBUFFER_SUM = "flatbuffer_sha256"
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,13 @@ class Bundle:
     model: bytes
     """The whole file: a flatbuffer that a TFLite interpreter takes as it is."""
     companions: Companions
+    flatbuffer_size: int
+    """Bytes of `model` that are the flatbuffer; the companions follow."""
 
 
 def pack(flatbuffer: bytes, companions: Companions) -> bytes:
     """Bytes of a bundle: the flatbuffer, and behind it a zip with the companions and the flatbuffer's own checksum."""
-    card = {**companions.card, _FLATBUFFER_SUM: hashlib.sha256(flatbuffer).hexdigest()}
+    card = {**companions.card, FLATBUFFER_SUM: hashlib.sha256(flatbuffer).hexdigest()}
     entries = Companions(companions.labels, companions.vocabulary, companions.front_end, card).entries()
     buffer = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -112,10 +118,12 @@ def read_bundle(path: Path) -> Bundle:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(_LARGEST_BUNDLE + 1)
+            # Asked for as much as it is: asked for the most, Python reserves that, which a small Pi has not.
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size) if size <= _LARGEST_BUNDLE else b""
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror}); --model takes a Model.tflite") from None
-    if len(content) > _LARGEST_BUNDLE:
+    if size > _LARGEST_BUNDLE:
         raise BundleError(f"{path}: larger than {_LARGEST_BUNDLE >> 20} MB, not a model for this device")
     if content[4:8] != b"TFL3":
         hint = "; run `edge-mcnn convert` on it first" if content[:8] == b"\x89HDF\r\n\x1a\n" else ""
@@ -125,30 +133,52 @@ def read_bundle(path: Path) -> Bundle:
         companions = Companions.from_entries(entries)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
-    if hashlib.sha256(content[:start]).hexdigest() != companions.card.get(_FLATBUFFER_SUM):
+    if hashlib.sha256(content[:start]).hexdigest() != companions.card.get(FLATBUFFER_SUM):
         raise BundleError(f"{path}: damaged: the model does not have the checksum it was packed with; copy it again")
-    return Bundle(path, content, companions)
+    return Bundle(path, content, companions, start)
 
 
 def _unzip(content: bytes) -> tuple[dict[str, str], int]:
     """The known entries, and where the zip starts, which is where the flatbuffer ends."""
     entries = {}
+    # Counted by the mark that each has in the zip's list, before zipfile reads a list of millions into memory.
+    if content.count(b"PK\x01\x02") > _MOST_ENTRIES:
+        raise BundleError(f"more than {_MOST_ENTRIES} files are packed into it; not a bundle made by edge-mcnn")
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            infos = [info for info in archive.infolist() if info.filename in (_LABELS, _VOCABULARY, _FRONT_END, _CARD)]
-            for info in infos:
-                if info.file_size > _LARGEST_ENTRY or info.filename in entries:
-                    raise BundleError(f"{info.filename}: larger than {_LARGEST_ENTRY >> 20} MB, or there twice")
-                with archive.open(info) as stream:
-                    entries[info.filename] = stream.read(_LARGEST_ENTRY + 1).decode("utf-8")
-            start = min((info.header_offset for info in archive.infolist()), default=len(content))
+        archive = zipfile.ZipFile(io.BytesIO(content))
     except zipfile.BadZipFile:
         raise BundleError(
             "a TFLite model without labels, vocabulary and front end; convert it again with `edge-mcnn convert`"
         ) from None
-    except (ValueError, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
-        raise BundleError(f"damaged: its companions cannot be unpacked ({error})") from None
+    except _NOT_UNPACKED as error:
+        raise _damaged(error) from None
+    with archive:
+        for info in archive.infolist():
+            if info.filename not in (_LABELS, _VOCABULARY, _FRONT_END, _CARD):
+                continue
+            if info.file_size > _LARGEST_ENTRY or info.filename in entries:
+                raise BundleError(f"{info.filename}: larger than {_LARGEST_ENTRY >> 20} MB, or there twice")
+            # What zipfile unpacks of bzip2 and LZMA at once has no limit.
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise BundleError(f"{info.filename}: packed in another way than edge-mcnn packs; convert it again")
+            try:
+                with archive.open(info) as stream:
+                    entries[info.filename] = stream.read(_LARGEST_ENTRY + 1).decode("utf-8")
+            except _NOT_UNPACKED as error:
+                raise _damaged(error) from None
+        start = min((info.header_offset for info in archive.infolist()), default=len(content))
     return entries, start
+
+
+_NOT_UNPACKED = (
+    ValueError, NotImplementedError, RuntimeError, EOFError, OSError, OverflowError, struct.error, zlib.error,
+    zipfile.BadZipFile,
+)  # fmt: skip
+"""What zipfile raises of a zip that is none, or is damaged."""
+
+
+def _damaged(error: Exception) -> BundleError:
+    return BundleError(f"damaged: its companions cannot be unpacked ({error}); copy it again")
 
 
 def _lines(text: str) -> tuple[str, ...]:

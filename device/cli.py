@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convert.cli import convert_command
+from convert.inspect_cli import inspect_command
 from device.errors import AudioError, EdgeMcnnError
 from training.cli import train_command
 from training.corpus_commands import pictures_command, transcribe_command
@@ -178,6 +179,7 @@ def fetch_speech_model(
 
 
 app.command("convert")(convert_command)
+app.command("inspect")(inspect_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("pictures")(pictures_command)

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.bundle import Bundle
-from device.errors import BundleError
-from device.understanding.interpreter import load_interpreter
+from device.errors import BundleError, InterpreterError
+from device.understanding.interpreter import RUNTIMES, load_interpreter, required_runtime
 
 _SIGNATURE = "serving_default"
 IMAGES, FEATURES, PROBABILITIES = "images", "features", "probabilities"
@@ -21,13 +21,14 @@ class Classifier:
         threads: of the interpreter.
 
     Raises:
-        InterpreterError: no interpreter is installed, or it refuses the model.
-        BundleError: the network does not fit its companions.
+        InterpreterError: no interpreter is installed, not the one that the bundle requires, or it refuses the model.
+        BundleError: the network does not fit its companions, or requires what this version does not know.
     """
 
     def __init__(self, bundle: Bundle, *, runtime: str = "auto", threads: int = 1) -> None:
         self.labels = bundle.companions.labels
         front_end = bundle.companions.front_end
+        runtime = _allowed_runtime(bundle, runtime)
         self._interpreter = load_interpreter(bundle.model, runtime=runtime, threads=threads)
         try:
             self._run = self._interpreter.get_signature_runner(_SIGNATURE)
@@ -63,6 +64,17 @@ class Classifier:
         self._interpreter.reset_all_variables()
         softmax = self._run(**{IMAGES: picture[None], FEATURES: ids[None]})[PROBABILITIES][0]
         return {label: float(value) for label, value in zip(self.labels, softmax, strict=True)}
+
+
+def _allowed_runtime(bundle: Bundle, runtime: str) -> str:
+    """The runtime that the card requires, where it requires one, else `runtime`; before anything is loaded."""
+    requires = bundle.companions.card.get("requires")
+    if requires is not None and (not isinstance(requires, str) or requires not in RUNTIMES):
+        raise BundleError(f"{bundle.path}: requires {requires!r}, which this edge-mcnn does not know; update edge-mcnn")
+    try:
+        return required_runtime(requires, runtime)
+    except InterpreterError as error:
+        raise InterpreterError(f"{bundle.path}: {error}") from None
 
 
 def _describe(tensor: tuple[tuple[int, ...], type] | None) -> str:

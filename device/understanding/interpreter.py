@@ -1,6 +1,7 @@
 """The one place that chooses a TFLite interpreter: LiteRT (`ai-edge-litert`) when installed, else `tflite-runtime`."""
 
 import importlib
+import importlib.util
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +15,30 @@ RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "t
 """Interpreters by the name of their package, the preferred first; same makers, same interface."""
 
 _LOG = logging.getLogger(__name__)
+
+
+def required_runtime(requires: str | None, runtime: str = "auto") -> str:
+    """The runtime to load a model with.
+
+    Args:
+        requires: the only runtime that can run the model, a key of `RUNTIMES`; None if any can.
+        runtime: what the settings choose, a key of `RUNTIMES`, or `auto`.
+
+    Raises:
+        InterpreterError: the required runtime is not installed, or the settings choose another.
+    """
+    if requires is None:
+        return runtime
+    missing = importlib.util.find_spec(RUNTIMES[requires].partition(".")[0]) is None
+    install = f"pip install {requires}"
+    if runtime not in ("auto", requires):
+        mend = f"choose {requires} or auto" + (
+            f", after {install}" if missing else f" ({install}, where it is missing)"
+        )
+        raise InterpreterError(f"the model requires {requires}, and the settings choose {runtime}: {mend}")
+    if missing:
+        raise InterpreterError(f"the model requires {requires}, which is not installed: {install}")
+    return requires
 
 
 def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -> Any:

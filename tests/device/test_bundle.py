@@ -1,5 +1,7 @@
 import io
+import struct
 import subprocess
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -36,6 +38,7 @@ def test_gives_back_what_was_packed(tmp_path: Path) -> None:
     content = pack(FLATBUFFER, COMPANIONS)
     bundle = read_bundle(write(tmp_path, content))
     assert bundle.model == content
+    assert bundle.flatbuffer_size == len(FLATBUFFER)
     assert content.startswith(FLATBUFFER)
     assert bundle.companions.labels == COMPANIONS.labels
     assert bundle.companions.vocabulary == COMPANIONS.vocabulary
@@ -85,6 +88,78 @@ def test_bad_bundles_get_a_clear_line(tmp_path: Path, content: bytes, told: str)
         read_bundle(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def packed_as(compression: int) -> bytes:
+    buffer = io.BytesIO(FLATBUFFER)
+    with zipfile.ZipFile(buffer, "a", compression) as archive:
+        archive.writestr("labels.txt", bytes(1000))
+    return buffer.getvalue()
+
+
+def many_entries(count: int) -> bytes:
+    buffer = io.BytesIO(FLATBUFFER)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for number in range(count):
+            archive.writestr(str(number), "")
+    return buffer.getvalue()
+
+
+def in_the_list(content: bytes, offset: int, kind: str, *values: int) -> bytes:
+    """With some fields of the first entry of the zip's list changed."""
+    place = content.index(b"PK\x01\x02") + offset
+    return content[:place] + struct.pack(kind, *values) + content[place + struct.calcsize(kind) :]
+
+
+def lying_bomb() -> bytes:
+    """200 MB that say they are 1000 bytes."""
+    buffer = io.BytesIO(FLATBUFFER)
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labels.txt", bytes(200 << 20))
+    return in_the_list(buffer.getvalue(), 24, "<I", 1000)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (packed_as(zipfile.ZIP_BZIP2), "labels.txt: packed in another way"),  # zipfile unpacks these without a limit
+        (packed_as(zipfile.ZIP_LZMA), "labels.txt: packed in another way"),
+        (many_entries(101), "more than 100 files"),
+        (many_entries(100), "carries no labels.txt"),
+        (lying_bomb(), "damaged: its companions cannot be unpacked"),
+        (in_the_list(pack(FLATBUFFER, COMPANIONS), 24, "<I", 17 << 20), "labels.txt: larger than 16 MB"),
+        (in_the_list(pack(FLATBUFFER, COMPANIONS), 42, "<I", len(pack(FLATBUFFER, COMPANIONS)) - 10), "damaged"),
+        (in_the_list(pack(FLATBUFFER, COMPANIONS), 42, "<I", 0xFFFFFFF0), "damaged"),
+        (pack(FLATBUFFER, COMPANIONS).replace(b"labels.txt", b"Labels.txt", 1), "damaged"),
+    ],
+)
+def test_hostile_zips_get_a_clear_line(tmp_path: Path, content: bytes, told: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError, match=told) as caught:
+            read_bundle(write(tmp_path, content))
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+    assert "\n" not in str(caught.value)
+
+
+def test_needs_little_more_memory_than_the_file_has_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path, pack(FLATBUFFER, COMPANIONS))
+    tracemalloc.start()
+    try:
+        read_bundle(path)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_larger_than_any_bundle(tmp_path: Path) -> None:
+    path = tmp_path / "Model.tflite"
+    with path.open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    with pytest.raises(BundleError, match="larger than 1024 MB"):
+        read_bundle(path)
 
 
 def test_missing_file(tmp_path: Path) -> None:

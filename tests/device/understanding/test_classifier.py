@@ -1,8 +1,7 @@
 import importlib
-import io
-import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from device.errors import BundleError, InterpreterError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture, silent_picture
 from device.front_end.tokens import Tokens
-from device.understanding import interpreter
+from device.understanding import classifier, interpreter
 from device.understanding.classifier import Classifier
 from device.understanding.interpreter import RUNTIMES, load_interpreter
 
@@ -68,17 +67,18 @@ def test_the_words_alone_carry_meaning(bundle: Bundle) -> None:
     assert unkind["negative"] > kind["negative"]
 
 
-def changed(bundle: Bundle, folder: Path, *, labels: int | None = None, front_end: FrontEnd | None = None) -> Bundle:
+def changed(
+    bundle: Bundle, folder: Path, *, labels: int | None = None, front_end: FrontEnd | None = None, **card: Any
+) -> Bundle:
     """The same flatbuffer with other companions."""
-    with zipfile.ZipFile(io.BytesIO(bundle.model)) as archive:
-        flatbuffer = bundle.model[: min(info.header_offset for info in archive.infolist())]
     companions = replace(
         bundle.companions,
         labels=tuple(f"class {number}" for number in range(labels)) if labels else bundle.companions.labels,
         front_end=front_end or bundle.companions.front_end,
+        card={**bundle.companions.card, **card},
     )
     path = folder / "Changed.tflite"
-    path.write_bytes(pack(flatbuffer, companions))
+    path.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], companions))
     return read_bundle(path)
 
 
@@ -116,3 +116,56 @@ def test_litert_is_preferred_and_the_log_says_which(bundle: Bundle, caplog: pyte
     with caplog.at_level("INFO"):
         load_interpreter(bundle.model, threads=2)
     assert "interpreter: ai-edge-litert" in caplog.text
+
+
+@pytest.mark.parametrize("required", INSTALLED)
+def test_a_bundle_gets_the_runtime_that_it_requires(
+    bundle: Bundle, tmp_path: Path, required: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    demanding = changed(bundle, tmp_path, requires=required)
+    for runtime in ("auto", required):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            Classifier(demanding, runtime=runtime)
+        assert f"interpreter: {required} " in caplog.text
+
+
+@pytest.fixture
+def nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("an interpreter was asked to load the model")
+
+    monkeypatch.setattr(classifier, "load_interpreter", load)
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+@pytest.mark.parametrize("chosen", ["auto", "ai-edge-litert", "tflite-runtime"])
+def test_without_the_required_runtime(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    monkeypatch.setattr(
+        interpreter, "RUNTIMES", {"ai-edge-litert": "no_such_package.interpreter", "tflite-runtime": "json"}
+    )
+    demanding = changed(bundle, tmp_path, requires="ai-edge-litert")
+    with pytest.raises(InterpreterError, match=r"requires ai-edge-litert.*pip install ai-edge-litert") as caught:
+        Classifier(demanding, runtime=chosen)
+    assert str(caught.value).startswith(f"{demanding.path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_settings_that_choose_another_runtime(bundle: Bundle, tmp_path: Path) -> None:
+    demanding = changed(bundle, tmp_path, requires="ai-edge-litert")
+    with pytest.raises(InterpreterError, match="the settings choose tflite-runtime") as caught:
+        Classifier(demanding, runtime="tflite-runtime")
+    assert str(caught.value).startswith(f"{demanding.path}: the model requires ai-edge-litert")
+    assert "pip install ai-edge-litert" in str(caught.value)
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
+@pytest.mark.parametrize("requires", ["onnxruntime", "", 3, True, ["ai-edge-litert"], {}])
+def test_an_unknown_requirement(bundle: Bundle, tmp_path: Path, requires: Any) -> None:
+    demanding = changed(bundle, tmp_path, requires=requires)
+    with pytest.raises(BundleError, match="update edge-mcnn") as caught:
+        Classifier(demanding)
+    assert str(caught.value).startswith(f"{demanding.path}: requires {requires!r}")

@@ -1,0 +1,68 @@
+"""The table against what each installed runtime says of itself."""
+
+import functools
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from convert.flatbuffer import Operator
+from convert.operators import NAMES, NEWEST, OLDEST, PROBED, unsupported
+from device.understanding.interpreter import RUNTIMES
+from tests.convert import operator_probe
+from tests.convert.conftest import INSTALLED
+
+ROOT = Path(__file__).parents[2]
+
+
+def operator(name: str, version: int = 1, *, custom: bool = False) -> Operator:
+    return Operator(name, version, custom, (), ())
+
+
+@functools.cache
+def probed(package: str) -> dict[str, list[int]]:
+    done = subprocess.run(
+        [sys.executable, "-m", operator_probe.__name__, package], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found: dict[str, list[int]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("package", INSTALLED)
+def test_the_table_says_what_the_runtime_says(package: str) -> None:
+    runtime = package.replace("_", "-")
+    found = probed(package)
+    assert len(found) > 200
+    table = {name: list(range(OLDEST.get(name, 1), NEWEST[runtime].get(name, 0) + 1)) for name in found}
+    if Version(importlib.metadata.version(runtime)) > Version(PROBED[runtime]):
+        assert [name for name, versions in table.items() if not set(versions) <= set(found[name])] == []
+    else:
+        assert table == found
+    assert max(map(max, filter(None, found.values()))) < operator_probe.TRIED - 1
+
+
+def test_names_and_codes_are_those_of_the_schema() -> None:
+    assert set(RUNTIMES) == set(PROBED)
+    assert all(operator_probe.CODES[name] == code for code, name in NAMES.items())
+    assert len(set(NAMES.values())) == len(NAMES)
+
+
+def test_litert_knows_all_that_tflite_runtime_knows() -> None:
+    assert all(NEWEST["ai-edge-litert"][name] >= version for name, version in NEWEST["tflite-runtime"].items())
+
+
+def test_names_what_a_runtime_lacks_once() -> None:
+    operators = [operator("FULLY_CONNECTED", 12)] * 2 + [operator("FULLY_CONNECTED", 1), operator("DILATE")]
+    assert unsupported(operators, "tflite-runtime") == [("DILATE", 1, 0), ("FULLY_CONNECTED", 12, 10)]
+    assert unsupported(operators, "ai-edge-litert") == []
+
+
+def test_what_is_none_of_tflites_own_is_unknown() -> None:
+    operators = [operator("FlexErf", custom=True), operator("ADD", custom=True), operator("builtin operator 999")]
+    for runtime in PROBED:
+        assert unsupported(operators, runtime) == [("ADD", 1, 0), ("FlexErf", 1, 0), ("builtin operator 999", 1, 0)]
+    assert unsupported([operator("ADD", 0), operator("ADD", -1)], "tflite-runtime") == [("ADD", -1, 5), ("ADD", 0, 5)]
