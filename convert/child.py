@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from device.errors import ConversionError
 
@@ -26,20 +27,31 @@ _ENVIRONMENT = {
 }
 
 
+class Progress(Protocol):
+    """Told what is being done."""
+
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """A stage, in a few words, has begun, or gone on; `total` is 0 where its end is not known."""
+
+
+def _nobody(stage: str, done: int = 0, total: int = 0) -> None:
+    pass
+
+
 def command(module: str, arguments: Sequence[str]) -> list[str]:
     """The command line that runs a module of this project in a fresh interpreter."""
     # -P: a file of the user's working folder that is called like a module must not be imported in its place.
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def run(what: str, module: str, arguments: Sequence[str], progress: Callable[[str], None] = lambda stage: None) -> None:
+def run(what: str, module: str, arguments: Sequence[str], progress: Progress = _nobody) -> None:
     """Run `python -m module arguments...` to its end.
 
     Args:
         what: the step, as the subject of an error message, such as "the conversion".
         module: a module that uses `child` below.
         arguments: its arguments.
-        progress: called with each stage that the child enters.
+        progress: told what the child tells.
 
     Raises:
         ConversionError: the child refused, failed, or was killed.
@@ -63,7 +75,8 @@ def run(what: str, module: str, arguments: Sequence[str], progress: Callable[[st
         try:
             for line in process.stdout or ():
                 if line.startswith(_STAGE):
-                    progress(line.removeprefix(_STAGE).strip())
+                    stage, done, total = line.removeprefix(_STAGE).rstrip("\n").split("\t")
+                    progress(stage, int(done), int(total))
                 elif line.startswith(_REFUSAL):
                     refusal = line.removeprefix(_REFUSAL).strip()
             process.wait()
@@ -79,10 +92,14 @@ def run(what: str, module: str, arguments: Sequence[str], progress: Callable[[st
 
 
 @contextmanager
-def child() -> Iterator[Callable[[str], None]]:
-    """In the child: gives the function that reports a stage, and reports a `ConversionError` as the refusal."""
+def child() -> Iterator[Progress]:
+    """In the child: gives what reports a stage, and reports a `ConversionError` as the refusal."""
+
+    def report(stage: str, done: int = 0, total: int = 0) -> None:
+        print(f"{_STAGE}{stage}\t{done}\t{total}", flush=True)
+
     try:
-        yield lambda stage: print(f"{_STAGE}{stage}", flush=True)
+        yield report
     except ConversionError as error:
         print(f"{_REFUSAL}{' '.join(str(error).split())}", flush=True)
         sys.exit(1)

@@ -1,26 +1,32 @@
-"""`convert`: from a `Model.h5` to a `Model.tflite` that was really run, or to one clear line and no file.
+"""`convert`: from a trained network to a `Model.tflite` that was really run, or to one clear line and no file.
 
 This module joins the steps and never loads tensorflow itself; `convert.worker` does, in a process of its own.
 """
 
-import hashlib
 import importlib.util
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
+from rich.console import Console
 
-from convert import child, model_file, probe, worker
+from convert import child, probe, worker
 from convert.agreement import Agreement, check, measure
-from convert.network import check_companions, examine
-from convert.recipes import DEFAULT_MODE, RECIPES
-from convert.samples import make_samples
+from convert.calibration import Samples, corpus_samples, made_up_samples
+from convert.child import Progress
+from convert.flatbuffer import read_flatbuffer
+from convert.given import Given, complete, never_heard
+from convert.network import check_companions, check_operators, examine
+from convert.operators import PROBED
+from convert.recipes import DEFAULT_MODE, RECIPES, Recipe
+from convert.source import Source, read_source
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
 
@@ -34,21 +40,66 @@ class ConversionReport:
     mode: str
     """How the weights are stored, a name in `convert.recipes.RECIPES`."""
     bytes_before: int
-    """Size of the source file."""
+    """Size of the source."""
     bytes_after: int
     """Size of the bundle."""
     seconds: float
     """Time taken."""
-    runtimes: tuple[str, ...]
-    """Runtimes in which the bundle was loaded and run."""
-    largest_difference: float
-    """Largest difference from Keras in any probability of any sample, in the worst of the runtimes."""
-    mean_difference: float
-    """Mean over the samples of each one's largest difference, in the worst of the runtimes."""
-    same_class: int
-    """Samples for which the most probable class is Keras's, in the worst of the runtimes."""
-    samples: int
-    """Samples compared."""
+    agreements: Mapping[str, Agreement]
+    """By the name of the runtime in which the bundle was loaded and run: how far its answers are from Keras's."""
+    keras: str
+    """Name and version of what answered first."""
+    asked: str
+    """What the samples were, for people."""
+    requires: str | None
+    """The only package that can run the bundle; None if every runtime can."""
+    companions: Companions
+    """What the bundle carries."""
+    never_heard: tuple[str, ...]
+    """Words of the vocabulary that no transcript can contain, as the device writes them."""
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Names of the runtimes."""
+        return tuple(self.agreements)
+
+    @property
+    def largest_difference(self) -> float:
+        """Largest difference from Keras in any probability of any sample, in the worst of the runtimes."""
+        return max(agreement.largest_difference for agreement in self.agreements.values())
+
+    @property
+    def mean_difference(self) -> float:
+        """Mean over the samples of each one's largest difference, in the worst of the runtimes."""
+        return max(agreement.mean_difference for agreement in self.agreements.values())
+
+    @property
+    def same_class(self) -> int:
+        """Samples for which the most probable class is Keras's, in the worst of the runtimes."""
+        return min(agreement.same_class for agreement in self.agreements.values())
+
+    @property
+    def samples(self) -> int:
+        """Samples compared."""
+        return next(iter(self.agreements.values())).samples
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user may say about a conversion."""
+
+    mode: str = DEFAULT_MODE
+    """A name in `convert.recipes.RECIPES`."""
+    given: Given = field(default_factory=Given)
+    """What the model file does not carry, or shall not."""
+    calibrate: Path | None = None
+    """Table or folder of recordings to measure and compare on; made-up samples if None."""
+    audio_root: Path | None = None
+    """Folder that relative audio paths in the table start from; the table's own if None."""
+    tolerance: float | None = None
+    """Largest difference from Keras in any probability; the recipe's if None."""
+    requires: str | None = None
+    """The one runtime that the bundle may need, by the name of its package; None: it must run in all."""
 
 
 def convert(
@@ -56,110 +107,200 @@ def convert(
     target: Path | None = None,
     *,
     mode: str = DEFAULT_MODE,
-    progress: Callable[[str], None] = lambda stage: None,
+    choices: Choices | None = None,
+    progress: Progress = lambda stage, done=0, total=0: None,
+    console: Console | None = None,
 ) -> ConversionReport:
     """Convert a trained network into the bundle that a device takes.
 
     Args:
-        source: a Keras 2 HDF5 file with companions (`convert.model_file.write_companions`).
+        source: a Keras `.h5` or `.keras` file or a SavedModel folder, of Keras 2 or 3.
         target: where to write, a file or an existing folder; beside the source, as `.tflite`, when not given. An
             existing file is replaced in one step, and only by a model that has passed every check.
-        mode: a name in `convert.recipes.RECIPES`.
-        progress: called with each stage, a few words, as it begins.
+        mode: a name in `convert.recipes.RECIPES`, where `choices` are not given.
+        choices: everything that can be chosen.
+        progress: told each stage as it begins and goes on.
+        console: where the reading of recordings is shown; nowhere if None.
 
     Raises:
         ConversionError: the source, the target or the network will not do; nothing was written.
     """
     began = time.monotonic()
+    choices = choices or Choices(mode)
     target = _target(source, target)
-    if mode not in RECIPES:
-        raise ConversionError(f"no mode is called {mode!r}; choose one of {', '.join(RECIPES)}")
+    recipe = _recipe(choices)
     _require_tensorflow()
-    runtimes = _installed_runtimes()
+    runtimes = _installed_runtimes(choices.requires)
     try:
-        configuration = model_file.read_configuration(source)
-        companions = model_file.read_companions(source)
+        read = read_source(source)
         with _beside(target) as written:
             try:
-                network = examine(configuration)
-                check_companions(network, companions)
+                network = examine(read.configuration)
+                height, width = (size or 64 for size in network.picture_size)
+                companions = complete(
+                    str(source),
+                    read.companions,
+                    choices.given,
+                    picture_size=(height, width),
+                    sequence_length=network.sequence_length or 200,
+                )
+                network = check_companions(network, companions)
             except ConversionError as error:
-                raise ConversionError(f"{source}: {error}") from None
-            job = worker.Job(str(source.resolve()), configuration, network, mode, len(companions.labels))
-            bundle, agreements = _converted(source, job, companions, runtimes, progress)
-            written.write(bundle)
-            before = source.stat().st_size
+                raise ConversionError(_told_once(source, error)) from None
+            samples = (
+                made_up_samples(companions)
+                if choices.calibrate is None
+                else corpus_samples(choices.calibrate, choices.audio_root, companions, console or Console(quiet=True))
+            )
+            job = worker.Job(
+                source=str(source.resolve()),
+                format=read.format,
+                keras=read.keras,
+                stored=read.stored,
+                configuration=read.configuration,
+                network=network,
+                mode=choices.mode,
+                labels=len(companions.labels),
+                per_channel_dense=choices.requires is not None,
+            )
+            converted = _converted(read, job, companions, samples, runtimes, choices, recipe, progress)
+            written.write(converted.bundle)
     except OSError as error:
         raise ConversionError(
             f"{error.filename or target}: {error.strerror or error}; mend this and convert again"
         ) from error
     return ConversionReport(
         target=target,
-        mode=mode,
-        bytes_before=before,
-        bytes_after=len(bundle),
+        mode=choices.mode,
+        bytes_before=read.size,
+        bytes_after=len(converted.bundle),
         seconds=time.monotonic() - began,
-        runtimes=tuple(probe.RUNTIMES[package] for package in runtimes),
-        largest_difference=max(agreement.largest_difference for agreement in agreements),
-        mean_difference=max(agreement.mean_difference for agreement in agreements),
-        same_class=min(agreement.same_class for agreement in agreements),
-        samples=agreements[0].samples,
+        agreements=converted.agreements,
+        keras=converted.result.keras,
+        asked=samples.origin,
+        requires=converted.requires,
+        companions=companions,
+        never_heard=never_heard(
+            companions.vocabulary[: companions.front_end.num_words - 1], companions.front_end.out_of_vocabulary
+        ),
     )
 
 
+@dataclass(frozen=True)
+class _Converted:
+    bundle: bytes
+    agreements: dict[str, Agreement]
+    result: worker.Result
+    requires: str | None
+
+
 def _converted(
-    source: Path, job: worker.Job, companions: Companions, runtimes: list[str], progress: Callable[[str], None]
-) -> tuple[bytes, list[Agreement]]:
+    source: Source,
+    job: worker.Job,
+    companions: Companions,
+    samples: Samples,
+    runtimes: list[str],
+    choices: Choices,
+    recipe: Recipe,
+    progress: Progress,
+) -> _Converted:
     """The bytes of the bundle, and how far its answers are from Keras's in each runtime."""
     with tempfile.TemporaryDirectory(prefix="edge-mcnn-convert-") as name:
         folder = Path(name)
-        for file, seed in ((worker.SAMPLES, 0), (worker.CALIBRATION, 1)):
-            images, features = make_samples(companions, seed)
-            np.savez(folder / file, images=images, features=features)
+        np.savez(folder / worker.SAMPLES, images=samples.images, features=samples.features)
+        np.savez(folder / worker.CALIBRATION, images=samples.calibration_images, features=samples.calibration_features)
         (folder / worker.JOB).write_text(job.to_json(), "utf-8")
         try:
             child.run("the conversion", "convert.worker", [name], progress)
             result = worker.Result.from_json((folder / worker.RESULT).read_text("utf-8"))
-            bundle = _packed(source, job, companions, result, (folder / worker.MODEL).read_bytes())
+            flatbuffer = (folder / worker.MODEL).read_bytes()
+            requires = check_operators(read_flatbuffer(flatbuffer), job.network, requires=choices.requires)
+            card = _card(source, choices.mode, result, requires)
+            # As the device gets it: with the companions behind it.
             model = folder / "bundle.tflite"
-            model.write_bytes(bundle)
-            agreements = [_agreement(package, model, folder, job, result, progress) for package in runtimes]
-        except ConversionError as error:
-            raise ConversionError(f"{source}: {error}") from error
-    return bundle, agreements
+            model.write_bytes(_packed(flatbuffer, companions, card))
+            tolerance = recipe.tolerance if choices.tolerance is None else choices.tolerance
+            expected = np.asarray(result.expected, np.float32)
+            agreements = {}
+            for package in runtimes:
+                runtime = probe.RUNTIMES[package]
+                if requires not in (None, package.replace("_", "-")):
+                    continue
+                answers = folder / f"{package}.npy"
+                arguments = [package, str(model), str(folder / worker.SAMPLES), str(answers)]
+                child.run(f"{runtime}, running the converted model,", "convert.probe", arguments, progress)
+                agreement = measure(np.load(answers), expected, companions.labels)
+                check(agreement, tolerance, runtime, _advice(choices))
+                agreements[runtime] = agreement
+            card["agreement"] = {
+                "asked": samples.origin,
+                "of": result.keras,
+                "tolerance": tolerance,
+                **{
+                    probe.RUNTIMES[package]: {
+                        "version": version(package.replace("_", "-")),
+                        **agreements[probe.RUNTIMES[package]].as_table(),
+                    }
+                    for package in runtimes
+                    if probe.RUNTIMES[package] in agreements
+                },
+            }
+            return _Converted(_packed(flatbuffer, companions, card), agreements, result, requires)
+        except (ConversionError, BundleError) as error:
+            raise ConversionError(_told_once(source.path, error)) from error
 
 
-def _packed(source: Path, job: worker.Job, companions: Companions, result: worker.Result, flatbuffer: bytes) -> bytes:
-    with source.open("rb") as file:
-        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+def _card(source: Source, mode: str, result: worker.Result, requires: str | None) -> dict[str, Any]:
+    """What the conversion adds to the model card."""
     conversion = {
-        "mode": job.mode,
-        "source": source.name,
-        "source_sha256": checksum,
+        "mode": mode,
+        "source": source.path.name,
+        "source_sha256": source.sha256,
         "tensorflow": result.tensorflow,
+        "keras": result.keras,
     }
+    return {"conversion": conversion} | ({"requires": requires} if requires else {})
+
+
+def _packed(flatbuffer: bytes, companions: Companions, card: Mapping[str, Any]) -> bytes:
+    kept = {key: value for key, value in companions.card.items() if key not in ("requires", "agreement")}
     try:
-        return pack(flatbuffer, replace(companions, card={**companions.card, "conversion": conversion}))
+        return pack(flatbuffer, replace(companions, card={**kept, **card}))
     except BundleError as error:
         raise ConversionError(str(error)) from None
 
 
-def _agreement(
-    package: str, model: Path, folder: Path, job: worker.Job, result: worker.Result, progress: Callable[[str], None]
-) -> Agreement:
-    """Run the bundle in one runtime and hold its answers against Keras's."""
-    name = probe.RUNTIMES[package]
-    answers = folder / f"{package}.npy"
-    arguments = [package, str(model), str(folder / worker.SAMPLES), str(answers)]
-    child.run(f"{name}, running the converted model,", "convert.probe", arguments, progress)
-    agreement = measure(np.load(answers), np.asarray(result.expected, np.float32))
-    check(agreement, RECIPES[job.mode], name)
-    return agreement
+def _recipe(choices: Choices) -> Recipe:
+    """The recipe, after seeing that the choices go together."""
+    if choices.mode not in RECIPES:
+        raise ConversionError(f"no mode is called {choices.mode!r}; choose one of {', '.join(RECIPES)}")
+    recipe = RECIPES[choices.mode]
+    if recipe.activations == "int8" and choices.calibrate is None:
+        raise ConversionError(
+            f"mode {choices.mode} measures the network on recordings beforehand and none are given; give "
+            "--calibrate TABLE.csv or --calibrate FOLDER, or take --mode dynamic"
+        )
+    if choices.requires not in (None, *PROBED):
+        raise ConversionError(f"--requires is {choices.requires!r}, expected {' or '.join(PROBED)}")
+    if choices.tolerance is not None and not 0 < choices.tolerance <= 1:
+        raise ConversionError(f"--tolerance is {choices.tolerance:g}, expected more than 0 and at most 1")
+    return recipe
+
+
+def _advice(choices: Choices) -> str:
+    if RECIPES[choices.mode].weights == "float32":
+        return "allow more with --tolerance, if that is what you expect"
+    more = "" if choices.calibrate else "measure it on recordings with --calibrate, "
+    return f"{more}try --mode float32, or allow more with --tolerance"
+
+
+def _told_once(source: Path, error: Exception) -> str:
+    return str(error) if str(error).startswith(f"{source}: ") else f"{source}: {error}"
 
 
 def _target(source: Path, target: Path | None) -> Path:
     if target is None:
-        target = source.with_suffix(".tflite")
+        target = source.resolve().with_suffix(".tflite") if source.is_dir() else source.with_suffix(".tflite")
     elif target.is_dir():
         target = target / f"{source.stem}.tflite"
     if target.resolve() == source.resolve():
@@ -173,10 +314,14 @@ def _require_tensorflow() -> None:
             raise ConversionError(f'converting needs {package}, which is not installed: pip install "edge-mcnn[train]"')
 
 
-def _installed_runtimes() -> list[str]:
+def _installed_runtimes(requires: str | None) -> list[str]:
+    """Packages to prove the model in, those first that are refused by most."""
     found = [package for package in probe.RUNTIMES if importlib.util.find_spec(package) is not None]
-    if not found:
-        raise ConversionError("no TFLite runtime is installed to prove the model in: pip install ai-edge-litert")
+    needed = [package for package in found if requires in (None, package.replace("_", "-"))]
+    if not needed:
+        raise ConversionError(
+            f"no TFLite runtime is installed to prove the model in: pip install {requires or 'ai-edge-litert'}"
+        )
     return found
 
 

@@ -14,7 +14,8 @@ import h5py
 from device.bundle import HDF5_GROUP, Companions
 from device.errors import BundleError, ConversionError
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""How an HDF5 file begins."""
 
 
 def write_companions(path: Path, companions: Companions) -> None:
@@ -39,13 +40,25 @@ def read_companions(path: Path) -> Companions:
     Raises:
         ConversionError: not an HDF5 file, no group `edge_mcnn`, or the group lacks or garbles an entry.
     """
+    companions = find_companions(path)
+    if companions is None:
+        raise ConversionError(
+            f"{path}: has no group {HDF5_GROUP!r} with labels, vocabulary and front end, so its answers would have no "
+            "meaning; train it with `edge-mcnn train`, or add them with convert.model_file.write_companions"
+        )
+    return companions
+
+
+def find_companions(path: Path) -> Companions | None:
+    """As `read_companions`, but None if a stranger wrote the file, who knew of none.
+
+    Raises:
+        ConversionError: not an HDF5 file, or the group `edge_mcnn` lacks or garbles an entry.
+    """
     with _opened(path, "r") as file:
         group = file.get(HDF5_GROUP)
         if not isinstance(group, h5py.Group):
-            raise ConversionError(
-                f"{path}: has no group {HDF5_GROUP!r} with labels, vocabulary and front end, so its answers would "
-                "have no meaning; train it with `edge-mcnn train`, or add them with convert.model_file.write_companions"
-            )
+            return None
         entries = {str(name): _text(path, name, dataset) for name, dataset in group.items()}
     try:
         return Companions.from_entries(entries)
@@ -53,11 +66,11 @@ def read_companions(path: Path) -> Companions:
         raise ConversionError(f"{path}: group {HDF5_GROUP!r}: {error}; train or mark the model again") from None
 
 
-def read_configuration(path: Path) -> dict[str, Any]:
-    """The network's Keras configuration, `{"class_name": ..., "config": ...}`, as `model.save` stored it.
+def read_configuration(path: Path) -> tuple[dict[str, Any], str]:
+    """The network's Keras configuration, `{"class_name": ..., "config": ...}`, and the version of Keras that stored it.
 
     Raises:
-        ConversionError: not an HDF5 file, weights only, or made by Keras 3.
+        ConversionError: not an HDF5 file, or weights only.
     """
     with _opened(path, "r") as file:
         stored = file.attrs.get("model_config")
@@ -66,18 +79,13 @@ def read_configuration(path: Path) -> dict[str, Any]:
         raise ConversionError(
             f"{path}: holds no network, only weights or other data; save it with model.save('Model.h5')"
         )
-    if version.startswith("3"):
-        raise ConversionError(
-            f"{path}: made by Keras {version}, whose LSTM cannot become one TFLite operator; "
-            "build and save it with tf_keras (Keras 2)"
-        )
     try:
         configuration = json.loads(_decoded(stored))
     except (ValueError, RecursionError) as error:
         raise ConversionError(f"{path}: damaged: model_config is not JSON ({error}); save the model again") from None
     if not isinstance(configuration, dict):
         raise ConversionError(f"{path}: damaged: model_config is not a JSON object; save the model again")
-    return configuration
+    return configuration, version
 
 
 @contextmanager
@@ -85,10 +93,10 @@ def _opened(path: Path, mode: str) -> Iterator[h5py.File]:
     """The file, with every way in which HDF5 can fail made one clear line."""
     try:
         with path.open("rb") as file:
-            signature = file.read(len(_SIGNATURE))
+            signature = file.read(len(SIGNATURE))
     except OSError as error:
         raise ConversionError(f"{path}: cannot be read ({error.strerror}); give the path of a Model.h5") from None
-    if signature != _SIGNATURE:
+    if signature != SIGNATURE:
         raise ConversionError(f"{path}: not an HDF5 file; give the Model.h5 that Keras's model.save wrote")
     try:
         with h5py.File(path, mode) as file:

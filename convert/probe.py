@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from device.errors import ConversionError
 
 RUNTIMES: Mapping[str, str] = {"tflite_runtime": "tflite-runtime", "ai_edge_litert": "LiteRT"}
 """Packages with an `interpreter.Interpreter`, and their names for people."""
+_TOLD_EVERY = 10
 
 
 def main(package: str, model: Path, samples: Path, answers: Path) -> None:
@@ -34,11 +36,14 @@ def main(package: str, model: Path, samples: Path, answers: Path) -> None:
             run = interpreter.get_signature_runner("serving_default")
         except (ValueError, RuntimeError) as error:
             raise ConversionError(f"{name} refuses the converted model: {error}") from error
-        rows = []
+        rows: list[Any] = []
         with np.load(samples) as stored:
-            for image, features in zip(stored["images"], stored["features"], strict=True):
-                interpreter.reset_all_variables()  # as the device does: a fused LSTM keeps its state between calls
-                rows.append(run(images=image[None], features=features[None])["probabilities"][0])
+            images, features = stored["images"], stored["features"]
+        for image, ids in zip(images, features, strict=True):
+            if len(rows) % _TOLD_EVERY == 0:
+                progress(f"running it in {name}", len(rows), len(images))
+            interpreter.reset_all_variables()  # as the device does: a fused LSTM keeps its state between calls
+            rows.append(run(images=image[None], features=ids[None])["probabilities"][0])
         np.save(answers, np.stack(rows))
 
 

@@ -11,21 +11,26 @@ from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture
 
 COUNT = 32
-"""Fewer leave the mean difference to chance, and the mean shift of a channel, too."""
+"""Fewer leave the mean difference to chance."""
+CALIBRATION_COUNT = 128
+"""Fewer pictures leave it to chance which weights go together."""
 _LONGEST_SENTENCE = 20
 
 
-def make_samples(companions: Companions, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Pictures, shape (COUNT, height, width, 3), float32, 0 to 1, and ids, shape (COUNT, sequence_length), int32."""
+def make_samples(
+    companions: Companions, seed: int, count: int = COUNT
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Pictures, shape (count, height, width, 3), float32, 0 to 1, and ids, shape (count, sequence_length), int32."""
     front_end = companions.front_end
     random = np.random.default_rng(seed)
-    images = np.stack([picture(mel_power(_voice(random, front_end), front_end), front_end) for _ in range(COUNT)])
+    images = np.stack([picture(mel_power(_voice(random, front_end), front_end), front_end) for _ in range(count)])
     highest = min(len(companions.vocabulary), front_end.num_words - 1)
-    features = np.zeros((COUNT, front_end.sequence_length), np.int32)
+    features = np.zeros((count, front_end.sequence_length), np.int32)
     for row in features:
         words = int(random.integers(0, min(_LONGEST_SENTENCE, len(row)) + 1))
         # Frequent words have low ids: spread them evenly on a logarithmic scale.
-        row[len(row) - words :] = np.exp(random.uniform(0, np.log(highest + 1), words)).astype(np.int32)
+        place = slice(len(row) - words, None) if front_end.padding == "pre" else slice(words)
+        row[place] = np.exp(random.uniform(0, np.log(highest + 1), words)).astype(np.int32)
     return images, features
 
 

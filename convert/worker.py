@@ -1,12 +1,13 @@
-"""The child process in which tensorflow loads, rewrites and converts a network: `python -m convert.worker FOLDER`.
+"""The child process in which tensorflow loads, mends and converts a network: `python -m convert.worker FOLDER`.
 
 FOLDER holds `job.json`, `samples.npz` and `calibration.npz`; the worker adds `model.tflite` and `result.json`, the
-latter with what Keras itself answers to the samples. Only this module and `convert.quantisation` import tensorflow.
+latter with what Keras itself answers to the samples.
 """
 
+import importlib
+import importlib.metadata
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.child import child
-from convert.network import Network, check_operators, frozen
-from convert.quantisation import correct_biases, keep_small_dense_float
-from convert.recipes import RECIPES, Recipe
+from convert.child import Progress, child
+from convert.loading import copy_weights, in_keras_2, load_network, plain
+from convert.network import Network, frozen
+from convert.recipes import RECIPES
+from convert.source import Format
 from device.errors import ConversionError
 
 JOB, SAMPLES, CALIBRATION, MODEL, RESULT = "job.json", "samples.npz", "calibration.npz", "model.tflite", "result.json"
 _BATCH = 8
-_MOST_CALIBRATION_PIXELS = 2**20
-"""In all pictures: VGG19's first layer makes 256 MB of them."""
+_FEW = 32
+"""Samples by which a step between two networks that should be the same is checked."""
+_SAME = 1e-3
+"""Largest difference in any probability that arithmetic in another order may make."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,22 @@ class Job:
     """What the worker is asked for."""
 
     source: str
-    """Absolute path of the `Model.h5`."""
+    """Absolute path of the file or folder."""
+    format: Format
+    keras: int
+    """2 or 3."""
+    stored: dict[str, Any]
+    """Its configuration, found to be free of code."""
     configuration: dict[str, Any]
-    """Its Keras configuration, found to be free of code."""
+    """The same as Keras 2 writes it."""
     network: Network
-    """What the configuration says."""
+    """What the configuration says; every size is known."""
     mode: str
     """A name in `RECIPES`."""
     labels: int
     """How many classes the output must have."""
+    per_channel_dense: bool
+    """Whether a model that tflite-runtime refuses will do."""
 
     def to_json(self) -> str:
         """The job as JSON text."""
@@ -49,7 +60,8 @@ class Job:
     def from_json(cls, text: str) -> "Job":
         """Read what `to_json` wrote."""
         table = json.loads(text)
-        return cls(**{**table, "network": Network(**table["network"])})
+        network = table["network"]
+        return cls(**{**table, "network": Network(**{**network, "picture_size": tuple(network["picture_size"])})})
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,8 @@ class Result:
     """Keras's own probabilities for the samples, shape (samples, labels)."""
     tensorflow: str
     """Version that converted."""
+    keras: str
+    """Name and version of what answered."""
 
     def to_json(self) -> str:
         """The result as JSON text."""
@@ -77,7 +91,7 @@ def main(folder: Path) -> None:
         work(folder, progress)
 
 
-def work(folder: Path, progress: Callable[[str], None]) -> None:
+def work(folder: Path, progress: Progress) -> None:
     """Do the job that lies in `folder`.
 
     Raises:
@@ -88,117 +102,135 @@ def work(folder: Path, progress: Callable[[str], None]) -> None:
     import tensorflow as tf
     import tf_keras
 
-    progress("loading the network")
+    from convert import tflite_converter
+    from convert.quantisation import keep_float, mend
+
     recipe = RECIPES[job.mode]
-    trained, reference = load_network(job.source, job.labels)
-    progress("asking Keras for its answers")
+    progress("loading the network")
+    trained = load_network(Path(job.source), job.format, job.keras, job.stored)
+    reference = taking_pictures_and_ids(trained, job.labels)
     with np.load(folder / SAMPLES) as samples:
-        expected = _answers(reference, samples["images"], samples["features"])
-    if recipe.mended:
-        progress("correcting the biases for 8 bits")
+        images, features = samples["images"], samples["features"]
+    expected = answers(reference, images, features, progress)
+    in_2 = in_keras_2(trained, job.configuration)
+    changeable = taking_pictures_and_ids(in_2, job.labels)
+    few = slice(0, _FEW)
+    if job.keras == 3:
+        _check_same(expected[few], answers(changeable, images[few], features[few]), "rebuilt in Keras 2")
+    model = tf_keras.models.model_from_json(json.dumps(frozen(_configuration(in_2), job.network)))
+
+    def convert(saved: Path, recipe: Any) -> bytes:
+        copy_weights(in_2, model)
+        tflite_converter.save(model, job.network, saved)
         with np.load(folder / CALIBRATION) as samples:
-            images, features = samples["images"], samples["features"]
-        count = max(1, _MOST_CALIBRATION_PIXELS // (images.shape[1] * images.shape[2]))
-        correct_biases(reference, images[:count], features[:count])
-    progress(f"converting ({job.mode}: {recipe.summary})")
-    model = tf_keras.models.model_from_json(json.dumps(frozen(job.configuration, job.network)))
-    model.set_weights(trained.get_weights())
-    if recipe.mended:
-        keep_small_dense_float(model)
-    _save(model, job.network, folder / "saved_model")
-    flatbuffer = _flatbuffer(folder / "saved_model", recipe)
-    check_operators(_operators(flatbuffer), job.network)
-    (folder / MODEL).write_bytes(flatbuffer)
-    (folder / RESULT).write_text(Result(expected.tolist(), tf.__version__).to_json(), "utf-8")
+            return tflite_converter.flatbuffer(
+                saved,
+                recipe,
+                per_channel_dense=job.per_channel_dense,
+                images=samples["images"],
+                features=samples["features"],
+            )
+
+    if recipe.weights != "float32":
+        # The LSTM that became one operator is held against the one that Keras runs, before 8 bits blur the view.
+        progress("checking the fused LSTM")
+        fused = _invoked(convert(folder / "fused", RECIPES["float32"]), images[few], features[few])
+        _check_same(expected[few], fused, "converted without quantisation")
+    if recipe.weights == "int8":
+        with np.load(folder / CALIBRATION) as samples:
+            mend(
+                changeable,
+                _configuration(in_2),
+                recipe,
+                samples["images"],
+                samples["features"],
+                lambda done, total: progress("rounding the weights together", done, total),
+            )
+        keep_float(model, recipe)
+    progress(f"converting ({job.mode})")
+    (folder / MODEL).write_bytes(convert(folder / "saved_model", recipe))
+    (folder / RESULT).write_text(Result(expected.tolist(), tf.__version__, _version(trained)).to_json(), "utf-8")
 
 
-def load_network(source: str, labels: int) -> tuple[Any, Any]:
-    """The network as it was trained, and the same one, with the same weights, taking [images, features].
+def taking_pictures_and_ids(trained: Any, labels: int) -> Any:
+    """The same network, with the same weights, taking [images, features].
 
     Args:
-        source: a Keras HDF5 file that `convert.network.examine` found to be free of code.
+        trained: a Keras model of two inputs, in whatever order, and one output.
         labels: how many classes the output must have.
 
     Raises:
-        ConversionError: Keras cannot load it, or its output is not one number per label.
+        ConversionError: its output is not one number per label.
     """
-    import tf_keras
-
-    try:
-        trained = tf_keras.models.load_model(source, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConversionError(f"Keras cannot load the network: {_first_line(error)}") from error
     by_rank = {len(tensor.shape): tensor for tensor in trained.inputs}
-    reference = tf_keras.Model([by_rank[4], by_rank[2]], trained.outputs[0])
-    shape = tuple(reference.output_shape)
+    keras = importlib.import_module(_package(trained))
+    model = keras.Model([by_rank[4], by_rank[2]], trained.outputs[0])
+    shape = tuple(model.output_shape)
     if len(shape) != 2 or shape[1] != labels:
         raise ConversionError(
-            f"the output of the network has shape {shape}, but it carries {labels} labels; "
+            f"the output of the network has shape {shape}, but there are {labels} labels; "
             f"expected (None, {labels}), one probability per label"
         )
-    return trained, reference
+    return model
 
 
-def _answers(reference: Any, images: NDArray[np.float32], features: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Probabilities, shape (samples, labels)."""
-    batches = [slice(start, start + _BATCH) for start in range(0, len(images), _BATCH)]
-    answers: NDArray[np.float32] = np.concatenate(
-        [reference([images[batch], features[batch]], training=False).numpy() for batch in batches]
-    )
-    if answers.min() < 0 or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+def answers(
+    model: Any, images: NDArray[np.float32], features: NDArray[np.int32], progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Probabilities of a Keras model that takes [images, features], shape (samples, labels).
+
+    Raises:
+        ConversionError: they are none.
+    """
+    dtype = model.inputs[1].dtype
+    ids = features.astype(getattr(dtype, "name", dtype))
+    rows = []
+    for start in range(0, len(images), _BATCH):
+        batch = slice(start, start + _BATCH)
+        rows.append(np.asarray(model([images[batch], ids[batch]], training=False)))
+        if progress is not None:
+            progress("asking Keras for its answers", min(batch.stop, len(images)), len(images))
+    softmax: NDArray[np.float32] = np.concatenate(rows).astype(np.float32)
+    if not softmax.min() >= 0 or not np.allclose(softmax.sum(axis=1), 1, atol=1e-3):
         raise ConversionError("the output of the network is no softmax: it does not add up to 1; end it with a softmax")
-    return answers
+    return softmax
 
 
-def _save(model: Any, network: Network, folder: Path) -> None:
-    """Write a SavedModel whose signature says by name what each tensor is; the device binds by these names."""
+def _configuration(model: Any) -> dict[str, Any]:
+    return plain(json.loads(model.to_json()))
+
+
+def _check_same(expected: NDArray[np.float32], found: NDArray[np.float32], what: str) -> None:
+    largest = float(np.abs(expected - found).max())
+    if not largest <= _SAME:
+        raise ConversionError(
+            f"{what} the network answers up to {largest:.3g} off from Keras, where it should answer the same; a layer "
+            "does something else there: replace what is unusual in it, or report it with `edge-mcnn convert --verbose`"
+        )
+
+
+def _invoked(model: bytes, images: NDArray[np.float32], features: NDArray[np.int32]) -> NDArray[np.float32]:
     import tensorflow as tf
 
-    images = tf.TensorSpec([1, *network.picture_size, 3], tf.float32, name="images")
-    features = tf.TensorSpec([1, network.sequence_length], tf.int32, name="features")
-
-    @tf.function(input_signature=[images, features])  # type: ignore[untyped-decorator]  # tensorflow ships no types
-    def serve(images: Any, features: Any) -> dict[str, Any]:
-        return {"probabilities": model([images, features], training=False)}
-
-    module = tf.Module()
-    module.tracked = model.weights  # and not the model, each of whose layers would be traced
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": serve})
+    interpreter = tf.lite.Interpreter(model_content=model)
+    interpreter.allocate_tensors()
+    run = interpreter.get_signature_runner("serving_default")
+    rows = []
+    for image, ids in zip(images, features, strict=True):
+        interpreter.reset_all_variables()
+        rows.append(run(images=image[None], features=ids[None])["probabilities"][0])
+    return np.stack(rows)
 
 
-def _flatbuffer(saved_model: Path, recipe: Recipe) -> bytes:
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=["serving_default"])
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    converter.optimizations = [getattr(tf.lite.Optimize, name) for name in recipe.optimizations]
-    for name, value in recipe.attributes.items():
-        if not hasattr(converter, name):
-            raise ConversionError(f"this tensorflow ({tf.__version__}) has no {name}; install edge-mcnn[train] again")
-        setattr(converter, name, value)
-    try:
-        converted: bytes = converter.convert()
-    except Exception as error:  # whatever MLIR raises, its class is private
-        if isinstance(error, MemoryError):
-            raise
-        raise ConversionError(f"TFLite cannot express the network: {_first_line(error)}") from error
-    return converted
+def _version(model: Any) -> str:
+    """Of the Keras that a model is of."""
+    package = _package(model)
+    return f"{package} {importlib.metadata.version(package)}"
 
 
-def _operators(flatbuffer: bytes) -> list[str]:
-    import tensorflow as tf
-
-    # Without delegates: they would put their own operator in the place of those asked about.
-    interpreter = tf.lite.Interpreter(
-        model_content=flatbuffer,
-        experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    return [details["op_name"] for details in interpreter._get_ops_details()]
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0].strip()[:300]
+def _package(model: Any) -> str:
+    """`keras` or `tf_keras`."""
+    return type(model).__module__.split(".")[0]
 
 
 if __name__ == "__main__":

@@ -101,18 +101,20 @@ class KerasModel:
     def __init__(self, path: Path) -> None:
         from convert import model_file
         from convert.network import check_companions, examine
+        from convert.source import read_source
 
+        source = read_source(path)  # before Keras builds, and might run, anything
         self.companions = model_file.read_companions(path)
         try:
-            network = examine(model_file.read_configuration(path))  # before Keras builds, and might run, anything
-            check_companions(network, self.companions)
-            from convert.worker import load_network
+            check_companions(examine(source.configuration), self.companions)
+            from convert.loading import in_keras_2, load_network
+            from convert.worker import taking_pictures_and_ids
 
-            _, model = load_network(str(path.resolve()), len(self.companions.labels))
+            trained = in_keras_2(load_network(path, source.format, source.keras, source.stored), source.configuration)
+            model = taking_pictures_and_ids(trained, len(self.companions.labels))
         except ConversionError as error:
             raise ConversionError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-        with path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self.sha256 = source.sha256
         self.kind = f"tf-keras {version('tf-keras')}"
         self._trunk, self._head = split(model)
 

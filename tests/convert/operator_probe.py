@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
+import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 CODES = {name: code for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}

@@ -2,7 +2,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
+import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings

@@ -1,0 +1,83 @@
+"""What a Keras configuration may name: Keras's own layers, and what belongs to them. Everything else may be code.
+
+A configuration names classes and modules, which Keras imports and calls while it builds the network. Lists of what is
+harmful have been shown wrong again and again, so this is a list of what is known.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from device.errors import ConversionError
+
+_MODULES = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
+_MODELS = "Functional Model Sequential"
+_LAYERS = """
+    InputLayer Dense EinsumDense Embedding Flatten Reshape Permute RepeatVector Identity
+    Conv1D Conv2D SeparableConv1D SeparableConv2D DepthwiseConv1D DepthwiseConv2D Conv1DTranspose Conv2DTranspose
+    MaxPooling1D MaxPooling2D AveragePooling1D AveragePooling2D
+    GlobalMaxPooling1D GlobalMaxPooling2D GlobalAveragePooling1D GlobalAveragePooling2D
+    ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D UpSampling1D UpSampling2D
+    LSTM GRU SimpleRNN Bidirectional RNN LSTMCell GRUCell SimpleRNNCell StackedRNNCells TimeDistributed Masking
+    BatchNormalization LayerNormalization GroupNormalization UnitNormalization Normalization Rescaling
+    Dropout SpatialDropout1D SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise ActivityRegularization
+    Activation ReLU LeakyReLU PReLU ELU ThresholdedReLU Softmax
+    Concatenate Add Subtract Multiply Average Maximum Minimum Dot Attention AdditiveAttention
+"""
+_SETTINGS = """
+    Zeros Ones Constant Identity Orthogonal VarianceScaling RandomNormal RandomUniform TruncatedNormal
+    GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform
+    L1 L2 L1L2 OrthogonalRegularizer MaxNorm NonNeg UnitNorm MinMaxNorm
+    Policy DTypePolicy FloatDTypePolicy __keras_tensor__ __tuple__
+"""
+_KNOWN = frozenset(f"{_MODELS} {_LAYERS} {_SETTINGS}".split())
+
+
+def refuse_code(configuration: object) -> None:
+    """See that a configuration names nothing but what Keras itself has.
+
+    Args:
+        configuration: of a network, as Keras stored it.
+
+    Raises:
+        ConversionError: a Lambda, an operation, a custom object, or an object of another module.
+    """
+    for part in parts(configuration):
+        _refuse_code(part)
+
+
+def parts(node: object) -> Iterator[dict[str, Any]]:
+    """Every `{"class_name": ..., ...}` in the tree: layers, nested models, initialisers and so on."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "class_name" in node:
+                yield node
+            waiting += reversed(node.values())
+        elif isinstance(node, list):
+            waiting += reversed(node)
+
+
+def _refuse_code(part: Mapping[str, Any]) -> None:
+    kind, settings = part["class_name"], part.get("config")
+    name = settings.get("name", kind) if isinstance(settings, dict) else kind
+    if not isinstance(kind, str):
+        raise ConversionError(f"a class_name in it is {kind!r} and no name; save the model again")
+    if kind.endswith("Lambda") or kind == "__lambda__":
+        raise ConversionError(
+            f"layer {name!r} is a {kind}: it carries code, which edge-mcnn does not run; use Keras's own layers instead"
+        )
+    module = part.get("module")
+    if str(module).startswith("keras.src.ops."):
+        raise ConversionError(
+            f"{name!r} is an operation on tensors ({kind}) and no layer; use a layer such as Add, Multiply or Rescaling"
+        )
+    if module is not None and not any(str(module) == own or str(module).startswith(f"{own}.") for own in _MODULES):
+        raise ConversionError(
+            f"{name!r} comes from the Python module {module!r}, which edge-mcnn does not import; use Keras's own layers"
+        )
+    if kind not in _KNOWN:
+        raise ConversionError(
+            f"{name!r} is a {kind}, which is none of the layers that edge-mcnn knows; custom objects are refused, "
+            "not run: use Keras's own layers"
+        )
