@@ -1,6 +1,6 @@
 """What a Keras configuration says about a network, and that network rewritten so that TFLite can express it.
 
-Works on the JSON alone, as Keras 2 writes it: a network that cannot be converted is refused before tensorflow is loaded.
+Works on the JSON alone, as Keras 2 writes it: a network that will not do is refused before tensorflow is loaded.
 """
 
 import copy

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 SMALLEST_QUANTISED = 1024
 """Weights; TFLite leaves smaller kernels as they are."""
 _HIGHEST = 127
-_MOST_ROWS = 6144
+_MOST_ROWS = 8192
 """Inputs of one output pixel each that a layer is rounded by."""
+_ROWS_AT_ONCE = 2048
 _DAMPING = 0.01
 """Of the mean square of an input, added to each: what few pictures cannot tell apart is not told apart."""
 _BLOCK = 128
@@ -125,8 +126,10 @@ def _gram(inputs: Any, layer: Any) -> NDArray[np.float32]:
     size = int(np.prod(layer.kernel.shape[:-1]))
     random = np.random.default_rng(0)
     each = max(1, _MOST_ROWS // len(inputs))
-    gram, rows = np.zeros((size, size), np.float32), 0
-    for picture in inputs:
+    gram = np.zeros((size, size), np.float32)
+    waiting: list[NDArray[np.float32]] = []
+    rows = 0
+    for number, picture in enumerate(inputs, start=1):
         patches = tf.image.extract_patches(
             picture[None],
             sizes=[1, *layer.kernel_size, 1],
@@ -137,8 +140,13 @@ def _gram(inputs: Any, layer: Any) -> NDArray[np.float32]:
         block = patches.numpy().reshape(-1, size)
         if len(block) > each:
             block = block[random.choice(len(block), each, replace=False)]
-        gram += block.T @ block
-        rows += len(block)
+        waiting.append(block)
+        # Many rows at once: each product reads and writes the whole matrix, of up to 85 MB.
+        if sum(map(len, waiting)) >= _ROWS_AT_ONCE or number == len(inputs):
+            together = np.concatenate(waiting)
+            gram += together.T @ together
+            rows += len(together)
+            waiting = []
     return gram / rows
 
 

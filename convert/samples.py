@@ -12,7 +12,7 @@ from device.front_end.spectrogram import mel_power, picture
 
 COUNT = 32
 """Fewer leave the mean difference to chance."""
-CALIBRATION_COUNT = 128
+CALIBRATION_COUNT = 160
 """Fewer pictures leave it to chance which weights go together."""
 _LONGEST_SENTENCE = 20
 

@@ -29,6 +29,7 @@ _SETTINGS = """
     L1 L2 L1L2 OrthogonalRegularizer MaxNorm NonNeg UnitNorm MinMaxNorm
     Policy DTypePolicy FloatDTypePolicy __keras_tensor__ __tuple__
 """
+_LONGEST_NAME = 100
 _KNOWN = frozenset(f"{_MODELS} {_LAYERS} {_SETTINGS}".split())
 
 
@@ -61,8 +62,8 @@ def parts(node: object) -> Iterator[dict[str, Any]]:
 def _refuse_code(part: Mapping[str, Any]) -> None:
     kind, settings = part["class_name"], part.get("config")
     name = settings.get("name", kind) if isinstance(settings, dict) else kind
-    if not isinstance(kind, str):
-        raise ConversionError(f"a class_name in it is {kind!r} and no name; save the model again")
+    if not isinstance(kind, str) or not kind.isprintable() or len(kind) > _LONGEST_NAME:
+        raise ConversionError(f"a class_name in it is {repr(kind)[:_LONGEST_NAME]} and no name; save the model again")
     if kind.endswith("Lambda") or kind == "__lambda__":
         raise ConversionError(
             f"layer {name!r} is a {kind}: it carries code, which edge-mcnn does not run; use Keras's own layers instead"

@@ -1,5 +1,5 @@
 import importlib.util
-from collections.abc import Callable
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,25 @@ from typing import Any
 import pytest
 
 from convert import child, worker
-from convert.converter import ConversionReport, convert
+from convert.child import Progress
+from convert.converter import Choices, ConversionReport, convert
 from convert.probe import RUNTIMES
+from convert.recipes import RECIPES
 from convert.samples import make_samples
+from tests.conftest import CLIPS
 from tests.convert import networks
 
 INSTALLED = {package: name for package, name in RUNTIMES.items() if importlib.util.find_spec(package)}
 """`tests/device/understanding/test_classifier.py` sees to it that both are where both exist."""
+
+
+class Stages(list[str]):
+    """Keeps what a `Progress` is told, each stage once."""
+
+    def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
+        assert 0 <= done <= total or total == 0
+        if stage not in self[-1:]:
+            self.append(stage)
 
 
 @dataclass(frozen=True)
@@ -38,12 +50,26 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     return networks.save(network, path, companions), network
 
 
-@pytest.fixture(scope="session", params=["float32", "dynamic"])
-def converted(request: pytest.FixtureRequest, full_size: tuple[Path, Any]) -> Conversion:
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of real recordings with texts of words that the networks of `networks` know."""
+    table = tmp_path_factory.mktemp("spoken") / "clips.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("audio", "text", "label"))
+        for number, clip in enumerate(sorted(CLIPS.glob("*.flac")) * 6):
+            words = " ".join(f"word{number * word**2 % networks.WORDS}" for word in range(number % 12))
+            writer.writerow((clip, words, networks.LABELS[number % 3]))
+    return table
+
+
+@pytest.fixture(scope="session", params=list(RECIPES))
+def converted(request: pytest.FixtureRequest, full_size: tuple[Path, Any], spoken: Path) -> Conversion:
     """The full-size network, converted once per mode."""
     source, network = full_size
-    stages: list[str] = []
-    report = convert(source, source.with_name(f"{request.param}.tflite"), mode=request.param, progress=stages.append)
+    stages = Stages()
+    choices = Choices(request.param, calibrate=spoken if request.param == "int8" else None)
+    report = convert(source, source.with_name(f"{request.param}.tflite"), choices=choices, progress=stages)
     return Conversion(source, network, report, stages)
 
 
@@ -60,7 +86,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker runs without a process of its own, and without loading tensorflow again."""
     run = child.run
 
-    def run_here(what: str, module: str, arguments: list[str], progress: Callable[[str], None]) -> None:
+    def run_here(what: str, module: str, arguments: list[str], progress: Progress) -> None:
         if module == worker.__name__:
             worker.work(Path(arguments[0]), progress)
         else:

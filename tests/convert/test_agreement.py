@@ -1,24 +1,37 @@
 import numpy as np
 import pytest
 
-from convert.agreement import Agreement, check, measure
+from convert.agreement import Agreement, ClassAgreement, check, measure
 from convert.recipes import RECIPES
 from device.errors import ConversionError
+
+LABELS = ("a", "b")
+TOLERANCE = RECIPES["dynamic"].tolerance
 
 
 def test_measure() -> None:
     expected = np.array([[0.6, 0.4], [0.1, 0.9], [0.5, 0.5]], np.float32)
     answers = np.array([[0.4, 0.6], [0.1, 0.9], [0.6, 0.4]], np.float32)
-    agreement = measure(answers, expected)
+    agreement = measure(answers, expected, LABELS)
     assert agreement.largest_difference == pytest.approx(0.2)
     assert agreement.mean_difference == pytest.approx(0.1)
     assert (agreement.same_class, agreement.samples) == (2, 3)
+    of_a = agreement.classes["a"]
+    assert (of_a.samples, of_a.same_class) == (2, 1)
+    assert (of_a.largest_difference, of_a.mean_difference) == (pytest.approx(0.2), pytest.approx(0.15))
+    assert agreement.classes["b"] == ClassAgreement(1, 1, 0.0, 0.0)
+    assert agreement.as_table()["classes"]["a"]["largest_difference"] == 0.2
+
+
+def test_a_class_without_samples() -> None:
+    softmax = np.array([[0.6, 0.3, 0.1]], np.float32)
+    assert measure(softmax, softmax, ("a", "b", "c")).classes["c"] == ClassAgreement(0, 0, 0.0, 0.0)
 
 
 def test_no_number_is_refused() -> None:
-    agreement = measure(np.full((2, 3), np.nan, np.float32), np.full((2, 3), 1 / 3, np.float32))
+    agreement = measure(np.full((2, 2), np.nan, np.float32), np.full((2, 2), 1 / 2, np.float32), LABELS)
     with pytest.raises(ConversionError, match="in LiteRT the converted model answers up to nan off"):
-        check(agreement, RECIPES["dynamic"], "LiteRT")
+        check(agreement, TOLERANCE, "LiteRT", "try this")
 
 
 @pytest.mark.parametrize(
@@ -31,9 +44,9 @@ def test_no_number_is_refused() -> None:
     ],
 )
 def test_trained_networks_pass_and_faults_do_not(largest: float, mean: float, same: int, written: bool) -> None:
-    agreement = Agreement(largest, mean, same, 32)
+    agreement = Agreement(largest, mean, same, 32, {})
     if written:
-        check(agreement, RECIPES["dynamic"], "LiteRT")
+        check(agreement, TOLERANCE, "LiteRT", "try this")
     else:
-        with pytest.raises(ConversionError, match="try --mode float32"):
-            check(agreement, RECIPES["dynamic"], "LiteRT")
+        with pytest.raises(ConversionError, match="; try this"):
+            check(agreement, TOLERANCE, "LiteRT", "try this")

@@ -6,20 +6,20 @@ import pytest
 from convert import child
 from convert.probe import RUNTIMES
 from device.errors import ConversionError
-from tests.convert.conftest import INSTALLED
+from tests.convert.conftest import INSTALLED, Stages
 
 
 @pytest.fixture
-def stages() -> list[str]:
-    return []
+def stages() -> Stages:
+    return Stages()
 
 
-def run_code(code: str, monkeypatch: pytest.MonkeyPatch, stages: list[str]) -> None:
+def run_code(code: str, monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
     monkeypatch.setattr(child, "command", lambda *_: [sys.executable, "-c", code])
-    child.run("the step", "", [], stages.append)
+    child.run("the step", "", [], stages)
 
 
-def test_stages_and_stray_output(monkeypatch: pytest.MonkeyPatch, stages: list[str]) -> None:
+def test_stages_and_stray_output(monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
     code = """
 from convert.child import child
 with child() as progress:
@@ -51,24 +51,24 @@ with child() as progress:
         ),
     ],
 )
-def test_failures(monkeypatch: pytest.MonkeyPatch, stages: list[str], code: str, message: str) -> None:
+def test_failures(monkeypatch: pytest.MonkeyPatch, stages: Stages, code: str, message: str) -> None:
     with pytest.raises(ConversionError) as caught:
         run_code(code, monkeypatch, stages)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_users_folder_is_not_imported_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: list[str]) -> None:
+def test_users_folder_is_not_imported_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConversionError, match="refuses the converted model"):
-        child.run("x", "convert.probe", ["ai_edge_litert", __file__, "", ""], stages.append)
+        child.run("x", "convert.probe", ["ai_edge_litert", __file__, "", ""], stages)
 
 
 @pytest.mark.parametrize("package", list(INSTALLED))
-def test_runtime_refuses(package: str, tmp_path: Path, stages: list[str]) -> None:
+def test_runtime_refuses(package: str, tmp_path: Path, stages: Stages) -> None:
     model = tmp_path / "model"
     model.write_bytes(b"\0\0\0\0TFL3" + bytes(100))
     with pytest.raises(ConversionError, match=rf"{RUNTIMES[package]}.*(refuses the converted model|was killed by)"):
-        child.run(RUNTIMES[package], "convert.probe", [package, str(model), "", ""], stages.append)
+        child.run(RUNTIMES[package], "convert.probe", [package, str(model), "", ""], stages)
     assert stages == [f"running it in {RUNTIMES[package]}"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convert.flatbuffer import read_flatbuffer
 from convert.recipes import RECIPES
 from convert.samples import make_samples
 from device.bundle import read_bundle
@@ -16,7 +17,7 @@ from tests.convert import networks
 from tests.convert.conftest import INSTALLED, Conversion
 
 COMPANIONS = networks.companions(picture_height=32, picture_width=32)
-LARGEST_SHARE_OF_FLOAT32 = {"float32": 1.0, "dynamic": 0.26}
+LARGEST_SHARE_OF_FLOAT32 = {"float32": 1.0, "float16": 0.51, "dynamic": 0.26, "int8": 0.26}
 
 
 @pytest.fixture(params=list(INSTALLED))
@@ -84,15 +85,41 @@ def test_bundle_carries_the_companions_and_where_it_came_from(converted: Convers
     assert conversion["tensorflow"].startswith("2.")
 
 
+def test_card_carries_the_agreement(converted: Conversion) -> None:
+    kept = read_bundle(converted.report.target).companions.card["agreement"]
+    assert kept["of"].startswith("tf_keras 2.")
+    assert kept["tolerance"] == RECIPES[converted.report.mode].tolerance
+    for runtime, agreement in converted.report.agreements.items():
+        assert kept[runtime]["same_class"] == agreement.same_class
+        assert kept[runtime]["largest_difference"] == pytest.approx(agreement.largest_difference, abs=1e-6)
+        assert sum(each["samples"] for each in kept[runtime]["classes"].values()) == agreement.samples
+
+
+def test_weights_are_stored_as_the_mode_says(converted: Conversion) -> None:
+    model = read_flatbuffer(converted.report.target.read_bytes())
+    mode = converted.report.mode
+    stored = {"float32": "float32", "float16": "float16", "dynamic": "int8", "int8": "int8"}[mode]
+    kernels = [tensor for tensor in model.tensors if tensor.bytes > 100_000 and len(tensor.shape) == 4]
+    assert len(kernels) >= 12
+    assert {tensor.dtype for tensor in kernels} == {stored}
+    assert {tensor.scales for tensor in kernels} <= ({64, 128, 256, 512} if stored == "int8" else {0})
+    [lstm] = [operator for operator in model.operators if operator.name == "UNIDIRECTIONAL_SEQUENCE_LSTM"]
+    assert model.tensors[lstm.outputs[0]].dtype == "float32"
+    convolutions = [model.tensors[op.outputs[0]].dtype for op in model.operators if op.name == "CONV_2D"]
+    assert set(convolutions) == {"int8" if mode == "int8" else "float32"}
+
+
 def test_report(converted: Conversion) -> None:
     report = converted.report
     assert report.runtimes == tuple(INSTALLED.values())
     assert report.bytes_before == converted.source.stat().st_size
     assert report.bytes_after == report.target.stat().st_size
-    recipe = RECIPES[report.mode]
-    assert 0 <= report.largest_difference <= recipe.largest_difference
-    assert 0 <= report.mean_difference <= min(recipe.mean_difference, report.largest_difference)
-    assert 29 <= report.same_class <= report.samples == 32
+    assert 0 <= report.largest_difference <= RECIPES[report.mode].tolerance
+    assert 0 <= report.mean_difference <= report.largest_difference
+    assert report.samples == (28 if report.mode == "int8" else 32)
+    assert report.samples - 1 <= report.same_class <= report.samples
+    assert report.requires is None
+    assert report.never_heard == ()
     assert report.seconds > 0
     # VGG19 has 20,024,384 weights: all are there, and in `dynamic` none in more than a byte.
     assert 20e6 < report.bytes_after < 80.9e6 * LARGEST_SHARE_OF_FLOAT32[report.mode]
@@ -103,7 +130,8 @@ def test_every_slow_step_is_announced(converted: Conversion) -> None:
         "loading tensorflow",
         "loading the network",
         "asking Keras for its answers",
-        *(["correcting the biases for 8 bits"] if converted.report.mode == "dynamic" else []),
+        *(["checking the fused LSTM"] if converted.report.mode != "float32" else []),
+        *(["rounding the weights together"] if converted.report.mode in ("dynamic", "int8") else []),
         "converting",
         *(f"running it in {name}" for name in INSTALLED.values()),
     ]
@@ -111,4 +139,4 @@ def test_every_slow_step_is_announced(converted: Conversion) -> None:
 
 def test_nothing_else_is_left_beside_it(converted: Conversion) -> None:
     names = {path.name for path in converted.source.parent.iterdir()}
-    assert names <= {"Model.h5", "float32.tflite", "dynamic.tflite"}
+    assert names <= {"Model.h5", *(f"{mode}.tflite" for mode in RECIPES)}

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from convert.cli import convert_command
 from device.errors import ConversionError
+from tests.convert import networks
 from tests.convert.conftest import INSTALLED
 
 app = typer.Typer()
@@ -21,13 +22,14 @@ def test_converts_and_says_what_comes_next(small_model: Path, tmp_path: Path) ->
     source = Path(shutil.copy(small_model, tmp_path / "My Model.h5"))
     result = CliRunner().invoke(app, [str(source)], catch_exceptions=False)
     assert result.exit_code == 0
-    sizes, ran, following = result.stdout.splitlines()
+    sizes, compared, *table, following = result.stdout.splitlines()
     assert sizes.startswith(f"{tmp_path / 'My Model.tflite'}: 0.4 MB -> 0.")
-    assert re.fullmatch(
-        rf"ran in {' and '.join(INSTALLED.values())}; \d+ of 32 made-up samples get Keras's answer, "
-        r"probabilities are 0\.\d{4} off on average, 0\.\d{4} at most",
-        ran,
-    )
+    assert re.fullmatch(r"compared with tf_keras 2\.\S+ on 32 made-up samples:", compared)
+    rows = [line.split() for line in table]
+    assert [row[0] for row in rows[1:]] == [word for name in INSTALLED.values() for word in (name, *networks.LABELS)]
+    for name, same, of, largest, mean in rows[1:]:
+        assert int(same) <= int(of) <= 32, name
+        assert float(mean) <= float(largest)
     assert following == f"next: edge-mcnn classify --model '{tmp_path}/My Model.tflite' clip.wav"
     assert (tmp_path / "My Model.tflite").read_bytes()[4:8] == b"TFL3"
 
@@ -40,7 +42,7 @@ def test_faults_are_left_to_the_caller(tmp_path: Path) -> None:
 def test_unknown_mode_is_a_usage_error() -> None:
     result = CliRunner().invoke(app, ["Model.h5", "--mode", "int3"])
     assert result.exit_code == 2
-    assert "float32, dynamic" in result.stderr
+    assert "float32, float16, dynamic, int8" in result.stderr
 
 
 def test_help_teaches() -> None:

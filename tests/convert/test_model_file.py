@@ -31,7 +31,8 @@ def test_entries_are_plain_texts(small_model: Path) -> None:
 
 
 def test_configuration_is_what_keras_stored(small_model: Path) -> None:
-    configuration = read_configuration(small_model)
+    configuration, version = read_configuration(small_model)
+    assert version.startswith("2.")
     assert configuration["class_name"] == "Functional"
 
 

@@ -1,5 +1,6 @@
 """What is done against the losses of 8 bits: exact where it should be, harmless where it cannot help, and worth it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import tf_keras
 from numpy.typing import NDArray
 from tf_keras import layers
 
-from convert import worker
+from convert import tflite_converter
+from convert.loading import plain
 from convert.network import Network
-from convert.quantisation import correct_biases, keep_small_dense_float
+from convert.quantisation import keep_float, mend
 from convert.recipes import RECIPES
 
 SIZE, LENGTH = 16, 4
@@ -31,7 +33,7 @@ def network(branch: Any, batch: int | None = None) -> Any:
     """A picture branch, its means through a dense layer, and a text input that says nothing."""
     images = layers.Input((SIZE, SIZE, 3), batch_size=batch)
     features = layers.Input((LENGTH,), batch_size=batch, dtype="int32")
-    words = layers.Lambda(lambda x: tf.cast(x[:, :1], tf.float32) * 0)(features)
+    words = layers.Flatten()(layers.Embedding(2, 1, embeddings_initializer="zeros")(features))
     joint = layers.concatenate([layers.Dense(32, activation="relu")(branch(images)), words])
     return tf_keras.Model([images, features], layers.Dense(3, activation="softmax")(joint))
 
@@ -54,73 +56,24 @@ def convolutions(model: Any) -> list[Any]:
     return found
 
 
-def changed_biases(model: Any) -> list[bool]:
-    """Which convolutions were corrected, after seeing that no other weight changed and all are numbers."""
-    before = [weight.numpy() for weight in model.weights]
-    correct_biases(model, pictures(0), ids())
-    biases = {id(layer.bias) for layer in convolutions(model) if layer.use_bias}
-    changed = {}
-    for weight, old in zip(model.weights, before, strict=True):
-        assert np.isfinite(weight.numpy()).all()
-        changed[id(weight)] = not np.array_equal(weight.numpy(), old)
-        assert id(weight) in biases or not changed[id(weight)], weight.name
-    return [layer.use_bias and changed[id(layer.bias)] for layer in convolutions(model)]
-
-
-def test_only_biases_change_in_nested_and_in_flat_networks() -> None:
-    # The first kernel has 864 weights, and TFLite leaves it as it is: nothing is shifted there.
-    assert changed_biases(network(chain())) == [False, True, True, True, True]
-
-    def flat(images: Any) -> Any:
-        for layer in chain().layers:
-            images = layer(images)
-        return images
-
-    assert changed_biases(network(flat)) == [False, True, True, True, True]
-
-
-def test_what_cannot_be_corrected_is_left_alone() -> None:
-    shared = layers.Conv2D(32, 3, padding="same")
-
-    def branch(images: Any) -> Any:
-        x = layers.Conv2D(32, 7, activation="swish", use_bias=False)(images)
-        x = layers.BatchNormalization()(x)
-        x = shared(shared(x)) + layers.Conv2D(32, 3, padding="same", activation="tanh")(x)
-        x = layers.DepthwiseConv2D(3, padding="same")(x)
-        x = layers.Conv2DTranspose(32, 3)(x)
-        return layers.GlobalAveragePooling2D()(x)
-
-    # In the order of the layers: no bias, used twice, an ordinary one in a branch, depthwise, transposed.
-    model = network(branch)
-    changed = dict(zip([layer.name for layer in convolutions(model)], changed_biases(model), strict=True))
-    assert [name for name, is_changed in changed.items() if is_changed] == [
-        layer.name for layer in convolutions(model) if layer.activation is tf_keras.activations.tanh
-    ]
-
-
-def test_dead_channels_and_black_pictures() -> None:
-    model = network(chain())
-    for layer in convolutions(model)[:2]:
-        kernel, bias = layer.get_weights()
-        kernel[..., ::2] = 0
-        bias[1::4] = -1e6
-        layer.set_weights([kernel, bias])
-    correct_biases(model, pictures(0) * 0, ids())
-    assert changed_biases(model)
-    assert np.isfinite(model([pictures(1), ids()]).numpy()).all()
-
-
-def test_the_layers_are_as_before_afterwards() -> None:
-    model = network(chain())
-    correct_biases(model, pictures(0), ids())
-    assert not [layer for layer in convolutions(model) if "convolution_op" in vars(layer)]
-
-
-def converted(model: Any, folder: Path) -> Any:
-    worker._save(model, Network("images", "features", (SIZE, SIZE), LENGTH, None, 0), folder)
-    interpreter = tf.lite.Interpreter(model_content=worker._flatbuffer(folder, RECIPES["dynamic"]))
+def converted(model: Any, folder: Path, mode: str = "dynamic") -> Any:
+    tflite_converter.save(model, Network("images", "features", (SIZE, SIZE), LENGTH, None, 0), folder)
+    content = tflite_converter.flatbuffer(
+        folder, RECIPES[mode], per_channel_dense=False, images=pictures(0, 40), features=ids(40)
+    )
+    interpreter = tf.lite.Interpreter(model_content=content)
     interpreter.allocate_tensors()
     return interpreter
+
+
+def answers(interpreter: Any) -> NDArray[np.float32]:
+    run = interpreter.get_signature_runner("serving_default")
+    return np.concatenate([run(images=p[None], features=ids(1))["probabilities"] for p in pictures(1, 40)])
+
+
+def rounded(interpreter: Any) -> set[tuple[int, ...]]:
+    """Sorted shapes of the tensors in 8 bits."""
+    return {tuple(sorted(t["shape"])) for t in interpreter.get_tensor_details() if t["dtype"] == np.int8}
 
 
 def test_small_dense_layers_stay_float_and_compute_the_same(tmp_path: Path) -> None:
@@ -130,18 +83,51 @@ def test_small_dense_layers_stay_float_and_compute_the_same(tmp_path: Path) -> N
 
     model = network(branch, batch=1)
     expected = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
-    keep_small_dense_float(model)
-    answers = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
-    np.testing.assert_allclose(answers, expected, atol=1e-5)
-    tensors = converted(model, tmp_path).get_tensor_details()
-    rounded = {tuple(sorted(tensor["shape"])) for tensor in tensors if tensor["dtype"] == np.int8}
+    keep_float(model, RECIPES["dynamic"])
+    found = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     # The one of 655,360 weights, and the one on each pixel; not those of 2,560 and 2,048 after it.
-    assert rounded == {(40, SIZE * SIZE * 64), (32, 64)}
+    assert rounded(converted(model, tmp_path)) == {(40, SIZE * SIZE * 64), (32, 64)}
 
 
-def test_uneven_channels_answer_more_like_keras(tmp_path: Path) -> None:
+def test_first_convolution_stays_float_where_the_picture_is_rounded_as_it_comes(tmp_path: Path) -> None:
+    def branch(images: Any) -> Any:
+        x = layers.Conv2D(80, 3, activation="relu")(images)  # 2,160 weights
+        return layers.GlobalAveragePooling2D()(layers.Conv2D(32, 3, activation="relu")(x))
+
+    model = network(branch, batch=1)
+    expected = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
+    keep_float(model, RECIPES["dynamic"])
+    found = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert rounded(converted(model, tmp_path / "dynamic")) == {(3, 3, 32, 80)}
+    other = network(branch, batch=1)
+    keep_float(other, RECIPES["int8"])
+    assert {(3, 3, 3, 80), (3, 3, 32, 80)} <= rounded(converted(other, tmp_path / "int8", "int8"))
+
+
+def test_in_8_bits_only_the_picture_branch(tmp_path: Path) -> None:
+    def branch(images: Any) -> Any:
+        x = layers.Conv2D(32, 3, padding="same", activation="relu")(images)
+        y = layers.Conv2D(32, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D()(layers.Conv2D(32, 3, activation="relu")(layers.Add()([x, y])))
+        return layers.GlobalAveragePooling2D()(x)
+
+    interpreter = converted(network(branch, batch=1), tmp_path, "int8")
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    types: dict[str, set[Any]] = {}
+    for operator in interpreter._get_ops_details():
+        types.setdefault(operator["op_name"], set()).add(tensors[operator["outputs"][0]]["dtype"])
+    for name in ("CONV_2D", "ADD", "MAX_POOL_2D"):
+        assert types[name] == {np.int8}, name
+    for name in ("MEAN", "GATHER", "CONCATENATION", "FULLY_CONNECTED", "SOFTMAX"):
+        assert types[name] == {np.float32}, name
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "int8"])
+def test_uneven_channels_answer_more_like_keras(tmp_path: Path, mode: str) -> None:
     tf_keras.utils.set_random_seed(3)
-    model = network(chain(), batch=1)
+    model = network(chain())
     random = np.random.default_rng(0)
     for layer in convolutions(model):
         kernel, bias = layer.get_weights()
@@ -152,14 +138,10 @@ def test_uneven_channels_answer_more_like_keras(tmp_path: Path) -> None:
     last.kernel.assign(last.kernel / (joint @ last.kernel.numpy()).std(axis=0))
     last.bias.assign(-(joint @ last.kernel.numpy()).mean(axis=0))
 
-    def answers(interpreter: Any) -> NDArray[np.float32]:
-        run = interpreter.get_signature_runner("serving_default")
-        return np.concatenate([run(images=p[None], features=ids(1))["probabilities"] for p in pictures(1, 40)])
-
     expected = np.concatenate([model([picture[None], ids(1)]).numpy() for picture in pictures(1, 40)])
-    before = np.abs(answers(converted(model, tmp_path / "before")) - expected).mean()
-    correct_biases(model, pictures(0), ids())
-    keep_small_dense_float(model)
-    after = np.abs(answers(converted(model, tmp_path / "after")) - expected).mean()
+    before = np.abs(answers(converted(model, tmp_path / "before", mode)) - expected).mean()
+    mend(model, plain(json.loads(model.to_json())), RECIPES[mode], pictures(0, 40), ids(40))
+    keep_float(model, RECIPES[mode])
+    after = np.abs(answers(converted(model, tmp_path / "after", mode)) - expected).mean()
     assert np.ptp(expected, axis=0).min() > 0.3
     assert after < before / 2

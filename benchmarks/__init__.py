@@ -1,0 +1,1 @@
+"""What the project costs, measured: run by hand, never a timed test."""

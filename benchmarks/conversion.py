@@ -1,0 +1,110 @@
+"""What each mode of `edge-mcnn convert` costs and keeps: size, answers, and milliseconds per call in each runtime.
+
+    python -m benchmarks.conversion Model.h5 TABLE.csv [--audio-root FOLDER]
+
+Prints a Markdown table. Each bundle is prepared on some rows of the table and compared with Keras on 500 others; each
+timing is the median of calls in a process of its own, the runtimes taking turns, so that noise hits all of them.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from convert.converter import Choices, ConversionReport, convert
+from convert.recipes import RECIPES
+from device.understanding.interpreter import RUNTIMES
+
+_ROUNDS, _CALLS = 3, 60
+_THREADS = (1, 2)
+_NAMES = {"tflite-runtime": "tflite-runtime", "ai-edge-litert": "LiteRT"}
+_TIMED = """
+import json, sys, time
+import numpy as np
+from pathlib import Path
+from device.bundle import read_bundle
+from device.front_end.spectrogram import silent_picture
+from device.understanding.classifier import Classifier
+path, runtime, threads, calls = sys.argv[1:]
+bundle = read_bundle(Path(path))
+classifier = Classifier(bundle, runtime=runtime, threads=int(threads))
+random = np.random.default_rng(0)
+picture = random.random(silent_picture(bundle.companions.front_end).shape, np.float32)
+ids = random.integers(0, 100, bundle.companions.front_end.sequence_length).astype(np.int32)
+times = []
+for call in range(int(calls) + 5):
+    began = time.perf_counter()
+    classifier.probabilities(picture, ids)
+    times.append(time.perf_counter() - began)
+print(json.dumps(times[5:]))
+"""
+
+
+def main(
+    model: Annotated[Path, typer.Argument(help="What `edge-mcnn train` wrote.")],
+    table: Annotated[Path, typer.Argument(help="Clips that it was not trained on, or a folder of class folders.")],
+    audio_root: Annotated[Path | None, typer.Option(help="Folder that audio paths in the table start from.")] = None,
+) -> None:
+    """Convert in every mode and print what came of it."""
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory() as name:
+        reports = {}
+        for mode in RECIPES:
+            choices = Choices(mode=mode, calibrate=table, audio_root=audio_root)
+            console.print(f"converting: {mode}")
+            reports[mode] = convert(model, Path(name) / f"{mode}.tflite", choices=choices, console=console)
+        runtimes = [runtime for runtime in RUNTIMES if _NAMES[runtime] in reports["float32"].runtimes]
+        times: dict[tuple[str, str, int], list[float]] = {}
+        for turn in range(_ROUNDS):
+            console.print(f"timing: round {turn + 1} of {_ROUNDS}")
+            for mode, report in reports.items():
+                for runtime in runtimes:
+                    for threads in _THREADS:
+                        times.setdefault((mode, runtime, threads), []).extend(_times(report.target, runtime, threads))
+    print(_table(reports, runtimes, times))
+
+
+def _times(bundle: Path, runtime: str, threads: int) -> list[float]:
+    done = subprocess.run(
+        [sys.executable, "-c", _TIMED, str(bundle), runtime, str(threads), str(_CALLS)],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    times: list[float] = json.loads(done.stdout)
+    return times
+
+
+def _table(
+    reports: dict[str, ConversionReport], runtimes: list[str], times: dict[tuple[str, str, int], list[float]]
+) -> str:
+    samples = reports["float32"].samples
+    header = ["mode", "MB", "of float32", f"answers kept of {samples}", "largest difference", "mean difference"]
+    header += [
+        f"ms, {_NAMES[runtime]}, {threads} thread{'s'[: threads - 1]}" for runtime in runtimes for threads in _THREADS
+    ]
+    lines = [header, ["---"] * len(header)]
+    for mode, report in reports.items():
+        kept = " / ".join(str(report.agreements[_NAMES[runtime]].same_class) for runtime in runtimes)
+        largest = " / ".join(f"{report.agreements[_NAMES[runtime]].largest_difference:.4f}" for runtime in runtimes)
+        mean = " / ".join(f"{report.agreements[_NAMES[runtime]].mean_difference:.4f}" for runtime in runtimes)
+        row = [mode, f"{report.bytes_after / 1e6:.2f}", f"{report.bytes_after / reports['float32'].bytes_after:.1%}"]
+        row += [kept, largest, mean]
+        row += [
+            f"{1000 * statistics.median(times[mode, runtime, threads]):.1f}"
+            for runtime in runtimes
+            for threads in _THREADS
+        ]
+        lines.append(row)
+    order = " / ".join(_NAMES[runtime] for runtime in runtimes)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\nWhere two figures stand, they are {order}."
+
+
+if __name__ == "__main__":
+    typer.run(main)
