@@ -45,7 +45,7 @@ def made_up_samples(companions: Companions) -> Samples:
 def corpus_samples(corpus: Path, audio_root: Path | None, companions: Companions, console: Console) -> Samples:
     """Samples from a table of clips or a folder of class folders, drawn at random, the same ones each time.
 
-    With fewer rows than are wanted for both purposes, two thirds are compared on; rows with neither a picture nor a
+    With fewer rows than are wanted for both purposes, two thirds or more are compared on; rows with neither a picture nor a
     word that the network knows are as good as others, since the device may hear such, too.
 
     Args:
@@ -78,7 +78,7 @@ def corpus_samples(corpus: Path, audio_root: Path | None, companions: Companions
     # What Vosk heard, where that is known, is what the device will read.
     features = np.stack([tokens.ids(clip.text if clip.heard is None else clip.heard) for clip in data.clips])
     images = data.pictures[data.index]
-    compared = min(MOST_COMPARED, rows * 2 // 3)
+    compared = min(MOST_COMPARED, max(rows * 2 // 3, rows - CALIBRATION_COUNT))
     return Samples(
         images[:compared],
         features[:compared],

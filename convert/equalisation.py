@@ -18,6 +18,8 @@ from convert.graph import Graph, Path
 _PASSING = frozenset({"InputLayer", "Dropout", "SpatialDropout2D", "ZeroPadding2D", "MaxPooling2D", "AveragePooling2D"})
 _POOLING_OVER_ALL = frozenset({"GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"})
 """Layers through which a factor per channel passes unchanged."""
+_SHARE = 0.5
+"""Of the differences in range, as a power, that moves into the weights of the next layer."""
 _QUIETEST = 0.01
 """Of the loudest channel: one that is quieter still, or silent, is not made louder than this one would be."""
 
@@ -37,7 +39,7 @@ def equalise(model: Any, graph: Graph, images: NDArray[np.float32], features: ND
     pairs = [(layer_at(model, first), layer_at(model, second)) for first, second in _pairs(graph)]
     loudest = _loudest([first for first, _ in pairs], model, images, features)
     for (first, second), loud in zip(pairs, loudest, strict=True):
-        factors = np.sqrt(np.maximum(loud, _QUIETEST * loud.max()))
+        factors = np.maximum(loud, _QUIETEST * loud.max()) ** _SHARE
         if not np.all(factors > 0):
             continue
         factors /= np.exp(np.log(factors).mean())

@@ -16,7 +16,8 @@ import tf_keras
 from tf_keras import layers
 
 from convert import child, converter
-from convert.converter import convert
+from convert.converter import Choices, convert
+from convert.given import Given
 from convert.recipes import RECIPES
 from device.errors import ConversionError
 from tests.convert import networks
@@ -177,7 +178,8 @@ def test_network_in_the_worker(tmp_path: Path, build: Callable[[], Any], carried
 def test_answers_other_than_keras(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(converter, "RECIPES", {"float32": replace(RECIPES["float32"], tolerance=-1.0)})
     message = refusal(Path(shutil.copy(small_model, tmp_path)), mode="float32")
-    assert f"in {next(iter(INSTALLED.values()))} the converted model answers up to 0.000 off from Keras" in message
+    assert f"in {next(iter(INSTALLED.values()))} the converted model answers up to " in message
+    assert "off from Keras, more than -1 (32 of 32 answers are the same); allow more with --tolerance" in message
 
 
 def test_converter_killed(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,3 +247,36 @@ def test_without_tensorflow(small_model: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else found(name))
     with pytest.raises(ConversionError, match=rf'needs {package}.*pip install "edge-mcnn\[train\]"'):
         convert(small_model)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        (
+            Choices("int8"),
+            "mode int8 measures the network on recordings beforehand and none are given; give --calibrate",
+        ),
+        (Choices(tolerance=0), "--tolerance is 0, expected more than 0"),
+        (Choices(tolerance=float("nan")), "--tolerance is nan"),
+        (Choices(requires="coral"), "--requires is 'coral', expected tflite-runtime or ai-edge-litert"),
+        (Choices(calibrate=Path("missing.csv")), "--calibrate: missing.csv"),
+        (Choices(given=Given(labels="yes")), "--labels"),
+        (Choices(given=Given(front_end=Path("missing.json"))), "missing.json"),
+    ],
+)
+def test_choices(small_model: Path, tmp_path: Path, choices: Choices, message: str) -> None:
+    with pytest.raises(ConversionError) as caught:
+        convert(small_model, tmp_path / "Model.tflite", choices=choices)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_recordings(small_model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "clips.csv"
+    table.write_text("audio,text,label\n,word1 word2,positive\n,word3,negative\n")
+    with pytest.raises(
+        ConversionError, match=r"--calibrate: .*clips\.csv has 2 rows that can be used; give at least 20"
+    ):
+        convert(small_model, tmp_path / "Model.tflite", choices=Choices("int8", calibrate=table))
+    assert list(tmp_path.iterdir()) == [table]
