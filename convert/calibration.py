@@ -45,8 +45,7 @@ def made_up_samples(companions: Companions) -> Samples:
 def corpus_samples(corpus: Path, audio_root: Path | None, companions: Companions, console: Console) -> Samples:
     """Samples from a table of clips or a folder of class folders, drawn at random, the same ones each time.
 
-    With fewer rows than are wanted for both purposes, two thirds or more are compared on; rows with neither a picture nor a
-    word that the network knows are as good as others, since the device may hear such, too.
+    With fewer rows than are wanted for both purposes, two thirds or more are compared on.
 
     Args:
         corpus: as `training.corpus.open_corpus` takes it.

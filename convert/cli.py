@@ -105,8 +105,8 @@ def convert_command(
         float | None,
         typer.Option(
             metavar="DIFFERENCE",
-            help="How far any probability of any sample may be from Keras's, and ten times how far on average; beyond "
-            "it nothing is written.",
+            help="How far any probability of any sample may be from Keras's; the mean of the samples may be a tenth of "
+            "it. Beyond that nothing is written.",
             show_default=", ".join(f"{name} {r.tolerance:g}" for name, r in RECIPES.items()),
         ),
     ] = None,
@@ -171,7 +171,8 @@ class _Shown:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:  # it would leave an empty line behind otherwise
+            self._bar.stop()
 
     def progress(self, stage: str, done: int = 0, total: int = 0) -> None:
         """See `convert.child.Progress`."""
@@ -196,10 +197,11 @@ def _tell(report: "ConversionReport", *, given: bool) -> None:
     if report.requires:
         say(f"runs in {report.requires} only; a device without it will say so", "yellow")
     front_end = report.companions.front_end
+    edges = "no edges cut off" if front_end.trim_db is None else f"edges below -{front_end.trim_db:g} dB cut off"
     if given:
         say(
             f"front end: {front_end.sample_rate} Hz, {front_end.n_fft}-sample windows every {front_end.hop_length}, "
-            f"{front_end.n_mels} mel bands up to {front_end.f_max:g} Hz, edges below -{front_end.trim_db} dB cut off; "
+            f"{front_end.n_mels} mel bands up to {front_end.f_max:g} Hz, {edges}; "
             f"{front_end.sequence_length} ids, zeros {'in front' if front_end.padding == 'pre' else 'behind'}; "
             "if the network was trained otherwise, its answers mean nothing: say so with --front-end"
         )

@@ -8,6 +8,7 @@ import inspect
 import json
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def load_network(path: Path, format_: Format, keras: int, stored: Mapping[str, A
         ConversionError: Keras cannot build it, or its weights are missing or do not fit.
     """
     try:
+        import tensorflow as tf
+
         if keras == 3:
             import keras as own_keras
         else:
@@ -47,7 +50,10 @@ def load_network(path: Path, format_: Format, keras: int, stored: Mapping[str, A
                 loaded.assert_existing_objects_matched().expect_partial()
     except ModuleNotFoundError as error:
         raise ConversionError(f"the network is of Keras {keras}, and {error.name} is not installed") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, AssertionError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError),
+        *(tf.errors.OpError, zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise ConversionError(f"Keras cannot load the network: {first_line(error)}") from error
     return model
 

@@ -104,9 +104,11 @@ def _read_keras_zip(path: Path) -> tuple[dict[str, Any], str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [info.filename for info in archive.infolist()]
-            missing = [name for name in ("config.json", "metadata.json", WEIGHTS_ENTRY) if names.count(name) != 1]
-            if missing:
-                raise ConversionError(f"{path}: no Keras model, it has no {missing[0]}; save it with model.save")
+            for name in ("config.json", "metadata.json", WEIGHTS_ENTRY):
+                if name not in names:
+                    raise ConversionError(f"{path}: no Keras model, it has no {name}; save it with model.save")
+                if names.count(name) > 1:  # one reader may take the first, another the last
+                    raise ConversionError(f"{path}: has {name} {names.count(name)} times; save it with model.save")
             weights = archive.getinfo(WEIGHTS_ENTRY)
             if weights.file_size > _LARGEST_WEIGHTS or any(
                 archive.getinfo(name).file_size > _LARGEST_TEXT for name in ("config.json", "metadata.json")
