@@ -17,7 +17,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from convert.converter import Choices, ConversionReport, convert
+from convert.choices import Choices
+from convert.converter import ConversionReport, convert
 from convert.recipes import RECIPES
 from device.understanding.interpreter import RUNTIMES
 

@@ -136,7 +136,8 @@ def convert_command(
     from rich.console import Console
 
     try:
-        from convert.converter import Choices, convert
+        from convert.choices import Choices
+        from convert.converter import convert
         from convert.given import Given
     except ModuleNotFoundError as error:
         raise ConversionError(

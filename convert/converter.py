@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -21,11 +21,11 @@ from convert import child, probe, worker
 from convert.agreement import Agreement, check, measure
 from convert.calibration import Samples, corpus_samples, made_up_samples
 from convert.child import Progress
+from convert.choices import Choices
 from convert.flatbuffer import read_flatbuffer
-from convert.given import Given, complete, never_heard
+from convert.given import complete, never_heard
 from convert.network import check_companions, check_operators, examine
-from convert.operators import PROBED
-from convert.recipes import DEFAULT_MODE, RECIPES, Recipe
+from convert.recipes import DEFAULT_MODE, Recipe
 from convert.source import Source, read_source
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
@@ -84,24 +84,6 @@ class ConversionReport:
         return next(iter(self.agreements.values())).samples
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What a user may say about a conversion."""
-
-    mode: str = DEFAULT_MODE
-    """A name in `convert.recipes.RECIPES`."""
-    given: Given = field(default_factory=Given)
-    """What the model file does not carry, or shall not."""
-    calibrate: Path | None = None
-    """Table or folder of recordings to measure and compare on; made-up samples if None."""
-    audio_root: Path | None = None
-    """Folder that relative audio paths in the table start from; the table's own if None."""
-    tolerance: float | None = None
-    """Largest difference from Keras in any probability; the recipe's if None."""
-    requires: str | None = None
-    """The one runtime that the bundle may need, by the name of its package; None: it must run in all."""
-
-
 def convert(
     source: Path,
     target: Path | None = None,
@@ -128,7 +110,7 @@ def convert(
     began = time.monotonic()
     choices = choices or Choices(mode)
     target = _target(source, target)
-    recipe = _recipe(choices)
+    recipe = choices.recipe()
     _require_tensorflow()
     runtimes = _installed_runtimes(choices.requires)
     try:
@@ -219,7 +201,6 @@ def _converted(
             # As the device gets it: with the companions behind it.
             model = folder / "bundle.tflite"
             model.write_bytes(_packed(flatbuffer, companions, card))
-            tolerance = recipe.tolerance if choices.tolerance is None else choices.tolerance
             expected = np.asarray(result.expected, np.float32)
             agreements = {}
             for package in runtimes:
@@ -230,12 +211,12 @@ def _converted(
                 arguments = [package, str(model), str(folder / worker.SAMPLES), str(answers)]
                 child.run(f"{runtime}, running the converted model,", "convert.probe", arguments, progress)
                 agreement = measure(np.load(answers), expected, companions.labels)
-                check(agreement, tolerance, runtime, _advice(choices))
+                check(agreement, recipe.tolerance, runtime, choices.advice())
                 agreements[runtime] = agreement
             card["agreement"] = {
                 "asked": samples.origin,
                 "of": result.keras,
-                "tolerance": tolerance,
+                "tolerance": recipe.tolerance,
                 **{
                     probe.RUNTIMES[package]: {
                         "version": version(package.replace("_", "-")),
@@ -268,30 +249,6 @@ def _packed(flatbuffer: bytes, companions: Companions, card: Mapping[str, Any]) 
         return pack(flatbuffer, replace(companions, card={**kept, **card}))
     except BundleError as error:
         raise ConversionError(str(error)) from None
-
-
-def _recipe(choices: Choices) -> Recipe:
-    """The recipe, after seeing that the choices go together."""
-    if choices.mode not in RECIPES:
-        raise ConversionError(f"no mode is called {choices.mode!r}; choose one of {', '.join(RECIPES)}")
-    recipe = RECIPES[choices.mode]
-    if recipe.activations == "int8" and choices.calibrate is None:
-        raise ConversionError(
-            f"mode {choices.mode} measures the network on recordings beforehand and none are given; give "
-            "--calibrate TABLE.csv or --calibrate FOLDER, or take --mode dynamic"
-        )
-    if choices.requires not in (None, *PROBED):
-        raise ConversionError(f"--requires is {choices.requires!r}, expected {' or '.join(PROBED)}")
-    if choices.tolerance is not None and not 0 < choices.tolerance <= 1:
-        raise ConversionError(f"--tolerance is {choices.tolerance:g}, expected more than 0 and at most 1")
-    return recipe
-
-
-def _advice(choices: Choices) -> str:
-    if RECIPES[choices.mode].weights == "float32":
-        return "allow more with --tolerance, if that is what you expect"
-    more = "" if choices.calibrate else "measure it on recordings with --calibrate, "
-    return f"{more}try --mode float32, or allow more with --tolerance"
 
 
 def _told_once(source: Path, error: Exception) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.graph import Graph, Path
+from convert.loading import layer_at
 
 _PASSING = frozenset({"InputLayer", "Dropout", "SpatialDropout2D", "ZeroPadding2D", "MaxPooling2D", "AveragePooling2D"})
 _POOLING_OVER_ALL = frozenset({"GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"})
@@ -50,13 +51,6 @@ def equalise(model: Any, graph: Graph, images: NDArray[np.float32], features: ND
         rows = np.tile(factors, second.kernel.shape[-2] // len(factors))
         second.kernel.assign(second.kernel * rows[:, None])
     return len(pairs)
-
-
-def layer_at(model: Any, path: Path) -> Any:
-    """The layer of a tf_keras model that `Graph` knows by this path."""
-    for name in path:
-        model = model.get_layer(name)
-    return model
 
 
 def is_plain_convolution(layer: Mapping[str, Any]) -> bool:

@@ -28,6 +28,10 @@ def _layer(stored: Mapping[str, Any]) -> dict[str, Any]:
         nested = {
             each["config"]["name"] for each in settings["layers"] if isinstance(each["config"].get("layers"), list)
         }
+        # Of its ends, unlike of its calls, Keras 3 does count as Keras 2 does, unless the nested model is sequential.
+        sequential = {
+            each["config"]["name"] for each in settings["layers"] if each["class_name"] == "Sequential"
+        } & nested
         layer["config"] = {"name": settings["name"], "trainable": settings.get("trainable", True)}
         layer["config"]["layers"] = [
             {**_layer(each), "inbound_nodes": [_call(each, node, nested) for node in each.get("inbound_nodes", [])]}
@@ -35,7 +39,7 @@ def _layer(stored: Mapping[str, Any]) -> dict[str, Any]:
         ]
         for ends in ("input_layers", "output_layers"):
             if ends in settings:
-                layer["config"][ends] = [_place(place, nested) for place in _places(settings[ends])]
+                layer["config"][ends] = [_place(place, sequential) for place in _places(settings[ends])]
     return layer
 
 

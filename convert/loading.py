@@ -84,7 +84,14 @@ def copy_weights(source: Any, target: Any) -> None:
     Layer by layer: across a whole model, the two Keras list them in different orders.
     """
     for name, layer in _leaves(target):
-        layer.set_weights(_at(source, name).get_weights())
+        layer.set_weights(layer_at(source, name).get_weights())
+
+
+def layer_at(model: Any, path: tuple[str, ...]) -> Any:
+    """The layer with the last of these names, in the models with the names before it, each in the one before."""
+    for name in path:
+        model = model.get_layer(name)
+    return model
 
 
 def plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,9 +146,3 @@ def _leaves(model: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
             yield from _leaves(layer, (*prefix, layer.name))
         else:
             yield (*prefix, layer.name), layer
-
-
-def _at(model: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        model = model.get_layer(name)
-    return model

@@ -60,7 +60,7 @@ def examine(configuration: Mapping[str, Any]) -> Network:
     if len(outputs) != 1:
         raise ConversionError(f"the network has {len(outputs)} outputs; expected one softmax over the labels")
     layers_and_more = list(parts(configuration))
-    embeddings = [part.get("config") for part in layers_and_more if part["class_name"] == "Embedding"]
+    embeddings: list[Any] = [part.get("config") for part in layers_and_more if part["class_name"] == "Embedding"]
     if not all(isinstance(each, dict) and type(each.get("input_dim")) is int for each in embeddings):
         raise ConversionError("an Embedding does not say how many rows it has (input_dim); save the model again")
     if any(embedding.get("mask_zero") for embedding in embeddings):

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.equalisation import equalise, is_plain_convolution, layer_at
+from convert.equalisation import equalise, is_plain_convolution
 from convert.graph import Graph
+from convert.loading import layer_at
 from convert.recipes import Recipe
 from convert.rounding import SMALLEST_QUANTISED, round_convolutions
 

@@ -1,6 +1,7 @@
 """TensorFlow's own converter, asked for what a recipe says: from a Keras 2 network of batch 1 to a flatbuffer."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,23 +128,26 @@ def _in_8_bits(converter: Any, plain: Model, images: NDArray[np.float32], featur
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
     # The debugger, of which nothing else is used, is the one way to say which tensors stay as they are.
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=stays_float(plain))
-    try:
+    with _refused("quantise"):
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=representative, debug_options=options
         )
         quantised: bytes = debugger.get_nondebug_quantized_model()
-    except Exception as error:  # whatever MLIR raises, its class is private
-        if isinstance(error, MemoryError):
-            raise
-        raise ConversionError(f"TFLite cannot quantise the network: {first_line(error)}") from error
     return quantised
 
 
 def _converted(converter: Any) -> bytes:
-    try:
+    with _refused("express"):
         converted: bytes = converter.convert()
-    except Exception as error:  # whatever MLIR raises, its class is private
-        if isinstance(error, MemoryError):
-            raise
-        raise ConversionError(f"TFLite cannot express the network: {first_line(error)}") from error
     return converted
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """Whatever MLIR raises, whose class is private, as the sentence that TFLite cannot do this."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ConversionError(f"TFLite cannot {what} the network: {first_line(error)}") from error

@@ -1,5 +1,5 @@
-import importlib.util
 import csv
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ import pytest
 
 from convert import child, worker
 from convert.child import Progress
-from convert.converter import Choices, ConversionReport, convert
+from convert.choices import Choices
+from convert.converter import ConversionReport, convert
 from convert.probe import RUNTIMES
 from convert.recipes import RECIPES
 from convert.samples import make_samples

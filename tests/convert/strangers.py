@@ -1,4 +1,4 @@
-"""The tutorial's network as strangers build and save it, in Keras 2 and in Keras 3, and files that were tampered with."""
+"""The tutorial's network as strangers build it, in Keras 2 and in Keras 3, and files that were tampered with."""
 
 import json
 import zipfile

@@ -15,8 +15,9 @@ import pytest
 import tf_keras
 from tf_keras import layers
 
-from convert import child, converter
-from convert.converter import Choices, convert
+from convert import child, choices, converter
+from convert.choices import Choices
+from convert.converter import convert
 from convert.given import Given
 from convert.recipes import RECIPES
 from device.errors import ConversionError
@@ -176,7 +177,7 @@ def test_network_in_the_worker(tmp_path: Path, build: Callable[[], Any], carried
 
 @pytest.mark.usefixtures("in_this_process")
 def test_answers_other_than_keras(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(converter, "RECIPES", {"float32": replace(RECIPES["float32"], tolerance=-1.0)})
+    monkeypatch.setattr(choices, "RECIPES", {"float32": replace(RECIPES["float32"], tolerance=-1.0)})
     message = refusal(Path(shutil.copy(small_model, tmp_path)), mode="float32")
     assert f"in {next(iter(INSTALLED.values()))} the converted model answers up to " in message
     assert "off from Keras, more than -1 (32 of 32 answers are the same); allow more with --tolerance" in message
@@ -250,7 +251,7 @@ def test_without_tensorflow(small_model: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(
-    ("choices", "message"),
+    ("chosen", "message"),
     [
         (
             Choices("int8"),
@@ -264,9 +265,9 @@ def test_without_tensorflow(small_model: Path, monkeypatch: pytest.MonkeyPatch, 
         (Choices(given=Given(front_end=Path("missing.json"))), "missing.json"),
     ],
 )
-def test_choices(small_model: Path, tmp_path: Path, choices: Choices, message: str) -> None:
+def test_choices(small_model: Path, tmp_path: Path, chosen: Choices, message: str) -> None:
     with pytest.raises(ConversionError) as caught:
-        convert(small_model, tmp_path / "Model.tflite", choices=choices)
+        convert(small_model, tmp_path / "Model.tflite", choices=chosen)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

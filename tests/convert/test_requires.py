@@ -8,8 +8,9 @@ import pytest
 from tf_keras import layers
 from typer.testing import CliRunner
 
+from convert.choices import Choices
 from convert.cli import convert_command
-from convert.converter import Choices, ConversionReport, convert
+from convert.converter import ConversionReport, convert
 from convert.flatbuffer import read_flatbuffer
 from convert.inspection import inspect_bundle
 from device.bundle import read_bundle

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randran
 
 def nearest(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
     scale = np.abs(kernel).max(axis=(0, 1, 2)) / 127
-    return np.round(kernel / scale) * scale
+    rounded: NDArray[np.float32] = np.round(kernel / scale) * scale
+    return rounded
 
 
 def test_every_weight_lies_on_a_step_and_the_largest_stays() -> None:
