@@ -29,6 +29,7 @@ from convert.recipes import DEFAULT_MODE, Recipe
 from convert.source import Source, read_source
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
+from device.front_end.parameters import FrontEnd
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,14 @@ def convert(
         with _beside(target) as written:
             try:
                 network = examine(read.configuration)
-                height, width = (size or 64 for size in network.picture_size)
+                height, width = network.picture_size
+                usual = FrontEnd()  # for what the network leaves open
                 companions = complete(
                     str(source),
                     read.companions,
                     choices.given,
-                    picture_size=(height, width),
-                    sequence_length=network.sequence_length or 200,
+                    picture_size=(height or usual.picture_height, width or usual.picture_width),
+                    sequence_length=network.sequence_length or usual.sequence_length,
                 )
                 network = check_companions(network, companions)
             except ConversionError as error:

@@ -21,6 +21,9 @@ _POOLING_OVER_ALL = frozenset({"GlobalAveragePooling2D", "GlobalMaxPooling2D", "
 """Layers through which a factor per channel passes unchanged."""
 _SHARE = 0.5
 """Of the differences in range, as a power, that moves into the weights of the next layer."""
+_SHARE_BEFORE_DENSE = 0.75
+"""The same before a dense layer, mostly kept in floating point, which bears more; not all, since a channel that is
+louder on the device than it was here still has to fit."""
 _QUIETEST = 0.01
 """Of the loudest channel: one that is quieter still, or silent, is not made louder than this one would be."""
 
@@ -40,7 +43,8 @@ def equalise(model: Any, graph: Graph, images: NDArray[np.float32], features: ND
     pairs = [(layer_at(model, first), layer_at(model, second)) for first, second in _pairs(graph)]
     loudest = _loudest([first for first, _ in pairs], model, images, features)
     for (first, second), loud in zip(pairs, loudest, strict=True):
-        factors = np.maximum(loud, _QUIETEST * loud.max()) ** _SHARE
+        share = _SHARE if second.kernel.shape.rank == 4 else _SHARE_BEFORE_DENSE
+        factors = np.maximum(loud, _QUIETEST * loud.max()) ** share
         if not np.all(factors > 0):
             continue
         factors /= np.exp(np.log(factors).mean())
