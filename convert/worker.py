@@ -169,7 +169,7 @@ def taking_pictures_and_ids(trained: Any, labels: int) -> Any:
     if len(shape) != 2 or shape[1] != labels:
         raise ConversionError(
             f"the output of the network has shape {shape}, but there are {labels} labels; "
-            f"expected (None, {labels}), one probability per label (--labels gives others)"
+            f"expected (None, {labels}), one probability per label"
         )
     return model
 

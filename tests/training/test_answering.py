@@ -99,7 +99,7 @@ def test_refuses_code_and_foreign_companions(models: tuple[Path, Path, Any], tmp
     with pytest.raises(ConversionError, match=r"^\S*foreign\.h5: the network takes 200 ids, its front end gives 50"):
         open_model(foreign)
     write_companions(foreign, networks.companions(labels=("a", "b")))
-    with pytest.raises(ConversionError, match="it carries 2 labels"):
+    with pytest.raises(ConversionError, match="there are 2 labels"):
         open_model(foreign)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
