@@ -7,6 +7,7 @@ for `convert.loading`, which can ask it, and which holds the answers of the two 
 from collections.abc import Mapping
 from typing import Any
 
+from convert.graph import references
 from device.errors import ConversionError
 
 
@@ -39,7 +40,7 @@ def _layer(stored: Mapping[str, Any]) -> dict[str, Any]:
         ]
         for ends in ("input_layers", "output_layers"):
             if ends in settings:
-                layer["config"][ends] = [_place(place, sequential) for place in _places(settings[ends])]
+                layer["config"][ends] = [_place(place, sequential) for place in references(settings[ends])]
     return layer
 
 
@@ -86,11 +87,3 @@ def _place(place: Any, nested: set[str]) -> list[Any]:
     """`[layer, node, tensor]`; Keras 2 counts the making of a nested model as its first call, Keras 3 does not."""
     name, node, tensor = place
     return [name, node + (name in nested), tensor]
-
-
-def _places(node: Any) -> list[Any]:
-    if isinstance(node, Mapping):
-        return [place for value in node.values() for place in _places(value)]
-    if isinstance(node, list) and len(node) == 3 and isinstance(node[0], str) and isinstance(node[1], int):
-        return [node]
-    return [place for value in node for place in _places(value)] if isinstance(node, list) else []

@@ -205,7 +205,7 @@ def _check_same(expected: NDArray[np.float32], found: NDArray[np.float32], what:
     if not largest <= _SAME:
         raise ConversionError(
             f"{what} the network answers up to {largest:.3g} off from Keras, where it should answer the same; a layer "
-            "does something else there: replace what is unusual in it, or report it with `edge-mcnn convert --verbose`"
+            "does something else there: replace what is unusual in it"
         )
 
 
