@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from convert.model_file import refuse_other_files
 from convert.source import WEIGHTS_ENTRY, Format
 from convert.trusted import parts
 from device.errors import ConversionError
@@ -45,6 +46,8 @@ def load_network(path: Path, format_: Format, keras: int, stored: Mapping[str, A
         model = own_keras.models.model_from_json(json.dumps(configuration))
         with tempfile.TemporaryDirectory(prefix="edge-mcnn-weights-") as name:
             weights = _weights(path, format_, Path(name))
+            if weights.suffix == ".h5":
+                refuse_other_files(weights)
             loaded = model.load_weights(str(weights))
             if format_ == "saved_model":
                 loaded.assert_existing_objects_matched().expect_partial()

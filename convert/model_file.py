@@ -88,6 +88,31 @@ def read_configuration(path: Path) -> tuple[dict[str, Any], str]:
     return configuration, version
 
 
+def refuse_other_files(weights: Path) -> None:
+    """Refuse an HDF5 file that takes its content from elsewhere: a stranger's model has no business on this disk.
+
+    Raises:
+        ConversionError: a link to, or data kept in, another file.
+        OSError, KeyError, ValueError, RuntimeError: h5py's, the file is damaged.
+    """
+    with h5py.File(weights) as file:
+        groups: list[h5py.Group] = [file]
+        seen = set()
+        while groups:
+            group = groups.pop()
+            for name in group:
+                link = group.get(name, getlink=True)
+                if isinstance(link, h5py.SoftLink):
+                    continue  # within the file, where it is come across by its own name
+                found = None if isinstance(link, h5py.ExternalLink) else group[name]
+                if found is None or (isinstance(found, h5py.Dataset) and (found.external or found.is_virtual)):
+                    raise ConversionError(f"{group.name.rstrip('/')}/{name} is kept in another file; save it again")
+                address = h5py.h5o.get_info(found.id).addr
+                if isinstance(found, h5py.Group) and address not in seen:
+                    seen.add(address)
+                    groups.append(found)
+
+
 @contextmanager
 def _opened(path: Path, mode: str) -> Iterator[h5py.File]:
     """The file, with every way in which HDF5 can fail made one clear line."""

@@ -224,6 +224,58 @@ def _datasets(file: h5py.File) -> list[str]:
     return names
 
 
+def linked(path: Path) -> None:
+    move_first_dataset(path, lambda file, name, _: file.__setitem__(name, h5py.ExternalLink("other.h5", "/there")))
+
+
+def kept_elsewhere(path: Path) -> None:
+    def keep(file: h5py.File, name: str, data: Any) -> None:
+        raw = path.parent / "other.raw"
+        raw.write_bytes(data.tobytes())
+        file.create_dataset(name, data.shape, data.dtype, external=[(str(raw), 0, data.nbytes)])
+
+    move_first_dataset(path, keep)
+
+
+def virtual(path: Path) -> None:
+    def keep(file: h5py.File, name: str, data: Any) -> None:
+        layout = h5py.VirtualLayout(data.shape, data.dtype)
+        layout[...] = h5py.VirtualSource("other.h5", "there", data.shape)
+        file.create_virtual_dataset(name, layout)
+
+    move_first_dataset(path, keep)
+
+
+def move_first_dataset(path: Path, keep: Callable[[h5py.File, str, Any], None]) -> None:
+    """Take weights out of the file and put them into another; what Keras reads then is the same."""
+    with h5py.File(path, "r+") as file:
+        name = _datasets(file)[0]
+        data = file[name][()]
+        del file[name]
+        with h5py.File(path.parent / "other.h5", "w") as other:
+            other["there"] = data
+        keep(file, name, data)
+
+
+@pytest.mark.parametrize("move", [linked, kept_elsewhere, virtual])
+@pytest.mark.parametrize("name", ["Model.h5", "Model.keras"])
+def test_weights_in_another_file(move: Callable[[Path], None], name: str, honest: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(honest / name, tmp_path))
+    if name == "Model.h5":
+        move(path)
+    else:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(tmp_path)
+        move(tmp_path / WEIGHTS_ENTRY)
+        path.unlink()
+        with zipfile.ZipFile(path, "w") as archive:
+            for entry in ("config.json", "metadata.json", WEIGHTS_ENTRY):
+                archive.write(tmp_path / entry, entry)
+    source = read_source(path)
+    with pytest.raises(ConversionError, match="is kept in another file; save it again"):
+        load_network(path, source.format, source.keras, source.stored)
+
+
 @pytest.mark.parametrize("break_weights", [fewer, none_at_all, of_another_shape])
 @pytest.mark.parametrize("version", [2, 3])
 def test_weights_do_not_fit(break_weights: Callable[[Path], None], version: int, honest: Path, tmp_path: Path) -> None:
