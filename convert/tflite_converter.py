@@ -18,6 +18,7 @@ from device.understanding.classifier import FEATURES, IMAGES, PROBABILITIES
 _SIGNATURE = "serving_default"
 _IN_8_BITS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 """What the picture branch is made of; whatever lies between them on the way from the picture goes with them."""
+_COLOURS = 3
 _SMALLEST_DENSE_IN_8_BITS = 2**18
 """Bytes of a dense kernel in floating point; a smaller one saves nothing worth its error."""
 
@@ -85,8 +86,8 @@ def flatbuffer(
 def stays_float(model: Model) -> list[str]:
     """Names of the tensors, in a model converted without quantisation, that are computed in floating point in any case.
 
-    These are all but the picture branch and what large dense layers give: as a whole in 8 bits the network is ruined by
-    its embedding, its LSTM, and its softmax, which in 8 bits has 256 values.
+    These are all but the picture branch, from its second convolution on, and what large dense layers give: as a whole
+    in 8 bits the network is ruined by its embedding, its LSTM, and its softmax, which in 8 bits has 256 values.
     """
     behind = {model.tensors.index(model.signatures[_SIGNATURE].inputs[IMAGES])}
     ahead: set[int] = set()
@@ -103,7 +104,8 @@ def stays_float(model: Model) -> list[str]:
         dense = operator.name == "FULLY_CONNECTED" and any(
             index >= 0 and model.tensors[index].bytes >= _SMALLEST_DENSE_IN_8_BITS for index in operator.inputs
         )
-        on_the_way = all(index in behind and index in ahead for index in operator.outputs)
+        first = operator.name == "CONV_2D" and model.tensors[operator.inputs[0]].shape[-1] == _COLOURS
+        on_the_way = not first and all(index in behind and index in ahead for index in operator.outputs)
         if not (dense or on_the_way):
             names += [model.tensors[index].name for index in operator.outputs]
     return names
