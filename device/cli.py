@@ -5,6 +5,7 @@ Heavy imports stand inside the commands that need them, so that `--help` is inst
 
 import io
 import logging
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -69,6 +70,9 @@ def listen(
     words: Annotated[
         bool, typer.Option("--words", help="Write the words into plain output, too (a terminal always shows them).")
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="If there is no microphone, wait until one is plugged in. A service does.")
+    ] = False,
     model: Model = None,
     config: Config = None,
 ) -> None:
@@ -76,9 +80,14 @@ def listen(
 
     Speak, pause, and the light of your mood comes on: LEDs on a Raspberry Pi (BCM pins 17 positive, 27 neutral, 22
     negative unless the settings say otherwise), lights in the terminal elsewhere. Ctrl-C ends it. Sound stays in
-    memory and is never stored.
+    memory and is never stored. A microphone that is lost meanwhile is waited for: all LEDs flash together until it is
+    back.
     """
-    from device import commands
+    from device.commands import Understanding
+    from device.native_chatter import hush
+    from device.running.daemon import Daemon
+    from device.running.status import socket_path
+    from device.running.systemd import Systemd
     from device.showing.lights import open_lights
 
     settings = _settings(config, model)
@@ -88,9 +97,18 @@ def listen(
         settings = replace(settings, lights=replace(settings.lights, kind=lights.value))
     if json and settings.lights.kind == "terminal":
         raise typer.BadParameter("--json and lights in the terminal would write over each other; take --lights none")
-    understanding = commands.Understanding.load(settings, _announce)
-    shown = open_lights(settings.lights, understanding.classifier.labels, terminal=not json, show_words=words)
-    commands.listen(understanding, shown, _print_line if json else _ignore, _announce)
+    if not logging.getLogger().isEnabledFor(logging.INFO):
+        hush()
+    Daemon(
+        settings,
+        load=lambda: Understanding.load(settings, _announce),
+        show=lambda labels: open_lights(settings.lights, labels, terminal=not json, show_words=words),
+        tell=_print_line if json else _ignore,
+        announce=_announce,
+        patient=wait,
+        systemd=Systemd(),
+        status_socket=socket_path(),
+    ).run()
 
 
 @app.command()
@@ -204,9 +222,9 @@ def main() -> None:
 
 
 def _settings(config: Path | None, model: Path | None) -> "Settings":
-    from device.settings import Settings, read_settings
+    from device.settings_file import read_settings
 
-    settings = read_settings(config) if config is not None else Settings()
+    settings = read_settings(config, os.environ)
     if model is not None:
         settings = replace(settings, classifier=replace(settings.classifier, model=str(model)))
     return settings

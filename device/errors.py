@@ -38,3 +38,11 @@ class ConversionError(EdgeMcnnError, RuntimeError):
 
 class TrainingError(EdgeMcnnError, RuntimeError):
     """A clip table, its recordings or the weights to start from are missing or unusable."""
+
+
+class StatusError(EdgeMcnnError, OSError):
+    """No running daemon answers, or a daemon cannot tell its status."""
+
+
+class ServiceError(EdgeMcnnError, RuntimeError):
+    """The service cannot be installed, removed or asked; what was there is as before."""

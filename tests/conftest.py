@@ -26,6 +26,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter is None:
         return
     skipped = reporter.stats.get("skipped", [])
-    if skipped and os.environ.get("EDGE_MCNN_NO_SKIPS"):
+    if skipped and os.environ.get("NO_SKIPPED_TESTS"):
         reporter.write_line(f"{len(skipped)} skipped, and no test may be skipped here", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

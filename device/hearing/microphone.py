@@ -1,28 +1,25 @@
-"""A microphone through PortAudio: found by name, opened at a rate that it has, heard as frames.
+"""A microphone through PortAudio: found by name, opened at a rate that it has, heard block by block.
 
-What happens to the sound is no business of this module; that sound stops coming is.
+What the sound means, and what to do when it stops coming, is no business of this module.
 """
 
 import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device.errors import AudioError
-from device.hearing.framing import Framer
-from device.sentence import FRAME_SECONDS, SAMPLE_RATE, Frame
+from device.sentence import FRAME_SECONDS, SAMPLE_RATE
 
 _LOG = logging.getLogger(__name__)
 _MOST_CHANNELS = 2
 """A sound server's device offers 32; a microphone has one, or two of which one may be silent."""
 _QUEUE_SECONDS = 10
-_CLOSE_LIMIT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -79,28 +76,44 @@ def find_microphone(name: str) -> MicrophoneInfo:
     return matches[0]
 
 
+def refresh_devices() -> None:
+    """Let PortAudio look again at what is plugged in; it does so by itself only once. No microphone may be open."""
+    sounddevice = _portaudio()
+    sounddevice._terminate()
+    sounddevice._initialize()
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What one callback brought."""
+
+    samples: NDArray[np.float32]
+    """Shape (n, channels), -1 to 1, at the microphone's rate."""
+    heard_at: float
+    """`time.monotonic()` when it arrived."""
+    zero: bool
+    """Whether each sample is zero."""
+
+
 class Microphone:
-    """An open microphone; use it as a context manager.
+    """A microphone that is open from the start until `close`.
 
     Args:
         name: as `find_microphone` takes it.
-        no_sound_limit_s: seconds without a block after which it counts as lost.
 
     Raises:
-        AudioError: on entering, if it cannot be found or opened.
+        AudioError: it cannot be found or opened.
     """
 
-    def __init__(self, name: str = "", no_sound_limit_s: float = 5.0) -> None:
+    def __init__(self, name: str = "") -> None:
         self.info = find_microphone(name)
-        self._no_sound_limit_s = no_sound_limit_s
         self._channels = min(self.info.channels, _MOST_CHANNELS)
         self.rate = self._choose_rate()
         self._blocks: queue.Queue[tuple[bytes, float]] = queue.Queue(round(_QUEUE_SECONDS / FRAME_SECONDS))
-        self._stream: Any = None
         self._ended = threading.Event()
-        self._stopping = threading.Event()
         self.dropped_blocks = 0
         """Blocks thrown away because nobody took them in time."""
+        self._stream = self._open()
 
     def _choose_rate(self) -> int:
         """16 kHz if the device has it, else the device's own rate."""
@@ -117,10 +130,10 @@ class Microphone:
             f"microphone {self.info.name!r} cannot be opened ({_reason(problem)}); does another program hold it?"
         )
 
-    def __enter__(self) -> "Microphone":
+    def _open(self) -> Any:
         sounddevice = _portaudio()
         try:
-            self._stream = sounddevice.RawInputStream(
+            stream = sounddevice.RawInputStream(
                 samplerate=self.rate,
                 blocksize=round(self.rate * FRAME_SECONDS),
                 device=self.info.index,
@@ -129,47 +142,35 @@ class Microphone:
                 callback=self._take,
                 finished_callback=self._ended.set,
             )
-            self._stream.start()
+            try:
+                stream.start()
+            except sounddevice.PortAudioError:
+                stream.close()
+                raise
         except sounddevice.PortAudioError as error:
             raise AudioError(f"microphone {self.info.name!r} cannot be opened ({_reason(error)})") from None
         _LOG.info("microphone: %s, %d Hz, %d channel(s)", self.info.name, self.rate, self._channels)
-        return self
+        return stream
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # A frozen device never returns from close: the thread is left behind, the process goes on.
-        closer = threading.Thread(target=self._stream.close, daemon=True)
-        closer.start()
-        closer.join(_CLOSE_LIMIT_S)
+    @property
+    def ended(self) -> bool:
+        """Whether the stream ended by itself: the microphone is gone."""
+        return self._ended.is_set()
 
-    def stop(self) -> None:
-        """Let `frames` end; may be called from a signal handler."""
-        self._stopping.set()
+    def block(self, limit_s: float) -> Block | None:
+        """The next block; None if none comes within `limit_s` seconds."""
+        try:
+            data, heard_at = self._blocks.get(timeout=limit_s)
+        except queue.Empty:
+            return None
+        samples = np.frombuffer(data, np.int16).reshape(-1, self._channels).astype(np.float32) / np.float32(32768)
+        return Block(samples, heard_at, zero=not data.strip(b"\0"))
 
-    def frames(self) -> Iterator[Frame]:
-        """Frames as they are heard, until `stop`.
-
-        Raises:
-            AudioError: the microphone was pulled out, or no sound came for too long.
-        """
-        framer = Framer(self.rate)
-        last_block = time.monotonic()
-        while not self._stopping.is_set():
-            try:
-                data, heard_at = self._blocks.get(timeout=0.1)
-            except queue.Empty:
-                if self._ended.is_set():
-                    raise AudioError(f"microphone {self.info.name!r} is gone; plug it in and start again") from None
-                if time.monotonic() - last_block > self._no_sound_limit_s:
-                    raise AudioError(
-                        f"microphone {self.info.name!r} gave no sound for {self._no_sound_limit_s:g} s; "
-                        "is it suspended, or held by another program?"
-                    ) from None
-                continue
-            last_block = time.monotonic()
-            block = np.frombuffer(data, np.int16).reshape(-1, self._channels).astype(np.float32) / np.float32(32768)
-            yield from framer.push(block, heard_at=heard_at)
+    def close(self) -> None:
+        """Let go of it. If the sound system hangs, so does this."""
+        # Not `stop`, which would wait for a frozen microphone to play out what it has.
+        self._stream.abort(ignore_errors=True)
+        self._stream.close(ignore_errors=True)
 
     def _take(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
         """PortAudio's callback: copy, never wait."""

@@ -7,6 +7,11 @@ from types import TracebackType
 from device.errors import LightsError
 from device.sentence import Prediction
 from device.settings import LightsSettings
+from device.showing.trouble import Trouble
+
+_FLASH_S = 0.1
+_PERIOD_S = {Trouble.LOST: 1.0, Trouble.SILENT: 4.0}
+"""All LEDs flash together, which no answer does: quickly when there is no microphone, slowly when it gives silence."""
 
 
 class GpioLights:
@@ -30,27 +35,30 @@ class GpioLights:
         import gpiozero
 
         self._hold_s = settings.hold_s
-        self._leds: dict[str, gpiozero.LED] = {}
         try:
             with warnings.catch_warnings():
                 # gpiozero warns for every pin library that it tries; the error below says it once.
                 warnings.simplefilter("ignore", gpiozero.PinFactoryFallback)
-                for label in labels:
-                    self._leds[label] = gpiozero.LED(settings.pins[label])
+                # Whatever a killed process left on is off from here on.
+                self._board = gpiozero.LEDBoard(*(settings.pins[label] for label in labels))
         except (gpiozero.GPIOZeroError, OSError, RuntimeError) as error:
-            self._off()
             raise LightsError(
                 f"the LEDs cannot be driven ({' '.join(str(error).split()) or type(error).__name__}); "
                 "is this a Raspberry Pi, is python3-lgpio installed, are you in the group gpio? "
                 "On another machine use --lights terminal"
             ) from None
+        self._leds = dict(zip(labels, self._board.leds, strict=True))
 
     def show(self, prediction: Prediction) -> None:
         """Light one LED for the hold time and turn the others off."""
-        for label, led in self._leds.items():
-            if label != prediction.label:
-                led.off()
+        self._board.off()
         self._leds[prediction.label].blink(on_time=self._hold_s, off_time=0, n=1)
+
+    def trouble(self, trouble: Trouble | None) -> None:
+        """Flash all LEDs together until the trouble is over."""
+        self._board.off()
+        if trouble is not None:
+            self._board.blink(on_time=_FLASH_S, off_time=_PERIOD_S[trouble] - _FLASH_S)
 
     def __enter__(self) -> "GpioLights":
         return self
@@ -58,9 +66,5 @@ class GpioLights:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._off()
-
-    def _off(self) -> None:
-        for led in self._leds.values():
-            led.off()
-            led.close()
+        self._board.off()
+        self._board.close()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from device.sentence import Prediction
 from device.settings import LightsSettings
+from device.showing.trouble import Trouble
 
 DEVICE_TREE_MODEL = Path("/proc/device-tree/model")
 """Where Linux tells the name of a board; ends with a zero byte."""
@@ -18,11 +19,17 @@ class Lights(AbstractContextManager["Lights"], Protocol):
     def show(self, prediction: Prediction) -> None:
         """Light the class of `prediction` and no other, for the time in the settings. Does not wait."""
 
+    def trouble(self, trouble: Trouble | None) -> None:
+        """Show, until told None, something that cannot be mistaken for an answer. Does not wait."""
+
 
 class NoLights(AbstractContextManager["NoLights"]):
     """For those who only want the JSON lines."""
 
     def show(self, prediction: Prediction) -> None:
+        """Do nothing."""
+
+    def trouble(self, trouble: Trouble | None) -> None:
         """Do nothing."""
 
     def __exit__(self, *_: object) -> None:

@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from device.sentence import Prediction
+from device.showing.trouble import Trouble
 
+_TROUBLES = {Trouble.LOST: "no microphone", Trouble.SILENT: "the microphone gives silence"}
 _KNOWN_COLOURS = {"positive": "green", "neutral": "yellow", "negative": "red"}
 _OTHER_COLOURS = ("cyan", "magenta", "blue", "bright_green", "bright_red", "bright_yellow", "white")
 _BAR_CELLS = 32
@@ -73,6 +75,7 @@ class TerminalLights:
         self._console = console or Console()
         self._prediction: Prediction | None = None
         self._lit_until = 0.0
+        self._trouble: Trouble | None = None
         self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "TerminalLights":
@@ -98,6 +101,12 @@ class TerminalLights:
         self._lit_until = time.monotonic() + self._hold_s
         self._live.refresh()
 
+    def trouble(self, trouble: Trouble | None) -> None:
+        """Say it beside the lamps; plain output has the line of the one who noticed."""
+        self._trouble = trouble
+        if self._console.is_terminal:
+            self._live.refresh()
+
     def _scroll(self) -> None:
         """Let the last answer join those above the lamps."""
         if self._prediction is not None:
@@ -110,4 +119,7 @@ class TerminalLights:
         return line.append(f"{prediction.probabilities[prediction.label]:4.0%}", style="default")
 
     def _picture(self) -> RenderableType:
-        return draw(self._labels, self._prediction, lit=time.monotonic() < self._lit_until)
+        lamps = draw(self._labels, self._prediction, lit=time.monotonic() < self._lit_until)
+        if self._trouble is None:
+            return lamps
+        return Group(lamps, Padding(Text(_TROUBLES[self._trouble], style="bold red"), _MARGIN))

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from device.bundle import Bundle
 from device.errors import BundleError, InterpreterError
-from device.understanding.interpreter import RUNTIMES, load_interpreter, required_runtime
+from device.understanding.interpreter import RUNTIMES, load_interpreter, required_runtime, runtime_of
 
 _SIGNATURE = "serving_default"
 IMAGES, FEATURES, PROBABILITIES = "images", "features", "probabilities"
@@ -30,6 +30,7 @@ class Classifier:
         front_end = bundle.companions.front_end
         runtime = _allowed_runtime(bundle, runtime)
         self._interpreter = load_interpreter(bundle.model, runtime=runtime, threads=threads)
+        self.runtime = runtime_of(self._interpreter)
         try:
             self._run = self._interpreter.get_signature_runner(_SIGNATURE)
         except (ValueError, RuntimeError):

@@ -3,13 +3,11 @@
 import importlib
 import importlib.util
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
 from device.errors import InterpreterError
+from device.native_chatter import quiet
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 """Interpreters by the name of their package, the preferred first; same makers, same interface."""
@@ -60,7 +58,7 @@ def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -
             problems.append(f"{name}: {str(error).splitlines()[0] if str(error) else 'cannot be imported'}")
             continue
         try:
-            with _without_native_chatter():
+            with quiet():
                 interpreter = module.Interpreter(model_content=model, num_threads=threads)
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -72,14 +70,7 @@ def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -
     )
 
 
-@contextmanager
-def _without_native_chatter() -> Iterator[None]:
-    """Both libraries write a line about their delegate to file descriptor 2, past Python, and offer no switch."""
-    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
-        os.close(nowhere)
+def runtime_of(interpreter: Any) -> str:
+    """Which runtime an interpreter is of, a key of `RUNTIMES`."""
+    package = type(interpreter).__module__.partition(".")[0]
+    return next(name for name, module in RUNTIMES.items() if module.partition(".")[0] == package)

@@ -1,4 +1,4 @@
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -6,68 +6,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import SettingsError
-from device.settings import Settings, read_settings, settings_from_table
-
-
-def write(folder: Path, text: str) -> Path:
-    path = folder / "config.toml"
-    path.write_text(text, "utf-8")
-    return path
-
-
-def test_names_only_what_differs(tmp_path: Path) -> None:
-    settings = read_settings(
-        write(tmp_path, '[microphone]\nname = "USB"\n[endpoint]\nhang_over_s = 1\n[lights.pins]\nhappy = 5\nsad = 6\n')
-    )
-    assert settings.microphone.name == "USB"
-    assert settings.endpoint.hang_over_s == 1.0
-    assert isinstance(settings.endpoint.hang_over_s, float)
-    assert settings.endpoint.longest_s == Settings().endpoint.longest_s
-    assert settings.lights.pins == {"happy": 5, "sad": 6}
-
-
-def test_empty_file_is_all_defaults(tmp_path: Path) -> None:
-    assert read_settings(write(tmp_path, "")) == Settings()
+from device.settings import Settings, problems, settings_from_table, stages
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("table", "told"),
     [
-        ("[microfone]", "microfone: no such setting; did you mean microphone?"),
-        ("[endpoint]\nhangover_s = 1", "did you mean endpoint.hang_over_s?"),
-        ("[endpoint]\nzzz = 1", "known are gate_dbfs"),
-        ("[endpoint]\nhang_over_s = 99", "endpoint.hang_over_s is 99, expected a number from 0.1 to 5"),
-        ('[endpoint]\nhang_over_s = "1"', "expected a number"),
-        ("[endpoint]\nhang_over_s = nan", "expected a number"),
-        ("[endpoint]\nhang_over_s = true", "expected a number"),
-        ("[classifier]\nthreads = 1.5", "expected a whole number"),
-        ('[classifier]\nruntime = "onnx"', "expected one of auto, ai-edge-litert, tflite-runtime"),
-        ("[microphone]\nname = 3", "microphone.name is 3, expected text"),
-        ("endpoint = 3", r"expected a table \[endpoint\]"),
-        ("[lights.pins]\npositive = 99", "lights.pins.positive is 99"),
-        ("[lights.pins]\na = 5\nb = 5", "pin 5 is given to more than one class"),
-        ("[lights]\npins = 3", "expected a table such as"),
-        ("[lights", "not valid TOML"),
+        ({"microfone": {}}, "microfone: no such setting; did you mean microphone?"),
+        ({"endpoint": {"hangover_s": 1}}, "did you mean endpoint.hang_over_s?"),
+        ({"endpoint": {"zzz": 1}}, "known are gate_dbfs"),
+        ({"endpoint": {"hang_over_s": 99}}, "endpoint.hang_over_s is 99, expected a number from 0.1 to 5"),
+        ({"endpoint": {"hang_over_s": "1"}}, "expected a number"),
+        ({"endpoint": {"hang_over_s": float("nan")}}, "expected a number"),
+        ({"endpoint": {"hang_over_s": True}}, "expected a number"),
+        ({"classifier": {"threads": 1.5}}, "expected a whole number"),
+        ({"classifier": {"runtime": "onnx"}}, "expected one of auto, ai-edge-litert, tflite-runtime"),
+        ({"microphone": {"name": 3}}, "microphone.name is 3, expected text"),
+        ({"endpoint": 3}, r"expected a table \[endpoint\]"),
+        ({"lights": {"pins": {"positive": 99}}}, "lights.pins.positive is 99"),
+        ({"lights": {"pins": {"a": 5, "b": 5}}}, "lights.pins.b: pin 5 is given to a as well"),
+        ({"lights": {"pins": 3}}, "expected a table such as"),
     ],
 )
-def test_bad_settings_get_a_clear_line(tmp_path: Path, text: str, told: str) -> None:
-    path = write(tmp_path, text)
+def test_bad_settings_get_a_clear_line(table: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError, match=told) as caught:
-        read_settings(path)
-    assert str(caught.value).startswith(f"{path}: ")
+        settings_from_table(table)
     assert "\n" not in str(caught.value)
 
 
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be read"):
-        read_settings(tmp_path / "none.toml")
+def test_every_problem_is_found() -> None:
+    found = list(
+        problems({"endpoint": {"hang_over_s": 99, "zzz": 1}, "x": {}, "lights": {"pins": {"a": 99, "b": "c"}}})
+    )
+    assert sorted(each.key for each in found) == [
+        ("endpoint", "hang_over_s"), ("endpoint", "zzz"), ("lights", "pins", "a"), ("lights", "pins", "b"), ("x",),
+    ]  # fmt: skip
 
 
-def test_not_utf8(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_bytes(b'[microphone]\nname = "\xff"')
-    with pytest.raises(SettingsError, match="not valid TOML"):
-        read_settings(path)
+def test_whole_numbers_become_what_the_stage_expects() -> None:
+    settings = settings_from_table({"endpoint": {"hang_over_s": 1}, "classifier": {"threads": 4}})
+    assert isinstance(settings.endpoint.hang_over_s, float)
+    assert isinstance(settings.classifier.threads, int)
+
+
+def test_every_setting_says_what_it_is_and_its_default_is_allowed() -> None:
+    for name, kind in stages().items():
+        for setting in fields(kind):
+            assert setting.metadata["about"].endswith(".")
+            assert not list(problems({name: {setting.name: getattr(kind(), setting.name)}}))
 
 
 value = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)

@@ -15,24 +15,35 @@ NAME = "usbmic"
 _NEEDED = ("pulseaudio", "pactl", "paplay", "gcc")
 _START_LIMIT_S = 20
 
-# A library between PortAudio and ALSA that leaves a device of ours one rate and its own channels. PortAudio opens
-# libasound privately, so the real functions are looked up in that very library.
+# A library between PortAudio and ALSA that leaves a device of ours one rate and its own channels, and refuses it while
+# it is held. PortAudio opens libasound privately, so the real functions are looked up in that very library.
 _STRICT_SOURCE = """
 #include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 typedef int set_rate(void *, void *, unsigned *, int *, unsigned *, int *);
 typedef int set_channels(void *, void *, unsigned *, unsigned *);
+static void *real(const char *name) { return dlsym(dlopen("libasound.so.2", RTLD_LAZY), name); }
+static int ours(const char *name) { return name && (strstr(name, "mic") || !strcmp(name, "default")); }
+int snd_pcm_open(void **pcm, const char *name, int stream, int mode) {
+    if (ours(name) && !access(FOLDER "/held", F_OK)) return -EBUSY;
+    return ((int (*)(void **, const char *, int, int))real("snd_pcm_open"))(pcm, name, stream, mode);
+}
 int snd_pcm_hw_params_any(void *pcm, void *params) {
-    void *alsa = dlopen("libasound.so.2", RTLD_LAZY);
-    int status = ((int (*)(void *, void *))dlsym(alsa, "snd_pcm_hw_params_any"))(pcm, params);
-    const char *name = ((const char *(*)(void *))dlsym(alsa, "snd_pcm_name"))(pcm);
-    if (status >= 0 && name && (!strcmp(name, "usbmic") || !strcmp(name, "default"))) {
-        unsigned low_rate = RATE, high_rate = RATE, fewest = 1, most = CHANNELS;
-        int direction = 0, other_direction = 0;
-        ((set_rate *)dlsym(alsa, "snd_pcm_hw_params_set_rate_minmax"))(
+    int status = ((int (*)(void *, void *))real("snd_pcm_hw_params_any"))(pcm, params);
+    const char *name = ((const char *(*)(void *))real("snd_pcm_name"))(pcm);
+    FILE *file = fopen(FOLDER "/rate", "r");
+    unsigned low_rate = 0, high_rate, fewest = 1, most = CHANNELS;
+    int direction = 0, other_direction = 0;
+    if (file) { if (fscanf(file, "%u", &low_rate) != 1) low_rate = 0; fclose(file); }
+    if (status >= 0 && ours(name) && low_rate) {
+        high_rate = low_rate;
+        ((set_rate *)real("snd_pcm_hw_params_set_rate_minmax"))(
             pcm, params, &low_rate, &direction, &high_rate, &other_direction);
         fewest = CHANNELS;
-        ((set_channels *)dlsym(alsa, "snd_pcm_hw_params_set_channels_minmax"))(pcm, params, &fewest, &most);
+        ((set_channels *)real("snd_pcm_hw_params_set_channels_minmax"))(pcm, params, &fewest, &most);
     }
     return status;
 }
@@ -48,11 +59,15 @@ def missing_programs() -> list[str]:
 
 
 class VirtualMicrophone:
-    """Context manager; `folder` must be empty and have a short path (it holds a socket)."""
+    """Context manager; `folder` must be empty or missing, and have a short path (it holds a socket).
 
-    def __init__(self, folder: Path, *, rate: int, channels: int, strict: bool) -> None:
+    With `hum` there is something to hear all the time, at -60 dBFS, as in a real room; else zeros, unless it plays.
+    """
+
+    def __init__(self, folder: Path, *, rate: int, channels: int, strict: bool, hum: bool = False) -> None:
         self._folder = folder
         self._rate, self._channels, self._strict = rate, channels, strict
+        self._hum = hum
         self._socket = folder / "pulse.sock"
         self._server: subprocess.Popen[bytes] | None = None
         self._private = {
@@ -72,19 +87,16 @@ class VirtualMicrophone:
         return wanted
 
     def __enter__(self) -> "VirtualMicrophone":
+        self._folder.mkdir(exist_ok=True)
         if self._strict:
             source = self._folder / "strict.c"
             source.write_text(_STRICT_SOURCE)
             subprocess.run(
-                ["gcc", "-shared", "-fPIC", f"-DRATE={self._rate}", f"-DCHANNELS={self._channels}", "-o",
+                ["gcc", "-shared", "-fPIC", f'-DFOLDER="{self._folder}"', f"-DCHANNELS={self._channels}", "-o",
                  self._folder / "strict.so", source, "-ldl"],
                 check=True,
             )  # fmt: skip
-        pcm = f'{{ type pulse server "unix:{self._socket}" device mic hint {{ show on description "%s" }} }}\n'
-        (self._folder / "alsa.conf").write_text(
-            "".join(f"pcm.{name} {pcm % name}" for name in (NAME, "default"))
-            + f'ctl.default {{ type pulse server "unix:{self._socket}" }}\n'
-        )
+        self._list()
         without_server = {name: value for name, value in self._private.items() if name != "PULSE_SERVER"}
         with (self._folder / "pulse.log").open("wb") as log:
             self._server = subprocess.Popen(
@@ -94,14 +106,7 @@ class VirtualMicrophone:
                 env=without_server, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._wait_for_server()
-        self._control(
-            "load-module", "module-null-sink", "sink_name=speaker", "norewinds=1", "format=s16le",
-            f"rate={self._rate}", f"channels={self._channels}",
-        )  # fmt: skip
-        self._control(
-            "load-module", "module-remap-source", "source_name=mic", "master=speaker.monitor", "remix=no",
-            f"channels={self._channels}",
-        )  # fmt: skip
+        self.plug()
         return self
 
     def __exit__(
@@ -119,14 +124,66 @@ class VirtualMicrophone:
         """From now on no sound comes, and no error either."""
         self._control("suspend-source", "mic", "1")
 
+    def thaw(self) -> None:
+        """Sound comes again, in the same stream."""
+        self._control("suspend-source", "mic", "0")
+
+    def mute(self) -> None:
+        """From now on each sample is zero."""
+        self._control("set-source-mute", "mic", "1")
+
+    def unmute(self) -> None:
+        """The end of that."""
+        self._control("set-source-mute", "mic", "0")
+
     def unplug(self) -> None:
-        """The device goes away under whoever has it open."""
+        """The device goes away under whoever has it open, and from the list."""
+        self._list()
         # Both: while the sink lives, the server would go on with its monitor.
         self._control("unload-module", "module-remap-source")
         self._control("unload-module", "module-null-sink")
 
+    def plug(self, name: str = NAME, *, rate: int | None = None, beside: str | None = None) -> None:
+        """A microphone is there (again); under another name, at another rate, or with another device listed first."""
+        (self._folder / "rate").write_text(str(rate or self._rate))
+        self._control(
+            "load-module", "module-null-sink", "sink_name=speaker", "norewinds=1", "format=s16le",
+            f"rate={rate or self._rate}", f"channels={self._channels}",
+        )  # fmt: skip
+        self._control(
+            "load-module", "module-remap-source", "source_name=mic", "master=speaker.monitor", "remix=no",
+            f"channels={self._channels}",
+        )  # fmt: skip
+        if self._hum:
+            self._control("load-module", "module-sine", "sink=speaker", "frequency=100")
+            self._control("set-sink-input-volume", self._told("list", "short", "sink-inputs").split()[0], "-60dB")
+        self._list(*([beside] if beside else []), name, "default")
+
+    def hold(self) -> None:
+        """Another program has it, if it is strict: it is listed, and opening it fails."""
+        (self._folder / "held").touch()
+
+    def let_go(self) -> None:
+        """The end of that."""
+        (self._folder / "held").unlink()
+
+    def _list(self, *names: str) -> None:
+        """What ALSA tells of."""
+        where = f'type pulse server "unix:{self._socket}"'
+        pcms = [f'pcm.{name} {{ {where} device mic hint {{ show on description "{name}" }} }}' for name in names]
+        # None, as on a machine without a sound card; PortAudio aborts where there is no device at all.
+        text = "\n".join(pcms or ["pcm.default { type hw card 31 }"])
+        fresh = self._folder / "alsa.conf.new"
+        fresh.write_text(f"{text}\nctl.default {{ {where} }}\n")
+        fresh.rename(self._folder / "alsa.conf")  # at once: another process may be reading it
+
     def _control(self, *command: str) -> None:
         subprocess.run(["pactl", *command], env=self._private, check=True, timeout=10, stdout=subprocess.DEVNULL)
+
+    def _told(self, *command: str) -> str:
+        return subprocess.run(
+            ["pactl", *command], env=self._private, check=True, timeout=10, capture_output=True, text=True
+        ).stdout
 
     def _wait_for_server(self) -> None:
         limit = time.monotonic() + _START_LIMIT_S
