@@ -2,8 +2,8 @@
 
 In VGG19 the loudest channel of a layer is ten times as loud as the quietest, which is then stored in a tenth of the
 steps. Where a convolution is followed, through nothing but ReLU and pooling, by one other layer, a channel can be made
-quieter there and its weights in the next layer larger, and the network computes the same. Each is divided by the square
-root of its largest value: all of it would move the trouble into the weights. This is the smoothing of Xiao et al.,
+quieter there and its weights in the next layer larger, and the network computes the same. Each is divided by a power of
+its largest value: all of it would move the trouble into the weights. This is the smoothing of Xiao et al.,
 "SmoothQuant" (ICML 2023), folded into the layer before.
 """
 
@@ -19,21 +19,21 @@ from convert.loading import layer_at
 _PASSING = frozenset({"InputLayer", "Dropout", "SpatialDropout2D", "ZeroPadding2D", "MaxPooling2D", "AveragePooling2D"})
 _POOLING_OVER_ALL = frozenset({"GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"})
 """Layers through which a factor per channel passes unchanged."""
-_SHARE = 0.5
-"""Of the differences in range, as a power, that moves into the weights of the next layer."""
 _SHARE_BEFORE_DENSE = 0.75
-"""The same before a dense layer, mostly kept in floating point, which bears more; not all, since a channel that is
-louder on the device than it was here still has to fit."""
+"""Of the differences in range before a dense layer, as a power, that moves into its weights. It is mostly kept in
+floating point and bears that; not all, since a channel that is louder on the device than it was here still has to fit.
+"""
 _QUIETEST = 0.01
 """Of the loudest channel: one that is quieter still, or silent, is not made louder than this one would be."""
 
 
-def equalise(model: Any, graph: Graph, images: NDArray[np.float32], features: NDArray[np.int32]) -> int:
+def equalise(model: Any, graph: Graph, share: float, images: NDArray[np.float32], features: NDArray[np.int32]) -> int:
     """Change the weights of neighbouring layers so that the activations between them need fewer steps.
 
     Args:
         model: a tf_keras model taking [images, features]; changed in place, and computes the same as before.
         graph: of its configuration.
+        share: of the differences in range between convolutions, as a power, what moves into the weights of the next.
         images: pictures to measure on, shape (pictures, height, width, 3), float32, 0 to 1.
         features: ids to go with them, shape (pictures, sequence_length), int32.
 
@@ -43,8 +43,8 @@ def equalise(model: Any, graph: Graph, images: NDArray[np.float32], features: ND
     pairs = [(layer_at(model, first), layer_at(model, second)) for first, second in _pairs(graph)]
     loudest = _loudest([first for first, _ in pairs], model, images, features)
     for (first, second), loud in zip(pairs, loudest, strict=True):
-        share = _SHARE if second.kernel.shape.rank == 4 else _SHARE_BEFORE_DENSE
-        factors = np.maximum(loud, _QUIETEST * loud.max()) ** share
+        power = share if second.kernel.shape.rank == 4 else _SHARE_BEFORE_DENSE
+        factors = np.maximum(loud, _QUIETEST * loud.max()) ** power
         if not np.all(factors > 0):
             continue
         factors /= np.exp(np.log(factors).mean())

@@ -24,6 +24,9 @@ from convert.rounding import SMALLEST_QUANTISED, round_convolutions
 
 _LARGEST_FLOAT_DENSE = 2**16
 """Weights; 256 kB in floating point, 64 kB in 8 bits."""
+_SHARE = {"float32": 0.5, "int8": 0.8}
+"""See `equalise`. With one range for all pictures, and not one for each, activations bear less and weights have to take
+more; measured, the mean difference from Keras is 0.0033 with 0.5, 0.0028 with 0.65, 0.0025 with 0.8, 0.0033 with 1."""
 _MOST_PIXELS = 5 * 2**17
 """In all pictures, 160 of the tutorial's: VGG19's first layer makes 340 MB of them, once exact and once rounded."""
 
@@ -49,7 +52,7 @@ def mend(
     count = max(1, _MOST_PIXELS // (images.shape[1] * images.shape[2]))
     images, features = images[:count], features[:count]
     graph = Graph(configuration)
-    equalise(model, graph, images, features)
+    equalise(model, graph, _SHARE[recipe.activations], images, features)
     paths = [path for path, layer in graph.layers.items() if is_plain_convolution(layer) and graph.uses(path) == 1]
     layers = [layer_at(model, path) for path in paths]
     layers = [
@@ -57,7 +60,10 @@ def mend(
         for layer in layers
         if np.prod(layer.kernel.shape) >= SMALLEST_QUANTISED and not (_sees_picture(layer) and recipe.weights == "int8")
     ]
-    round_convolutions(layers, model, images, features, lambda done: progress(done, len(layers)))
+    rounded_as_one = recipe.activations == "int8"
+    round_convolutions(
+        layers, model, images, features, lambda done: progress(done, len(layers)), rounded_as_one=rounded_as_one
+    )
 
 
 def keep_float(model: Any, recipe: Recipe) -> None:

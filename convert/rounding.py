@@ -31,6 +31,8 @@ def round_convolutions(
     images: NDArray[np.float32],
     features: NDArray[np.int32],
     progress: Callable[[int], None] = lambda done: None,
+    *,
+    rounded_as_one: bool = False,
 ) -> None:
     """Round the kernels of `layers`, and correct their biases.
 
@@ -41,6 +43,7 @@ def round_convolutions(
         images: pictures to measure on, shape (pictures, height, width, 3), float32, 0 to 1.
         features: ids to go with them, shape (pictures, sequence_length), int32.
         progress: called with the number of layers done.
+        rounded_as_one: what goes into a layer will be rounded with one range for all pictures, not one for each.
     """
     import tensorflow as tf
 
@@ -55,7 +58,7 @@ def round_convolutions(
         exact, coarse = tf.split(inputs, 2)
         convolution = type(layer).convolution_op
         expected = convolution(layer, exact, tf.identity(kernel))
-        coarse = _rounded_inputs(coarse)
+        coarse = _rounded_inputs(coarse, as_one=rounded_as_one)
         steps, largest = _on_steps(kernel.numpy(), _gram(coarse, layer))
         kernel.assign(steps * largest / _HIGHEST)
         outputs = convolution(layer, coarse, tf.identity(kernel))
@@ -150,11 +153,11 @@ def _gram(inputs: Any, layer: Any) -> NDArray[np.float32]:
     return gram / rows
 
 
-def _rounded_inputs(inputs: Any) -> Any:
-    """To 8 bits, per picture, from its lowest to its highest value and with an exact zero."""
+def _rounded_inputs(inputs: Any, *, as_one: bool) -> Any:
+    """To 8 bits, per picture or as one, from the lowest to the highest value and with an exact zero."""
     import tensorflow as tf
 
-    axes = list(range(1, inputs.shape.rank))
+    axes = list(range(0 if as_one else 1, inputs.shape.rank))
     lowest = tf.minimum(tf.reduce_min(inputs, axes, keepdims=True), 0)
     highest = tf.maximum(tf.reduce_max(inputs, axes, keepdims=True), 0)
     step = tf.maximum((highest - lowest) / 255, np.finfo(np.float32).tiny)

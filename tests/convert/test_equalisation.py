@@ -27,7 +27,7 @@ def equalised(model: Any) -> int:
             ]
         )
     expected = model([pictures(1), ids()]).numpy()
-    pairs = equalise(model, Graph(plain(json.loads(model.to_json()))), pictures(0), ids())
+    pairs = equalise(model, Graph(plain(json.loads(model.to_json()))), 0.5, pictures(0), ids())
     np.testing.assert_allclose(model([pictures(1), ids()]).numpy(), expected, atol=1e-5)
     assert not [layer for layer in convolutions(model) if "convolution_op" in vars(layer)]
     return pairs
@@ -88,5 +88,5 @@ def test_silent_channels_stay_numbers() -> None:
         bias[1::4] = -1e6
         layer.set_weights([kernel, bias])
     before = model([pictures(1), ids()]).numpy()
-    equalise(model, Graph(plain(json.loads(model.to_json()))), pictures(0) * 0, ids())
+    equalise(model, Graph(plain(json.loads(model.to_json()))), 0.5, pictures(0) * 0, ids())
     np.testing.assert_allclose(model([pictures(1), ids()]).numpy(), before, atol=1e-5)
