@@ -9,6 +9,7 @@ import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,8 @@ import typer
 from convert.cli import convert_command
 from convert.inspect_cli import inspect_command
 from device.errors import AudioError, EdgeMcnnError
+from device.running.service_cli import service, status_command
+from device.settings_cli import settings_command
 from training.cli import train_command
 from training.corpus_commands import pictures_command, transcribe_command
 from training.evaluate_cli import evaluate_command
@@ -88,7 +91,7 @@ def listen(
     from device.running.daemon import Daemon
     from device.running.status import socket_path
     from device.running.systemd import Systemd
-    from device.showing.lights import open_lights
+    from device.showing.lights import kind_of, open_lights
 
     settings = _settings(config, model)
     if microphone is not None:
@@ -97,13 +100,16 @@ def listen(
         settings = replace(settings, lights=replace(settings.lights, kind=lights.value))
     if json and settings.lights.kind == "terminal":
         raise typer.BadParameter("--json and lights in the terminal would write over each other; take --lights none")
+    tell = _print_line if json else _ignore
+    if not json and kind_of(settings.lights) == "gpio":  # lights on the screen speak for themselves
+        tell = partial(_print_plain, words=words)
     if not logging.getLogger().isEnabledFor(logging.INFO):
         hush()
     Daemon(
         settings,
         load=lambda: Understanding.load(settings, _announce),
         show=lambda labels: open_lights(settings.lights, labels, terminal=not json, show_words=words),
-        tell=_print_line if json else _ignore,
+        tell=tell,
         announce=_announce,
         patient=wait,
         systemd=Systemd(),
@@ -196,6 +202,9 @@ def fetch_speech_model(
     _announce(f"speech model: {speech_model.fetch(source, announce=_announce)}")
 
 
+app.command("status")(status_command)
+app.command("settings")(settings_command)
+app.add_typer(service, name="service")
 app.command("convert")(convert_command)
 app.command("inspect")(inspect_command)
 app.command("train")(train_command)
@@ -242,6 +251,12 @@ def _print_line(table: dict[str, Any]) -> None:
     from device.showing.json_lines import as_line
 
     print(as_line(table), flush=True)
+
+
+def _print_plain(table: dict[str, Any], *, words: bool) -> None:
+    from device.showing.json_lines import as_plain_line
+
+    print(as_plain_line(table, words=words), flush=True)
 
 
 def _ignore(_table: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Predictions as JSON, one line each, for other programs."""
+"""Predictions as lines, one each: JSON for other programs, or plain for a log."""
 
 import json
 from typing import Any
@@ -24,6 +24,12 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
         "ms_speech_to_light": round(prediction.ms_since_speech(lit_at), 1),
         "ms_endpoint_to_light": round(prediction.ms_since_endpoint(lit_at), 1),
     }
+
+
+def as_plain_line(table: dict[str, Any], *, words: bool) -> str:
+    """The table as a line for people; what was said is in it only with `words`."""
+    said = f"  \u201c{table['text']}\u201d" if words and table["text"] else ""
+    return f"{table['time'][11:19]}  {table['label']:10}{table['probabilities'][table['label']]:4.0%}{said}"
 
 
 def as_line(table: dict[str, Any]) -> str:

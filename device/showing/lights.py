@@ -50,9 +50,7 @@ def open_lights(
     Raises:
         LightsError: the LEDs cannot be driven.
     """
-    kind = settings.kind
-    if kind == "auto":
-        kind = "gpio" if has_gpio() else "terminal" if terminal else "none"
+    kind = kind_of(settings, terminal=terminal)
     if kind == "gpio":
         from device.showing.gpio_lights import GpioLights
 
@@ -62,6 +60,13 @@ def open_lights(
 
         return TerminalLights(labels, hold_s=settings.hold_s, show_words=show_words)
     return NoLights()
+
+
+def kind_of(settings: LightsSettings, *, terminal: bool = True) -> str:
+    """What `open_lights` will open: `gpio`, `terminal` or `none`."""
+    if settings.kind != "auto":
+        return settings.kind
+    return "gpio" if has_gpio() else "terminal" if terminal else "none"
 
 
 def has_gpio() -> bool:
