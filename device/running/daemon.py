@@ -161,6 +161,8 @@ class Daemon:
 
     def _listen(self) -> None:
         """The listening thread."""
+        with contextlib.suppress(OSError):  # its name for `top -H` and debuggers, which Python 3.14 sets by itself
+            Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("listening")
         try:
             self._understanding = understanding = self._load()
             with self._show(understanding.classifier.labels) as self._lights:

@@ -15,7 +15,7 @@ NAME = "edge-mcnn.service"
 GROUPS = ("audio", "gpio")
 """Who may use sound cards, and pins."""
 _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
-"""Empty for the service, but for what is bound into them."""
+"""Out of reach of the service; where something in them is needed, empty but for that, in memory of its own."""
 _GONE = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  # nothing is made there
 _PLACES = (
     Path(__file__).parents[2] / "systemd" / NAME,
@@ -47,7 +47,9 @@ def unit_text(config: Path, groups: Sequence[str], readable: Iterable[Path] = ()
         "@EXECUTABLE@": str(_executable()),
         "@CONFIG@": str(config),
         "@GROUPS@": " ".join(groups),
-        "@READABLE@": "\n".join(f"BindReadOnlyPaths={path}" for path in outer) or "# (nothing)",
+        "@HOMES@": "\n".join(
+            [f"ProtectHome={'tmpfs' if outer else 'yes'}", *(f"BindReadOnlyPaths={path}" for path in outer)]
+        ),
     }
     text = template.read_text("utf-8")
     for place, value in filled.items():
