@@ -47,6 +47,7 @@ class Ears:
         patient: wait for a microphone that cannot be opened at first, instead of raising.
         open_microphone: `Microphone`.
         refresh: called before it is opened anew.
+        wait: seconds to pass until there may be something to do; on a clock of the caller's, if that is not `time`'s.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Ears:
         patient: bool = True,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
         refresh: Callable[[], None] = refresh_devices,
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         self._name = name
         self._liveness = liveness
@@ -68,6 +70,7 @@ class Ears:
         self._open_microphone = open_microphone
         self._refresh = refresh
         self._stopping = threading.Event()
+        self._wait = wait or self._stopping.wait
         self._tried = self._was_open = False
         self._dropped_before = 0
         self.microphone: OpenMicrophone | None = None
@@ -94,7 +97,7 @@ class Ears:
         while not self._stopping.is_set():
             self._turn()
             if self._liveness.due() != Due.OPEN:
-                self._stopping.wait(_TURN_S)
+                self._wait(_TURN_S)
                 continue
             self._liveness.opening()
             try:

@@ -54,6 +54,8 @@ class Recording:
                 for block in file.blocks(max(1, int(self._rate * _BLOCK_SECONDS)), dtype="float32", always_2d=True):
                     if not np.isfinite(block).all():
                         raise AudioError(f"{self.path}: holds samples that are not numbers")
+                    # Floating point may hold what no microphone gives, and what no arithmetic takes.
+                    block = np.clip(block, -1, 1)
                     self._loudest = max(self._loudest, float(np.abs(block).max()))
                     yield from framer.push(block)
         except soundfile.SoundFileError as error:

@@ -158,7 +158,7 @@ class StatusServer:
             self._path.unlink(missing_ok=True)  # left by a daemon that was killed
             listener.bind(str(self._path))
             self._path.chmod(0o666)  # whoever may look at the lights may know how they are
-            listener.listen(8)
+            listener.listen(128)
         except OSError as error:
             listener.close()
             raise StatusError(f"{self._path}: the status cannot be told there ({error.strerror})") from None
