@@ -1,5 +1,6 @@
 # make listen   set up, then listen to the microphone; without one, answer the recorded clips
 # make test     set up, then lint, type-check and test everything
+# make soak     what takes long: 100 lost microphones, a day of sound, 10,000 damaged inputs to whatever is read
 # make default-model DATA=FOLDER   make the model that ships from its corpora, see docs/model-card.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
@@ -11,9 +12,9 @@ ON_A_PI := $(shell grep -qs '^Raspberry Pi' /proc/device-tree/model && echo yes)
 # lgpio drives the pins; pip has no wheel of it for every Python, Raspberry Pi OS has a package.
 RUN_PACKAGES := libportaudio2 $(if $(ON_A_PI),python3-lgpio) $(if $(wildcard $(BIN)/python),,$(shell \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
-TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev
+TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev systemd
 
-.PHONY: listen test default-model setup setup-test apt-run apt-test clean
+.PHONY: listen test soak default-model setup setup-test apt-run apt-test clean
 
 listen: setup
 	@if $(BIN)/edge-mcnn microphones >/dev/null 2>&1; then \
@@ -28,6 +29,11 @@ test: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -W error -m pytest
+
+soak: setup-test
+	$(BIN)/python -m tests.system.losses 100
+	$(BIN)/python -m tests.system.fuzz 10000
+	$(BIN)/python -m tests.system.day 24
 
 default-model: setup-test $(VENV)/default-model.stamp
 	@test -d "$(DATA)/ravdess" || { echo "make default-model DATA=FOLDER: a folder with meld/, text/, ravdess/ and \

@@ -21,8 +21,9 @@ from typing import Any
 
 from device.commands import Understanding
 from device.errors import AudioError, StatusError
-from device.hearing.ears import Ears
+from device.hearing.ears import Ears, OpenMicrophone
 from device.hearing.liveness import Liveness, LivenessMachine, State
+from device.hearing.microphone import Microphone
 from device.running.status import Status, StatusServer
 from device.running.systemd import Systemd
 from device.sentence import Prediction
@@ -51,6 +52,7 @@ class Daemon:
         patient: wait for a microphone that is not there at the start, instead of raising.
         systemd: the service manager.
         status_socket: where to tell the status; None for nowhere.
+        open_microphone: by its name.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Daemon:
         patient: bool,
         systemd: Systemd,
         status_socket: Path | None,
+        open_microphone: Callable[[str], OpenMicrophone] = Microphone,
     ) -> None:
         self._settings = settings
         self._load = load
@@ -86,6 +89,7 @@ class Daemon:
             settings.liveness.stuck_limit_s,
             turn=self._turn,
             patient=patient,
+            open_microphone=open_microphone,
         )
         self._announced: str | None = None
         self._ready = self._hearing = False

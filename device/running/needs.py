@@ -15,6 +15,8 @@ from device.errors import AudioError, BundleError, InterpreterError
 from device.settings import LightsSettings, Settings
 from device.showing.lights import has_gpio
 
+_PINS = "gpiochip*"
+
 
 class Verdict(StrEnum):
     """How bad it is."""
@@ -78,7 +80,7 @@ def _lights(settings: LightsSettings, labels: Sequence[str]) -> list[Finding]:
 
 
 def _pins() -> Finding:
-    if not list(Path("/dev").glob("gpiochip*")):
+    if not list(Path("/dev").glob(_PINS)):
         return Finding("pins", Verdict.BAD, "there is no /dev/gpiochip*; is this a Raspberry Pi with its own kernel?")
     if not has_group("gpio"):
         return Finding("pins", Verdict.BAD, "there is no group gpio to give the pins to; run: sudo groupadd gpio")

@@ -65,7 +65,7 @@ def _executable() -> Path:
 
 
 def _check_readable(path: Path) -> None:
-    """Whether a user without rights can get at it, once the homes above it are out of the way."""
+    """Whether a user without rights can get at it, of the homes with only what is bound in place."""
     if any(char.isspace() or char in "%:\\\"'" for char in str(path)):
         raise ServiceError(f"{path}: systemd cannot be told a path with spaces, quotes, colons or %; move it")
     if any(path.is_relative_to(gone) for gone in _GONE):
@@ -77,8 +77,11 @@ def _check_readable(path: Path) -> None:
     wanted = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(own.st_mode) else 0)
     if own.st_mode & wanted != wanted:
         raise ServiceError(f"{path}: the service, a user of its own, cannot read it; run: sudo chmod -R o+rX {path}")
-    if any(path.is_relative_to(hidden) for hidden in _HIDDEN):
-        return
+    if not any(path.is_relative_to(hidden) for hidden in _HIDDEN):
+        _check_parents(path)
+
+
+def _check_parents(path: Path) -> None:
     for parent in path.parents:
         if not parent.stat().st_mode & stat.S_IXOTH:
             raise ServiceError(

@@ -193,3 +193,32 @@ def test_a_reader_that_goes_away_is_no_traceback(speech_model: Path) -> None:
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_settings_are_shown_as_a_file_that_can_be_used(tmp_path: Path) -> None:
+    shown = edge_mcnn("settings", "--show", environment={"EDGE_MCNN_ENDPOINT_HANG_OVER_S": "0.8"})
+    assert "hang_over_s = 0.8" in shown.stdout
+    path = tmp_path / "my.toml"
+    path.write_text(shown.stdout)
+    assert edge_mcnn("settings", "--check", path).stdout == f"{path}: all right\n"
+
+
+def test_mistakes_in_settings_are_all_told(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("[endpoint]\nhangover_s = 1\nonset_s = 9\n")
+    done = edge_mcnn("settings", "--check", path)
+    assert done.returncode == 1
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == [f"{path}:2", f"{path}:3"]
+    one_line(edge_mcnn("settings", "--check", tmp_path / "none.toml"), "cannot be read")
+    assert edge_mcnn("settings").returncode == 2
+
+
+def test_a_variable_that_is_no_setting() -> None:
+    one_line(
+        edge_mcnn("classify", CLIPS / "austen-0880.flac", environment={"EDGE_MCNN_LIGHTS_KND": "gpio"}),
+        "did you mean EDGE_MCNN_LIGHTS_KIND?",
+    )
+
+
+def test_status_of_no_daemon(tmp_path: Path) -> None:
+    one_line(edge_mcnn("status", "--socket", tmp_path / "none"), "no daemon is running")

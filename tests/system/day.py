@@ -28,7 +28,7 @@ from tests.conftest import CLIPS
 
 _HOUR_S = 3600.0
 _SENTENCES_PER_HOUR = 40
-_LOSSES_PER_HOUR = 2
+_LOSSES_PER_HOUR = 5
 _ROOM_DBFS, _FAN_DBFS = -75.0, -45.0
 _FAN_SHARE = 0.1
 """Of the pauses."""

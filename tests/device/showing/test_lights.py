@@ -19,6 +19,7 @@ from device.showing.gpio_lights import GpioLights
 from device.showing.json_lines import as_line, as_table
 from device.showing.lights import NoLights, open_lights
 from device.showing.terminal_lights import TerminalLights, colours, draw
+from device.showing.trouble import Trouble
 
 LABELS = ("negative", "neutral", "positive")
 UTTERANCE = Utterance(start_s=1.0, speech_end_s=2.4, end_s=3.0, heard_at=100.0, ending="silence")
@@ -82,6 +83,33 @@ def test_lights_are_off_after_an_error(pins: MockFactory) -> None:
     with pytest.raises(ZeroDivisionError):
         fails_while_lit()
     assert on(pins) == []
+
+
+def test_trouble_is_all_leds_at_once_until_it_is_over(pins: MockFactory) -> None:
+    with GpioLights(LightsSettings(), LABELS) as lights:
+        lights.show(prediction("positive"))
+        for trouble in Trouble:
+            lights.trouble(trouble)
+            wait_for(pins, [17, 22, 27])
+            wait_for(pins, [])
+        lights.trouble(None)
+        seen = [len(pins.pin(f"GPIO{number}").states) for number in (17, 22, 27)]
+        time.sleep(1.2)
+        assert [len(pins.pin(f"GPIO{number}").states) for number in (17, 22, 27)] == seen, "it goes on flashing"
+        lights.trouble(Trouble.LOST)
+        lights.show(prediction("negative"))
+        wait_for(pins, [22])
+        time.sleep(1.2)
+        assert on(pins) == [22], "an answer ends it"
+    assert on(pins) == []
+
+
+def test_what_a_killed_process_left_on_goes_off(pins: MockFactory) -> None:
+    pin = pins.pin("GPIO17")
+    pin.function = "output"
+    pin.state = True
+    with GpioLights(LightsSettings(), LABELS):
+        assert on(pins) == []
 
 
 def test_a_class_without_a_pin(pins: MockFactory) -> None:
