@@ -1,6 +1,7 @@
 """Keeps from terminal and journal what C libraries write to descriptor 2 past Python, and offer no switch for."""
 
 import faulthandler
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ def hush() -> None:
     """
     sys.stderr.flush()
     kept = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors=sys.stderr.errors)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+            handler.setStream(kept)
     sys.stderr = kept
     faulthandler.enable(kept)
     _silence()

@@ -2,8 +2,9 @@ import subprocess
 import sys
 
 SCRIPT = """
-import os, sys
+import logging, os, sys
 from device.native_chatter import hush, quiet
+logging.basicConfig(format="logged %(message)s", stream=sys.stderr)
 with quiet():
     os.write(2, b"from a library\\n")
 print("between", file=sys.stderr)
@@ -21,6 +22,10 @@ def said(last: str) -> tuple[int, str]:
 
 def test_only_pythons_own_lines() -> None:
     assert said("") == (0, "between\nsaid\n")
+
+
+def test_logging_is_still_heard() -> None:
+    assert said("logging.warning('so')") == (0, "between\nsaid\nlogged so\n")
 
 
 def test_an_error_is_still_told() -> None:

@@ -1,9 +1,11 @@
 """The plain install is what a Pi needs, and a Pi can install it: everything resolves from wheels for aarch64."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,15 @@ def test_resolves_on_a_pi(built: Path, tmp_path: Path, system: str, python: str,
     )
     assert plan["numpy"]["metadata"]["version"].startswith("1." if system == "bookworm" else "2.")
     assert all(each["download_info"]["url"].endswith(".whl") for each in plan.values())
+
+
+def test_the_wheel_carries_the_unit_and_the_model(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    kept = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "tests", "docs")
+    shutil.copytree(REPOSITORY, source, ignore=kept)
+    pip("wheel", "--no-deps", "--wheel-dir", tmp_path, source)
+    [wheel] = tmp_path.glob("edge_mcnn-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for ending in ("data/share/edge-mcnn/edge-mcnn.service", "device/models/Model.tflite", "device/py.typed"):
+        assert [name for name in names if name.endswith(ending)], f"no {ending}"
+    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]

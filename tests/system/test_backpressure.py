@@ -1,0 +1,43 @@
+"""A machine that is too slow: what is not taken in time is dropped where it comes in, and counted."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs
+
+REPOSITORY = Path(__file__).parents[2]
+# Nobody takes a block for three seconds, of which one second is kept; then all are taken as they come.
+SCRIPT = f"""
+import time
+from device.hearing import microphone
+microphone._QUEUE_SECONDS = 1
+each = microphone.Microphone({NAME!r})
+first = each.block(5)
+time.sleep(3)
+dropped = each.dropped_blocks
+times = [each.block(5).heard_at for _ in range(60)]
+each.close()
+gaps = [after - before for before, after in zip(times, times[1:])]
+print(dropped, each.dropped_blocks, sum(gap > 1 for gap in gaps), min(gaps) >= 0)
+"""
+
+
+@pytest.mark.skipif(bool(missing_programs()), reason=f"no virtual microphone: {', '.join(missing_programs())} missing")
+def test_sound_that_nobody_takes_is_dropped_at_the_front_door() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="mic") as folder,
+        VirtualMicrophone(Path(folder), rate=16_000, channels=1, strict=False) as microphone,
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env={**os.environ, **microphone.environment}, cwd=REPOSITORY,
+            capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+    dropped, dropped_at_the_end, long_gaps, in_order = done.stdout.split()
+    assert 30 < int(dropped) < 90  # two of three seconds, in blocks of 32 ms
+    assert dropped_at_the_end == dropped, "and none once they are taken again"
+    assert (long_gaps, in_order) == ("1", "True"), "one gap, and what is left is in order"
