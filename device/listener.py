@@ -1,6 +1,7 @@
 """Joins the stations: frames in, predictions out. It holds nothing but the joining."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -22,6 +23,27 @@ class Answers(Protocol):
         """Probability of each class."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """To what was heard so far."""
+
+    text: str
+    picture: NDArray[np.float32]
+    probabilities: dict[str, float]
+
+
+@dataclass(eq=False)
+class _Hearing:
+    """An utterance that is not over."""
+
+    transcription: Transcription
+    spectrogram: MelSpectrogram
+    answer: _Answer | None = None
+    """Worked out while the pause lasts that is likely to end it, so that nothing is left to do when it does."""
+    unsaid: list[Frame] = field(default_factory=list)
+    """Frames after that, which hold no words unless someone speaks on."""
+
+
 class Listener:
     """Hears one stream of frames and answers each utterance in it.
 
@@ -40,7 +62,7 @@ class Listener:
         self._classifier = classifier
         self._front_end = companions.front_end
         self._tokens = Tokens(companions.vocabulary, self._front_end)
-        self._hearing: tuple[Transcription, MelSpectrogram] | None = None
+        self._hearing: _Hearing | None = None
 
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
         """One prediction per utterance, as soon as it is over."""
@@ -50,19 +72,37 @@ class Listener:
 
     def _after(self, step: Step) -> Iterator[Prediction]:
         if step.frames and self._hearing is None:
-            self._hearing = self._transcriber.begin(), MelSpectrogram(self._front_end)
+            self._hearing = _Hearing(self._transcriber.begin(), MelSpectrogram(self._front_end))
         if self._hearing is None:
             return
-        transcription, spectrogram = self._hearing
+        hearing = self._hearing
         for frame in step.frames:
-            transcription.feed(frame.samples)
-            spectrogram.feed(frame.samples)
+            hearing.spectrogram.feed(frame.samples)
+        hearing.unsaid += step.frames
+        ended_as_foreseen = step.utterance is not None and step.utterance.ending == "silence"
+        if hearing.answer is None or not (step.foreseen or ended_as_foreseen):
+            # Someone speaks, or speaks on.
+            for frame in hearing.unsaid:
+                hearing.transcription.feed(frame.samples)
+            hearing.unsaid.clear()
+            hearing.answer = None
+        if step.foreseen and hearing.answer is None:
+            hearing.answer = self._answer(hearing)
         if step.utterance is not None:
             self._hearing = None
-            yield self._answer(step.utterance, transcription.finish(), spectrogram.finish())
+            yield self._prediction(step.utterance, self._answer(hearing))
 
-    def _answer(self, utterance: Utterance, text: str, mel: NDArray[np.float32]) -> Prediction:
-        image = picture(mel, self._front_end)
-        probabilities = self._classifier.probabilities(image, self._tokens.ids(text))
+    def _answer(self, hearing: _Hearing) -> _Answer:
+        before = hearing.answer
+        text = hearing.transcription.text() if before is None else before.text
+        image = picture(hearing.spectrogram.power(), self._front_end)
+        # Edges as quiet as a pause are cut off, so that a longer pause gives the same picture.
+        if before is not None and np.array_equal(before.picture, image):
+            return before
+        return _Answer(text, image, self._classifier.probabilities(image, self._tokens.ids(text)))
+
+    @staticmethod
+    def _prediction(utterance: Utterance, answer: _Answer) -> Prediction:
+        probabilities = answer.probabilities
         label = max(probabilities, key=lambda name: probabilities[name])
-        return Prediction(datetime.now().astimezone(), label, probabilities, text, utterance)
+        return Prediction(datetime.now().astimezone(), label, probabilities, answer.text, utterance)

@@ -114,7 +114,7 @@ def hear(recording: Path, transcriber: Transcriber) -> str:
     transcription = transcriber.begin()
     for frame in Framer(rate).push(samples[:, np.newaxis], last=True):
         transcription.feed(frame.samples)
-    return transcription.finish()
+    return transcription.text()
 
 
 def journal_key(recording: Path) -> str:

@@ -43,31 +43,36 @@ class MelSpectrogram:
         if samples.dtype == np.int16:
             samples = samples.astype(np.float32) / np.float32(32768)
         self._pending = np.concatenate([self._pending, samples])
-        n_fft, hop = self._front_end.n_fft, self._front_end.hop_length
-        ready = (len(self._pending) - n_fft) // hop + 1
-        if ready > 0:
-            windows = np.lib.stride_tricks.sliding_window_view(self._pending, n_fft)[: ready * hop : hop]
-            spectrum = np.fft.rfft(windows * self._window)
-            power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-            self._columns.append(power @ self._filters.T)
-            self._pending = self._pending[ready * hop :]
+        for columns in self._ready(self._pending):
+            self._columns.append(columns)
+            self._pending = self._pending[len(columns) * self._front_end.hop_length :]
 
-    def finish(self) -> NDArray[np.float32]:
-        """End the stretch; nothing can be fed after this.
+    def power(self) -> NDArray[np.float32]:
+        """The stretch as if it ended here; it may be fed on.
 
         Returns:
             Mel power, shape (n_mels, columns), lowest band first; `1 + samples // hop_length` columns.
         """
-        self.feed(np.zeros(self._front_end.n_fft // 2, np.float32))
-        mel: NDArray[np.float32] = np.concatenate(self._columns).T
+        padded = np.concatenate([self._pending, np.zeros(self._front_end.n_fft // 2, np.float32)])
+        mel: NDArray[np.float32] = np.concatenate([*self._columns, *self._ready(padded)]).T
         return mel
+
+    def _ready(self, samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The columns whose last sample is there, shape (columns, n_mels), in a list; empty if there are none."""
+        n_fft, hop = self._front_end.n_fft, self._front_end.hop_length
+        if len(samples) < n_fft:
+            return []
+        windows = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop]
+        spectrum = np.fft.rfft(windows * self._window)
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+        return [power @ self._filters.T]
 
 
 def mel_power(samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
     """Mel power spectrogram of a whole clip, shape (n_mels, columns); see `MelSpectrogram`."""
     spectrogram = MelSpectrogram(front_end)
     spectrogram.feed(samples)
-    return spectrogram.finish()
+    return spectrogram.power()
 
 
 def decibels(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
@@ -93,7 +98,7 @@ def picture(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32
     """The picture that the network looks at.
 
     Args:
-        mel: mel power, shape (n_mels, columns), as `MelSpectrogram.finish` gives it.
+        mel: mel power, shape (n_mels, columns), as `MelSpectrogram.power` gives it.
         front_end: the settings that the network was trained with.
 
     Returns:

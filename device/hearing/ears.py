@@ -15,6 +15,8 @@ from device.hearing.microphone import Block, Microphone, MicrophoneInfo, refresh
 from device.sentence import Frame
 
 _TURN_S = 0.1
+_LONGEST_WAIT_S = 0.4
+"""For a block, before someone looks whether one is overdue; longer than blocks are apart, so that it seldom happens."""
 Result = TypeVar("Result")
 
 
@@ -32,6 +34,9 @@ class OpenMicrophone(Protocol):
     def block(self, limit_s: float) -> Block | None:
         """The next block, if one comes within the limit."""
 
+    def wake(self) -> None:
+        """Let `block` return at once."""
+
     def close(self) -> None:
         """Let go of it."""
 
@@ -43,7 +48,7 @@ class Ears:
         name: of the microphone, as `device.hearing.microphone.find_microphone` takes it.
         liveness: decides when it is lost and when to look for it; belongs to this object alone.
         stuck_limit_s: seconds that opening or closing may take.
-        turn: is called several times a second, as long as nothing hangs.
+        turn: is called at least twice a second, as long as nothing hangs.
         patient: wait for a microphone that cannot be opened at first, instead of raising.
         open_microphone: `Microphone`.
         refresh: called before it is opened anew.
@@ -87,6 +92,8 @@ class Ears:
     def stop(self) -> None:
         """Let `streams` end; may be called from another thread."""
         self._stopping.set()
+        if (microphone := self.microphone) is not None:
+            microphone.wake()
 
     def streams(self) -> Iterator[Iterator[Frame]]:
         """A stream of frames for each time that the microphone could be opened, until `stop`; take each to its end.
@@ -123,7 +130,7 @@ class Ears:
         try:
             while not self._stopping.is_set():
                 self._turn()
-                block = microphone.block(_TURN_S)
+                block = microphone.block(_LONGEST_WAIT_S)
                 if block is not None:
                     self.heard_blocks += 1
                     self._liveness.block(zero=block.zero)

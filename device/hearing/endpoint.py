@@ -16,6 +16,8 @@ from device.settings import EndpointSettings
 
 _HYSTERESIS = 0.15
 """How much less sure the detector may be inside an utterance than at its start."""
+_FORESEEN_S = 0.2
+"""Before the end of a pause that will be the endpoint, unless someone speaks on; at most half of the pause."""
 
 
 class Detector(Protocol):
@@ -36,6 +38,8 @@ class Step:
     """Frames of an utterance that were not passed on before, oldest first; at its start they include the pre-roll."""
     utterance: Utterance | None = None
     """The utterance that is over with these frames."""
+    foreseen: bool = False
+    """Whether the pause has lasted so long that the utterance is about to be over, if nobody speaks on."""
 
 
 class Endpointer:
@@ -73,11 +77,13 @@ class Endpointer:
         if voiced:
             self._speech_end_s = end_s
         # Half a frame of tolerance: the times are sums of fractions.
-        if end_s - self._speech_end_s > self._settings.hang_over_s - FRAME_SECONDS / 2:
+        pause_s = end_s - self._speech_end_s + FRAME_SECONDS / 2
+        if pause_s > self._settings.hang_over_s:
             return Step((frame,), self._end(self._start_s, frame, "silence"))
         if end_s - self._start_s > self._settings.longest_s - FRAME_SECONDS / 2:
             return Step((frame,), self._end(self._start_s, frame, "longest"))
-        return Step((frame,))
+        hang_over_s = self._settings.hang_over_s
+        return Step((frame,), foreseen=pause_s > hang_over_s - min(_FORESEEN_S, hang_over_s / 2))
 
     def finish(self) -> Step:
         """The stream is over: what is still open ends here."""

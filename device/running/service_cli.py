@@ -139,12 +139,14 @@ def status_command(
 def _table(status: "Status") -> object:
     from rich.table import Table
 
+    from device.hearing.microphone import BLOCK_SECONDS
+
     colour = "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting") else "red"
     reason = f": {status.reason}" if status.reason else ""
     rows: Mapping[str, str] = {
         "state": f"[bold {colour}]{status.state}[/] for {_span(status.state_s)}{reason}",
         "microphone": f"{status.microphone}, {status.rate} Hz" if status.microphone else "none",
-        "sound": f"{_span(status.blocks_heard * 0.032)} heard, {status.blocks_dropped} blocks dropped, "
+        "sound": f"{_span(status.blocks_heard * BLOCK_SECONDS)} heard, {status.blocks_dropped} blocks dropped, "
         f"lost {status.losses} times",
         "answers": f"{status.utterances}" + (f", the last one {status.last_label}" if status.last_label else ""),
         "endpoint to light": f"{status.latency_ms:g} ms; median {status.latency_median_ms:g}, worst "

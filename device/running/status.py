@@ -39,7 +39,7 @@ class Status:
     rate: int
     """At which it is open, Hz; 0 if it is not."""
     blocks_heard: int
-    """Blocks of sound, of 32 ms."""
+    """Blocks of sound, of 128 ms."""
     blocks_dropped: int
     """Blocks thrown away because the machine was too slow."""
     losses: int
@@ -69,7 +69,7 @@ class Status:
 _HELP = {
     "state_s": ("gauge", "Seconds in the present state"),
     "uptime_s": ("gauge", "Seconds since the daemon started"),
-    "blocks_heard": ("counter", "Blocks of sound heard, of 32 ms"),
+    "blocks_heard": ("counter", "Blocks of sound heard, of 128 ms"),
     "blocks_dropped": ("counter", "Blocks of sound thrown away because the machine was too slow"),
     "losses": ("counter", "How often the microphone was lost"),
     "utterances": ("counter", "Utterances answered"),

@@ -56,8 +56,11 @@ class Transcription:
         if self._recogniser.AcceptWaveform(samples.tobytes()):  # Vosk heard a pause of its own
             self._take(self._recogniser.Result())
 
-    def finish(self) -> str:
-        """The words, lower case, separated by spaces; empty if there were none to tell."""
+    def text(self) -> str:
+        """The words so far, lower case, separated by spaces; empty if there were none to tell.
+
+        It may be fed on: as after any pause, what follows is told from what came before by its sound alone.
+        """
         self._take(self._recogniser.FinalResult())
         if len(self._words) == 1 and self._words[0][1] < self._lone_word_confidence:
             return ""

@@ -118,7 +118,10 @@ class Room:
             self._day.losses += 1
             return None
         self.now += FRAME_SECONDS
-        return Block(samples[:, None], self.now, zero=False)
+        return Block(np.rint(samples * 32767).astype(np.int16)[:, None], self.now, zero=False)
+
+    def wake(self) -> None:
+        """The clock of the day does not wait."""
 
     def _play(self) -> Iterator[NDArray[np.float32] | None]:
         """Blocks of the room; None where the microphone is lost."""

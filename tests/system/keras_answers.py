@@ -59,7 +59,7 @@ def heard(bundle: Bundle, transcriber: Transcriber) -> Iterator[Heard]:
             Endpointer(settings, VoiceDetector(settings.gate_dbfs)), transcriber, asked, bundle.companions
         )
         [prediction] = listener.predictions(Recording(path, settings.hang_over_s + settings.pre_roll_s).frames())
-        [(picture, ids)] = asked.asked
+        picture, ids = asked.asked[-1]  # it may be asked before the pause is over, too
         yield Heard(path.stem, prediction.text, picture, ids)
 
 

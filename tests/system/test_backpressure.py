@@ -20,7 +20,7 @@ each = microphone.Microphone({NAME!r})
 first = each.block(5)
 time.sleep(3)
 dropped = each.dropped_blocks
-times = [each.block(5).heard_at for _ in range(60)]
+times = [each.block(5).heard_at for _ in range(30)]
 each.close()
 gaps = [after - before for before, after in zip(times, times[1:])]
 print(dropped, each.dropped_blocks, sum(gap > 1 for gap in gaps), min(gaps) >= 0)
@@ -38,6 +38,6 @@ def test_sound_that_nobody_takes_is_dropped_at_the_front_door() -> None:
             capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
     dropped, dropped_at_the_end, long_gaps, in_order = done.stdout.split()
-    assert 30 < int(dropped) < 90  # two of three seconds, in blocks of 32 ms
+    assert 8 < int(dropped) < 23  # two of three seconds, in blocks of 128 ms
     assert dropped_at_the_end == dropped, "and none once they are taken again"
     assert (long_gaps, in_order) == ("1", "True"), "one gap, and what is left is in order"

@@ -202,7 +202,7 @@ def test_the_device_hears_the_same(speech_model: Path) -> None:
     transcription = transcriber.begin()
     for frame in Recording(path).frames():
         transcription.feed(frame.samples)
-    assert hear(path, transcriber) == transcription.finish() != ""
+    assert hear(path, transcriber) == transcription.text() != ""
 
 
 def test_command(speech_model: Path, tmp_path: Path) -> None:

@@ -42,8 +42,11 @@ class Fake:
         self._blocks -= 1
         if self._zero:
             time.sleep(0.001)  # a second of silence must last
-        level = 0.0 if self._zero else 0.1
-        return Block(np.full((round(self.rate * 0.032), 1), level, np.float32), time.monotonic(), self._zero)
+        level = 0 if self._zero else 3000
+        return Block(np.full((round(self.rate * 0.032), 1), level, np.int16), time.monotonic(), self._zero)
+
+    def wake(self) -> None:
+        pass
 
     def close(self) -> None:
         if self._then == "hangs in close":

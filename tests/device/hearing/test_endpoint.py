@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,3 +109,15 @@ def test_no_frame_is_lost_within_or_doubled(runs: list[tuple[int, int]]) -> None
         assert utterance.end_s == pytest.approx((passed[-1] + 1) * FRAME_SECONDS)
         assert utterance.start_s < utterance.speech_end_s <= utterance.end_s
         assert utterance.end_s - utterance.start_s <= SETTINGS.longest_s + 1e-6
+
+
+@pytest.mark.parametrize(("hang_over", "foreseen"), [(10, 5), (20, 6), (4, 2)])
+def test_an_end_is_foreseen_while_the_pause_lasts(hang_over: int, foreseen: int) -> None:
+    """For the last fifth of a second, or half of a pause that is shorter, and not once someone speaks on."""
+    settings = replace(SETTINGS, hang_over_s=hang_over * FRAME_SECONDS)
+    endpointer = Endpointer(settings, Told())
+    steps = [endpointer.push(frame) for frame in frames([90] * 20 + [0] * (hang_over - 1) + [90] + [0] * hang_over)]
+    told = [number for number, step in enumerate(steps) if step.foreseen]
+    first, second = 20 + hang_over - 1, 20 + 2 * hang_over - 1
+    assert told == [*range(first - foreseen, first), *range(second - foreseen, second)]
+    assert [number for number, step in enumerate(steps) if step.utterance] == [second]

@@ -49,7 +49,10 @@ class Microphone:
             return None
         self._given += 1
         time.sleep(0.032)
-        return Block(np.full((512, 1), 0.1, np.float32), time.monotonic(), zero=False)
+        return Block(np.full((512, 1), 3000, np.int16), time.monotonic(), zero=False)
+
+    def wake(self) -> None:
+        pass
 
     def close(self) -> None:
         never_returns("closes for ever")

@@ -18,7 +18,7 @@ def heard(transcriber: Transcriber, samples: np.ndarray[tuple[int], np.dtype[np.
     transcription = transcriber.begin()
     for start in range(0, len(samples), 512):
         transcription.feed(samples[start : start + 512])
-    return transcription.finish()
+    return transcription.text()
 
 
 def test_words(transcriber: Transcriber) -> None:

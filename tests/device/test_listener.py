@@ -1,0 +1,128 @@
+"""The joining, with stations of the test that write down what they are asked."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from device.bundle import Companions
+from device.front_end.parameters import FrontEnd
+from device.hearing.endpoint import Endpointer, Step
+from device.listener import Listener
+from device.sentence import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance
+from device.understanding.transcriber import Transcriber
+
+LOUD, QUIET = 8000, 1
+
+
+class Rig:
+    """A listener whose endpointer does what the test says, frame by frame."""
+
+    def __init__(self, *, trim_db: float | None = 30.0) -> None:
+        self.calls: list[str] = []
+        self._frames = 0
+        self._steps: Iterator[Step] = iter(())
+        companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db))
+        self.listener = Listener(cast(Endpointer, self), cast(Transcriber, self), cast(Any, self), companions)
+
+    # The endpointer
+    def push(self, _frame: Frame) -> Step:
+        return next(self._steps)
+
+    def finish(self) -> Step:
+        return next(self._steps, Step())
+
+    # The transcriber, and a transcription
+    def begin(self) -> "Rig":
+        self.calls.append("begin")
+        self.fed = 0
+        return self
+
+    def feed(self, samples: NDArray[np.int16]) -> None:
+        self.fed += 1
+
+    def text(self) -> str:
+        self.calls.append(f"text after {self.fed}")
+        return f"{self.fed} frames"
+
+    # The classifier
+    def probabilities(self, picture: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
+        self.calls.append("network")
+        return {"a": 0.25, "b": 0.75}
+
+    def frame(self, level: int) -> Frame:
+        samples = (np.random.default_rng(self._frames).standard_normal(FRAME_LENGTH) * level).astype(np.int16)
+        self._frames += 1
+        return Frame(samples, self._frames * FRAME_SECONDS, time.monotonic())
+
+    def heard(self, *steps: Step) -> list[Prediction]:
+        self._steps = iter(steps)
+        return list(self.listener.predictions([self.frame(LOUD)] * sum(1 for step in steps if step.frames)))
+
+
+def over(ending: Any = "silence") -> Utterance:
+    return Utterance(0.0, 0.5, 1.0, time.monotonic(), ending)
+
+
+def test_nothing_is_left_to_do_when_the_pause_was_foreseen() -> None:
+    rig = Rig()
+    [prediction] = rig.heard(
+        Step((rig.frame(LOUD), rig.frame(LOUD))),
+        Step((rig.frame(LOUD),)),
+        Step((rig.frame(QUIET),)),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), over()),
+    )
+    assert rig.calls == ["begin", "text after 5", "network"], "the answer was there"
+    assert (prediction.text, prediction.label) == ("5 frames", "b")
+
+
+def test_someone_who_speaks_on_is_heard() -> None:
+    rig = Rig()
+    [prediction] = rig.heard(
+        Step((rig.frame(LOUD),)),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(LOUD),)),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), over()),
+    )
+    # What came between the foreseen end and the voice is fed, too, and in order.
+    assert rig.calls == ["begin", "text after 2", "network", "text after 5", "network"]
+    assert prediction.text == "5 frames"
+
+
+def test_a_picture_that_the_pause_changes_is_looked_at_again() -> None:
+    rig = Rig(trim_db=None)  # all of the pause is in the picture
+    rig.heard(
+        Step((rig.frame(LOUD),) * 8),
+        Step((rig.frame(QUIET),), foreseen=True),
+        *(Step((rig.frame(QUIET),), foreseen=True) for _ in range(5)),
+        Step((rig.frame(QUIET),), over()),
+    )
+    assert rig.calls == ["begin", "text after 9", "network", "network"]
+
+
+@pytest.mark.parametrize("ending", ["longest", "end of sound"])
+def test_an_end_that_was_not_foreseen(ending: str) -> None:
+    rig = Rig()
+    last = () if ending == "end of sound" else (rig.frame(LOUD),)
+    [prediction] = rig.heard(
+        Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), foreseen=True), Step((rig.frame(QUIET),), foreseen=True),
+        Step(last, over(ending)),
+    )  # fmt: skip
+    assert prediction.text == f"{3 + len(last)} frames"
+
+
+def test_the_next_utterance_begins_anew() -> None:
+    rig = Rig()
+    first, second = rig.heard(
+        Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), over()), Step(), Step((rig.frame(LOUD),)),
+        Step((rig.frame(QUIET),), over()),
+    )  # fmt: skip
+    assert (first.text, second.text) == ("2 frames", "2 frames")
+    assert rig.calls.count("begin") == 2
