@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from device.bundle import DEFAULT_BUNDLE, Bundle, read_bundle
+from device.front_end.tokens import Tokens
 from device.settings import Settings
 from device.understanding.classifier import Classifier
 from device.understanding.transcriber import Transcriber
@@ -30,9 +31,10 @@ def test_top_1_and_softmax(bundle: Bundle, clips: list[Heard], runtime: str) -> 
     golden = json.loads(ANSWERS.read_text("utf-8"))
     classifier = Classifier(bundle, runtime=runtime)
     assert len(clips) == len(golden) == 7
+    tokens = Tokens(bundle.companions.vocabulary, bundle.companions.front_end)
     for clip in clips:
         expected = golden[clip.name]["probabilities"]
-        answer = classifier.probabilities(clip.picture, clip.ids)
-        assert clip.text == golden[clip.name]["text"]
+        # The words that Keras was asked by; what Vosk hears has tests of its own, and may get better.
+        answer = classifier.probabilities(clip.picture, tokens.ids(golden[clip.name]["text"]))
         assert answer == pytest.approx(expected, abs=TOLERANCE), clip.name
         assert max(answer, key=answer.__getitem__) == max(expected, key=expected.__getitem__), clip.name
