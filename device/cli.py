@@ -86,6 +86,7 @@ def listen(
     memory and is never stored. A microphone that is lost meanwhile is waited for: all LEDs flash together until it is
     back.
     """
+    _one_thread_for_arithmetic()
     from device.commands import Understanding
     from device.native_chatter import hush
     from device.running.daemon import Daemon
@@ -129,6 +130,7 @@ def classify(
     Exit status: 0 if each recording got an answer, 1 if one could not be read or held no speech (the others are still
     done).
     """
+    _one_thread_for_arithmetic()
     import time
 
     from rich.console import Console
@@ -237,6 +239,14 @@ def _settings(config: Path | None, model: Path | None) -> "Settings":
     if model is not None:
         settings = replace(settings, classifier=replace(settings.classifier, model=str(model)))
     return settings
+
+
+def _one_thread_for_arithmetic() -> None:
+    """Before numpy is imported: its products are small here, and the threads that it would share them with never rest.
+
+    They wait for the next product in a loop, at the cost of a whole core while someone speaks.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _announce(line: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from device.running import unit
 from device.running.unit import unit_text
 from tests.conftest import CLIPS
 from tests.system import booted_systemd
@@ -104,7 +105,8 @@ def _install_product(system: BootedSystemd) -> None:
 
 
 @pytest.fixture
-def unit_file(tmp_path: Path) -> Path:
+def unit_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(unit, "_GONE", ())  # a checkout in /tmp may be tested
     text = unit_text(Path("/etc/edge-mcnn/config.toml"), ["audio"])
     path = tmp_path / "edge-mcnn.service"
     path.write_text(text.replace("SupplementaryGroups=audio", "SupplementaryGroups=audio gpio"))
@@ -236,11 +238,11 @@ def test_after_a_power_cut_it_listens_again(machine: Machine) -> None:
 
 @booted
 def test_what_it_may_and_may_not(machine: Machine) -> None:
-    unit = machine.system.run("cat", UNIT).stdout
+    installed = machine.system.run("cat", UNIT).stdout
     probe = f"/opt/edge-mcnn/bin/python {UNDER_TEST}/tests/system/service_probe.py"
     lines = [
         f"ExecStart={probe}" if line.startswith("ExecStart=") else "Type=oneshot" if line == "Type=notify" else line
-        for line in unit.splitlines()
+        for line in installed.splitlines()
         if not line.startswith(("Restart", "WatchdogSec", "RuntimeDirectoryMode"))
     ]
     # FUSE, which anyone might open here, but for the unit's own rules.

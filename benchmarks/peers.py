@@ -1,0 +1,57 @@
+"""What edge-mcnn is held against, each a process of its own that says when it is ready.
+
+    python -m benchmarks.peers NAME
+
+They hear the same microphone through PortAudio. None of them is a straw man: each is written as its own documentation
+shows it, and does less than edge-mcnn.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import sounddevice
+
+RATE = 16_000
+
+
+def _blocks(length: int) -> Iterator[bytes]:
+    """Sound from the microphone, as bytes of 16 bits."""
+    with sounddevice.RawInputStream(samplerate=RATE, blocksize=length, channels=1, dtype="int16") as stream:
+        for number in range(sys.maxsize):
+            data, _ = stream.read(length)
+            if number == 0:
+                print("ready", flush=True)
+            yield bytes(data)
+
+
+def vosk_alone() -> None:
+    """Vosk's own example for a microphone: fed all the time, with words."""
+    import vosk
+
+    from device.understanding import speech_model
+
+    vosk.SetLogLevel(-1)
+    model = vosk.Model(model_path=str(speech_model.find(announce=print)))
+    recogniser = vosk.KaldiRecognizer(model, RATE)
+    recogniser.SetWords(True)
+    for block in _blocks(4000):
+        if recogniser.AcceptWaveform(block):
+            print(recogniser.Result().replace("\n", " "), flush=True)
+
+
+def open_wake_word() -> None:
+    """One of its words, as openWakeWord's own example for a microphone has it."""
+    import openwakeword
+    from openwakeword.model import Model
+
+    paths = [path for path in openwakeword.get_pretrained_model_paths("onnx") if "hey_jarvis" in path]
+    model = Model(wakeword_models=paths, inference_framework="onnx")
+    for block in _blocks(1280):
+        model.predict(np.frombuffer(block, np.int16))
+
+
+PEERS: dict[str, Callable[[], None]] = {"Vosk alone": vosk_alone, "openWakeWord": open_wake_word}
+
+if __name__ == "__main__":
+    PEERS[sys.argv[1]]()
