@@ -42,9 +42,9 @@ class Understanding:
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         configured = settings.transcriber.speech_model
         found = speech_model.find(Path(configured).expanduser() if configured else None, announce=announce)
-        return cls(
-            settings, bundle.companions, Transcriber(found, settings.transcriber.lone_word_confidence), classifier
-        )
+        of = settings.transcriber
+        transcriber = Transcriber(found, of.lone_word_confidence, of.utterances_per_recogniser)
+        return cls(settings, bundle.companions, transcriber, classifier)
 
     def listener(self) -> Listener:
         """A listener for one stream."""

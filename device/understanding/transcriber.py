@@ -14,15 +14,19 @@ from device.sentence import SAMPLE_RATE
 class Transcriber:
     """Writes down what one utterance after the other says.
 
+    Vosk joins its words with its grammar while it decodes, and a recogniser keeps what it has joined: for the next
+    utterance it needs a half of the time, and takes more and more memory. So it serves some utterances, and goes.
+
     Args:
         speech_model: folder of a Vosk model.
         lone_word_confidence: a single word with a lower confidence (0 to 1) is dropped.
+        utterances_per_recogniser: how many it serves.
 
     Raises:
         SpeechModelError: Vosk cannot load the model.
     """
 
-    def __init__(self, speech_model: Path, lone_word_confidence: float) -> None:
+    def __init__(self, speech_model: Path, lone_word_confidence: float, utterances_per_recogniser: int = 8) -> None:
         import vosk  # 0.15 s and 34 MB: only for those who listen
 
         vosk.SetLogLevel(-1)
@@ -34,13 +38,21 @@ class Transcriber:
             ) from None
         self._new_recogniser = vosk.KaldiRecognizer
         self._lone_word_confidence = lone_word_confidence
+        self._utterances_per_recogniser = utterances_per_recogniser
+        self._recogniser: Any = None
+        self._served = 0
 
     def begin(self) -> "Transcription":
-        """Begin an utterance."""
-        # A new recogniser for every utterance: one that lives for ever grows in memory.
-        recogniser = self._new_recogniser(self._model, SAMPLE_RATE)
-        recogniser.SetWords(True)
-        return Transcription(recogniser, self._lone_word_confidence)
+        """Begin an utterance; with it the one before is over, whether or not its words were asked for."""
+        if self._recogniser is None or self._served >= self._utterances_per_recogniser:
+            self._recogniser = None  # let go of the old one before there are two
+            self._recogniser = self._new_recogniser(self._model, SAMPLE_RATE)
+            self._recogniser.SetWords(True)
+            self._served = 0
+        else:
+            self._recogniser.FinalResult()  # nothing is left over of the one before
+        self._served += 1
+        return Transcription(self._recogniser, self._lone_word_confidence)
 
 
 class Transcription:

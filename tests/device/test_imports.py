@@ -44,8 +44,7 @@ def test_help_needs_no_libraries_of_the_stations() -> None:
 def test_listening_leaves_arithmetic_one_thread() -> None:
     """A second one would wait in a loop, see `device.cli`; the environment must say so before numpy is there."""
     code = (
-        "import device.cli; device.cli._one_thread_for_arithmetic(); "
-        "import numpy as n; n.ones((600, 600)) @ n.eye(600)"
+        "import device.cli; device.cli._one_thread_for_arithmetic(); import numpy as n; n.ones((600, 600)) @ n.eye(600)"
     )
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import os; print(len(os.listdir('/proc/self/task')))"],

@@ -39,6 +39,16 @@ def test_nothing_is_left_over_for_the_next(transcriber: Transcriber) -> None:
     assert heard(transcriber, np.zeros(16_000, np.int16)) == ""
 
 
+def test_a_recogniser_serves_some_utterances_and_hears_each_as_the_first(speech_model: Path) -> None:
+    transcriber = Transcriber(speech_model, 0.7, utterances_per_recogniser=3)
+    samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
+    served = []
+    for _ in range(7):
+        assert heard(transcriber, samples) == "he might even have been made amiable himself"
+        served.append(transcriber._recogniser)
+    assert [served.count(each) for each in dict.fromkeys(served)] == [3, 3, 1]
+
+
 def test_noise_says_nothing(transcriber: Transcriber, speech_model: Path) -> None:
     noise = (np.random.default_rng(0).standard_normal(16_000 * 4) * 1000).astype(np.int16)
     assert heard(Transcriber(speech_model, 0.0), noise) == "huh"
