@@ -3,6 +3,7 @@
     python -m benchmarks.listening [ROUNDS]
 
 The microphone is a virtual one, heard through ALSA as a real one is; its client library's share is in every figure.
+openWakeWord takes part if the environment `.venv/peers` holds it: its packages do not go together with ours.
 """
 
 import json
