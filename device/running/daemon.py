@@ -132,7 +132,8 @@ class Daemon:
         """How it is, now."""
         now = time.monotonic()
         liveness = self._liveness.now
-        microphone = self._ears.microphone
+        # One that is lost may still be on its way to being closed.
+        microphone = None if liveness.state == State.LOST else self._ears.microphone
         latencies = list(self._latencies)
         loaded = self._understanding is not None
         return Status(
