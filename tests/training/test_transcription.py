@@ -202,7 +202,8 @@ def test_the_device_hears_the_same(speech_model: Path) -> None:
     transcription = transcriber.begin()
     for frame in Recording(path).frames():
         transcription.feed(frame.samples)
-    assert hear(path, transcriber) == transcription.text() != ""
+    by_the_device = transcription.text()
+    assert hear(path, transcriber) == by_the_device != ""
 
 
 def test_command(speech_model: Path, tmp_path: Path) -> None:
