@@ -141,8 +141,8 @@ class Ears:
                     break
         finally:
             self._within_limit(microphone.close, "closing")
+            self.microphone = None  # first, so that whoever counts meanwhile counts nothing twice
             self._dropped_before += microphone.dropped_blocks
-            self.microphone = None
             self._liveness.closed()
 
     def _within_limit(self, function: Callable[[], Result], doing: str) -> Result:

@@ -37,6 +37,7 @@ def install(
         sudo .venv/bin/edge-mcnn service install --model Model.tflite
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from device.errors import ServiceError
     from device.running.service import carry_out, plan_install
@@ -44,7 +45,7 @@ def install(
     console = Console(highlight=False, soft_wrap=True)
     plan = plan_install(model, _announce)
     for finding in plan.findings:
-        console.print(f"{_MARKS[finding.verdict]}  {finding.what}:", finding.told, markup=True)
+        console.print(f"{_MARKS[finding.verdict]}  {finding.what}: {escape(finding.told)}")
     if plan.lacks:
         raise ServiceError(
             f"nothing was installed: {', '.join(each.what for each in plan.lacks)} must be put right first"
@@ -137,18 +138,20 @@ def status_command(
 
 
 def _table(status: "Status") -> object:
+    from rich.markup import escape
     from rich.table import Table
 
     from device.hearing.microphone import BLOCK_SECONDS
 
     colour = "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting") else "red"
-    reason = f": {status.reason}" if status.reason else ""
+    reason = f": {escape(status.reason)}" if status.reason else ""
     rows: Mapping[str, str] = {
         "state": f"[bold {colour}]{status.state}[/] for {_span(status.state_s)}{reason}",
-        "microphone": f"{status.microphone}, {status.rate} Hz" if status.microphone else "none",
+        "microphone": f"{escape(status.microphone)}, {status.rate} Hz" if status.microphone else "none",
         "sound": f"{_span(status.blocks_heard * BLOCK_SECONDS)} heard, {status.blocks_dropped} blocks dropped, "
         f"lost {status.losses} times",
-        "answers": f"{status.utterances}" + (f", the last one {status.last_label}" if status.last_label else ""),
+        "answers": f"{status.utterances}"
+        + (f", the last one {escape(status.last_label)}" if status.last_label else ""),
         "endpoint to light": f"{status.latency_ms:g} ms; median {status.latency_median_ms:g}, worst "
         f"{status.latency_worst_ms:g} of the last hundred"
         if status.utterances

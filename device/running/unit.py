@@ -3,7 +3,6 @@
 Where it is put and what else a service needs, `device.running.service` knows.
 """
 
-import os
 import stat
 import sys
 from collections.abc import Iterable, Sequence
@@ -71,7 +70,7 @@ def _check_readable(path: Path) -> None:
     if any(path.is_relative_to(gone) for gone in _GONE):
         raise ServiceError(f"{path} is gone after the next start of this machine; move it, to /opt for example")
     try:
-        own = os.stat(path)  # noqa: PTH116
+        own = path.stat()
     except OSError as error:
         raise ServiceError(f"{path}: cannot be read ({error.strerror})") from None
     wanted = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(own.st_mode) else 0)

@@ -25,6 +25,7 @@ from tests.system.virtual_microphone import VirtualMicrophone, missing_programs
 REPOSITORY = Path(__file__).parents[2]
 UNDER_TEST = "/opt/under-test"
 EDGE_MCNN = "/opt/edge-mcnn/bin/edge-mcnn"
+CACHE = "/opt/cache"
 UNIT = "/etc/systemd/system/edge-mcnn.service"
 DROP_IN = f"{UNIT}.d/test.conf"
 LIMIT_S = 60
@@ -46,7 +47,9 @@ class Machine:
         return [f"{name}={value}" for name, value in self.microphone.environment.items()]
 
     def edge_mcnn(self, *arguments: str, check: bool = True) -> str:
-        done = self.system.run(EDGE_MCNN, *arguments, check=check, environment=self.environment)
+        done = self.system.run(
+            EDGE_MCNN, *arguments, check=check, environment=[*self.environment, f"XDG_CACHE_HOME={CACHE}"]
+        )
         return done.stdout + done.stderr
 
     def status(self) -> dict[str, Any]:
@@ -76,7 +79,7 @@ class Machine:
 def machine(speech_model: Path) -> Iterator[Machine]:
     with booted_systemd.neutral_folder() as folder:
         microphone = VirtualMicrophone(folder / "mic", rate=48_000, channels=1, strict=False, hum=True)
-        shared = {folder: str(folder), REPOSITORY: UNDER_TEST, speech_model.parent: "/root/.cache/edge-mcnn"}
+        shared = {folder: str(folder), REPOSITORY: UNDER_TEST, speech_model.parent: f"{CACHE}/edge-mcnn"}
         with microphone, BootedSystemd(shared) as system:
             _install_product(system)
             each = Machine(system, microphone)
@@ -129,7 +132,7 @@ def test_the_unit_is_right_and_exposes_little(unit_file: Path) -> None:
 def test_a_dry_run_changes_nothing(machine: Machine) -> None:
     told = machine.edge_mcnn("service", "install", "--dry-run")
     assert "would: unit: write /etc/systemd/system/edge-mcnn.service" in told
-    assert "would: speech model: copy /root/.cache/edge-mcnn" in told
+    assert f"would: speech model: copy {CACHE}/edge-mcnn" in told
     for path in (UNIT, "/etc/edge-mcnn", "/var/lib/edge-mcnn"):
         assert machine.system.run("test", "-e", path, check=False).returncode == 1
 

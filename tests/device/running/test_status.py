@@ -4,13 +4,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from device.errors import StatusError
+from device.running.service_cli import _table
 from device.running.status import Status, StatusServer, prometheus, read_status, socket_path
 
 STATUS = Status(
@@ -133,3 +136,11 @@ def test_prometheus() -> None:
 )
 def test_where_it_is_told(environment: dict[str, str], path: str) -> None:
     assert str(socket_path(environment)) == path
+
+
+def test_names_with_brackets_are_shown_as_they_are() -> None:
+    console = Console(file=StringIO(), width=100)
+    console.print(_table(replace(STATUS, state="lost", microphone="USB [/x] mic", reason="see [lights.pins]")))
+    assert isinstance(console.file, StringIO)
+    assert "USB [/x] mic, 48000 Hz" in console.file.getvalue()
+    assert "see [lights.pins]" in console.file.getvalue()
