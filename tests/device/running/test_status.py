@@ -1,3 +1,4 @@
+import contextlib
 import json
 import socket
 import tempfile
@@ -46,7 +47,8 @@ def test_visitors_who_say_nothing_or_nonsense_do_no_harm(path: Path) -> None:
             visitor.settimeout(5)
             visitor.connect(str(path))
             if number % 2:
-                visitor.sendall(b"\xff" * 1000)
+                with contextlib.suppress(BrokenPipeError):  # it was answered and is done with already
+                    visitor.sendall(b"\xff" * 1000)
         assert read_status(path) == STATUS
         for visitor in visitors:
             visitor.close()
