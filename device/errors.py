@@ -20,6 +20,10 @@ class AudioError(EdgeMcnnError, OSError):
     """A microphone or a recording cannot be opened, or stopped giving sound."""
 
 
+class DetectorError(EdgeMcnnError, RuntimeError):
+    """The weights of the voice detector are missing, or in a format that is not known."""
+
+
 class SpeechModelError(EdgeMcnnError, OSError):
     """The speech model is missing, incomplete or not the one that was published."""
 

@@ -31,13 +31,13 @@ def test_the_gate_is_in_dbfs(monkeypatch: pytest.MonkeyPatch) -> None:
     detector = VoiceDetector(-40)
     asked: list[int] = []
 
-    def silero(audio: bytes | bytearray | memoryview) -> float:
-        asked.append(len(audio))
+    def silero(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> float:
+        asked.append(len(samples))
         return 1.0
 
-    monkeypatch.setattr(detector._silero, "process_chunk", silero)
+    monkeypatch.setattr(detector._silero, "probability", silero)
     level = 32768 * 10 ** (-40 / 20)
     assert detector.probability(np.full(512, int(level) - 2, np.int16)) == 0
     assert asked == []
     assert detector.probability(np.full(512, int(level) + 2, np.int16)) == 1
-    assert asked == [1024]
+    assert asked == [512]
