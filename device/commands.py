@@ -43,7 +43,7 @@ class Understanding:
         configured = settings.transcriber.speech_model
         found = speech_model.find(Path(configured).expanduser() if configured else None, announce=announce)
         of = settings.transcriber
-        transcriber = Transcriber(found, of.lone_word_confidence, of.utterances_per_recogniser)
+        transcriber = Transcriber(found, of.lone_word_confidence, of.utterances_per_recogniser, search=of.search)
         return cls(settings, bundle.companions, transcriber, classifier)
 
     def listener(self) -> Listener:

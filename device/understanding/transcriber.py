@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from device.errors import SpeechModelError
 from device.sentence import SAMPLE_RATE
+from device.understanding.search import laid_out
 
 
 class Transcriber:
@@ -21,17 +22,26 @@ class Transcriber:
         speech_model: folder of a Vosk model.
         lone_word_confidence: a single word with a lower confidence (0 to 1) is dropped.
         utterances_per_recogniser: how many it serves.
+        search: how hard it looks for the words, see `device.understanding.search`.
 
     Raises:
         SpeechModelError: Vosk cannot load the model.
     """
 
-    def __init__(self, speech_model: Path, lone_word_confidence: float, utterances_per_recogniser: int = 8) -> None:
+    def __init__(
+        self,
+        speech_model: Path,
+        lone_word_confidence: float,
+        utterances_per_recogniser: int = 16,
+        *,
+        search: str = "quick",
+    ) -> None:
         import vosk  # 0.15 s and 34 MB: only for those who listen
 
         vosk.SetLogLevel(-1)
         try:
-            self._model = vosk.Model(model_path=str(speech_model))
+            with laid_out(speech_model, search) as folder:
+                self._model = vosk.Model(model_path=str(folder))
         except Exception:  # noqa: BLE001  # Vosk raises the bare class for everything
             raise SpeechModelError(
                 f"{speech_model}: Vosk cannot load it; run `edge-mcnn fetch-speech-model` to get a whole one"
