@@ -64,6 +64,11 @@ class Listener:
         self._tokens = Tokens(companions.vocabulary, self._front_end)
         self._hearing: _Hearing | None = None
 
+    @property
+    def hearing(self) -> bool:
+        """Whether someone speaks, or has just spoken and is not answered yet."""
+        return self._hearing is not None
+
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
         """One prediction per utterance, as soon as it is over."""
         for frame in frames:

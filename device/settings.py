@@ -42,7 +42,7 @@ class LivenessSettings:
     """`[liveness]`: when the microphone counts as lost, and how it is taken back."""
 
     no_sound_limit_s: float = _number(
-        3.0, 0.5, 600, "s", "It is lost when no block of sound came for so long; a first block may take 1.2 s."
+        3.0, 1, 600, "s", "It is lost when no block of sound came for so long; a first block may take 1.2 s."
     )
     retry_s: float = _number(1.0, 0.1, 600, "s", "While it is lost it is looked for this often.")
     silent_after_s: float = _number(

@@ -15,8 +15,10 @@ from device.hearing.microphone import Block, Microphone, MicrophoneInfo, refresh
 from device.sentence import Frame
 
 _TURN_S = 0.1
-_LONGEST_WAIT_S = 0.4
-"""For a block, before someone looks whether one is overdue; longer than blocks are apart, so that it seldom happens."""
+_LONGEST_WAIT_S = 0.8
+"""For a block, before someone looks whether one is overdue; longer than they are apart, so that it seldom happens."""
+_BLOCKS_AT_LEISURE = 4
+"""Half a second, less than the pause after which an utterance is over: an answer never waits for them."""
 Result = TypeVar("Result")
 
 
@@ -26,6 +28,7 @@ class OpenMicrophone(Protocol):
     info: MicrophoneInfo
     rate: int
     dropped_blocks: int
+    blocks_at_once: int
 
     @property
     def ended(self) -> bool:
@@ -48,7 +51,8 @@ class Ears:
         name: of the microphone, as `device.hearing.microphone.find_microphone` takes it.
         liveness: decides when it is lost and when to look for it; belongs to this object alone.
         stuck_limit_s: seconds that opening or closing may take.
-        turn: is called at least twice a second, as long as nothing hangs.
+        turn: is called at least once a second, as long as nothing hangs.
+        in_haste: whether each block is wanted at once, since someone speaks; else they may come some at a time.
         patient: wait for a microphone that cannot be opened at first, instead of raising.
         open_microphone: `Microphone`.
         refresh: called before it is opened anew.
@@ -61,6 +65,7 @@ class Ears:
         liveness: LivenessMachine,
         stuck_limit_s: float,
         turn: Callable[[], None] = lambda: None,
+        in_haste: Callable[[], bool] = lambda: True,
         *,
         patient: bool = True,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
@@ -71,6 +76,7 @@ class Ears:
         self._liveness = liveness
         self._stuck_limit_s = stuck_limit_s
         self._turn = turn
+        self._in_haste = in_haste
         self._patient = patient
         self._open_microphone = open_microphone
         self._refresh = refresh
@@ -135,6 +141,8 @@ class Ears:
                     self.heard_blocks += 1
                     self._liveness.block(zero=block.zero)
                     yield from framer.push(block.samples, heard_at=block.heard_at)
+                    at_leisure = self._liveness.now.state == State.HEALTHY and not self._in_haste()
+                    microphone.blocks_at_once = _BLOCKS_AT_LEISURE if at_leisure else 1
                 elif microphone.ended:
                     self._liveness.ended()
                 if self._liveness.due() == Due.CLOSE:

@@ -20,7 +20,7 @@ _MOST_CHANNELS = 2
 """A sound server's device offers 32; a microphone has one, or two of which one may be silent."""
 _QUEUE_SECONDS = 10
 BLOCK_SECONDS = 4 * FRAME_SECONDS
-"""Between two callbacks. Each wakes four threads, of the sound system and ours, which is what listening to a quiet room
+"""Between two callbacks. Each wakes threads of the sound system and ours, which is what listening to a quiet room
 costs; an answer comes half of this later, on average, than with the shortest blocks."""
 
 
@@ -113,6 +113,9 @@ class Microphone:
         self.rate = self._choose_rate()
         self._blocks: queue.SimpleQueue[tuple[bytes, float] | None] = queue.SimpleQueue()
         self._most_blocks = round(_QUEUE_SECONDS / BLOCK_SECONDS)
+        self._held: list[tuple[bytes, float]] = []
+        self.blocks_at_once = 1
+        """How many are held back until they are handed over together: with more, who waits for them sleeps longer."""
         self.ended = False
         """Whether the stream ended by itself: the microphone is gone."""
         self.dropped_blocks = 0
@@ -180,10 +183,14 @@ class Microphone:
 
     def _take(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
         """PortAudio's callback: copy, never wait."""
-        if self._blocks.qsize() < self._most_blocks:
-            self._blocks.put((bytes(data), time.monotonic()))
-        else:
+        if self._blocks.qsize() >= self._most_blocks:
             self.dropped_blocks += 1
+            return
+        self._held.append((bytes(data), time.monotonic()))
+        if len(self._held) >= self.blocks_at_once:
+            for block in self._held:
+                self._blocks.put(block)
+            self._held.clear()
 
     def _finish(self) -> None:
         self.ended = True

@@ -24,6 +24,7 @@ from device.errors import AudioError, StatusError
 from device.hearing.ears import Ears, OpenMicrophone
 from device.hearing.liveness import Liveness, LivenessMachine, State
 from device.hearing.microphone import Microphone
+from device.listener import Listener
 from device.running.status import Status, StatusServer
 from device.running.systemd import Systemd
 from device.sentence import Prediction
@@ -81,6 +82,7 @@ class Daemon:
         self._told_to_stop = False
         self._error: BaseException | None = None
         self._understanding: Understanding | None = None
+        self._listener: Listener | None = None
         self._lights: Lights | None = None
         self._liveness = LivenessMachine(settings.liveness, time.monotonic, self._on_liveness)
         self._ears = Ears(
@@ -88,6 +90,7 @@ class Daemon:
             self._liveness,
             settings.liveness.stuck_limit_s,
             turn=self._turn,
+            in_haste=self._someone_speaks,
             patient=patient,
             open_microphone=open_microphone,
         )
@@ -173,7 +176,8 @@ class Daemon:
             with self._show(understanding.classifier.labels) as self._lights:
                 for frames in self._ears.streams():
                     # A listener of its own: an utterance does not go on beyond a loss.
-                    for prediction in understanding.listener().predictions(frames):
+                    self._listener = understanding.listener()
+                    for prediction in self._listener.predictions(frames):
                         self._on_prediction(prediction, self._lights)
         except BaseException as error:  # noqa: BLE001  # raised in the main thread
             self._error = error
@@ -182,6 +186,9 @@ class Daemon:
 
     def _turn(self) -> None:
         self._turned = time.monotonic()
+
+    def _someone_speaks(self) -> bool:
+        return self._listener is not None and self._listener.hearing
 
     def _on_prediction(self, prediction: Prediction, lights: Lights) -> None:
         lights.show(prediction)

@@ -99,6 +99,7 @@ class Room:
     info = MicrophoneInfo(0, "room", SAMPLE_RATE, 1, is_default=True)
     rate = SAMPLE_RATE
     dropped_blocks = 0
+    blocks_at_once = 1
 
     @property
     def ended(self) -> bool:

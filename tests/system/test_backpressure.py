@@ -11,7 +11,7 @@ import pytest
 from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs
 
 REPOSITORY = Path(__file__).parents[2]
-# Nobody takes a block for three seconds, of which one second is kept; then all are taken as they come.
+# Nobody takes a block for three seconds, of which one second is kept; then all are taken as they come; then by fours.
 SCRIPT = f"""
 import time
 from device.hearing import microphone
@@ -21,6 +21,15 @@ first = each.block(5)
 time.sleep(3)
 dropped = each.dropped_blocks
 times = [each.block(5).heard_at for _ in range(30)]
+each.blocks_at_once = 4
+while each.block(5) and each._blocks.qsize():
+    pass  # those that came one by one
+for _ in range(3):
+    fetched = [each.block(5)]
+    time.sleep(0.05)  # less than the next block takes
+    while each._blocks.qsize():
+        fetched.append(each.block(5))
+    assert len(fetched) == 4, len(fetched)
 each.close()
 gaps = [after - before for before, after in zip(times, times[1:])]
 print(dropped, each.dropped_blocks, sum(gap > 1 for gap in gaps), min(gaps) >= 0)

@@ -14,7 +14,7 @@ from device.hearing.microphone import Block, MicrophoneInfo
 from device.settings import LivenessSettings
 
 SETTINGS = LivenessSettings(
-    no_sound_limit_s=0.5, retry_s=0.1, silent_after_s=1.0, reopen_silent_s=1.0, stuck_limit_s=1.0
+    no_sound_limit_s=1.0, retry_s=0.1, silent_after_s=1.0, reopen_silent_s=1.0, stuck_limit_s=1.0
 )
 
 
@@ -25,6 +25,7 @@ class Fake:
         self.info = MicrophoneInfo(0, f"fake at {rate}", rate, 1, is_default=True)
         self.rate = rate
         self.dropped_blocks = 2
+        self.blocks_at_once = 1
         self.closed = threading.Event()
         self.unstick = threading.Event()
         self._blocks = blocks
@@ -57,7 +58,12 @@ class Fake:
 class Rig:
     """Ears that open what the test has prepared, and everything that they told."""
 
-    def __init__(self, *prepared: Fake | Exception | Callable[[], Fake], patient: bool = True) -> None:
+    def __init__(
+        self,
+        *prepared: Fake | Exception | Callable[[], Fake],
+        patient: bool = True,
+        in_haste: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._prepared = list(prepared)
         self.refreshed = 0
         self.turns = 0
@@ -67,6 +73,7 @@ class Rig:
             LivenessMachine(SETTINGS, time.monotonic, self.told.append),
             SETTINGS.stuck_limit_s,
             turn=self._turn,
+            in_haste=in_haste,
             patient=patient,
             open_microphone=self._open,
             refresh=self._refresh,
@@ -121,10 +128,22 @@ def test_a_stream_for_each_time_that_it_was_open() -> None:
     assert rig.ears.microphone is None
 
 
+def test_at_leisure_blocks_come_some_at_a_time() -> None:
+    speaks = False
+    fake = Fake(9)
+    rig = Rig(fake, in_haste=lambda: speaks)
+    at_once = []
+    for frames in rig.ears.streams():
+        for number, _ in enumerate(frames):
+            at_once.append(fake.blocks_at_once)
+            speaks = 3 <= number < 6
+    assert at_once == [1, 4, 4, 4, 1, 1, 1, 4, 4]
+
+
 def test_frozen_is_closed_and_opened_anew() -> None:
     rig = Rig(Fake(5, "freezes"), Fake(3))
     assert rig.lengths() == [5, 3]
-    assert "no sound for 0.5 s" in rig.told[2].reason
+    assert "no sound for 1 s" in rig.told[2].reason
 
 
 def test_silence_is_told_and_opened_anew() -> None:

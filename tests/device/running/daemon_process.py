@@ -37,6 +37,7 @@ class Microphone:
     info = MicrophoneInfo(0, "fake", 16_000, 1, is_default=True)
     rate = 16_000
     ended = False
+    blocks_at_once = 1
 
     def __init__(self, _name: str) -> None:
         never_returns("opens for ever")
@@ -60,6 +61,8 @@ class Microphone:
 
 class Hearing:
     """Answers three utterances, in order, and then only listens."""
+
+    hearing = False
 
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
         labels = iter("abc")
