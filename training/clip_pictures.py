@@ -14,11 +14,12 @@ from rich.progress import Progress
 
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import mel_power, picture, silent_picture
+from device.front_end.spectrogram import silent_picture
 from training.clips import Clip
 from training.parallel import on_all_cores
 from training.picture_features import PictureFeatures
 from training.picture_folder import PictureFolder
+from training.pictures import picture_of
 from training.skipped import Skipped, tell_skipped
 from training.sound import read_recording
 
@@ -68,16 +69,16 @@ def clip_pictures(
     if kept_pictures is not None:
         kept_pictures.fill(files, console)
 
-    def picture_of(file: Path) -> NDArray[np.float32] | AudioError:
+    def one(file: Path) -> NDArray[np.float32] | AudioError:
         try:
             if kept_pictures is not None:
                 return kept_pictures.picture(file)
-            return picture(mel_power(read_recording(file, front_end.sample_rate), front_end), front_end)
+            return picture_of(read_recording(file, front_end.sample_rate), front_end)
         except AudioError as error:
             return error
 
     def pictures_of(some: Sequence[Path]) -> list[NDArray[np.float32] | AudioError]:
-        with on_all_cores(picture_of, some) as results:
+        with on_all_cores(one, some) as results:
             return list(results)
 
     def features_of(some: Sequence[Path]) -> list[NDArray[np.float32] | AudioError]:

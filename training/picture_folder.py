@@ -22,8 +22,8 @@ from rich.progress import Progress
 
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import mel_power, picture
 from training.parallel import on_all_cores
+from training.pictures import picture_of
 from training.skipped import Skipped
 from training.sound import LONGEST_CLIP_S, read_recording
 
@@ -97,7 +97,7 @@ class PictureFolder:
         if kept is not None:
             return kept
         samples = read_recording(recording, self._front_end.sample_rate)
-        computed = picture(mel_power(samples, self._front_end), self._front_end)
+        computed = picture_of(samples, self._front_end)
         _save(path, computed)
         return computed
 
@@ -200,7 +200,7 @@ def _save(path: Path, computed: NDArray[np.float32]) -> None:
     partial = path.with_name(f".{path.name}.part")
     try:
         try:
-            Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save(partial, "PNG")
+            Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save(partial, "PNG", compress_level=1)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -54,7 +54,7 @@ def read_sound(file: Path) -> tuple[NDArray[np.float32], int]:
         raise AudioError(f"{file}: cannot be read ({error.strerror or error})") from None
     if not len(samples):
         raise AudioError(f"{file}: holds no sound")
-    mono: NDArray[np.float32] = samples.mean(axis=1)
+    mono: NDArray[np.float32] = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if not np.isfinite(mono).all():
         raise AudioError(f"{file}: holds values that are not numbers")
     return mono, rate

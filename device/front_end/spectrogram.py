@@ -5,7 +5,9 @@ The numbers equal `librosa.feature.melspectrogram` and the colours those of the 
 is needed here. This module knows nothing of microphones, utterances or networks.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +31,15 @@ class MelSpectrogram:
 
     Every column is computed as soon as its last sample is there, so that nothing but the last few columns is left to do
     when the speaker stops.
+
+    Args:
+        front_end: the settings that the network was trained with.
+        rfft: Fourier transform of the last axis, as `numpy.fft.rfft`, which the device has.
     """
 
-    def __init__(self, front_end: FrontEnd) -> None:
+    def __init__(self, front_end: FrontEnd, rfft: Callable[..., Any] = np.fft.rfft) -> None:
         self._front_end = front_end
+        self._rfft = rfft
         self._filters = mel_filters(front_end)
         self._window = _hann(front_end.n_fft)
         self._pending: NDArray[np.float32] = np.zeros(front_end.n_fft // 2, np.float32)
@@ -63,14 +70,16 @@ class MelSpectrogram:
         if len(samples) < n_fft:
             return []
         windows = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop]
-        spectrum = np.fft.rfft(windows * self._window)
+        spectrum = self._rfft(windows * self._window)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
         return [power @ self._filters.T]
 
 
-def mel_power(samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+def mel_power(
+    samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd, rfft: Callable[..., Any] = np.fft.rfft
+) -> NDArray[np.float32]:
     """Mel power spectrogram of a whole clip, shape (n_mels, columns); see `MelSpectrogram`."""
-    spectrogram = MelSpectrogram(front_end)
+    spectrogram = MelSpectrogram(front_end, rfft)
     spectrogram.feed(samples)
     return spectrogram.power()
 

@@ -245,7 +245,7 @@ def test_no_place_for_pictures(
     with pytest.raises(TrainingError, match="file: cannot be made"):
         PictureFolder(tmp_path / "file", FRONT_END)
 
-    def full(_self: object, path: Path, *_arguments: object) -> None:
+    def full(_self: object, path: Path, *_arguments: object, **_options: object) -> None:
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

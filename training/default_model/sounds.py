@@ -18,11 +18,11 @@ from rich.progress import track
 from device.errors import AudioError, TrainingError
 from device.front_end.colour_map import MAGMA
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import mel_power, picture
 from training.default_model.altered_sound import ALTERATIONS_VERSION, altered, moved_edges
 from training.kept_arrays import read_arrays, write_arrays
 from training.pairing import RavdessClip, ravdess_clips
 from training.parallel import on_all_cores
+from training.pictures import picture_of
 from training.sound import read_recording
 
 LONGEST_MOVE_S = 0.05
@@ -151,7 +151,7 @@ def _of_actor(
         sounds = [sound]
         sounds += [moved_edges(sound, random, front_end.sample_rate, LONGEST_MOVE_S) for _ in range(copies.moved)]
         sounds += [altered(sound, random, front_end.sample_rate) for _ in range(copies.altered)]
-        return colour_steps(np.stack([picture(mel_power(each, front_end), front_end) for each in sounds]))
+        return colour_steps(np.stack([picture_of(each, front_end) for each in sounds]))
 
     steps = np.empty(shape, np.uint8)
     with on_all_cores(one, clips) as results:

@@ -1,0 +1,123 @@
+"""Whether work costs more the longer it goes on: per second of sound after ten hours, or of a long utterance.
+
+    python -m benchmarks.growth
+
+Sound is pushed through the stages as fast as they take it. Prints one JSON object.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `edge-mcnn listen` does, before numpy is there
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from device.commands import Understanding
+from device.hearing.framing import Framer
+from device.listener import Listener
+from device.sentence import SAMPLE_RATE, Frame
+from device.settings import Settings
+from tests.conftest import CLIPS
+
+QUIET, TALK = "quiet", "talk"
+_HOURS = 10
+_QUIET_S = 1500
+_LENGTHS_S = (2, 4, 8, 14)
+_ROUNDS = 5
+
+
+def _pause(seconds: float) -> NDArray[np.int16]:
+    return (np.random.default_rng(2).standard_normal(round(seconds * SAMPLE_RATE)) * 8).astype(np.int16)
+
+
+def _clips() -> list[NDArray[np.int16]]:
+    return [soundfile.read(path, dtype="int16")[0] for path in sorted(CLIPS.glob("austen-*.flac"))]
+
+
+def _costs(listener: Listener, script: Iterable[tuple[str, NDArray[np.int16]]]) -> list[tuple[str, float]]:
+    """Name of each stretch of sound in the script, and the CPU seconds per second that it takes, in one stream."""
+    costs: list[tuple[str, float]] = []
+    framer = Framer(SAMPLE_RATE)
+
+    def frames() -> Iterator[Frame]:
+        for name, samples in script:
+            began = time.process_time()
+            for start in range(0, len(samples), 2048):
+                yield from framer.push(samples[start : start + 2048, None], heard_at=0.0)
+            costs.append((name, (time.process_time() - began) / len(samples) * SAMPLE_RATE))
+
+    for _ in listener.predictions(frames()):
+        pass
+    return costs
+
+
+def hours() -> dict[str, list[float]]:
+    """CPU seconds per second of the same quiet and the same talk, in each round of the first minutes and the last."""
+    settings = Settings()
+    clips = _clips()
+    # As many utterances as a recogniser serves: each round begins with a new one, and so has the same to do.
+    talk = np.concatenate(
+        [
+            part
+            for number in range(settings.transcriber.utterances_per_recogniser)
+            for part in (clips[number % len(clips)], _pause(1.0))
+        ]
+    )
+    quiet = _pause(_QUIET_S)
+    script = [(QUIET, quiet), (TALK, talk)] * round(_HOURS * 3600 / (_QUIET_S + len(talk) / SAMPLE_RATE))
+    costs = _costs(_understanding(settings).listener(), script)
+    found: dict[str, list[float]] = {}
+    for name in (QUIET, TALK):
+        values = [cost for of, cost in costs if of == name]
+        found |= {f"{name}, at first": values[:_ROUNDS], f"{name}, after {_HOURS} h": values[-_ROUNDS:]}
+    return found
+
+
+def lengths() -> dict[int, list[float]]:
+    """CPU seconds for one utterance of each length in seconds, each with a new recogniser."""
+    settings = Settings()
+    understanding = _understanding(
+        replace(settings, transcriber=replace(settings.transcriber, utterances_per_recogniser=1))
+    )
+    spoken = np.concatenate(_clips())
+    found: dict[int, list[float]] = {length: [] for length in _LENGTHS_S}
+    for _ in range(_ROUNDS):
+        for length, costs in found.items():
+            said = np.concatenate([spoken[: length * SAMPLE_RATE], _pause(1.0)])
+            [(_, per_second)] = _costs(understanding.listener(), [("", said)])
+            costs.append(per_second * len(said) / SAMPLE_RATE)
+    return found
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A straight line through the costs of utterances by their length."""
+
+    fixed_s: float
+    """Of each."""
+    per_second_s: float
+    """For each second of it."""
+    largest_miss: float
+    """Furthest that a cost is from the line, as a share of it."""
+
+
+def fit(costs: dict[int, float]) -> Fit:
+    """The line, by least squares."""
+    seconds, found = np.array(list(costs)), np.array(list(costs.values()))
+    slope, fixed = np.polyfit(seconds, found, 1)
+    misses = np.abs(fixed + slope * seconds - found) / found
+    return Fit(float(fixed), float(slope), float(misses.max()))
+
+
+def _understanding(settings: Settings) -> Understanding:
+    return Understanding.load(settings, lambda line: print(line, file=sys.stderr))
+
+
+if __name__ == "__main__":
+    print(json.dumps({"lengths": lengths(), "hours": hours()}))

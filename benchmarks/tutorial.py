@@ -1,0 +1,54 @@
+"""The tutorial's network and its live path, as published: what edge-mcnn is held against.
+
+    python -m benchmarks.tutorial Model.h5 TIMES CLIP ...
+
+librosa draws the mel spectrogram, Matplotlib saves it as a JPEG, Keras reads it back and predicts, in one process. The
+words are given: the tutorial has no speech recognition. It prints a line of JSON for each answer.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from device.bundle import Companions
+from device.front_end.parameters import FrontEnd
+
+LABELS = ("positive", "neutral", "negative")
+_WORDS = 5000
+
+
+def write_network(path: Path) -> None:
+    """Write the tutorial's `Model.h5` with random weights, which cost as much time and memory as any."""
+    from training.model_writer import write_model
+    from training.network import build_network
+
+    vocabulary = tuple("".join(chr(97 + number // 26**place % 26) for place in range(4)) for number in range(_WORDS))
+    companions = Companions(LABELS, vocabulary, FrontEnd())
+    network = build_network(
+        "tutorial", labels=len(LABELS), vocabulary=_WORDS, front_end=companions.front_end, vgg19_weights=None
+    )
+    write_model(network.full, companions, path)
+
+
+def live(model: Path, times: int, clips: list[Path]) -> None:
+    """Load everything, say so, and answer the clips."""
+    import numpy as np
+    import tf_keras
+
+    from benchmarks.pictures import published
+
+    network = tf_keras.models.load_model(model, compile=False)
+    ids = np.zeros((1, 200), np.int32)
+    ids[0, -8:] = range(1, 9)
+    print("ready", flush=True)
+    for _ in range(times):
+        for clip in clips:
+            began = time.perf_counter()
+            pixels = published(clip)[None]
+            network.predict([pixels, ids], verbose=0)
+            print(json.dumps({"ms": (time.perf_counter() - began) * 1000}), flush=True)
+
+
+if __name__ == "__main__":
+    live(Path(sys.argv[1]), int(sys.argv[2]), [Path(name) for name in sys.argv[3:]])
