@@ -160,6 +160,28 @@ def classify(
 
 
 @app.command()
+def benchmark(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.1, max=600, help="Repeat for so long, on top of loading twice.")
+    ] = 10.0,
+    model: Model = None,
+    config: Config = None,
+) -> None:
+    """Measure this machine: does it keep up with speech, how soon does it answer, what memory does it take.
+
+    A clip that comes with it is heard, stage by stage; no microphone is needed. For true figures stop the service
+    first: `sudo systemctl stop edge-mcnn`.
+
+    Exit status: 0 if the machine keeps up and has memory to spare, 1 if not.
+    """
+    _one_thread_for_arithmetic()
+    from device.running.benchmark_cli import run
+
+    run(_settings(config, model), seconds=seconds, json=json)
+
+
+@app.command()
 def microphones(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per microphone.")] = False,
 ) -> None:

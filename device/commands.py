@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.bundle import DEFAULT_BUNDLE, Companions, read_bundle
+from device.bundle import DEFAULT_BUNDLE, Bundle, Companions, read_bundle
 from device.errors import AudioError
 from device.hearing.endpoint import Endpointer
 from device.hearing.recording import Recording
@@ -37,20 +37,39 @@ class Understanding:
         Raises:
             BundleError, InterpreterError, SpeechModelError: as their names say.
         """
-        path = Path(settings.classifier.model).expanduser() if settings.classifier.model else DEFAULT_BUNDLE
-        bundle = read_bundle(path)
+        bundle = open_bundle(settings)
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
-        configured = settings.transcriber.speech_model
-        found = speech_model.find(Path(configured).expanduser() if configured else None, announce=announce)
-        of = settings.transcriber
-        transcriber = Transcriber(found, of.lone_word_confidence, of.utterances_per_recogniser, search=of.search)
-        return cls(settings, bundle.companions, transcriber, classifier)
+        return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
 
     def listener(self) -> Listener:
         """A listener for one stream."""
         endpoint = self.settings.endpoint
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
         return Listener(endpointer, self.transcriber, self.classifier, self.companions)
+
+
+def open_bundle(settings: Settings) -> Bundle:
+    """The bundle that the settings name, else the one that ships.
+
+    Raises:
+        BundleError: it cannot be read, or is none.
+    """
+    return read_bundle(Path(settings.classifier.model).expanduser() if settings.classifier.model else DEFAULT_BUNDLE)
+
+
+def load_transcriber(settings: Settings, announce: Callable[[str], None]) -> Transcriber:
+    """Find or fetch the speech model and load it.
+
+    Args:
+        settings: of the daemon.
+        announce: is told what takes long.
+
+    Raises:
+        SpeechModelError: it cannot be had, or not be loaded.
+    """
+    of = settings.transcriber
+    found = speech_model.find(Path(of.speech_model).expanduser() if of.speech_model else None, announce=announce)
+    return Transcriber(found, of.lone_word_confidence, of.utterances_per_recogniser, search=of.search)
 
 
 def classify(understanding: Understanding, path: Path) -> Iterator[Prediction]:

@@ -50,3 +50,7 @@ class StatusError(EdgeMcnnError, OSError):
 
 class ServiceError(EdgeMcnnError, RuntimeError):
     """The service cannot be installed, removed or asked; what was there is as before."""
+
+
+class BenchmarkError(EdgeMcnnError, RuntimeError):
+    """This machine cannot be measured, since a fresh process that would listen does not get so far."""

@@ -65,6 +65,11 @@ def test_the_wheel_carries_the_unit_and_the_model(tmp_path: Path) -> None:
     pip("wheel", "--no-deps", "--wheel-dir", tmp_path, source)
     [wheel] = tmp_path.glob("edge_mcnn-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    for ending in ("data/share/edge-mcnn/edge-mcnn.service", "device/models/Model.tflite", "device/py.typed"):
+    for ending in (
+        "data/share/edge-mcnn/edge-mcnn.service",
+        "device/models/Model.tflite",
+        "device/running/benchmark/clip.flac",
+        "device/py.typed",
+    ):
         assert [name for name in names if name.endswith(ending)], f"no {ending}"
     assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
