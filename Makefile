@@ -1,7 +1,7 @@
 # make listen   set up, then listen to the microphone; without one, answer the recorded clips
 # make test     set up, then lint, type-check and test everything
 # make soak     what takes long: 100 lost microphones, a day of sound, 10,000 damaged inputs to whatever is read
-# make bench    measure it beside Vosk alone, openWakeWord and the tutorial's path, into benchmarks/RESULTS.md; half an hour
+# make bench    measure it beside Vosk alone, openWakeWord and the tutorial's path, into benchmarks/RESULTS.md; 20 minutes
 # make default-model DATA=FOLDER   make the model that ships from its corpora, see docs/model-card.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \

@@ -2,7 +2,7 @@
 
     make bench            # or: python -m benchmarks [ROUNDS]
 
-Takes half an hour. The subjects take turns, so that a machine that is busy for a while is unfair to none.
+Takes some twenty minutes. The subjects take turns, so that a machine that is busy for a while is unfair to none.
 """
 
 import sys

@@ -23,10 +23,10 @@ from tests.conftest import CLIPS
 from tests.system.virtual_microphone import VirtualMicrophone
 
 OURS, OURS_TUTORIAL = "edge-mcnn", "edge-mcnn, tutorial's network"
-VOSK, WAKE_WORD = "Vosk alone, fed always", "openWakeWord 0.5.1"
+VOSK, WAKE_WORD, PORT_AUDIO = "Vosk alone, fed always", "openWakeWord 0.5.1", "PortAudio alone, sound thrown away"
 QUIET, SPEECH, NOISE = "quiet room", "someone speaks", "loud noise"
 _RATE = 16_000
-_SCENE_S = 30
+_SCENES_S = {QUIET: 15, SPEECH: 30, NOISE: 15}
 _PAUSE_S = 1.2
 _PEERS_PYTHON = Path(sys.prefix) / "peers" / "bin" / "python"
 
@@ -46,9 +46,9 @@ class Heard:
 
 
 def scenes() -> dict[str, NDArray[np.float32]]:
-    """Half a minute each, mono, 16 kHz: a quiet room, people speaking with pauses of a second, and a fan."""
+    """Mono, 16 kHz: a quiet room, people speaking with pauses of a second, and a fan."""
     random = np.random.default_rng(0)
-    length = _SCENE_S * _RATE
+    length = _SCENES_S[SPEECH] * _RATE
     room = (random.standard_normal(length) * 10 ** (-72 / 20)).astype(np.float32)
     speech = room.copy()
     at = _RATE
@@ -62,11 +62,12 @@ def scenes() -> dict[str, NDArray[np.float32]]:
     spectrum = np.fft.rfft(random.standard_normal(length))
     fan = np.fft.irfft(spectrum / np.sqrt(np.arange(len(spectrum)) + 50), length)
     fan = (fan / fan.std() * 10 ** (-32 / 20)).astype(np.float32)
-    return {QUIET: room, SPEECH: speech, NOISE: fan}
+    whole = {QUIET: room, SPEECH: speech, NOISE: fan}
+    return {name: samples[: _SCENES_S[name] * _RATE] for name, samples in whole.items()}
 
 
 def measure(rounds: int, tutorial: Path, told: Callable[[str], None]) -> dict[str, Heard]:
-    """Let each hear each scene, in turns.
+    """Let each hear its scenes, in turns.
 
     Args:
         rounds: how often.
@@ -81,17 +82,17 @@ def measure(rounds: int, tutorial: Path, told: Callable[[str], None]) -> dict[st
         with VirtualMicrophone(folder / "mic", rate=_RATE, channels=1, strict=False) as microphone:
             environment = {**os.environ, **microphone.environment}
             for number in range(rounds):
-                for subject, (command, ready) in _commands(tutorial).items():
+                for subject, (command, ready, hears) in _subjects(tutorial).items():
                     told(f"listening, round {number + 1} of {rounds}: {subject}")
                     result = results[subject]
                     with running(command, environment, ready) as process:
                         result.ready_s.append(process.ready_s)
-                        for scene in scenes():
+                        for scene in hears:
                             play = threading.Thread(target=microphone.play, args=(folder / f"{scene}.wav",))
                             before = process.cpu_s()
                             play.start()
                             play.join()
-                            result.cpu[scene].append((process.cpu_s() - before) / _SCENE_S)
+                            result.cpu[scene].append((process.cpu_s() - before) / _SCENES_S[scene])
                         result.peak_mb.append(process.peak_mb())
                         answers = [json.loads(line) for line in process.lines.queue if line.startswith("{")]
                         result.latencies_ms += [
@@ -100,15 +101,18 @@ def measure(rounds: int, tutorial: Path, told: Callable[[str], None]) -> dict[st
     return dict(results)
 
 
-def _commands(tutorial: Path) -> dict[str, tuple[list[str], str]]:
-    """Command of each, and how it says that it listens."""
+def _subjects(tutorial: Path) -> dict[str, tuple[list[str], str, tuple[str, ...]]]:
+    """Command of each, how it says that it listens, and which scenes it hears."""
     ours = [sys.executable, "-m", "device", "listen", "--json", "--lights", "none"]
-    found = {
-        OURS: (ours, "listening to"),
-        VOSK: ([sys.executable, "-m", "benchmarks.peers", "Vosk alone"], "ready"),
-        OURS_TUTORIAL: ([*ours, "--model", str(tutorial)], "listening to"),
+    peers = [sys.executable, "-m", "benchmarks.peers"]
+    every = (QUIET, SPEECH, NOISE)
+    found: dict[str, tuple[list[str], str, tuple[str, ...]]] = {
+        OURS: (ours, "listening to", every),
+        VOSK: ([*peers, "Vosk alone"], "ready", every),
+        OURS_TUTORIAL: ([*ours, "--model", str(tutorial)], "listening to", (SPEECH,)),
+        PORT_AUDIO: ([*peers, "PortAudio alone"], "ready", (QUIET,)),
     }
     if _PEERS_PYTHON.exists():
         script = str(Path(__file__).with_name("peers.py"))
-        found[WAKE_WORD] = ([str(_PEERS_PYTHON), script, "openWakeWord"], "ready")
+        found[WAKE_WORD] = ([str(_PEERS_PYTHON), script, "openWakeWord"], "ready", every)
     return found

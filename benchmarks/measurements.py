@@ -56,7 +56,7 @@ class Measurements:
 
 
 def measure(rounds: int, folder: Path, told: Callable[[str], None]) -> Measurements:
-    """Measure everything; about half an hour.
+    """Measure everything; some twenty minutes.
 
     Args:
         rounds: how often each subject takes its turn.

@@ -7,6 +7,7 @@ shows it, and does less than edge-mcnn.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -51,7 +52,22 @@ def open_wake_word() -> None:
         model.predict(np.frombuffer(block, np.int16))
 
 
-PEERS: dict[str, Callable[[], None]] = {"Vosk alone": vosk_alone, "openWakeWord": open_wake_word}
+def port_audio_alone() -> None:
+    """What hearing costs before anything is done with the sound: blocks as edge-mcnn takes them, thrown away."""
+    first, over = threading.Event(), threading.Event()
+    with sounddevice.RawInputStream(
+        samplerate=RATE, blocksize=2048, channels=1, dtype="int16", callback=lambda *_: first.set()
+    ):
+        first.wait()
+        print("ready", flush=True)
+        over.wait()
+
+
+PEERS: dict[str, Callable[[], None]] = {
+    "Vosk alone": vosk_alone,
+    "openWakeWord": open_wake_word,
+    "PortAudio alone": port_audio_alone,
+}
 
 if __name__ == "__main__":
     PEERS[sys.argv[1]]()

@@ -46,11 +46,11 @@ def _lines(found: Measurements, rounds: int) -> Iterator[str]:
     yield ""
     scenes = (listening.QUIET, listening.SPEECH, listening.NOISE)
     yield from _table(
-        ("", *(f"{scene}, % of a core" for scene in scenes), "peak MB", "s to start", "ms from pause to light", "95th percentile"),
+        ("", *(f"{scene}, % of a core" for scene in scenes), "peak MB", "s to start", "ms pause to light", "95th p."),
         [
             (
                 subject,
-                *(Figure.of(heard.cpu[scene]).told(".2f", 100) for scene in scenes),
+                *(_cpu(heard, scene) for scene in scenes),
                 Figure.of(heard.peak_mb).told(".0f"),
                 Figure.of(heard.ready_s).told(".2f"),
                 *_latencies(heard),
@@ -112,6 +112,10 @@ def _lines(found: Measurements, rounds: int) -> Iterator[str]:
     )
 
 
+def _cpu(heard: listening.Heard, scene: str) -> str:
+    return Figure.of(heard.cpu[scene]).told(".2f", 100) if scene in heard.cpu else ""
+
+
 def _latencies(heard: listening.Heard) -> tuple[str, str]:
     if not heard.latencies_ms:
         return "", ""
@@ -126,26 +130,24 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str
 
 
 def _draw(found: Measurements, path: Path) -> None:
+    """A bar for each subject that a figure was measured of."""
     mpl.use("Agg")
-    subjects = list(found.listening)
-    charts = {
-        **{
-            f"{scene}: % of a core": [Figure.of(found.listening[each].cpu[scene]).median * 100 for each in subjects]
-            for scene in (listening.QUIET, listening.SPEECH, listening.NOISE)
-        },
-        "memory: MB": [Figure.of(found.listening[each].peak_mb).median for each in subjects],
-        "start: s": [Figure.of(found.listening[each].ready_s).median for each in subjects],
-    }
-    live = {"memory: MB": Figure.of(found.live_peak_mb).median, "start: s": Figure.of(found.live_ready_s).median}
-    figure, axes = plt.subplots(len(charts), 1, figsize=(7, 1.5 * len(charts)), layout="constrained")
-    for each, (title, values) in zip(axes, charts.items(), strict=True):
-        names, shown = list(subjects), list(values)
-        if title in live:
-            names.append("the tutorial's live path")
-            shown.append(live[title])
-        colours = ["tab:green" if name.startswith("edge-mcnn") else "tab:grey" for name in names]
-        bars = each.barh(names, shown, color=colours)
-        each.bar_label(bars, fmt="%.3g", padding=3)
+    charts: dict[str, dict[str, float]] = {}
+    for subject, heard in found.listening.items():
+        for scene, values in heard.cpu.items():
+            charts.setdefault(f"CPU, {scene}: % of a core", {})[subject] = Figure.of(values).median * 100
+        charts.setdefault("memory: MB", {})[subject] = Figure.of(heard.peak_mb).median
+        charts.setdefault("start: s", {})[subject] = Figure.of(heard.ready_s).median
+    charts["memory: MB"]["the tutorial's live path"] = Figure.of(found.live_peak_mb).median
+    charts["start: s"]["the tutorial's live path"] = Figure.of(found.live_ready_s).median
+    heights = [len(bars) + 1.5 for bars in charts.values()]
+    figure, axes = plt.subplots(
+        len(charts), 1, figsize=(7, 0.3 * sum(heights)), height_ratios=heights, layout="constrained"
+    )
+    for each, (title, bars) in zip(axes, charts.items(), strict=True):
+        colours = ["tab:green" if name.startswith("edge-mcnn") else "tab:grey" for name in bars]
+        drawn = each.barh(list(bars), list(bars.values()), color=colours)
+        each.bar_label(drawn, fmt="%.3g", padding=3, fontsize=8)
         each.set_title(title, loc="left", fontsize=9)
         each.invert_yaxis()
         each.spines[["top", "right"]].set_visible(False)

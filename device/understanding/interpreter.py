@@ -61,6 +61,9 @@ def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -
             with quiet():
                 interpreter = module.Interpreter(model_content=model, num_threads=threads)
                 interpreter.allocate_tensors()
+        except SystemError:  # tflite-runtime with numpy 2, which pip lets happen
+            problems.append(f"{name}: it does not go with the numpy that is installed, which is {version('numpy')}")
+            continue
         except (ValueError, RuntimeError) as error:
             raise InterpreterError(f"{name} refuses the model ({' '.join(str(error).split())[:200]})") from None
         _LOG.info("interpreter: %s %s, %d thread%s", name, version(name), threads, "s" if threads > 1 else "")

@@ -131,9 +131,6 @@ def interpreter_calls(
             except InterpreterError as error:
                 unusable[runtime] = str(error)
                 break
-            except SystemError:  # tflite-runtime with numpy 2, which pip lets happen
-                unusable[runtime] = "it does not go with the numpy that is installed"
-                break
             calls.append(InterpreterCall(runtime, number, _median(ms), _p95(ms), is_selected))
     return calls, unusable, stage("utterance", selected_ms)
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from device.bundle import DEFAULT_BUNDLE, read_bundle
-from device.errors import BenchmarkError
+from device.errors import BenchmarkError, InterpreterError
 from device.running import benchmark_cli
 from device.running.benchmark import measuring, rehearsal, stages
 from device.running.benchmark.figures import Benchmark, Choice, InterpreterCall, Machine, Rehearsal, Stage
@@ -114,7 +114,7 @@ def test_a_runtime_that_breaks_is_told_and_the_others_are_measured(monkeypatch: 
 
     def broken(bundle: Any, runtime: str, threads: int, seconds: float) -> tuple[str, list[float]]:
         if runtime == "tflite-runtime":
-            raise SystemError("returned a result with an exception set")
+            raise InterpreterError("it does not go with the numpy that is installed")
         return asked(bundle, runtime, threads, seconds)
 
     monkeypatch.setattr(stages, "_asked", broken)

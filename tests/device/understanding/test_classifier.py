@@ -67,6 +67,19 @@ def test_the_words_alone_carry_meaning(bundle: Bundle) -> None:
     assert unkind["negative"] > kind["negative"]
 
 
+def test_a_runtime_that_breaks_with_this_numpy_is_passed_over(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, works = RUNTIMES
+
+    def interpreter(**_options: object) -> None:
+        raise SystemError("returned a result with an exception set")  # tflite-runtime with numpy 2
+
+    module = importlib.import_module(RUNTIMES[broken])
+    monkeypatch.setattr(module, "Interpreter", interpreter)
+    assert type(load_interpreter(bundle.model)).__module__.startswith(RUNTIMES[works].partition(".")[0])
+    with pytest.raises(InterpreterError, match=f"{broken}: it does not go with the numpy that is installed"):
+        load_interpreter(bundle.model, runtime=broken)
+
+
 def changed(
     bundle: Bundle, folder: Path, *, labels: int | None = None, front_end: FrontEnd | None = None, **card: Any
 ) -> Bundle:
