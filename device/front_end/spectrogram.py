@@ -19,7 +19,7 @@ _SMALLEST_POWER = 1e-10
 """Powers below this are raised to it before the logarithm (`amin` of `librosa.power_to_db`)."""
 
 _AT_ONCE = 64
-"""Columns in one go. All of a clip at once take twice the time: that much memory comes from the system, page by page."""
+"""Columns in one go. All at once take twice the time: that much memory comes from the system, page by page."""
 
 # The tutorial's figure of 0.72 x 0.72 inches at 400 dpi, cropped to the axes: the file's pixels, and the axes' true
 # size in pixels, which is not whole; and where in the axes the centre of the file's first pixel lies, from the left
