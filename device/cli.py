@@ -18,6 +18,7 @@ import typer
 from convert.cli import convert_command
 from convert.inspect_cli import inspect_command
 from device.errors import AudioError, EdgeMcnnError
+from device.running.doctor_cli import doctor_command
 from device.running.service_cli import service, status_command
 from device.settings_cli import settings_command
 from training.cli import train_command
@@ -226,6 +227,7 @@ def fetch_speech_model(
     _announce(f"speech model: {speech_model.fetch(source, announce=_announce)}")
 
 
+app.command("doctor")(doctor_command)
 app.command("status")(status_command)
 app.command("settings")(settings_command)
 app.add_typer(service, name="service")

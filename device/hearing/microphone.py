@@ -38,6 +38,15 @@ class MicrophoneInfo:
     is_default: bool
 
 
+def portaudio_version() -> str:
+    """Of the library that is installed.
+
+    Raises:
+        AudioError: none is.
+    """
+    return str(_portaudio().get_portaudio_version()[1]).partition(",")[0]
+
+
 def list_microphones() -> list[MicrophoneInfo]:
     """All input devices of this machine.
 

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from device.bundle import read_bundle
 from device.errors import ServiceError
-from device.running.needs import Finding, Verdict, has_group, look
+from device.running.doctor.apart import examine
+from device.running.doctor.checks import needs_of_service
+from device.running.doctor.findings import Finding, Verdict
+from device.running.doctor.rights import has_group
 from device.running.unit import GROUPS, NAME, unit_text
 from device.settings import ClassifierSettings, Settings
 from device.settings_file import as_toml, read_settings
@@ -101,7 +104,8 @@ def plan_install(model: Path | None, announce: Announce) -> Plan:
             Step(f"enable {NAME}: it starts with this machine", lambda: _systemctl("enable", "--quiet", NAME)),
             Step(f"start {NAME}", _start),
         ]
-    return Plan(look(checked), steps)
+    findings = [each for each in examine(needs_of_service(checked)) if isinstance(each, Finding)]
+    return Plan(findings, steps)
 
 
 def plan_uninstall(*, purge: bool) -> list[Step]:

@@ -15,7 +15,6 @@ service = typer.Typer(
     help="Install, remove or look at the daemon as a service that starts with this machine.", no_args_is_help=True
 )
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-_MARKS = {"good": "[green]ok[/green]", "later": "[yellow]--[/yellow]", "bad": "[red]no[/red]"}
 
 
 @service.command()
@@ -37,18 +36,18 @@ def install(
         sudo .venv/bin/edge-mcnn service install --model Model.tflite
     """
     from rich.console import Console
-    from rich.markup import escape
 
     from device.errors import ServiceError
+    from device.running.doctor_cli import line
     from device.running.service import carry_out, plan_install
 
     console = Console(highlight=False, soft_wrap=True)
     plan = plan_install(model, _announce)
     for finding in plan.findings:
-        console.print(f"{_MARKS[finding.verdict]}  {finding.what}: {escape(finding.told)}")
+        console.print(line(finding, console))
     if plan.lacks:
         raise ServiceError(
-            f"nothing was installed: {', '.join(each.what for each in plan.lacks)} must be put right first"
+            f"nothing was installed: {', '.join(each.name for each in plan.lacks)} must be put right first"
         )
     if dry_run:
         for step in plan.steps:

@@ -131,6 +131,15 @@ def read_status(path: Path) -> Status:
     return Status(**{name: table[name] for name in types})
 
 
+def running() -> Status | None:
+    """The daemon that runs on this machine: the service, else this user's own `listen`; None if none answers."""
+    for path in (SERVICE_SOCKET, socket_path()):
+        if path is not None:
+            with contextlib.suppress(StatusError):
+                return read_status(path)
+    return None
+
+
 class StatusServer:
     """Answers at a socket, in a thread of its own, until the context is left.
 

@@ -15,6 +15,10 @@ RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "t
 _LOG = logging.getLogger(__name__)
 
 
+class UnusableRuntimeError(InterpreterError):
+    """A runtime that is not installed, or cannot run anything as it is installed."""
+
+
 def required_runtime(requires: str | None, runtime: str = "auto") -> str:
     """The runtime to load a model with.
 
@@ -53,24 +57,36 @@ def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -
     problems = []
     for name in RUNTIMES if runtime == "auto" else [runtime]:
         try:
-            module = importlib.import_module(RUNTIMES[name])
-        except ImportError as error:
-            problems.append(f"{name}: {str(error).splitlines()[0] if str(error) else 'cannot be imported'}")
-            continue
-        try:
-            with quiet():
-                interpreter = module.Interpreter(model_content=model, num_threads=threads)
-                interpreter.allocate_tensors()
-        except SystemError:  # tflite-runtime with numpy 2, which pip lets happen
-            problems.append(f"{name}: it does not go with the numpy that is installed, which is {version('numpy')}")
-            continue
-        except (ValueError, RuntimeError) as error:
-            raise InterpreterError(f"{name} refuses the model ({' '.join(str(error).split())[:200]})") from None
-        _LOG.info("interpreter: %s %s, %d thread%s", name, version(name), threads, "s" if threads > 1 else "")
-        return interpreter
+            return load_runtime(name, model, threads=threads)
+        except UnusableRuntimeError as error:
+            problems.append(f"{name}: {error}")
     raise InterpreterError(
         f"no TFLite interpreter can be used ({'; '.join(problems)}); install one: pip install ai-edge-litert"
     )
+
+
+def load_runtime(name: str, model: bytes, *, threads: int = 1) -> Any:
+    """An interpreter of the runtime `name`, a key of `RUNTIMES`, that holds `model`.
+
+    Raises:
+        UnusableRuntimeError: the runtime is not installed, or is broken.
+        InterpreterError: it refuses the model.
+    """
+    try:
+        module = importlib.import_module(RUNTIMES[name])
+    except ImportError as error:
+        raise UnusableRuntimeError(str(error).splitlines()[0] if str(error) else "cannot be imported") from None
+    try:
+        with quiet():
+            interpreter = module.Interpreter(model_content=model, num_threads=threads)
+            interpreter.allocate_tensors()
+    except SystemError:  # tflite-runtime with numpy 2, which pip lets happen
+        told = f"it does not go with the numpy that is installed, which is {version('numpy')}"
+        raise UnusableRuntimeError(told) from None
+    except (ValueError, RuntimeError) as error:
+        raise InterpreterError(f"{name} refuses the model ({' '.join(str(error).split())[:200]})") from None
+    _LOG.info("interpreter: %s %s, %d thread%s", name, version(name), threads, "s" if threads > 1 else "")
+    return interpreter
 
 
 def runtime_of(interpreter: Any) -> str:

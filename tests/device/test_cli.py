@@ -137,7 +137,7 @@ def test_a_terminal_without_unicode(speech_model: Path) -> None:
 def test_help_teaches() -> None:
     done = edge_mcnn("--help")
     assert done.returncode == 0
-    for command in ("listen", "classify", "microphones", "fetch-speech-model", "convert", "inspect", "train"):
+    for command in ("listen", "classify", "doctor", "microphones", "fetch-speech-model", "convert", "inspect", "train"):
         assert command in done.stdout
         assert edge_mcnn(command, "--help").returncode == 0
 

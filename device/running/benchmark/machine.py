@@ -57,9 +57,9 @@ def peak_mb() -> float:
     return _megabytes(Path("/proc/self/status"), "VmHWM")
 
 
-def available_mb() -> float:
-    """Memory that a new program could have without swapping, 10^6 bytes."""
-    return _megabytes(_MEMORY, "MemAvailable")
+def available_mb(memory: Path = _MEMORY) -> float:
+    """Memory that a new program could have without swapping, 10^6 bytes, as the kernel's `memory` tells it."""
+    return _megabytes(memory, "MemAvailable")
 
 
 def _megabytes(path: Path, name: str) -> float:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from device.errors import StatusError
+from device.running import status as status_module
 from device.running.service_cli import _table
-from device.running.status import Status, StatusServer, prometheus, read_status, socket_path
+from device.running.status import Status, StatusServer, prometheus, read_status, running, socket_path
 
 STATUS = Status(
     state="healthy", reason="", state_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000, blocks_heard=3,
@@ -68,6 +69,19 @@ def test_the_socket_of_a_living_daemon_is_not(path: Path) -> None:
         with StatusServer(path, lambda: replace(STATUS, state="lost")):
             assert read_status(path) == STATUS
         assert read_status(path) == STATUS
+
+
+def test_whichever_daemon_runs_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = path.with_name("own")
+    monkeypatch.setattr(status_module, "SERVICE_SOCKET", path)
+    monkeypatch.setattr(status_module, "socket_path", lambda: own)
+    assert running() is None
+    with StatusServer(own, lambda: replace(STATUS, pid=1)):
+        assert running() == replace(STATUS, pid=1)
+        with StatusServer(path, lambda: STATUS):
+            assert running() == STATUS, "the service first"
+    monkeypatch.setattr(status_module, "socket_path", lambda: None)
+    assert running() is None
 
 
 def test_a_folder_that_is_not_there(path: Path) -> None:

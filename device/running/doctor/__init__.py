@@ -1,0 +1,1 @@
+"""What this machine has of what the daemon needs: a look at each part, apart from each other, and what was found."""

@@ -1,0 +1,130 @@
+"""The doctor looks at a real virtual microphone, through PortAudio, in each of the states that one is found in."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CLIPS
+from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs
+
+REPOSITORY = Path(__file__).parents[2]
+LOUD = CLIPS / "espeak-ruined.flac"
+
+pytestmark = pytest.mark.skipif(
+    bool(missing_programs()), reason=f"no virtual microphone: {', '.join(missing_programs())} missing; see `make test`"
+)
+
+
+@pytest.fixture
+def plugged() -> Iterator[VirtualMicrophone]:
+    with (
+        tempfile.TemporaryDirectory(prefix="mic") as folder,  # pytest's own paths are too long for a socket
+        VirtualMicrophone(Path(folder), rate=48_000, channels=2, strict=True, hum=True) as microphone,
+    ):
+        yield microphone
+
+
+def environment(microphone: VirtualMicrophone) -> dict[str, str]:
+    return {**os.environ, **microphone.environment, "EDGE_MCNN_MICROPHONE_NAME": NAME}
+
+
+def doctor(microphone: VirtualMicrophone, **settings: str) -> dict[str, tuple[str, str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "device", "doctor", "--json"], env={**environment(microphone), **settings},
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    told = {each["name"]: (each["verdict"], f"{each['told']} -> {each['mend']}") for each in json.loads(done.stdout)}
+    assert done.returncode == ("bad" in {verdict for verdict, _ in told.values()}), told
+    return told
+
+
+def test_a_microphone_in_every_state(plugged: VirtualMicrophone) -> None:
+    # It hums at -60 dBFS: what the gate makes of that, the settings say.
+    told = doctor(plugged, EDGE_MCNN_ENDPOINT_GATE_DBFS="-80")
+    assert told["PortAudio"][0] == "good"
+    assert told["microphone"][0] == "good"
+    assert f"{NAME}, 48000 Hz" in told["microphone"][1]
+    assert told["level"][0] == "good"
+    assert "48000 Hz resampled to 16000; the gate is at -80" in told["level"][1]
+
+    verdict, text = doctor(plugged, EDGE_MCNN_ENDPOINT_GATE_DBFS="-30")["level"]
+    assert verdict == "warning"
+    assert "all below the gate of -30, never speech" in text
+
+    plugged.mute()
+    verdict, text = doctor(plugged)["level"]
+    assert verdict == "bad"
+    assert "each sample is zero" in text
+    plugged.unmute()
+
+    plugged.freeze()
+    verdict, text = doctor(plugged, EDGE_MCNN_LIVENESS_NO_SOUND_LIMIT_S="1")["level"]
+    assert verdict == "bad"
+    assert "no sound came for 1 s" in text
+    plugged.thaw()
+
+    plugged.hold()
+    verdict, text = doctor(plugged)["microphone"]
+    assert verdict == "bad"
+    assert "one that another program holds is not listed" in text
+    plugged.let_go()
+
+    plugged.plug("another")
+    verdict, text = doctor(plugged)["microphone"]
+    assert verdict == "bad"
+    assert f"no microphone is named '{NAME}' -> there are " in text
+
+    plugged.unplug()
+    told = doctor(plugged)
+    assert (told["PortAudio"][0], told["microphone"][0]) == ("good", "bad")
+    assert "no microphone found" in told["microphone"][1]
+    assert "level" not in told
+
+
+def test_in_a_terminal_the_level_is_seen_while_someone_speaks(plugged: VirtualMicrophone) -> None:
+    speaking = threading.Event()
+
+    def speak() -> None:
+        while not speaking.is_set():
+            plugged.play(LOUD)
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "device", "doctor"], cwd=REPOSITORY, stdout=theirs, stderr=theirs,
+        env={**environment(plugged), "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+    )  # fmt: skip
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := _read(ours):
+            seen += part
+    finally:
+        speaking.set()
+        os.close(ours)
+        process.wait(60)
+        speaker.join(60)
+    text = seen.decode()
+    assert "speak  █" in text
+    assert "Traceback" not in text
+    [line] = [line for line in text.splitlines() if "loudest" in line]
+    assert "ok level" in line
+    loudest = int(line.partition("loudest ")[2].split()[0])
+    assert -40 < loudest < 0, "a voice, and not the hum"
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # the other side was closed
+        return b""
