@@ -1,6 +1,7 @@
 """From sound to words with Vosk, fed while the person speaks."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ class Transcriber:
 
     Vosk joins its words with its grammar while it decodes, and a recogniser keeps what it has joined: for the next
     utterance it needs a half of the time, and takes more and more memory. So it serves some utterances, and goes.
+    Each thread that asks has one of its own; they share the model.
 
     Args:
         speech_model: folder of a Vosk model.
@@ -49,20 +51,27 @@ class Transcriber:
         self._new_recogniser = vosk.KaldiRecognizer
         self._lone_word_confidence = lone_word_confidence
         self._utterances_per_recogniser = utterances_per_recogniser
-        self._recogniser: Any = None
-        self._served = 0
+        self._serving = _Serving()
 
     def begin(self) -> "Transcription":
         """Begin an utterance; with it the one before is over, whether or not its words were asked for."""
-        if self._recogniser is None or self._served >= self._utterances_per_recogniser:
-            self._recogniser = None  # let go of the old one before there are two
-            self._recogniser = self._new_recogniser(self._model, SAMPLE_RATE)
-            self._recogniser.SetWords(True)
-            self._served = 0
+        serving = self._serving
+        if serving.recogniser is None or serving.served >= self._utterances_per_recogniser:
+            serving.recogniser = None  # let go of the old one before there are two
+            serving.recogniser = self._new_recogniser(self._model, SAMPLE_RATE)
+            serving.recogniser.SetWords(True)
+            serving.served = 0
         else:
-            self._recogniser.FinalResult()  # nothing is left over of the one before
-        self._served += 1
-        return Transcription(self._recogniser, self._lone_word_confidence)
+            serving.recogniser.FinalResult()  # nothing is left over of the one before
+        serving.served += 1
+        return Transcription(serving.recogniser, self._lone_word_confidence)
+
+
+class _Serving(threading.local):
+    """The recogniser of a thread. Two threads in one would mix up their words, and crash."""
+
+    recogniser: Any = None
+    served = 0
 
 
 class Transcription:

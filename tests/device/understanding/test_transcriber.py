@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +47,16 @@ def test_a_recogniser_serves_some_utterances_and_hears_each_as_the_first(speech_
     served = []
     for _ in range(7):
         assert heard(transcriber, samples) == "he might even have been made amiable himself"
-        served.append(transcriber._recogniser)
+        served.append(transcriber._serving.recogniser)
     assert [served.count(each) for each in dict.fromkeys(served)] == [3, 3, 1]
+
+
+def test_threads_that_hear_at_once_hear_what_each_would_alone(transcriber: Transcriber) -> None:
+    """In one recogniser they would mix up their words, and bring the process down."""
+    clips = [soundfile.read(CLIPS / f"{name}.flac", dtype="int16")[0] for name in ("austen-0930", "austen-0920")]
+    alone = [heard(transcriber, clip) for clip in clips]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(partial(heard, transcriber), clips * 3)) == alone * 3
 
 
 def test_noise_says_nothing(transcriber: Transcriber, speech_model: Path) -> None:
