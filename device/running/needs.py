@@ -11,9 +11,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from device.bundle import DEFAULT_BUNDLE, read_bundle
-from device.errors import AudioError, BundleError, InterpreterError
+from device.errors import AudioError, BundleError, InterpreterError, LightsError, SettingsError
 from device.settings import LightsSettings, Settings
+from device.showing.gpio_lights import check_leds
 from device.showing.lights import has_gpio
+from device.understanding.unsure import shown_instead
 
 _PINS = "gpiochip*"
 
@@ -51,7 +53,8 @@ def _model(settings: Settings) -> tuple[Finding, Sequence[str]]:
     try:
         bundle = read_bundle(path)
         classifier = Classifier(bundle, runtime=settings.classifier.runtime)
-    except (BundleError, InterpreterError) as error:
+        shown_instead(settings.classifier, classifier.labels)
+    except (BundleError, InterpreterError, SettingsError) as error:
         return Finding("model", Verdict.BAD, str(error)), ()
     shown = "the one that ships" if path == DEFAULT_BUNDLE else str(path)
     classes = ", ".join(classifier.labels)
@@ -73,9 +76,10 @@ def _lights(settings: LightsSettings, labels: Sequence[str]) -> list[Finding]:
     if settings.kind in ("terminal", "none") or (settings.kind == "auto" and not has_gpio()):
         why = f"lights.kind is {settings.kind}" if settings.kind != "auto" else "this is no Raspberry Pi"
         return [Finding("lights", Verdict.LATER, f"{why}: no LED will be lit")]
-    without = [label for label in labels if label not in settings.pins]
-    if without:
-        return [Finding("lights", Verdict.BAD, f"no pin for {', '.join(without)}; give it one under [lights.pins]")]
+    try:
+        check_leds(settings, labels)
+    except LightsError as error:
+        return [Finding("lights", Verdict.BAD, str(error))]
     return [_pins(), _pin_library()]
 
 

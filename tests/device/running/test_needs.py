@@ -8,6 +8,7 @@ from device.hearing.microphone import MicrophoneInfo
 from device.running import needs
 from device.running.needs import Verdict, look
 from device.settings import ClassifierSettings, LightsSettings, Settings
+from device.understanding import unsure as unsure_module
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,18 @@ def test_a_model_that_is_none(tmp_path: Path) -> None:
 
 def test_pins_that_no_class_has() -> None:
     told = found(Settings(lights=LightsSettings(kind="gpio", pins={"positive": 1})))
-    assert told["lights"] == ("bad", "no pin for negative, neutral; give it one under [lights.pins]")
+    assert told["lights"][0] == "bad"
+    assert told["lights"][1].startswith("no pin for negative, neutral; write e.g. negative = 4 under [lights.pins]")
+    told = found(Settings(lights=LightsSettings(kind="gpio", rgb={"red": 1, "green": 2, "blue": 3})))
+    assert "lights" not in told, "an RGB LED needs no pin per class"
+
+
+def test_a_class_to_show_that_the_model_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    unsure = Settings(classifier=ClassifierSettings(confidence=0.5, unsure="neutral"))
+    assert found(unsure)["model"][0] == "good"
+    monkeypatch.setattr(unsure_module, "NEUTRAL", "calm")
+    assert found(unsure)["model"][0] == "bad"
+    assert "the model has no such class" in found(unsure)["model"][1]
 
 
 @pytest.mark.parametrize(
