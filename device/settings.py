@@ -170,7 +170,7 @@ class LightsSettings:
     common: str = _choice(
         "cathode",
         *("cathode", "anode"),
-        about="What the LEDs have in common: cathode: their short legs, at ground; anode: their long legs, at 3.3 V, "
+        about="What the LEDs have in common: cathode: their short legs, at ground; anode: their long legs, at 3V3, "
         "which many an RGB LED wants.",
     )
     pins: Mapping[str, int] = _table(

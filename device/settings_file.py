@@ -157,11 +157,8 @@ def _sentence(text: str) -> str:
 
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
-        return (
-            "{}"
-            if not value
-            else f"{{ {', '.join(f'{_toml_key(key)} = {_toml(each)}' for key, each in value.items())} }}"
-        )
+        entries = ", ".join(f"{_toml_key(key)} = {_toml(each)}" for key, each in value.items())
+        return f"{{ {entries} }}" if entries else "{}"
     return _quoted(value) if isinstance(value, str) else repr(value)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -106,11 +105,11 @@ def wiring_command(model: _Model = None, config: _Config = None) -> None:
 
     settings, labels = _wanted(None, model, config)
     console = Console(highlight=False)
-    # A file or a pager has room for the picture.
-    width = console.width if console.is_terminal else max(console.width, WIDTH)
+    if not console.is_terminal:  # a file or a pager has room for the picture
+        console.width = max(console.width, WIDTH)
     with console.capture() as capture:
-        console.print(wiring(settings, labels, width), width=width)
-    print(plain(capture.get(), sys.stdout.encoding), end="")
+        console.print(wiring(settings, labels, console.width))
+    print(plain(capture.get(), console.encoding), end="")
 
 
 def _wanted(kind: Kind | None, model: Path | None, config: Path | None) -> tuple["LightsSettings", Sequence[str]]:

@@ -111,14 +111,28 @@ def test_an_answer_below_the_confidence_is_unsure(classified: dict[str, dict[str
     assert "unsure" in edge_mcnn("classify", clip, environment=environment).stdout
 
 
-def test_an_unsure_answer_cannot_be_neutral_without_such_a_class(tmp_path: Path) -> None:
+@pytest.fixture
+def calm(tmp_path: Path) -> Path:
+    """The network that ships, with another name for a class."""
     bundle = read_bundle(DEFAULT_BUNDLE)
-    calm = replace(bundle.companions, labels=("negative", "calm", "positive"))
-    (tmp_path / "Calm.tflite").write_bytes(pack(bundle.model[: bundle.flatbuffer_size], calm))
+    companions = replace(bundle.companions, labels=("negative", "calm", "positive"))
+    path = tmp_path / "Calm.tflite"
+    path.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], companions))
+    return path
+
+
+def test_an_unsure_answer_cannot_be_neutral_without_such_a_class(calm: Path) -> None:
     environment = {"EDGE_MCNN_CLASSIFIER_CONFIDENCE": "0.5", "EDGE_MCNN_CLASSIFIER_UNSURE": "neutral"}
     for command in (["classify", str(CLIPS / "austen-0930.flac")], ["listen", "--lights", "none"]):
-        done = edge_mcnn(*command, "--model", tmp_path / "Calm.tflite", environment=environment)
+        done = edge_mcnn(*command, "--model", calm, environment=environment)
         one_line(done, "the model has no such class (it has negative, calm, positive)")
+
+
+def test_a_class_without_a_light_is_told_before_listening(calm: Path, speech_model: Path) -> None:
+    arguments = ("listen", "--wait", "--lights", "gpio", "--model", calm)
+    one_line(edge_mcnn(*arguments), "no pin for calm; write e.g. calm = 4 under [lights.pins]")
+    environment = {"EDGE_MCNN_LIGHTS_RGB": "{ red = 17, green = 27, blue = 22 }"}
+    one_line(edge_mcnn(*arguments, environment=environment), 'no colour for calm; write e.g. calm = "orange" under')
 
 
 def test_an_utterance_without_words_is_answered_by_its_sound(tmp_path: Path, speech_model: Path) -> None:

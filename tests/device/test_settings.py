@@ -38,6 +38,7 @@ from device.settings import Settings, problems, settings_from_table, stages
         ({"lights": {"colours": {"a": "gren"}}}, "lights.colours.a is 'gren', expected one of red, orange, yellow"),
         ({"lights": {"colours": {"a": "#12345"}}}, "lights.colours.a is '#12345', expected"),
         ({"lights": {"colours": {"a": "#12345g"}}}, "lights.colours.a is '#12345g', expected"),
+        ({"lights": {"colours": {"a": "#1234567"}}}, "lights.colours.a is '#1234567', expected"),
         ({"lights": {"colours": {"a": 7}}}, "lights.colours.a is 7, expected"),
         ({"lights": {"colours": {"a": "#000000"}}}, "which is dark"),
         ({"lights": {"brightness": "dim"}}, "expected one of full, confidence"),

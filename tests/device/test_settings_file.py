@@ -123,6 +123,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         assert read_settings(write(tmp_path, as_toml(each))) == each
     text = as_toml(Settings())
     assert "# Pause after which an utterance is over" in text
+    assert "\nrgb = {}\n" in text
     assert "A number from 0.1 to 5 s; default 0.6." in text.replace("\n#", "")
     assert max(map(len, text.splitlines())) <= 100
 

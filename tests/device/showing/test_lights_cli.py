@@ -159,9 +159,20 @@ def test_the_picture_has_colours_in_a_terminal_and_none_without() -> None:
 
 
 def test_wiring_into_a_file_has_the_picture_however_narrow_the_terminal() -> None:
-    done = lights("wiring", COLUMNS="40")
+    done = lights("wiring", COLUMNS="40", EDGE_MCNN_LIGHTS_PINS="{ negative = 17, neutral = 18, positive = 22 }")
     assert done.returncode == 0
-    assert "GPIO17 11 \u25cf" in done.stdout
+    assert "GPIO17 11 \u25cf \u25cf 12 GPIO18\u2500[330 \u03a9]\u2500\u25b7|\u2500GND neutral\n" in done.stdout
+
+
+def test_wiring_for_an_output_with_few_characters_and_for_none() -> None:
+    done = lights("wiring", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0
+    assert "negative GND-|<-[330 R]-GPIO22 15 * o 16 GPIO23" in done.stdout
+    closed = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m device lights wiring >&-"], capture_output=True, text=True, cwd=REPOSITORY,
+        timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert (closed.returncode, closed.stderr) == (0, "")
 
 
 def test_wiring_of_seven_classes(seven: Path, config: Path) -> None:
