@@ -21,6 +21,7 @@ from device.errors import AudioError, EdgeMcnnError
 from device.running.doctor_cli import doctor_command
 from device.running.service_cli import service, status_command
 from device.settings_cli import settings_command
+from device.showing.lights_cli import lights as lights_commands
 from training.cli import train_command
 from training.corpus_commands import pictures_command, transcribe_command
 from training.evaluate_cli import evaluate_command
@@ -231,6 +232,7 @@ app.command("doctor")(doctor_command)
 app.command("status")(status_command)
 app.command("settings")(settings_command)
 app.add_typer(service, name="service")
+app.add_typer(lights_commands, name="lights")
 app.command("convert")(convert_command)
 app.command("inspect")(inspect_command)
 app.command("train")(train_command)

@@ -15,6 +15,7 @@ from device.settings import Settings
 from device.understanding import speech_model
 from device.understanding.classifier import Classifier
 from device.understanding.transcriber import Transcriber
+from device.understanding.unsure import shown_instead
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ class Understanding:
 
         Raises:
             BundleError, InterpreterError, SpeechModelError: as their names say.
+            SettingsError: an unsure answer is to be shown as a class that the model does not have.
         """
         bundle = open_bundle(settings)
+        shown_instead(settings.classifier, bundle.companions.labels)  # before what takes long
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
 
@@ -45,7 +48,14 @@ class Understanding:
         """A listener for one stream."""
         endpoint = self.settings.endpoint
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
-        return Listener(endpointer, self.transcriber, self.classifier, self.companions)
+        return Listener(
+            endpointer,
+            self.transcriber,
+            self.classifier,
+            self.companions,
+            confidence=self.settings.classifier.confidence,
+            instead=shown_instead(self.settings.classifier, self.companions.labels),
+        )
 
 
 def open_bundle(settings: Settings) -> Bundle:

@@ -52,16 +52,27 @@ class Listener:
         transcriber: hears the words in them.
         classifier: answers.
         companions: whose front end and vocabulary the classifier's network was trained with.
+        confidence: probability below which an answer is not sure.
+        instead: the class that is shown of an answer that is not sure; None for none.
     """
 
     def __init__(
-        self, endpointer: Endpointer, transcriber: Transcriber, classifier: Answers, companions: Companions
+        self,
+        endpointer: Endpointer,
+        transcriber: Transcriber,
+        classifier: Answers,
+        companions: Companions,
+        *,
+        confidence: float = 0.0,
+        instead: str | None = None,
     ) -> None:
         self._endpointer = endpointer
         self._transcriber = transcriber
         self._classifier = classifier
         self._front_end = companions.front_end
         self._tokens = Tokens(companions.vocabulary, self._front_end)
+        self._confidence = confidence
+        self._instead = instead
         self._hearing: _Hearing | None = None
 
     @property
@@ -106,8 +117,10 @@ class Listener:
             return before
         return _Answer(text, image, self._classifier.probabilities(image, self._tokens.ids(text)))
 
-    @staticmethod
-    def _prediction(utterance: Utterance, answer: _Answer) -> Prediction:
+    def _prediction(self, utterance: Utterance, answer: _Answer) -> Prediction:
         probabilities = answer.probabilities
         label = max(probabilities, key=lambda name: probabilities[name])
-        return Prediction(datetime.now().astimezone(), label, probabilities, answer.text, utterance)
+        sure = probabilities[label] >= self._confidence
+        return Prediction(
+            datetime.now().astimezone(), label, probabilities, answer.text, utterance, sure, self._instead
+        )

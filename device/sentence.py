@@ -52,10 +52,19 @@ class Prediction:
     label: str
     """The most probable class."""
     probabilities: Mapping[str, float]
-    """Softmax per class, in the order of the model's labels; they add up to 1."""
+    """Softmax per class, in the order of the model's labels; they add up to 1. Real ones, also where it is not sure."""
     text: str
     """What Vosk understood; empty if it could tell no words."""
     utterance: Utterance
+    sure: bool = True
+    """Whether `label` is as probable as the settings ask for."""
+    instead: str | None = None
+    """The class that is shown of an answer that is not sure; None for none."""
+
+    @property
+    def shown(self) -> str | None:
+        """The class whose light comes on; None if all stay dark."""
+        return self.label if self.sure else self.instead
 
     def ms_since_endpoint(self, now: float) -> float:
         """Milliseconds of work from the utterance's last sample to `now` (`time.monotonic()`)."""

@@ -29,7 +29,7 @@ from device.running.status import Status, StatusServer
 from device.running.systemd import Systemd
 from device.sentence import Prediction
 from device.settings import Settings
-from device.showing.json_lines import as_table
+from device.showing.json_lines import UNSURE, as_table
 from device.showing.lights import Lights
 from device.showing.trouble import Trouble
 
@@ -194,7 +194,7 @@ class Daemon:
         lights.show(prediction)
         lit_at = time.monotonic()
         self._utterances += 1
-        self._last_label = prediction.label
+        self._last_label = prediction.label if prediction.sure else UNSURE
         self._latencies.append(round(prediction.ms_since_endpoint(lit_at), 1))
         self._tell(as_table(prediction, lit_at))
         self._say_status()

@@ -47,7 +47,7 @@ class Status:
     utterances: int
     """How many were answered."""
     last_label: str
-    """The last answer; empty before the first."""
+    """The last answer, or `unsure`; empty before the first."""
     latency_ms: float
     """From the endpoint to the light, for the last utterance; 0 before the first."""
     latency_median_ms: float

@@ -1,64 +1,108 @@
-"""LEDs on the GPIO pins of a Raspberry Pi, through gpiozero."""
+"""LEDs on the GPIO pins of a Raspberry Pi, through gpiozero: one for each class, or one RGB LED for all."""
 
+import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 from device.errors import LightsError
+from device.leds import CLASS_COLOURS, HIGHEST_BCM_PIN, RGB, shares
 from device.sentence import Prediction
 from device.settings import LightsSettings
+from device.showing.patterns import Pattern, Player
 from device.showing.trouble import Trouble
 
 _FLASH_S = 0.1
 _PERIOD_S = {Trouble.LOST: 1.0, Trouble.SILENT: 4.0}
 """All LEDs flash together, which no answer does: quickly when there is no microphone, slowly when it gives silence."""
+_DIMMEST = 0.2
+"""An answer is seen, however improbable it is."""
+_FIRST_PLAIN_PIN = 4
+"""Those below are a bus of plugged-on boards and have pull-up resistors of their own."""
+
+
+def colour_of(settings: LightsSettings, label: str) -> str | None:
+    """Of the RGB LED for a class; None if nobody says."""
+    return settings.colours.get(label) or CLASS_COLOURS.get(label)
+
+
+def check_leds(settings: LightsSettings, labels: Sequence[str]) -> None:
+    """See to it that each class has its light.
+
+    Raises:
+        LightsError: a class has no pin, or, with an RGB LED, no colour.
+    """
+    if settings.rgb:
+        without = [label for label in labels if colour_of(settings, label) is None]
+        what, example, table = "colour", '"orange"', "colours"
+    else:
+        without = [label for label in labels if label not in settings.pins]
+        taken = {settings.pins[label] for label in labels if label in settings.pins}
+        free = (pin for pin in range(_FIRST_PLAIN_PIN, HIGHEST_BCM_PIN + 1) if pin not in taken)
+        what, example, table = "pin", str(next(free, 0)), "pins"
+    if without:
+        raise LightsError(
+            f"no {what} for {', '.join(without)}; "
+            f"write e.g. {without[0]} = {example} under [lights.{table}] in a file for --config"
+        )
+
+
+def patterns(settings: LightsSettings, labels: Sequence[str]) -> Mapping[str, Pattern]:
+    """What shows each class, at full light: of each LED, or of each leg of the RGB LED.
+
+    Raises:
+        LightsError: see `check_leds`.
+    """
+    check_leds(settings, labels)
+    if settings.rgb:
+        return {label: shares(colour_of(settings, label) or "") for label in labels}
+    return {label: tuple(float(other == label) for other in labels) for label in labels}
 
 
 class GpioLights:
-    """One LED per class, each from its pin through a resistor to ground.
+    """Each LED between its pin, through a resistor, and ground, or 3.3 V where the settings say so.
 
     Args:
-        settings: BCM pins by class, and seconds that a light stays on.
+        settings: BCM pins and colours by class, and how bright and for how many seconds a light is on.
         labels: classes of the model.
 
     Raises:
-        LightsError: a class has no pin, or gpiozero cannot drive the pins.
+        LightsError: a class has no pin or colour, or gpiozero cannot drive the pins.
     """
 
     def __init__(self, settings: LightsSettings, labels: Sequence[str]) -> None:
-        without = [label for label in labels if label not in settings.pins]
-        if without:
-            raise LightsError(
-                f"no pin for {', '.join(without)}; "
-                f"write e.g. {without[0]} = 5 under [lights.pins] in a file for --config"
-            )
-        import gpiozero
-
         self._hold_s = settings.hold_s
-        try:
-            with warnings.catch_warnings():
-                # gpiozero warns for every pin library that it tries; the error below says it once.
-                warnings.simplefilter("ignore", gpiozero.PinFactoryFallback)
-                # Whatever a killed process left on is off from here on.
-                self._board = gpiozero.LEDBoard(*(settings.pins[label] for label in labels))
-        except (gpiozero.GPIOZeroError, OSError, RuntimeError) as error:
-            raise LightsError(
-                f"the LEDs cannot be driven ({' '.join(str(error).split()) or type(error).__name__}); "
-                "is this a Raspberry Pi, is python3-lgpio installed, are you in the group gpio? "
-                "On another machine use --lights terminal"
-            ) from None
-        self._leds = dict(zip(labels, self._board.leds, strict=True))
+        self._by_confidence = settings.brightness == "confidence"
+        self._patterns = patterns(settings, labels)
+        # Where full light is all that is asked for, no thread of the driver need turn pins on and off.
+        between = any(0 < light < 1 for pattern in self._patterns.values() for light in pattern)
+        self._leds = _opened(settings, labels, pwm=self._by_confidence or between)
+        self._all: Pattern = (1.0,) * len(next(iter(self._patterns.values())))
+        self._dark: Pattern = (0.0,) * len(self._all)
+        self._player = Player(self._leds)
 
     def show(self, prediction: Prediction) -> None:
-        """Light one LED for the hold time and turn the others off."""
-        self._board.off()
-        self._leds[prediction.label].blink(on_time=self._hold_s, off_time=0, n=1)
+        """Light one class for the hold time and turn the others off."""
+        if prediction.shown is None:
+            self._player.stop()
+            return
+        sure = prediction.probabilities[prediction.label]
+        light = max(sure, _DIMMEST) if self._by_confidence else 1.0
+        pattern = tuple(light * share for share in self._patterns[prediction.shown])
+        self._player.play([(pattern, self._hold_s)])
+
+    def hold(self, pattern: Pattern) -> None:
+        """Light a pattern until something else is shown: for whoever tries the wiring."""
+        self._player.play([(pattern, None)])
 
     def trouble(self, trouble: Trouble | None) -> None:
         """Flash all LEDs together until the trouble is over."""
-        self._board.off()
-        if trouble is not None:
-            self._board.blink(on_time=_FLASH_S, off_time=_PERIOD_S[trouble] - _FLASH_S)
+        if trouble is None:
+            self._player.stop()
+            return
+        flash = [(self._all, _FLASH_S), (self._dark, _PERIOD_S[trouble] - _FLASH_S)]
+        self._player.play(itertools.cycle(flash))
 
     def __enter__(self) -> "GpioLights":
         return self
@@ -66,5 +110,29 @@ class GpioLights:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._board.off()
-        self._board.close()
+        self._player.stop()
+        self._leds.close()
+
+
+def _opened(settings: LightsSettings, labels: Sequence[str], *, pwm: bool) -> Any:
+    import gpiozero
+
+    options = {"active_high": settings.common == "cathode", "pwm": pwm}
+    try:
+        with warnings.catch_warnings():
+            # gpiozero warns for every pin library that it tries; the error below says it once.
+            warnings.simplefilter("ignore", gpiozero.PinFactoryFallback)
+            # Whatever a killed process left on is off from here on.
+            if settings.rgb:
+                return gpiozero.RGBLED(*(settings.rgb[leg] for leg in RGB), **options)
+            return gpiozero.LEDBoard(*(settings.pins[label] for label in labels), **options)
+    except Exception as error:  # noqa: BLE001  # lgpio's own errors have no other base
+        told = " ".join(str(error).split()) or type(error).__name__
+        if "busy" in told.lower():
+            advice = "another program has the pins; is it the service? sudo systemctl stop edge-mcnn"
+        else:
+            advice = (
+                "is this a Raspberry Pi, is python3-lgpio installed, are you in the group gpio? "
+                "On another machine use --lights terminal"
+            )
+        raise LightsError(f"the LEDs cannot be driven ({told}); {advice}") from None

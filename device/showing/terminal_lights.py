@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from device.sentence import Prediction
+from device.showing.json_lines import NO_WORDS, UNSURE
 from device.showing.trouble import Trouble
 
 _TROUBLES = {Trouble.LOST: "no microphone", Trouble.SILENT: "the microphone gives silence"}
@@ -29,35 +30,43 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
     }
 
 
+def lamps(labels: Sequence[str], on: str | None) -> Text:
+    """The lamps in a row, that of the class `on` lit."""
+    colour = colours(labels)
+    row = Text()
+    for label in labels:
+        lamp, style = ("\u25cf", f"bold {colour[label]}") if label == on else ("\u25cb", "dim")
+        row.append(f"{lamp} {label}   ", style=style)
+    return row
+
+
 def draw(labels: Sequence[str], prediction: Prediction | None, *, lit: bool = True) -> RenderableType:
     """The lamps in a row, a bar per class, and the words; all dark without a prediction or when not `lit`."""
     colour = colours(labels)
-    lamps = Text()
-    for label in labels:
-        on = lit and prediction is not None and label == prediction.label
-        lamps.append("\u25cf " if on else "\u25cb ", style=f"bold {colour[label]}" if on else "dim")
-        lamps.append(f"{label}   ", style=f"bold {colour[label]}" if on else "dim")
+    row = lamps(labels, prediction.shown if lit and prediction is not None else None)
     if prediction is None:
-        return Padding(lamps, _MARGIN)
+        return Padding(row, _MARGIN)
+    if not prediction.sure:
+        row.append(UNSURE, style="bold")
     bars = Table.grid(padding=(0, 1))
     for label in labels:
         probability = prediction.probabilities[label]
         cells = round(probability * _BAR_CELLS)
         bar = Text("\u2588" * cells, style=colour[label]) + Text("\u2591" * (_BAR_CELLS - cells), style="dim")
         bars.add_row(label, bar, f"{probability:4.0%}")
-    return Padding(Group(lamps, bars, Text(words(prediction), style="italic")), _MARGIN)
+    return Padding(Group(row, bars, Text(words(prediction), style="italic")), _MARGIN)
 
 
 def words(prediction: Prediction) -> str:
     """What was understood, in quotation marks, or a remark that no words were."""
-    return f"\u201c{prediction.text}\u201d" if prediction.text else "(no words understood)"
+    return f"\u201c{prediction.text}\u201d" if prediction.text else NO_WORDS
 
 
 class TerminalLights:
     """Lights on the screen, kept in place while earlier answers scroll by above them.
 
     Where the output is no terminal, each answer is one plain line, without the words unless `show_words`: such output
-    ends up in a log, and what people say does not belong there unasked.
+    ends up in a log, and what people say does not belong there unasked. That there were no words may be told.
 
     Args:
         labels: classes of the model.
@@ -93,7 +102,7 @@ class TerminalLights:
     def show(self, prediction: Prediction) -> None:
         """Light the class of `prediction`."""
         if not self._console.is_terminal:
-            said = f"  {words(prediction)}" if self._show_words else ""
+            said = f"  {words(prediction)}" if self._show_words or not prediction.text else ""
             self._console.print(self._heading(prediction), said, sep="", highlight=False, soft_wrap=True)
             return
         self._scroll()
@@ -116,10 +125,11 @@ class TerminalLights:
     def _heading(self, prediction: Prediction) -> Text:
         line = Text(f"{prediction.time:%H:%M:%S}  ", style="dim")
         line.append(f"{prediction.label:10}", style=colours(self._labels)[prediction.label])
-        return line.append(f"{prediction.probabilities[prediction.label]:4.0%}", style="default")
+        line.append(f"{prediction.probabilities[prediction.label]:4.0%}", style="default")
+        return line if prediction.sure else line.append(f"  {UNSURE}", style="bold")
 
     def _picture(self) -> RenderableType:
-        lamps = draw(self._labels, self._prediction, lit=time.monotonic() < self._lit_until)
+        drawn = draw(self._labels, self._prediction, lit=time.monotonic() < self._lit_until)
         if self._trouble is None:
-            return lamps
-        return Group(lamps, Padding(Text(_TROUBLES[self._trouble], style="bold red"), _MARGIN))
+            return drawn
+        return Group(drawn, Padding(Text(_TROUBLES[self._trouble], style="bold red"), _MARGIN))

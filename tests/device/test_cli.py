@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from device.bundle import DEFAULT_BUNDLE
+from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
+from device.showing.json_lines import NO_WORDS
 from tests.conftest import CLIPS
 
 REFERENCES = {
@@ -68,8 +70,8 @@ def test_classify_understands_the_clips(classified: dict[str, dict[str, object]]
 def test_classify_gives_all_fields(classified: dict[str, dict[str, object]]) -> None:
     table = classified["austen-0930"]
     assert list(table) == [
-        "file", "time", "label", "probabilities", "text", "start_s", "seconds", "ending", "ms_speech_to_light",
-        "ms_endpoint_to_light",
+        "file", "time", "label", "probabilities", "sure", "shown", "text", "start_s", "seconds", "ending",
+        "ms_speech_to_light", "ms_endpoint_to_light",
     ]  # fmt: skip
     assert table["ending"] == "silence"
 
@@ -94,6 +96,53 @@ def test_another_rate_and_more_channels_change_nothing_that_matters(
         expected = classified["austen-0930"]["probabilities"]
         assert isinstance(expected, dict)
         assert probability == pytest.approx(expected[label], abs=0.1)
+
+
+def test_an_answer_below_the_confidence_is_unsure(classified: dict[str, dict[str, object]]) -> None:
+    clip, environment = CLIPS / "austen-0930.flac", {"EDGE_MCNN_CLASSIFIER_CONFIDENCE": "1"}
+    sure = classified["austen-0930"]
+    assert (sure["sure"], sure["shown"]) == (True, sure["label"])
+    for unsure, shown in [("dark", None), ("neutral", "neutral")]:
+        environment["EDGE_MCNN_CLASSIFIER_UNSURE"] = unsure
+        table = json.loads(edge_mcnn("classify", "--json", clip, environment=environment).stdout)
+        assert (table["sure"], table["shown"]) == (False, shown)
+        for field in ("label", "probabilities", "text"):
+            assert table[field] == sure[field], "what it would have been is told all the same"
+    assert "unsure" in edge_mcnn("classify", clip, environment=environment).stdout
+
+
+@pytest.fixture
+def calm(tmp_path: Path) -> Path:
+    """The network that ships, with another name for a class."""
+    bundle = read_bundle(DEFAULT_BUNDLE)
+    companions = replace(bundle.companions, labels=("negative", "calm", "positive"))
+    path = tmp_path / "Calm.tflite"
+    path.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], companions))
+    return path
+
+
+def test_an_unsure_answer_cannot_be_neutral_without_such_a_class(calm: Path) -> None:
+    environment = {"EDGE_MCNN_CLASSIFIER_CONFIDENCE": "0.5", "EDGE_MCNN_CLASSIFIER_UNSURE": "neutral"}
+    for command in (["classify", str(CLIPS / "austen-0930.flac")], ["listen", "--lights", "none"]):
+        done = edge_mcnn(*command, "--model", calm, environment=environment)
+        one_line(done, "the model has no such class (it has negative, calm, positive)")
+
+
+def test_a_class_without_a_light_is_told_before_listening(calm: Path, speech_model: Path) -> None:
+    arguments = ("listen", "--wait", "--lights", "gpio", "--model", calm)
+    one_line(edge_mcnn(*arguments), "no pin for calm; write e.g. calm = 4 under [lights.pins]")
+    environment = {"EDGE_MCNN_LIGHTS_RGB": "{ red = 17, green = 27, blue = 22 }"}
+    one_line(edge_mcnn(*arguments, environment=environment), 'no colour for calm; write e.g. calm = "orange" under')
+
+
+def test_an_utterance_without_words_is_answered_by_its_sound(tmp_path: Path, speech_model: Path) -> None:
+    samples, rate = soundfile.read(CLIPS / "espeak-ruined.flac")
+    soundfile.write(tmp_path / "n.wav", samples[: rate * 2 // 5], rate)  # no whole word
+    table = json.loads(edge_mcnn("classify", "--json", tmp_path / "n.wav").stdout)
+    assert (table["text"], table["sure"]) == ("", True)
+    assert table["shown"] == table["label"]
+    assert len(set(table["probabilities"].values())) > 1, "the sound says something"
+    assert NO_WORDS in edge_mcnn("classify", tmp_path / "n.wav").stdout
 
 
 def test_two_sentences_in_one_recording_are_two_answers(tmp_path: Path, speech_model: Path) -> None:
@@ -137,7 +186,9 @@ def test_a_terminal_without_unicode(speech_model: Path) -> None:
 def test_help_teaches() -> None:
     done = edge_mcnn("--help")
     assert done.returncode == 0
-    for command in ("listen", "classify", "doctor", "microphones", "fetch-speech-model", "convert", "inspect", "train"):
+    for command in (
+        "listen", "classify", "doctor", "lights", "microphones", "fetch-speech-model", "convert", "inspect", "train",
+    ):  # fmt: skip
         assert command in done.stdout
         assert edge_mcnn(command, "--help").returncode == 0
 

@@ -21,12 +21,18 @@ LOUD, QUIET = 8000, 1
 class Rig:
     """A listener whose endpointer does what the test says, frame by frame."""
 
-    def __init__(self, *, trim_db: float | None = 30.0) -> None:
+    def __init__(
+        self, *, trim_db: float | None = 30.0, words: bool = True, confidence: float = 0.0, instead: str | None = None
+    ) -> None:
         self.calls: list[str] = []
         self._frames = 0
+        self._words = words
         self._steps: Iterator[Step] = iter(())
         companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db))
-        self.listener = Listener(cast(Endpointer, self), cast(Transcriber, self), cast(Any, self), companions)
+        self.listener = Listener(
+            cast(Endpointer, self), cast(Transcriber, self), cast(Any, self), companions, confidence=confidence,
+            instead=instead,
+        )  # fmt: skip
 
     # The endpointer
     def push(self, _frame: Frame) -> Step:
@@ -46,11 +52,12 @@ class Rig:
 
     def text(self) -> str:
         self.calls.append(f"text after {self.fed}")
-        return f"{self.fed} frames"
+        return f"{self.fed} frames" if self._words else ""
 
     # The classifier
     def probabilities(self, picture: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
         self.calls.append("network")
+        self.asked = (picture, ids)
         return {"a": 0.25, "b": 0.75}
 
     def frame(self, level: int) -> Frame:
@@ -126,3 +133,27 @@ def test_the_next_utterance_begins_anew() -> None:
     )  # fmt: skip
     assert (first.text, second.text) == ("2 frames", "2 frames")
     assert rig.calls.count("begin") == 2
+
+
+def test_without_words_the_sound_is_answered() -> None:
+    rig = Rig(words=False)
+    [prediction] = rig.heard(Step((rig.frame(LOUD),) * 4), Step((rig.frame(QUIET),), over()))
+    assert (prediction.text, prediction.label, prediction.shown) == ("", "b", "b")
+    picture, ids = rig.asked
+    assert not ids.any(), "no word is asked about"
+    assert picture.any(), "the sound is"
+
+
+@pytest.mark.parametrize(
+    ("confidence", "instead", "sure", "shown"),
+    [(0.0, None, True, "b"), (0.75, "a", True, "b"), (0.76, None, False, None), (0.76, "a", False, "a")],
+)
+def test_an_answer_below_the_confidence_is_unsure(
+    confidence: float, instead: str | None, sure: bool, shown: str | None
+) -> None:
+    rig = Rig(confidence=confidence, instead=instead)
+    [prediction] = rig.heard(Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), over()))
+    assert (prediction.sure, prediction.shown) == (sure, shown)
+    assert (prediction.label, prediction.probabilities) == ("b", {"a": 0.25, "b": 0.75}), (
+        "what it was is told all the same"
+    )

@@ -26,6 +26,25 @@ from device.settings import Settings, problems, settings_from_table, stages
         ({"lights": {"pins": {"positive": 99}}}, "lights.pins.positive is 99"),
         ({"lights": {"pins": {"a": 5, "b": 5}}}, "lights.pins.b: pin 5 is given to a as well"),
         ({"lights": {"pins": 3}}, "expected a table such as"),
+        ({"lights": {"rgb": 3}}, "lights.rgb is 3, expected a table such as"),
+        ({"lights": {"rgb": {"red": 1, "blue": 2}}}, "lights.rgb has no green; expected a table"),
+        ({"lights": {"rgb": {"red": 1, "green": 2, "blue": 2}}}, "lights.rgb.blue: pin 2 is given to green as well"),
+        ({"lights": {"rgb": {"red": 1, "green": 2, "blue": 28}}}, "lights.rgb.blue is 28, expected a BCM pin"),
+        (
+            {"lights": {"rgb": {"red": 1, "green": 2, "blue": 3, "white": 4}}},
+            "lights.rgb.white: an RGB LED has no such",
+        ),
+        ({"lights": {"colours": "green"}}, "lights.colours is 'green', expected a table such as"),
+        ({"lights": {"colours": {"a": "gren"}}}, "lights.colours.a is 'gren', expected one of red, orange, yellow"),
+        ({"lights": {"colours": {"a": "#12345"}}}, "lights.colours.a is '#12345', expected"),
+        ({"lights": {"colours": {"a": "#12345g"}}}, "lights.colours.a is '#12345g', expected"),
+        ({"lights": {"colours": {"a": "#1234567"}}}, "lights.colours.a is '#1234567', expected"),
+        ({"lights": {"colours": {"a": 7}}}, "lights.colours.a is 7, expected"),
+        ({"lights": {"colours": {"a": "#000000"}}}, "which is dark"),
+        ({"lights": {"brightness": "dim"}}, "expected one of full, confidence"),
+        ({"lights": {"common": "ground"}}, "expected one of cathode, anode"),
+        ({"classifier": {"confidence": 1.1}}, "classifier.confidence is 1.1, expected a number from 0 to 1"),
+        ({"classifier": {"unsure": "off"}}, "expected one of dark, neutral"),
     ],
 )
 def test_bad_settings_get_a_clear_line(table: dict[str, Any], told: str) -> None:
@@ -58,7 +77,21 @@ def test_every_setting_says_what_it_is_and_its_default_is_allowed() -> None:
 
 value = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
 key = st.text() | st.sampled_from(
-    ["microphone", "endpoint", "lights", "pins", "name", "hold_s", "hang_over_s", "threads"]
+    [
+        "microphone",
+        "endpoint",
+        "lights",
+        "pins",
+        "rgb",
+        "red",
+        "green",
+        "blue",
+        "colours",
+        "name",
+        "hold_s",
+        "hang_over_s",
+        "threads",
+    ]
 )
 table = st.recursive(value, lambda inner: st.dictionaries(key, inner, max_size=4), max_leaves=8)
 

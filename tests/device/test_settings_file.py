@@ -117,10 +117,13 @@ def test_a_wrong_variable_is_named(variable: str, value: str, told: str) -> None
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     changed = Settings(lights=LightsSettings(kind="gpio", pins={"froh": 4, "sehr müde": 5, "a.b": 6}))
-    for each in (Settings(), changed):
+    # Beside the pins of the defaults, which it takes the place of.
+    rgb = LightsSettings(rgb={"red": 17, "green": 27, "blue": 22}, colours={"froh": "#ff8000"}, brightness="confidence")
+    for each in (Settings(), changed, Settings(lights=rgb)):
         assert read_settings(write(tmp_path, as_toml(each))) == each
     text = as_toml(Settings())
     assert "# Pause after which an utterance is over" in text
+    assert "\nrgb = {}\n" in text
     assert "A number from 0.1 to 5 s; default 0.6." in text.replace("\n#", "")
     assert max(map(len, text.splitlines())) <= 100
 

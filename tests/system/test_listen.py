@@ -193,6 +193,33 @@ def test_two_sentences_and_ctrl_c(plain_microphone: VirtualMicrophone, speech_mo
         process.close()
 
 
+@pytest.mark.parametrize(("confidence", "lit"), [("0", {"5"}), ("1", set())])
+def test_an_rgb_led_shows_a_colour_or_stays_dark_for_doubt(
+    plain_microphone: VirtualMicrophone, speech_model: Path, confidence: str, lit: set[str]
+) -> None:
+    assert speech_model.exists()
+    process = Listening(
+        [sys.executable, "-m", "tests.system.with_mock_pins", "listen", "--json", "--lights", "gpio"],
+        {
+            **environment(plain_microphone),
+            "EDGE_MCNN_LIGHTS_RGB": "{ red = 5, green = 6, blue = 13 }",
+            "EDGE_MCNN_CLASSIFIER_CONFIDENCE": confidence,
+        },
+    )
+    try:
+        process.wait_until_listening()
+        plain_microphone.play(CLEAR)
+        heard = process.next_line()
+        assert (heard["label"], heard["sure"]) == ("negative", bool(lit))
+        process.end(signal.SIGTERM)
+        assert process.process.returncode == 0
+        history = json.loads(process.errors[-1])
+        assert {pin for pin, states in history.items() if True in states} == lit, "red, or none"
+        assert not any(states[-1] for states in history.values())
+    finally:
+        process.close()
+
+
 def test_a_lost_microphone_flashes_all_leds_until_it_is_back(
     microphone: VirtualMicrophone, listening: Listening
 ) -> None:

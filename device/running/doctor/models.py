@@ -12,6 +12,7 @@ from device.settings import Settings, TranscriberSettings
 from device.understanding import speech_model
 from device.understanding.classifier import Classifier
 from device.understanding.speech_model_sums import ENGLISH
+from device.understanding.unsure import shown_instead
 
 
 def bundle(settings: Settings) -> Iterator[Finding]:
@@ -19,8 +20,10 @@ def bundle(settings: Settings) -> Iterator[Finding]:
 
     Raises:
         BundleError, InterpreterError: not so.
+        SettingsError: an unsure answer is to be shown as a class that the model does not have.
     """
     found = open_bundle(settings)
+    shown_instead(settings.classifier, found.companions.labels)
     classifier = Classifier(found, runtime=settings.classifier.runtime)
     shown = "the one that ships" if found.path == DEFAULT_BUNDLE else str(found.path)
     requires = found.companions.card.get("requires")

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from device.commands import open_bundle
-from device.errors import BundleError
+from device.errors import BundleError, LightsError
 from device.running.doctor.findings import Finding, Verdict
 from device.running.doctor.rights import has_group, how_to_join, may_open
 from device.settings import Settings
+from device.showing.gpio_lights import check_leds
 from device.showing.lights import has_gpio
 
 _DEV = Path("/dev")
@@ -32,11 +33,14 @@ def lights(settings: Settings, *, service: bool = False, dev: Path = _DEV) -> It
         yield Finding("lights", Verdict.WARNING, f"{why}: no LED will be lit", mend)
         return
     labels = _labels(settings)
-    if without := [label for label in labels if label not in of.pins]:
-        mend = f"give it one under [lights.pins], such as {without[0]} = 5"
-        yield Finding("lights", Verdict.BAD, f"no pin for {', '.join(without)}", mend)
+    try:
+        check_leds(of, labels)
+    except LightsError as error:
+        told, _, mend = str(error).partition("; ")
+        yield Finding("lights", Verdict.BAD, told, mend)
     else:
-        yield Finding("lights", Verdict.GOOD, ", ".join(f"{label} GPIO{of.pins[label]}" for label in labels))
+        pins = of.rgb or {label: of.pins[label] for label in labels}
+        yield Finding("lights", Verdict.GOOD, ", ".join(f"{name} GPIO{pin}" for name, pin in pins.items()))
     yield _chip(dev, service=service)
     yield _library()
 

@@ -1,6 +1,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import pairwise
@@ -16,7 +17,7 @@ from device.sentence import Prediction, Utterance
 from device.settings import LightsSettings
 from device.showing import lights as lights_module
 from device.showing.gpio_lights import GpioLights
-from device.showing.json_lines import as_line, as_table
+from device.showing.json_lines import NO_WORDS, as_line, as_plain_line, as_table
 from device.showing.lights import NoLights, open_lights
 from device.showing.terminal_lights import TerminalLights, colours, draw
 from device.showing.trouble import Trouble
@@ -113,8 +114,10 @@ def test_what_a_killed_process_left_on_goes_off(pins: MockFactory) -> None:
 
 
 def test_a_class_without_a_pin(pins: MockFactory) -> None:
-    with pytest.raises(LightsError, match=r"no pin for joy; write e\.g\. joy = 5"):
+    with pytest.raises(LightsError, match=r"no pin for joy; write e\.g\. joy = 4 under \[lights\.pins\]"):
         GpioLights(LightsSettings(), (*LABELS, "joy"))
+    with pytest.raises(LightsError, match=r"no pin for b; write e\.g\. b = 6 under"):
+        GpioLights(LightsSettings(pins={"a": 4, "c": 5, "another model's": 6}), ("a", "b", "c"))
 
 
 def test_a_pin_that_another_device_holds(pins: MockFactory) -> None:
@@ -156,7 +159,7 @@ def test_terminal_lights_show_lamp_bars_and_words() -> None:
     assert "\u201ci love it\u201d" in text
     assert "\u25cf" not in drawn(prediction("positive"), lit=False)
     assert "\u25cf" not in drawn(None)
-    assert "no words understood" in drawn(prediction("positive", text=""))
+    assert NO_WORDS in drawn(prediction("positive", text=""))
 
 
 def test_words_in_brackets_are_not_markup() -> None:
@@ -176,6 +179,39 @@ def test_plain_lines_keep_words_to_themselves_unless_asked() -> None:
         assert output.getvalue().count("\n") == 1
 
 
+def test_that_there_were_no_words_is_always_told() -> None:
+    for asked in (False, True):
+        output = StringIO()
+        with TerminalLights(LABELS, hold_s=1, show_words=asked, console=Console(file=output)) as lights:
+            lights.show(prediction("positive", text=""))
+        assert output.getvalue() == f"03:04:05  positive   70%  {NO_WORDS}\n"
+        table = as_table(prediction("positive", text=""), lit_at=100.0)
+        assert as_plain_line(table, words=asked) == f"03:04:05  positive   70%  {NO_WORDS}"
+        assert table["text"] == ""
+
+
+def test_what_was_said_is_in_a_plain_line_only_when_asked_for() -> None:
+    table = as_table(prediction("positive"), lit_at=100.0)
+    assert as_plain_line(table, words=False) == "03:04:05  positive   70%"
+    assert as_plain_line(table, words=True) == "03:04:05  positive   70%  \u201ci love it\u201d"
+
+
+@pytest.mark.parametrize("instead", [None, "neutral"])
+def test_an_unsure_answer_is_told_as_such(instead: str | None) -> None:
+    unsure = replace(prediction("positive"), sure=False, instead=instead)
+    table = as_table(unsure, lit_at=100.0)
+    assert (table["label"], table["sure"], table["shown"]) == ("positive", False, instead)
+    assert table["probabilities"]["positive"] == 0.7
+    assert as_plain_line(table, words=False) == "03:04:05  positive   70%  unsure"
+    text = drawn(unsure)
+    assert "unsure" in text
+    assert [label for label in LABELS if f"\u25cf {label}" in text] == ([instead] if instead else [])
+    output = StringIO()
+    with TerminalLights(LABELS, hold_s=1, console=Console(file=output)) as lights:
+        lights.show(unsure)
+    assert output.getvalue() == "03:04:05  positive   70%  unsure\n"
+
+
 def test_every_class_has_a_colour() -> None:
     many = [f"class {number}" for number in range(30)]
     assert set(colours(many)) == set(many)
@@ -189,6 +225,8 @@ def test_json_line() -> None:
         "time": "2026-01-02T03:04:05.000+00:00",
         "label": "positive",
         "probabilities": {"negative": 0.15, "neutral": 0.15, "positive": 0.7},
+        "sure": True,
+        "shown": "positive",
         "text": "\u201c\u00e9\n",
         "start_s": 1.0,
         "seconds": 2.0,

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
-from device.errors import BundleError, DetectorError, InterpreterError, SpeechModelError
+from device.errors import BundleError, DetectorError, InterpreterError, SettingsError, SpeechModelError
 from device.hearing import silero
 from device.running.doctor import models
 from device.running.doctor.findings import Finding
 from device.settings import ClassifierSettings, Settings, TranscriberSettings
-from device.understanding import interpreter
+from device.understanding import interpreter, unsure
 from device.understanding import speech_model as speech_models
 from device.understanding.speech_model_sums import ENGLISH
 
@@ -54,6 +54,14 @@ def test_a_bundle_that_requires_what_is_not_there(tmp_path: Path, monkeypatch: p
     path = requiring("ai-edge-litert", tmp_path / "Model.tflite")
     with pytest.raises(InterpreterError, match="requires ai-edge-litert, which is not installed: pip install"):
         one(models.bundle(with_model(path)))
+
+
+def test_a_class_to_show_that_the_model_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(classifier=ClassifierSettings(confidence=0.5, unsure="neutral"))
+    assert one(models.bundle(settings)).verdict.value == "good"
+    monkeypatch.setattr(unsure, "NEUTRAL", "calm")
+    with pytest.raises(SettingsError, match="the model has no such class"):
+        one(models.bundle(settings))
 
 
 def test_a_bundle_that_is_none(tmp_path: Path) -> None:

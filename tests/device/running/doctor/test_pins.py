@@ -72,7 +72,12 @@ def test_without_leds_nothing_of_pins_is_told(
 def test_classes_without_a_pin(lgpio: Path, dev: Path) -> None:
     found = looked(Settings(lights=LightsSettings(kind="gpio", pins={"positive": 1})), dev)["lights"]
     assert (found.verdict.value, found.told) == ("bad", "no pin for negative, neutral")
-    assert "negative = 5" in found.mend
+    assert "negative = 4" in found.mend
+
+
+def test_the_legs_of_an_rgb_led(lgpio: Path, dev: Path) -> None:
+    found = looked(Settings(lights=LightsSettings(kind="gpio", rgb={"red": 1, "green": 2, "blue": 3})), dev)["lights"]
+    assert (found.verdict.value, found.told) == ("good", "red GPIO1, green GPIO2, blue GPIO3")
 
 
 def test_a_model_that_cannot_be_read_has_its_own_line(lgpio: Path, dev: Path, tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""LEDs as the settings name them: pins and colours, and what is wrong with a table of either."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+HIGHEST_BCM_PIN = 27
+RGB = ("red", "green", "blue")
+"""The legs of an RGB LED besides the common one, in gpiozero's order."""
+COLOURS = {
+    "red": "#ff0000",
+    "orange": "#ff8000",
+    "yellow": "#ffff00",
+    "green": "#00ff00",
+    "cyan": "#00ffff",
+    "blue": "#0000ff",
+    "purple": "#8000ff",
+    "magenta": "#ff00ff",
+    "pink": "#ff80c0",
+    "white": "#ffffff",
+}
+"""Full light, unlike the names of CSS, whose green is half dark."""
+CLASS_COLOURS = {
+    "positive": "green",
+    "neutral": "white",
+    "negative": "red",
+    "joy": "yellow",
+    "surprise": "cyan",
+    "anger": "red",
+    "sadness": "blue",
+    "disgust": "green",
+    "fear": "magenta",
+}
+"""Of the three sentiments and of MELD's seven emotions: legs that are on or off, which need no PWM."""
+_HEX = re.compile(r"#[0-9a-fA-F]{6}")
+
+Mistakes = Iterator[tuple[tuple[str, ...], str]]
+"""Each with the keys inside the table, and in a line what is wrong."""
+
+
+def shares(colour: str) -> tuple[float, float, float]:
+    """Red, green and blue of a colour that `wrong_colours` allows, 0 to 1."""
+    code = COLOURS.get(colour, colour)
+    red, green, blue = (int(code[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    return red, green, blue
+
+
+def wrong_pins(name: str, pins: Any) -> Mistakes:
+    """What is wrong with a table of BCM pins by class.
+
+    Args:
+        name: of the setting.
+        pins: as TOML gives it.
+    """
+    if not isinstance(pins, Mapping):
+        yield (), f"{name} is {pins!r}, expected a table such as positive = 17"
+        return
+    owners: dict[int, str] = {}
+    for owner, pin in pins.items():
+        if isinstance(pin, bool) or not isinstance(pin, int) or not 0 <= pin <= HIGHEST_BCM_PIN:
+            yield (owner,), f"{name}.{owner} is {pin!r}, expected a BCM pin number from 0 to {HIGHEST_BCM_PIN}"
+        elif pin in owners:
+            yield (owner,), f"{name}.{owner}: pin {pin} is given to {owners[pin]} as well; each LED needs its own"
+        else:
+            owners[pin] = owner
+
+
+def wrong_rgb(name: str, pins: Any) -> Mistakes:
+    """What is wrong with the pins of an RGB LED; an empty table is none, which is right."""
+    example = "{ red = 17, green = 27, blue = 22 }"
+    if not isinstance(pins, Mapping):
+        yield (), f"{name} is {pins!r}, expected a table such as {example}"
+        return
+    for leg in pins:
+        if leg not in RGB:
+            yield (leg,), f"{name}.{leg}: an RGB LED has no such leg; known are {', '.join(RGB)}"
+    missing = [leg for leg in RGB if leg not in pins]
+    if pins and missing:
+        yield (), f"{name} has no {', '.join(missing)}; expected a table such as {example}"
+    yield from wrong_pins(name, {leg: pin for leg, pin in pins.items() if leg in RGB})
+
+
+def wrong_colours(name: str, colours: Any) -> Mistakes:
+    """What is wrong with a table of colours by class."""
+    if not isinstance(colours, Mapping):
+        yield (), f'{name} is {colours!r}, expected a table such as positive = "green"'
+        return
+    for label, colour in colours.items():
+        expected = f"expected one of {', '.join(COLOURS)}, or e.g. '#ff8000'"
+        if not isinstance(colour, str) or not (colour in COLOURS or _HEX.fullmatch(colour)):
+            yield (label,), f"{name}.{label} is {colour!r}, {expected}"
+        elif not any(shares(colour)):
+            yield (label,), f"{name}.{label} is {colour!r}, which is dark; {expected}"
