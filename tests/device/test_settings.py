@@ -26,6 +26,14 @@ from device.settings import Settings, problems, settings_from_table, stages
         ({"lights": {"pins": {"positive": 99}}}, "lights.pins.positive is 99"),
         ({"lights": {"pins": {"a": 5, "b": 5}}}, "lights.pins.b: pin 5 is given to a as well"),
         ({"lights": {"pins": 3}}, "expected a table such as"),
+        ({"publish": {"command": "ls -l"}}, "publish.command is 'ls -l', expected a list of texts"),
+        ({"publish": {"command": ["ls", 1]}}, "expected a list of texts"),
+        ({"publish": {"words": 1}}, "publish.words is 1, expected true or false"),
+        ({"mqtt": {"tls": "yes"}}, "mqtt.tls is 'yes', expected true or false"),
+        ({"mqtt": {"host": "mqtt://pi"}}, "expected a host name or an address"),
+        ({"mqtt": {"topic_prefix": "a/#"}}, "mqtt.topic_prefix is 'a/#', expected an MQTT topic without"),
+        ({"mqtt": {"topic_prefix": ""}}, "expected an MQTT topic"),
+        ({"mqtt": {"discovery_prefix": "/a"}}, "expected an MQTT topic"),
     ],
 )
 def test_bad_settings_get_a_clear_line(table: dict[str, Any], told: str) -> None:
@@ -43,10 +51,13 @@ def test_every_problem_is_found() -> None:
     ]  # fmt: skip
 
 
-def test_whole_numbers_become_what_the_stage_expects() -> None:
-    settings = settings_from_table({"endpoint": {"hang_over_s": 1}, "classifier": {"threads": 4}})
+def test_values_become_what_the_stage_expects() -> None:
+    settings = settings_from_table(
+        {"endpoint": {"hang_over_s": 1}, "classifier": {"threads": 4}, "publish": {"command": ["a", "b"]}}
+    )
     assert isinstance(settings.endpoint.hang_over_s, float)
     assert isinstance(settings.classifier.threads, int)
+    assert settings.publish.command == ("a", "b")
 
 
 def test_every_setting_says_what_it_is_and_its_default_is_allowed() -> None:
@@ -58,7 +69,21 @@ def test_every_setting_says_what_it_is_and_its_default_is_allowed() -> None:
 
 value = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
 key = st.text() | st.sampled_from(
-    ["microphone", "endpoint", "lights", "pins", "name", "hold_s", "hang_over_s", "threads"]
+    [
+        "microphone",
+        "endpoint",
+        "lights",
+        "pins",
+        "name",
+        "hold_s",
+        "hang_over_s",
+        "threads",
+        "publish",
+        "command",
+        "mqtt",
+        "tls",
+        "host",
+    ]
 )
 table = st.recursive(value, lambda inner: st.dictionaries(key, inner, max_size=4), max_leaves=8)
 
