@@ -315,6 +315,24 @@ def test_with_a_broker_it_may_use_the_network_and_without_no_more(machine: Machi
 
 
 @booted
+def test_a_program_runs_in_the_same_cage(machine: Machine) -> None:
+    script = "#!/bin/sh\ntouch /etc/x /var/lib/edge-mcnn/x /home/x 2>/dev/null || cat >/run/edge-mcnn/answer\n"
+    settings = '[publish]\ncommand = ["/home/someone/on-answer"]\n'
+    machine.system.run(
+        "sh", "-c", f"printf '{settings}' >/etc/edge-mcnn/config.toml; printf '{script}' >/home/someone/on-answer; "
+        "chmod 755 /home/someone/on-answer",
+    )  # fmt: skip
+    machine.edge_mcnn("service", "install")
+    machine.microphone.play(CLIPS / "espeak-ruined.flac")
+    path = "/run/edge-mcnn/answer"
+    machine.wait_for(lambda: machine.system.run("test", "-s", path, check=False).returncode == 0, "an answer in a file")
+    told = json.loads(machine.system.run("cat", path).stdout)
+    assert told["label"] == machine.status()["last_label"]
+    assert "text" not in told
+    machine.system.run("sh", "-c", "test ! -e /etc/x && test ! -e /var/lib/edge-mcnn/x && test ! -e /home/x")
+
+
+@booted
 def test_a_model_of_the_users_own(machine: Machine) -> None:
     refused = machine.edge_mcnn("service", "install", "--model", f"{UNDER_TEST}/README.md", check=False)
     assert "edge-mcnn: /opt/under-test/README.md" in refused

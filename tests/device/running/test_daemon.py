@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.device.publishing.broker import Broker, Witness
+from tests.device.publishing.broker import MOSQUITTO, Broker, Witness
 from tests.device.publishing.waiting import wait_for, wait_until_gone
 
 SCRIPT = Path(__file__).with_name("daemon_process.py")
@@ -135,6 +135,7 @@ def test_a_machine_that_is_too_slow_says_so(start: Starter) -> None:
     assert "1000 blocks of sound were dropped so far: this machine is too slow" in errors
 
 
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
 def test_answers_go_to_a_program_and_a_broker(start: Starter, tmp_path: Path) -> None:
     append = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
     with Broker(tmp_path) as broker, Witness(broker.port) as witness:
