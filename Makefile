@@ -13,7 +13,8 @@ ON_A_PI := $(shell grep -qs '^Raspberry Pi' /proc/device-tree/model && echo yes)
 # lgpio drives the pins; pip has no wheel of it for every Python, Raspberry Pi OS has a package.
 RUN_PACKAGES := libportaudio2 $(if $(ON_A_PI),python3-lgpio) $(if $(wildcard $(BIN)/python),,$(shell \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
-TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev systemd
+TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev mosquitto \
+	openssl systemd
 
 .PHONY: listen test soak bench default-model setup setup-test apt-run apt-test clean
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from device.settings import Settings
 
 app = typer.Typer(
-    help="Hear someone speak and light the LED of the emotion in it. Nothing leaves the device.",
+    help="Hear someone speak and light the LED of the emotion in it. Nothing leaves the device unasked.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -91,6 +91,7 @@ def listen(
     _one_thread_for_arithmetic()
     from device.commands import Understanding
     from device.native_chatter import hush
+    from device.publishing.publisher import publishers
     from device.running.daemon import Daemon
     from device.running.status import socket_path
     from device.running.systemd import Systemd
@@ -117,6 +118,7 @@ def listen(
         patient=wait,
         systemd=Systemd(),
         status_socket=socket_path(),
+        publishers=publishers(settings, _announce),
     ).run()
 
 

@@ -36,6 +36,10 @@ class LightsError(EdgeMcnnError, RuntimeError):
     """The LEDs cannot be driven: no GPIO, a pin in use, a label without a pin."""
 
 
+class PublishingError(EdgeMcnnError, RuntimeError):
+    """Answers cannot be published as the settings ask: a package is missing, or a file is unusable."""
+
+
 class ConversionError(EdgeMcnnError, RuntimeError):
     """A Keras model cannot be converted; nothing was written."""
 

@@ -4,6 +4,7 @@ The limits are checked here, so that a stage can trust what it is given. Where s
 know; see `device.settings_file`.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
@@ -11,6 +12,8 @@ from typing import Any, get_type_hints
 
 from device.errors import SettingsError
 from device.leds import CLASS_COLOURS, COLOURS, Mistakes, wrong_colours, wrong_pins, wrong_rgb
+
+_TOPIC = r"[^+#\x00/]+(/[^+#\x00/]+)*"
 
 
 def _number(default: float, lowest: float, highest: float, unit: str, about: str) -> Any:
@@ -27,6 +30,18 @@ def _text(default: str, about: str) -> Any:
 
 def _table(default: Mapping[str, Any], check: Callable[[str, Any], Mistakes], about: str) -> Any:
     return field(default_factory=lambda: dict(default), metadata={"check": check, "about": about})
+
+
+def _text_like(default: str, pattern: str, allowed: str, about: str) -> Any:
+    return field(default=default, metadata={"pattern": pattern, "allowed": allowed, "about": about})
+
+
+def _texts(about: str) -> Any:
+    return field(default=(), metadata={"about": about})
+
+
+def _switch(default: bool, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
 
 
 @dataclass(frozen=True)
@@ -193,6 +208,49 @@ class LightsSettings:
 
 
 @dataclass(frozen=True)
+class PublishSettings:
+    """`[publish]`: a program of yours that is told each answer."""
+
+    command: tuple[str, ...] = _texts(
+        "The program and its arguments, run for each answer without a shell; on its standard input it gets the JSON "
+        "object that --json prints. Empty: none.",
+    )
+    command_limit_s: float = _number(
+        5.0, 0.1, 600, "s", "It is killed, with what it started, when it is not done within this time."
+    )
+    words: bool = _switch(False, "Give it the words, too.")
+
+
+@dataclass(frozen=True)
+class MqttSettings:
+    """`[mqtt]`: a broker that is told each answer, as Home Assistant has one; needs `pip install edge-mcnn[mqtt]`."""
+
+    host: str = _text_like(
+        "", r"[^\s/\x00]*", "a host name or an address", "Name or address of the broker; empty: nothing is published."
+    )
+    port: int = _number(0, 0, 65535, "", "Of the broker; 0: 8883 with tls, 1883 without.")
+    user: str = _text("", "Name to log in with; empty: none.")
+    password_file: str = _text("", "File that holds the password of that user; best one that only you can read.")
+    tls: bool = _switch(False, "Encrypt, and prove that it is the right broker.")
+    ca_file: str = _text(
+        "", "Certificate (PEM) of who vouches for the broker; empty: those whom this system trusts. Needs tls."
+    )
+    device: str = _text(
+        "", "Name of this device, which must differ from the others' at the same broker; empty: this machine's name."
+    )
+    topic_prefix: str = _text_like(
+        "edge-mcnn", _TOPIC, "an MQTT topic without + and #", "Topics are below this and the name of the device."
+    )
+    discovery_prefix: str = _text_like(
+        "homeassistant",
+        f"({_TOPIC})?",
+        "an MQTT topic without + and #",
+        "Where Home Assistant looks for new devices; empty: it is told of none.",
+    )
+    words: bool = _switch(False, "Publish the words, too.")
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of the daemon."""
 
@@ -202,6 +260,8 @@ class Settings:
     transcriber: TranscriberSettings = TranscriberSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     lights: LightsSettings = LightsSettings()
+    publish: PublishSettings = PublishSettings()
+    mqtt: MqttSettings = MqttSettings()
 
 
 @dataclass(frozen=True)
@@ -255,12 +315,18 @@ def allowed(setting: Field[Any]) -> str:
         return f"{'a whole number' if setting.type is int else 'a number'} from {lowest:g} to {highest:g}"
     if "choices" in setting.metadata:
         return f"one of {', '.join(setting.metadata['choices'])}"
-    return ""
+    if setting.type is bool:
+        return "true or false"
+    if isinstance(setting.default, tuple):
+        return 'a list of texts, such as ["a", "b"]'
+    return str(setting.metadata.get("allowed", ""))
 
 
 def _stage(kind: Any, table: Mapping[str, Any]) -> Any:
-    decimal = {each.name for each in fields(kind) if each.type is float}
-    return kind(**{key: float(value) if key in decimal else value for key, value in table.items()})
+    defaults = {each.name: each.default for each in fields(kind)}
+    # As the dataclass has it: TOML writes 1 for 1.0, and has lists where we have tuples.
+    as_kept = {float: float, tuple: tuple}
+    return kind(**{key: as_kept.get(type(defaults[key]), lambda same: same)(value) for key, value in table.items()})
 
 
 def _wrong(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Problem]:
@@ -276,8 +342,16 @@ def _wrong(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Pr
     elif "check" in setting.metadata:
         for inner, message in setting.metadata["check"](name, value):
             yield Problem((*key, *inner), message)
+    elif setting.type is bool:
+        if not isinstance(value, bool):
+            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+    elif isinstance(setting.default, tuple):
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
     elif not isinstance(value, str):
         yield Problem(key, f"{name} is {value!r}, expected text in quotes")
+    elif not re.fullmatch(setting.metadata.get("pattern", "(?s).*"), value):
+        yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
 
 
 def _unknown(prefix: tuple[str, ...], table: Mapping[str, Any], known: list[str]) -> Iterator[Problem]:

@@ -135,8 +135,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
         if not variable.startswith(PREFIX):
             continue
         if variable not in known:
-            # What all have in common makes none of them alike.
-            near = get_close_matches(variable.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], n=1)
+            # What all begin with is no likeness.
+            near = get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)
             hint = f"did you mean {PREFIX}{near[0]}?" if near else "see `edge-mcnn settings --show`"
             raise SettingsError(f"{variable} in the environment: no such setting; {hint}")
         stage, setting = known[variable]
@@ -159,6 +159,10 @@ def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         entries = ", ".join(f"{_toml_key(key)} = {_toml(each)}" for key, each in value.items())
         return f"{{ {entries} }}" if entries else "{}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(each) for each in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return _quoted(value) if isinstance(value, str) else repr(value)
 
 

@@ -25,6 +25,7 @@ from device.hearing.ears import Ears, OpenMicrophone
 from device.hearing.liveness import Liveness, LivenessMachine, State
 from device.hearing.microphone import Microphone
 from device.listener import Listener
+from device.publishing.publisher import Publisher
 from device.running.status import Status, StatusServer
 from device.running.systemd import Systemd
 from device.sentence import Prediction
@@ -53,6 +54,7 @@ class Daemon:
         patient: wait for a microphone that is not there at the start, instead of raising.
         systemd: the service manager.
         status_socket: where to tell the status; None for nowhere.
+        publishers: are given the same table as `tell`.
         open_microphone: by its name.
     """
 
@@ -67,6 +69,7 @@ class Daemon:
         patient: bool,
         systemd: Systemd,
         status_socket: Path | None,
+        publishers: Sequence[Publisher] = (),
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
     ) -> None:
         self._settings = settings
@@ -77,6 +80,7 @@ class Daemon:
         self._patient = patient
         self._systemd = systemd
         self._status_socket = status_socket
+        self._publishers = publishers
         self._started = self._turned = time.monotonic()
         self._over = threading.Event()
         self._told_to_stop = False
@@ -123,9 +127,12 @@ class Daemon:
                 if watchdog_s is None or time.monotonic() - self._turned < watchdog_s / 2:
                     self._systemd.alive()
                 self._report_drops()
+            end = time.monotonic() + _STOP_LIMIT_S
             self._systemd.stopping()
             self._ears.stop()
             thread.join(_STOP_LIMIT_S)
+            for publisher in self._publishers:
+                publisher.close(end - time.monotonic())
         if thread.is_alive() or self._liveness.now.state == State.FAILED:
             self._leave()
         if self._error is not None:
@@ -174,6 +181,8 @@ class Daemon:
         try:
             self._understanding = understanding = self._load()
             with self._show(understanding.classifier.labels) as self._lights:
+                for publisher in self._publishers:
+                    publisher.open()
                 for frames in self._ears.streams():
                     # A listener of its own: an utterance does not go on beyond a loss.
                     self._listener = understanding.listener()
@@ -196,7 +205,10 @@ class Daemon:
         self._utterances += 1
         self._last_label = prediction.label if prediction.sure else UNSURE
         self._latencies.append(round(prediction.ms_since_endpoint(lit_at), 1))
-        self._tell(as_table(prediction, lit_at))
+        table = as_table(prediction, lit_at)
+        for publisher in self._publishers:
+            publisher.publish(table)
+        self._tell(table)
         self._say_status()
 
     def _on_liveness(self, liveness: Liveness) -> None:
@@ -209,6 +221,8 @@ class Daemon:
         if state == State.LOST and self._hearing:
             self._losses += 1
         self._hearing = state in (State.HEALTHY, State.SILENT)
+        for publisher in self._publishers:
+            publisher.microphone(heard=state == State.HEALTHY)
         if liveness.reason != self._announced:
             self._announced = liveness.reason
             self._announce(self._line())

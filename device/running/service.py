@@ -15,10 +15,12 @@ from pathlib import Path
 
 from device.bundle import read_bundle
 from device.errors import ServiceError
+from device.publishing.publisher import publishers
 from device.running.doctor.apart import examine
 from device.running.doctor.checks import needs_of_service
 from device.running.doctor.findings import Finding, Verdict
 from device.running.doctor.rights import has_group
+from device.running.network import network_drop_in
 from device.running.unit import GROUPS, NAME, unit_text
 from device.settings import ClassifierSettings, Settings
 from device.settings_file import as_toml, read_settings
@@ -26,6 +28,7 @@ from device.understanding import speech_model
 
 UNIT = Path("/etc/systemd/system") / NAME
 DROP_INS = UNIT.with_name(f"{NAME}.d")
+NETWORK = DROP_INS / "network.conf"
 CONFIG = Path("/etc/edge-mcnn/config.toml")
 DATA = Path("/var/lib/edge-mcnn")
 """Where the service finds its speech model and its bundle; of root, and readable by all."""
@@ -70,10 +73,11 @@ def plan_install(model: Path | None, announce: Announce) -> Plan:
         announce: is told what takes long.
 
     Raises:
-        ServiceError, SettingsError, BundleError: it cannot be installed.
+        ServiceError, SettingsError, BundleError, PublishingError: it cannot be installed.
     """
     _check_systemd()
     settings = read_settings(CONFIG) if CONFIG.exists() else Settings()
+    publishers(settings, announce)  # what they complain of would end each start
     steps: list[Step] = []
     checked = settings
     if model is not None:
@@ -86,18 +90,20 @@ def plan_install(model: Path | None, announce: Announce) -> Plan:
         checked = replace(settings, classifier=replace(settings.classifier, model=str(model)))
         settings = replace(settings, classifier=replace(settings.classifier, model=str(MODEL)))
         steps.append(_file_step(MODEL, model.read_bytes(), f"model: {model}"))
-    elif settings.classifier.model and not Path(settings.classifier.model).is_absolute():
-        raise ServiceError(f"{CONFIG}: classifier.model is {settings.classifier.model!r}; a service needs a whole path")
     if settings.transcriber.speech_model:
         speech_model.find(Path(settings.transcriber.speech_model), announce=announce)
         steps.append(Step(f"speech model: {settings.transcriber.speech_model}, as the settings say"))
     else:
         steps.append(_speech_model_step(announce))
     steps.append(_config_step(settings))
-    paths = [Path(path) for path in (settings.classifier.model, settings.transcriber.speech_model) if path]
-    readable = [path for path in paths if not path.is_relative_to(DATA)]
+    readable = [path for path in _named_paths(settings) if not path.is_relative_to(DATA)]
     groups = [group for group in GROUPS if has_group(group)]
     steps.append(_file_step(UNIT, unit_text(CONFIG, groups, readable).encode(), "unit"))
+    if settings.mqtt.host:
+        opened = f"network, closed otherwise, opened for the broker {settings.mqtt.host}"
+        steps.append(_file_step(NETWORK, network_drop_in(settings.mqtt).encode(), opened))
+    elif NETWORK.exists():
+        steps.append(Step(f"network, closed again: remove {NETWORK}", NETWORK.unlink))
     changed = [step for step in steps if step.do is not None]
     if changed or not _is("active") or not _is("enabled"):
         steps += [
@@ -118,6 +124,8 @@ def plan_uninstall(*, purge: bool) -> list[Step]:
         ServiceError: nothing is installed.
     """
     steps: list[Step] = []
+    if NETWORK.exists():
+        steps.append(Step(f"remove {NETWORK}", NETWORK.unlink))
     if UNIT.exists():
         _check_systemd()
         steps += [
@@ -131,7 +139,8 @@ def plan_uninstall(*, purge: bool) -> list[Step]:
         steps.append(Step(f"remove {CONFIG.parent}", lambda: shutil.rmtree(CONFIG.parent)))
     if DROP_INS.exists():
         kept = Step(f"{DROP_INS} is yours and stays; --purge removes it, too")
-        steps.append(Step(f"remove {DROP_INS}", lambda: shutil.rmtree(DROP_INS)) if purge else kept)
+        yours = any(path != NETWORK for path in DROP_INS.iterdir())
+        steps.append(kept if yours and not purge else Step(f"remove {DROP_INS}", lambda: shutil.rmtree(DROP_INS)))
     if DATA.exists():
         steps.append(Step(f"remove {DATA}", lambda: shutil.rmtree(DATA)))
     if not any(step.do for step in steps):
@@ -168,6 +177,24 @@ def manager_says() -> dict[str, str]:
     names = "LoadState,ActiveState,SubState,UnitFileState,StatusText,NRestarts,ActiveEnterTimestamp,MainPID"
     shown = _run("systemctl", "show", NAME, f"--property={names}").stdout
     return dict(line.partition("=")[::2] for line in shown.splitlines())
+
+
+def _named_paths(settings: Settings) -> list[Path]:
+    """What the service must be able to read of what its settings name.
+
+    Raises:
+        ServiceError: where that is depends on where one is.
+    """
+    paths = {
+        "classifier.model": settings.classifier.model,
+        "transcriber.speech_model": settings.transcriber.speech_model,
+        "mqtt.ca_file": settings.mqtt.ca_file if settings.mqtt.host else "",
+        "publish.command": next(iter(settings.publish.command), ""),
+    }
+    for name, path in paths.items():
+        if path and not Path(path).is_absolute():
+            raise ServiceError(f"{CONFIG}: {name} is {path!r}; a service needs a whole path")
+    return [Path(path) for path in paths.values() if path]
 
 
 def _check_systemd() -> None:

@@ -45,6 +45,14 @@ from device.settings import Settings, problems, settings_from_table, stages
         ({"lights": {"common": "ground"}}, "expected one of cathode, anode"),
         ({"classifier": {"confidence": 1.1}}, "classifier.confidence is 1.1, expected a number from 0 to 1"),
         ({"classifier": {"unsure": "off"}}, "expected one of dark, neutral"),
+        ({"publish": {"command": "ls -l"}}, "publish.command is 'ls -l', expected a list of texts"),
+        ({"publish": {"command": ["ls", 1]}}, "expected a list of texts"),
+        ({"publish": {"words": 1}}, "publish.words is 1, expected true or false"),
+        ({"mqtt": {"tls": "yes"}}, "mqtt.tls is 'yes', expected true or false"),
+        ({"mqtt": {"host": "mqtt://pi"}}, "expected a host name or an address"),
+        ({"mqtt": {"topic_prefix": "a/#"}}, "mqtt.topic_prefix is 'a/#', expected an MQTT topic without"),
+        ({"mqtt": {"topic_prefix": ""}}, "expected an MQTT topic"),
+        ({"mqtt": {"discovery_prefix": "/a"}}, "expected an MQTT topic"),
     ],
 )
 def test_bad_settings_get_a_clear_line(table: dict[str, Any], told: str) -> None:
@@ -62,10 +70,13 @@ def test_every_problem_is_found() -> None:
     ]  # fmt: skip
 
 
-def test_whole_numbers_become_what_the_stage_expects() -> None:
-    settings = settings_from_table({"endpoint": {"hang_over_s": 1}, "classifier": {"threads": 4}})
+def test_values_become_what_the_stage_expects() -> None:
+    settings = settings_from_table(
+        {"endpoint": {"hang_over_s": 1}, "classifier": {"threads": 4}, "publish": {"command": ["a", "b"]}}
+    )
     assert isinstance(settings.endpoint.hang_over_s, float)
     assert isinstance(settings.classifier.threads, int)
+    assert settings.publish.command == ("a", "b")
 
 
 def test_every_setting_says_what_it_is_and_its_default_is_allowed() -> None:
@@ -91,6 +102,11 @@ key = st.text() | st.sampled_from(
         "hold_s",
         "hang_over_s",
         "threads",
+        "publish",
+        "command",
+        "mqtt",
+        "tls",
+        "host",
     ]
 )
 table = st.recursive(value, lambda inner: st.dictionaries(key, inner, max_size=4), max_leaves=8)

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.errors import SettingsError
-from device.settings import LightsSettings, Settings, settings_from_table
+from device.settings import LightsSettings, MqttSettings, PublishSettings, Settings, settings_from_table
 from device.settings_file import as_toml, mistakes, read_settings
 
 
@@ -90,9 +90,13 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
             "EDGE_MCNN_ENDPOINT_HANG_OVER_S": "2",
             "EDGE_MCNN_MICROPHONE_NAME": "3",
             "EDGE_MCNN_LIGHTS_PINS": "{ happy = 4 }",
+            "EDGE_MCNN_PUBLISH_COMMAND": '["/usr/bin/logger", "--tag", "a \\"lamp\\""]',
+            "EDGE_MCNN_MQTT_TLS": "true",
             "HOME": "/",
         },
     )
+    assert read.publish.command == ("/usr/bin/logger", "--tag", 'a "lamp"')
+    assert read.mqtt.tls is True
     assert (read.endpoint.hang_over_s, read.endpoint.onset_s) == (2.0, 0.2)
     assert read.microphone.name == "3"
     assert read.lights.pins == {"happy": 4}
@@ -106,6 +110,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "loud", "endpoint.gate_dbfs is 'loud', expected a number from -96 to 0"),
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "-50\nx = 1", "expected a number"),
         ("EDGE_MCNN_LIGHTS_PINS", "17", "expected a table such as"),
+        ("EDGE_MCNN_PUBLISH_COMMAND", "ls -l", "publish.command is 'ls -l', expected a list of texts, such as"),
+        ("EDGE_MCNN_MQTT_TLS", "yes", "mqtt.tls is 'yes', expected true or false"),
     ],
 )
 def test_a_wrong_variable_is_named(variable: str, value: str, told: str) -> None:
@@ -116,7 +122,11 @@ def test_a_wrong_variable_is_named(variable: str, value: str, told: str) -> None
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    changed = Settings(lights=LightsSettings(kind="gpio", pins={"froh": 4, "sehr müde": 5, "a.b": 6}))
+    changed = Settings(
+        lights=LightsSettings(kind="gpio", pins={"froh": 4, "sehr müde": 5, "a.b": 6}),
+        publish=PublishSettings(command=("/a b", 'say "hi"', "\\", "")),
+        mqtt=MqttSettings("broker.local", tls=True),
+    )
     # Beside the pins of the defaults, which it takes the place of.
     rgb = LightsSettings(rgb={"red": 17, "green": 27, "blue": 22}, colours={"froh": "#ff8000"}, brightness="confidence")
     for each in (Settings(), changed, Settings(lights=rgb)):
@@ -132,6 +142,13 @@ def test_what_is_not_to_be_written_is_a_comment() -> None:
     written = tomllib.loads(as_toml(Settings(), only={"classifier": ["model"]}))
     assert written.pop("classifier") == {"model": ""}
     assert not any(written.values())
+
+
+def test_a_list_that_is_none_has_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, as_toml(Settings()).replace("command = []", 'command = "x"'))
+    line = path.read_text().splitlines().index('command = "x"') + 1
+    [told] = mistakes(path)
+    assert told.startswith(f"{path}:{line}: publish.command is 'x', expected a list")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -58,6 +58,8 @@ if [ ! -e {_STORE}/booted ]; then
     : > etc/fstab
     touch {_STORE}/booted
 fi
+# As on a machine: what systemd mounts for a service, its credentials, is seen by it.
+mount --make-rshared {_STORE}/root
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . \\
     setpriv --bounding-set={_WITHHELD} {_SYSTEMD} --system --unit=multi-user.target
 """

@@ -19,6 +19,7 @@ import pytest
 from device.running import unit
 from device.running.unit import unit_text
 from tests.conftest import CLIPS
+from tests.device.publishing.broker import MOSQUITTO
 from tests.system import booted_systemd
 from tests.system.booted_systemd import BootedSystemd
 from tests.system.virtual_microphone import VirtualMicrophone, missing_programs
@@ -305,6 +306,50 @@ def test_edited_settings_are_used_and_kept(machine: Machine) -> None:
     assert "hang_over_s = 1" in machine.system.run("cat", "/etc/edge-mcnn/config.toml").stdout
     machine.edge_mcnn("service", "install")
     machine.wait_for_state("healthy")
+
+
+@booted
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
+def test_with_a_broker_it_may_use_the_network_and_without_no_more(machine: Machine) -> None:
+    settings = '[mqtt]\nhost = "127.0.0.1"\nuser = "lamp"\npassword_file = "/root/mqtt-password"\n'
+    broker = "listener 1883 127.0.0.1\npassword_file /opt/passwords\nuser root\n"
+    machine.system.run(
+        "sh", "-c", f"printf '{settings}' >/etc/edge-mcnn/config.toml; printf '{broker}' >/opt/broker.conf; "
+        "mosquitto_passwd -b -c /opt/passwords lamp s3cret; systemctl stop mosquitto; "
+        f"systemd-run --unit=broker {MOSQUITTO} -c /opt/broker.conf",
+    )  # fmt: skip
+    assert "mqtt.password_file: /root/mqtt-password cannot be read" in machine.edge_mcnn(
+        "service", "install", check=False
+    )
+    machine.system.run("sh", "-c", "printf s3cret >/root/mqtt-password; chmod 600 /root/mqtt-password")
+    told = machine.edge_mcnn("service", "install")
+    assert "opened for the broker 127.0.0.1: write /etc/systemd/system/edge-mcnn.service.d/network.conf" in told
+    reached = "mqtt: 127.0.0.1:1883 is told each answer"
+    machine.wait_for(lambda: reached in machine.journal(), "word that the broker is reached")
+    assert machine.shown("IPAddressAllow") == "127.0.0.1/32"
+    machine.system.run("sh", "-c", "printf '[endpoint]\nhang_over_s = 1\n' >/etc/edge-mcnn/config.toml")
+    told = machine.edge_mcnn("service", "install")
+    assert "closed again: remove /etc/systemd/system/edge-mcnn.service.d/network.conf" in told
+    assert (machine.shown("PrivateNetwork"), machine.shown("IPAddressAllow")) == ("yes", "")
+    machine.system.run("systemctl", "stop", "broker")
+
+
+@booted
+def test_a_program_runs_in_the_same_cage(machine: Machine) -> None:
+    script = "#!/bin/sh\ntouch /etc/x /var/lib/edge-mcnn/x /home/x 2>/dev/null || cat >/run/edge-mcnn/answer\n"
+    settings = '[publish]\ncommand = ["/home/someone/on-answer"]\n'
+    machine.system.run(
+        "sh", "-c", f"printf '{settings}' >/etc/edge-mcnn/config.toml; printf '{script}' >/home/someone/on-answer; "
+        "chmod 755 /home/someone/on-answer",
+    )  # fmt: skip
+    machine.edge_mcnn("service", "install")
+    machine.microphone.play(CLIPS / "espeak-ruined.flac")
+    path = "/run/edge-mcnn/answer"
+    machine.wait_for(lambda: machine.system.run("test", "-s", path, check=False).returncode == 0, "an answer in a file")
+    told = json.loads(machine.system.run("cat", path).stdout)
+    assert told["label"] == machine.status()["last_label"]
+    assert "text" not in told
+    machine.system.run("sh", "-c", "test ! -e /etc/x && test ! -e /var/lib/edge-mcnn/x && test ! -e /home/x")
 
 
 @booted

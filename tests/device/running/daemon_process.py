@@ -4,10 +4,12 @@ What goes wrong is the first argument.
 """
 
 import logging
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -16,11 +18,13 @@ import numpy as np
 from device.commands import Understanding
 from device.errors import BundleError, EdgeMcnnError
 from device.hearing.microphone import Block, MicrophoneInfo
+from device.publishing.publisher import publishers
 from device.running import daemon
 from device.running.daemon import Daemon
 from device.running.systemd import Systemd
 from device.sentence import Frame, Prediction, Utterance
-from device.settings import LivenessSettings, Settings
+from device.settings import LivenessSettings
+from device.settings_file import read_settings
 from device.showing.lights import Lights
 from device.showing.trouble import Trouble
 
@@ -115,11 +119,12 @@ def announce(line: str) -> None:
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
     daemon._TICK_S = 0.2
-    settings = Settings(liveness=LivenessSettings(no_sound_limit_s=0.5, stuck_limit_s=1 if "closes" in WHAT else 100))
+    liveness = LivenessSettings(no_sound_limit_s=0.5, stuck_limit_s=1 if "closes" in WHAT else 100)
+    settings = replace(read_settings(None, os.environ), liveness=liveness)
     try:
         Daemon(
             settings, load, lambda labels: cast(Lights, TestLights()), tell, announce, patient=True, systemd=Systemd(),
-            status_socket=None, open_microphone=Microphone,
+            status_socket=None, publishers=publishers(settings, announce), open_microphone=Microphone,
         ).run()  # fmt: skip
     except EdgeMcnnError as error:
         announce(f"edge-mcnn: {error}")

@@ -1,5 +1,6 @@
 """The daemon with a microphone, an understanding and lights of the test: order, signals, what it tells and when."""
 
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.device.publishing.broker import MOSQUITTO, Broker, Witness
+from tests.device.publishing.waiting import wait_for, wait_until_gone
+
 SCRIPT = Path(__file__).with_name("daemon_process.py")
 LIMIT_S = 30
 
@@ -18,12 +22,12 @@ LIMIT_S = 30
 class Process:
     """`daemon_process.py`, and what it tells systemd."""
 
-    def __init__(self, address: Path, what: str, watchdog_s: float) -> None:
+    def __init__(self, address: Path, what: str, watchdog_s: float, settings: dict[str, str]) -> None:
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(str(address))
         self.manager.settimeout(LIMIT_S)
         environment = {
-            **os.environ, "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": str(round(watchdog_s * 1e6)),
+            **os.environ, "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": str(round(watchdog_s * 1e6)), **settings,
         }  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, SCRIPT, what], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -74,8 +78,8 @@ class Starter:
         self._folder = folder
         self.started: list[Process] = []
 
-    def __call__(self, what: str, watchdog_s: float = 60) -> Process:
-        self.started.append(Process(self._folder / str(len(self.started)), what, watchdog_s))
+    def __call__(self, what: str, watchdog_s: float = 60, settings: dict[str, str] | None = None) -> Process:
+        self.started.append(Process(self._folder / str(len(self.started)), what, watchdog_s, settings or {}))
         return self.started[-1]
 
 
@@ -131,3 +135,44 @@ def test_a_machine_that_is_too_slow_says_so(start: Starter) -> None:
     process.wait_for("1000 blocks of sound dropped, this machine is too slow")
     _, _, errors = process.end()
     assert "1000 blocks of sound were dropped so far: this machine is too slow" in errors
+
+
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
+def test_answers_go_to_a_program_and_a_broker(start: Starter, tmp_path: Path) -> None:
+    append = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
+    with Broker(tmp_path) as broker, Witness(broker.port) as witness:
+        process = start("well", settings={
+            "EDGE_MCNN_PUBLISH_COMMAND": json.dumps([sys.executable, "-c", append, str(tmp_path / "out")]),
+            "EDGE_MCNN_MQTT_HOST": "127.0.0.1", "EDGE_MCNN_MQTT_PORT": str(broker.port),
+            "EDGE_MCNN_MQTT_DEVICE": "lamp",
+        })  # fmt: skip
+        published = [json.loads(witness.next("edge-mcnn/lamp/prediction").payload) for _ in range(3)]
+        process.wait_for("3 answered")
+        status, output, errors = process.end()
+        assert witness.next("edge-mcnn/lamp/availability").payload == "offline"
+    with_microphone = [line for line in errors.splitlines() if "mqtt" not in line]
+    assert (status, with_microphone) == (0, ["listening to fake at 16000 Hz; speak, or end with Ctrl-C"])
+    assert output.splitlines() == ["show a", "tell a", "show b", "tell b", "show c", "tell c", "off"]
+    assert [table["label"] for table in published] == ["a", "b", "c"]
+    assert [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()] == published
+    assert "secret" not in json.dumps(published)
+
+
+def test_a_program_and_a_broker_that_hang_hold_nothing_up(start: Starter, tmp_path: Path) -> None:
+    hang = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = start("well", settings={
+            "EDGE_MCNN_PUBLISH_COMMAND": json.dumps([sys.executable, "-c", hang, str(tmp_path / "pid")]),
+            "EDGE_MCNN_PUBLISH_COMMAND_LIMIT_S": "600",
+            "EDGE_MCNN_MQTT_HOST": "127.0.0.1", "EDGE_MCNN_MQTT_PORT": str(silent.getsockname()[1]),
+        })  # fmt: skip
+        connection, _ = silent.accept()
+        with connection:
+            process.wait_for("3 answered")
+            program = int(wait_for(tmp_path / "pid"))
+            status, output, errors = process.end()  # within two seconds
+    assert status == 0
+    assert output.splitlines()[-1] == "off"
+    assert "publish.command: 2 answers were left at the end" in errors
+    assert "mqtt: 3 answers were left at the end" in errors
+    wait_until_gone(program)

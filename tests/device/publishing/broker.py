@@ -1,0 +1,133 @@
+"""A real mosquitto of the test's own, and someone who listens to it."""
+
+import os
+import queue
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.device.publishing.answers import LIMIT_S
+
+# Debian keeps it where only root's path leads.
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+class Broker:
+    """Context manager; can be stopped and started again, at the same port.
+
+    Args:
+        folder: for its files.
+        settings: lines of its configuration, beside those for a listener at 127.0.0.1.
+        remembers: what was retained and who listened, when it is started again.
+    """
+
+    def __init__(self, folder: Path, *settings: str, remembers: bool = False) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._log = folder / "mosquitto.log"
+        self._configuration = folder / "mosquitto.conf"
+        lines = [f"listener {self.port} 127.0.0.1", f"persistence {str(remembers).lower()}", *settings]
+        if remembers:
+            lines.append(f"persistence_location {folder}/")
+        if not any(line.startswith("password_file") for line in settings):
+            lines.append("allow_anonymous true")
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it becomes another one, who may not enter the folder
+        self._configuration.write_text("\n".join(lines) + "\n")
+
+    def __enter__(self) -> "Broker":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when it can be reached."""
+        assert MOSQUITTO is not None
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([MOSQUITTO, "-c", self._configuration], stdout=log, stderr=log)
+        end = time.monotonic() + LIMIT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert self._process.poll() is None, self._log.read_text()
+                assert time.monotonic() < end, self._log.read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self) -> None:
+        """Without a word to those who are connected."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(LIMIT_S)
+            self._process = None
+
+
+@dataclass(frozen=True)
+class Message:
+    topic: str
+    payload: str
+    retained: bool
+    """It was there before we came."""
+
+
+class Witness:
+    """Hears all that is published. Context manager.
+
+    Args:
+        port: of the broker.
+        user: to log in as.
+        password: of that user.
+        ca_file: for TLS.
+        session: a name under which the broker keeps what was published since, for the next witness with that name.
+    """
+
+    def __init__(self, port: int, user: str = "", password: str = "", ca_file: str = "", session: str = "") -> None:
+        self._messages: queue.Queue[Message] = queue.Queue()
+        self._ready: queue.Queue[bool] = queue.Queue()
+        self._client = Client(CallbackAPIVersion.VERSION2, session, clean_session=not session)
+        if user:
+            self._client.username_pw_set(user, password)
+        if ca_file:
+            self._client.tls_set(ca_file)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.on_subscribe = lambda *_: self._ready.put(True)
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+
+    def _on_message(self, _client: Client, _data: Any, message: Any) -> None:
+        self._messages.put(Message(message.topic, message.payload.decode(), message.retain))
+
+    def __enter__(self) -> "Witness":
+        self._client.loop_start()
+        assert self._ready.get(timeout=LIMIT_S)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def next(self, topic: str) -> Message:
+        """The next one with this topic; what comes before it is passed over."""
+        end = time.monotonic() + LIMIT_S
+        while True:
+            message = self._messages.get(timeout=max(0.01, end - time.monotonic()))
+            if message.topic == topic:
+                return message

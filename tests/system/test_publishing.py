@@ -1,0 +1,52 @@
+"""A sentence spoken into a virtual microphone reaches a program and a broker."""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CLIPS
+from tests.device.publishing.broker import MOSQUITTO, Broker, Witness
+from tests.system.test_listen import Listening
+from tests.system.virtual_microphone import VirtualMicrophone, missing_programs
+
+MISSING = missing_programs() + (["mosquitto"] if MOSQUITTO is None else [])
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} missing; see `make test`")
+
+
+def test_a_spoken_sentence_is_published(speech_model: Path, tmp_path: Path) -> None:
+    assert speech_model.exists()
+    append = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
+    with (
+        tempfile.TemporaryDirectory(prefix="mic") as folder,
+        VirtualMicrophone(Path(folder), rate=16_000, channels=1, strict=False) as microphone,
+        Broker(tmp_path) as broker,
+        Witness(broker.port) as witness,
+    ):
+        settings = tmp_path / "config.toml"
+        command = json.dumps([sys.executable, "-c", append, str(tmp_path / "out")])
+        settings.write_text(
+            f"[publish]\ncommand = {command}\nwords = true\n"
+            f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ndevice = "Wohnzimmer"\n'
+        )
+        listening = Listening(
+            [sys.executable, "-m", "device", "listen", "--json", "--lights", "none", "--config", str(settings)],
+            {**os.environ, **microphone.environment},
+        )
+        try:
+            listening.wait_until_listening()
+            microphone.play(CLIPS / "espeak-ruined.flac")
+            printed = listening.next_line()
+            published = json.loads(witness.next("edge-mcnn/Wohnzimmer/prediction").payload)
+            listening.end(signal.SIGTERM)
+            assert listening.process.returncode == 0
+        finally:
+            listening.close()
+        assert witness.next("edge-mcnn/Wohnzimmer/availability").payload == "offline"
+    assert printed["text"].startswith("no i hate this")
+    assert json.loads((tmp_path / "out").read_text()) == printed
+    assert published == {name: value for name, value in printed.items() if name != "text"}
