@@ -1,5 +1,6 @@
 """The commands `edge-mcnn lights ...`; what they do can be called in `device.showing`."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -83,14 +84,12 @@ def set_command(
         raise LightsError(f"there is no class {label!r}; the model knows {', '.join(labels)}")
     console = Console(highlight=False, markup=False, soft_wrap=True)
     _end_at_sigterm()
-    with open_lamps(settings, labels, console) as (classes, _):
+    # Ctrl-C is how it is meant to end.
+    with contextlib.suppress(KeyboardInterrupt), open_lamps(settings, labels, console) as (classes, _):
         lamp = classes[labels.index(label)]
         lamp.light()
         _name(lamp, [label])
-        try:
-            threading.Event().wait(seconds)
-        except KeyboardInterrupt:
-            return  # as it is meant to end
+        threading.Event().wait(seconds)
 
 
 @lights.command("wiring")

@@ -93,10 +93,8 @@ def _load(content: bytes, folder: Path) -> None:
 
 
 def _settings() -> list[bytes]:
-    own = (
-        '[lights]\nkind = "gpio"\npins = { happy = 4, "s a d" = 5 }\n'
-        "rgb = { red = 1, green = 2, blue = 3 }\n[endpoint]\nhang_over_s = 1\n"
-    )
+    lights = 'kind = "gpio"\npins = { happy = 4, "s a d" = 5 }\nrgb = { red = 1, green = 2, blue = 3 }\n'
+    own = f"[lights]\n{lights}[endpoint]\nhang_over_s = 1\n"
     return [as_toml(Settings()).encode(), own.encode(), b"endpoint.onset_s = 0.2\nlights.pins.happy = 3\n"]
 
 

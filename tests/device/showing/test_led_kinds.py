@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,6 +57,15 @@ def pins_without_pwm() -> Iterator[MockFactory]:
 
 def states(pins: MockFactory, numbers: tuple[int, ...]) -> States:
     return tuple(pins.pin(f"GPIO{number}").state for number in numbers)
+
+
+def first_shown(pins: MockFactory, numbers: tuple[int, ...], show: Callable[[], None]) -> States:
+    """What `show` brings about at once, however long it takes to look."""
+    histories = [pins.pin(f"GPIO{number}") for number in numbers]
+    for history in histories:
+        history.clear_states()
+    show()
+    return tuple(history.states[:2][-1].state for history in histories)
 
 
 def wait_for(pins: MockFactory, numbers: tuple[int, ...], right: Callable[[States], bool]) -> States:
@@ -151,8 +161,7 @@ def test_a_common_anode_is_dimmed_too(pins: MockFactory, settings: LightsSetting
         assert states(pins, numbers) == (1, 1, 1)
         lights.show(prediction("negative", probability=0.5))
         assert states(pins, numbers) == pytest.approx((1 - 0.5**2.2, 1, 1))
-        lights.trouble(Trouble.LOST)
-        assert states(pins, numbers) == (0, 0, 0)
+        assert first_shown(pins, numbers, lambda: lights.trouble(Trouble.LOST)) == (0, 0, 0)
 
 
 def test_an_improbable_answer_is_seen_all_the_same(pins: MockFactory) -> None:
@@ -173,12 +182,11 @@ def test_an_improbable_answer_is_seen_all_the_same(pins: MockFactory) -> None:
 def test_every_kind_goes_out_flashes_and_is_off_at_the_end(pins: MockFactory, settings: LightsSettings) -> None:
     numbers = RGB_PINS if settings.rgb else (22, 27, 17)
     with GpioLights(settings, THREE) as lights:
-        lights.show(prediction("positive"))
-        assert not dark(states(pins, numbers)), "on at once"
+        assert not dark(first_shown(pins, numbers, lambda: lights.show(prediction("positive")))), "on at once"
         wait_for(pins, numbers, dark)
         for trouble in Trouble:
-            lights.trouble(trouble)
-            assert states(pins, numbers) == (1, 1, 1), "all of them, fully"
+            flash = partial(lights.trouble, trouble)
+            assert first_shown(pins, numbers, flash) == (1, 1, 1), "all of them, fully"
             wait_for(pins, numbers, dark)
         lights.trouble(Trouble.LOST)
         for _ in range(2):  # again and again
@@ -190,8 +198,13 @@ def test_every_kind_goes_out_flashes_and_is_off_at_the_end(pins: MockFactory, se
         time.sleep(1.2)  # longer than from one flash to the next
         assert [len(pins.pin(f"GPIO{number}").states) for number in numbers] == seen, "it goes on flashing"
         lights.trouble(Trouble.LOST)
-        lights.show(prediction("negative"))
-        assert [bool(state) for state in states(pins, numbers)] == [True, False, False]
+        wait_for(pins, numbers, dark)
+        answered = first_shown(pins, numbers, lambda: lights.show(prediction("negative")))
+        assert [bool(state) for state in answered] == [True, False, False]
+        wait_for(pins, numbers, dark)
+        seen = [len(pins.pin(f"GPIO{number}").states) for number in numbers]
+        time.sleep(1.2)
+        assert [len(pins.pin(f"GPIO{number}").states) for number in numbers] == seen, "an answer ends it"
     assert dark(states(pins, numbers))
 
 
@@ -199,8 +212,8 @@ def test_an_answer_is_not_cut_short_by_the_one_before(pins: MockFactory) -> None
     with GpioLights(LightsSettings(hold_s=0.4), THREE) as lights:
         lights.show(prediction("positive"))
         time.sleep(0.3)
-        lights.show(prediction("positive"))
         shown = time.monotonic()
+        lights.show(prediction("positive"))
         wait_for(pins, (22, 27, 17), dark)
         assert time.monotonic() - shown >= 0.39
 
