@@ -21,8 +21,8 @@ def _lines() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "They go into a TOML file (`edge-mcnn listen --config my.toml`; the service's: `/etc/edge-mcnn/config.toml`);"
-    yield "what is left out has its default. `edge-mcnn settings --show` prints such a file, `--check` finds what is wrong"
-    yield f"in one. A variable in the environment wins over the file: `{PREFIX}ENDPOINT_HANG_OVER_S=0.8`."
+    yield "what is left out has its default; `edge-mcnn settings --show` prints such a file, `--check` finds what is"
+    yield f"wrong in one. A variable in the environment wins over the file: `{PREFIX}ENDPOINT_HANG_OVER_S=0.8`."
     yield ""
     yield "This page is written by `python docs/settings_reference.py` from the code."
     for name, kind in stages().items():
