@@ -46,7 +46,8 @@ def test_a_spoken_sentence_is_published(speech_model: Path, tmp_path: Path) -> N
             assert listening.process.returncode == 0
         finally:
             listening.close()
-        assert witness.next("edge-mcnn/Wohnzimmer/availability").payload == "offline"
+        told = [witness.next("edge-mcnn/Wohnzimmer/availability").payload for _ in range(2)]
+        assert told == ["online", "offline"]
     assert printed["text"].startswith("no i hate this")
     assert json.loads((tmp_path / "out").read_text()) == printed
     assert published == {name: value for name, value in printed.items() if name != "text"}

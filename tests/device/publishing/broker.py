@@ -1,10 +1,10 @@
 """A real mosquitto of the test's own, and someone who listens to it."""
 
 import os
-import queue
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,24 +98,27 @@ class Witness:
     """
 
     def __init__(self, port: int, user: str = "", password: str = "", ca_file: str = "", session: str = "") -> None:
-        self._messages: queue.Queue[Message] = queue.Queue()
-        self._ready: queue.Queue[bool] = queue.Queue()
+        self._messages: list[Message] = []
+        self._changed = threading.Condition()
+        self._ready = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, session, clean_session=not session)
         if user:
             self._client.username_pw_set(user, password)
         if ca_file:
             self._client.tls_set(ca_file)
         self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
-        self._client.on_subscribe = lambda *_: self._ready.put(True)
+        self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
 
     def _on_message(self, _client: Client, _data: Any, message: Any) -> None:
-        self._messages.put(Message(message.topic, message.payload.decode(), message.retain))
+        with self._changed:
+            self._messages.append(Message(message.topic, message.payload.decode(), message.retain))
+            self._changed.notify_all()
 
     def __enter__(self) -> "Witness":
         self._client.loop_start()
-        assert self._ready.get(timeout=LIMIT_S)
+        assert self._ready.wait(LIMIT_S)
         return self
 
     def __exit__(
@@ -125,9 +128,11 @@ class Witness:
         self._client.loop_stop()
 
     def next(self, topic: str) -> Message:
-        """The next one with this topic; what comes before it is passed over."""
-        end = time.monotonic() + LIMIT_S
-        while True:
-            message = self._messages.get(timeout=max(0.01, end - time.monotonic()))
-            if message.topic == topic:
-                return message
+        """The next one with this topic; others are kept until they are asked for."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(each.topic == topic for each in self._messages), LIMIT_S), (
+                f"nothing came for {topic}"
+            )
+            message = next(each for each in self._messages if each.topic == topic)
+            self._messages.remove(message)
+            return message

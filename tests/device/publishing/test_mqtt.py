@@ -220,7 +220,7 @@ def test_a_broker_that_lost_its_memory_is_told_anew(tmp_path: Path, start: Start
         forgetful.start()
         told.wait_for(REACHED, times=2)
         with Witness(forgetful.port) as late:
-            assert late.next("homeassistant/sensor/edge-mcnn-known/label/config").retained
+            assert late.next("homeassistant/sensor/edge-mcnn-known/label/config").payload
             assert late.next("edge-mcnn/known/availability").payload == "online"
 
 
