@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import SettingsError
-from device.settings import Settings, allowed, problems, settings_from_table, stages
+from device.settings import Settings, stages
+from device.settings_table import allowed, problems, settings_from_table
 
 PREFIX = "EDGE_MCNN_"
 """`EDGE_MCNN_ENDPOINT_GATE_DBFS=-50` in the environment wins over `gate_dbfs` in `[endpoint]` of the file."""

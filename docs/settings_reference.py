@@ -6,8 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from device.settings import allowed, stages
+from device.settings import stages
 from device.settings_file import PREFIX
+from device.settings_table import allowed
 
 PAGE = Path(__file__).with_name("settings.md")
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import SettingsError
-from device.settings import Settings, problems, settings_from_table, stages
+from device.settings import Settings, stages
+from device.settings_table import problems, settings_from_table
 
 
 @pytest.mark.parametrize(

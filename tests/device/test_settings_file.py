@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.errors import SettingsError
-from device.settings import LightsSettings, MqttSettings, PublishSettings, Settings, settings_from_table
+from device.settings import LightsSettings, MqttSettings, PublishSettings, Settings
 from device.settings_file import as_toml, mistakes, read_settings
+from device.settings_table import settings_from_table
 
 
 def write(folder: Path, text: str) -> Path:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from device.errors import AudioError, BenchmarkError, EdgeMcnnError
 from device.running.benchmark.figures import Rehearsal
-from device.settings import Settings, settings_from_table
+from device.settings import Settings
+from device.settings_table import settings_from_table
 
 if TYPE_CHECKING:
     from device.sentence import Frame
