@@ -18,6 +18,7 @@ import typer
 from convert.cli import convert_command
 from convert.inspect_cli import inspect_command
 from device.errors import AudioError, EdgeMcnnError
+from device.record_cli import record_command
 from device.running.doctor_cli import doctor_command
 from device.running.service_cli import service, status_command
 from device.settings_cli import settings_command
@@ -234,6 +235,7 @@ app.command("doctor")(doctor_command)
 app.command("status")(status_command)
 app.command("settings")(settings_command)
 app.add_typer(service, name="service")
+app.command("record")(record_command)
 app.add_typer(lights_commands, name="lights")
 app.command("convert")(convert_command)
 app.command("inspect")(inspect_command)

@@ -48,6 +48,10 @@ class TrainingError(EdgeMcnnError, RuntimeError):
     """A clip table, its recordings or the weights to start from are missing or unusable."""
 
 
+class RecordingError(EdgeMcnnError, OSError):
+    """A clip or its table cannot be written, or a name cannot be used; what was kept before is safe."""
+
+
 class StatusError(EdgeMcnnError, OSError):
     """No running daemon answers, or a daemon cannot tell its status."""
 

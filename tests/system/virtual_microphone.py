@@ -6,6 +6,7 @@ rate and at most its own number of channels, as the plain device of a USB microp
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -114,6 +115,7 @@ class VirtualMicrophone:
     ) -> None:
         assert self._server is not None
         self._server.terminate()
+        self._server.send_signal(signal.SIGCONT)  # if it hangs
         self._server.wait(10)
 
     def play(self, path: Path) -> None:
@@ -135,6 +137,11 @@ class VirtualMicrophone:
     def unmute(self) -> None:
         """The end of that."""
         self._control("set-source-mute", "mic", "0")
+
+    def hang(self) -> None:
+        """From now on the sound system answers nobody, for ever."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
 
     def unplug(self) -> None:
         """The device goes away under whoever has it open, and from the list."""

@@ -1,0 +1,151 @@
+"""The command `edge-mcnn record`; what it does can be called in `device.recording_session`."""
+
+import logging
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from device.recording_session.clip_folder import ClipFolder
+    from device.recording_session.session import Plan
+    from device.settings import Settings
+
+
+def record_command(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Where the clips go, and clips.csv, the table of them; made if missing.",
+            show_default=False,
+        ),
+    ],
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="Names of the classes.", show_default="those of the clips that are there already"
+        ),
+    ] = None,
+    clips: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many of each class, with those that are there already.")
+    ] = 10,
+    speaker: Annotated[
+        str, typer.Option(help="Who speaks: with two or more, training keeps whole speakers for validation.")
+    ] = "",
+    microphone: Annotated[
+        str | None,
+        typer.Option("--microphone", "-m", help="Its name or a part of it, as `edge-mcnn microphones` lists it."),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sentences to read aloud, one per line; each class reads the same ones."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.")] = None,
+    no_transcribe: Annotated[
+        bool,
+        typer.Option(
+            "--no-transcribe",
+            help="Do not write down what Vosk hears; the sentences of --prompts are, if there are any.",
+        ),
+    ] = False,
+) -> None:
+    """Record clips of your own voice, class by class, to train on.
+
+    **This writes sound to the disk**, into the folder that you name, because you ask for it; no other command keeps
+    what the microphone hears, and none sends it anywhere.
+
+    A clip begins and ends as an utterance does for `listen`: speak, and pause. Then Enter keeps it, r does it again, n
+    goes on with the next class, and q or Ctrl-C ends; what was kept is safe. Run it again to go on where it stopped.
+    Where standard input is no terminal each clip is kept.
+
+        edge-mcnn record my-voice --classes happy,calm,angry
+
+        edge-mcnn train my-voice/clips.csv --network evidence --epochs 60 --output Model.h5
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `device.cli`: before numpy is imported
+    from device.errors import RecordingError
+    from device.native_chatter import hush
+    from device.recording_session.clip_folder import ClipFolder
+    from device.recording_session.names import class_names, read_sentences, speaker_name
+    from device.recording_session.session import Plan
+    from device.settings_file import read_settings
+
+    settings = read_settings(config, os.environ)
+    if microphone is not None:
+        settings = replace(settings, microphone=replace(settings.microphone, name=microphone))
+    wanted = class_names(classes) if classes is not None else ()
+    sentences = read_sentences(prompts) if prompts is not None else ()
+    who = speaker_name(speaker)
+    if not logging.getLogger().isEnabledFor(logging.INFO):
+        hush()
+    unnamed = RecordingError(f"{folder}: no clips in it yet; name the classes: --classes happy,calm,angry")
+    if not wanted and not folder.exists():
+        raise unnamed
+    with ClipFolder(folder, _announce) as opened:
+        there = [label for label in opened.counts() if label not in wanted]
+        if not wanted and not there:
+            raise unnamed
+        if wanted and there:
+            _announce(f"{opened.table} has {', '.join(there)} as well: added to the classes")
+        _record(settings, Plan((*wanted, *there), clips, who, sentences, not no_transcribe), opened)
+
+
+def _record(settings: "Settings", plan: "Plan", folder: "ClipFolder") -> None:
+    from rich.console import Console
+
+    from device.commands import load_transcriber
+    from device.errors import AudioError
+    from device.hearing.voice import VoiceDetector
+    from device.recording_session.advice import next_steps
+    from device.recording_session.keyboard import Keyboard
+    from device.recording_session.recorder import Recorder
+    from device.recording_session.screen import Screen
+    from device.recording_session.session import Session
+    from device.recording_session.take import TakeListener
+
+    screen = Screen(Console(highlight=False))
+    asks = sys.stdin is not None and sys.stdin.isatty()
+    counts = folder.counts()
+    if all(counts[label] >= plan.clips for label in plan.classes):
+        screen.say(
+            f"all clips are there, {plan.clips} of each class; to record more name more: --clips {2 * plan.clips}"
+        )
+    else:
+        screen.say(f"What you say is written to disk, to {folder.path}, and sent nowhere.", "bold yellow")
+        if asks:
+            screen.say("After each clip: Enter keeps it, r does it again, n goes to the next class, q ends.")
+        transcriber = load_transcriber(settings, _announce) if plan.transcribed else None
+        detector = VoiceDetector(settings.endpoint.gate_dbfs)
+        listener = TakeListener(settings.endpoint, detector, transcriber)
+        with ExitStack() as stack:
+            keyboard = stack.enter_context(Keyboard(sys.stdin.fileno())) if asks else None
+            stack.enter_context(screen)
+            session = Session(plan, folder, listener, screen, keyboard)
+            recorder = Recorder(settings, session, screen)
+            try:
+                recorder.run()
+            except AudioError as error:
+                if recorder.hangs:
+                    stack.close()
+                    _leave(error)
+                raise
+    counts = folder.counts()
+    of_each = {label: counts[label] for label in plan.classes}
+    for line in next_steps(folder.table, of_each, words=folder.has_words):
+        screen.say(line)
+
+
+def _leave(error: Exception) -> None:
+    """End the process although a thread hangs in the sound system; what was kept is on the disk."""
+    _announce(f"edge-mcnn: {error}")
+    sys.stdout.flush()
+    os._exit(1)
+
+
+def _announce(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

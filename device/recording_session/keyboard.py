@@ -1,0 +1,46 @@
+"""Single keys of a terminal, as they are pressed, without waiting for Enter."""
+
+import contextlib
+import os
+import select
+import termios
+import tty
+from types import TracebackType
+
+ENDED = "\x04"
+"""Ctrl-D, or a terminal that has gone."""
+_ESCAPE = "\x1b"
+
+
+class Keyboard:
+    """The keys of a terminal; a context manager, which gives the terminal back as it was.
+
+    Args:
+        descriptor: of the terminal. Ctrl-C stays a signal.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> "Keyboard":
+        self._before = termios.tcgetattr(self._descriptor)
+        tty.setcbreak(self._descriptor)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(termios.error):  # a terminal that has gone
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+
+    def pressed(self) -> str:
+        """The keys pressed since this was last asked, in their order; it does not wait."""
+        if not select.select([self._descriptor], [], [], 0)[0]:
+            return ""
+        try:
+            keys = os.read(self._descriptor, 64).decode(errors="replace")
+        except OSError:
+            return ENDED
+        if keys.startswith(_ESCAPE):
+            return ""  # arrows and the like, which are several characters
+        return keys or ENDED
