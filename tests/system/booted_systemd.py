@@ -196,7 +196,7 @@ class BootedSystemd:
         while top.exists():
             for folder, _, _ in sorted(os.walk(top), reverse=True):
                 with contextlib.suppress(OSError):
-                    os.rmdir(folder)  # noqa: PTH106
+                    os.rmdir(folder)  # noqa: PTH106  # `os.walk` gives names
             if time.monotonic() > end:
                 print(f"processes are left in {top}", file=sys.stderr)
                 return

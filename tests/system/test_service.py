@@ -311,17 +311,18 @@ def test_edited_settings_are_used_and_kept(machine: Machine) -> None:
 @booted
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
 def test_with_a_broker_it_may_use_the_network_and_without_no_more(machine: Machine) -> None:
-    settings = '[mqtt]\nhost = "127.0.0.1"\nuser = "lamp"\npassword_file = "/root/mqtt-password"\n'
+    settings = '[mqtt]\nhost = "127.0.0.1"\nuser = "lamp"\npassword_file = "/etc/mqtt-password"\n'
     broker = "listener 1883 127.0.0.1\npassword_file /opt/passwords\nuser root\n"
     machine.system.run(
-        "sh", "-c", f"printf '{settings}' >/etc/edge-mcnn/config.toml; printf '{broker}' >/opt/broker.conf; "
+        "sh", "-c", "mkdir -p /etc/edge-mcnn; "
+        f"printf '{settings}' >/etc/edge-mcnn/config.toml; printf '{broker}' >/opt/broker.conf; "
         "mosquitto_passwd -b -c /opt/passwords lamp s3cret; systemctl stop mosquitto; "
         f"systemd-run --unit=broker {MOSQUITTO} -c /opt/broker.conf",
     )  # fmt: skip
-    assert "mqtt.password_file: /root/mqtt-password cannot be read" in machine.edge_mcnn(
+    assert "mqtt.password_file: /etc/mqtt-password cannot be read" in machine.edge_mcnn(
         "service", "install", check=False
     )
-    machine.system.run("sh", "-c", "printf s3cret >/root/mqtt-password; chmod 600 /root/mqtt-password")
+    machine.system.run("sh", "-c", "printf s3cret >/etc/mqtt-password; chmod 600 /etc/mqtt-password")
     told = machine.edge_mcnn("service", "install")
     assert "opened for the broker 127.0.0.1: write /etc/systemd/system/edge-mcnn.service.d/network.conf" in told
     reached = "mqtt: 127.0.0.1:1883 is told each answer"
@@ -339,7 +340,8 @@ def test_a_program_runs_in_the_same_cage(machine: Machine) -> None:
     script = "#!/bin/sh\ntouch /etc/x /var/lib/edge-mcnn/x /home/x 2>/dev/null || cat >/run/edge-mcnn/answer\n"
     settings = '[publish]\ncommand = ["/home/someone/on-answer"]\n'
     machine.system.run(
-        "sh", "-c", f"printf '{settings}' >/etc/edge-mcnn/config.toml; printf '{script}' >/home/someone/on-answer; "
+        "sh", "-c", "mkdir -p /etc/edge-mcnn; "
+        f"printf '{settings}' >/etc/edge-mcnn/config.toml; printf '{script}' >/home/someone/on-answer; "
         "chmod 755 /home/someone/on-answer",
     )  # fmt: skip
     machine.edge_mcnn("service", "install")

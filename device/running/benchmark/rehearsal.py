@@ -120,7 +120,7 @@ class Pace:
 def _listen(settings: Settings) -> dict[str, Any]:
     """In the fresh process: what it tells its parent."""
     import device.cli  # with the next one, all that `listen` imports
-    import device.running.daemon  # noqa: F401
+    import device.running.daemon  # noqa: F401  # for the time and memory that it takes
     from device.commands import Understanding, load_transcriber, open_bundle
     from device.hearing.microphone import BLOCK_SECONDS
     from device.hearing.recording import Recording

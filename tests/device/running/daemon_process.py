@@ -78,7 +78,7 @@ class Hearing:
 
 
 class Understands:
-    class classifier:  # noqa: N801
+    class classifier:  # noqa: N801  # named as the field it stands for
         labels = ("a", "b", "c")
         runtime = "ai-edge-litert"
 

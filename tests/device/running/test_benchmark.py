@@ -162,7 +162,7 @@ def test_work_that_is_not_done_in_time_delays_what_follows(
     clock = Clock()
     monkeypatch.setattr(rehearsal, "time", clock)
     pace, lags = Pace(4 * FRAME_SECONDS), []
-    for _ in pace.frames((Frame(None, n * FRAME_SECONDS, 0.0) for n in range(8)), FRAME_SECONDS):  # type: ignore[arg-type]
+    for _ in pace.frames((Frame(None, n * FRAME_SECONDS, 0.0) for n in range(8)), FRAME_SECONDS):  # type: ignore[arg-type]  # no samples
         clock.now += cost_s
         lags.append(pace.lag_s())
     assert lags == pytest.approx(lags_s)
@@ -176,7 +176,7 @@ def test_a_fresh_process_that_dies(script: str, told: str, monkeypatch: pytest.M
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\ncat >/dev/null\n{script}\n")
     python.chmod(0o755)
-    monkeypatch.setattr(rehearsal.sys, "executable", str(python))  # type: ignore[attr-defined]
+    monkeypatch.setattr(rehearsal.sys, "executable", str(python))  # type: ignore[attr-defined]  # a module's import
     with pytest.raises(BenchmarkError) as caught:
         rehearsal.rehearse(Settings())
     assert told in str(caught.value)

@@ -21,13 +21,13 @@ def test_a_name_has_to_be_looked_up_first() -> None:
 
 
 def test_the_password_is_handed_over_by_systemd() -> None:
-    found = lines(MqttSettings("broker.local", user="lamp", password_file="/root/mqtt-password"))
+    found = lines(MqttSettings("broker.local", user="lamp", password_file="/etc/mqtt-password"))
     assert found[-2:] == [
-        "LoadCredential=mqtt-password:/root/mqtt-password", "Environment=EDGE_MCNN_MQTT_PASSWORD_FILE=%d/mqtt-password",
+        "LoadCredential=mqtt-password:/etc/mqtt-password", "Environment=EDGE_MCNN_MQTT_PASSWORD_FILE=%d/mqtt-password",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["password", "/root/my password", "/root/50%", "~/password"])
+@pytest.mark.parametrize("path", ["password", "/etc/my password", "/etc/50%", "~/password"])
 def test_a_path_that_systemd_would_misread(path: str) -> None:
     with pytest.raises(ServiceError, match=r"mqtt.password_file is .*; a service needs a whole path"):
         lines(MqttSettings("broker.local", user="lamp", password_file=path))

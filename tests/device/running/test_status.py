@@ -130,7 +130,7 @@ def test_any_answer_is_a_status_or_a_status_error(content: bytes) -> None:
         try:
             answered(Path(name) / "s", content)
         except StatusError as error:
-            assert "answers, but not as a daemon of this version does" in str(error)  # noqa: PT017
+            assert "answers, but not as a daemon of this version does" in str(error)  # noqa: PT017  # it may be right, too
 
 
 def test_prometheus() -> None:
