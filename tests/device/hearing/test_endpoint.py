@@ -111,9 +111,9 @@ def test_no_frame_is_lost_within_or_doubled(runs: list[tuple[int, int]]) -> None
         assert utterance.end_s - utterance.start_s <= SETTINGS.longest_s + 1e-6
 
 
-@pytest.mark.parametrize(("hang_over", "foreseen"), [(10, 5), (20, 6), (4, 2)])
+@pytest.mark.parametrize(("hang_over", "foreseen"), [(10, 5), (20, 8), (4, 2)])
 def test_an_end_is_foreseen_while_the_pause_lasts(hang_over: int, foreseen: int) -> None:
-    """For the last fifth of a second, or half of a pause that is shorter, and not once someone speaks on."""
+    """For the last quarter of a second, or half of a pause that is shorter, and not once someone speaks on."""
     settings = replace(SETTINGS, hang_over_s=hang_over * FRAME_SECONDS)
     endpointer = Endpointer(settings, Told())
     steps = [endpointer.push(frame) for frame in frames([90] * 20 + [0] * (hang_over - 1) + [90] + [0] * hang_over)]
