@@ -8,8 +8,6 @@ import logging
 import os
 import sys
 from dataclasses import replace
-from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +16,7 @@ import typer
 from convert.cli import convert_command
 from convert.inspect_cli import inspect_command
 from device.errors import AudioError, EdgeMcnnError
+from device.listen_cli import listen_command
 from device.record_cli import record_command
 from device.running.doctor_cli import doctor_command
 from device.running.service_cli import service, status_command
@@ -39,15 +38,6 @@ app = typer.Typer(
 )
 
 
-class LightsKind(StrEnum):
-    """Values of `--lights`."""
-
-    AUTO = "auto"
-    GPIO = "gpio"
-    TERMINAL = "terminal"
-    NONE = "none"
-
-
 Model = Annotated[
     Path | None, typer.Option("--model", help="A bundle made by `edge-mcnn convert`. Default: the one that ships.")
 ]
@@ -62,65 +52,7 @@ def _main(
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-@app.command()
-def listen(
-    microphone: Annotated[
-        str | None,
-        typer.Option("--microphone", "-m", help="Its name or a part of it, as `edge-mcnn microphones` lists it."),
-    ] = None,
-    lights: Annotated[
-        LightsKind | None,
-        typer.Option("--lights", help="LEDs on the GPIO pins, lights drawn here, or what fits this machine (auto)."),
-    ] = None,
-    json: Json = False,
-    words: Annotated[
-        bool, typer.Option("--words", help="Write the words into plain output, too (a terminal always shows them).")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="If there is no microphone, wait until one is plugged in. A service does.")
-    ] = False,
-    model: Model = None,
-    config: Config = None,
-) -> None:
-    """Listen to the microphone and light a light for each utterance.
-
-    Speak, pause, and the light of your mood comes on: LEDs on a Raspberry Pi (BCM pins 17 positive, 27 neutral, 22
-    negative unless the settings say otherwise), lights in the terminal elsewhere. Ctrl-C ends it. Sound stays in
-    memory and is never stored. A microphone that is lost meanwhile is waited for: all LEDs flash together until it is
-    back.
-    """
-    _one_thread_for_arithmetic()
-    from device.commands import Understanding
-    from device.native_chatter import hush
-    from device.publishing.publisher import publishers
-    from device.running.daemon import Daemon
-    from device.running.status import socket_path
-    from device.running.systemd import Systemd
-    from device.showing.lights import kind_of, open_lights
-
-    settings = _settings(config, model)
-    if microphone is not None:
-        settings = replace(settings, microphone=replace(settings.microphone, name=microphone))
-    if lights is not None:
-        settings = replace(settings, lights=replace(settings.lights, kind=lights.value))
-    if json and settings.lights.kind == "terminal":
-        raise typer.BadParameter("--json and lights in the terminal would write over each other; take --lights none")
-    tell = _print_line if json else _ignore
-    if not json and kind_of(settings.lights) == "gpio":  # lights on the screen speak for themselves
-        tell = partial(_print_plain, words=words)
-    if not logging.getLogger().isEnabledFor(logging.INFO):
-        hush()
-    Daemon(
-        settings,
-        load=lambda: Understanding.load(settings, _announce),
-        show=lambda labels: open_lights(settings.lights, labels, terminal=not json, show_words=words),
-        tell=tell,
-        announce=_announce,
-        patient=wait,
-        systemd=Systemd(),
-        status_socket=socket_path(),
-        publishers=publishers(settings, _announce),
-    ).run()
+app.command("listen")(listen_command)
 
 
 @app.command()
@@ -142,7 +74,7 @@ def classify(
 
     from device import commands
     from device.showing.json_lines import as_table
-    from device.showing.terminal_lights import draw
+    from device.showing.terminal_lights import Answer
 
     understanding = commands.Understanding.load(_settings(config, model), _announce)
     console = Console()
@@ -156,7 +88,8 @@ def classify(
                     continue
                 where = f"{table['start_s']:.1f} s to {table['start_s'] + table['seconds']:.1f} s"
                 console.print(f"[bold]{path.name}[/bold]  [dim]{where}[/dim]", highlight=False)
-                console.print(draw(understanding.classifier.labels, prediction), "")
+                console.print(Answer(understanding.classifier.labels, prediction))
+                console.print()
         except AudioError as error:
             failed += 1
             _complain(error)
@@ -291,13 +224,3 @@ def _print_line(table: dict[str, Any]) -> None:
     from device.showing.json_lines import as_line
 
     print(as_line(table), flush=True)
-
-
-def _print_plain(table: dict[str, Any], *, words: bool) -> None:
-    from device.showing.json_lines import as_plain_line
-
-    print(as_plain_line(table, words=words), flush=True)
-
-
-def _ignore(_table: dict[str, Any]) -> None:
-    pass

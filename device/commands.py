@@ -10,6 +10,7 @@ from device.hearing.endpoint import Endpointer
 from device.hearing.recording import Recording
 from device.hearing.voice import VoiceDetector
 from device.listener import Listener
+from device.observer import Observer
 from device.sentence import Prediction
 from device.settings import Settings
 from device.understanding import speech_model
@@ -44,8 +45,8 @@ class Understanding:
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
 
-    def listener(self) -> Listener:
-        """A listener for one stream."""
+    def listener(self, observer: Observer | None = None) -> Listener:
+        """A listener for one stream, watched by `observer`, if there is one."""
         endpoint = self.settings.endpoint
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
         return Listener(
@@ -55,6 +56,7 @@ class Understanding:
             self.companions,
             confidence=self.settings.classifier.confidence,
             instead=shown_instead(self.settings.classifier, self.companions.labels),
+            observer=observer,
         )
 
 

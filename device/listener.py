@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from device.bundle import Companions
 from device.front_end.spectrogram import MelSpectrogram, picture
 from device.front_end.tokens import Tokens
 from device.hearing.endpoint import Endpointer, Step
+from device.observer import Observer
 from device.sentence import Frame, Prediction, Utterance
 from device.understanding.transcriber import Transcriber, Transcription
 
@@ -54,6 +56,7 @@ class Listener:
         companions: whose front end and vocabulary the classifier's network was trained with.
         confidence: probability below which an answer is not sure.
         instead: the class that is shown of an answer that is not sure; None for none.
+        observer: is told what is heard as it is heard, if there is one.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Listener:
         *,
         confidence: float = 0.0,
         instead: str | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._endpointer = endpointer
         self._transcriber = transcriber
@@ -73,6 +77,7 @@ class Listener:
         self._tokens = Tokens(companions.vocabulary, self._front_end)
         self._confidence = confidence
         self._instead = instead
+        self._observer = observer
         self._hearing: _Hearing | None = None
 
     @property
@@ -84,6 +89,8 @@ class Listener:
         """One prediction per utterance, as soon as it is over."""
         for frame in frames:
             yield from self._after(self._endpointer.push(frame))
+            if self._observer is not None:  # last, so that no light waits for it
+                self._observer.frame(frame)
         yield from self._after(self._endpointer.finish())
 
     def _after(self, step: Step) -> Iterator[Prediction]:
@@ -102,6 +109,8 @@ class Listener:
                 hearing.transcription.feed(frame.samples)
             hearing.unsaid.clear()
             hearing.answer = None
+            if self._observer is not None and step.utterance is None and not step.foreseen:
+                self._observer.speech(hearing.transcription.so_far, partial(self._seen, hearing))
         if step.foreseen and hearing.answer is None:
             hearing.answer = self._answer(hearing)
         if step.utterance is not None:
@@ -111,16 +120,26 @@ class Listener:
     def _answer(self, hearing: _Hearing) -> _Answer:
         before = hearing.answer
         text = hearing.transcription.text() if before is None else before.text
-        image = picture(hearing.spectrogram.power(), self._front_end)
+        image = self._seen(hearing)
         # Edges as quiet as a pause are cut off, so that a longer pause gives the same picture.
         if before is not None and np.array_equal(before.picture, image):
             return before
         return _Answer(text, image, self._classifier.probabilities(image, self._tokens.ids(text)))
+
+    def _seen(self, hearing: _Hearing) -> NDArray[np.float32]:
+        return picture(hearing.spectrogram.power(), self._front_end)
 
     def _prediction(self, utterance: Utterance, answer: _Answer) -> Prediction:
         probabilities = answer.probabilities
         label = max(probabilities, key=lambda name: probabilities[name])
         sure = probabilities[label] >= self._confidence
         return Prediction(
-            datetime.now().astimezone(), label, probabilities, answer.text, utterance, sure, self._instead
+            datetime.now().astimezone(),
+            label,
+            probabilities,
+            answer.text,
+            utterance,
+            sure,
+            self._instead,
+            answer.picture,
         )

@@ -1,7 +1,7 @@
 """The three values that travel from station to station with a sentence: `Frame`, `Utterance`, `Prediction`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -60,6 +60,8 @@ class Prediction:
     """Whether `label` is as probable as the settings ask for."""
     instead: str | None = None
     """The class that is shown of an answer that is not sure; None for none."""
+    picture: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """What the network saw of the sound, shape (height, width, 3), 0 to 1; None if that is not known."""
 
     @property
     def shown(self) -> str | None:

@@ -7,12 +7,12 @@ from rich.live import Live
 from rich.text import Text
 
 from device.errors import EdgeMcnnError
+from device.showing.meter import meter
+from device.showing.signs import signs_for
 
-_QUIETEST_DBFS = -60.0
 _METER_CELLS = 24
 """Fewer in a narrow terminal."""
 _BESIDE_METER = 13
-_LOUD_DBFS, _TOO_LOUD_DBFS = -12.0, -3.0
 
 
 class Screen:
@@ -49,11 +49,8 @@ class Screen:
     def meter(self, level_dbfs: float, remark: str) -> None:
         """Show in the line that moves how loud it is, RMS in dB relative to full scale, and a remark."""
         width = min(_METER_CELLS, max(self._console.width - len(remark) - _BESIDE_METER, 1))
-        cells = round(width * min(max(1 - level_dbfs / _QUIETEST_DBFS, 0), 1))
-        colour = "red" if level_dbfs > _TOO_LOUD_DBFS else "yellow" if level_dbfs > _LOUD_DBFS else "green"
-        line = Text("  ")
-        line.append("\u2588" * cells, style=colour).append("\u2591" * (width - cells), style="dim")
-        self._move(line.append(f" {max(level_dbfs, -99):4.0f} dB  {remark}"))
+        bar = meter(level_dbfs, width, signs_for(self._console))
+        self._move(Text.assemble("  ", bar, f" {level_dbfs:4.0f} dB  {remark}"))
 
     def ask(self, question: str) -> None:
         """Show a question in the line that moves."""

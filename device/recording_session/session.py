@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from device.errors import EdgeMcnnError, RecordingError
+from device.hearing.level import LOWEST_DBFS, level_dbfs
 from device.recording_session.clip_folder import ClipFolder
 from device.recording_session.keyboard import ENDED
-from device.recording_session.take import FULL_SCALE, Take, TakeListener
+from device.recording_session.take import Take, TakeListener
 from device.sentence import Frame
 
 _KEY_CLICK_S = 0.3
@@ -91,7 +90,7 @@ class Session:
         self._ahead = list(plan.classes)
         self._undecided: Take | None = None
         self._deaf_until = -math.inf
-        self._level = 0.0
+        self._level = LOWEST_DBFS
         self._hears = False
         self._find_next()
 
@@ -125,14 +124,13 @@ class Session:
             remark = "waiting for the microphone"
         else:
             remark = "speak when you are ready" if self._clock() >= self._deaf_until else "a moment"
-        self._screen.meter(20 * math.log10(max(self._level, 1e-6)), remark)
-        self._level = 0.0
+        self._screen.meter(self._level, remark)
+        self._level = LOWEST_DBFS
 
     def hear(self, frame: Frame) -> None:
         """Take the next frame."""
         self._hears = True
-        wide = frame.samples.astype(np.float32) / FULL_SCALE
-        self._level = max(self._level, math.sqrt(float(wide @ wide) / len(wide)))
+        self._level = max(self._level, level_dbfs(frame.samples))
         if self.over or self._undecided is not None or frame.heard_at < self._deaf_until:
             return
         take = self._listener.push(frame)

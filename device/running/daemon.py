@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from device.hearing.ears import Ears, OpenMicrophone
 from device.hearing.liveness import Liveness, LivenessMachine, State
 from device.hearing.microphone import Microphone
 from device.listener import Listener
+from device.observer import Observer
 from device.publishing.publisher import Publisher
 from device.running.status import Status, StatusServer
 from device.running.systemd import Systemd
@@ -37,6 +39,7 @@ from device.showing.trouble import Trouble
 _LOG = logging.getLogger(__name__)
 _STOP_LIMIT_S = 1.5
 """For the listening thread to end in good order; the process is to be gone within two seconds."""
+_LEAVE_LIMIT_S = 0.2
 _TICK_S = 10.0
 _REMEMBERED = 100
 _TROUBLES = {State.LOST: Trouble.LOST, State.SILENT: Trouble.SILENT, State.HEALTHY: None}
@@ -55,6 +58,7 @@ class Daemon:
         systemd: the service manager.
         status_socket: where to tell the status; None for nowhere.
         publishers: are given the same table as `tell`.
+        observer: is told what is heard as it is heard, if there is one.
         open_microphone: by its name.
     """
 
@@ -70,6 +74,7 @@ class Daemon:
         systemd: Systemd,
         status_socket: Path | None,
         publishers: Sequence[Publisher] = (),
+        observer: Observer | None = None,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
     ) -> None:
         self._settings = settings
@@ -81,6 +86,7 @@ class Daemon:
         self._systemd = systemd
         self._status_socket = status_socket
         self._publishers = publishers
+        self._observer = observer
         self._started = self._turned = time.monotonic()
         self._over = threading.Event()
         self._told_to_stop = False
@@ -94,7 +100,7 @@ class Daemon:
             self._liveness,
             settings.liveness.stuck_limit_s,
             turn=self._turn,
-            in_haste=self._someone_speaks,
+            in_haste=self._in_haste,
             patient=patient,
             open_microphone=open_microphone,
         )
@@ -185,7 +191,7 @@ class Daemon:
                     publisher.open()
                 for frames in self._ears.streams():
                     # A listener of its own: an utterance does not go on beyond a loss.
-                    self._listener = understanding.listener()
+                    self._listener = understanding.listener(self._observer)
                     for prediction in self._listener.predictions(frames):
                         self._on_prediction(prediction, self._lights)
         except BaseException as error:  # noqa: BLE001  # raised in the main thread
@@ -196,12 +202,15 @@ class Daemon:
     def _turn(self) -> None:
         self._turned = time.monotonic()
 
-    def _someone_speaks(self) -> bool:
-        return self._listener is not None and self._listener.hearing
+    def _in_haste(self) -> bool:
+        """Someone speaks, or watches the level move."""
+        return self._observer is not None or (self._listener is not None and self._listener.hearing)
 
     def _on_prediction(self, prediction: Prediction, lights: Lights) -> None:
         lights.show(prediction)
         lit_at = time.monotonic()
+        if self._observer is not None:
+            self._observer.answer(prediction)
         self._utterances += 1
         self._last_label = prediction.label if prediction.sure else UNSURE
         self._latencies.append(round(prediction.ms_since_endpoint(lit_at), 1))
@@ -214,6 +223,10 @@ class Daemon:
     def _on_liveness(self, liveness: Liveness) -> None:
         """The state of the microphone changed: say it, show it, and count it."""
         state = liveness.state
+        if self._observer is not None:
+            microphone = self._ears.microphone
+            name, rate = (microphone.info.name, microphone.rate) if microphone else ("", 0)
+            self._observer.microphone(liveness, name, rate)
         if state in _TROUBLES and self._lights is not None:
             self._lights.trouble(_TROUBLES[state])
         if state == State.RECOVERING:
@@ -256,11 +269,17 @@ class Daemon:
 
     def _leave(self) -> None:
         """End the process although a thread hangs in C, which no exit in good order would outlast."""
+        ends: list[Callable[[], object]] = []
         if self._lights is not None:
-            # Perhaps it is the lights that hang: no waiting for them either.
-            off = threading.Thread(target=self._lights.__exit__, args=(None, None, None), daemon=True)
-            off.start()
-            off.join(0.2)
+            ends.append(partial(self._lights.__exit__, None, None, None))
+        if self._observer is not None:
+            ends.append(self._observer.close)
+        # Perhaps it is one of these that hangs: no waiting for them either.
+        threads = [threading.Thread(target=end, daemon=True) for end in ends]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(_LEAVE_LIMIT_S)
         if isinstance(self._error, AudioError):
             self._announce(f"edge-mcnn: {self._error}")
         for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""Lights for answers: one interface, LEDs on a Pi or lights drawn in a terminal, and the choice between them."""
+"""Lights for answers: LEDs on a Pi or none, and where the settings want an answer to be shown."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -24,7 +24,7 @@ class Lights(AbstractContextManager["Lights"], Protocol):
 
 
 class NoLights(AbstractContextManager["NoLights"]):
-    """For those who only want the JSON lines."""
+    """Where answers are drawn or written instead."""
 
     def show(self, prediction: Prediction) -> None:
         """Do nothing."""
@@ -36,37 +36,28 @@ class NoLights(AbstractContextManager["NoLights"]):
         """Do nothing."""
 
 
-def open_lights(
-    settings: LightsSettings, labels: Sequence[str], *, terminal: bool = True, show_words: bool = False
-) -> Lights:
-    """The lights that the settings ask for.
+def open_lights(settings: LightsSettings, labels: Sequence[str]) -> Lights:
+    """The lights that the settings ask for, but those in the terminal: `device.showing.screen` draws them.
 
     Args:
         settings: kind, pins, hold time.
         labels: classes of the model.
-        terminal: whether `auto` may draw on the terminal where there are no pins.
-        show_words: see `device.showing.terminal_lights.TerminalLights`.
 
     Raises:
         LightsError: the LEDs cannot be driven.
     """
-    kind = kind_of(settings, terminal=terminal)
-    if kind == "gpio":
-        from device.showing.gpio_lights import GpioLights
+    if kind_of(settings) != "gpio":
+        return NoLights()
+    from device.showing.gpio_lights import GpioLights
 
-        return GpioLights(settings, labels)
-    if kind == "terminal":
-        from device.showing.terminal_lights import TerminalLights
-
-        return TerminalLights(labels, hold_s=settings.hold_s, show_words=show_words)
-    return NoLights()
+    return GpioLights(settings, labels)
 
 
-def kind_of(settings: LightsSettings, *, terminal: bool = True) -> str:
-    """What `open_lights` will open: `gpio`, `terminal` or `none`."""
+def kind_of(settings: LightsSettings) -> str:
+    """Where the settings want an answer to be shown, on this machine: `gpio`, `terminal` or `none`."""
     if settings.kind != "auto":
         return settings.kind
-    return "gpio" if has_gpio() else "terminal" if terminal else "none"
+    return "gpio" if has_gpio() else "terminal"
 
 
 def has_gpio() -> bool:

@@ -1,24 +1,29 @@
-"""Lights drawn in a terminal: for a laptop, and for whoever wants to see why an LED glows."""
+"""An answer drawn in a terminal: a lamp and a bar for each class, the words, and the picture that the network saw."""
 
-import time
 from collections.abc import Sequence
-from types import TracebackType
+from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.padding import Padding
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
 from device.sentence import Prediction
+from device.showing.half_blocks import drawn_picture
 from device.showing.json_lines import NO_WORDS, UNSURE
-from device.showing.trouble import Trouble
+from device.showing.lines import Hanging, Line, fitted, line_of, printable
+from device.showing.signs import UNICODE, Signs, signs_for
 
-_TROUBLES = {Trouble.LOST: "no microphone", Trouble.SILENT: "the microphone gives silence"}
 _KNOWN_COLOURS = {"positive": "green", "neutral": "yellow", "negative": "red"}
 _OTHER_COLOURS = ("cyan", "magenta", "blue", "bright_green", "bright_red", "bright_yellow", "white")
-_BAR_CELLS = 32
-_MARGIN = (0, 0, 0, 2)
+_MARGIN = 2
+_GAP = 3
+"""Between what is on the left and the picture on the right."""
+_LONGEST_BAR = 48
+_NUMBER = 7
+"""Cells of `-100 dB` or ` 100%`."""
+_PICTURE_BESIDE = 16
+"""Columns of the picture beside the answer to a recording."""
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
@@ -30,106 +35,119 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
     }
 
 
-def lamps(labels: Sequence[str], on: str | None) -> Text:
+def lamps(labels: Sequence[str], on: str | None, signs: Signs = UNICODE) -> Text:
     """The lamps in a row, that of the class `on` lit."""
     colour = colours(labels)
     row = Text()
     for label in labels:
-        lamp, style = ("\u25cf", f"bold {colour[label]}") if label == on else ("\u25cb", "dim")
-        row.append(f"{lamp} {label}   ", style=style)
+        lamp, style = (signs.lit, f"bold {colour[label]}") if label == on else (signs.dark, "dim")
+        row.append(f"{lamp} {printable(label)}   ", style=style)
     return row
 
 
-def draw(labels: Sequence[str], prediction: Prediction | None, *, lit: bool = True) -> RenderableType:
-    """The lamps in a row, a bar per class, and the words; all dark without a prediction or when not `lit`."""
-    colour = colours(labels)
-    row = lamps(labels, prediction.shown if lit and prediction is not None else None)
-    if prediction is None:
-        return Padding(row, _MARGIN)
-    if not prediction.sure:
-        row.append(UNSURE, style="bold")
-    bars = Table.grid(padding=(0, 1))
-    for label in labels:
-        probability = prediction.probabilities[label]
-        cells = round(probability * _BAR_CELLS)
-        bar = Text("\u2588" * cells, style=colour[label]) + Text("\u2591" * (_BAR_CELLS - cells), style="dim")
-        bars.add_row(label, bar, f"{probability:4.0%}")
-    return Padding(Group(row, bars, Text(words(prediction), style="italic")), _MARGIN)
+@dataclass(frozen=True)
+class Columns:
+    """Cells of what stands in each row: a sign, a name, a bar, a number."""
+
+    name: int
+    bar: int
 
 
-def words(prediction: Prediction) -> str:
-    """What was understood, in quotation marks, or a remark that no words were."""
-    return f"\u201c{prediction.text}\u201d" if prediction.text else NO_WORDS
+def columns(names: Sequence[str], width: int) -> Columns:
+    """Such that the rows fit into so many cells; in a narrow terminal there are no bars."""
+    name = min(max(cell_len(printable(each)) for each in names), max(width // 2 - 5, 8))
+    bar = min(width - name - _NUMBER - 4, _LONGEST_BAR)
+    return Columns(name, bar if bar > 3 else 0)
 
 
-class TerminalLights:
-    """Lights on the screen, kept in place while earlier answers scroll by above them.
+def row(sign: Text, name: Text, bar: Text, number: Text, at: Columns, signs: Signs) -> Text:
+    """Each at its place."""
+    text = Text.assemble(sign, " ", fitted(name, at.name, signs, pad=True), " ")
+    if at.bar:
+        text.append_text(bar).append(" ")
+    return text.append(" " * (_NUMBER - number.cell_len)).append_text(number)
 
-    Where the output is no terminal, each answer is one plain line, without the words unless `show_words`: such output
-    ends up in a log, and what people say does not belong there unasked. That there were no words may be told.
+
+def class_rows(
+    labels: Sequence[str], prediction: Prediction | None, at: Columns, signs: Signs, *, lit: bool, past: bool = False
+) -> list[Text]:
+    """A lamp and a bar for each class.
 
     Args:
-        labels: classes of the model.
-        hold_s: seconds that a light stays on.
-        show_words: write the words into plain lines, too.
-        console: where to draw; standard output if not given.
+        labels: of the model.
+        prediction: None before the first one: all is dark then.
+        at: where what stands.
+        signs: of the terminal.
+        lit: whether the lamp is on.
+        past: whether the bars are of something that was said before; they are dim then.
     """
+    colour = colours(labels)
+    rows = []
+    for label in labels:
+        on = lit and prediction is not None and prediction.shown == label
+        style = f"bold {colour[label]}" if on else "dim" if past else ""
+        share = 0.0 if prediction is None else prediction.probabilities[label]
+        cells = round(share * at.bar)
+        bar = Text.assemble(
+            (signs.full * cells, "dim" if past else colour[label]), (signs.empty * (at.bar - cells), "dim")
+        )
+        sign = Text(signs.lit, style) if on else Text(signs.dark, "dim")
+        number = Text("" if prediction is None else f"{share:.0%}", "dim" if past else "")
+        rows.append(row(sign, Text(printable(label), style), bar, number, at, signs))
+    return rows
 
-    def __init__(
-        self, labels: Sequence[str], *, hold_s: float, show_words: bool = False, console: Console | None = None
-    ) -> None:
+
+def words(prediction: Prediction, signs: Signs) -> Text:
+    """What was understood, in quotation marks, or a remark that no words were; and whether the answer is a doubt."""
+    text = Text() if prediction.sure else Text(f"{UNSURE}  ", "bold")
+    if not prediction.text:
+        return text.append(NO_WORDS, "dim italic")
+    return text.append(f"{signs.opening}{printable(prediction.text)}{signs.closing}", "italic")
+
+
+def entry(labels: Sequence[str], prediction: Prediction, signs: Signs) -> Hanging:
+    """An answer as it scrolls by: when, what, how probable, and the words."""
+    head = Text(f"{prediction.time:%H:%M:%S}  ", style="dim")
+    head.append(f"{printable(prediction.label):10}", style=colours(labels)[prediction.label])
+    head.append(f"{prediction.probabilities[prediction.label]:4.0%}  ", style="not dim")
+    return Hanging(head, words(prediction, signs))
+
+
+def beside(left: Sequence[Line], right: Sequence[Line], width: int) -> list[Line]:
+    """Lines with a margin; on the right, beyond so many cells, the picture."""
+    margin = Segment(" " * _MARGIN)
+    lines = []
+    for number in range(max(len(left), len(right))):
+        line = left[number] if number < len(left) else []
+        if number < len(right):
+            gap = width - Segment.get_line_length(line) + _GAP
+            line = [*line, Segment(" " * gap), *right[number]]
+        lines.append([margin, *line] if line else [])
+    return lines
+
+
+def beside_cells(picture_columns: int) -> int:
+    """Cells that margin and picture take."""
+    return _MARGIN + (picture_columns + _GAP if picture_columns else 0)
+
+
+class Answer:
+    """The answer to a recording, to be printed: lamps, bars and words, and the picture beside them if there is room."""
+
+    def __init__(self, labels: Sequence[str], prediction: Prediction) -> None:
         self._labels = labels
-        self._hold_s = hold_s
-        self._show_words = show_words
-        self._console = console or Console()
-        self._prediction: Prediction | None = None
-        self._lit_until = 0.0
-        self._trouble: Trouble | None = None
-        self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=4, transient=True)
-
-    def __enter__(self) -> "TerminalLights":
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
-            self._scroll()
-
-    def show(self, prediction: Prediction) -> None:
-        """Light the class of `prediction`."""
-        if not self._console.is_terminal:
-            said = f"  {words(prediction)}" if self._show_words or not prediction.text else ""
-            self._console.print(self._heading(prediction), said, sep="", highlight=False, soft_wrap=True)
-            return
-        self._scroll()
         self._prediction = prediction
-        self._lit_until = time.monotonic() + self._hold_s
-        self._live.refresh()
 
-    def trouble(self, trouble: Trouble | None) -> None:
-        """Say it beside the lamps; plain output has the line of the one who noticed."""
-        self._trouble = trouble
-        if self._console.is_terminal:
-            self._live.refresh()
-
-    def _scroll(self) -> None:
-        """Let the last answer join those above the lamps."""
-        if self._prediction is not None:
-            past = self._heading(self._prediction)
-            self._console.print(past.append(f"  {words(self._prediction)}", style="dim italic"))
-
-    def _heading(self, prediction: Prediction) -> Text:
-        line = Text(f"{prediction.time:%H:%M:%S}  ", style="dim")
-        line.append(f"{prediction.label:10}", style=colours(self._labels)[prediction.label])
-        line.append(f"{prediction.probabilities[prediction.label]:4.0%}", style="default")
-        return line if prediction.sure else line.append(f"  {UNSURE}", style="bold")
-
-    def _picture(self) -> RenderableType:
-        drawn = draw(self._labels, self._prediction, lit=time.monotonic() < self._lit_until)
-        if self._trouble is None:
-            return drawn
-        return Group(drawn, Padding(Text(_TROUBLES[self._trouble], style="bold red"), _MARGIN))
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        signs = signs_for(console)
+        width = options.max_width - 1
+        picture = self._prediction.picture
+        if width < 60 or not console.is_terminal:
+            picture = None
+        left = width - beside_cells(_PICTURE_BESIDE if picture is not None else 0)
+        rows = class_rows(self._labels, self._prediction, columns(self._labels, left), signs, lit=True)
+        rows += [Text(), *words(self._prediction, signs).wrap(console, max(left, 1))]
+        right = [] if picture is None else drawn_picture(picture, _PICTURE_BESIDE, console, signs)
+        for line in beside([line_of(row, console) for row in rows], right, left):
+            yield from line
+            yield Segment.line()

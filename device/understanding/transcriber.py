@@ -87,6 +87,11 @@ class Transcription:
         if self._recogniser.AcceptWaveform(samples.tobytes()):  # Vosk heard a pause of its own
             self._take(self._recogniser.Result())
 
+    def so_far(self) -> str:
+        """The words as they are guessed at this moment, as `text`; the last ones may still change."""
+        guessed = json.loads(self._recogniser.PartialResult()).get("partial", "")
+        return " ".join([*(word for word, _ in self._words), *guessed.split()])
+
     def text(self) -> str:
         """The words so far, lower case, separated by spaces; empty if there were none to tell.
 

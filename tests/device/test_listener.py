@@ -1,7 +1,7 @@
 """The joining, with stations of the test that write down what they are asked."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from device.bundle import Companions
 from device.front_end.parameters import FrontEnd
 from device.hearing.endpoint import Endpointer, Step
 from device.listener import Listener
+from device.observer import Observer
 from device.sentence import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance
 from device.understanding.transcriber import Transcriber
 
@@ -22,8 +23,9 @@ class Rig:
     """A listener whose endpointer does what the test says, frame by frame."""
 
     def __init__(
-        self, *, trim_db: float | None = 30.0, words: bool = True, confidence: float = 0.0, instead: str | None = None
-    ) -> None:
+        self, *, trim_db: float | None = 30.0, words: bool = True, confidence: float = 0.0, instead: str | None = None,
+        observer: Observer | None = None,
+    ) -> None:  # fmt: skip
         self.calls: list[str] = []
         self._frames = 0
         self._words = words
@@ -31,7 +33,7 @@ class Rig:
         companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db))
         self.listener = Listener(
             cast(Endpointer, self), cast(Transcriber, self), cast(Any, self), companions, confidence=confidence,
-            instead=instead,
+            instead=instead, observer=observer,
         )  # fmt: skip
 
     # The endpointer
@@ -49,6 +51,10 @@ class Rig:
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         self.fed += 1
+
+    def so_far(self) -> str:
+        self.calls.append(f"so far after {self.fed}")
+        return f"{self.fed} so far"
 
     def text(self) -> str:
         self.calls.append(f"text after {self.fed}")
@@ -157,3 +163,65 @@ def test_an_answer_below_the_confidence_is_unsure(
     assert (prediction.label, prediction.probabilities) == ("b", {"a": 0.25, "b": 0.75}), (
         "what it was is told all the same"
     )
+
+
+class Watcher:
+    """An observer that asks for all that it can have, and writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.pictures: list[NDArray[np.float32]] = []
+
+    def frame(self, frame: Frame) -> None:
+        self.told.append("frame")
+
+    def speech(self, words: Callable[[], str], picture: Callable[[], NDArray[np.float32]]) -> None:
+        self.told.append(words())
+        self.pictures.append(picture())
+
+
+STEPS = (True, True, False, False, True, False, False)
+
+
+def watched(observer: Watcher | None) -> tuple[Rig, list[Prediction]]:
+    rig = Rig(observer=cast(Observer, observer))
+    steps = [Step((rig.frame(LOUD if loud else QUIET),), foreseen=not loud) for loud in STEPS]
+    return rig, rig.heard(Step(), *steps, Step((rig.frame(QUIET),), over()))
+
+
+def test_who_watches_is_told_each_frame_and_words_while_someone_speaks() -> None:
+    watcher = Watcher()
+    rig = Rig(observer=cast(Observer, watcher))
+    rig._steps = iter([
+        Step(), Step((rig.frame(LOUD), rig.frame(LOUD))), Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), foreseen=True), Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), over()),
+    ])  # fmt: skip
+    answers = []
+    for prediction in rig.listener.predictions([rig.frame(LOUD)] * 7):
+        answers.append(prediction)
+        watcher.told.append("light")
+    # Nothing is asked in the pause, when a light is near; and no frame is told before what it brings is done.
+    assert watcher.told == [
+        "frame",
+        "2 so far",
+        "frame",
+        "frame",
+        "frame",
+        "5 so far",
+        "frame",
+        "frame",
+        "light",
+        "frame",
+    ]
+    assert [picture.shape for picture in watcher.pictures] == [(64, 64, 3)] * 2
+    assert [answer.picture is rig.asked[0] for answer in answers] == [True], "what the network saw"
+
+
+def test_who_watches_changes_nothing() -> None:
+    (alone, [answer]), (_, [answer_watched]) = watched(None), watched(Watcher())
+    assert (answer.text, answer.probabilities) == (answer_watched.text, answer_watched.probabilities)
+    assert answer.picture is not None
+    assert answer_watched.picture is not None
+    assert np.array_equal(answer.picture, answer_watched.picture)
+    assert not any("so far" in call for call in alone.calls), "where nobody watches nothing is asked"

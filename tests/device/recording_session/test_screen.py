@@ -25,13 +25,13 @@ def test_plain_output_has_the_lines_and_nothing_that_moves() -> None:
     ]
 
 
-@pytest.mark.parametrize(("level", "cells"), [(-120.0, 0), (-60.0, 0), (-30.0, 12), (0.0, 24)])
+@pytest.mark.parametrize(("level", "cells"), [(-96.0, 0), (-72.0, 0), (-36.0, 12), (0.0, 24)])
 def test_the_meter(level: float, cells: int) -> None:
     console = Console(file=StringIO(), width=80, force_terminal=True, color_system=None)
     with Screen(console) as screen:
         screen.meter(level, "speak")
     last = drawn(console).split("\r")[1]
-    assert (last.count("\u2588"), last.count("\u2591")) == (cells, 24 - cells)
+    assert (last.count("\u2501"), last.count("\u2500")) == (cells, 24 - cells)
     assert "dB  speak" in last
 
 
@@ -48,7 +48,7 @@ def test_in_a_narrow_terminal_the_meter_gives_way_to_what_it_says() -> None:
     with Screen(console) as screen:
         screen.meter(-30, "speak when you are ready")
     assert " -30 dB  speak when you are ready" in drawn(console)
-    assert "\u2588\u2591" in drawn(console)
+    assert "\u2501\u2500" in drawn(console)
 
 
 def test_no_colour_where_none_is_wanted() -> None:
@@ -58,3 +58,4 @@ def test_no_colour_where_none_is_wanted() -> None:
         screen.meter(-3, "speak")
     assert "\x1b[32m" not in drawn(console)
     assert "\x1b[33m" not in drawn(console)
+    assert "\x1b[36m" not in drawn(console)

@@ -248,7 +248,7 @@ def test_the_level_is_the_loudest_since_it_was_last_drawn(rig: Rig, stream: Stre
     rig.session.turn()
     rig.hear(3277, 1)
     rig.hear(0, 1)
-    assert rig.shown.levels == pytest.approx([0, -20, -120], abs=0.1)
+    assert rig.shown.levels == pytest.approx([0, -20, -96], abs=0.1)
 
 
 def test_remarks_on_a_take(rig: Rig) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from device.commands import Understanding
 from device.errors import BundleError, EdgeMcnnError
 from device.hearing.microphone import Block, MicrophoneInfo
+from device.observer import Observer
 from device.publishing.publisher import publishers
 from device.running import daemon
 from device.running.daemon import Daemon
@@ -82,7 +83,7 @@ class Understands:
         labels = ("a", "b", "c")
         runtime = "ai-edge-litert"
 
-    def listener(self) -> Hearing:
+    def listener(self, observer: Observer | None) -> Hearing:
         return Hearing()
 
 

@@ -3,14 +3,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
-from rich.console import Console
 
 from device.errors import LightsError
 from device.sentence import Prediction, Utterance
@@ -18,8 +16,7 @@ from device.settings import LightsSettings
 from device.showing import lights as lights_module
 from device.showing.gpio_lights import GpioLights
 from device.showing.json_lines import NO_WORDS, as_line, as_plain_line, as_table
-from device.showing.lights import NoLights, open_lights
-from device.showing.terminal_lights import TerminalLights, colours, draw
+from device.showing.lights import NoLights, kind_of, open_lights
 from device.showing.trouble import Trouble
 
 LABELS = ("negative", "neutral", "positive")
@@ -137,54 +134,17 @@ def test_a_machine_without_pins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auto_takes_pins_on_a_pi_only(pins: MockFactory, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", tmp_path / "model")
-    assert isinstance(open_lights(LightsSettings(), LABELS), TerminalLights)
-    assert isinstance(open_lights(LightsSettings(), LABELS, terminal=False), NoLights)
+    for kind in ("auto", "terminal", "none"):
+        assert isinstance(open_lights(LightsSettings(kind=kind), LABELS), NoLights)
+    assert kind_of(LightsSettings()) == "terminal"
     (tmp_path / "model").write_text("Raspberry Pi 5 Model B Rev 1.0\0")
     with open_lights(LightsSettings(), LABELS) as lights:
         assert isinstance(lights, GpioLights)
-
-
-def drawn(shown: Prediction | None, *, lit: bool = True) -> str:
-    console = Console(file=StringIO(), width=80, color_system=None)
-    console.print(draw(LABELS, shown, lit=lit))
-    output = console.file
-    assert isinstance(output, StringIO)
-    return output.getvalue()
-
-
-def test_terminal_lights_show_lamp_bars_and_words() -> None:
-    text = drawn(prediction("positive"))
-    assert "\u25cb negative   \u25cb neutral   \u25cf positive" in text
-    assert "70%" in text
-    assert "\u201ci love it\u201d" in text
-    assert "\u25cf" not in drawn(prediction("positive"), lit=False)
-    assert "\u25cf" not in drawn(None)
-    assert NO_WORDS in drawn(prediction("positive", text=""))
-
-
-def test_words_in_brackets_are_not_markup() -> None:
-    console = Console(file=StringIO(), force_terminal=True, width=80)
-    with TerminalLights(LABELS, hold_s=1, console=console) as lights:
-        lights.show(prediction("positive", text="[/red] [bold"))
-        lights.show(prediction("positive"))
-
-
-def test_plain_lines_keep_words_to_themselves_unless_asked() -> None:
-    for asked in (False, True):
-        output = StringIO()
-        with TerminalLights(LABELS, hold_s=1, show_words=asked, console=Console(file=output)) as lights:
-            lights.show(prediction("positive"))
-        assert "positive" in output.getvalue()
-        assert ("i love it" in output.getvalue()) == asked
-        assert output.getvalue().count("\n") == 1
+    assert kind_of(LightsSettings()) == "gpio"
 
 
 def test_that_there_were_no_words_is_always_told() -> None:
     for asked in (False, True):
-        output = StringIO()
-        with TerminalLights(LABELS, hold_s=1, show_words=asked, console=Console(file=output)) as lights:
-            lights.show(prediction("positive", text=""))
-        assert output.getvalue() == f"03:04:05  positive   70%  {NO_WORDS}\n"
         table = as_table(prediction("positive", text=""), lit_at=100.0)
         assert as_plain_line(table, words=asked) == f"03:04:05  positive   70%  {NO_WORDS}"
         assert table["text"] == ""
@@ -203,19 +163,6 @@ def test_an_unsure_answer_is_told_as_such(instead: str | None) -> None:
     assert (table["label"], table["sure"], table["shown"]) == ("positive", False, instead)
     assert table["probabilities"]["positive"] == 0.7
     assert as_plain_line(table, words=False) == "03:04:05  positive   70%  unsure"
-    text = drawn(unsure)
-    assert "unsure" in text
-    assert [label for label in LABELS if f"\u25cf {label}" in text] == ([instead] if instead else [])
-    output = StringIO()
-    with TerminalLights(LABELS, hold_s=1, console=Console(file=output)) as lights:
-        lights.show(unsure)
-    assert output.getvalue() == "03:04:05  positive   70%  unsure\n"
-
-
-def test_every_class_has_a_colour() -> None:
-    many = [f"class {number}" for number in range(30)]
-    assert set(colours(many)) == set(many)
-    assert colours(["negative", "joy"])["negative"] == "red"
 
 
 def test_json_line() -> None:

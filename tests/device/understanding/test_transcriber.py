@@ -28,6 +28,22 @@ def test_words(transcriber: Transcriber) -> None:
     assert heard(transcriber, samples) == "he might even have been made amiable himself"
 
 
+def test_words_while_they_are_spoken(transcriber: Transcriber) -> None:
+    samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
+    transcription = transcriber.begin()
+    guesses = []
+    for start in range(0, len(samples), 4096):
+        transcription.feed(samples[start : start + 4096])
+        guesses.append(transcription.so_far())
+    assert guesses[0] == ""
+    lengths = [len(guess.split()) for guess in guesses]
+    assert lengths == sorted(lengths), "more and more"
+    assert "he might even" in guesses[len(guesses) // 2]
+    assert transcription.text() == "he might even have been made amiable himself", "who asked changed nothing"
+    transcription.feed(samples)
+    assert transcription.so_far().startswith("he might even have been made amiable himself he might even")
+
+
 def test_a_pause_within_loses_no_words(transcriber: Transcriber) -> None:
     """Vosk ends a sentence of its own at a pause; the utterance goes on."""
     samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
