@@ -15,6 +15,8 @@ from device.showing.lines import Line
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _CUT, _WRAP = "\x1b[?7l", "\x1b[?7h"
 """What becomes of a line that is too long; some terminals count the cells of a character otherwise than we do."""
+_REFLOWING = ("alacritty", "foot", "tmux-256color", "wezterm", "xterm-ghostty", "xterm-kitty")
+_SET_BY_REFLOWING = ("KONSOLE_VERSION", "TERM_PROGRAM", "TMUX", "VTE_VERSION", "WT_SESSION")
 _WIPE_REST_OF_LINE, _WIPE_BELOW = "\x1b[K", "\x1b[J"
 
 
@@ -84,7 +86,8 @@ def _moved(lines: int) -> str:
 
 
 def _reflows(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal breaks a line anew that is too long for its new width, as all but a few old ones do."""
-    kind = environment.get("TERM", "")
-    cuts_off = "XTERM_VERSION" in environment or kind == "linux" or kind.startswith("screen")
-    return not cuts_off or "TMUX" in environment
+    """Whether the terminal is known to break lines anew that are too long for its new width.
+
+    In one that is not known a line of ours is rather left in the history than one wiped off that belongs there.
+    """
+    return environment.get("TERM") in _REFLOWING or any(name in environment for name in _SET_BY_REFLOWING)

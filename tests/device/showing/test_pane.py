@@ -13,8 +13,9 @@ from device.showing.pane import Pane
 from device.showing.signs import UNICODE
 from tests.device.showing.terminal import Terminal
 
-MODERN = {"TERM": "xterm-256color"}
-CUTS_OFF = {"TERM": "xterm-256color", "XTERM_VERSION": "XTerm(379)"}
+MODERN = {"TERM": "xterm-256color", "VTE_VERSION": "7006"}
+KITTY = {"TERM": "xterm-kitty"}
+UNKNOWN = {"TERM": "xterm-256color"}
 
 
 def lines(*texts: str) -> list[Line]:
@@ -96,7 +97,7 @@ def test_history_that_is_longer_than_a_line_is_whole(above: str) -> None:
 
 
 @pytest.mark.parametrize("columns", [13, 30, 79, 120])
-@pytest.mark.parametrize(("environment", "reflows"), [(MODERN, True), (CUTS_OFF, False)])
+@pytest.mark.parametrize(("environment", "reflows"), [(MODERN, True), (KITTY, True), (UNKNOWN, False)])
 def test_a_terminal_that_is_resized(columns: int, environment: dict[str, str], reflows: bool) -> None:
     terminal = Terminal(80, 24)
     pane = Pane(terminal.console, environment)

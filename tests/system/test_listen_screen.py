@@ -1,0 +1,268 @@
+"""`edge-mcnn listen` in a terminal, as its user sees it: a real process, a real terminal, a virtual microphone."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyte
+import pytest
+
+from tests.conftest import CLIPS
+from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs
+
+REPOSITORY = Path(__file__).parents[2]
+CLEAR = CLIPS / "espeak-ruined.flac"
+LIMIT_S = 60
+
+pytestmark = pytest.mark.skipif(
+    bool(missing_programs()), reason=f"no virtual microphone: {', '.join(missing_programs())} missing; see `make test`"
+)
+
+
+class Terminal:
+    """A terminal of its own session with a process in it; `shown` is what a user sees."""
+
+    def __init__(self, *command: str, environment: dict[str, str]) -> None:
+        columns, lines = 80, 24
+        self.screen = pyte.HistoryScreen(columns, lines, history=1000)
+        self._stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self._lock = threading.Lock()
+        self.reads = threading.Event()
+        self.reads.set()
+        self._ours, theirs = pty.openpty()
+        self._size(columns, lines)
+        self.process = subprocess.Popen(
+            ["setsid", "--ctty", sys.executable, *command], cwd=REPOSITORY, stdin=theirs, stdout=theirs, stderr=theirs,
+            env={**_without_size(), "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment},
+        )  # fmt: skip
+        self._theirs = theirs
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # so a terminal tells that nobody has it open
+            while self.reads.wait() and (data := os.read(self._ours, 65536)):
+                with self._lock:
+                    self.raw += data
+                    self._stream.feed(data)
+
+    def _size(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    @property
+    def shown(self) -> list[str]:
+        with self._lock:
+            return [line.rstrip() for line in self.screen.display]
+
+    @property
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
+
+    def wait_for(self, true: Callable[[list[str]], bool]) -> list[str]:
+        end = time.monotonic() + LIMIT_S
+        while not true(shown := self.shown):
+            assert time.monotonic() < end, "\n".join(shown)
+            time.sleep(0.05)
+        return shown
+
+    def wait_for_text(self, part: str) -> list[str]:
+        return self.wait_for(lambda shown: any(part in line for line in shown))
+
+    def resize(self, columns: int, lines: int) -> None:
+        with self._lock:
+            self.screen.resize(lines, columns)
+            self._size(columns, lines)
+
+    def press(self, key: bytes) -> None:
+        os.write(self._ours, key)
+
+    def end(self) -> int:
+        """Wait for the end of it; its exit status."""
+        status = self.process.wait(LIMIT_S)
+        os.close(self._theirs)
+        self._theirs = -1
+        self._reader.join(LIMIT_S)
+        return status
+
+    def close(self) -> None:
+        self.reads.set()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self._theirs >= 0:
+            os.close(self._theirs)
+        self._reader.join(LIMIT_S)
+        os.close(self._ours)
+
+
+def _without_size() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+
+
+@pytest.fixture
+def microphone() -> Iterator[VirtualMicrophone]:
+    with (
+        tempfile.TemporaryDirectory(prefix="mic") as folder,  # pytest's own paths are too long for a socket
+        VirtualMicrophone(Path(folder), rate=16_000, channels=1, strict=True, hum=True) as microphone,
+    ):
+        yield microphone
+
+
+class Starter:
+    def __init__(self, microphone: VirtualMicrophone) -> None:
+        self._microphone = microphone
+        self.started: list[Terminal] = []
+
+    def __call__(self, *arguments: str, module: str = "device", **environment: str) -> Terminal:
+        terminal = Terminal(
+            "-m",
+            module,
+            "listen",
+            "--microphone",
+            NAME,
+            *arguments,
+            environment={**self._microphone.environment, **environment},
+        )
+        self.started.append(terminal)
+        return terminal
+
+
+@pytest.fixture
+def start(microphone: VirtualMicrophone, speech_model: Path) -> Iterator[Starter]:
+    starter = Starter(microphone)
+    yield starter
+    for terminal in starter.started:
+        terminal.close()
+
+
+def text_of(shown: list[str]) -> str:
+    return "\n".join(shown)
+
+
+def test_an_evening_with_it(microphone: VirtualMicrophone, start: Starter) -> None:
+    terminal = start("--lights", "gpio", module="tests.system.with_mock_pins")
+    shown = terminal.wait_for_text("quiet")
+    assert any(f"listening to {NAME} at 16000 Hz" in line for line in shown)
+    assert terminal.screen.cursor.hidden
+    assert not terminal.echoes
+    height = len([line for line in shown if line])
+
+    speaker = threading.Thread(target=microphone.play, args=(CLEAR,))
+    speaker.start()
+    terminal.wait_for_text("\u25b8 speaking")
+    partial = terminal.wait_for_text("\u201cno i hate")
+    assert "\u201d" not in text_of(partial), "the sentence is not over"
+    shown = terminal.wait_for_text("\u25cf negative")
+    speaker.join()
+    text = text_of(shown)
+    assert "\u201cno i hate this you" in text
+    assert sum("\u2580" * 24 in line for line in shown) == 12
+    assert "what the network sees" in text
+    assert len([line for line in shown if line]) >= height
+
+    terminal.press(b"nonsense\n")
+    microphone.unplug()
+    terminal.wait_for(lambda now: any(line.startswith("  microphone lost") for line in now))
+    terminal.wait_for(lambda now: any("negative  " in line and "\u201cno i hate" in line for line in now))
+    microphone.plug()
+    terminal.wait_for(lambda now: any(line.startswith(f"  listening to {NAME}") for line in now))
+
+    terminal.resize(50, 24)
+    terminal.wait_for(lambda now: not any("\u2580" in line for line in now))
+    terminal.wait_for_text("quiet")
+    assert "nonsense" not in text_of(terminal.shown)
+
+    terminal.press(b"\x03")
+    assert terminal.end() == 0
+    assert "true" in terminal.raw.decode().rpartition("{")[2], "an LED was on as well"
+    assert not terminal.screen.cursor.hidden
+    assert "quiet" not in text_of(terminal.shown), "what was drawn is gone, history is left"
+    assert sum("\u201cno i hate" in line for line in terminal.shown) == 1
+
+
+def test_ctrl_z_gives_the_terminal_back_for_a_while(start: Starter) -> None:
+    terminal = start("--lights", "terminal")
+    terminal.wait_for_text("quiet")
+    pid = terminal.process.pid
+    terminal.press(b"\x1a")
+    terminal.wait_for(lambda shown: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    terminal.wait_for(lambda shown: not terminal.screen.cursor.hidden)
+    assert "quiet" not in text_of(terminal.shown)
+    assert terminal.echoes
+    os.kill(pid, signal.SIGCONT)
+    terminal.wait_for_text("quiet")
+    assert terminal.screen.cursor.hidden
+    os.kill(pid, signal.SIGTERM)
+    assert terminal.end() == 0
+    assert not terminal.screen.cursor.hidden
+
+
+def test_without_a_microphone_there_is_one_line_and_a_terminal_as_before(
+    microphone: VirtualMicrophone, start: Starter
+) -> None:
+    microphone.unplug()
+    terminal = start("--lights", "terminal")
+    assert terminal.end() == 1
+    [line] = [line for line in terminal.shown if line]
+    assert line.startswith("edge-mcnn: no microphone")
+    assert not terminal.screen.cursor.hidden
+
+
+def test_a_sound_system_that_hangs_leaves_a_terminal_as_before(
+    microphone: VirtualMicrophone, start: Starter, tmp_path: Path
+) -> None:
+    settings = tmp_path / "config.toml"
+    settings.write_text("[liveness]\nno_sound_limit_s = 1\nstuck_limit_s = 1\n")
+    terminal = start("--lights", "terminal", "--config", str(settings))
+    terminal.wait_for_text("quiet")
+    microphone.hang()
+    assert terminal.process.wait(LIMIT_S) == 1
+    assert terminal.echoes
+    terminal.end()
+    assert "edge-mcnn: closing the microphone hangs" in text_of(terminal.shown)
+    assert not terminal.screen.cursor.hidden
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_end(start: Starter) -> None:
+    terminal = start("--lights", "terminal")
+    terminal.wait_for_text("quiet")
+    terminal.press(b"\x13")  # Ctrl-S
+    # The meter moves until the terminal is full of what it does not show.
+    begun = time.monotonic()
+    os.kill(terminal.process.pid, signal.SIGTERM)
+    assert terminal.process.wait(LIMIT_S) == 0
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize(
+    ("environment", "drawn"),
+    [({"NO_COLOR": "1"}, True), ({"TERM": "dumb"}, False), ({"TERM": "vt100", "COLORTERM": ""}, True)],
+)
+def test_terminals_without_colours(
+    microphone: VirtualMicrophone, start: Starter, environment: dict[str, str], drawn: bool
+) -> None:
+    terminal = start("--lights", "terminal", **environment)
+    terminal.wait_for_text("quiet" if drawn else "listening to")
+    microphone.play(CLEAR)
+    terminal.wait_for_text("\u25cf negative" if drawn else "negative  ")
+    os.kill(terminal.process.pid, signal.SIGTERM)
+    assert terminal.end() == 0
+    raw = terminal.raw
+    assert b"38;2" not in raw
+    assert b"38;5" not in raw
+    assert (b"\x1b[31m" in raw or b"\x1b[1;31m" in raw) == ("vt100" in environment.values())
+    if not drawn:
+        assert b"\x1b" not in raw
+        assert "no i hate" not in raw.decode(), "plain lines tell no words unasked"
