@@ -29,7 +29,7 @@ from device.showing.terminal_lights import (
     words,
 )
 
-_SPEAKING, _QUIET = "speaking", "quiet"
+_SPEAKING, _LISTENING = "speaking", "listening"
 _CAPTION = "what the network sees"
 _PICTURES = ((32, 100, 30), (24, 76, 20), (16, 60, 14))
 """Its columns; and columns and lines of the terminal that it takes at least."""
@@ -110,7 +110,7 @@ class ListeningView:
         left = min(max(width - 1 - beside_cells(picture), 1), _WIDEST)
         if not moment.labels:
             return _Layout([self._line(moment.state, left)], None, Columns(0, 0), [], left)
-        at = columns([*moment.labels, _SPEAKING], left)
+        at = columns([*moment.labels, _LISTENING], left)
         classes = class_rows(moment.labels, moment.prediction, at, self._signs, lit=lit, past=moment.speaking)
         if 3 + len(classes) > room:
             on = moment.prediction.shown if lit and moment.prediction is not None else None
@@ -139,7 +139,7 @@ class ListeningView:
 
     def _level(self, moment: Moment, dbfs: float, at: Columns) -> Text:
         sign = Text(self._signs.speaks, "bold cyan") if moment.speaking else Text(" ")
-        name = Text(_SPEAKING, "bold cyan") if moment.speaking else Text(_QUIET if moment.hears else "", "dim")
+        name = Text(_SPEAKING, "bold cyan") if moment.speaking else Text(_LISTENING if moment.hears else "", "dim")
         bar = meter(dbfs, at.bar, self._signs, self._gate_dbfs)
         return row(sign, name, bar, Text(f"{dbfs:.0f} dB" if moment.hears else ""), at, self._signs)
 

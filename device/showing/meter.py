@@ -20,14 +20,14 @@ def meter(dbfs: float, cells: int, signs: Signs, gate_dbfs: float | None = None)
     """
     full = _cells(dbfs, cells)
     bar = signs.full * full + signs.empty * (cells - full)
-    if gate_dbfs is not None and cells:
-        mark = min(_cells(gate_dbfs, cells), cells - 1)
-        bar = bar[:mark] + signs.gate + bar[mark + 1 :]
     text = Text(bar, style="dim")
     if gate_dbfs is None or dbfs >= gate_dbfs:
         text.stylize(
             f"not dim {'red' if dbfs > _TOO_LOUD_DBFS else 'yellow' if dbfs > _LOUD_DBFS else 'cyan'}", 0, full
         )
+    if gate_dbfs is not None and cells:
+        mark = min(_cells(gate_dbfs, cells), cells - 1)
+        text = Text.assemble(text[:mark], (signs.gate, "not dim"), text[mark + 1 :])
     return text
 
 

@@ -95,8 +95,7 @@ class Scene:
             trouble, style = _TROUBLES[liveness.state]
             state = Text(trouble + printable(liveness.reason), style)
         else:
-            doing = "listening to " if heard else "opening "
-            state = Text.assemble(doing, (printable(name), "bold"), f" at {rate} Hz")
+            state = Text.assemble("" if heard else "opening ", (printable(name), "bold"), (f", {rate} Hz", "dim"))
         with self._lock:
             self._moment = replace(self._moment, state=state, hears=heard)
             if not heard:

@@ -108,7 +108,7 @@ def words(prediction: Prediction, signs: Signs) -> Text:
 def entry(labels: Sequence[str], prediction: Prediction, signs: Signs) -> Hanging:
     """An answer as it scrolls by: when, what, how probable, and the words."""
     head = Text(f"{prediction.time:%H:%M:%S}  ", style="dim")
-    head.append(f"{printable(prediction.label):10}", style=colours(labels)[prediction.label])
+    head.append(f"{printable(prediction.label):10}", style=f"not dim {colours(labels)[prediction.label]}")
     head.append(f"{prediction.probabilities[prediction.label]:4.0%}  ", style="not dim")
     return Hanging(head, words(prediction, signs))
 

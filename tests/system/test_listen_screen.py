@@ -24,6 +24,7 @@ from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_pro
 REPOSITORY = Path(__file__).parents[2]
 CLEAR = CLIPS / "espeak-ruined.flac"
 LIMIT_S = 60
+LISTENING = "    listening "
 
 pytestmark = pytest.mark.skipif(
     bool(missing_programs()), reason=f"no virtual microphone: {', '.join(missing_programs())} missing; see `make test`"
@@ -153,8 +154,8 @@ def text_of(shown: list[str]) -> str:
 
 def test_an_evening_with_it(microphone: VirtualMicrophone, start: Starter) -> None:
     terminal = start("--lights", "gpio", module="tests.system.with_mock_pins")
-    shown = terminal.wait_for_text("quiet")
-    assert any(f"listening to {NAME} at 16000 Hz" in line for line in shown)
+    shown = terminal.wait_for_text(LISTENING)
+    assert any(line.startswith(f"  {NAME}, 16000 Hz") for line in shown)
     assert terminal.screen.cursor.hidden
     assert not terminal.echoes
     height = len([line for line in shown if line])
@@ -177,32 +178,32 @@ def test_an_evening_with_it(microphone: VirtualMicrophone, start: Starter) -> No
     terminal.wait_for(lambda now: any(line.startswith("  microphone lost") for line in now))
     terminal.wait_for(lambda now: any("negative  " in line and "\u201cno i hate" in line for line in now))
     microphone.plug()
-    terminal.wait_for(lambda now: any(line.startswith(f"  listening to {NAME}") for line in now))
+    terminal.wait_for(lambda now: any(line.startswith(f"  {NAME}, ") for line in now))
 
     terminal.resize(50, 24)
     terminal.wait_for(lambda now: not any("\u2580" in line for line in now))
-    terminal.wait_for_text("quiet")
+    terminal.wait_for_text(LISTENING)
     assert "nonsense" not in text_of(terminal.shown)
 
     terminal.press(b"\x03")
     assert terminal.end() == 0
     assert "true" in terminal.raw.decode().rpartition("{")[2], "an LED was on as well"
     assert not terminal.screen.cursor.hidden
-    assert "quiet" not in text_of(terminal.shown), "what was drawn is gone, history is left"
+    assert LISTENING not in text_of(terminal.shown), "what was drawn is gone, history is left"
     assert sum("\u201cno i hate" in line for line in terminal.shown) == 1
 
 
 def test_ctrl_z_gives_the_terminal_back_for_a_while(start: Starter) -> None:
     terminal = start("--lights", "terminal")
-    terminal.wait_for_text("quiet")
+    terminal.wait_for_text(LISTENING)
     pid = terminal.process.pid
     terminal.press(b"\x1a")
     terminal.wait_for(lambda shown: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
     terminal.wait_for(lambda shown: not terminal.screen.cursor.hidden)
-    assert "quiet" not in text_of(terminal.shown)
+    assert LISTENING not in text_of(terminal.shown)
     assert terminal.echoes
     os.kill(pid, signal.SIGCONT)
-    terminal.wait_for_text("quiet")
+    terminal.wait_for_text(LISTENING)
     assert terminal.screen.cursor.hidden
     os.kill(pid, signal.SIGTERM)
     assert terminal.end() == 0
@@ -226,7 +227,7 @@ def test_a_sound_system_that_hangs_leaves_a_terminal_as_before(
     settings = tmp_path / "config.toml"
     settings.write_text("[liveness]\nno_sound_limit_s = 1\nstuck_limit_s = 1\n")
     terminal = start("--lights", "terminal", "--config", str(settings))
-    terminal.wait_for_text("quiet")
+    terminal.wait_for_text(LISTENING)
     microphone.hang()
     assert terminal.process.wait(LIMIT_S) == 1
     assert terminal.echoes
@@ -237,7 +238,7 @@ def test_a_sound_system_that_hangs_leaves_a_terminal_as_before(
 
 def test_a_terminal_that_takes_nothing_does_not_hold_up_the_end(start: Starter) -> None:
     terminal = start("--lights", "terminal")
-    terminal.wait_for_text("quiet")
+    terminal.wait_for_text(LISTENING)
     terminal.press(b"\x13")  # Ctrl-S
     # The meter moves until the terminal is full of what it does not show.
     begun = time.monotonic()
@@ -254,7 +255,7 @@ def test_terminals_without_colours(
     microphone: VirtualMicrophone, start: Starter, environment: dict[str, str], drawn: bool
 ) -> None:
     terminal = start("--lights", "terminal", **environment)
-    terminal.wait_for_text("quiet" if drawn else "listening to")
+    terminal.wait_for_text(LISTENING if drawn else "listening to")
     microphone.play(CLEAR)
     terminal.wait_for_text("\u25cf negative" if drawn else "negative  ")
     os.kill(terminal.process.pid, signal.SIGTERM)

@@ -74,7 +74,7 @@ def test_nothing_is_written_when_nothing_changed(screen: Screen, terminal: Termi
     screen.begin()
     screen.classes(LABELS)
     screen.microphone(HEALTHY, "USB", 16_000)
-    wait_until(lambda: any("quiet" in line for line in terminal.shown))
+    wait_until(lambda: any("listening" in line for line in terminal.shown))
     looked = threading.Semaphore(0)
     look = screen._scene.look
 

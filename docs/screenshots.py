@@ -1,0 +1,227 @@
+"""Draws `docs/listen.svg` and `docs/doctor.svg`, the pictures in the README: `python docs/screenshots.py [FOLDER]`.
+
+What is drawn is what the commands draw. `listen` hears recorded clips one after the other in the noise of a quiet room;
+the time of day and the name of the microphone are made up. `doctor` looks at a Raspberry Pi that is imitated by files,
+as in its tests, whose power supply is weak and on which lgpio is missing; of the packages and models, which it looks at
+for real, the paths are those of a Raspberry Pi.
+"""
+
+import contextlib
+import io
+import itertools
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.segment import Segment, Segments
+
+from device.commands import Understanding
+from device.hearing import microphone
+from device.hearing.liveness import Liveness, State
+from device.hearing.microphone import Block, MicrophoneInfo
+from device.hearing.recording import Recording
+from device.running import doctor_cli, service
+from device.running.doctor import checks, machine, pins, sound
+from device.running.doctor.apart import examine
+from device.running.doctor.findings import Finding, Told
+from device.sentence import SAMPLE_RATE, Frame
+from device.settings import Settings
+from device.showing import lights
+from device.showing.listening_view import ListeningView
+from device.showing.scene import Scene
+from device.showing.signs import UNICODE
+from device.understanding import speech_model
+
+HERE = Path(__file__).parent
+SPEECH = HERE.parent / "tests" / "fixtures" / "speech"
+CLIPS = ("espeak-ruined", "austen-0920", "espeak-thank-you")
+BEGAN = datetime(2026, 1, 2, 19, 30)  # noqa: DTZ001  # a wall clock's
+USB = MicrophoneInfo(0, "USB PnP Sound Device: Audio (hw:1,0)", 48_000, 1, is_default=True)
+ROOM_DBFS = -66.0
+COLUMNS, LINES = 90, 30
+SHAPES = {"\u2580": (0.0, 0.5), UNICODE.full: (0.44, 0.14), UNICODE.empty: (0.485, 0.05)}
+"""Of a line, counted from its top: where a character begins, and how high it is."""
+_LINE, _BASELINE = 24.4, 18.5
+"""Of rich's SVG."""
+BOARD = {
+    "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.5\0",
+    "proc/meminfo": "MemTotal: 3884996 kB\nMemAvailable: 3221876 kB\n",
+    "sys/class/thermal/thermal_zone0/temp": "48312\n",
+    "sys/class/hwmon/hwmon1/name": "rpi_volt\n",
+    "sys/class/hwmon/hwmon1/in0_lcrit_alarm": "1\n",
+    "dev/gpiochip0": "",
+    "dev/snd/pcmC1D0c": "",
+}
+
+
+def draw(folder: Path) -> None:
+    """Both pictures."""
+    _write(listen(), "edge-mcnn listen", folder / "listen.svg")
+    _write(doctor(), "edge-mcnn doctor", folder / "doctor.svg")
+
+
+def listen() -> Console:
+    """The screen just after the last clip was answered."""
+    console = _console()
+    understanding = Understanding.load(Settings(), print)
+    scene = Scene(UNICODE, hold_s=5, clock=lambda: 0.0, now=lambda: BEGAN)
+    view = ListeningView(console, Settings().endpoint.gate_dbfs)
+    console.print("$ edge-mcnn listen", style="bold")
+    scene.say(f"listening to {USB.name} at {USB.rate} Hz; speak, or end with Ctrl-C")
+    scene.classes(understanding.classifier.labels)
+    scene.microphone(Liveness(State.HEALTHY, 0, ""), USB.name, USB.rate)
+
+    def looked_at(frames: Iterator[Frame]) -> Iterator[Frame]:
+        for number, frame in enumerate(frames):
+            yield frame
+            if number % 4 == 3:  # as often as blocks come from a microphone
+                for entry in scene.look().above:
+                    console.print(entry)
+
+    with tempfile.TemporaryDirectory() as name:
+        evening = Path(name) / "evening.wav"
+        soundfile.write(evening, _evening(), SAMPLE_RATE)
+        for prediction in understanding.listener(scene).predictions(looked_at(Recording(evening).frames())):
+            scene.answer(replace(prediction, time=BEGAN + timedelta(seconds=prediction.utterance.end_s)))
+    look = scene.look()
+    for entry in look.above:
+        console.print(entry)
+    for line in view.lines(look.moment, look.dbfs, lit=look.lit):
+        console.print(Segments([*line, Segment.line()]), soft_wrap=True)
+    return console
+
+
+def doctor() -> Console:
+    """All that it says of that Raspberry Pi."""
+    console = _console()
+    console.print("$ edge-mcnn doctor", style="bold")
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        root = Path(name)
+        for path, content in BOARD.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(content)
+        for patched in (
+            mock.patch.object(
+                platform, "freedesktop_os_release", return_value={"PRETTY_NAME": "Raspberry Pi OS (64-bit)"}
+            ),
+            mock.patch.object(platform, "machine", return_value="aarch64"),
+            mock.patch.object(lights, "DEVICE_TREE_MODEL", root / "proc/device-tree/model"),
+            mock.patch.dict(sys.modules, {"lgpio": None}),
+            mock.patch.object(microphone, "portaudio_version", return_value="PortAudio V19.7.0-devel"),
+            mock.patch.object(microphone, "list_microphones", return_value=[USB]),
+            mock.patch.object(microphone, "Microphone", _Microphone),
+            mock.patch.object(service, "manager_says", return_value={"LoadState": "not-found"}),
+            mock.patch.object(checks, "running", return_value=None),
+        ):
+            stack.enter_context(patched)
+        (root / "my.toml").write_text('[microphone]\nname = "USB"\n')
+        settings, told = checks.read(root / "my.toml", {})
+        looks = {
+            "machine": partial(machine.board, root),
+            "memory": partial(machine.memory, listening=False, root=root),
+            "disk": partial(_disk, root),
+            "temperature": partial(machine.heat, root),
+            "power": partial(machine.power, root),
+            "lights": partial(pins.lights, settings, dev=root / "dev"),
+            "sound cards": partial(sound.cards, root),
+        }
+        wanted = [replace(check, look=looks.get(check.name, check.look)) for check in checks.everything(settings)]
+        doctor_cli.show(_at_a_pi(itertools.chain([told], examine(wanted)), root), console)
+    return console
+
+
+class _Microphone:
+    """One that hears a clip."""
+
+    info = USB
+    rate = USB.rate
+    ended = False
+
+    def __init__(self, _name: str) -> None:
+        samples, rate = soundfile.read(SPEECH / "austen-0930.flac", dtype="int16")
+        self._blocks = iter(samples.repeat(self.rate // rate).reshape(-1, 1)[: self.rate * 2].reshape(-1, 6000, 1))
+
+    def block(self, _limit_s: float) -> Block | None:
+        samples = next(self._blocks)
+        return Block(samples, 0.0, zero=not samples.any())
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _disk(root: Path) -> Iterator[Finding]:
+    with mock.patch.object(machine.shutil, "disk_usage", return_value=mock.Mock(free=23.4e9)):
+        yield from machine.disk(root / ".cache/edge-mcnn", 0)
+
+
+def _at_a_pi(told: Iterable[Told], root: Path) -> Iterator[Told]:
+    """With the paths that a Raspberry Pi has for those of this machine."""
+    paths = {
+        str(root / "dev"): "/dev",
+        str(root): "/home/pi",
+        str(speech_model.default_path().parent): "/home/pi/.cache/edge-mcnn",
+        sys.prefix: "/home/pi/edge-mcnn/.venv",
+    }
+    for each in told:
+        if isinstance(each, Finding):
+            for here, there in paths.items():
+                each = replace(each, told=each.told.replace(here, there), mend=each.mend.replace(here, there))
+            yield each
+
+
+def _evening() -> NDArray[np.float32]:
+    """The clips one after the other, in a quiet room; mono, 16 kHz."""
+    parts = [np.zeros(SAMPLE_RATE)]
+    for name in CLIPS:
+        samples, rate = soundfile.read(SPEECH / f"{name}.flac")
+        parts += [soxr.resample(samples, rate, SAMPLE_RATE), np.zeros(SAMPLE_RATE)]
+    spoken = np.concatenate(parts)
+    room = np.random.default_rng(0).standard_normal(len(spoken)) * 10 ** (ROOM_DBFS / 20)
+    return np.asarray(spoken + room, np.float32)
+
+
+def _console() -> Console:
+    return Console(
+        file=io.StringIO(), record=True, width=COLUMNS, height=LINES, force_terminal=True, color_system="truecolor",
+        highlight=False,
+    )  # fmt: skip
+
+
+def _write(console: Console, title: str, path: Path) -> None:
+    svg = console.export_svg(title=title, unique_id=path.stem)
+    # Without the fonts that rich would have the reader's browser fetch.
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    path.write_text(_without_gaps(svg), "utf-8")
+
+
+def _without_gaps(svg: str) -> str:
+    """Blocks and lines as shapes: between those of a font there are gaps, and how wide they are, each font decides."""
+    fills = dict(re.findall(r"\.(\S+) \{ fill: (#\w+)", svg))
+
+    def shape(text: re.Match[str]) -> str:
+        style, x, y, width, signs = text.groups()
+        if len(kinds := set(signs)) != 1 or (sign := kinds.pop()) not in SHAPES:
+            return text[0]
+        top, height = SHAPES[sign]
+        y = float(y) - _BASELINE + top * _LINE
+        return f'<rect fill="{fills[style]}" x="{x}" y="{y:.1f}" width="{width}" height="{height * _LINE:.1f}"/>'
+
+    return re.sub(
+        r'<text class="(\S+)" x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"[^>]*>([^<]+)</text>', shape, svg
+    )
+
+
+if __name__ == "__main__":
+    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
