@@ -169,8 +169,8 @@ class LightsSettings:
     kind: str = _choice(
         "auto",
         *("auto", "gpio", "terminal", "none"),
-        about="gpio: LEDs, and in a terminal also lights drawn on it; terminal: those alone; none: neither; auto: gpio on "
-        "a Raspberry Pi, elsewhere terminal.",
+        about="gpio: LEDs, and in a terminal also lights drawn on it; terminal: those alone; none: neither; auto: gpio "
+        "on a Raspberry Pi, elsewhere terminal.",
     )
     hold_s: float = _number(
         5.0, 0.1, 3600, "s", "A light stays on for so long after an utterance, unless the next one comes first."
