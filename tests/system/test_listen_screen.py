@@ -267,3 +267,26 @@ def test_terminals_without_colours(
     if not drawn:
         assert b"\x1b" not in raw
         assert "no i hate" not in raw.decode(), "plain lines tell no words unasked"
+
+
+def test_a_pipe_gets_a_plain_line_per_answer_whatever_colours_are_asked_for(
+    microphone: VirtualMicrophone, speech_model: Path
+) -> None:
+    assert speech_model.exists()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "device", "listen", "--lights", "terminal"], cwd=REPOSITORY, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, **microphone.environment, "FORCE_COLOR": "1"}, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        assert "speak, or end with Ctrl-C" in process.stderr.readline()
+        microphone.play(CLEAR)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.terminate()
+        output, errors = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+        process.communicate()
+    assert line.split()[1:] == ["negative", line.split()[2]]
+    assert (output, errors) == ("", "")
