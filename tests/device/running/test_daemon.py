@@ -9,9 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from device.observer import Observer
+from device.running.daemon import Daemon
+from device.running.systemd import Systemd
+from device.settings import Settings
 from tests.device.publishing.broker import MOSQUITTO, Broker, Witness
 from tests.device.publishing.waiting import wait_for, wait_until_gone
 
@@ -177,3 +182,14 @@ def test_a_program_and_a_broker_that_hang_hold_nothing_up(start: Starter, tmp_pa
     assert "publish.command: 2 answers were left at the end" in errors
     assert "mqtt: 3 answers were left at the end" in errors
     wait_until_gone(program)
+
+
+def test_blocks_of_sound_come_at_once_for_who_watches_the_level() -> None:
+    def daemon(observer: Observer | None) -> Daemon:
+        return Daemon(
+            Settings(), load=Mock(), show=Mock(), tell=Mock(), announce=Mock(), patient=True, systemd=Systemd(),
+            status_socket=None, observer=observer,
+        )  # fmt: skip
+
+    assert daemon(Mock())._in_haste()
+    assert not daemon(None)._in_haste(), "in a quiet room they come some at a time, which costs less"
