@@ -61,8 +61,8 @@ def scenes() -> dict[str, NDArray[np.float32]]:
     # Noise with the spectrum of a fan: its power falls with the frequency.
     spectrum = np.fft.rfft(random.standard_normal(length))
     fan = np.fft.irfft(spectrum / np.sqrt(np.arange(len(spectrum)) + 50), length)
-    fan = (fan / fan.std() * 10 ** (-32 / 20)).astype(np.float32)
-    whole = {QUIET: room, SPEECH: speech, NOISE: fan}
+    noise = (fan / fan.std() * 10 ** (-32 / 20)).astype(np.float32)
+    whole = {QUIET: room, SPEECH: speech, NOISE: noise}
     return {name: samples[: _SCENES_S[name] * _RATE] for name, samples in whole.items()}
 
 

@@ -45,7 +45,7 @@ def published(clip: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     figure.savefig(file, format="jpeg", dpi=400, bbox_inches="tight", pad_inches=0)
     plt.close(figure)
     image = Image.open(file).convert("RGB").resize((64, 64), Image.Resampling.NEAREST)
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def _main() -> None:

@@ -3,7 +3,8 @@
 import datetime as dt
 import platform
 from collections.abc import Iterator
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import matplotlib as mpl
@@ -32,7 +33,7 @@ def _lines(found: Measurements, rounds: int) -> Iterator[str]:
     yield ""
     system = f"{platform.system()} {machine['architecture']}, Python {platform.python_version()}"
     yield f"`make bench`, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {rounds} rounds in turns, on {machine['name']},"
-    yield f"{machine['cores']} cores, {system}, {', '.join(f'{each} {version(each)}' for each in _PACKAGES)}."
+    yield f"{machine['cores']} cores, {system}, {', '.join(_versions())}."
     yield "Medians; in brackets the least and the most. CPU is CPU seconds per second, all threads together; the"
     yield "microphone is a virtual one, whose client library takes a share of every figure."
     yield ""
@@ -110,6 +111,12 @@ def _lines(found: Measurements, rounds: int) -> Iterator[str]:
     yield from _table(
         ("", "ms per clip"), [(name, Figure.of(values).told(".2f")) for name, values in found.pictures.items()]
     )
+
+
+def _versions() -> Iterator[str]:
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):  # tflite-runtime has no wheel for every Python
+            yield f"{package} {version(package)}"
 
 
 def _cpu(heard: listening.Heard, scene: str) -> str:

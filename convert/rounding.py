@@ -150,7 +150,7 @@ def _gram(inputs: Any, layer: Any) -> NDArray[np.float32]:
             gram += together.T @ together
             rows += len(together)
             waiting = []
-    return gram / rows
+    return gram / np.float32(rows)
 
 
 def _rounded_inputs(inputs: Any, *, as_one: bool) -> Any:

@@ -3,6 +3,7 @@
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **dict[str, Any](arrays))
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -127,13 +127,15 @@ class PictureFolder:
         distinct = list(dict.fromkeys(recordings))
         try:
             with Progress(console=console) as progress, on_all_cores(one, distinct) as results:
-                for recording, result in zip(progress.track(distinct, description="pictures"), results, strict=False):
+                task = progress.add_task("pictures", total=len(distinct))
+                for recording, result in zip(distinct, results, strict=True):
                     if isinstance(result, AudioError):
                         skipped.append(Skipped(recording, str(result).removeprefix(f"{recording}: ")))
                         done[self._relative(recording)] = None
                     else:
                         kept += result[0]
                         done[self._relative(recording)] = result[1]
+                    progress.advance(task)
         finally:
             removed = self._write_index(index, done, {self._relative(each.recording): each.reason for each in skipped})
         return Filled(len(distinct) - kept - len(skipped), kept, removed, tuple(skipped))

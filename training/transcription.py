@@ -74,12 +74,14 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
             Progress(console=console) as progress,
             on_all_cores(one, missing) as results,
         ):
-            tracked = progress.track(results, total=len(missing), description="transcribing")
-            for recording, result in zip(missing, tracked, strict=True):
+            # Not progress.track: what it leaves open after an error is closed at the exit of Python 3.13, and hangs it.
+            task = progress.add_task("transcribing", total=len(missing))
+            for recording, result in zip(missing, results, strict=True):
                 if isinstance(result, AudioError):
                     skipped.append(Skipped(recording, str(result).removeprefix(f"{recording}: ")))
                 else:
                     note(keys[recording], result)
+                progress.advance(task)
     tell_skipped(skipped, len(recordings), console)
     heard = journal.read()
     left_out = {each.recording for each in skipped}

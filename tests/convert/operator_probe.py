@@ -13,7 +13,7 @@ from typing import Any
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-CODES = {name: code for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+CODES = {name: code for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
 TRIED = 25
 """The first version that is not tried; none is that new."""
 REFUSALS = ("Didn't find op for builtin", "builtin_code out of range")

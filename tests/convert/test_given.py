@@ -273,7 +273,7 @@ def test_what_a_bundle_holds_is_a_front_end_file(tmp_path: Path) -> None:
         ("", "is empty"),
         ("[]", "not a JSON object; {} takes the tutorial's settings"),
         ("null", "not a JSON object"),
-        ('{\n"hop_length": 256,\n}', "line 3, column 1: not valid JSON"),
+        ('{\n"hop_length": }', "line 2, column 15: not valid JSON"),
         ("{'hop_length': 256}", "line 1, column 2: not valid JSON"),
         (b"\xff", "line 1 is not UTF-8; save it as UTF-8 text"),
         ("[" * 100_000, "not valid JSON"),

@@ -15,19 +15,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randran
 
 def nearest(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
     scale = np.abs(kernel).max(axis=(0, 1, 2)) / 127
-    rounded: NDArray[np.float32] = np.round(kernel / scale) * scale
-    return rounded
+    return np.asarray(np.round(kernel / scale) * scale, np.float32)
 
 
 def test_every_weight_lies_on_a_step_and_the_largest_stays() -> None:
     random = np.random.default_rng(0)
     kernel = random.normal(size=(3, 3, 8, 16)).astype(np.float32)
     inputs = random.normal(size=(400, 72)).astype(np.float32)
-    steps, largest = _on_steps(kernel, inputs.T @ inputs / 400)
+    steps, largest = _on_steps(kernel, inputs.T @ inputs / np.float32(400))
     np.testing.assert_array_equal(steps, np.round(steps))
     np.testing.assert_array_equal(np.abs(steps).max(axis=(0, 1, 2)), 127)
     np.testing.assert_array_equal(largest, np.abs(kernel).max(axis=(0, 1, 2)))
-    again = steps * largest / 127
+    again = steps * largest / np.float32(127)
     np.testing.assert_allclose(nearest(again), again, rtol=1e-6)  # TFLite's own rounding changes nothing any more
 
 
@@ -36,12 +35,12 @@ def test_what_a_layer_gives_is_kept_better() -> None:
     kernel = random.normal(size=(3, 3, 8, 16)).astype(np.float32)
     common = random.normal(size=(2000, 4)) @ random.normal(size=(4, 72))  # inputs that go together
     inputs = (common + 0.1 * random.normal(size=(2000, 72))).astype(np.float32)
-    steps, largest = _on_steps(kernel, inputs[:1000].T @ inputs[:1000] / 1000)
+    steps, largest = _on_steps(kernel, inputs[:1000].T @ inputs[:1000] / np.float32(1000))
 
     def error(rounded: NDArray[np.float32]) -> float:
         return float(np.square(inputs[1000:] @ (rounded - kernel).reshape(72, 16)).mean())
 
-    assert error(steps * largest / 127) < error(nearest(kernel)) / 4
+    assert error(steps * largest / np.float32(127)) < error(nearest(kernel)) / 4
 
 
 def test_inputs_that_are_always_zero_and_dead_channels() -> None:
@@ -51,7 +50,7 @@ def test_inputs_that_are_always_zero_and_dead_channels() -> None:
     for gram in (np.zeros((72, 72), np.float32), np.diag([1.0, 0.0] * 36).astype(np.float32)):
         steps, largest = _on_steps(kernel, gram)
         assert np.isfinite(steps * largest).all()
-        np.testing.assert_allclose(steps * largest / 127, kernel, atol=np.abs(kernel).max() / 127)
+        np.testing.assert_allclose(steps * largest / np.float32(127), kernel, atol=np.abs(kernel).max() / 127)
 
 
 def changed(model: Any, images: NDArray[np.float32]) -> set[str]:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -38,8 +40,8 @@ def test_counts_whom_the_answer_follows(trust: str) -> None:
     def answer(rows: Examples) -> NDArray[np.float32]:
         assert (rows.index != rows.ids[:, 0]).all()
         sound, words = rows.index - 1, rows.ids[:, 0] - 1
-        said = {"words": words, "sound": sound, "neither": 3 - sound - words}[trust]
-        return np.asarray(np.eye(3)[said], np.float32)
+        said: dict[str, NDArray[np.integer[Any]]] = {"words": words, "sound": sound, "neither": 3 - sound - words}
+        return np.asarray(np.eye(3)[said[trust]], np.float32)
 
     each = Side(classes, classes, classes)
     found = contradiction(examples, each, each, answer, seed=1)

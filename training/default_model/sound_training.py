@@ -101,13 +101,15 @@ def train_sound(
     key = _digest([_RECIPE_VERSION, labels, seed, asdict(settings)], statistics, sounds.labels, sounds.actors)
     logits = np.zeros((*statistics.shape[:2], labels), np.float32)
     with Progress(console=console) as progress:
-        for part in progress.track(range(FOLDS + 1), description="sound"):  # the last one holds nobody out
+        task = progress.add_task("sound", total=FOLDS + 1)
+        for part in range(FOLDS + 1):  # the last one holds nobody out
             held = fold == part
             path = cache / f"sound-head-{key}-{part}.npz"
             head = _trained_head(statistics, sounds.labels, ~held, labels, (seed, part), settings, path)
             if held.any():
                 answers = head.predict(statistics[held].reshape(-1, statistics.shape[2]), batch_size=1024, verbose=0)
                 logits[held] = answers.reshape(-1, statistics.shape[1], labels)
+            progress.advance(task)
     return TrainedSound(head, logits, sounds.labels, sounds.actors, sounds.moved, sounds.altered)
 
 
@@ -134,9 +136,11 @@ def picture_statistics(steps: NDArray[np.uint8], cache: Path, console: Console) 
     flat = steps.reshape(-1, *steps.shape[2:])
     statistics = np.empty((len(flat), model.output_shape[1]), np.float32)
     with Progress(console=console) as progress:
-        for begin in progress.track(range(0, len(flat), _PICTURES_AT_ONCE), description="statistics"):
+        task = progress.add_task("statistics", total=len(flat))
+        for begin in range(0, len(flat), _PICTURES_AT_ONCE):
             block = painted(flat[begin : begin + _PICTURES_AT_ONCE])
             statistics[begin : begin + len(block)] = model.predict_on_batch(block)
+            progress.advance(task, len(block))
     statistics = statistics.reshape(*steps.shape[:2], -1)
     write_arrays(path, statistics=statistics)
     return statistics

@@ -120,5 +120,5 @@ def _comments(folder: Path) -> Texts:
             if text:
                 words.append(tuple(text.split()))
                 counts = np.bincount([each for each in numbers if each], minlength=len(LABELS) + 1)[1:]
-                targets.append(counts / max(1, counts.sum()))
+                targets.append(counts / max(1, int(counts.sum())))
     return Texts(tuple(words), np.array(targets, np.float32).reshape(-1, len(LABELS)), np.arange(len(words)))

@@ -24,7 +24,7 @@ def framed(rate: int, blocks: list[NDArray[np.float32]]) -> NDArray[np.int16]:
 
 def test_16_khz_mono_passes_unchanged() -> None:
     pcm = np.random.default_rng(1).integers(-32768, 32767, 5000).astype(np.int16)
-    heard = framed(16_000, [(pcm.astype(np.float32) / 32768)[:, None]])
+    heard = framed(16_000, [(pcm.astype(np.float32) / np.float32(32768))[:, None]])
     np.testing.assert_array_equal(heard[:5000], pcm)
     assert not heard[5000:].any()
 
@@ -51,7 +51,7 @@ def test_the_same_sound_gives_the_same_frames_however_it_is_cut(rate: int, cuts:
 def test_a_voice_on_one_side_of_a_stereo_microphone_is_heard() -> None:
     mono = tone(16_000)
     stereo = np.concatenate([np.zeros_like(mono), mono], axis=1)
-    np.testing.assert_allclose(framed(16_000, [stereo]), framed(16_000, [mono / 2]), atol=1)
+    np.testing.assert_allclose(framed(16_000, [stereo]), framed(16_000, [mono / np.float32(2)]), atol=1)
 
 
 def test_too_loud_is_clipped_not_wrapped() -> None:
