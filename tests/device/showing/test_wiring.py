@@ -9,7 +9,8 @@ from rich.console import Console
 from device.errors import LightsError
 from device.leds import HIGHEST_BCM_PIN
 from device.settings import LightsSettings
-from device.showing.wiring import HEADER, WIDTH, header_pin, plain, wiring
+from device.showing.header import HEADER, header_pin
+from device.showing.wiring import WIDTH, plain, wiring
 
 THREE = ("negative", "neutral", "positive")
 SEVEN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
