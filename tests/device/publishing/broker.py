@@ -34,7 +34,7 @@ class Broker:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self._log = folder / "mosquitto.log"
+        self.log = folder / "mosquitto.log"
         self._configuration = folder / "mosquitto.conf"
         lines = [f"listener {self.port} 127.0.0.1", f"persistence {str(remembers).lower()}", *settings]
         if remembers:
@@ -57,15 +57,15 @@ class Broker:
     def start(self) -> None:
         """Returns when it can be reached."""
         assert MOSQUITTO is not None
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen([MOSQUITTO, "-c", self._configuration], stdout=log, stderr=log)
         end = time.monotonic() + LIMIT_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
-                assert self._process.poll() is None, self._log.read_text()
-                assert time.monotonic() < end, self._log.read_text()
+                assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < end, self.log.read_text()
                 time.sleep(0.02)
             else:
                 return
@@ -76,6 +76,36 @@ class Broker:
             self._process.terminate()
             self._process.wait(LIMIT_S)
             self._process = None
+
+
+def with_password(folder: Path, user: str, password: str) -> str:
+    """A line of configuration for a broker that lets only this user in; its file is put into the folder."""
+    file = folder / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", file, user, password], check=True, capture_output=True)
+    return f"password_file {file}"
+
+
+def make_certificates(folder: Path) -> Path:
+    """Of an authority, `ca.pem`, and of a broker that it vouches for, in the folder."""
+    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-sha256"]
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    for command in (
+        [*new, "-x509", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"],
+        [*new, "-subj", "/CN=127.0.0.1", "-keyout", "broker.key", "-out", "broker.csr"],
+        ["openssl", "x509", "-req", "-in", "broker.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+         "-days", "2", "-extfile", "names", "-out", "broker.pem"],
+    ):  # fmt: skip
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def with_tls(certificates: Path) -> tuple[str, ...]:
+    """Lines of configuration for a broker with the certificate from `make_certificates`."""
+    return (
+        f"cafile {certificates}/ca.pem",
+        f"certfile {certificates}/broker.pem",
+        f"keyfile {certificates}/broker.key",
+    )
 
 
 @dataclass(frozen=True)
