@@ -113,7 +113,5 @@ def test_an_output_with_few_characters() -> None:
 def test_what_cannot_be_wired() -> None:
     with pytest.raises(LightsError, match="no pin for anger, disgust, fear, joy, sadness, surprise"):
         wiring(LightsSettings(), SEVEN, 80)
-    with pytest.raises(
-        LightsError, match=r'no colour for tired; write e\.g\. tired = "orange" under \[lights\.colours\]'
-    ):
+    with pytest.raises(LightsError, match=r'no colour for tired; write colours = \{ tired = "red" \} under \[lights\]'):
         wiring(LightsSettings(rgb={"red": 1, "green": 2, "blue": 3}), ("joy", "tired"), 80)
