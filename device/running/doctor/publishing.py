@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LIMIT_S = 5.0
 """For each of: the name of the broker, a connection to it, its answer."""
 _BROKER, _COMMAND = "broker", "command"
-_AWAY = "is it on, and in this network? Until then the last answers are kept for it"
+_KEPT = "until then the last answers are kept for it"
 
 
 def broker(settings: MqttSettings, limit_s: float = LIMIT_S) -> Iterator[Finding]:
@@ -139,8 +139,8 @@ def _not_reached(settings: MqttSettings, error: Exception) -> Finding:
     if isinstance(error, ssl.SSLError | ConnectionResetError):  # so does a broker that is asked for TLS and has none
         return Finding(_BROKER, Verdict.BAD, told, "its port for TLS is usually 8883; without TLS: tls = false")
     if isinstance(error, ConnectionRefusedError):
-        return Finding(_BROKER, Verdict.WARNING, told, f"does the broker run, and at this port? Else {_AWAY}")
-    return Finding(_BROKER, Verdict.WARNING, told, _AWAY)
+        return Finding(_BROKER, Verdict.WARNING, told, f"does the broker run, and at this port? If not, {_KEPT}")
+    return Finding(_BROKER, Verdict.WARNING, told, f"is it on, and in this network? If not, {_KEPT}")
 
 
 def _bad(settings: MqttSettings, trouble: str) -> Finding:
