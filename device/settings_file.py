@@ -85,18 +85,6 @@ def as_toml(settings: Settings, *, only: Mapping[str, Any] | None = None) -> str
     return "\n".join(parts)
 
 
-def toml_value(value: Any) -> str:
-    """The value of a setting as a TOML file has it, on one line."""
-    if isinstance(value, Mapping):
-        entries = ", ".join(f"{_toml_key(key)} = {toml_value(each)}" for key, each in value.items())
-        return f"{{ {entries} }}" if entries else "{}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(toml_value(each) for each in value)}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return _quoted(value) if isinstance(value, str) else repr(value)
-
-
 def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
     try:
         text = path.read_text("utf-8")
@@ -166,6 +154,18 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it: a text, a number, a switch, or a table or list of these."""
+    if isinstance(value, Mapping):
+        entries = ", ".join(f"{_toml_key(key)} = {toml_value(each)}" for key, each in value.items())
+        return f"{{ {entries} }}" if entries else "{}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(toml_value(each) for each in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _quoted(value) if isinstance(value, str) else repr(value)
 
 
 def _toml_key(key: str) -> str:

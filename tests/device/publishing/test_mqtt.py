@@ -18,7 +18,7 @@ from device.publishing import mqtt
 from device.publishing.mqtt import MqttPublisher
 from device.settings import MqttSettings
 from tests.device.publishing.answers import LIMIT_S, Told, answer
-from tests.device.publishing.broker import MOSQUITTO, Broker, Witness, make_certificates, with_password, with_tls
+from tests.device.publishing.broker import MOSQUITTO, Broker, Witness
 
 REPOSITORY = Path(__file__).parents[3]
 REACHED = "is told each answer"
@@ -265,11 +265,13 @@ def test_two_devices_need_no_more_than_a_name(broker: Broker, start: Start, told
 
 
 def test_a_password_from_a_file(tmp_path: Path, start: Start, told: Told) -> None:
+    passwords = tmp_path / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "lamp", "s3cret"], check=True, capture_output=True)
     (tmp_path / "right").write_text("s3cret\n")
     (tmp_path / "wrong").write_text("secret\n")
     for path in ("right", "wrong"):
         (tmp_path / path).chmod(0o600)
-    with Broker(tmp_path, with_password(tmp_path, "lamp", "s3cret")) as broker:
+    with Broker(tmp_path, f"password_file {passwords}") as broker:
         start(at(broker, "liar", user="lamp", password_file=str(tmp_path / "wrong")))
         told.wait_for("refuses us (Not authorized)")
         with Witness(broker.port, user="lamp", password="s3cret") as witness:
@@ -280,12 +282,24 @@ def test_a_password_from_a_file(tmp_path: Path, start: Start, told: Told) -> Non
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_certificates(tmp_path_factory.mktemp("certificates"))
+    """Of an authority, and of a broker that it vouches for."""
+    folder = tmp_path_factory.mktemp("certificates")
+    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-sha256"]
+    for command in (
+        [*new, "-x509", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"],
+        [*new, "-subj", "/CN=127.0.0.1", "-keyout", "broker.key", "-out", "broker.csr"],
+        ["openssl", "x509", "-req", "-in", "broker.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+         "-days", "2", "-extfile", "names", "-out", "broker.pem"],
+    ):  # fmt: skip
+        (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
 
 
 def test_tls_proves_the_broker(certificates: Path, tmp_path: Path, start: Start, told: Told) -> None:
     authority = str(certificates / "ca.pem")
-    with Broker(tmp_path, *with_tls(certificates)) as broker:
+    lines = (f"cafile {authority}", f"certfile {certificates}/broker.pem", f"keyfile {certificates}/broker.key")
+    with Broker(tmp_path, *lines) as broker:
         with Witness(broker.port, ca_file=authority) as witness:
             start(at(broker, "safe", tls=True, ca_file=authority)).publish(answer(1))
             assert numbers(witness, "safe", 1) == [1]

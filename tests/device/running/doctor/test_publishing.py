@@ -16,7 +16,8 @@ from device.running.doctor.checks import everything
 from device.running.doctor.findings import Finding
 from device.settings import MqttSettings, PublishSettings, Settings
 from tests.device.publishing.answers import LIMIT_S, Told, answer
-from tests.device.publishing.broker import MOSQUITTO, Broker, Witness, make_certificates, with_password, with_tls
+from tests.device.publishing.broker import MOSQUITTO, Broker, Witness
+from tests.device.publishing.locked_broker import make_certificates, with_password, with_tls
 
 with_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
 
