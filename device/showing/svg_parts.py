@@ -103,7 +103,8 @@ def pin_place(pin: int) -> tuple[float, float]:
 def board() -> list[str]:
     """The edge of a Raspberry Pi with the header, from above, and what shows which end is which."""
     left, right, top, bottom = _BOARD_LEFT, BOARD_RIGHT, _BOARD_TOP, BOARD_BOTTOM
-    torn = " ".join(f"L{left + 9 * (step % 2)},{bottom - step * 22.0625:g}" for step in range(1, 32))
+    tooth = (bottom - top) / 32
+    torn = " ".join(f"L{left + 9 * (step % 2)},{bottom - step * tooth:g}" for step in range(1, 32))
     hole = right - 32
     last = FIRST_Y + 19 * PITCH
     parts = [
