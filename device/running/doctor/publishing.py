@@ -19,6 +19,7 @@ from device.publishing.connection import hangs_up, new_client, where, why
 from device.publishing.connection import port as port_of
 from device.publishing.discovery import Topics
 from device.publishing.login import client_id, device_name, topic_name
+from device.running import service
 from device.running.doctor.findings import Finding, Verdict
 from device.settings import MqttSettings, PublishSettings
 
@@ -54,6 +55,9 @@ def broker(settings: MqttSettings, limit_s: float = LIMIT_S) -> Iterator[Finding
     for remark in remarks:
         told, _, mend = remark.partition("; ")
         yield Finding(_BROKER, Verdict.WARNING, told, mend)
+    if service.UNIT.exists() and not service.NETWORK.exists():
+        mend = "if it is to publish, too, run again: sudo edge-mcnn service install"
+        yield Finding(_BROKER, Verdict.WARNING, "the service was installed without a broker and has no network", mend)
 
 
 def command(settings: PublishSettings) -> Iterator[Finding]:

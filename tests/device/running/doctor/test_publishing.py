@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from device.publishing.mqtt import MqttPublisher
+from device.running import service
 from device.running.doctor import publishing
 from device.running.doctor.apart import Check, examine
 from device.running.doctor.checks import everything
@@ -178,6 +179,31 @@ def test_a_password_that_only_the_service_may_read(tmp_path: Path, monkeypatch: 
     [(verdict, told, mend)] = looked(MqttSettings("h", user="u", password_file=str(path)))
     assert (verdict, told) == ("bad", f"mqtt.password_file: {path} cannot be read (Permission denied)")
     assert mend.endswith("sudo edge-mcnn doctor")
+
+
+@with_mosquitto
+@pytest.mark.parametrize(("there", "closed"), [((), False), (("unit",), True), (("unit", "network"), False)])
+def test_a_service_that_has_no_network(
+    there: tuple[str, ...], closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in there:
+        (tmp_path / name).touch()
+    monkeypatch.setattr(service, "UNIT", tmp_path / "unit")
+    monkeypatch.setattr(service, "NETWORK", tmp_path / "network")
+    with Broker(tmp_path) as broker:
+        first, *others = looked(at(broker.port))
+    assert first[0] == "good"
+    assert (
+        others
+        == [
+            (
+                "warning",
+                "the service was installed without a broker and has no network",
+                "if it is to publish, too, run again: sudo edge-mcnn service install",
+            )
+        ]
+        * closed
+    )
 
 
 def test_without_paho(monkeypatch: pytest.MonkeyPatch) -> None:
