@@ -36,6 +36,13 @@ def at(port: int, **others: object) -> MqttSettings:
     return MqttSettings(**{"host": "127.0.0.1", "port": port, "device": "kitchen", **others})  # type: ignore[arg-type]  # as told
 
 
+@pytest.fixture(autouse=True)
+def _no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine has."""
+    monkeypatch.setattr(service, "UNIT", tmp_path / "unit")
+    monkeypatch.setattr(service, "NETWORK", tmp_path / "network")
+
+
 @pytest.fixture
 def quiet() -> Iterator[int]:
     """A port that takes calls and says nothing."""
@@ -183,13 +190,9 @@ def test_a_password_that_only_the_service_may_read(tmp_path: Path, monkeypatch: 
 
 @with_mosquitto
 @pytest.mark.parametrize(("there", "closed"), [((), False), (("unit",), True), (("unit", "network"), False)])
-def test_a_service_that_has_no_network(
-    there: tuple[str, ...], closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_that_has_no_network(there: tuple[str, ...], closed: bool, tmp_path: Path) -> None:
     for name in there:
         (tmp_path / name).touch()
-    monkeypatch.setattr(service, "UNIT", tmp_path / "unit")
-    monkeypatch.setattr(service, "NETWORK", tmp_path / "network")
     with Broker(tmp_path) as broker:
         first, *others = looked(at(broker.port))
     assert first[0] == "good"
