@@ -59,7 +59,7 @@ def show(evaluation: Evaluation, console: Console) -> None:
     """Print the figures as tables."""
     scores = {way: answers.scores for way, answers in evaluation.answers.items()}
     resampled = {way: answers.resampled for way, answers in evaluation.answers.items()}
-    console.print(scores_table(scores, (), f"{evaluation.model.name}, {evaluation.settings.split}", resampled))
+    console.print(scores_table(scores, f"{evaluation.model.name}, {evaluation.settings.split}", resampled))
     for way, answers in _first_of_each_way(evaluation).items():
         console.print(class_table(way, answers.scores, evaluation.labels, answers.resampled))
         console.print(confusion_table(way, answers.scores, evaluation.labels))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from training.bootstrap import interval
 from training.scores import Scores
@@ -19,7 +19,6 @@ SUMMARY = {
 
 def scores_table(
     scores: Mapping[str, Scores],
-    labels: Sequence[str],
     title: str = "validation",
     resampled: Mapping[str, Scores | None] | None = None,
 ) -> Table:
@@ -27,18 +26,30 @@ def scores_table(
 
     Args:
         scores: by way of asking.
-        labels: the classes whose F1 is shown as well, all or none.
         title: above the table.
         resampled: samples of the scores by a bootstrap, to show intervals.
     """
     table = Table(title=title)
     table.add_column("")
-    for heading in ("rows", *SUMMARY, *(f"F1 {label}" for label in labels)):
+    for heading in ("rows", *SUMMARY):
         table.add_column(heading, justify="right")
     for name, score in scores.items():
-        samples = (resampled or {}).get(name)
-        cells = summary_cells(score, samples) + _written(score, samples, "f1")[: len(labels)]
+        cells = summary_cells(score, (resampled or {}).get(name))
         table.add_row(name, str(score.rows), *map(_on_two_lines, cells))
+    return table
+
+
+def f1_table(scores: Mapping[str, Scores], labels: Sequence[str]) -> Table:
+    """F1 of each class, a line each, since there may be more of them than a terminal has room for side by side.
+
+    Args:
+        scores: by way of asking.
+        labels: the classes.
+    """
+    table = Table("", *(Column(name, justify="right") for name in scores), title="F1 by class")
+    columns = [_written(score, None, "f1") for score in scores.values()]
+    for label, *cells in zip(labels, *columns, strict=True):
+        table.add_row(label, *cells)
     return table
 
 

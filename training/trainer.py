@@ -26,7 +26,7 @@ from training.model_card import companions_of
 from training.model_writer import check_output, write_model
 from training.network import Network, build_network
 from training.picture_features import PictureFeatures, digest
-from training.score_tables import confusion_table, scores_table
+from training.score_tables import confusion_table, f1_table, scores_table
 from training.scores import Scores
 from training.settings import TrainingSettings
 from training.workers import Workers, assemble
@@ -94,7 +94,8 @@ def train(
     scores = evaluate(lambda rows: head_answers(network.head, rows), validation)
     commonest = int(np.bincount(training.labels).argmax())
     constant = always(commonest, validation, len(companions.labels))
-    console.print(scores_table({**scores, f"always {companions.labels[commonest]}": constant}, companions.labels))
+    beside = {**scores, f"always {companions.labels[commonest]}": constant}
+    console.print(scores_table(beside), f1_table(beside, companions.labels))
     for name, score in scores.items():
         console.print(confusion_table(name, score, companions.labels))
 

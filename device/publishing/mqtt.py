@@ -5,18 +5,15 @@ hands over answers, one at a time until each is acknowledged.
 """
 
 import errno
-import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device.errors import PublishingError
+from device.publishing.connection import hangs_up, new_client, port, where, why
 from device.publishing.discovery import Topics, discovery
-from device.publishing.login import client_id, device_name, password, topic_name
+from device.publishing.login import client_id, device_name, topic_name
 from device.publishing.outbox import Outbox
 from device.publishing.publisher import Table, without_words
 from device.settings import MqttSettings
@@ -45,14 +42,13 @@ class MqttPublisher:
     """
 
     def __init__(self, settings: MqttSettings, announce: Callable[[str], None]) -> None:
-        for setting, value in asdict(settings).items():
-            _check_text(setting, str(value))
         name = device_name(settings)
         self._settings = settings
         self._announce = announce
         self._topics = Topics(settings.topic_prefix, topic_name(name))
         self._discovery = discovery(self._topics, name, settings.discovery_prefix) if settings.discovery_prefix else {}
-        self._client = _client(settings, client_id(self._topics.device), announce)
+        self._client = new_client(settings, client_id(self._topics.device), announce)
+        self._client.reconnect_delay_set(*_RETRY_S)
         self._client.will_set(self._topics.availability, "offline", qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
@@ -69,7 +65,7 @@ class MqttPublisher:
     def open(self) -> None:
         """Begin to look for the broker."""
         self._opened = True
-        self._client.connect_async(self._settings.host, _port(self._settings), _KEEPALIVE_S)
+        self._client.connect_async(self._settings.host, port(self._settings), _KEEPALIVE_S)
         self._client.loop_start()
         self._outbox.open()
 
@@ -136,18 +132,13 @@ class MqttPublisher:
             self._connected = True
         self._outbox.hold(held=False)
         self._troubles.clear()
-        self._announce(f"{_NAME}: {self._where} is told each answer, as {self._topics.prediction}")
+        self._announce(f"{_NAME}: {where(self._settings)} is told each answer, as {self._topics.prediction}")
 
     def _on_connect_fail(self, _client: "Client", _data: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this while it handles it, and does not pass it on
-        if isinstance(error, ssl.SSLCertVerificationError):
-            told = f"its certificate is not to be trusted: {error.verify_message}"
-        elif isinstance(error, ssl.SSLError):
-            told = f"no TLS with it: {error.reason or error}"
-        else:
-            told = getattr(error, "strerror", None) or str(error)
-            if getattr(error, "errno", None) in _NO_NETWORK:
-                told += "; is this the service? It may use the network after `edge-mcnn service install`"
+        told = why(error)
+        if getattr(error, "errno", None) in _NO_NETWORK:
+            told += "; is this the service? It may use the network after `edge-mcnn service install`"
         self._tell_trouble(f"cannot be reached ({told})")
 
     def _on_disconnect(self, _client: "Client", _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
@@ -161,62 +152,15 @@ class MqttPublisher:
         if was_connected:
             self._tell_trouble("is lost")
         elif not answered:
-            self._tell_trouble(f"hangs up without an answer; does it want tls = {str(not self._settings.tls).lower()}?")
+            self._tell_trouble(hangs_up(self._settings))
 
     def _on_publish(self, _client: "Client", _data: Any, number: int, _reason: Any, _properties: Any) -> None:
         with self._changed:
             self._acknowledged.add(number)
             self._changed.notify_all()
 
-    @property
-    def _where(self) -> str:
-        return f"{self._settings.host}:{_port(self._settings)}"
-
     def _tell_trouble(self, trouble: str) -> None:
         if trouble not in self._troubles:  # told once, until it is reached again
             self._troubles.add(trouble)
             kept = f"it is tried again, and the last {_BOUND} answers are kept"
-            self._announce(f"{_NAME}: {self._where} {trouble}; {kept}")
-
-
-def _check_text(setting: str, value: str) -> None:
-    """A variable of the environment may hold any bytes, a message may not."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise PublishingError(f"mqtt.{setting} is {value!r}, which is not text in UTF-8") from None
-
-
-def _port(settings: MqttSettings) -> int:
-    return settings.port or (8883 if settings.tls else 1883)
-
-
-def _client(settings: MqttSettings, name: str, announce: Callable[[str], None]) -> "Client":
-    try:
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion  # since 2.0
-    except ImportError:
-        raise PublishingError(
-            "mqtt.host is set, but paho-mqtt 2 is not installed; run: pip install 'edge-mcnn[mqtt]'"
-        ) from None
-    try:
-        settings.host.encode("idna")
-    except UnicodeError:
-        raise PublishingError(f"mqtt.host is {settings.host!r}, which cannot be the name of a host") from None
-    client = Client(CallbackAPIVersion.VERSION2, name)
-    client.reconnect_delay_set(*_RETRY_S)
-    if settings.user:
-        client.username_pw_set(settings.user, password(settings, announce))
-    elif settings.password_file:
-        password(settings, announce)
-    if settings.tls:
-        authority = Path(settings.ca_file).expanduser() if settings.ca_file else None
-        try:
-            client.tls_set(str(authority) if authority else None)
-        except ssl.SSLError:
-            raise PublishingError(f"mqtt.ca_file: {authority} is no certificate in PEM format") from None
-        except OSError as error:
-            raise PublishingError(f"mqtt.ca_file: {authority} cannot be read ({error.strerror})") from None
-    elif settings.ca_file:
-        raise PublishingError("mqtt.ca_file is set, but mqtt.tls is false, so nothing would be proven")
-    return client
+            self._announce(f"{_NAME}: {where(self._settings)} {trouble}; {kept}")

@@ -32,8 +32,8 @@ def doctor_command(
 ) -> None:
     """Look at each part that listening needs, and say what is wrong and what to do about it.
 
-    It listens to the microphone for a moment: speak. Nothing is changed, fetched or kept. ok: all is well; --: it
-    works, but; no: put this right first.
+    It listens to the microphone for a moment: speak. A broker in the settings is connected to, and told nothing.
+    Nothing is changed, fetched or kept. ok: all is well; --: it works, but; no: put this right first.
 
     Exit status: 0 if no part is wrong, 1 if one is.
     """

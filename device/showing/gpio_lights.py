@@ -7,9 +7,10 @@ from types import TracebackType
 from typing import Any
 
 from device.errors import LightsError
-from device.leds import CLASS_COLOURS, HIGHEST_BCM_PIN, RGB, shares
+from device.leds import CLASS_COLOURS, COLOURS, RGB, shares
 from device.sentence import Prediction
 from device.settings import LightsSettings
+from device.settings_file import toml_value
 from device.showing.patterns import Pattern, Player
 from device.showing.trouble import Trouble
 
@@ -18,8 +19,9 @@ _PERIOD_S = {Trouble.LOST: 1.0, Trouble.SILENT: 4.0}
 """All LEDs flash together, which no answer does: quickly when there is no microphone, slowly when it gives silence."""
 _DIMMEST = 0.2
 """An answer is seen, however improbable it is."""
-_FIRST_PLAIN_PIN = 4
-"""Those below are a bus of plugged-on boards and have pull-up resistors of their own."""
+_PLAIN_PINS = (17, 27, 22, 23, 24, 25, 5, 6, 16, 26, 12, 13, 18, 19, 20, 21, 4, 7, 8, 9, 10, 11, 15, 14)
+"""Those that nothing else wants come first, those of SPI and of the serial console last. Those below 4 are a bus of
+plugged-on boards and have pull-up resistors of their own."""
 
 
 def colour_of(settings: LightsSettings, label: str) -> str | None:
@@ -34,18 +36,31 @@ def check_leds(settings: LightsSettings, labels: Sequence[str]) -> None:
         LightsError: a class has no pin, or, with an RGB LED, no colour.
     """
     if settings.rgb:
-        without = [label for label in labels if colour_of(settings, label) is None]
-        what, example, table = "colour", '"orange"', "colours"
+        what, has = "colour", {label for label in labels if colour_of(settings, label)}
     else:
-        without = [label for label in labels if label not in settings.pins]
-        taken = {settings.pins[label] for label in labels if label in settings.pins}
-        free = (pin for pin in range(_FIRST_PLAIN_PIN, HIGHEST_BCM_PIN + 1) if pin not in taken)
-        what, example, table = "pin", str(next(free, 0)), "pins"
+        what, has = "pin", set(settings.pins)
+    without = [label for label in labels if label not in has]
     if without:
-        raise LightsError(
-            f"no {what} for {', '.join(without)}; "
-            f"write e.g. {without[0]} = {example} under [lights.{table}] in a file for --config"
-        )
+        mend = _colours_for(settings, labels, without) if settings.rgb else _pins_for(settings, labels)
+        raise LightsError(f"no {what} for {', '.join(without)}; {mend}")
+
+
+def _pins_for(settings: LightsSettings, labels: Sequence[str]) -> str:
+    """What to write so that each class has a pin; those that have one keep it."""
+    had = {label: settings.pins[label] for label in labels if label in settings.pins}
+    free = [pin for pin in _PLAIN_PINS if pin not in had.values()]
+    if len(labels) - len(had) > len(free):
+        return f"{len(labels)} classes are more than there are pins: one RGB LED shows them all, see rgb under [lights]"
+    pins = {label: had[label] if label in had else free.pop(0) for label in labels}
+    return f"write pins = {toml_value(pins)} under [lights] in a file for --config"
+
+
+def _colours_for(settings: LightsSettings, labels: Sequence[str], without: Sequence[str]) -> str:
+    """What to write so that each class has a colour, as long as there are names of them one that no other has."""
+    taken = {colour_of(settings, label) for label in labels}
+    free = [colour for colour in COLOURS if colour not in taken] or list(COLOURS)
+    colours = {**settings.colours, **dict(zip(without, itertools.cycle(free), strict=False))}
+    return f"write colours = {toml_value(colours)} under [lights] in a file for --config"
 
 
 def patterns(settings: LightsSettings, labels: Sequence[str]) -> Mapping[str, Pattern]:

@@ -11,9 +11,9 @@ from device.errors import LightsError
 from device.leds import RGB
 from device.settings import LightsSettings
 from device.showing.gpio_lights import GpioLights, colour_of, patterns
+from device.showing.header import where
 from device.showing.lights import kind_of
 from device.showing.terminal_lights import lamps
-from device.showing.wiring import where
 
 
 @dataclass(frozen=True)

@@ -93,22 +93,46 @@ def set_command(
 
 
 @lights.command("wiring")
-def wiring_command(model: _Model = None, config: _Config = None) -> None:
+def wiring_command(
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE.svg", help="Draw it into a file, as a picture for a browser or to print."),
+    ] = None,
+    model: _Model = None,
+    config: _Config = None,
+) -> None:
     """Draw the 40-pin header and what hangs on it: pins, classes, resistors, ground.
 
-    edge-mcnn lights wiring --config my.toml
+    edge-mcnn lights wiring --config my.toml --svg wiring.svg
     """
     from rich.console import Console
 
     from device.showing.wiring import WIDTH, plain, wiring
 
+    if svg is not None and svg.suffix != ".svg":
+        raise typer.BadParameter(f"--svg {svg}: the name of a picture ends in .svg")
     settings, labels = _wanted(None, model, config)
+    if svg is not None:
+        _save(svg, settings, labels)
+        return
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or a pager has room for the picture
         console.width = max(console.width, WIDTH)
     with console.capture() as capture:
         console.print(wiring(settings, labels, console.width))
     print(plain(capture.get(), console.encoding), end="")
+
+
+def _save(svg: Path, settings: "LightsSettings", labels: Sequence[str]) -> None:
+    from device.errors import LightsError
+    from device.showing.wiring_svg import wiring_svg
+
+    picture = wiring_svg(settings, labels)
+    try:
+        svg.write_text(picture, "utf-8")
+    except OSError as error:
+        raise LightsError(f"{svg}: cannot be written ({error.strerror}); name another file") from None
+    print(f"saved {svg}")
 
 
 def _wanted(kind: Kind | None, model: Path | None, config: Path | None) -> tuple["LightsSettings", Sequence[str]]:

@@ -130,9 +130,11 @@ def test_an_unsure_answer_cannot_be_neutral_without_such_a_class(calm: Path) -> 
 
 def test_a_class_without_a_light_is_told_before_listening(calm: Path, speech_model: Path) -> None:
     arguments = ("listen", "--wait", "--lights", "gpio", "--model", calm)
-    one_line(edge_mcnn(*arguments), "no pin for calm; write e.g. calm = 4 under [lights.pins]")
+    one_line(edge_mcnn(*arguments), "no pin for calm; write pins = { negative = 22, calm = 27, positive = 17 }")
     environment = {"EDGE_MCNN_LIGHTS_RGB": "{ red = 17, green = 27, blue = 22 }"}
-    one_line(edge_mcnn(*arguments, environment=environment), 'no colour for calm; write e.g. calm = "orange" under')
+    one_line(
+        edge_mcnn(*arguments, environment=environment), 'no colour for calm; write colours = { calm = "orange" } under'
+    )
 
 
 def test_an_utterance_without_words_is_answered_by_its_sound(tmp_path: Path, speech_model: Path) -> None:

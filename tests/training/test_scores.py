@@ -9,7 +9,7 @@ from rich.console import Console
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from tests.training.conftest import printed
-from training.score_tables import class_table, confusion_table, scores_table
+from training.score_tables import class_table, confusion_table, f1_table, scores_table
 from training.scores import BINS, Scores
 
 
@@ -67,10 +67,27 @@ def test_nothing_to_count() -> None:
     assert scores.accuracy == scores.macro_f1 == scores.weighted_f1 == scores.calibration_error == 0
 
 
+def test_seven_classes_fit_into_80_columns() -> None:
+    labels = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
+    truth = np.arange(7)
+    answers = {way: Scores.of(truth, sure_of(truth, 7)) for way in ("both", "words alone", "sound alone")}
+    constant = Scores.of(truth, sure_of(np.full(7, 4), 7))
+    narrow = Console(file=StringIO(), width=80)
+    beside = {**answers, "always neutral": constant}
+    for table in (scores_table(beside), f1_table(beside, labels), confusion_table("both", answers["both"], labels)):
+        narrow.print(table)
+    shown = printed(narrow)
+    assert "\u2026" not in shown
+    by_class = shown.partition("F1 by class")[2].partition("confusion")[0]
+    found = {cells[1].strip(): [cell.strip() for cell in cells[2:6]]
+             for line in by_class.splitlines() if len(cells := line.split("\u2502")) > 5}  # fmt: skip
+    assert found == {label: ["1.000"] * 3 + ["0.250" if label == "neutral" else "0.000"] for label in labels}
+
+
 def test_tables(console: Console) -> None:
     scores = Scores.of(np.array([0, 0, 1]), sure_of(np.array([0, 1, 1]), 2))
     samples = Scores(scores.confusion[None], scores.reliability[None])
-    console.print(scores_table({"both": scores}, ["no", "yes"]))
+    console.print(scores_table({"both": scores}))
     console.print(confusion_table("both", scores, ["no", "yes"]))
     console.print(class_table("both", scores, ["no", "yes"], samples))
     shown = printed(console)
@@ -78,7 +95,7 @@ def test_tables(console: Console) -> None:
     assert "0.500\u20130.500" in shown
     assert "yes" in shown
     narrow = Console(file=StringIO(), width=80)
-    narrow.print(scores_table({"words alone": scores}, (), "Model.tflite, validation", {"words alone": samples}))
+    narrow.print(scores_table({"words alone": scores}, "Model.tflite, validation", {"words alone": samples}))
     assert "\u2026" not in printed(narrow)
     card = scores.to_card(["no", "yes"])
     assert card["confusion"] == [[1, 1], [0, 1]]

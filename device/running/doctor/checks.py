@@ -20,6 +20,8 @@ from device.understanding.speech_model_sums import ENGLISH
 
 _READS_MUCH_S = 60.0
 """For the sums of the speech model, from the slowest of memory cards."""
+_CALLS_S = 60.0
+"""For a broker: the looking itself ends sooner, but a name may have many addresses."""
 
 
 def look(config: Path | None, environment: Mapping[str, str], model: Path | None) -> Iterator[Told]:
@@ -76,6 +78,7 @@ def everything(settings: Settings) -> list[Check]:
         Check("lights", partial(_lights, settings, service=False)),
         Check("sound cards", _sound_cards),
         Check("microphone", partial(_microphone, settings, daemon)),
+        *_publishing(settings),
         Check("service", partial(_service, daemon)),
     ]
 
@@ -141,6 +144,26 @@ def _microphone_or_later(settings: Settings) -> Iterator[Finding]:
 
     yield from sound.portaudio()
     yield from sound.chosen(settings.microphone.name, missing=Verdict.WARNING)
+
+
+def _publishing(settings: Settings) -> Iterator[Check]:
+    """For those who publish."""
+    if settings.mqtt.host:
+        yield Check("broker", partial(_broker, settings), _CALLS_S)
+    if settings.publish.command:
+        yield Check("command", partial(_command, settings))
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    from device.running.doctor import publishing
+
+    return publishing.broker(settings.mqtt)
+
+
+def _command(settings: Settings) -> Iterator[Finding]:
+    from device.running.doctor import publishing
+
+    return publishing.command(settings.publish)
 
 
 def _service(daemon: Status | None) -> Iterator[Finding]:

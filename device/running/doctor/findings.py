@@ -11,7 +11,7 @@ class Verdict(StrEnum):
     WARNING = "warning"
     """The daemon works, but not as it might."""
     BAD = "bad"
-    """The daemon does not work."""
+    """The daemon does not work, or not as the settings say, and will not by itself."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Broker:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self._log = folder / "mosquitto.log"
+        self.log = folder / "mosquitto.log"
         self._configuration = folder / "mosquitto.conf"
         lines = [f"listener {self.port} 127.0.0.1", f"persistence {str(remembers).lower()}", *settings]
         if remembers:
@@ -57,15 +57,15 @@ class Broker:
     def start(self) -> None:
         """Returns when it can be reached."""
         assert MOSQUITTO is not None
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen([MOSQUITTO, "-c", self._configuration], stdout=log, stderr=log)
         end = time.monotonic() + LIMIT_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
-                assert self._process.poll() is None, self._log.read_text()
-                assert time.monotonic() < end, self._log.read_text()
+                assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < end, self.log.read_text()
                 time.sleep(0.02)
             else:
                 return

@@ -1,6 +1,7 @@
 """RGB LEDs, dimmed LEDs, a common anode, any number of classes: on gpiozero's mock pins, which know PWM."""
 
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -116,8 +117,20 @@ def test_colours_of_ones_own(pins: MockFactory) -> None:
 
 
 def test_a_class_without_a_colour(pins: MockFactory) -> None:
-    with pytest.raises(LightsError, match=r'no colour for tired; write e\.g\. tired = "orange" under'):
-        GpioLights(LightsSettings(rgb=RGB), ("positive", "tired"))
+    labels = ("positive", "happy", "negative", "tired", "calm")
+    with pytest.raises(LightsError, match="no colour for tired, calm; write colours = ") as caught:
+        GpioLights(LightsSettings(rgb=RGB, colours={"happy": "orange"}), labels)
+    line = str(caught.value).partition("; write ")[2].removesuffix(" under [lights] in a file for --config")
+    colours = tomllib.loads(line)["colours"]
+    assert colours == {"happy": "orange", "tired": "yellow", "calm": "cyan"}, "none that another class has"
+    GpioLights(LightsSettings(rgb=RGB, colours=colours), labels).__exit__(None, None, None)
+    many = [str(number) for number in range(30)]
+    with pytest.raises(LightsError) as caught:
+        GpioLights(LightsSettings(rgb=RGB), many)
+    assert str(caught.value).count('"red"') == 3, "names of colours run out"
+    taken = {str(number): colour for number, colour in enumerate(COLOURS)}
+    with pytest.raises(LightsError, match='calm = "red" }'):
+        GpioLights(LightsSettings(rgb=RGB, colours=taken), [*taken, "calm"])
 
 
 def test_a_common_anode_is_lit_by_low_pins(pins_without_pwm: MockFactory) -> None:

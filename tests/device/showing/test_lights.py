@@ -1,16 +1,19 @@
 import json
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
 from device.errors import LightsError
+from device.leds import wrong_pins
 from device.sentence import Prediction, Utterance
 from device.settings import LightsSettings
 from device.showing import lights as lights_module
@@ -111,10 +114,28 @@ def test_what_a_killed_process_left_on_goes_off(pins: MockFactory) -> None:
 
 
 def test_a_class_without_a_pin(pins: MockFactory) -> None:
-    with pytest.raises(LightsError, match=r"no pin for joy; write e\.g\. joy = 4 under \[lights\.pins\]"):
-        GpioLights(LightsSettings(), (*LABELS, "joy"))
-    with pytest.raises(LightsError, match=r"no pin for b; write e\.g\. b = 6 under"):
-        GpioLights(LightsSettings(pins={"a": 4, "c": 5, "another model's": 6}), ("a", "b", "c"))
+    with pytest.raises(LightsError, match="no pin for b d, e; write pins = ") as caught:
+        GpioLights(LightsSettings(pins={"a": 27, "c": 22, "another model's": 23}), ("a", "b d", "c", "e"))
+    assert proposed(caught.value) == {"pins": {"a": 27, "b d": 17, "c": 22, "e": 23}}
+
+
+def proposed(error: LightsError) -> dict[str, Any]:
+    """What the message says to write, as TOML."""
+    line = str(error).partition("; write ")[2].removesuffix(" under [lights] in a file for --config")
+    return tomllib.loads(line)
+
+
+def test_what_is_proposed_lights_every_class(pins: MockFactory) -> None:
+    for count in (2, 7, 24):
+        labels = [f"class {number}" for number in range(count)]
+        with pytest.raises(LightsError) as caught:
+            GpioLights(LightsSettings(), labels)
+        found = proposed(caught.value)["pins"]
+        assert list(wrong_pins("pins", found)) == []
+        assert min(found.values()) >= 4, "the others are wanted by boards that are plugged on"
+        GpioLights(LightsSettings(pins=found), labels).__exit__(None, None, None)
+    with pytest.raises(LightsError, match="25 classes are more than there are pins: one RGB LED shows them all"):
+        GpioLights(LightsSettings(), [*labels, "one more"])
 
 
 def test_a_pin_that_another_device_holds(pins: MockFactory) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -181,6 +182,28 @@ def test_wiring_of_seven_classes(seven: Path, config: Path) -> None:
     assert done.returncode == 0
     assert "red \u2500\u2500\u2500\u2500[330 \u03a9]\u2500\u2500\u2500\u2500\u2500GPIO5 29 \u25cf" in done.stdout
     assert "Colours: anger red, disgust green, fear magenta, joy white," in done.stdout
+
+
+def test_wiring_as_a_picture(seven: Path, config: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "w\u00efring.svg"
+    picture.write_text("an older one" * 10_000)
+    done = lights("wiring", "--model", seven, "--config", config, "--svg", picture)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {picture}\n", "")
+    words = "".join(ET.parse(picture).getroot().itertext())  # noqa: S314  # our own
+    assert all(name in words for name in (*SEVEN, "GPIO13", "One RGB LED, common cathode"))
+    one_line(
+        lights("wiring", "--svg", tmp_path / "no" / "w.svg"), "w.svg: cannot be written (No such file or directory)"
+    )
+    one_line(lights("wiring", "--model", seven, "--svg", tmp_path / "w.svg"), "no pin for anger")
+    assert not (tmp_path / "w.svg").exists()
+
+
+def test_a_model_is_not_mistaken_for_a_picture(seven: Path) -> None:
+    before = seven.read_bytes()
+    done = lights("wiring", "--svg", seven)
+    assert done.returncode == 2
+    assert "ends in .svg" in done.stderr
+    assert seven.read_bytes() == before
 
 
 def test_mistakes_get_a_line(seven: Path, tmp_path: Path) -> None:

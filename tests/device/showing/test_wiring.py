@@ -9,7 +9,8 @@ from rich.console import Console
 from device.errors import LightsError
 from device.leds import HIGHEST_BCM_PIN
 from device.settings import LightsSettings
-from device.showing.wiring import HEADER, WIDTH, header_pin, plain, wiring
+from device.showing.header import HEADER, header_pin
+from device.showing.wiring import WIDTH, plain, wiring
 
 THREE = ("negative", "neutral", "positive")
 SEVEN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
@@ -112,7 +113,5 @@ def test_an_output_with_few_characters() -> None:
 def test_what_cannot_be_wired() -> None:
     with pytest.raises(LightsError, match="no pin for anger, disgust, fear, joy, sadness, surprise"):
         wiring(LightsSettings(), SEVEN, 80)
-    with pytest.raises(
-        LightsError, match=r'no colour for tired; write e\.g\. tired = "orange" under \[lights\.colours\]'
-    ):
+    with pytest.raises(LightsError, match=r'no colour for tired; write colours = \{ tired = "red" \} under \[lights\]'):
         wiring(LightsSettings(rgb={"red": 1, "green": 2, "blue": 3}), ("joy", "tired"), 80)

@@ -72,7 +72,7 @@ def test_without_leds_nothing_of_pins_is_told(
 def test_classes_without_a_pin(lgpio: Path, dev: Path) -> None:
     found = looked(Settings(lights=LightsSettings(kind="gpio", pins={"positive": 1})), dev)["lights"]
     assert (found.verdict.value, found.told) == ("bad", "no pin for negative, neutral")
-    assert "negative = 4" in found.mend
+    assert "pins = { negative = 17, neutral = 27, positive = 1 } under [lights]" in found.mend
 
 
 def test_the_legs_of_an_rgb_led(lgpio: Path, dev: Path) -> None:

@@ -1,0 +1,24 @@
+"""Draws the pictures of `docs/wiring.md`, as `edge-mcnn lights wiring --svg` does: `python docs/wiring_pictures.py`."""
+
+from pathlib import Path
+
+from device.bundle import DEFAULT_BUNDLE, read_bundle
+from device.settings import LightsSettings
+from device.showing.wiring_svg import wiring_svg
+
+HERE = Path(__file__).parent
+PICTURES = {
+    "wiring.svg": LightsSettings(),
+    "wiring-rgb.svg": LightsSettings(rgb={"red": 17, "green": 27, "blue": 22}),
+}
+
+
+def pictures() -> dict[str, str]:
+    """Each, by the name of its file."""
+    labels = read_bundle(DEFAULT_BUNDLE).companions.labels
+    return {name: wiring_svg(settings, labels) for name, settings in PICTURES.items()}
+
+
+if __name__ == "__main__":
+    for name, picture in pictures().items():
+        (HERE / name).write_text(picture, "utf-8")
