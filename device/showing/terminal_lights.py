@@ -8,13 +8,15 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
+from device.leds import CLASS_COLOURS
 from device.sentence import Prediction
 from device.showing.half_blocks import drawn_picture
 from device.showing.json_lines import NO_WORDS, UNSURE
 from device.showing.lines import Hanging, Line, fitted, line_of, printable
 from device.showing.signs import UNICODE, Signs, signs_for
 
-_KNOWN_COLOURS = {"positive": "green", "neutral": "yellow", "negative": "red"}
+# An RGB LED's colours, but for what a terminal with a white background or a yellow beside it would hide.
+_KNOWN_COLOURS = {**CLASS_COLOURS, "neutral": "yellow", "joy": "bright_yellow"}
 _OTHER_COLOURS = ("cyan", "magenta", "blue", "bright_green", "bright_red", "bright_yellow", "white")
 _MARGIN = 2
 _GAP = 3
@@ -27,7 +29,7 @@ _PICTURE_BESIDE = 16
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each class: the usual ones for the usual three, others in turn."""
+    """A colour for each class: the usual ones for sentiments and emotions, others in turn."""
     others = [label for label in labels if label not in _KNOWN_COLOURS]
     return {
         label: _KNOWN_COLOURS.get(label) or _OTHER_COLOURS[others.index(label) % len(_OTHER_COLOURS)]

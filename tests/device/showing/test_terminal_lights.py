@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from device.leds import CLASS_COLOURS
 from device.sentence import Prediction
 from device.showing.json_lines import NO_WORDS
 from device.showing.signs import ASCII, UNICODE
@@ -30,6 +31,9 @@ def test_every_class_has_a_colour() -> None:
     many = [f"class {number}" for number in range(30)]
     assert set(colours(many)) == set(many)
     assert colours(["negative", "joy"])["negative"] == "red"
+    emotions = colours([label for label in CLASS_COLOURS if label not in ("positive", "negative")])
+    assert len(set(emotions.values())) == len(emotions) == 7, "no two of MELD's"
+    assert emotions["sadness"] == "blue"
 
 
 def test_a_lamp_and_a_bar_for_each_class_and_the_words() -> None:
