@@ -22,6 +22,7 @@ from rich.progress import Progress
 
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
+from device.whole_file import written_whole
 from training.parallel import on_all_cores
 from training.pictures import picture_of
 from training.skipped import Skipped
@@ -172,9 +173,8 @@ class PictureFolder:
             },
         }
         try:
-            partial = self.folder / f".{INDEX}.part"
-            partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-            partial.replace(self.folder / INDEX)
+            with written_whole(self.folder / INDEX) as stream:
+                stream.write((json.dumps(index, indent=1) + "\n").encode())
             stale = {Path(file).name for file in former.values()} - set(current.values())
             there = [self.folder / file for file in stale if file.endswith(".png") and (self.folder / file).is_file()]
             for path in there:
