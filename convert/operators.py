@@ -2,7 +2,7 @@
 
 A model with an operator, or a version of one, that a runtime does not know is refused by it when it is loaded. The
 figures were got by asking the runtimes themselves, tflite-runtime 2.14.0 and ai-edge-litert 2.3.0 (LiteRT), with models
-of a single operator: `python -m tests.convert.operator_probe tflite_runtime` does it again, and
+of a single operator: `python -m tests.convert.operator_probe tflite-runtime` does it again, and
 `tests/convert/test_operators.py` holds the table against it. An operator that a runtime brings under a name of its own
 ("custom") or from TensorFlow ("Flex...") counts as unknown: the packages that the device installs have none that the
 converter writes.

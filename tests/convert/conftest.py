@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from convert.converter import ConversionReport, convert
 from convert.probe import RUNTIMES
 from convert.recipes import RECIPES
 from convert.samples import make_samples
+from device.understanding.interpreter import is_installed
 from tests.conftest import CLIPS
 from tests.convert import networks
 
-INSTALLED = {package: name for package, name in RUNTIMES.items() if importlib.util.find_spec(package)}
+INSTALLED = {runtime: name for runtime, name in RUNTIMES.items() if is_installed(runtime)}
 """`tests/device/understanding/test_classifier.py` sees to it that both are where both exist."""
 
 

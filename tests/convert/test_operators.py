@@ -24,18 +24,17 @@ def operator(name: str, version: int = 1, *, custom: bool = False) -> Operator:
 
 
 @functools.cache
-def probed(package: str) -> dict[str, list[int]]:
+def probed(runtime: str) -> dict[str, list[int]]:
     done = subprocess.run(
-        [sys.executable, "-m", operator_probe.__name__, package], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", operator_probe.__name__, runtime], cwd=ROOT, capture_output=True, text=True, check=True
     )
     found: dict[str, list[int]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-@pytest.mark.parametrize("package", INSTALLED)
-def test_the_table_says_what_the_runtime_says(package: str) -> None:
-    runtime = package.replace("_", "-")
-    found = probed(package)
+@pytest.mark.parametrize("runtime", INSTALLED)
+def test_the_table_says_what_the_runtime_says(runtime: str) -> None:
+    found = probed(runtime)
     assert len(found) > 200
     table = {name: list(range(OLDEST.get(name, 1), NEWEST[runtime].get(name, 0) + 1)) for name in found}
     if Version(importlib.metadata.version(runtime)) > Version(PROBED[runtime]):
