@@ -8,7 +8,10 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -201,3 +204,13 @@ class VirtualMicrophone:
             if self._server.poll() is not None or time.monotonic() > limit:
                 raise RuntimeError((self._folder / "pulse.log").read_text())
             time.sleep(0.05)
+
+
+@contextmanager
+def plugged_in(*, rate: int, channels: int, strict: bool, hum: bool = False) -> Iterator[VirtualMicrophone]:
+    """A microphone with a folder of its own: pytest's own paths are too long for a socket."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mic") as folder,
+        VirtualMicrophone(Path(folder), rate=rate, channels=channels, strict=strict, hum=hum) as microphone,
+    ):
+        yield microphone
