@@ -75,8 +75,8 @@ def _make(data: Path, output: Path, seed: int, command: str, console: Console) -
     table = output / "table.csv"
     pairing.write_table(
         table,
-        pairing.read_meld(data / "meld"),
-        pairing.read_ravdess(data / "ravdess"),
+        pairing.texts_of_meld(data / "meld"),
+        pairing.recordings_of_ravdess(data / "ravdess"),
         seed=seed,
         incomplete=0.25,
     )

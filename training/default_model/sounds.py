@@ -20,9 +20,9 @@ from device.front_end.colour_map import MAGMA
 from device.front_end.parameters import FrontEnd
 from training.default_model.altered_sound import ALTERATIONS_VERSION, altered, moved_edges
 from training.kept_arrays import read_arrays, write_arrays
-from training.pairing import RavdessClip, ravdess_clips
 from training.parallel import on_all_cores
 from training.pictures import picture_of
+from training.ravdess import RavdessClip, read_ravdess
 from training.sound import read_recording
 
 LONGEST_MOVE_S = 0.05
@@ -103,7 +103,7 @@ def ravdess_sounds(
         TrainingError: the corpus is missing, incomplete or unreadable, or `cache` cannot be written to.
     """
     corpus = data / "ravdess"
-    clips = [clip for clip in ravdess_clips(corpus) if clip.sentiment in labels]
+    clips = [clip for clip in read_ravdess(corpus) if clip.sentiment in labels]
     missing = [name for name in labels if name not in {clip.sentiment for clip in clips}]
     if missing:
         raise TrainingError(f"{corpus / 'labels.csv'}: no clip is labelled {', '.join(missing)}; check the labels")
