@@ -76,11 +76,11 @@ def as_toml(settings: Settings, *, only: Mapping[str, Any] | None = None) -> str
             default = getattr(kind(), setting.name)
             limits = f"{allowed(setting)} {setting.metadata.get('unit', '')}".strip()
             about = f"{setting.metadata['about']} {_sentence(f'{limits}; ' if limits else '')}"
-            about += f"{'d' if limits else 'D'}efault {_toml(default)}."
+            about += f"{'d' if limits else 'D'}efault {toml_value(default)}."
             wrapped = textwrap.wrap(about, _WIDTH - 2, break_on_hyphens=False)
             parts += [f"# {line}" for line in wrapped]
             written = only is None or setting.name in only.get(name, ())
-            parts.append(f"{'' if written else '#'}{setting.name} = {_toml(getattr(stage, setting.name))}")
+            parts.append(f"{'' if written else '#'}{setting.name} = {toml_value(getattr(stage, setting.name))}")
         parts.append("")
     return "\n".join(parts)
 
@@ -156,12 +156,13 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value as TOML writes it: a text, a number, a switch, or a table or list of these."""
     if isinstance(value, Mapping):
-        entries = ", ".join(f"{_toml_key(key)} = {_toml(each)}" for key, each in value.items())
+        entries = ", ".join(f"{_toml_key(key)} = {toml_value(each)}" for key, each in value.items())
         return f"{{ {entries} }}" if entries else "{}"
     if isinstance(value, tuple):
-        return f"[{', '.join(_toml(each) for each in value)}]"
+        return f"[{', '.join(toml_value(each) for each in value)}]"
     if isinstance(value, bool):
         return str(value).lower()
     return _quoted(value) if isinstance(value, str) else repr(value)

@@ -102,7 +102,7 @@ def test_any_other_front_end_is_one_clear_line(table: dict[str, Any]) -> None:
         try:
             read_front_end(write(Path(folder), table))
         except ConversionError as error:
-            assert len(str(error).splitlines()) == 1  # noqa: PT017
+            assert len(str(error).splitlines()) == 1  # noqa: PT017  # it need not be refused
 
 
 def test_nothing_given_is_what_the_model_carries() -> None:

@@ -168,7 +168,7 @@ def test_any_other_vocabulary_is_one_clear_line(content: bytes) -> None:
         try:
             vocabulary = read_vocabulary(write(Path(folder), content))
         except ConversionError as error:
-            assert len(str(error).splitlines()) == 1  # noqa: PT017
+            assert len(str(error).splitlines()) == 1  # noqa: PT017  # it need not be refused
             return
     assert vocabulary.words
     assert all("".join(word.split()) == word for word in vocabulary.words)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 NAME = "usbmic"
 _NEEDED = ("pulseaudio", "pactl", "paplay", "gcc")
@@ -113,9 +112,7 @@ class VirtualMicrophone:
         self.plug()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.terminate()
         self._server.send_signal(signal.SIGCONT)  # if it hangs

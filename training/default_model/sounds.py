@@ -27,7 +27,6 @@ from training.sound import read_recording
 
 LONGEST_MOVE_S = 0.05
 """How far the edges move in a copy that is changed in nothing else."""
-_OF_WORDS = ("text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words")
 
 
 @dataclass(frozen=True)
@@ -163,10 +162,8 @@ def _of_actor(
 
 def _digest(corpus: Path, clips: Sequence[RavdessClip], front_end: FrontEnd, copies: Copies) -> str:
     """Of the recordings' bytes and every setting that the pictures depend on."""
-    settings = {name: value for name, value in asdict(front_end).items() if name not in _OF_WORDS}
-    digest = hashlib.sha256(
-        json.dumps([ALTERATIONS_VERSION, LONGEST_MOVE_S, settings, asdict(copies)], sort_keys=True).encode()
-    )
+    made_from = [ALTERATIONS_VERSION, LONGEST_MOVE_S, front_end.picture_settings(), asdict(copies)]
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode())
     for clip in clips:
         digest.update(clip.recording.encode())
         try:

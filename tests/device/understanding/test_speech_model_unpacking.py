@@ -112,7 +112,7 @@ def test_a_link_in_a_zip_is_not_followed(cache: Cache, tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_garbage(cache: Cache, tmp_path: Path, garbage: bytes) -> None:
     (tmp_path / "garbage.zip").write_bytes(garbage)
     with pytest.raises(SpeechModelError):
@@ -121,7 +121,7 @@ def test_garbage(cache: Cache, tmp_path: Path, garbage: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_zip_gives_the_model_or_an_error(
     cache: Cache, tmp_path: Path, changes: list[tuple[int, int]], near_the_end: bool
 ) -> None:
