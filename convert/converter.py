@@ -23,7 +23,8 @@ from convert.child import Progress
 from convert.choices import Choices
 from convert.flatbuffer import read_flatbuffer
 from convert.given import complete, never_heard
-from convert.network import check_companions, check_operators, examine
+from convert.network import check_companions, examine
+from convert.operators import check_operators
 from convert.proof import installed_runtimes, prove
 from convert.recipes import DEFAULT_MODE, Recipe
 from convert.source import Source, read_source
@@ -199,7 +200,8 @@ def _converted(
             child.run("the conversion", "convert.worker", [name], progress)
             result = worker.Result.from_json((folder / worker.RESULT).read_text("utf-8"))
             flatbuffer = (folder / worker.MODEL).read_bytes()
-            requires = check_operators(read_flatbuffer(flatbuffer), job.network, requires=choices.requires)
+            operators = read_flatbuffer(flatbuffer).operators
+            requires = check_operators(operators, job.network.lstm_layers, requires=choices.requires)
             card = _card(source, choices.mode, result, requires)
             # As the device gets it: with the companions behind it.
             model = folder / "bundle.tflite"

@@ -13,6 +13,7 @@ import numpy as np
 
 from convert.child import child
 from device.errors import ConversionError
+from device.understanding.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
 from device.understanding.interpreter import RUNTIMES as MODULES
 
 RUNTIMES: Mapping[str, str] = {"tflite-runtime": "tflite-runtime", "ai-edge-litert": "LiteRT"}
@@ -34,7 +35,7 @@ def main(runtime: str, model: Path, samples: Path, answers: Path) -> None:
         try:
             interpreter = module.Interpreter(model_content=model.read_bytes())
             interpreter.allocate_tensors()
-            run = interpreter.get_signature_runner("serving_default")
+            run = interpreter.get_signature_runner(SIGNATURE)
         except (ValueError, RuntimeError) as error:
             raise ConversionError(f"{name} refuses the converted model: {error}") from error
         rows: list[Any] = []
@@ -44,7 +45,7 @@ def main(runtime: str, model: Path, samples: Path, answers: Path) -> None:
             if len(rows) % _TOLD_EVERY == 0:
                 progress(f"running it in {name}", len(rows), len(images))
             interpreter.reset_all_variables()  # as the device does: a fused LSTM keeps its state between calls
-            rows.append(run(images=image[None], features=ids[None])["probabilities"][0])
+            rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
         np.save(answers, np.stack(rows))
 
 
