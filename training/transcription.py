@@ -140,7 +140,11 @@ class Journal:
         self._heard_by = heard_by
 
     def read(self) -> dict[str, str]:
-        """The words by key; lines that are torn or not ours are passed over."""
+        """The words by key; lines that are torn or not ours are passed over.
+
+        Raises:
+            TrainingError: the file is there and cannot be read.
+        """
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:

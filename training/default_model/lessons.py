@@ -137,7 +137,7 @@ def folds_of(texts: Texts, folds: int) -> NDArray[np.int64]:
 
 
 def suitable_comments(comments: Texts, longest: int) -> NDArray[np.int64]:
-    """Numbers of the comments of 2 to `longest` words."""
+    """Numbers of the comments of 2 to `longest` words, shape (n,)."""
     return np.flatnonzero([2 <= len(words) <= longest for words in comments.words])
 
 

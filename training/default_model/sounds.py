@@ -68,7 +68,10 @@ def painted(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def colour_steps(pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The inverse of `painted`, for pictures that the front end made."""
+    """The inverse of `painted`, for pictures that the front end made.
+
+    (..., height, width, 3) -> (..., height, width).
+    """
     weights = np.array([65536, 256, 1])
     colours = MAGMA.astype(np.int64) @ weights
     order = np.argsort(colours)
