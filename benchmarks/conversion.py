@@ -17,12 +17,12 @@ from rich.console import Console
 from benchmarks.interpreter import call_ms
 from convert.choices import Choices
 from convert.converter import ConversionReport, convert
+from convert.probe import RUNTIMES as NAMES
 from convert.recipes import RECIPES
 from device.understanding.interpreter import RUNTIMES
 
 _ROUNDS, _CALLS = 3, 60
 _THREADS = (1, 2)
-_NAMES = {"tflite-runtime": "tflite-runtime", "ai-edge-litert": "LiteRT"}
 
 
 def main(
@@ -38,7 +38,7 @@ def main(
             choices = Choices(mode=mode, calibrate=table, audio_root=audio_root)
             console.print(f"converting: {mode}")
             reports[mode] = convert(model, Path(name) / f"{mode}.tflite", choices=choices, console=console)
-        runtimes = [runtime for runtime in RUNTIMES if _NAMES[runtime] in reports["float32"].runtimes]
+        runtimes = [runtime for runtime in RUNTIMES if NAMES[runtime] in reports["float32"].runtimes]
         times: dict[tuple[str, str, int], list[float]] = {}
         for turn in range(_ROUNDS):
             console.print(f"timing: round {turn + 1} of {_ROUNDS}")
@@ -56,20 +56,20 @@ def _table(
     samples = reports["float32"].samples
     header = ["mode", "MB", "of float32", f"answers kept of {samples}", "largest difference", "mean difference"]
     header += [
-        f"ms, {_NAMES[runtime]}, {threads} thread{'s'[: threads - 1]}" for runtime in runtimes for threads in _THREADS
+        f"ms, {NAMES[runtime]}, {threads} thread{'s'[: threads - 1]}" for runtime in runtimes for threads in _THREADS
     ]
     lines = [header, ["---"] * len(header)]
     for mode, report in reports.items():
-        kept = " / ".join(str(report.agreements[_NAMES[runtime]].same_class) for runtime in runtimes)
-        largest = " / ".join(f"{report.agreements[_NAMES[runtime]].largest_difference:.4f}" for runtime in runtimes)
-        mean = " / ".join(f"{report.agreements[_NAMES[runtime]].mean_difference:.4f}" for runtime in runtimes)
+        kept = " / ".join(str(report.agreements[NAMES[runtime]].same_class) for runtime in runtimes)
+        largest = " / ".join(f"{report.agreements[NAMES[runtime]].largest_difference:.4f}" for runtime in runtimes)
+        mean = " / ".join(f"{report.agreements[NAMES[runtime]].mean_difference:.4f}" for runtime in runtimes)
         row = [mode, f"{report.bytes_after / 1e6:.2f}", f"{report.bytes_after / reports['float32'].bytes_after:.1%}"]
         row += [kept, largest, mean]
         row += [
             f"{statistics.median(times[mode, runtime, threads]):.1f}" for runtime in runtimes for threads in _THREADS
         ]
         lines.append(row)
-    order = " / ".join(_NAMES[runtime] for runtime in runtimes)
+    order = " / ".join(NAMES[runtime] for runtime in runtimes)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\nWhere two figures stand, they are {order}."
 
 

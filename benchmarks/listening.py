@@ -46,7 +46,7 @@ class Heard:
 
 
 def scenes() -> dict[str, NDArray[np.float32]]:
-    """Mono, 16 kHz: a quiet room, people speaking with pauses of a second, and a fan."""
+    """By name, shape (samples,), 16 kHz, -1 to 1: a quiet room, people who speak with pauses of a second, and a fan."""
     random = np.random.default_rng(0)
     length = _SCENES_S[SPEECH] * _RATE
     room = (random.standard_normal(length) * 10 ** (-72 / 20)).astype(np.float32)

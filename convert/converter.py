@@ -4,11 +4,10 @@ This module joins the steps and never loads tensorflow itself; `convert.worker` 
 """
 
 import importlib.util
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,18 +17,21 @@ import numpy as np
 from rich.console import Console
 
 from convert import child, probe, worker
-from convert.agreement import Agreement, check, measure
+from convert.agreement import Agreement
 from convert.calibration import Samples, corpus_samples, made_up_samples
 from convert.child import Progress
 from convert.choices import Choices
 from convert.flatbuffer import read_flatbuffer
 from convert.given import complete, never_heard
-from convert.network import check_companions, check_operators, examine
+from convert.network import check_companions, examine
+from convert.operators import check_operators
+from convert.proof import installed_runtimes, prove
 from convert.recipes import DEFAULT_MODE, Recipe
 from convert.source import Source, read_source
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
+from device.whole_file import written_whole
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,10 @@ def convert(
     target = _target(source, target)
     recipe = choices.recipe()
     _require_tensorflow()
-    runtimes = _installed_runtimes(choices.requires)
+    runtimes = installed_runtimes(choices.requires)
     try:
         read = read_source(source)
-        with _beside(target) as written:
+        with _written(target) as written:
             try:
                 network = examine(read.configuration)
                 height, width = network.picture_size
@@ -198,35 +200,29 @@ def _converted(
             child.run("the conversion", "convert.worker", [name], progress)
             result = worker.Result.from_json((folder / worker.RESULT).read_text("utf-8"))
             flatbuffer = (folder / worker.MODEL).read_bytes()
-            requires = check_operators(read_flatbuffer(flatbuffer), job.network, requires=choices.requires)
+            operators = read_flatbuffer(flatbuffer).operators
+            requires = check_operators(operators, job.network.lstm_layers, requires=choices.requires)
             card = _card(source, choices.mode, result, requires)
             # As the device gets it: with the companions behind it.
             model = folder / "bundle.tflite"
             model.write_bytes(_packed(flatbuffer, companions, card))
-            expected = np.asarray(result.expected, np.float32)
-            agreements = {}
-            for package in runtimes:
-                runtime = probe.RUNTIMES[package]
-                if requires not in (None, package.replace("_", "-")):
-                    continue
-                answers = folder / f"{package}.npy"
-                arguments = [package, str(model), str(folder / worker.SAMPLES), str(answers)]
-                child.run(f"{runtime}, running the converted model,", "convert.probe", arguments, progress)
-                agreement = measure(np.load(answers), expected, companions.labels)
-                check(agreement, recipe.tolerance, runtime, choices.advice())
-                agreements[runtime] = agreement
+            proven = prove(
+                model,
+                folder / worker.SAMPLES,
+                np.asarray(result.expected, np.float32),
+                companions.labels,
+                [runtime for runtime in runtimes if requires in (None, runtime)],
+                tolerance=recipe.tolerance,
+                advice=choices.advice(),
+                progress=progress,
+            )
+            agreements = {probe.RUNTIMES[runtime]: agreement for runtime, agreement in proven.items()}
+            versions = {probe.RUNTIMES[runtime]: version(runtime) for runtime in proven}
             card["agreement"] = {
                 "asked": samples.origin,
                 "of": result.keras,
                 "tolerance": recipe.tolerance,
-                **{
-                    probe.RUNTIMES[package]: {
-                        "version": version(package.replace("_", "-")),
-                        **agreements[probe.RUNTIMES[package]].as_table(),
-                    }
-                    for package in runtimes
-                    if probe.RUNTIMES[package] in agreements
-                },
+                **{name: {"version": versions[name], **each.as_table()} for name, each in agreements.items()},
             }
             return _Converted(_packed(flatbuffer, companions, card), agreements, result, requires)
         except (ConversionError, BundleError) as error:
@@ -273,35 +269,14 @@ def _require_tensorflow() -> None:
             raise ConversionError(f'converting needs {package}, which is not installed: pip install "edge-mcnn[train]"')
 
 
-def _installed_runtimes(requires: str | None) -> list[str]:
-    """Packages to prove the model in, those first that are refused by most."""
-    found = [package for package in probe.RUNTIMES if importlib.util.find_spec(package) is not None]
-    needed = [package for package in found if requires in (None, package.replace("_", "-"))]
-    if not needed:
-        raise ConversionError(
-            f"no TFLite runtime is installed to prove the model in: pip install {requires or 'ai-edge-litert'}"
-        )
-    return found
-
-
 @contextmanager
-def _beside(target: Path) -> Iterator[IO[bytes]]:
-    """A file beside `target` that takes its place when the block ends well, and is gone when it does not.
-
-    Opened before the slow work, so that a folder that takes no file is known at once.
-    """
-    path = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        file = path.open("wb")
-    except OSError as error:
-        raise ConversionError(
-            f"{target}: cannot be written ({error.strerror}); choose a folder with --output"
-        ) from None
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        path.replace(target)
-    finally:
-        path.unlink(missing_ok=True)
+def _written(target: Path) -> Iterator[IO[bytes]]:
+    """The target, opened before the slow work, so that a folder that takes no file is known at once."""
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(written_whole(target))
+        except OSError as error:
+            raise ConversionError(
+                f"{target}: cannot be written ({error.strerror}); choose a folder with --output"
+            ) from None
+        yield stream

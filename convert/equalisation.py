@@ -17,8 +17,9 @@ from convert.graph import Graph, Path
 from convert.loading import layer_at
 
 _PASSING = frozenset({"InputLayer", "Dropout", "SpatialDropout2D", "ZeroPadding2D", "MaxPooling2D", "AveragePooling2D"})
-_POOLING_OVER_ALL = frozenset({"GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"})
 """Layers through which a factor per channel passes unchanged."""
+_FLATTENING = frozenset({"GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"})
+"""Likewise; a dense layer may follow."""
 _SHARE_BEFORE_DENSE = 0.75
 """Of the differences in range before a dense layer, as a power, that moves into its weights. It is mostly kept in
 floating point and bears that; not all, since a channel that is louder on the device than it was here still has to fit.
@@ -87,13 +88,13 @@ def _pairs(graph: Graph) -> list[tuple[Path, Path]]:
             if (kind == "Dense" and flat) or (is_plain_convolution(following) and not flat):
                 pairs.append((path, here))
                 break
-            flat = flat or kind in _POOLING_OVER_ALL
-            if kind not in _PASSING | _POOLING_OVER_ALL and not _is_relu(following):
+            flat = flat or kind in _FLATTENING
+            if kind not in _PASSING | _FLATTENING and not _is_relu_or_linear(following):
                 break
     return pairs
 
 
-def _is_relu(layer: Mapping[str, Any]) -> bool:
+def _is_relu_or_linear(layer: Mapping[str, Any]) -> bool:
     settings = layer["config"]
     if layer["class_name"] == "Activation":
         return settings["activation"] in ("relu", "linear")

@@ -12,9 +12,8 @@ from convert.flatbuffer import Model, Tensor, read_flatbuffer
 from convert.operators import PROBED, unsupported
 from device.bundle import read_bundle
 from device.errors import BundleError
+from device.understanding.classifier import SIGNATURE
 
-SIGNATURE = "serving_default"
-"""The entry point that the device calls."""
 _FIRST_WORDS = 12
 _DEEPEST_CARD = 20
 

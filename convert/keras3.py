@@ -45,10 +45,8 @@ def _layer(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {_KEYS.get(key, key): _value(key, value) for key, value in settings.items() if key != "layers"}
-
-
-_KEYS = {"batch_shape": "batch_input_shape"}
+    renamed = {"batch_shape": "batch_input_shape"}
+    return {renamed.get(key, key): _value(key, value) for key, value in settings.items() if key != "layers"}
 
 
 def _value(key: str, value: Any) -> Any:

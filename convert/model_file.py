@@ -11,11 +11,8 @@ from typing import Any
 
 import h5py
 
-from device.bundle import HDF5_GROUP, Companions
+from device.bundle import HDF5_GROUP, HDF5_SIGNATURE, Companions
 from device.errors import BundleError, ConversionError
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-"""How an HDF5 file begins."""
 
 
 def write_companions(path: Path, companions: Companions) -> None:
@@ -118,10 +115,10 @@ def _opened(path: Path, mode: str) -> Iterator[h5py.File]:
     """The file, with every way in which HDF5 can fail made one clear line."""
     try:
         with path.open("rb") as file:
-            signature = file.read(len(SIGNATURE))
+            signature = file.read(len(HDF5_SIGNATURE))
     except OSError as error:
         raise ConversionError(f"{path}: cannot be read ({error.strerror}); give the path of a Model.h5") from None
-    if signature != SIGNATURE:
+    if signature != HDF5_SIGNATURE:
         raise ConversionError(f"{path}: not an HDF5 file; give the Model.h5 that Keras's model.save wrote")
     try:
         with h5py.File(path, mode) as file:

@@ -6,16 +6,12 @@ Works on the JSON alone, as Keras 2 writes it: a network that will not do is ref
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convert.graph import references
-from convert.operators import PROBED, unsupported
 from convert.trusted import parts
 from device.bundle import Companions
 from device.errors import ConversionError
-
-if TYPE_CHECKING:
-    from convert.flatbuffer import Model
 
 
 @dataclass(frozen=True)
@@ -131,41 +127,6 @@ def frozen(configuration: Mapping[str, Any], network: Network) -> dict[str, Any]
     graph["input_layers"] = [[network.picture, 0, 0], [network.ids, 0, 0]]
     graph["output_layers"] = [list(output)]
     return changed
-
-
-def check_operators(model: "Model", network: Network, *, requires: str | None) -> str | None:
-    """Hold the operators of the converted model against what the runtimes can do.
-
-    Args:
-        model: what was converted.
-        network: what it was converted from.
-        requires: the one runtime that the user lets it need, by the name of its package; None: it must run in all.
-
-    Returns:
-        The one runtime that it really needs, None if it runs in all.
-
-    Raises:
-        ConversionError: a loop, an operator outside TFLite or too new, or an LSTM that was not fused.
-    """
-    names = [operator.name for operator in model.operators]
-    foreign = sorted({operator.name for operator in model.operators if operator.custom})
-    if foreign:
-        raise ConversionError(f"needs {', '.join(foreign)}, which TFLite itself does not have; use other layers")
-    fused = names.count("UNIDIRECTIONAL_SEQUENCE_LSTM")
-    if "WHILE" in names or fused < network.lstm_layers:
-        raise ConversionError(
-            f"{fused} of {network.lstm_layers} LSTM layers became one operator, and a loop is left, which quantisation "
-            "breaks; use LSTM layers with tanh, sigmoid and a bias (Keras's defaults), and no other recurrent layer"
-        )
-    lacking = {runtime: unsupported(model.operators, runtime) for runtime in PROBED}
-    too_new = {runtime: operators for runtime, operators in lacking.items() if operators}
-    for runtime, operators in too_new.items():
-        told = ", ".join(f"{name} version {version} (it knows {newest})" for name, version, newest in operators)
-        if requires in (None, runtime):
-            other = next((name for name in PROBED if name not in too_new), None)
-            advice = f"convert with --requires {other}" if other and requires is None else "use other layers"
-            raise ConversionError(f"{runtime} {PROBED[runtime]} does not know {told}; {advice}")
-    return requires if too_new else None
 
 
 def _names(node: object) -> list[str]:

@@ -1,15 +1,17 @@
-"""TFLite's own operators, and the newest version of each that a runtime knows.
+"""TFLite's own operators, the newest version of each that a runtime knows, and whether a model keeps to them.
 
 A model with an operator, or a version of one, that a runtime does not know is refused by it when it is loaded. The
 figures were got by asking the runtimes themselves, tflite-runtime 2.14.0 and ai-edge-litert 2.3.0 (LiteRT), with models
-of a single operator: `python -m tests.convert.operator_probe tflite_runtime` does it again, and
+of a single operator: `python -m tests.convert.operator_probe tflite-runtime` does it again, and
 `tests/convert/test_operators.py` holds the table against it. An operator that a runtime brings under a name of its own
 ("custom") or from TensorFlow ("Flex...") counts as unknown: the packages that the device installs have none that the
 converter writes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from device.errors import ConversionError
 
 if TYPE_CHECKING:
     from convert.flatbuffer import Operator
@@ -77,3 +79,38 @@ def unsupported(operators: Iterable["Operator"], runtime: str) -> list[tuple[str
     newest = NEWEST[runtime]
     used = sorted({(each.name, each.version, 0 if each.custom else newest.get(each.name, 0)) for each in operators})
     return [(name, version, known) for name, version, known in used if not OLDEST.get(name, 1) <= version <= known]
+
+
+def check_operators(operators: Sequence["Operator"], lstm_layers: int, *, requires: str | None) -> str | None:
+    """Hold the operators of a converted network against what the runtimes can do.
+
+    Args:
+        operators: of the model that it became.
+        lstm_layers: how many it has, each of which must have become one operator.
+        requires: the one runtime that the user lets it need, by the name of its package; None: it must run in all.
+
+    Returns:
+        The one runtime that it really needs, None if it runs in all.
+
+    Raises:
+        ConversionError: a loop, an operator outside TFLite or too new, or an LSTM that was not fused.
+    """
+    names = [operator.name for operator in operators]
+    foreign = sorted({operator.name for operator in operators if operator.custom})
+    if foreign:
+        raise ConversionError(f"needs {', '.join(foreign)}, which TFLite itself does not have; use other layers")
+    fused = names.count("UNIDIRECTIONAL_SEQUENCE_LSTM")
+    if "WHILE" in names or fused < lstm_layers:
+        raise ConversionError(
+            f"{fused} of {lstm_layers} LSTM layers became one operator, and a loop is left, which quantisation "
+            "breaks; use LSTM layers with tanh, sigmoid and a bias (Keras's defaults), and no other recurrent layer"
+        )
+    lacking = {runtime: unsupported(operators, runtime) for runtime in PROBED}
+    too_new = {runtime: lacks for runtime, lacks in lacking.items() if lacks}
+    for runtime, lacks in too_new.items():
+        told = ", ".join(f"{name} version {version} (it knows {newest})" for name, version, newest in lacks)
+        if requires in (None, runtime):
+            other = next((name for name in PROBED if name not in too_new), None)
+            advice = f"convert with --requires {other}" if other and requires is None else "use other layers"
+            raise ConversionError(f"{runtime} {PROBED[runtime]} does not know {told}; {advice}")
+    return requires if too_new else None

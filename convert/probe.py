@@ -1,4 +1,4 @@
-"""The child process in which a converted model is really run: `python -m convert.probe PACKAGE MODEL SAMPLES ANSWERS`.
+"""The child process in which a converted model is really run: `python -m convert.probe RUNTIME MODEL SAMPLES ANSWERS`.
 
 A runtime may crash on a model that it should have refused, so each runtime gets a process of its own.
 """
@@ -13,27 +13,29 @@ import numpy as np
 
 from convert.child import child
 from device.errors import ConversionError
+from device.understanding.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
+from device.understanding.interpreter import RUNTIMES as MODULES
 
-RUNTIMES: Mapping[str, str] = {"tflite_runtime": "tflite-runtime", "ai_edge_litert": "LiteRT"}
-"""Packages with an `interpreter.Interpreter`, and their names for people."""
+RUNTIMES: Mapping[str, str] = {"tflite-runtime": "tflite-runtime", "ai-edge-litert": "LiteRT"}
+"""Names for people, by the name of the package; those first that refuse most."""
 _TOLD_EVERY = 10
 
 
-def main(package: str, model: Path, samples: Path, answers: Path) -> None:
+def main(runtime: str, model: Path, samples: Path, answers: Path) -> None:
     """Run `model` on `samples` in one runtime and write its probabilities, shape (samples, labels), to `answers`."""
-    name = RUNTIMES[package]
+    name = RUNTIMES[runtime]
     with child() as progress:
         progress(f"running it in {name}")
         try:
-            runtime = importlib.import_module(f"{package}.interpreter")
+            module = importlib.import_module(MODULES[runtime])
         except (ImportError, AttributeError) as error:
             raise ConversionError(
                 f"{name} is installed but cannot be imported ({error}); reinstall or remove it"
             ) from error
         try:
-            interpreter = runtime.Interpreter(model_content=model.read_bytes())
+            interpreter = module.Interpreter(model_content=model.read_bytes())
             interpreter.allocate_tensors()
-            run = interpreter.get_signature_runner("serving_default")
+            run = interpreter.get_signature_runner(SIGNATURE)
         except (ValueError, RuntimeError) as error:
             raise ConversionError(f"{name} refuses the converted model: {error}") from error
         rows: list[Any] = []
@@ -43,7 +45,7 @@ def main(package: str, model: Path, samples: Path, answers: Path) -> None:
             if len(rows) % _TOLD_EVERY == 0:
                 progress(f"running it in {name}", len(rows), len(images))
             interpreter.reset_all_variables()  # as the device does: a fused LSTM keeps its state between calls
-            rows.append(run(images=image[None], features=ids[None])["probabilities"][0])
+            rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
         np.save(answers, np.stack(rows))
 
 

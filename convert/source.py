@@ -15,7 +15,7 @@ from typing import Any, Literal
 from convert import model_file
 from convert.keras3 import as_keras_2
 from convert.trusted import refuse_code
-from device.bundle import Companions
+from device.bundle import HDF5_SIGNATURE, Companions
 from device.errors import ConversionError
 
 Format = Literal["hdf5", "keras", "saved_model"]
@@ -89,7 +89,7 @@ def _format(path: Path) -> Format:
             start = file.read(8)
     except OSError as error:
         raise ConversionError(f"{path}: cannot be read ({error.strerror}); give the path of a Model.h5") from None
-    if start == model_file.SIGNATURE:
+    if start == HDF5_SIGNATURE:
         return "hdf5"
     if start[:4] == b"PK\x03\x04":
         return "keras"

@@ -13,9 +13,8 @@ from convert.loading import first_line
 from convert.network import Network
 from convert.recipes import Recipe
 from device.errors import ConversionError
-from device.understanding.classifier import FEATURES, IMAGES, PROBABILITIES
+from device.understanding.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
 
-_SIGNATURE = "serving_default"
 _IN_8_BITS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 """What the picture branch is made of; whatever lies between them on the way from the picture goes with them."""
 _COLOURS = 3
@@ -42,7 +41,7 @@ def save(model: Any, network: Network, folder: Path) -> None:
 
     module = tf.Module()
     module.tracked = model.weights  # and not the model, each of whose layers would be traced
-    tf.saved_model.save(module, str(folder), signatures={_SIGNATURE: serve})
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
 
 
 def flatbuffer(
@@ -89,7 +88,7 @@ def stays_float(model: Model) -> list[str]:
     These are all but the picture branch, from its second convolution on, and what large dense layers give: as a whole
     in 8 bits the network is ruined by its embedding, its LSTM, and its softmax, which in 8 bits has 256 values.
     """
-    behind = {model.tensors.index(model.signatures[_SIGNATURE].inputs[IMAGES])}
+    behind = {model.tensors.index(model.signatures[SIGNATURE].inputs[IMAGES])}
     ahead: set[int] = set()
     for operator in model.operators:
         if behind.intersection(operator.inputs):
@@ -114,7 +113,7 @@ def stays_float(model: Model) -> list[str]:
 def _converter(saved_model: Path) -> Any:
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[_SIGNATURE])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter
 

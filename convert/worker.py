@@ -21,6 +21,7 @@ from convert.network import Network, frozen
 from convert.recipes import RECIPES
 from convert.source import Format
 from device.errors import ConversionError
+from device.understanding.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
 
 JOB, SAMPLES, CALIBRATION, MODEL, RESULT = "job.json", "samples.npz", "calibration.npz", "model.tflite", "result.json"
 _BATCH = 8
@@ -214,11 +215,11 @@ def _invoked(model: bytes, images: NDArray[np.float32], features: NDArray[np.int
 
     interpreter = tf.lite.Interpreter(model_content=model)
     interpreter.allocate_tensors()
-    run = interpreter.get_signature_runner("serving_default")
+    run = interpreter.get_signature_runner(SIGNATURE)
     rows = []
     for image, ids in zip(images, features, strict=True):
         interpreter.reset_all_variables()
-        rows.append(run(images=image[None], features=ids[None])["probabilities"][0])
+        rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
     return np.stack(rows)
 
 

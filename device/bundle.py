@@ -21,6 +21,8 @@ from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 
 HDF5_GROUP = "edge_mcnn"
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""How an HDF5 file begins."""
 DEFAULT_BUNDLE = Path(__file__).parent / "models" / "Model.tflite"
 """The bundle that ships."""
 FLATBUFFER_SUM = "flatbuffer_sha256"
@@ -126,7 +128,7 @@ def read_bundle(path: Path) -> Bundle:
     if size > _LARGEST_BUNDLE:
         raise BundleError(f"{path}: larger than {_LARGEST_BUNDLE >> 20} MB, not a model for this device")
     if content[4:8] != b"TFL3":
-        hint = "; run `edge-mcnn convert` on it first" if content[:8] == b"\x89HDF\r\n\x1a\n" else ""
+        hint = "; run `edge-mcnn convert` on it first" if content.startswith(HDF5_SIGNATURE) else ""
         raise BundleError(f"{path}: not a TFLite model{hint}")
     try:
         entries, start = _unzip(content)

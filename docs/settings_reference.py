@@ -1,13 +1,11 @@
 """Writes `docs/settings.md`, every setting with its meaning, from the code: `python docs/settings_reference.py`."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from device.settings import stages
-from device.settings_file import PREFIX
+from device.settings_file import PREFIX, toml_value
 from device.settings_table import allowed
 
 PAGE = Path(__file__).with_name("settings.md")
@@ -37,16 +35,9 @@ def _lines() -> Iterator[str]:
         yield "| --- | --- | --- | --- |"
         for setting in fields(kind):
             limits = f"{allowed(setting)} {setting.metadata.get('unit', '')}".strip()
-            default = _shown(getattr(kind(), setting.name))
+            default = toml_value(getattr(kind(), setting.name))
             yield f"| `{setting.name}` | `{default}` | {limits} | {setting.metadata['about']} |".replace("|  |", "| |")
     yield ""
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        entries = ", ".join(f"{key} = {_shown(each)}" for key, each in value.items())
-        return f"{{ {entries} }}" if entries else "{}"
-    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":

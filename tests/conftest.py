@@ -5,10 +5,15 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from device.understanding import speech_model as speech_models
 
 CLIPS = Path(__file__).parent / "fixtures" / "speech"
+
+# How fast a machine is no test says, nor how fast it makes up inputs.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # A shell starts background jobs with SIGINT ignored, which processes inherit: Ctrl-C must reach those that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,7 +1,6 @@
 """Models that answer, `.h5` and `.tflite` alike: rows in, probabilities out. What follows need not know which it is."""
 
 import hashlib
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from device.bundle import Bundle, Companions, read_bundle
+from device.bundle import HDF5_SIGNATURE, Bundle, Companions, read_bundle
 from device.errors import ConversionError, TrainingError
-from device.understanding.interpreter import RUNTIMES
 from training.examples import Examples
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _PICTURES, _ROWS = 32, 512
 """Rows that Keras is given at once, with pictures and with a few numbers in their place."""
 
@@ -53,7 +50,7 @@ def open_model(path: Path, *, runtime: str = "auto") -> Model:
     """
     try:
         with path.open("rb") as file:
-            is_keras = file.read(len(_HDF5)) == _HDF5
+            is_keras = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
     except OSError as error:
         raise TrainingError(f"{path}: cannot be read ({error.strerror}); give a Model.h5 or a Model.tflite") from None
     if not is_keras:
@@ -72,11 +69,7 @@ class TfliteModel:
         self.companions = bundle.companions
         self.sha256 = hashlib.sha256(bundle.model).hexdigest()
         self._classifier = Classifier(bundle, runtime=runtime)
-        # `auto` takes the first that can be imported.
-        package = runtime
-        if runtime == "auto":
-            package = next(name for name, module in RUNTIMES.items() if module in sys.modules)
-        self.kind = f"{package} {version(package)}"
+        self.kind = f"{self._classifier.runtime} {version(self._classifier.runtime)}"
 
     def steps(self, rows: Examples) -> int:
         """One for each row."""

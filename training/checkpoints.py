@@ -4,7 +4,6 @@ Knows files and arrays, neither Keras nor corpora.
 """
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import TrainingError
+from device.whole_file import written_whole
 
 _FORMAT = 1
 
@@ -80,16 +80,9 @@ class Checkpoint:
             for kind in ("weights", "optimiser", "best_weights")
             for number, array in enumerate(getattr(state, kind))
         }
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
-            try:
-                with partial.open("wb") as stream:
-                    np.savez(stream, note=np.array(json.dumps(note)), **arrays)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                partial.replace(self.path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with written_whole(self.path) as stream:
+                np.savez(stream, note=np.array(json.dumps(note)), **arrays)
         except OSError as error:
             kept = self.kept() or "nothing was kept yet, train again"
             raise TrainingError(f"{self.path}: cannot be written ({error.strerror}); free some space; {kept}") from None

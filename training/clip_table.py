@@ -4,12 +4,14 @@ This module reads and writes words and paths only; it opens no recording.
 """
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
+from device.whole_file import written_whole
 from training.clips import SPLIT_NAMES, Clip, check_trainable, is_recording
 from training.csv_text import read_csv_text
 from training.splits import make_splits
@@ -64,28 +66,24 @@ def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
     Raises:
         TrainingError: the disk is full, or the place cannot be written to; `table` is as it was.
     """
-    partial = table.with_name(f".{table.name}.part")
     folder = table.parent.resolve()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow((*COLUMNS, *_MORE_COLUMNS, HEARD))
+    for clip in clips:
+        audio = "" if clip.audio is None else os.path.relpath(clip.audio.resolve(), folder)
+        writer.writerow(
+            (audio, clip.text, clip.label, clip.split, clip.speaker, clip.dialogue, clip.id, clip.heard or "")
+        )
     try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow((*COLUMNS, *_MORE_COLUMNS, HEARD))
-            for clip in clips:
-                audio = "" if clip.audio is None else os.path.relpath(clip.audio.resolve(), folder)
-                writer.writerow(
-                    (audio, clip.text, clip.label, clip.split, clip.speaker, clip.dialogue, clip.id, clip.heard or "")
-                )
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(table)
+        with written_whole(table) as stream:
+            stream.write(text.getvalue().encode())
     except UnicodeEncodeError as error:
         raise TrainingError(f"{table}: {error.object!r} cannot be written in UTF-8; rename that recording") from None
     except OSError as error:
         raise TrainingError(
             f"{table}: cannot be written ({error.strerror}); free some space or choose another place"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read_rows(table: Path, needed: Sequence[str]) -> list[tuple[str, dict[str, str]]]:

@@ -37,7 +37,7 @@ class Clip:
 
 def is_recording(path: Path) -> bool:
     """Whether there is such a file, whatever the path looks like: `Path.is_file` raises for names that are too long."""
-    return os.path.isfile(path)  # noqa: PTH113
+    return os.path.isfile(path)  # noqa: PTH113  # as told above
 
 
 def check_trainable(clips: Sequence[Clip], where: str) -> None:

@@ -1,4 +1,4 @@
-"""How a corpus is named on the command line; the commands `train`, `pictures` and `transcribe` share it."""
+"""How a corpus is named on the command line; the commands `train`, `evaluate`, `pictures` and `transcribe` share it."""
 
 import importlib.util
 from enum import StrEnum
@@ -49,15 +49,15 @@ AudioRoot = Annotated[
 ]
 
 
-def require(*packages: str) -> None:
+def require(*packages: str, by: str = "training") -> None:
     """Check that packages of the extra `train` are there.
 
     Raises:
-        TrainingError: one is not installed.
+        TrainingError: one that is needed `by` what the user asks for is not installed.
     """
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        raise TrainingError(f'training needs {missing[0]}, which is not installed: pip install "edge-mcnn[train]"')
+        raise TrainingError(f'{by} needs {missing[0]}, which is not installed: pip install "edge-mcnn[train]"')
 
 
 def opened(

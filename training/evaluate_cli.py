@@ -1,6 +1,5 @@
 """`edge-mcnn evaluate`: thin, so that everything it does can be called from Python (`training.evaluator`)."""
 
-import importlib.util
 import json as json_text
 import os
 import shlex
@@ -11,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from device.errors import TrainingError
 from device.understanding.interpreter import RUNTIMES
-from training.corpus_options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, TextOption, opened
+from training.corpus_options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, TextOption, opened, require
 
 
 class Split(StrEnum):
@@ -90,9 +88,7 @@ def evaluate_command(
     needed = ["librosa", *(["matplotlib"] if output is not None else [])]
     if model.suffix != ".tflite":  # an HDF5 file may have any name
         needed += ["tf_keras", "h5py"]
-    missing = [package for package in needed if importlib.util.find_spec(package) is None]
-    if missing:
-        raise TrainingError(f'evaluating needs {missing[0]}, which is not installed: pip install "edge-mcnn[train]"')
+    require(*needed, by="evaluating")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to a maker
 
     from rich.console import Console

@@ -15,7 +15,7 @@ Answer: TypeAlias = Callable[[Examples], NDArray[np.float32]]
 
 
 def ways(examples: Examples) -> dict[str, NDArray[np.int64]]:
-    """All the ways of asking that the rows allow, each with the numbers of the rows to ask.
+    """All the ways of asking that the rows allow, each with the numbers of the rows to ask, shape (n,).
 
     Rows without the input in question are left out of its figure. By sound alone each recording counts once, however
     many rows it was paired with: asked without words it always gives the same answer.

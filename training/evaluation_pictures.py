@@ -19,8 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from training.evaluation import BOTH
-from training.evaluator import Evaluation, examples_to_show
+from training.evaluator import Evaluation
 from training.scores import BINS, Scores
+from training.shown_examples import examples_to_show
 
 _INK, _FAINT, _BLUE, _ORANGE, _GREEN, _RED = "#22262b", "#9aa3ad", "#3b6ea5", "#e08e45", "#2e7d4f", "#b83a3a"
 _MOST_CLASSES_WITH_NUMBERS = 15

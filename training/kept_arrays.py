@@ -1,6 +1,5 @@
 """Arrays that one run leaves for the next, each file whole or not there, whatever they mean."""
 
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,23 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import TrainingError
+from device.whole_file import written_whole
 
 
 def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
-    """Write an .npz file beside and rename, so that it is there whole or not at all.
+    """Write an .npz file, whole or not at all.
 
     Raises:
         TrainingError: the disk is full or the folder cannot be written to.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **dict[str, Any](arrays))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with written_whole(path) as stream:
+            np.savez(stream, **dict[str, Any](arrays))
     except OSError as error:
         raise TrainingError(
             f"{path.parent}: cannot be written to ({error.strerror}); free some space and run it again, "

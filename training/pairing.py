@@ -21,8 +21,9 @@ from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.tokens import normalise
 from training.clip_table import COLUMNS
 from training.clips import TRAIN, VALIDATION
+from training.meld import read_meld
+from training.ravdess import read_ravdess
 
-_MELD_FILES = {TRAIN: "train_sent_emo.csv", VALIDATION: "dev_sent_emo.csv"}
 _LAST_TRAINING_ACTOR = 16
 
 
@@ -34,18 +35,6 @@ class Item:
     """The words, or the recording's path below its corpus."""
     label: str
     """Name of the class."""
-
-
-@dataclass(frozen=True)
-class RavdessClip:
-    """A recording of RAVDESS that has a sentiment."""
-
-    recording: str
-    """Its path below the corpus."""
-    actor: int
-    """From 1; odd numbers are men, even ones women."""
-    sentiment: str
-    """negative, neutral or positive."""
 
 
 def pair(
@@ -96,55 +85,21 @@ def pair(
     return rows
 
 
-def read_meld(folder: Path) -> dict[str, list[Item]]:
-    """Texts of MELD's train and dev utterances by split, labelled with their sentiment."""
+def texts_of_meld(folder: Path) -> dict[str, list[Item]]:
+    """MELD's train and dev utterances by split, labelled with their sentiment; see `read_meld`."""
+    clips, _ = read_meld(folder, sound=False)
     return {
-        split: [Item(text, label) for text, label, _ in utterances]
-        for split, utterances in meld_utterances(folder).items()
+        split: [Item(clip.text, clip.label) for clip in clips if clip.split == split] for split in (TRAIN, VALIDATION)
     }
 
 
-def meld_utterances(folder: Path) -> dict[str, list[tuple[str, str, str]]]:
-    """Text, sentiment and dialogue of MELD's train and dev utterances, by split.
-
-    Raises:
-        TrainingError: a file is missing or has other columns.
-    """
-    return {
-        split: [
-            (" ".join(row["Utterance"].split()), row["Sentiment"], row["Dialogue_ID"])
-            for row in _rows(folder / name, "Utterance", "Sentiment", "Dialogue_ID")
-        ]
-        for split, name in _MELD_FILES.items()
-    }
-
-
-def read_ravdess(folder: Path) -> dict[str, list[Item]]:
-    """Recordings of RAVDESS by split: actors 1 to 16 train, the others validate; without sentiment, left out."""
+def recordings_of_ravdess(folder: Path) -> dict[str, list[Item]]:
+    """Recordings of RAVDESS by split: actors 1 to 16 train, the others validate; see `read_ravdess`."""
     found: dict[str, list[Item]] = {TRAIN: [], VALIDATION: []}
-    for clip in ravdess_clips(folder):
+    for clip in read_ravdess(folder):
         split = TRAIN if clip.actor <= _LAST_TRAINING_ACTOR else VALIDATION
         found[split].append(Item(clip.recording, clip.sentiment))
     return found
-
-
-def ravdess_clips(folder: Path) -> list[RavdessClip]:
-    """The recordings of RAVDESS that have a sentiment, in the order of `labels.csv`.
-
-    Raises:
-        TrainingError: no `labels.csv` with the columns file, speaker and sentiment, or a speaker that is no actor.
-    """
-    clips = []
-    for row in _rows(folder / "labels.csv", "file", "speaker", "sentiment"):
-        if row["sentiment"]:
-            number = row["speaker"].removeprefix("actor")
-            if not (number.isascii() and number.isdigit()):
-                raise TrainingError(
-                    f"{folder / 'labels.csv'}: the speaker of {row['file']} is {row['speaker']!r}, expected actor01 "
-                    "and so on; is it the corpus's own CSV?"
-                )
-            clips.append(RavdessClip(f"flac/{row['file']}", int(number), row["sentiment"]))
-    return clips
 
 
 def write_table(
@@ -172,19 +127,6 @@ def write_table(
     return rows
 
 
-def _rows(path: Path, *columns: str) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(
-            f"{path}: cannot be read ({error}); give the folder that holds the corpus's own CSV"
-        ) from None
-    if not rows or any(rows[0].get(column) is None for column in columns):
-        raise TrainingError(f"{path}: expected rows with the columns {', '.join(columns)}; is it the corpus's own CSV?")
-    return rows
-
-
 def pair_command(
     meld: Annotated[Path, typer.Option(help="Folder with train_sent_emo.csv and dev_sent_emo.csv.")],
     ravdess: Annotated[Path, typer.Option(help="Folder with labels.csv and flac/.")],
@@ -197,7 +139,9 @@ def pair_command(
     """Pair each MELD text with a RAVDESS recording of the same sentiment."""
     console = Console()
     try:
-        rows = write_table(output, read_meld(meld), read_ravdess(ravdess), seed=seed, incomplete=incomplete)
+        rows = write_table(
+            output, texts_of_meld(meld), recordings_of_ravdess(ravdess), seed=seed, incomplete=incomplete
+        )
     except EdgeMcnnError as error:
         Console(stderr=True).print(f"pairing: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from rich.progress import Progress
 
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
+from device.whole_file import written_whole
 from training.parallel import on_all_cores
 from training.pictures import picture_of
 from training.skipped import Skipped
@@ -29,8 +30,6 @@ from training.sound import LONGEST_CLIP_S, read_recording
 
 INDEX = "index.json"
 _FORMAT = 1
-_OF_WORDS = frozenset({"text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words"})
-"""Settings of the front end that no picture depends on."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,7 @@ class PictureFolder:
     def __init__(self, folder: Path, front_end: FrontEnd) -> None:
         self.folder = folder
         self._front_end = front_end
-        settings = {name: value for name, value in asdict(front_end).items() if name not in _OF_WORDS}
-        self._settings: dict[str, Any] = {**settings, "longest_clip_s": LONGEST_CLIP_S}
+        self._settings: dict[str, Any] = {**front_end.picture_settings(), "longest_clip_s": LONGEST_CLIP_S}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -174,9 +172,8 @@ class PictureFolder:
             },
         }
         try:
-            partial = self.folder / f".{INDEX}.part"
-            partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-            partial.replace(self.folder / INDEX)
+            with written_whole(self.folder / INDEX) as stream:
+                stream.write((json.dumps(index, indent=1) + "\n").encode())
             stale = {Path(file).name for file in former.values()} - set(current.values())
             there = [self.folder / file for file in stale if file.endswith(".png") and (self.folder / file).is_file()]
             for path in there:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from rich.console import Console
@@ -20,6 +19,7 @@ from device.hearing.framing import Framer
 from device.settings import Settings
 from device.understanding import speech_model
 from device.understanding.transcriber import Transcriber
+from device.whole_file import written_whole
 from training.clip_table import write_clip_table
 from training.corpus import Corpus
 from training.output_folder import require_writable
@@ -142,7 +142,11 @@ class Journal:
         self._heard_by = heard_by
 
     def read(self) -> dict[str, str]:
-        """The words by key; lines that are torn or not ours are passed over."""
+        """The words by key; lines that are torn or not ours are passed over.
+
+        Raises:
+            TrainingError: the file is there and cannot be read.
+        """
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -167,22 +171,17 @@ class Journal:
         Raises:
             TrainingError: the disk is full or cannot be written to.
         """
-        partial = self.path.with_name(f".{self.path.name}.part")
         try:
             # Anew and whole: a line that was torn when the power went would swallow the one appended to it.
-            with partial.open("w", encoding="utf-8") as stream:
-                for key, text in before.items():
-                    self._write(stream, key, text)
-            partial.replace(self.path)
-            with self.path.open("a", encoding="utf-8") as stream:
-                yield lambda key, text: self._write(stream, key, text)
+            with written_whole(self.path) as whole:
+                whole.writelines(self._line(key, text).encode() for key, text in before.items())
+            with self.path.open("a", encoding="utf-8", buffering=1) as stream:
+                yield lambda key, text: print(self._line(key, text), end="", file=stream)
         except OSError as error:
             raise TrainingError(
                 f"{self.path}: cannot be written ({error.strerror}); free some space and run it again, what is done "
                 "is kept"
             ) from None
-        finally:
-            partial.unlink(missing_ok=True)
 
-    def _write(self, stream: TextIO, key: str, text: str) -> None:
-        print(json.dumps({"recording": key, "text": text, "by": self._heard_by}), file=stream, flush=True)
+    def _line(self, key: str, text: str) -> str:
+        return json.dumps({"recording": key, "text": text, "by": self._heard_by}) + "\n"

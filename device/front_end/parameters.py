@@ -107,6 +107,10 @@ class FrontEnd:
         """The table as JSON text, one key per field."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
+    def picture_settings(self) -> dict[str, Any]:
+        """What the picture depends on, by name: all settings but those of the words."""
+        return {name: value for name, value in asdict(self).items() if name not in _OF_WORDS}
+
     @classmethod
     def from_json(cls, text: str) -> "FrontEnd":
         """Read what `to_json` wrote.
@@ -140,6 +144,7 @@ class FrontEnd:
         return cls(**table)
 
 
+_OF_WORDS = frozenset({"text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words"})
 _ONLY: dict[str, tuple[Any, ...]] = {
     "version": (FORMAT_VERSION,),
     "sample_rate": (16_000,),  # what Vosk and the voice activity detector hear

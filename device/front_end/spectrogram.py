@@ -92,14 +92,17 @@ def mel_power(
 
 
 def decibels(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    """Mel power in dB below its loudest cell, not lower than the floor (`librosa.power_to_db(mel, ref=np.max)`)."""
+    """Mel power in dB below its loudest cell, not lower than the floor (`librosa.power_to_db(mel, ref=np.max)`).
+
+    Both of shape (n_mels, columns).
+    """
     reference = max(_SMALLEST_POWER, float(mel.max()))
     level = 10 * np.log10(np.maximum(mel, _SMALLEST_POWER)) - 10 * np.log10(reference)
     return np.asarray(np.maximum(level, level.max() - front_end.db_floor), np.float32)
 
 
 def trim(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    """Cut the quiet columns off both edges, by the rule in `FrontEnd.trim_db`.
+    """Cut the quiet columns off both edges of mel power, shape (n_mels, columns), by the rule in `FrontEnd.trim_db`.
 
     A training clip and a heard utterance go through this same rule, so that both show the same stretch of sound.
     """

@@ -27,7 +27,7 @@ class Detector(Protocol):
     """What tells speech from other sound: `device.hearing.voice.VoiceDetector`."""
 
     def probability(self, samples: NDArray[np.int16]) -> float:
-        """Probability of speech in one frame."""
+        """Probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
 
     def reset(self) -> None:
         """Forget what was heard."""

@@ -13,23 +13,16 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from device.errors import RecordingError
-from device.recording_session.clip_rows import (
-    ClipRows,
-    Row,
-    partial_of,
-    read_clip_rows,
-    write_clip_rows,
-    write_whole,
-)
+from device.recording_session.clip_rows import ClipRows, Row, read_clip_rows, write_clip_rows
 from device.recording_session.names import is_class_name
 from device.sentence import SAMPLE_RATE
+from device.whole_file import remove_torn, written_whole
 
 TABLE = "clips.csv"
 _CLIP = re.compile(r"[0-9]{4,9}\.flac")
@@ -61,9 +54,7 @@ class ClipFolder:
     def __enter__(self) -> "ClipFolder":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._lock)
 
     def counts(self) -> Counter[str]:
@@ -92,7 +83,8 @@ class ClipFolder:
         grown = ClipRows(self._content.columns, [*self._content.rows, self._row(row)])
         try:
             clip.parent.mkdir(exist_ok=True)
-            write_whole(clip, _flac(samples, text, speaker))
+            with written_whole(clip) as stream:
+                stream.write(_flac(samples, text, speaker))
             try:
                 write_clip_rows(self.table, grown)
             except BaseException:
@@ -126,6 +118,7 @@ class ClipFolder:
 
     def _put_right(self) -> None:
         """Let the table say what is there."""
+        remove_torn(self.path, TABLE)
         ours = [clip for folder in self._class_folders() for clip in _clips(folder)]
         gone = [row for row in self._content.rows if self._is_gone(row["audio"].strip())]
         kept = [row for row in self._content.rows if row not in gone]
@@ -164,8 +157,7 @@ class ClipFolder:
     def _class_folders(self) -> Iterator[Path]:
         for folder in sorted(self.path.iterdir()):
             if folder.is_dir() and is_class_name(folder.name):
-                for torn in folder.glob(partial_of(Path("[0-9]*.flac")).name):
-                    torn.unlink()
+                remove_torn(folder, "[0-9]*.flac")
                 yield folder
 
     def _last_number(self, label: str) -> int:

@@ -3,15 +3,14 @@
 Rows and columns that are there already are kept as they are, whoever wrote them.
 """
 
-import contextlib
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import RecordingError
+from device.whole_file import written_whole
 
 COLUMNS = ("audio", "text", "label", "split", "speaker")
 _NEEDED = ("audio", "text", "label")
@@ -83,32 +82,5 @@ def write_clip_rows(table: Path, content: ClipRows) -> None:
     writer = csv.DictWriter(text, content.columns)
     writer.writeheader()
     writer.writerows(content.rows)
-    write_whole(table, text.getvalue().encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that, whatever happens meanwhile, it is there whole, or is as it was.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    partial = partial_of(path)
-    try:
-        with partial.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # not every file system can
-            os.fsync(folder)  # the name, too, outlives a power cut
-    finally:
-        os.close(folder)
-
-
-def partial_of(path: Path) -> Path:
-    """Where a file is while it is written."""
-    return path.with_name(f".{path.name}.part")
+    with written_whole(table) as stream:
+        stream.write(text.getvalue().encode())

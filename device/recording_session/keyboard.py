@@ -5,7 +5,6 @@ import os
 import select
 import termios
 import tty
-from types import TracebackType
 
 ENDED = "\x04"
 """Ctrl-D, or a terminal that has gone."""
@@ -27,9 +26,7 @@ class Keyboard:
         tty.setcbreak(self._descriptor)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(termios.error):  # a terminal that has gone
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
 

@@ -4,10 +4,8 @@ All of it is done in one thread. What is kept is on the disk when the next clip 
 than to be noticed at the next turn.
 """
 
-import contextlib
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from device.errors import RecordingError
 from device.hearing.ears import Ears, OpenMicrophone
@@ -16,6 +14,7 @@ from device.hearing.microphone import Microphone
 from device.recording_session.session import Session, Shows
 from device.sentence import Frame
 from device.settings import Settings
+from device.stop_signals import stopped_by_signals
 
 
 class Recorder:
@@ -62,7 +61,7 @@ class Recorder:
             AudioError: there is no microphone at the start, or the sound system hangs.
             RecordingError: a clip cannot be written, and there is nobody to ask.
         """
-        with self._stopped_by_signals():
+        with stopped_by_signals(self._stop, second_ends=True):
             for frames in self._ears.streams():
                 for frame in frames:
                     self._hear(frame)
@@ -86,6 +85,9 @@ class Recorder:
         if self._session.over:
             self._ears.stop()
 
+    def _stop(self) -> None:
+        self._told_to_stop = True
+
     def _on_liveness(self, liveness: Liveness) -> None:
         if liveness.state in (State.RECOVERING, State.FAILED):
             return  # what comes of it will be told, as an error if it hangs
@@ -99,18 +101,3 @@ class Recorder:
             self._screen.say(line)
             if liveness.state == State.HEALTHY:
                 self._session.prompt()
-
-    @contextlib.contextmanager
-    def _stopped_by_signals(self) -> Iterator[None]:
-        def handler(number: int, _frame: object) -> None:
-            self._told_to_stop = True
-            signal.signal(number, before[signal.Signals(number)])  # the second one ends it at once, whatever hangs
-
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-        for number in before:
-            signal.signal(number, handler)
-        try:
-            yield
-        finally:
-            for number, former in before.items():
-                signal.signal(number, former)

@@ -1,7 +1,5 @@
 """What the user of a recording session sees: lines that stay, and on a terminal one line that moves."""
 
-from types import TracebackType
-
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -32,9 +30,7 @@ class Screen:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._console.is_terminal:
             self._live.stop()
 

@@ -17,7 +17,7 @@ class Words(Protocol):
     """The words of one utterance: `device.understanding.transcriber.Transcription`."""
 
     def feed(self, samples: NDArray[np.int16]) -> None:
-        """Take the next samples."""
+        """Take the next samples, shape (n,), 16 kHz."""
 
     def text(self) -> str:
         """The words so far."""

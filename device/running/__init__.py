@@ -1,1 +1,1 @@
-"""What keeps the daemon going: liveness of the microphone, systemd, status, installing as a service."""
+"""The daemon, and what keeps it going: systemd, its status, installing it as a service, a doctor, a benchmark."""

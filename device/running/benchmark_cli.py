@@ -120,15 +120,8 @@ def _calls(found: "Benchmark") -> "RenderableType":
 
 def _ms(value: float) -> str:
     """Milliseconds with as many digits as mean something."""
-    return (
-        f"{value:.0f}"
-        if value >= 100
-        else f"{value:.1f}"
-        if value >= 10
-        else f"{value:.2f}"
-        if value >= 0.1
-        else f"{value:.3f}"
-    )
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3
+    return f"{value:.{digits}f}"
 
 
 def _progress(stack: ExitStack) -> Callable[[str], Any]:

@@ -8,13 +8,12 @@ import contextlib
 import logging
 import os
 import platform
-import signal
 import statistics
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +34,7 @@ from device.settings import Settings
 from device.showing.json_lines import UNSURE, as_table
 from device.showing.lights import Lights
 from device.showing.trouble import Trouble
+from device.stop_signals import stopped_by_signals
 
 _LOG = logging.getLogger(__name__)
 _STOP_LIMIT_S = 1.5
@@ -120,7 +120,7 @@ class Daemon:
         """
         thread = threading.Thread(target=self._listen, name="listening", daemon=True)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._stopped_by_signals())
+            stack.enter_context(stopped_by_signals(self._stop))
             if self._status_socket is not None:
                 try:
                     stack.enter_context(StatusServer(self._status_socket, self.status))
@@ -287,18 +287,9 @@ class Daemon:
                 stream.flush()
         os._exit(0 if self._told_to_stop else 1)
 
-    @contextlib.contextmanager
-    def _stopped_by_signals(self) -> Iterator[None]:
-        def handler(_number: int, _frame: object) -> None:
-            self._told_to_stop = True
-            self._over.set()
-
-        before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, former in before.items():
-                signal.signal(number, former)
+    def _stop(self) -> None:
+        self._told_to_stop = True
+        self._over.set()
 
 
 def _memory_mb() -> float:

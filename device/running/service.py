@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from device.running.unit import GROUPS, NAME, unit_text
 from device.settings import ClassifierSettings, Settings
 from device.settings_file import as_toml, read_settings
 from device.understanding import speech_model
+from device.whole_file import written_whole
 
 UNIT = Path("/etc/systemd/system") / NAME
 DROP_INS = UNIT.with_name(f"{NAME}.d")
@@ -244,17 +244,9 @@ def _file_step(path: Path, content: bytes, what: str) -> Step:
 def _write(path: Path, content: bytes) -> None:
     """Put a file into place at once, readable by all."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with written_whole(path) as stream:
+        stream.write(content)
+        os.fchmod(stream.fileno(), 0o644)
 
 
 def _open_to_all(folder: Path) -> None:

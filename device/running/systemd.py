@@ -24,11 +24,6 @@ class Systemd:
         self.watchdog_s = int(microseconds) / 1e6 if watched and microseconds.isdigit() else None
         """Seconds without `alive` after which it ends this process; None if it does not watch."""
 
-    @property
-    def is_there(self) -> bool:
-        """Whether anyone listens."""
-        return bool(self._address)
-
     def ready(self) -> None:
         """The service works."""
         self._tell("READY=1")

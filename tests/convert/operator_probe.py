@@ -1,6 +1,6 @@
-"""Asks a runtime which operators it knows: `python -m tests.convert.operator_probe PACKAGE`.
+"""Asks a runtime which operators it knows: `python -m tests.convert.operator_probe RUNTIME`.
 
-PACKAGE is tflite_runtime or ai_edge_litert; prints a JSON object, the known versions by name, found with models of a
+RUNTIME is tflite-runtime or ai-edge-litert; prints a JSON object, the known versions by name, found with models of a
 single operator. A process of its own, because what the runtimes say goes past Python into file descriptor 2.
 """
 
@@ -12,6 +12,8 @@ from typing import Any
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
+
+from device.understanding.interpreter import RUNTIMES
 
 CODES = {name: code for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
 TRIED = 25
@@ -52,8 +54,8 @@ def knows(interpreter: Any, code: int, version: int) -> bool:
     return True
 
 
-def main(package: str) -> None:
-    interpreter = importlib.import_module(f"{package}.interpreter").Interpreter
+def main(runtime: str) -> None:
+    interpreter = importlib.import_module(RUNTIMES[runtime]).Interpreter
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     codes = {name: code for name, code in CODES.items() if name != "CUSTOM"}
     known = {name: [v for v in range(1, TRIED) if knows(interpreter, code, v)] for name, code in codes.items()}

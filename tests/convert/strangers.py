@@ -13,6 +13,8 @@ from convert.source import WEIGHTS_ENTRY
 
 WORDS, LENGTH, PICTURE = 60, 12, 16
 HDF5_IS_LEGACY = "ignore:You are saving your model as an HDF5 file:UserWarning"
+MODEL: dict[str, Any] = {"class_name": "Functional", "config": {"name": "model", "layers": []}}
+"""A configuration with nothing in it that could be wrong."""
 
 
 def network(
@@ -87,4 +89,14 @@ def keras_file(
             archive.writestr("config.json", text)
         if weights is not None:
             archive.writestr(WEIGHTS_ENTRY, weights)
+    return path
+
+
+def claiming(path: Path, name: str, size: int, text: str = json.dumps(MODEL)) -> Path:
+    """A small file whose directory says that an entry of it unpacks to `size` bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("metadata.json", '{"keras_version": "3.5.0"}')
+        archive.writestr("config.json", text)
+        archive.writestr(WEIGHTS_ENTRY, b"x" * 1000)
+        archive.getinfo(name).file_size = size
     return path

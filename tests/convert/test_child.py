@@ -62,7 +62,7 @@ def test_users_folder_is_not_imported_from(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "numpy.py").write_text("raise SystemExit('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConversionError, match="refuses the converted model"):
-        child.run("x", "convert.probe", ["ai_edge_litert", __file__, "", ""], stages)
+        child.run("x", "convert.probe", ["ai-edge-litert", __file__, "", ""], stages)
 
 
 @pytest.mark.parametrize("package", list(INSTALLED))

@@ -218,7 +218,7 @@ changes = st.lists(st.tuples(st.integers(0, 1 << 30), st.binary(min_size=1, max_
 
 
 @given(changes, st.booleans())
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 def test_changed_bytes_are_read_or_refused(changed: list[tuple[int, bytes]], small: bool) -> None:
     content = bytearray(TWO_GRAPHS if small else FLATBUFFER)
     for position, change in changed:
@@ -229,6 +229,6 @@ def test_changed_bytes_are_read_or_refused(changed: list[tuple[int, bytes]], sma
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nonsense_is_refused(content: bytes) -> None:
     reads_or_refuses(struct.pack("<I", 8) + b"TFL3" + content)

@@ -1,13 +1,11 @@
 import copy
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from convert.flatbuffer import Model, Operator
 from convert.model_file import read_configuration
-from convert.network import Network, check_companions, check_operators, examine, frozen
+from convert.network import Network, check_companions, examine, frozen
 from device.errors import ConversionError
 from tests.convert import networks
 
@@ -59,42 +57,3 @@ def test_open_sizes_are_the_front_ends(configuration: dict[str, Any]) -> None:
     layers = {layer["config"]["name"]: layer["config"] for layer in frozen(loose, fitted)["config"]["layers"]}
     assert layers["spectrogram"]["batch_input_shape"] == [1, 64, 32, 3]
     assert layers["transcript"]["batch_input_shape"] == [1, 50]
-
-
-def model(*operators: tuple[str, int] | str) -> Model:
-    calls = [operator if isinstance(operator, tuple) else (operator, 1) for operator in operators]
-    return Model(
-        "", 1, (), tuple(Operator(name, version, name.startswith("Flex"), (), ()) for name, version in calls), {}
-    )
-
-
-NETWORK = Network("a", "b", (64, 64), 200, 10, lstm_layers=1)
-
-
-@pytest.mark.parametrize(
-    ("operators", "message"),
-    [
-        (["GATHER", "WHILE"], "0 of 1 LSTM layers became one operator"),
-        (["UNIDIRECTIONAL_SEQUENCE_LSTM", "WHILE"], "a loop is left"),
-        (["CONV_2D"], "0 of 1 LSTM"),
-        (["UNIDIRECTIONAL_SEQUENCE_LSTM", "FlexErf"], "needs FlexErf"),
-        (
-            ["UNIDIRECTIONAL_SEQUENCE_LSTM", ("FULLY_CONNECTED", 12)],
-            "tflite-runtime 2.14.0 does not know FULLY_CONNECTED version 12 (it knows 10); "
-            "convert with --requires ai-edge-litert",
-        ),
-        (["UNIDIRECTIONAL_SEQUENCE_LSTM", ("CONV_2D", 99)], "CONV_2D version 99 (it knows 7); use other layers"),
-    ],
-)
-def test_operators(operators: list[tuple[str, int] | str], message: str) -> None:
-    assert check_operators(model("UNIDIRECTIONAL_SEQUENCE_LSTM", "SOFTMAX"), NETWORK, requires=None) is None
-    with pytest.raises(ConversionError, match=re.escape(message)):
-        check_operators(model(*operators), NETWORK, requires=None)
-
-
-def test_only_what_needs_the_newer_runtime_says_so() -> None:
-    newer = model("UNIDIRECTIONAL_SEQUENCE_LSTM", ("FULLY_CONNECTED", 12))
-    assert check_operators(newer, NETWORK, requires="ai-edge-litert") == "ai-edge-litert"
-    assert check_operators(model("UNIDIRECTIONAL_SEQUENCE_LSTM"), NETWORK, requires="ai-edge-litert") is None
-    with pytest.raises(ConversionError, match=r"ai-edge-litert 2\.3\.0 does not know CONV_2D version 99"):
-        check_operators(model("UNIDIRECTIONAL_SEQUENCE_LSTM", ("CONV_2D", 99)), NETWORK, requires="ai-edge-litert")

@@ -170,7 +170,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_changed_bundle_is_refused_or_the_same(position: int, change: bytes) -> None:
     import tempfile
 

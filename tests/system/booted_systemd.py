@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 _SYSTEMD = Path("/lib/systemd/systemd")
 _BOOT_LIMIT_S = 60
@@ -116,13 +115,11 @@ class BootedSystemd:
         try:
             self.boot()
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.power_off()
         if self._holder is not None:
             self._holder.kill()

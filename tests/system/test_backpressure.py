@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs
+from tests.system.virtual_microphone import NAME, missing_programs, plugged_in
 
 REPOSITORY = Path(__file__).parents[2]
 # Nobody takes a block for three seconds, of which one second is kept; then all are taken as they come; then by fours.
@@ -38,10 +37,7 @@ print(dropped, each.dropped_blocks, sum(gap > 1 for gap in gaps), min(gaps) >= 0
 
 @pytest.mark.skipif(bool(missing_programs()), reason=f"no virtual microphone: {', '.join(missing_programs())} missing")
 def test_sound_that_nobody_takes_is_dropped_at_the_front_door() -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix="mic") as folder,
-        VirtualMicrophone(Path(folder), rate=16_000, channels=1, strict=False) as microphone,
-    ):
+    with plugged_in(rate=16_000, channels=1, strict=False) as microphone:
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT], env={**os.environ, **microphone.environment}, cwd=REPOSITORY,
             capture_output=True, text=True, timeout=60, check=True,

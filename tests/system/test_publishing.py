@@ -1,18 +1,16 @@
 """A sentence spoken into a virtual microphone reaches a program and a broker."""
 
 import json
-import os
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import CLIPS
 from tests.device.publishing.broker import MOSQUITTO, Broker, Witness
-from tests.system.test_listen import Listening
-from tests.system.virtual_microphone import VirtualMicrophone, missing_programs
+from tests.system.listening import Listening
+from tests.system.virtual_microphone import missing_programs, plugged_in
 
 MISSING = missing_programs() + (["mosquitto"] if MOSQUITTO is None else [])
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"{', '.join(MISSING)} missing; see `make test`")
@@ -22,8 +20,7 @@ def test_a_spoken_sentence_is_published(speech_model: Path, tmp_path: Path) -> N
     assert speech_model.exists()
     append = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
     with (
-        tempfile.TemporaryDirectory(prefix="mic") as folder,
-        VirtualMicrophone(Path(folder), rate=16_000, channels=1, strict=False) as microphone,
+        plugged_in(rate=16_000, channels=1, strict=False) as microphone,
         Broker(tmp_path) as broker,
         Witness(broker.port) as witness,
     ):
@@ -33,19 +30,12 @@ def test_a_spoken_sentence_is_published(speech_model: Path, tmp_path: Path) -> N
             f"[publish]\ncommand = {command}\nwords = true\n"
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ndevice = "Wohnzimmer"\n'
         )
-        listening = Listening(
-            [sys.executable, "-m", "device", "listen", "--json", "--lights", "none", "--config", str(settings)],
-            {**os.environ, **microphone.environment},
-        )
-        try:
-            listening.wait_until_listening()
+        with Listening(microphone, "--lights", "none", "--config", str(settings)) as listening:
+            listening.wait_for("listening to")
             microphone.play(CLIPS / "espeak-ruined.flac")
-            printed = listening.next_line()
+            printed = listening.next_answer()
             published = json.loads(witness.next("edge-mcnn/Wohnzimmer/prediction").payload)
             listening.end(signal.SIGTERM)
-            assert listening.process.returncode == 0
-        finally:
-            listening.close()
         told = [witness.next("edge-mcnn/Wohnzimmer/availability").payload for _ in range(2)]
         assert told == ["online", "offline"]
     assert printed["text"].startswith("no i hate this")

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 import soundfile
 
 from tests.conftest import CLIPS
-from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs
+from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs, plugged_in
 
 REPOSITORY = Path(__file__).parents[2]
 READING, READING_WORDS = CLIPS / "austen-0930.flac", "he might even have been made amiable himself"
@@ -33,10 +32,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def microphone() -> Iterator[VirtualMicrophone]:
-    with (
-        tempfile.TemporaryDirectory(prefix="mic") as folder,  # pytest's own paths are too long for a socket
-        VirtualMicrophone(Path(folder), rate=48_000, channels=2, strict=True) as microphone,
-    ):
+    with plugged_in(rate=48_000, channels=2, strict=True) as microphone:
         yield microphone
 
 

@@ -8,9 +8,11 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 NAME = "usbmic"
 _NEEDED = ("pulseaudio", "pactl", "paplay", "gcc")
@@ -110,9 +112,7 @@ class VirtualMicrophone:
         self.plug()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.terminate()
         self._server.send_signal(signal.SIGCONT)  # if it hangs
@@ -201,3 +201,13 @@ class VirtualMicrophone:
             if self._server.poll() is not None or time.monotonic() > limit:
                 raise RuntimeError((self._folder / "pulse.log").read_text())
             time.sleep(0.05)
+
+
+@contextmanager
+def plugged_in(*, rate: int, channels: int, strict: bool, hum: bool = False) -> Iterator[VirtualMicrophone]:
+    """A microphone with a folder of its own: pytest's own paths are too long for a socket."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mic") as folder,
+        VirtualMicrophone(Path(folder), rate=rate, channels=channels, strict=strict, hum=hum) as microphone,
+    ):
+        yield microphone

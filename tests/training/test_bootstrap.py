@@ -38,7 +38,7 @@ def test_groups_by_what_the_table_tells() -> None:
 
 
 @given(st.integers(0, 1000), st.integers(5, 60), st.integers(2, 8))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_intervals_are_ordered_and_repeatable(seed: int, rows: int, count: int) -> None:
     labels, probabilities = answers_of(seed, rows)
     of = groups(np.arange(rows) % count)
@@ -57,7 +57,7 @@ def test_intervals_are_ordered_and_repeatable(seed: int, rows: int, count: int) 
 
 
 @given(st.integers(0, 1000), st.integers(2, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_repeating_rows_within_their_group_narrows_nothing(seed: int, times: int) -> None:
     labels, probabilities = answers_of(seed, 20)
     once = resample(labels, probabilities, groups(np.arange(20)), seed=1, resamples=40)

@@ -123,7 +123,7 @@ def written(rows: list[list[str]]) -> bytes:
     return stream.getvalue().encode("utf-8", "surrogatepass")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=60) | st.builds(lambda head, rows: written(head + rows), HEADERS, TABLES))
 def test_wild_tables_are_clips_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     table = tmp_path_factory.getbasetemp() / "wild.csv"

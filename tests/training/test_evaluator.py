@@ -20,8 +20,9 @@ from tests.training.conftest import printed
 from training.asked_words import DRAWS
 from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE
 from training.evaluation_report import as_table, show, write_report
-from training.evaluator import Evaluation, EvaluationSettings, evaluate_model, examples_to_show
+from training.evaluator import Evaluation, EvaluationSettings, evaluate_model
 from training.examples import Examples
+from training.shown_examples import examples_to_show
 
 LABELS = ("negative", "positive")
 HISTORY = [

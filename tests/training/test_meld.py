@@ -142,7 +142,7 @@ HEADER = ["Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Uttera
 VALUES = st.sampled_from(["joy", "positive", "0", "-1", "9" * 400, "9" * 5000, "x", ""]) | st.text(max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.permutations(HEADER) | st.lists(VALUES, max_size=7),
     st.lists(st.lists(VALUES, min_size=5, max_size=7), max_size=4),

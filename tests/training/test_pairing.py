@@ -7,8 +7,9 @@ import typer
 from typer.testing import CliRunner
 
 from device.errors import TrainingError
+from tests.training.default_model.test_texts import HEADER
 from training.clip_table import read_clip_table
-from training.pairing import Item, pair, pair_command, read_meld, read_ravdess, write_table
+from training.pairing import Item, pair, pair_command, recordings_of_ravdess, texts_of_meld, write_table
 
 TEXTS = [Item(f"{label} text {n}", label) for n in range(20) for label in ("happy", "sad")]
 RECORDINGS = [Item(f"{label}{n}.wav", label) for n in range(3) for label in ("happy", "sad", "bored")]
@@ -49,10 +50,11 @@ def test_impossible_requests() -> None:
 def corpora(tmp_path: Path) -> Path:
     """MELD and RAVDESS in small: actors 1 to 20, one clip of each sentiment, and one without."""
     for name, count in (("train", 40), ("dev", 12)):
-        lines = [f'{n},"Well, {name} {n}",{("neutral", "positive", "negative")[n % 3]},{n // 4}' for n in range(count)]
-        (tmp_path / f"{name}_sent_emo.csv").write_text(
-            "\n".join(["Sr No.,Utterance,Sentiment,Dialogue_ID", *lines]), encoding="utf-8"
-        )
+        lines = [
+            f'{n},"Well, {name} {n}",A,anger,{("neutral", "positive", "negative")[n % 3]},{n // 4},{n % 4}'
+            for n in range(count)
+        ]
+        (tmp_path / f"{name}_sent_emo.csv").write_text(HEADER + "\n".join(lines), encoding="utf-8")
     (tmp_path / "flac").mkdir()
     lines = ["file,speaker,emotion,sentiment"]
     for actor in range(1, 21):
@@ -88,10 +90,10 @@ def test_table_of_the_corpora(corpora: Path) -> None:
 def test_corpora_that_are_none(corpora: Path) -> None:
     (corpora / "labels.csv").write_text("file,speaker\nx,actor01\n")
     with pytest.raises(TrainingError, match=r"labels\.csv: expected rows with the columns file, speaker, sentiment"):
-        read_ravdess(corpora)
+        recordings_of_ravdess(corpora)
     (corpora / "dev_sent_emo.csv").unlink()
-    with pytest.raises(TrainingError, match=r"dev_sent_emo\.csv: cannot be read"):
-        read_meld(corpora)
+    with pytest.raises(TrainingError, match=r"no dev_sent_emo\.csv in it"):
+        texts_of_meld(corpora)
     result = CliRunner().invoke(_app(), ["--meld", str(corpora), "--ravdess", str(corpora), "--output", "t.csv"])
     assert result.exit_code == 1
 

@@ -126,7 +126,7 @@ def test_full_disk(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         written.append(stream)
         if len(written) == 2:
             raise OSError(28, "No space left on device")
-        save(stream, **arrays)  # type: ignore[arg-type]
+        save(stream, **arrays)  # type: ignore[arg-type]  # stands in for a function
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)

@@ -18,7 +18,7 @@ def sure_of(answers: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_equals_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     labels, answers = np.array(pairs, np.int64).T
     scores = Scores.of(labels, sure_of(answers, 4))

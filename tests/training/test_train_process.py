@@ -25,7 +25,7 @@ from training.trainer import train
 pytestmark = pytest.mark.usefixtures("small_network")
 # 20 train rows: the last batch has one, of which the second of two workers gets none.
 GIVEN = {"epochs": 3, "batch_size": 19, "learning_rate": 0.01, "seed": 5, "balanced": True}
-SETTINGS = TrainingSettings(vgg19_weights=None, **GIVEN)  # type: ignore[arg-type]
+SETTINGS = TrainingSettings(vgg19_weights=None, **GIVEN)  # type: ignore[arg-type]  # of several types
 
 
 def weights(path: Path) -> list[NDArray[np.float32]]:

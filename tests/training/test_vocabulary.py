@@ -46,7 +46,7 @@ def test_equals_keras(front_end: FrontEnd) -> None:
 
 
 @given(fitted=st.lists(st.text(max_size=40), min_size=1), asked=st.lists(st.text(max_size=40), min_size=1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_equals_keras_on_any_text(fitted: list[str], asked: list[str]) -> None:
     check(fitted, [*asked, *fitted], FrontEnd(num_words=8, sequence_length=5))
 

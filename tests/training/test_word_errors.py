@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from training.word_errors import simulate, word_error_rate
@@ -33,7 +33,6 @@ def test_a_word_is_never_replaced_by_itself() -> None:
     st.lists(st.sampled_from("ab"), max_size=3),
     st.integers(0, 99),
 )
-@settings(deadline=None)
 def test_any_words(words: list[str], share: float, frequent: list[str], seed: int) -> None:
     heard = simulate(words, share, frequent, np.random.default_rng(seed))
     assert heard == simulate(words, share, frequent, np.random.default_rng(seed))

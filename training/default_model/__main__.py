@@ -75,19 +75,19 @@ def _make(data: Path, output: Path, seed: int, command: str, console: Console) -
     table = output / "table.csv"
     pairing.write_table(
         table,
-        pairing.read_meld(data / "meld"),
-        pairing.read_ravdess(data / "ravdess"),
+        pairing.texts_of_meld(data / "meld"),
+        pairing.recordings_of_ravdess(data / "ravdess"),
         seed=seed,
         incomplete=0.25,
     )
     corpus = open_corpus(table, data / "ravdess", seed)
-    tutorial = output / "tutorial" / "Model.h5"
+    tutorial, tutorial_pictures = output / "tutorial" / "Model.h5", output / "tutorial" / "pictures"
     if not tutorial.exists():
         settings = TrainingSettings(
             epochs=3,
             learning_rate=1e-3,
             seed=seed,
-            pictures=output / "tutorial" / "pictures",
+            pictures=tutorial_pictures,
             vgg19_weights=weights,
             resume=True,
         )
@@ -96,15 +96,13 @@ def _make(data: Path, output: Path, seed: int, command: str, console: Console) -
 
     console.rule("asking all of them the same")
     asked = {
-        name: ask(model, corpus, errors=WORD_ERRORS, seed=seed, pictures=pictures, console=console)
-        for name, model in (
-            ("bundle", held_out.target),
-            ("network", partly.output),
+        name: ask(model, corpus, errors=WORD_ERRORS, seed=seed, pictures=kept, console=console)
+        for name, model, kept in (
+            ("bundle", held_out.target, pictures),
+            ("network", partly.output, pictures),
+            ("tutorial", peer.target, tutorial_pictures),
         )
     }
-    asked["tutorial"] = ask(
-        peer.target, corpus, errors=WORD_ERRORS, seed=seed, pictures=output / "tutorial" / "pictures", console=console
-    )
     branches = of_branches(made.words, made.words_with_errors, made.sound, made.sound_altered, seed)
     changed = difference(asked["bundle"], asked["network"])
     figures = [*branches, *of_answers(asked["bundle"]), *of_difference(changed)]

@@ -30,11 +30,6 @@ class Difference:
     mean: float
     """Over the rows, of each one's largest change."""
 
-    @property
-    def worst(self) -> float:
-        """The largest change of a figure."""
-        return max(self.figures.values())
-
 
 FIGURES = {WORDS_ALONE: "weighted_f1", SOUND_ALONE: "macro_f1", BOTH: "weighted_f1"}
 

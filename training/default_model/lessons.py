@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -117,8 +118,7 @@ def lessons(
             return {"train": softmax(teacher.logits(said, answers)), "comments": softmax(teacher.logits(told, answers))}
 
         answers = [
-            _kept(cache / f"teacher{fold + 1}-{made_from}.npz", lambda fold=fold: taught(fold))  # type: ignore[misc]
-            for fold in range(settings.folds)
+            _kept(cache / f"teacher{fold + 1}-{made_from}.npz", partial(taught, fold)) for fold in range(settings.folds)
         ]
     folds = folds_of(corpora.train, settings.folds)
     own = np.stack([answer["train"] for answer in answers])[folds, np.arange(len(said))]
@@ -137,7 +137,7 @@ def folds_of(texts: Texts, folds: int) -> NDArray[np.int64]:
 
 
 def suitable_comments(comments: Texts, longest: int) -> NDArray[np.int64]:
-    """Numbers of the comments of 2 to `longest` words."""
+    """Numbers of the comments of 2 to `longest` words, shape (n,)."""
     return np.flatnonzero([2 <= len(words) <= longest for words in comments.words])
 
 

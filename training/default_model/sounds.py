@@ -20,14 +20,13 @@ from device.front_end.colour_map import MAGMA
 from device.front_end.parameters import FrontEnd
 from training.default_model.altered_sound import ALTERATIONS_VERSION, altered, moved_edges
 from training.kept_arrays import read_arrays, write_arrays
-from training.pairing import RavdessClip, ravdess_clips
 from training.parallel import on_all_cores
 from training.pictures import picture_of
+from training.ravdess import RavdessClip, read_ravdess
 from training.sound import read_recording
 
 LONGEST_MOVE_S = 0.05
 """How far the edges move in a copy that is changed in nothing else."""
-_OF_WORDS = ("text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words")
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,10 @@ def painted(steps: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def colour_steps(pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The inverse of `painted`, for pictures that the front end made."""
+    """The inverse of `painted`, for pictures that the front end made.
+
+    (..., height, width, 3) -> (..., height, width).
+    """
     weights = np.array([65536, 256, 1])
     colours = MAGMA.astype(np.int64) @ weights
     order = np.argsort(colours)
@@ -103,7 +105,7 @@ def ravdess_sounds(
         TrainingError: the corpus is missing, incomplete or unreadable, or `cache` cannot be written to.
     """
     corpus = data / "ravdess"
-    clips = [clip for clip in ravdess_clips(corpus) if clip.sentiment in labels]
+    clips = [clip for clip in read_ravdess(corpus) if clip.sentiment in labels]
     missing = [name for name in labels if name not in {clip.sentiment for clip in clips}]
     if missing:
         raise TrainingError(f"{corpus / 'labels.csv'}: no clip is labelled {', '.join(missing)}; check the labels")
@@ -163,10 +165,8 @@ def _of_actor(
 
 def _digest(corpus: Path, clips: Sequence[RavdessClip], front_end: FrontEnd, copies: Copies) -> str:
     """Of the recordings' bytes and every setting that the pictures depend on."""
-    settings = {name: value for name, value in asdict(front_end).items() if name not in _OF_WORDS}
-    digest = hashlib.sha256(
-        json.dumps([ALTERATIONS_VERSION, LONGEST_MOVE_S, settings, asdict(copies)], sort_keys=True).encode()
-    )
+    made_from = [ALTERATIONS_VERSION, LONGEST_MOVE_S, front_end.picture_settings(), asdict(copies)]
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode())
     for clip in clips:
         digest.update(clip.recording.encode())
         try:

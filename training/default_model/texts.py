@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
-from training.clips import TRAIN, VALIDATION
-from training.pairing import meld_utterances
+from training.clips import TRAIN, VALIDATION, Clip
+from training.meld import read_meld
 
 LABELS = ("negative", "neutral", "positive")
 _PARTS = ("train", "dev", "test")
@@ -71,9 +71,9 @@ def read_texts(data: Path) -> TextCorpora:
     Raises:
         TrainingError: a corpus is missing or is something else.
     """
-    meld = meld_utterances(data / "meld")
-    parts = {split: _meld(data / "meld", utterances) for split, utterances in meld.items()}
-    return TextCorpora(parts[TRAIN], parts[VALIDATION], _comments(data / "text" / "goemotions-group"))
+    clips, _ = read_meld(data / "meld", sound=False)
+    train, held_out = (_utterances([clip for clip in clips if clip.split == split]) for split in (TRAIN, VALIDATION))
+    return TextCorpora(train, held_out, _comments(data / "text" / "goemotions-group"))
 
 
 def fit_default_vocabulary(corpora: TextCorpora) -> tuple[str, ...]:
@@ -84,17 +84,14 @@ def fit_default_vocabulary(corpora: TextCorpora) -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda word: -(_WEIGHT_OF_SPEECH * speech[word] + comments[word])))
 
 
-def _meld(folder: Path, utterances: Sequence[tuple[str, str, str]]) -> Texts:
-    for text, label, _ in utterances:
-        if label not in LABELS:
-            raise TrainingError(f"{folder}: the sentiment of {text!r} is {label!r}, expected {', '.join(LABELS)}")
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(dialogue for _, _, dialogue in utterances))}
-    rows = [(normalise(text), LABELS.index(label), numbers[dialogue]) for text, label, dialogue in utterances]
-    rows = [row for row in rows if row[0]]
+def _utterances(clips: Sequence[Clip]) -> Texts:
+    spoken = [(normalise(clip.text).split(), clip) for clip in clips]
+    spoken = [(words, clip) for words, clip in spoken if words]
+    numbers = {dialogue: number for number, dialogue in enumerate(dict.fromkeys(clip.dialogue for clip in clips))}
     return Texts(
-        tuple(tuple(text.split()) for text, _, _ in rows),
-        np.eye(len(LABELS), dtype=np.float32)[[label for _, label, _ in rows]],
-        np.array([dialogue for _, _, dialogue in rows], np.int64),
+        tuple(tuple(words) for words, _ in spoken),
+        np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(clip.label) for _, clip in spoken]],
+        np.array([numbers[clip.dialogue] for _, clip in spoken], np.int64),
     )
 
 

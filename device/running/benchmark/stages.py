@@ -27,7 +27,7 @@ from device.running.benchmark.rehearsal import CLIP
 from device.sentence import FRAME_SECONDS, Frame
 from device.settings import EndpointSettings, Settings
 from device.understanding.classifier import Classifier
-from device.understanding.interpreter import RUNTIMES
+from device.understanding.interpreter import RUNTIMES, is_installed
 
 _FRAMES_IN_SECOND = round(1 / FRAME_SECONDS)
 _LOUDER_THAN_ANYTHING_DBFS = 0.0
@@ -153,9 +153,7 @@ def stage(per: str, ms: Sequence[float], core_share: float | None = None) -> Sta
 
 def installed_runtimes() -> list[str]:
     """Keys of `RUNTIMES` that are there, whether or not they work; none is imported."""
-    from importlib.util import find_spec
-
-    return [name for name, module in RUNTIMES.items() if find_spec(module.partition(".")[0]) is not None]
+    return [runtime for runtime in RUNTIMES if is_installed(runtime)]
 
 
 def _rounds(seconds: float) -> Iterator[None]:

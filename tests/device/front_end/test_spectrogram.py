@@ -68,7 +68,7 @@ def test_picture_equals_what_matplotlib_draws(path: Path) -> None:
 
 
 @given(st.lists(st.integers(1, 5000), max_size=30), st.integers(0, 9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_streaming_equals_whole_clip(pieces: list[int], seed: int) -> None:
     samples = (np.random.default_rng(seed).standard_normal(sum(pieces)) * 3000).astype(np.int16)
     stream = MelSpectrogram(UNTRIMMED)

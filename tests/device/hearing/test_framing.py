@@ -41,7 +41,7 @@ def test_other_rates_keep_pitch_level_and_length(rate: int) -> None:
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 @given(cuts=st.lists(st.integers(0, 48_000), max_size=12))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_same_sound_gives_the_same_frames_however_it_is_cut(rate: int, cuts: list[int]) -> None:
     sound = tone(rate)
     pieces = np.split(sound, sorted(min(cut, len(sound)) for cut in cuts))

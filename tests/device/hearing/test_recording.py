@@ -89,7 +89,7 @@ def a_wav() -> bytes:
 
 
 @given(st.integers(0, 60), st.binary(min_size=1, max_size=12))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_header_is_frames_or_an_audio_error(tmp_path: Path, position: int, change: bytes) -> None:
     content = bytearray(a_wav())
     content[position : position + len(change)] = change

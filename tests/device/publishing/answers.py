@@ -4,6 +4,8 @@ import threading
 from typing import Any
 
 LIMIT_S = 30
+REACHED = "is told each answer"
+"""What is said of a broker."""
 
 
 def answer(number: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A real mosquitto of the test's own, and someone who listens to it."""
 
+import json
 import os
 import shutil
 import socket
@@ -8,16 +9,18 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from device.settings import MqttSettings
 from tests.device.publishing.answers import LIMIT_S
 
 # Debian keeps it where only root's path leads.
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
 
 
 class Broker:
@@ -49,9 +52,7 @@ class Broker:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -69,6 +70,10 @@ class Broker:
                 time.sleep(0.02)
             else:
                 return
+
+    def settings(self, device: str, **others: Any) -> MqttSettings:
+        """Of a device at this broker."""
+        return MqttSettings(**{"host": "127.0.0.1", "port": self.port, "device": device, **others})
 
     def stop(self) -> None:
         """Without a word to those who are connected."""
@@ -121,9 +126,7 @@ class Witness:
         assert self._ready.wait(LIMIT_S)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -136,3 +139,7 @@ class Witness:
             message = next(each for each in self._messages if each.topic == topic)
             self._messages.remove(message)
             return message
+
+    def numbers(self, device: str, count: int) -> list[float]:
+        """Of the next so many answers of a device, by which they are told apart."""
+        return [json.loads(self.next(f"edge-mcnn/{device}/prediction").payload)["seconds"] for _ in range(count)]

@@ -18,11 +18,6 @@ APPEND = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
-
-
-@pytest.fixture
 def start(told: Told) -> Iterator[Callable[..., CommandPublisher]]:
     started = []
 

@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -117,7 +117,6 @@ value = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 tables = st.dictionaries(st.text() | st.sampled_from(sorted(asdict(STATUS))), value)
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=2000)
     | tables.map(lambda table: json.dumps(table).encode())

@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,9 @@ from device.front_end.spectrogram import mel_power, picture, silent_picture
 from device.front_end.tokens import Tokens
 from device.understanding import classifier, interpreter
 from device.understanding.classifier import Classifier
-from device.understanding.interpreter import RUNTIMES, load_interpreter
+from device.understanding.interpreter import RUNTIMES, is_installed, load_interpreter
 
-
-def installed(runtime: str) -> bool:
-    return importlib.util.find_spec(RUNTIMES[runtime].partition(".")[0]) is not None
-
-
-INSTALLED = [runtime for runtime in RUNTIMES if installed(runtime)]
+INSTALLED = [runtime for runtime in RUNTIMES if is_installed(runtime)]
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ def test_finished_parts_are_not_trained_again(
 
     def counted(*arguments: object) -> object:
         made.append(arguments)
-        return build(*arguments)  # type: ignore[arg-type]
+        return build(*arguments)  # type: ignore[arg-type]  # stands in for a class
 
     monkeypatch.setattr(sound_training, "_MixedStatistics", counted)
     again = train(sounds, cache)

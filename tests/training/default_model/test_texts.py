@@ -65,12 +65,12 @@ def test_a_line_that_is_none_of_goemotions(tmp_path: Path, line: str) -> None:
 def test_a_sentiment_that_meld_does_not_have(tmp_path: Path) -> None:
     folder = corpora(tmp_path)
     (folder / "meld" / "dev_sent_emo.csv").write_text(HEADER + "1,Fine,A,neutral,mixed,3,0\n")
-    with pytest.raises(TrainingError, match="the sentiment of 'Fine' is 'mixed', expected negative, neutral, positive"):
+    with pytest.raises(TrainingError, match="sentiment is 'mixed', expected one of negative, neutral, positive"):
         read_texts(folder)
 
 
 def test_missing_corpora_are_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"train_sent_emo\.csv: cannot be read"):
+    with pytest.raises(TrainingError, match=r"no train_sent_emo\.csv in it"):
         read_texts(tmp_path)
     corpora(tmp_path)
     (tmp_path / "text" / "goemotions-group" / "dev.tsv").unlink()

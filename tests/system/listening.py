@@ -1,0 +1,98 @@
+"""A running `edge-mcnn listen --json`, for tests that read what it says."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.system.virtual_microphone import VirtualMicrophone
+
+REPOSITORY = Path(__file__).parents[2]
+LIMIT_S = 60
+
+
+class Listening:
+    """Context manager, which kills it if it has not ended.
+
+    Args:
+        microphone: that it hears.
+        options: of the command.
+        mock_pins: whether gpiozero's mock pins take the place of the LEDs.
+        settings: in its environment.
+    """
+
+    def __init__(
+        self,
+        microphone: VirtualMicrophone,
+        *options: str,
+        mock_pins: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        module = "tests.system.with_mock_pins" if mock_pins else "device"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, "listen", "--json", *options],
+            cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **microphone.environment, **(settings or {})},
+        )  # fmt: skip
+        self._errors: list[str] = []
+        self._new_errors: queue.Queue[str | None] = queue.Queue()
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._threads = [threading.Thread(target=read) for read in (self._read_output, self._read_errors)]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> "Listening":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for thread in self._threads:
+            thread.join(5)
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+    def _read_output(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._errors.append(line)
+            self._new_errors.put(line)
+        self._new_errors.put(None)
+
+    def wait_for(self, part: str) -> None:
+        """Until this is said on standard error, after what was waited for before."""
+        while part not in (line := self._new_errors.get(timeout=LIMIT_S) or ""):
+            assert line, self._errors
+
+    def next_answer(self) -> dict[str, Any]:
+        table = json.loads(self._lines.get(timeout=LIMIT_S))
+        assert isinstance(table, dict)
+        return table
+
+    def end(self, number: int) -> float:
+        """Send a signal; seconds until the process is gone, as it should be gone."""
+        start = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(20)
+        took = time.monotonic() - start
+        for thread in self._threads:
+            thread.join(5)
+        assert self.process.returncode == 0, self._errors
+        return took
+
+    def pins(self) -> dict[int, list[bool]]:
+        """What each mock pin did, by its BCM number, once the process has ended."""
+        return {int(pin): states for pin, states in json.loads(self._errors[-1]).items()}

@@ -1,0 +1,112 @@
+"""A booted machine with a microphone, in which the service can be installed as a user would."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system import booted_systemd
+from tests.system.booted_systemd import BootedSystemd
+from tests.system.virtual_microphone import VirtualMicrophone, missing_programs
+
+REPOSITORY = Path(__file__).parents[2]
+UNDER_TEST = "/opt/under-test"
+_PACKAGES = "/opt/packages"
+EDGE_MCNN = "/opt/edge-mcnn/bin/edge-mcnn"
+CACHE = "/opt/cache"
+UNIT = "/etc/systemd/system/edge-mcnn.service"
+CONFIG = "/etc/edge-mcnn/config.toml"
+WATCHDOG_S = 4
+"""At a pace that a test can wait for."""
+_LIMIT_S = 60
+
+_CANNOT = booted_systemd.missing() or ", ".join(missing_programs())
+booted = pytest.mark.skipif(
+    bool(_CANNOT), reason=f"NO SYSTEMD CAN BE BOOTED HERE, the service is not tested: {_CANNOT}"
+)
+
+
+@dataclass
+class Machine:
+    """The product is in /opt/edge-mcnn; no service is installed yet."""
+
+    system: BootedSystemd
+    microphone: VirtualMicrophone
+
+    @property
+    def environment(self) -> list[str]:
+        return [f"{name}={value}" for name, value in self.microphone.environment.items()]
+
+    def edge_mcnn(self, *arguments: str, check: bool = True) -> str:
+        done = self.system.run(
+            EDGE_MCNN, *arguments, check=check, environment=[*self.environment, f"XDG_CACHE_HOME={CACHE}"]
+        )
+        return done.stdout + done.stderr
+
+    def status(self) -> dict[str, Any]:
+        told = self.system.run(EDGE_MCNN, "status", "--json", check=False).stdout
+        table: dict[str, Any] = json.loads(told) if told else {"state": "none"}
+        return table
+
+    def shown(self, name: str) -> str:
+        return self.system.run("systemctl", "show", "edge-mcnn", f"--property={name}", "--value").stdout.strip()
+
+    def journal(self, unit: str = "edge-mcnn") -> str:
+        return self.system.run("journalctl", f"--unit={unit}", "--output=cat", "--no-pager").stdout
+
+    def read(self, path: str) -> str:
+        return self.system.run("cat", path).stdout
+
+    def write(self, path: str, content: str, *, mode: str = "644") -> None:
+        script = 'mkdir -p "${1%/*}" && printf %s "$2" >"$1" && chmod "$3" "$1"'
+        self.system.run("sh", "-c", script, "-", path, content, mode)
+
+    def exists(self, path: str) -> bool:
+        return self.system.run("test", "-e", path, check=False).returncode == 0
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> float:
+        """Seconds until the condition holds."""
+        start = time.monotonic()
+        while not condition():
+            assert time.monotonic() < start + _LIMIT_S, f"{what}: not within {_LIMIT_S} s\n{self.journal()}"
+            time.sleep(0.05)
+        return time.monotonic() - start
+
+    def wait_for_state(self, *states: str) -> float:
+        return self.wait_for(lambda: self.status()["state"] in states, " or ".join(states))
+
+
+@contextmanager
+def booted_machine(speech_model: Path) -> Iterator[Machine]:
+    """The machine, until the context is left; the speech model lies in its root's cache."""
+    packages = Path(next(path for path in sys.path if path.endswith("site-packages")))
+    with booted_systemd.neutral_folder() as folder:
+        microphone = VirtualMicrophone(folder / "mic", rate=48_000, channels=1, strict=False, hum=True)
+        shared = {
+            folder: str(folder),
+            REPOSITORY: UNDER_TEST,
+            packages: _PACKAGES,
+            speech_model.parent: f"{CACHE}/edge-mcnn",
+        }
+        with microphone, BootedSystemd(shared) as system:
+            machine = Machine(system, microphone)
+            _install_product(machine)
+            variables = "".join(f"Environment={variable}\n" for variable in machine.environment)
+            machine.write(f"{UNIT}.d/test.conf", f"[Service]\n{variables}WatchdogSec={WATCHDOG_S}\n")
+            machine.write("/home/someone/secret", "x\n")
+            system.run("chmod", "-R", "a+rX", "/home/someone")
+            yield machine
+
+
+def _install_product(machine: Machine) -> None:
+    """A venv in /opt whose packages are those that run this test; the checkout may lie where no service can read it."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    machine.system.run(f"{sys.base_prefix}/bin/{version}", "-m", "venv", "--without-pip", "/opt/edge-mcnn")
+    machine.write(EDGE_MCNN, "#!/opt/edge-mcnn/bin/python\nfrom device.cli import main\nmain()\n", mode="755")
+    machine.write(f"/opt/edge-mcnn/lib/{version}/site-packages/under-test.pth", f"{UNDER_TEST}\n{_PACKAGES}\n")
