@@ -61,6 +61,8 @@ class Microphone:
 
     def close(self) -> None:
         never_returns("closes for ever")
+        if WHAT == "nobody reads":
+            print("closed", flush=True)
 
 
 class Hearing:
@@ -110,6 +112,8 @@ def load() -> Understanding:
 
 def tell(table: dict[str, Any]) -> None:
     print(f"tell {table['label']}", flush=True)
+    if WHAT == "nobody reads":
+        raise BrokenPipeError
 
 
 def announce(line: str) -> None:
@@ -129,3 +133,5 @@ if __name__ == "__main__":
     except EdgeMcnnError as error:
         announce(f"edge-mcnn: {error}")
         sys.exit(1)
+    except BrokenPipeError:
+        print("told", flush=True)
