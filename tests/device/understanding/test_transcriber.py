@@ -1,3 +1,4 @@
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,16 @@ def heard(transcriber: Transcriber, samples: np.ndarray[tuple[int], np.dtype[np.
 def test_words(transcriber: Transcriber) -> None:
     samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
     assert heard(transcriber, samples) == "he might even have been made amiable himself"
+
+
+def test_without_a_library_of_the_system(speech_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vosk.py").write_text(
+        "raise OSError(\"cannot load library 'libvosk.so': libatomic.so.1: cannot open shared object file\")"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "vosk", raising=False)
+    with pytest.raises(SpeechModelError, match=r"; run: sudo apt-get install libatomic1$"):
+        Transcriber(speech_model, 0.7)
 
 
 def test_a_pause_within_loses_no_words(transcriber: Transcriber) -> None:
