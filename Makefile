@@ -2,6 +2,7 @@
 # make test     set up, then lint, type-check and test everything
 # make soak     what takes long: 100 lost microphones, a day of sound, 10,000 damaged inputs to whatever is read
 # make bench    measure it beside Vosk alone, openWakeWord and the tutorial's path, into benchmarks/RESULTS.md; 20 minutes
+# make check-arm64   follow docs/install-on-a-pi.md in emulated roots of Bookworm and Trixie; as root, some 40 minutes
 # make default-model DATA=FOLDER   make the model that ships from its corpora, see docs/model-card.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
@@ -10,13 +11,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIPS := tests/fixtures/speech/*.flac
 ON_A_PI := $(shell grep -qs '^Raspberry Pi' /proc/device-tree/model && echo yes)
-# lgpio drives the pins; pip has no wheel of it for every Python, Raspberry Pi OS has a package.
-RUN_PACKAGES := libportaudio2 $(if $(ON_A_PI),python3-lgpio) $(if $(wildcard $(BIN)/python),,$(shell \
-	$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
+# Vosk wants libatomic on ARM. lgpio drives the pins; pip has no wheel of it for every Python, Raspberry Pi OS has a
+# package.
+RUN_PACKAGES := libportaudio2 $(if $(filter aarch64,$(shell uname -m)),libatomic1) $(if $(ON_A_PI),python3-lgpio) \
+	$(if $(wildcard $(BIN)/python),,$(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev mosquitto \
 	openssl systemd
+# As newer pips do by themselves; the one of Bookworm prints a warning of five lines about srt, a source package.
+export PIP_USE_PEP517 := 1
 
-.PHONY: listen test soak bench default-model setup setup-test apt-run apt-test clean
+.PHONY: listen test soak bench check-arm64 default-model setup setup-test apt-run apt-test clean
 
 listen: setup
 	@if $(BIN)/edge-mcnn microphones >/dev/null 2>&1; then \
@@ -40,6 +44,10 @@ soak: setup-test
 bench: setup-test $(VENV)/peers.stamp
 	$(BIN)/python -m benchmarks
 
+check-arm64: setup apt-test
+	@sh .ci/apt mmdebstrap qemu-user-static
+	$(BIN)/python -m tests.arm64 $(if $(ROOTS),--roots "$(ROOTS)") $(if $(SPEECH_MODEL),--speech-model "$(SPEECH_MODEL)")
+
 default-model: setup-test $(VENV)/default-model.stamp
 	@test -d "$(DATA)/ravdess" || { echo "make default-model DATA=FOLDER: a folder with meld/, text/, ravdess/ and \
 	vgg19/; docs/model-card.md says what is in them"; exit 1; }
@@ -51,6 +59,7 @@ setup-test: apt-test $(VENV)/test.stamp
 
 # A stamp per set of packages: a second run installs nothing.
 $(VENV)/run.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
+	@echo "Fetching and installing Python packages into $(VENV): a few minutes on a Raspberry Pi"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[litert]'
 	@touch $@
 

@@ -4,8 +4,9 @@ It gives one stream of frames for each time that the microphone was open. What a
 who is told how the microphone is: `device.hearing.liveness` decides, and tells.
 """
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Protocol, TypeVar
 
 from device.errors import AudioError
@@ -101,8 +102,10 @@ class Ears:
         if (microphone := self.microphone) is not None:
             microphone.wake()
 
-    def streams(self) -> Iterator[Iterator[Frame]]:
+    def streams(self) -> Generator[Iterator[Frame], None, None]:
         """A stream of frames for each time that the microphone could be opened, until `stop`; take each to its end.
+
+        Whoever may leave early closes the generator, and with it the microphone.
 
         Raises:
             AudioError: the sound system hangs; or the microphone cannot be opened the first time, without `patient`.
@@ -123,7 +126,8 @@ class Ears:
             self._was_open = True
             self.microphone = microphone
             self._liveness.opened()
-            yield self._frames(microphone)
+            with contextlib.closing(self._frames(microphone)) as frames:
+                yield frames
 
     def _reopened(self) -> OpenMicrophone:
         if self._tried:
@@ -131,7 +135,7 @@ class Ears:
         self._tried = True
         return self._open_microphone(self._name)
 
-    def _frames(self, microphone: OpenMicrophone) -> Iterator[Frame]:
+    def _frames(self, microphone: OpenMicrophone) -> Generator[Frame, None, None]:
         framer = Framer(microphone.rate)
         try:
             while not self._stopping.is_set():

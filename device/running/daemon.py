@@ -186,10 +186,12 @@ class Daemon:
             Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("listening")
         try:
             self._understanding = understanding = self._load()
-            with self._show(understanding.classifier.labels) as self._lights:
+            # Closed here if an answer cannot be told: when Python ends is too late to close a microphone.
+            listening = contextlib.closing(self._ears.streams())
+            with self._show(understanding.classifier.labels) as self._lights, listening as streams:
                 for publisher in self._publishers:
                     publisher.open()
-                for frames in self._ears.streams():
+                for frames in streams:
                     # A listener of its own: an utterance does not go on beyond a loss.
                     self._listener = understanding.listener(self._observer)
                     for prediction in self._listener.predictions(frames):

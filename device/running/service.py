@@ -82,7 +82,7 @@ def plan_install(model: Path | None, announce: Announce) -> Plan:
     checked = settings
     if model is not None:
         read_bundle(model)
-        if CONFIG.exists() and Path(settings.classifier.model) != MODEL:
+        if _is_edited() and Path(settings.classifier.model) != MODEL:
             named = settings.classifier.model or "the model that ships"
             raise ServiceError(
                 f'{CONFIG} names {named}; write model = "{MODEL}" under [classifier] there, and try again'
@@ -95,7 +95,7 @@ def plan_install(model: Path | None, announce: Announce) -> Plan:
         steps.append(Step(f"speech model: {settings.transcriber.speech_model}, as the settings say"))
     else:
         steps.append(_speech_model_step(announce))
-    steps.append(_config_step(settings))
+    steps.append(_config_step(settings, stays=CONFIG.exists() and settings == read_settings(CONFIG)))
     readable = [path for path in _named_paths(settings) if not path.is_relative_to(DATA)]
     groups = [group for group in GROUPS if has_group(group)]
     steps.append(_file_step(UNIT, unit_text(CONFIG, groups, readable).encode(), "unit"))
@@ -132,8 +132,7 @@ def plan_uninstall(*, purge: bool) -> list[Step]:
             Step(f"stop and disable {NAME}", lambda: _systemctl("disable", "--now", "--quiet", NAME)),
             Step(f"remove {UNIT}", _remove_unit),
         ]
-    edited = CONFIG.exists() and not (_PRISTINE.exists() and _PRISTINE.read_bytes() == CONFIG.read_bytes())
-    if edited and not purge:
+    if _is_edited() and not purge:
         steps.append(Step(f"{CONFIG} was edited and stays; --purge removes it, too"))
     elif CONFIG.parent.exists():
         steps.append(Step(f"remove {CONFIG.parent}", lambda: shutil.rmtree(CONFIG.parent)))
@@ -222,8 +221,13 @@ def _speech_model_step(announce: Announce) -> Step:
     return Step(f"speech model: {f'copy {source}' if source else 'fetch it (68 MB)'} to {place}", do)
 
 
-def _config_step(settings: Settings) -> Step:
-    if CONFIG.exists():
+def _is_edited() -> bool:
+    """Whether there are settings that are not just as they were installed."""
+    return CONFIG.exists() and not (_PRISTINE.exists() and _PRISTINE.read_bytes() == CONFIG.read_bytes())
+
+
+def _config_step(settings: Settings, *, stays: bool) -> Step:
+    if stays:
         return Step(f"settings: {CONFIG} is there, and stays as it is")
     only = {"classifier": ["model"]} if settings != Settings() else {}
     text = as_toml(Settings(classifier=ClassifierSettings(model=settings.classifier.model)), only=only).encode()

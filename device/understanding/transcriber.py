@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from device.errors import SpeechModelError
 from device.sentence import SAMPLE_RATE
+from device.shared_libraries import how_to_get
 from device.understanding.search import laid_out
 
 
@@ -27,7 +28,7 @@ class Transcriber:
         search: how hard it looks for the words, see `device.understanding.search`.
 
     Raises:
-        SpeechModelError: Vosk cannot load the model.
+        SpeechModelError: Vosk cannot load the model, or cannot be loaded itself.
     """
 
     def __init__(
@@ -38,8 +39,7 @@ class Transcriber:
         *,
         search: str = "quick",
     ) -> None:
-        import vosk  # 0.15 s and 34 MB: only for those who listen
-
+        vosk = _vosk()
         vosk.SetLogLevel(-1)
         try:
             with laid_out(speech_model, search) as folder:
@@ -65,6 +65,15 @@ class Transcriber:
             serving.recogniser.FinalResult()  # nothing is left over of the one before
         serving.served += 1
         return Transcription(serving.recogniser, self._lone_word_confidence)
+
+
+def _vosk() -> Any:
+    try:
+        import vosk  # 0.15 s and 34 MB: only for those who listen
+    except (ImportError, OSError) as error:
+        mend = how_to_get(error) or "run: pip install --force-reinstall vosk"
+        raise SpeechModelError(f"Vosk cannot be used: {error}; {mend}") from None
+    return vosk
 
 
 class _Serving(threading.local):

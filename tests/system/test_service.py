@@ -192,6 +192,19 @@ def test_a_model_of_the_users_own(machine: Machine) -> None:
     assert 'model = "/var/lib/edge-mcnn/Model.tflite"' in machine.read(CONFIG)
 
 
+def test_a_model_after_the_one_that_ships(machine: Machine) -> None:
+    own = ("service", "install", "--model", f"{UNDER_TEST}/device/models/Model.tflite")
+    machine.edge_mcnn("service", "uninstall", "--purge")
+    machine.system.run("mkdir", "-p", f"{UNIT}.d")
+    machine.edge_mcnn("service", "install")
+    assert "stays as it is" in machine.edge_mcnn("service", "install")
+    assert "settings: write" in machine.edge_mcnn(*own)
+    assert 'model = "/var/lib/edge-mcnn/Model.tflite"' in machine.read(CONFIG)
+    assert "stays as it is" in machine.edge_mcnn(*own)
+    machine.system.run("sh", "-c", "printf '[endpoint]\nhang_over_s = 1\n' >/etc/edge-mcnn/config.toml")
+    assert 'write model = "/var/lib/edge-mcnn/Model.tflite" under' in machine.edge_mcnn(*own, check=False)
+
+
 def test_removed_it_leaves_nothing(machine: Machine) -> None:
     machine.edge_mcnn("service", "uninstall", "--purge")
     found = machine.system.run(

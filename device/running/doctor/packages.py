@@ -10,6 +10,7 @@ from device.bundle import DEFAULT_BUNDLE, read_bundle
 from device.errors import InterpreterError
 from device.running.doctor.findings import Finding, Verdict
 from device.settings import ClassifierSettings
+from device.shared_libraries import how_to_get
 from device.understanding.interpreter import RUNTIMES, load_runtime
 
 _NATIVE = ("numpy", "soundfile", "soxr", "vosk")
@@ -41,7 +42,8 @@ def packages() -> Iterator[Finding]:
         except (ImportError, OSError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             told = f"{module} cannot be used: {reason}"
-            yield Finding("packages", Verdict.BAD, told, f"run: pip install --force-reinstall {module}")
+            again = f"run: pip install --force-reinstall {module}"
+            yield Finding("packages", Verdict.BAD, told, how_to_get(error) or again)
             return
     yield Finding("packages", Verdict.GOOD, f"all {len(needed)}, new enough; vosk {version('vosk')}")
 

@@ -62,6 +62,8 @@ class Microphone:
 
     def close(self) -> None:
         never_returns("closes for ever")
+        if WHAT == "nobody reads":
+            print("closed", flush=True)
 
 
 class Hearing:
@@ -111,6 +113,8 @@ def load() -> Understanding:
 
 def tell(table: dict[str, Any]) -> None:
     print(f"tell {table['label']}", flush=True)
+    if WHAT == "nobody reads":
+        raise BrokenPipeError
 
 
 def announce(line: str) -> None:
@@ -130,3 +134,5 @@ if __name__ == "__main__":
     except EdgeMcnnError as error:
         announce(f"edge-mcnn: {error}")
         sys.exit(1)
+    except BrokenPipeError:
+        print("told", flush=True)

@@ -103,6 +103,13 @@ def test_ready_when_sound_has_come_and_answers_in_order(start: Starter) -> None:
     assert errors == "listening to fake at 16000 Hz; speak, or end with Ctrl-C\n"
 
 
+def test_when_nobody_reads_its_answers_the_microphone_is_closed_before_it_ends(start: Starter) -> None:
+    process = start("nobody reads").process
+    output, errors = process.communicate(timeout=LIMIT_S)
+    assert (process.returncode, output.splitlines()) == (0, ["show a", "tell a", "closed", "off", "told"]), errors
+    assert errors == "listening to fake at 16000 Hz; speak, or end with Ctrl-C\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("what", ["loads for ever", "opens for ever", "thinks for ever", "shows for ever"])
 def test_ends_well_although_a_call_never_returns(start: Starter, what: str, number: int) -> None:

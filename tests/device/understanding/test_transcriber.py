@@ -1,3 +1,4 @@
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -92,3 +93,13 @@ def test_a_lone_word_counts_if_vosk_is_sure(speech_model: Path) -> None:
 def test_not_a_model(tmp_path: Path) -> None:
     with pytest.raises(SpeechModelError, match="edge-mcnn fetch-speech-model"):
         Transcriber(tmp_path, 0.7)
+
+
+def test_without_a_library_of_the_system(speech_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vosk.py").write_text(
+        "raise OSError(\"cannot load library 'libvosk.so': libatomic.so.1: cannot open shared object file\")"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "vosk", raising=False)
+    with pytest.raises(SpeechModelError, match=r"; run: sudo apt-get install libatomic1$"):
+        Transcriber(speech_model, 0.7)

@@ -5,7 +5,6 @@ import importlib.util
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as real_version
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,18 +62,24 @@ def test_newer_ones_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one(packages.packages()).verdict.value == "good"
 
 
-def test_a_library_that_does_not_fit_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fault", "mend"),
+    [
+        ("libatomic.so.1: cannot open shared object file", "run: sudo apt-get install libatomic1"),
+        ("libvosk.so: invalid ELF header", "run: pip install --force-reinstall vosk"),
+    ],
+)
+def test_a_library_that_does_not_fit_this_machine(fault: str, mend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     imported = importlib.import_module
 
-    def without_libatomic(name: str, *rest: Any) -> Any:
+    def broken(name: str, *rest: Any) -> Any:
         if name == "vosk":
-            raise OSError("libatomic.so.1: cannot open shared object file")
+            raise OSError(fault)
         return imported(name, *rest)
 
-    monkeypatch.setattr(importlib, "import_module", without_libatomic)
+    monkeypatch.setattr(importlib, "import_module", broken)
     finding = one(packages.packages())
-    assert finding.verdict.value == "bad"
-    assert finding.told == "vosk cannot be used: libatomic.so.1: cannot open shared object file"
+    assert (finding.verdict.value, finding.told, finding.mend) == ("bad", f"vosk cannot be used: {fault}", mend)
 
 
 LITERT, TFLITE = RUNTIMES
