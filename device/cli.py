@@ -156,7 +156,7 @@ def fetch_speech_model(
 ) -> None:
     """Fetch the Vosk model that tells the words, and prove that it is the published one.
 
-    It goes into your cache folder (68 MB), every file compared with its pinned SHA-256. `listen` and `classify` do
+    It goes into your cache folder (68 MB), every file compared with its pinned SHA-256. Commands that hear words do
     this by themselves when it is missing.
     """
     from device.understanding import speech_model

@@ -20,7 +20,6 @@ _NAME_CELLS = 14
 _BAR_CELLS = 32
 _LEAST_WIDTH = 40
 """Of a terminal that has room for names beside what is told."""
-_QUIETEST_DBFS = -72.0
 
 
 def doctor_command(
@@ -100,12 +99,12 @@ def line(finding: "Finding", console: "Console") -> "Text":
 def _meter(level: "Level", console: "Console") -> "Text":
     from rich.text import Text
 
+    from device.showing.meter import meter
+    from device.showing.signs import signs_for
+
     said, number = "speak  ", f"  {level.dbfs:.0f} dBFS"
     width = max(0, min(_BAR_CELLS, console.width - len(said) - len(number)))
-    cells = round(width * min(1.0, max(0.0, 1 - level.dbfs / _QUIETEST_DBFS)))
-    full, empty = ("█", "░") if _has_signs(console) else ("#", ".")
-    bar = (full * cells + empty * (width - cells), "green")
-    return Text.assemble(said, bar, number, no_wrap=True, overflow="crop")
+    return Text.assemble(said, meter(level.dbfs, width, signs_for(console)), number, no_wrap=True, overflow="crop")
 
 
 def _summary(findings: Sequence["Finding"]) -> str:

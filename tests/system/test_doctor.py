@@ -115,7 +115,7 @@ def test_in_a_terminal_the_level_is_seen_while_someone_speaks(plugged: VirtualMi
         process.wait(60)
         speaker.join(60)
     text = seen.decode()
-    assert "speak  █" in text
+    assert "speak  ━" in text
     assert "Traceback" not in text
     [line] = [line for line in text.splitlines() if "loudest" in line]
     assert "ok level" in line

@@ -1,7 +1,6 @@
 """The Python packages that listening needs: there, new enough, and not broken on this machine."""
 
 import importlib
-import importlib.util
 import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -11,7 +10,7 @@ from device.errors import InterpreterError
 from device.running.doctor.findings import Finding, Verdict
 from device.settings import ClassifierSettings
 from device.shared_libraries import how_to_get
-from device.understanding.interpreter import RUNTIMES, load_runtime
+from device.understanding.interpreter import RUNTIMES, is_installed, load_runtime
 
 _NATIVE = ("numpy", "soundfile", "soxr", "vosk")
 """They bring libraries that may not fit this machine; PortAudio and the interpreters have lines of their own."""
@@ -52,7 +51,7 @@ def interpreter(settings: ClassifierSettings) -> Iterator[Finding]:
     """Which one would be taken, and why; each that is installed is made to load the model that ships."""
     model = read_bundle(DEFAULT_BUNDLE).model
     usable, broken = [], {}
-    for name in (name for name in RUNTIMES if _is_installed(name)):
+    for name in (name for name in RUNTIMES if is_installed(name)):
         try:
             load_runtime(name, model)
         except InterpreterError as error:
@@ -85,10 +84,6 @@ def _chosen(setting: str, usable: list[str], broken: dict[str, str]) -> Finding:
 
 def _named(runtime: str) -> str:
     return f"{'LiteRT' if runtime == _LITERT else runtime} {version(runtime)}"
-
-
-def _is_installed(runtime: str) -> bool:
-    return importlib.util.find_spec(RUNTIMES[runtime].partition(".")[0]) is not None
 
 
 def _name_and_least(line: str) -> tuple[str, str]:

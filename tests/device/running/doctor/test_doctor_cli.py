@@ -82,8 +82,8 @@ def test_the_meter_keeps_to_one_line(width: int) -> None:
 
 def test_a_meter_moves_in_a_terminal_alone() -> None:
     told: list[Told] = [GOOD, Level(-72.0), Level(-36.0), Level(0.0), WARNING]
-    drawn = re.sub(r"\x1b\[\d+m", "", shown(told, force_terminal=True, width=80))
-    for bar in ("░" * 32 + "  -72 dBFS", "█" * 16 + "░" * 16 + "  -36 dBFS", "█" * 32 + "  0 dBFS"):
+    drawn = re.sub(r"\x1b\[[\d;]+m", "", shown(told, force_terminal=True, width=80))
+    for bar in ("─" * 32 + "  -72 dBFS", "━" * 16 + "─" * 16 + "  -36 dBFS", "━" * 32 + "  0 dBFS"):
         assert bar in drawn
     assert "dBFS" not in shown(told, width=80)
 
