@@ -48,7 +48,8 @@ def shades(picture: NDArray[np.float32], columns: int, signs: Signs) -> list[Lin
 
 def _rows(picture: NDArray[np.float32], columns: int) -> int:
     height, width, _ = picture.shape
-    return max(1, round(columns * height / width / 2))
+    rows: int = round(columns * height / width / 2)
+    return max(1, rows)
 
 
 def _line(cells: list[tuple[tuple[int, ...], str]]) -> Line:
