@@ -45,7 +45,11 @@ _MORE = [
 _LISTENING = [
     Step("sudo apt-get install -qq --yes --no-install-recommends libasound2-plugins"),
     Step("cd edge-mcnn && . .venv/bin/activate && edge-mcnn microphones", told=NAME),
-    Step(f"edge-mcnn listen --microphone {NAME} --lights none --json | head -n 1", told='"label": "positive"'),
+    # What is heard first may be the end of a sentence that began before.
+    Step(
+        f"timeout 900 edge-mcnn listen --microphone {NAME} --lights none --json | "
+        """grep --max-count 1 '"label": "positive"'"""
+    ),
 ]
 _ENVIRONMENT = {"QEMU_CPU": CPUS["Pi 4"]}
 Answers = dict[str, tuple[str, str, dict[str, float]]]
