@@ -1,6 +1,5 @@
 """A real mosquitto that wants a password or TLS; and what of the settings can never work."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,18 +11,17 @@ from device.settings import MqttSettings
 from tests.device.publishing.answers import Told, answer
 from tests.device.publishing.broker import Broker, Witness, needs_mosquitto
 from tests.device.publishing.conftest import Start
+from tests.device.publishing.locked_broker import make_certificates, with_password, with_tls
 from tests.device.publishing.publisher_process import running
 
 
 @needs_mosquitto
 def test_a_password_from_a_file(tmp_path: Path, start: Start, told: Told) -> None:
-    passwords = tmp_path / "passwords"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "lamp", "s3cret"], check=True, capture_output=True)
     (tmp_path / "right").write_text("s3cret\n")
     (tmp_path / "wrong").write_text("secret\n")
     for path in ("right", "wrong"):
         (tmp_path / path).chmod(0o600)
-    with Broker(tmp_path, f"password_file {passwords}") as broker:
+    with Broker(tmp_path, with_password(tmp_path, "lamp", "s3cret")) as broker:
         start(broker.settings("liar", user="lamp", password_file=str(tmp_path / "wrong")))
         told.wait_for("refuses us (Not authorized)")
         with Witness(broker.port, user="lamp", password="s3cret") as witness:
@@ -35,24 +33,13 @@ def test_a_password_from_a_file(tmp_path: Path, start: Start, told: Told) -> Non
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of an authority, and of a broker that it vouches for."""
-    folder = tmp_path_factory.mktemp("certificates")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-sha256"]
-    for command in (
-        [*new, "-x509", "-days", "2", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"],
-        [*new, "-subj", "/CN=127.0.0.1", "-keyout", "broker.key", "-out", "broker.csr"],
-        ["openssl", "x509", "-req", "-in", "broker.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-         "-days", "2", "-extfile", "names", "-out", "broker.pem"],
-    ):  # fmt: skip
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @needs_mosquitto
 def test_tls_proves_the_broker(certificates: Path, tmp_path: Path, start: Start, told: Told) -> None:
     authority = str(certificates / "ca.pem")
-    lines = (f"cafile {authority}", f"certfile {certificates}/broker.pem", f"keyfile {certificates}/broker.key")
-    with Broker(tmp_path, *lines) as broker:
+    with Broker(tmp_path, *with_tls(certificates)) as broker:
         with Witness(broker.port, ca_file=authority) as witness:
             start(broker.settings("safe", tls=True, ca_file=authority)).publish(answer(1))
             assert witness.numbers("safe", 1) == [1]
