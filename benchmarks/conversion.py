@@ -15,11 +15,11 @@ import typer
 from rich.console import Console
 
 from benchmarks.interpreter import call_ms
-from convert.choices import Choices
-from convert.converter import ConversionReport, convert
-from convert.probe import RUNTIMES as NAMES
+from convert.convert import ConversionReport, convert
+from convert.options import Choices
 from convert.recipes import RECIPES
-from device.understanding.interpreter import RUNTIMES
+from convert.verify.runner import RUNTIMES as NAMES
+from device.recognition.runtimes import RUNTIMES
 
 _ROUNDS, _CALLS = 3, 60
 _THREADS = (1, 2)

@@ -18,11 +18,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from device.commands import Understanding
-from device.hearing.framing import Framer
-from device.listener import Listener
-from device.sentence import SAMPLE_RATE, Frame
-from device.settings import Settings
+from device.audio.framer import Framer
+from device.events import SAMPLE_RATE, Frame
+from device.loading import Understanding
+from device.pipeline import Listener
+from device.settings.schema import Settings
 from tests.conftest import CLIPS
 
 QUIET, TALK = "quiet", "talk"

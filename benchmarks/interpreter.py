@@ -27,7 +27,7 @@ def _timed(bundle: Path, runtime: str, threads: int, calls: int) -> list[float]:
 
     from device.bundle import read_bundle
     from device.front_end.spectrogram import silent_picture
-    from device.understanding.classifier import Classifier
+    from device.recognition.classifier import Classifier
 
     read = read_bundle(bundle)
     front_end = read.companions.front_end

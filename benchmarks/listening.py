@@ -105,7 +105,7 @@ def measure(rounds: int, tutorial: Path, told: Callable[[str], None]) -> dict[st
 
 def _subjects(tutorial: Path) -> dict[str, tuple[list[str], str, tuple[str, ...]]]:
     """Command of each, how it says that it listens, and which scenes it hears."""
-    ours = [sys.executable, "-m", "device", "listen", "--json", "--lights", "none"]
+    ours = [sys.executable, "-m", "edge_mcnn", "listen", "--json", "--lights", "none"]
     peers = [sys.executable, "-m", "benchmarks.peers"]
     every = (QUIET, SPEECH, NOISE)
     found: dict[str, tuple[list[str], str, tuple[str, ...]]] = {

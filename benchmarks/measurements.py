@@ -15,7 +15,7 @@ from benchmarks.listening import Heard
 from benchmarks.listening import measure as measure_listening
 from benchmarks.processes import running
 from device.bundle import DEFAULT_BUNDLE
-from device.settings import Settings
+from device.settings.schema import Settings
 from tests.conftest import CLIPS
 
 SHIPPED, TUTORIAL = "shipped", "tutorial"
@@ -67,7 +67,7 @@ def measure(rounds: int, folder: Path, told: Callable[[str], None]) -> Measureme
     told("making and converting the tutorial's network")
     keras, bundle = folder / "Model.h5", folder / "Model.tflite"
     _python("-c", f"import pathlib, benchmarks.tutorial as t; t.write_network(pathlib.Path({str(keras)!r}))")
-    _python("-m", "device", "convert", str(keras))
+    _python("-m", "edge_mcnn", "convert", str(keras))
     clips = sorted(CLIPS.glob("*.flac"))
     for number in range(rounds):
         told(f"single answers, round {number + 1} of {rounds}")
@@ -75,15 +75,15 @@ def measure(rounds: int, folder: Path, told: Callable[[str], None]) -> Measureme
         for network, path in ((TUTORIAL, bundle), (SHIPPED, DEFAULT_BUNDLE)):
             threads = Settings().classifier.threads
             found.call_ms.setdefault(network, []).extend(call_ms(path, threads=threads, calls=_CALLS))
-        found.help_s += [_seconds("-m", "device", "--help") for _ in range(_HELPS)]
-        found.classify_s.append(_seconds("-m", "device", "classify", "--json", *map(str, clips)))
+        found.help_s += [_seconds("-m", "edge_mcnn", "--help") for _ in range(_HELPS)]
+        found.classify_s.append(_seconds("-m", "edge_mcnn", "classify", "--json", *map(str, clips)))
     found.classified_s = sum(_length_s(clip) for clip in clips)
     found.listening = measure_listening(rounds, bundle, told)
     for name in ("growth", "pictures", "search"):
         told(f"benchmarks.{name}")
         setattr(found, name, json.loads(_python("-m", f"benchmarks.{name}")))
     told("edge-mcnn benchmark")
-    found.board = json.loads(_python("-m", "device", "benchmark", "--json"))
+    found.board = json.loads(_python("-m", "edge_mcnn", "benchmark", "--json"))
     return found
 
 

@@ -30,7 +30,7 @@ def vosk_alone() -> None:
     """Vosk's own example for a microphone: fed all the time, with words."""
     import vosk
 
-    from device.understanding import speech_model
+    from device.recognition.speech_model import fetch as speech_model
 
     vosk.SetLogLevel(-1)
     model = vosk.Model(model_path=str(speech_model.find(announce=print)))

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from device.front_end.parameters import FrontEnd
 from tests.conftest import CLIPS
-from training.picture_folder import PictureFolder
+from training.images.image_cache import PictureFolder
 
 OURS, THEIRS = "edge-mcnn pictures", "librosa and Matplotlib"
 _COPIES = 100

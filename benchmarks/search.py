@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from device.sentence import SAMPLE_RATE
-from device.settings import Settings
-from device.understanding import speech_model
-from device.understanding.transcriber import Transcriber
+from device.events import SAMPLE_RATE
+from device.recognition.speech_model import fetch as speech_model
+from device.recognition.transcriber import Transcriber
+from device.settings.schema import Settings
 from tests.conftest import CLIPS
-from training.clip_table import read_clip_table
-from training.sound import read_recording
-from training.word_errors import word_error_rate
+from training.data.audio_reading import read_recording
+from training.data.clip_table import read_clip_table
+from training.data.word_errors import word_error_rate
 
 SEARCHES = ("thorough", "quick")
 NOISES_DB = {"as recorded": None, "noise at -12 dB": -12.0, "noise at -3 dB": -3.0}

@@ -20,8 +20,8 @@ _WORDS = 5000
 
 def write_network(path: Path) -> None:
     """Write the tutorial's `Model.h5` with random weights, which cost as much time and memory as any."""
-    from training.model_writer import write_model
-    from training.network import build_network
+    from training.fit.h5_writer import write_model
+    from training.networks.network import build_network
 
     vocabulary = tuple("".join(chr(97 + number // 26**place % 26) for place in range(4)) for number in range(_WORDS))
     companions = Companions(LABELS, vocabulary, FrontEnd())

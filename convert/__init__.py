@@ -1,1 +1,1 @@
-"""From the trained `Model.h5` to the bundle `Model.tflite`, proven before it leaves the laptop."""
+"""Laptop side: from a Keras model to a TFLite bundle."""

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.child import Progress, child
-from convert.loading import copy_weights, in_keras_2, load_network, plain
-from convert.network import Network, frozen
 from convert.recipes import RECIPES
-from convert.source import Format
+from convert.source.keras_loading import copy_weights, in_keras_2, load_network, plain
+from convert.source.keras_source import Format
+from convert.source.model_spec import Network, frozen
+from convert.subprocess_job import Progress, child
 from device.errors import ConversionError
-from device.understanding.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
+from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
 
 JOB, SAMPLES, CALIBRATION, MODEL, RESULT = "job.json", "samples.npz", "calibration.npz", "model.tflite", "result.json"
 _BATCH = 8
@@ -87,7 +87,7 @@ class Result:
 
 
 def main(folder: Path) -> None:
-    """Do the job that lies in `folder`, as the child of `convert.converter`."""
+    """Do the job that lies in `folder`, as the child of `convert.convert`."""
     with child() as progress:
         work(folder, progress)
 
@@ -103,8 +103,8 @@ def work(folder: Path, progress: Progress) -> None:
     import tensorflow as tf
     import tf_keras
 
-    from convert import tflite_converter
-    from convert.quantisation import keep_float, mend
+    from convert.quantise import tflite as tflite_converter
+    from convert.quantise.prepare import keep_float, mend
 
     recipe = RECIPES[job.mode]
     progress("loading the network")

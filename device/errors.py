@@ -1,64 +1,78 @@
-"""Every error that a user can mend. The command line prints the message on one line and exits with status 1.
+"""Every error that a user can fix. The command line prints the message and the fix and exits with status 1.
 
-Each message says what is wrong, where, and what to do. An exception of any other type that reaches the user is a bug.
+An exception of any other type that reaches the user is a bug.
 """
 
 
 class EdgeMcnnError(Exception):
-    """Base of all errors below."""
+    """Base of all errors below.
+
+    Args:
+        message: what is wrong, with the value and the place; one line, no full stop.
+        fix: what the user can do about it, in the imperative; empty only where the message leaves no doubt.
+    """
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        """The message and the fix on one line, for logs."""
+        return f"{self.message}; {self.fix}" if self.fix else self.message
 
 
-class SettingsError(EdgeMcnnError, ValueError):
+class SettingsError(EdgeMcnnError):
     """A settings file or option has an unknown key or a value that is not allowed."""
 
 
-class BundleError(EdgeMcnnError, ValueError):
-    """A model file is not a bundle, is damaged, or asks for what this device cannot do."""
+class BundleError(EdgeMcnnError):
+    """A model file is not a bundle, is damaged, or needs what this device does not have."""
 
 
-class AudioError(EdgeMcnnError, OSError):
-    """A microphone or a recording cannot be opened, or stopped giving sound."""
+class AudioError(EdgeMcnnError):
+    """A microphone or an audio file cannot be opened, or gives no audio any more."""
 
 
-class DetectorError(EdgeMcnnError, RuntimeError):
-    """The weights of the voice detector are missing, or in a format that is not known."""
+class DetectorError(EdgeMcnnError):
+    """The weights of the voice activity detector are missing, or in an unknown format."""
 
 
-class SpeechModelError(EdgeMcnnError, OSError):
-    """The speech model is missing, incomplete or not the one that was published."""
+class SpeechModelError(EdgeMcnnError):
+    """The speech model is missing, incomplete or not the published one."""
 
 
-class InterpreterError(EdgeMcnnError, RuntimeError):
-    """No TFLite interpreter is installed, or it refuses the model."""
+class InterpreterError(EdgeMcnnError):
+    """No TFLite runtime is installed, or the runtime refuses the model."""
 
 
-class LightsError(EdgeMcnnError, RuntimeError):
+class LightsError(EdgeMcnnError):
     """The LEDs cannot be driven: no GPIO, a pin in use, a label without a pin."""
 
 
-class PublishingError(EdgeMcnnError, RuntimeError):
-    """Answers cannot be published as the settings ask: a package is missing, or a file is unusable."""
+class PublishingError(EdgeMcnnError):
+    """Predictions cannot be published as the settings say: a package is missing, or a file is unusable."""
 
 
-class ConversionError(EdgeMcnnError, RuntimeError):
+class ConversionError(EdgeMcnnError):
     """A Keras model cannot be converted; nothing was written."""
 
 
-class TrainingError(EdgeMcnnError, RuntimeError):
-    """A clip table, its recordings or the weights to start from are missing or unusable."""
+class TrainingError(EdgeMcnnError):
+    """A clip table, its recordings or the initial weights are missing or unusable."""
 
 
-class RecordingError(EdgeMcnnError, OSError):
-    """A clip or its table cannot be written, or a name cannot be used; what was kept before is safe."""
+class RecordingError(EdgeMcnnError):
+    """A clip or its table cannot be written, or a name cannot be used; clips recorded before are safe."""
 
 
-class StatusError(EdgeMcnnError, OSError):
-    """No running daemon answers, or a daemon cannot tell its status."""
+class StatusError(EdgeMcnnError):
+    """No daemon is running, or a daemon cannot publish its status."""
 
 
-class ServiceError(EdgeMcnnError, RuntimeError):
-    """The service cannot be installed, removed or asked; what was there is as before."""
+class ServiceError(EdgeMcnnError):
+    """The service cannot be installed, removed or queried; the previous state is unchanged."""
 
 
-class BenchmarkError(EdgeMcnnError, RuntimeError):
-    """This machine cannot be measured, since a fresh process that would listen does not get so far."""
+class BenchmarkError(EdgeMcnnError):
+    """This machine cannot be measured, because a fresh process does not get as far as listening."""

@@ -7,11 +7,11 @@ import numpy as np
 import soundfile
 from matplotlib import pyplot as plt
 
-from device.commands import Understanding, classify
+from device.audio.silero_vad import Silero
+from device.events import FRAME_LENGTH, FRAME_SECONDS, SAMPLE_RATE
 from device.front_end.spectrogram import decibels, mel_power, picture, trim
-from device.hearing.silero import Silero
-from device.sentence import FRAME_LENGTH, FRAME_SECONDS, SAMPLE_RATE
-from device.settings import Settings
+from device.loading import Understanding, classify
+from device.settings.schema import Settings
 
 HERE = Path(__file__).parent
 CLIP = HERE.parent / "tests" / "fixtures" / "speech" / "austen-0930.flac"

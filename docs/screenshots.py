@@ -27,22 +27,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.segment import Segment, Segments
 
-from device.commands import Understanding
-from device.hearing import microphone
-from device.hearing.liveness import Liveness, State
-from device.hearing.microphone import Block, MicrophoneInfo
-from device.hearing.recording import Recording
-from device.running import doctor_cli, service
-from device.running.doctor import checks, machine, pins, sound
-from device.running.doctor.apart import examine
-from device.running.doctor.findings import Finding, Told
-from device.sentence import SAMPLE_RATE, Frame
-from device.settings import Settings
-from device.showing import lights
-from device.showing.listening_view import ListeningView
-from device.showing.scene import Scene
-from device.showing.signs import UNICODE
-from device.understanding import speech_model
+from device.audio import microphone
+from device.audio.audio_file import Recording
+from device.audio.liveness import Liveness, State
+from device.audio.microphone import Block, MicrophoneInfo
+from device.doctor import checks, machine, pins, sound
+from device.doctor.findings import Finding, Told
+from device.doctor.isolation import examine
+from device.events import SAMPLE_RATE, Frame
+from device.loading import Understanding
+from device.outputs import lights
+from device.outputs.terminal.layout import ListeningView
+from device.outputs.terminal.state import Scene
+from device.outputs.terminal.text import UNICODE
+from device.recognition.speech_model import fetch as speech_model
+from device.service import install as service
+from device.settings.schema import Settings
+from edge_mcnn import doctor as doctor_cli
 
 HERE = Path(__file__).parent
 SPEECH = HERE.parent / "tests" / "fixtures" / "speech"

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from device.settings import stages
-from device.settings_file import PREFIX, toml_value
-from device.settings_table import allowed
+from device.settings.check import allowed
+from device.settings.schema import stages
+from device.settings.toml import PREFIX, toml_value
 
 PAGE = Path(__file__).with_name("settings.md")
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from device.bundle import DEFAULT_BUNDLE, read_bundle
-from device.settings import LightsSettings
-from device.showing.wiring_svg import wiring_svg
+from device.outputs.wiring.svg import wiring_svg
+from device.settings.schema import LightsSettings
 
 HERE = Path(__file__).parent
 PICTURES = {

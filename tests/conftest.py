@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from device.understanding import speech_model as speech_models
+from device.recognition.speech_model import fetch as speech_models
 
 CLIPS = Path(__file__).parent / "fixtures" / "speech"
 

@@ -81,7 +81,7 @@ def answers(output: str) -> Answers:
 def answers_here() -> Answers:
     """Of this machine."""
     clips = sorted(_REPOSITORY.glob(_CLIPS))
-    command = [sys.executable, "-m", "device", "classify", "--json", *map(str, clips)]
+    command = [sys.executable, "-m", "edge_mcnn", "classify", "--json", *map(str, clips)]
     return answers(subprocess.run(command, cwd=_REPOSITORY, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 

@@ -6,19 +6,20 @@ from typing import Any
 import keras
 import pytest
 
-from convert import child, worker
-from convert.child import Progress
-from convert.choices import Choices
-from convert.converter import ConversionReport, convert
-from convert.probe import RUNTIMES
+from convert import subprocess_job as child
+from convert import worker
+from convert.convert import ConversionReport, convert
+from convert.options import Choices
 from convert.recipes import RECIPES
-from convert.samples import make_samples
-from device.understanding.interpreter import is_installed
+from convert.subprocess_job import Progress
+from convert.verify.representative_data import make_samples
+from convert.verify.runner import RUNTIMES
+from device.recognition.runtimes import is_installed
 from tests.conftest import CLIPS
 from tests.convert import networks, strangers
 
 INSTALLED = {runtime: name for runtime, name in RUNTIMES.items() if is_installed(runtime)}
-"""`tests/device/understanding/test_classifier.py` sees to it that both are where both exist."""
+"""`tests/device/recognition/test_classifier.py` sees to it that both are where both exist."""
 
 
 class Stages(list[str]):

@@ -8,7 +8,7 @@ import numpy as np
 import tf_keras
 from tf_keras import layers
 
-from convert.model_file import write_companions
+from convert.source.keras_h5 import write_companions
 from device.bundle import Companions
 from device.front_end.parameters import FrontEnd
 

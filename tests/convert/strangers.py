@@ -9,7 +9,7 @@ import numpy as np
 import tf_keras
 from numpy.typing import NDArray
 
-from convert.source import WEIGHTS_ENTRY
+from convert.source.keras_source import WEIGHTS_ENTRY
 
 WORDS, LENGTH, PICTURE = 60, 12, 16
 HDF5_IS_LEGACY = "ignore:You are saving your model as an HDF5 file:UserWarning"

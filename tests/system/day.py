@@ -17,13 +17,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from device.commands import Understanding
+from device.audio.liveness import LivenessMachine, State
+from device.audio.microphone import Block, MicrophoneInfo
+from device.audio.reconnecting import Ears
 from device.errors import AudioError
-from device.hearing.ears import Ears
-from device.hearing.liveness import LivenessMachine, State
-from device.hearing.microphone import Block, MicrophoneInfo
-from device.sentence import FRAME_LENGTH, FRAME_SECONDS, SAMPLE_RATE
-from device.settings import Settings
+from device.events import FRAME_LENGTH, FRAME_SECONDS, SAMPLE_RATE
+from device.loading import Understanding
+from device.settings.schema import Settings
 from tests.conftest import CLIPS
 
 _HOUR_S = 3600.0

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from device.audio.audio_file import Recording
 from device.bundle import DEFAULT_BUNDLE, Companions, pack, read_bundle
+from device.daemon.status import StatusServer, read_status
 from device.errors import AudioError, BundleError, EdgeMcnnError, SettingsError, SpeechModelError, StatusError
 from device.front_end.parameters import FrontEnd
-from device.hearing.recording import Recording
-from device.running.status import StatusServer, read_status
-from device.settings import Settings
-from device.settings_file import as_toml, mistakes, read_settings
-from device.understanding import speech_model
-from device.understanding.classifier import Classifier
-from tests.device.running.test_status import STATUS
-from tests.device.understanding.tiny_model import CONTENT, TINY, zipped
+from device.recognition.classifier import Classifier
+from device.recognition.speech_model import fetch as speech_model
+from device.settings.schema import Settings
+from device.settings.toml import as_toml, mistakes, read_settings
+from tests.device.daemon.test_status import STATUS
+from tests.device.recognition.tiny_model import CONTENT, TINY, zipped
 
 _NEXT_FILE = b"<next file>"
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from device.audio.audio_file import Recording
+from device.audio.endpoint import Endpointer
+from device.audio.silero_vad import VoiceDetector
 from device.bundle import DEFAULT_BUNDLE, Bundle, read_bundle
-from device.hearing.endpoint import Endpointer
-from device.hearing.recording import Recording
-from device.hearing.voice import VoiceDetector
-from device.listener import Listener
-from device.settings import Settings
-from device.understanding import speech_model
-from device.understanding.transcriber import Transcriber
+from device.pipeline import Listener
+from device.recognition.speech_model import fetch as speech_model
+from device.recognition.transcriber import Transcriber
+from device.settings.schema import Settings
 from tests.conftest import CLIPS
 
 ANSWERS = Path(__file__).parents[1] / "fixtures" / "keras_answers.json"

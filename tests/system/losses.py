@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.daemon.status import Status, read_status
 from device.errors import StatusError
-from device.running.status import Status, read_status
 from tests.system.virtual_microphone import VirtualMicrophone
 
 _LIMIT_S = 20
@@ -131,7 +131,7 @@ def patient(speech_model: Path | None = None) -> Iterator[Patient]:
         )
         environment = {**os.environ, **microphone.environment, "RUNTIME_DIRECTORY": name}
         process = subprocess.Popen(
-            [sys.executable, "-m", "device", "listen", "--lights", "none", "--config", str(folder / "config.toml")],
+            [sys.executable, "-m", "edge_mcnn", "listen", "--lights", "none", "--config", str(folder / "config.toml")],
             env=environment,
             cwd=Path(__file__).parents[2],
             stderr=subprocess.DEVNULL,

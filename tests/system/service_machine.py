@@ -108,5 +108,5 @@ def _install_product(machine: Machine) -> None:
     """A venv in /opt whose packages are those that run this test; the checkout may lie where no service can read it."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     machine.system.run(f"{sys.base_prefix}/bin/{version}", "-m", "venv", "--without-pip", "/opt/edge-mcnn")
-    machine.write(EDGE_MCNN, "#!/opt/edge-mcnn/bin/python\nfrom device.cli import main\nmain()\n", mode="755")
+    machine.write(EDGE_MCNN, "#!/opt/edge-mcnn/bin/python\nfrom edge_mcnn.main import main\nmain()\n", mode="755")
     machine.write(f"/opt/edge-mcnn/lib/{version}/site-packages/under-test.pth", f"{UNDER_TEST}\n{_PACKAGES}\n")

@@ -7,10 +7,10 @@ import pytest
 
 from device.bundle import DEFAULT_BUNDLE, Bundle, read_bundle
 from device.front_end.tokens import Tokens
-from device.settings import Settings
-from device.understanding.classifier import Classifier
-from device.understanding.transcriber import Transcriber
-from tests.device.understanding.test_classifier import INSTALLED
+from device.recognition.classifier import Classifier
+from device.recognition.transcriber import Transcriber
+from device.settings.schema import Settings
+from tests.device.recognition.test_classifier import INSTALLED
 from tests.system.keras_answers import ANSWERS, Heard, heard
 
 TOLERANCE = 0.05

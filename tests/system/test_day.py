@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from device.commands import Understanding
-from device.settings import Settings, TranscriberSettings
+from device.loading import Understanding
+from device.settings.schema import Settings, TranscriberSettings
 from tests.system.day import simulate
 
 

@@ -38,7 +38,7 @@ def environment(microphone: VirtualMicrophone) -> dict[str, str]:
 
 def doctor(microphone: VirtualMicrophone, **settings: str) -> dict[str, tuple[str, str]]:
     done = subprocess.run(
-        [sys.executable, "-m", "device", "doctor", "--json"], env={**environment(microphone), **settings},
+        [sys.executable, "-m", "edge_mcnn", "doctor", "--json"], env={**environment(microphone), **settings},
         cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stderr == ""
@@ -101,7 +101,7 @@ def test_in_a_terminal_the_level_is_seen_while_someone_speaks(plugged: VirtualMi
     speaker.start()
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "device", "doctor"], cwd=REPOSITORY, stdout=theirs, stderr=theirs,
+        [sys.executable, "-m", "edge_mcnn", "doctor"], cwd=REPOSITORY, stdout=theirs, stderr=theirs,
         env={**environment(plugged), "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
     os.close(theirs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from device.settings import LightsSettings
+from device.settings.schema import LightsSettings
 from tests.conftest import CLIPS
 from tests.system.listening import REPOSITORY, Listening
 from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs, plugged_in
@@ -62,14 +62,14 @@ def by_label(listening: Listening) -> dict[str, list[bool]]:
 
 def run(microphone: VirtualMicrophone, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "device", *arguments], env={**os.environ, **microphone.environment}, cwd=REPOSITORY,
+        [sys.executable, "-m", "edge_mcnn", *arguments], env={**os.environ, **microphone.environment}, cwd=REPOSITORY,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
 def classified(path: Path) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "device", "classify", "--json", path],
+        [sys.executable, "-m", "edge_mcnn", "classify", "--json", path],
         cwd=REPOSITORY, capture_output=True, text=True, check=True,
     )  # fmt: skip
     [line] = done.stdout.splitlines()

@@ -274,7 +274,7 @@ def test_a_pipe_gets_a_plain_line_per_answer_whatever_colours_are_asked_for(
 ) -> None:
     assert speech_model.exists()
     process = subprocess.Popen(
-        [sys.executable, "-m", "device", "listen", "--lights", "terminal"], cwd=REPOSITORY, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "edge_mcnn", "listen", "--lights", "terminal"], cwd=REPOSITORY, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, env={**os.environ, **microphone.environment, "FORCE_COLOR": "1"}, text=True,
     )  # fmt: skip
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CLIPS
-from tests.device.publishing.broker import MOSQUITTO, Broker, Witness
+from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Witness
 from tests.system.listening import Listening
 from tests.system.virtual_microphone import missing_programs, plugged_in
 

@@ -42,7 +42,7 @@ class Recording:
     def __init__(self, microphone: VirtualMicrophone, *arguments: str | Path, terminal: bool) -> None:
         self._ours, theirs = pty.openpty() if terminal else os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "device", "record", *arguments],
+            [sys.executable, "-m", "edge_mcnn", "record", *arguments],
             cwd=REPOSITORY, stdin=theirs if terminal else subprocess.DEVNULL, stdout=theirs, stderr=theirs,
             env={**os.environ, **microphone.environment, "TERM": "xterm", "COLUMNS": "200"},
         )  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CLIPS
-from tests.device.publishing.broker import MOSQUITTO, needs_mosquitto
+from tests.device.outputs.mqtt.broker import MOSQUITTO, needs_mosquitto
 from tests.system.service_machine import CONFIG, UNIT, Machine, booted, booted_machine
 
 pytestmark = booted

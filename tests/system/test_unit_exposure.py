@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from device.running import unit
+from device.service import unit
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
-from device.cli import main
+from edge_mcnn.main import main
 
 Device.pin_factory = MockFactory()
 try:

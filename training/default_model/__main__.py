@@ -15,7 +15,7 @@ from rich.console import Console
 from device.errors import EdgeMcnnError, TrainingError
 
 _WITHOUT_ACTORS = (17, 18, 19, 20)
-"""The actors that `training.pairing` keeps for validation."""
+"""The actors that `training.default_model.pairing` keeps for validation."""
 
 
 def main(
@@ -50,14 +50,14 @@ def main(
 
 
 def _make(data: Path, output: Path, seed: int, command: str, console: Console) -> None:
-    from convert.converter import convert
-    from training import pairing
-    from training.corpus import open_corpus
+    from convert.convert import convert
+    from training.data.corpus import open_corpus
+    from training.default_model import pairing
+    from training.default_model.acceptance import of_answers, of_branches, of_difference
     from training.default_model.comparison import ask, difference
-    from training.default_model.figures import of_answers, of_branches, of_difference
     from training.default_model.model_card import CARD, write_model_card
     from training.default_model.recipe import WORD_ERRORS, Settings, make
-    from training.trainer import TrainingSettings, train
+    from training.fit.trainer import TrainingSettings, train
 
     cache, pictures = output / "cache", output / "pictures"
     weights = _vgg19_weights(data)

@@ -6,8 +6,8 @@ It knows layers and weights, and neither corpora nor how the branches were train
 from typing import Any
 
 from device.front_end.parameters import FrontEnd
-from training.default_model.calibration import Balance
-from training.network import SOUND_PART, evidence_network, set_joint_factors
+from training.default_model.fusion import Balance
+from training.networks.network import SOUND_PART, evidence_network, set_joint_factors
 
 _WORDS_LAST, _SOUND_LAST, _SOUND_HIDDEN = "words_logits", "sound_logits", "sound_dense"
 
@@ -22,7 +22,7 @@ def assemble(words: Any, sound: Any, balance: Balance, front_end: FrontEnd) -> A
         front_end: size of the picture and number of ids.
 
     Returns:
-        A tf_keras model, `evidence` of `training.network`: [images, features] -> probabilities (batch, labels).
+        A tf_keras model, `evidence` of `training.networks`: [images, features] -> probabilities (batch, labels).
     """
     units = sound.get_layer(_SOUND_HIDDEN).units
     vocabulary = words.get_layer("words_embedding").input_dim - 1

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from training.corpus import Corpus
-from training.evaluation import BOTH, SOUND_ALONE, WORDS_ALONE
-from training.evaluator import Evaluation, EvaluationSettings, evaluate_model
+from training.data.corpus import Corpus
+from training.evaluation.evaluator import Evaluation, EvaluationSettings, evaluate_model
+from training.evaluation.modalities import BOTH, SOUND_ALONE, WORDS_ALONE
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from convert.converter import ConversionReport
+from convert.convert import ConversionReport
 from device.errors import TrainingError
-from training.default_model.calibration import Evidence, across, scores
+from training.default_model.acceptance import Figure
 from training.default_model.comparison import Difference
-from training.default_model.figures import Figure
+from training.default_model.fusion import Evidence, across, scores
 from training.default_model.recipe import Made
 from training.default_model.texts import LABELS
-from training.evaluation import BOTH
-from training.evaluation_pictures import confusion, reliability
-from training.evaluator import Evaluation
-from training.scores import Scores
+from training.evaluation.evaluator import Evaluation
+from training.evaluation.figures import confusion, reliability
+from training.evaluation.modalities import BOTH
+from training.evaluation.scores import Scores
 
 CARD: Mapping[str, Any] = {
     "name": "edge-mcnn default",

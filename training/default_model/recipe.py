@@ -18,8 +18,8 @@ from rich.progress import Progress
 from device.bundle import Companions
 from device.front_end.parameters import FrontEnd
 from training.default_model.assembly import assemble
-from training.default_model.calibration import Balance, Evidence, balance, joined
-from training.default_model.lessons import Lessons, TeacherSettings, lessons
+from training.default_model.distillation import Lessons, TeacherSettings, lessons
+from training.default_model.fusion import Balance, Evidence, balance, joined
 from training.default_model.sound_training import HeadSettings, TrainedSound, train_sound
 from training.default_model.sounds import Copies, ravdess_sounds
 from training.default_model.texts import LABELS, fit_default_vocabulary, read_texts
@@ -31,8 +31,8 @@ from training.default_model.words_training import (
     train_words,
     words_branch,
 )
-from training.kept_arrays import read_arrays, write_arrays
-from training.model_writer import check_output, write_model
+from training.fit.h5_writer import check_output, write_model
+from training.images.array_cache import read_arrays, write_arrays
 
 SEQUENCE_LENGTH = 32
 """Ids per utterance; as many as 99 % of MELD's utterances need."""

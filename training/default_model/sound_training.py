@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from training.default_model.sounds import Sounds, painted
-from training.evidence_sound import sound_evidence, sound_statistics
-from training.kept_arrays import read_arrays, write_arrays
+from training.images.array_cache import read_arrays, write_arrays
+from training.networks.evidence_sound import sound_evidence, sound_statistics
 
 FOLDS = 5
 _RECIPE_VERSION = 1
-"""Raised with every change of `training.evidence_sound` or of this module that changes a weight."""
+"""Raised with every change of `training.networks.evidence_sound` or of this module that changes a weight."""
 _PICTURES_AT_ONCE = 512
 
 

@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.progress import track
 
 from device.errors import AudioError, TrainingError
-from device.front_end.colour_map import MAGMA
 from device.front_end.parameters import FrontEnd
-from training.default_model.altered_sound import ALTERATIONS_VERSION, altered, moved_edges
-from training.kept_arrays import read_arrays, write_arrays
-from training.parallel import on_all_cores
-from training.pictures import picture_of
-from training.ravdess import RavdessClip, read_ravdess
-from training.sound import read_recording
+from device.front_end.spectrogram import MAGMA
+from training.data.audio_reading import read_recording
+from training.default_model.augmentation import ALTERATIONS_VERSION, altered, moved_edges
+from training.default_model.ravdess import RavdessClip, read_ravdess
+from training.images.array_cache import read_arrays, write_arrays
+from training.images.parallel import on_all_cores
+from training.images.spectrogram import picture_of
 
 LONGEST_MOVE_S = 0.05
 """How far the edges move in a copy that is changed in nothing else."""

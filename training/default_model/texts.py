@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
-from training.clips import TRAIN, VALIDATION, Clip
-from training.meld import read_meld
+from training.data.clips import TRAIN, VALIDATION, Clip
+from training.data.meld import read_meld
 
 LABELS = ("negative", "neutral", "positive")
 _PARTS = ("train", "dev", "test")

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
-from training.default_model.calibration import Evidence
-from training.default_model.lessons import Lessons
+from training.data.word_errors import simulate
+from training.default_model.distillation import Lessons
+from training.default_model.fusion import Evidence
 from training.default_model.texts import LABELS, TextCorpora, Texts
-from training.evidence_words import words_evidence
-from training.network import IDS_INPUT
-from training.word_errors import simulate
+from training.networks.evidence_words import words_evidence
+from training.networks.network import IDS_INPUT
 
 Words = Sequence[Sequence[str]]
 Progress = Callable[[int], None]

@@ -10,27 +10,28 @@ import tf_keras
 from numpy.typing import NDArray
 from rich.console import Console
 
-from convert.converter import convert
+from convert.convert import convert
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import silent_picture
 from tests.training.default_model.test_texts import HEADER
-from training.answering import KerasModel
-from training.corpus import open_corpus
-from training.default_model import lessons, recipe
+from training.data.corpus import open_corpus
+from training.default_model import distillation as lessons
+from training.default_model import recipe
+from training.default_model.acceptance import of_answers, of_branches, of_difference
 from training.default_model.assembly import assemble
-from training.default_model.calibration import Balance, softmax
 from training.default_model.comparison import ask, difference
-from training.default_model.figures import of_answers, of_branches, of_difference
-from training.default_model.lessons import TeacherSettings
+from training.default_model.distillation import TeacherSettings
+from training.default_model.fusion import Balance, softmax
 from training.default_model.model_card import write_model_card
 from training.default_model.recipe import Made, Settings, make
 from training.default_model.sound_training import HeadSettings
 from training.default_model.sounds import Copies
 from training.default_model.words_training import WordsSettings
-from training.evidence_sound import sound_evidence
-from training.evidence_words import words_evidence
-from training.network import SOUND_PART, evidence_network
+from training.evaluation.predictors import KerasModel
+from training.networks.evidence_sound import sound_evidence
+from training.networks.evidence_words import words_evidence
+from training.networks.network import SOUND_PART, evidence_network
 
 FRONT_END = FrontEnd(picture_height=32, picture_width=32, sequence_length=6, num_words=9)
 BALANCE = Balance(words=0.5, sound=0.25, trust=0.8, joint=1.5)

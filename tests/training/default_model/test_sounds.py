@@ -8,6 +8,7 @@ from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture, silent_picture
 from tests.training.default_model.conftest import FRONT_END, LABELS, write_ravdess
+from training.data.audio_reading import read_recording
 from training.default_model.sounds import (
     Copies,
     Sounds,
@@ -15,7 +16,6 @@ from training.default_model.sounds import (
     painted,
     ravdess_sounds,
 )
-from training.sound import read_recording
 
 COPIES = Copies(moved=2, altered=3)
 

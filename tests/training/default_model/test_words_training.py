@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from device.front_end.parameters import FrontEnd
-from training.default_model.lessons import Lessons
+from training.default_model.distillation import Lessons
 from training.default_model.texts import TextCorpora, Texts
 from training.default_model.words_training import Reader, WordsSettings, evidence_of, main_directions, train_words
 

@@ -1,0 +1,1 @@
+"""Reading Keras models: files, configuration, allowed layers, weights."""

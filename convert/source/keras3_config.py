@@ -1,0 +1,87 @@
+"""A Keras 3 configuration written as Keras 2 would have written it, since only Keras 2 gives TFLite a fused LSTM.
+
+Works on the JSON alone. Settings that decide how a network is trained are left out; what Keras 2 does not know is left
+for `convert.source.keras_loading`, which can ask it, and which holds the answers of the two against each other.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from convert.source.layer_graph import references
+from device.errors import ConversionError
+
+
+def as_keras_2(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Rewrite the configuration of a functional or sequential model.
+
+    Raises:
+        ConversionError: a layer is called in a way that a Keras 2 configuration cannot say.
+    """
+    return _layer(configuration)
+
+
+def _layer(stored: Mapping[str, Any]) -> dict[str, Any]:
+    settings = stored["config"]
+    layer: dict[str, Any] = {"class_name": stored["class_name"], "config": _settings(settings)}
+    if "name" in settings:
+        layer["name"] = settings["name"]
+    if isinstance(settings.get("layers"), list):
+        nested = {
+            each["config"]["name"] for each in settings["layers"] if isinstance(each["config"].get("layers"), list)
+        }
+        # Of its ends, unlike of its calls, Keras 3 does count as Keras 2 does, unless the nested model is sequential.
+        sequential = {
+            each["config"]["name"] for each in settings["layers"] if each["class_name"] == "Sequential"
+        } & nested
+        layer["config"] = {"name": settings["name"], "trainable": settings.get("trainable", True)}
+        layer["config"]["layers"] = [
+            {**_layer(each), "inbound_nodes": [_call(each, node, nested) for node in each.get("inbound_nodes", [])]}
+            for each in settings["layers"]
+        ]
+        for ends in ("input_layers", "output_layers"):
+            if ends in settings:
+                layer["config"][ends] = [_place(place, sequential) for place in references(settings[ends])]
+    return layer
+
+
+def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    renamed = {"batch_shape": "batch_input_shape"}
+    return {renamed.get(key, key): _value(key, value) for key, value in settings.items() if key != "layers"}
+
+
+def _value(key: str, value: Any) -> Any:
+    if key.endswith("_initializer"):
+        return "zeros"  # the weights are set afterwards
+    if key.endswith(("_regularizer", "_constraint")):
+        return None
+    if isinstance(value, Mapping) and "class_name" in value:
+        if key == "dtype":
+            return value["config"]["name"]
+        return _layer(value)  # what a wrapper wraps
+    return value
+
+
+def _call(layer: Mapping[str, Any], node: Any, nested: set[str]) -> list[Any]:
+    """One call of a layer: `{"args": ..., "kwargs": ...}` becomes a list of `[layer, node, tensor, {}]`."""
+    arguments, options = list(node["args"]), node.get("kwargs", {})
+    # Neither says anything: a network that answers is not training, and nothing here makes a mask.
+    more = [key for key, value in options.items() if key not in ("training", "mask") or isinstance(value, (dict, list))]
+    if len(arguments) != 1 or more:
+        raise ConversionError(
+            f"layer {layer['config'].get('name')!r} is called with more than its input "
+            f"({', '.join(more) or f'{len(arguments)} arguments'}), which cannot be converted; pass one tensor"
+        )
+    tensors = arguments[0] if isinstance(arguments[0], list) else [arguments[0]]
+    try:
+        return [[*_place(tensor["config"]["keras_history"], nested), {}] for tensor in tensors]
+    except (KeyError, TypeError):
+        raise ConversionError(
+            f"layer {layer['config'].get('name')!r} takes a constant or a structure of tensors, which cannot be "
+            "converted; pass one tensor or a list of them"
+        ) from None
+
+
+def _place(place: Any, nested: set[str]) -> list[Any]:
+    """`[layer, node, tensor]`; Keras 2 counts the making of a nested model as its first call, Keras 3 does not."""
+    name, node, tensor = place
+    return [name, node + (name in nested), tensor]

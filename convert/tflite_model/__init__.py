@@ -1,0 +1,1 @@
+"""Reading TFLite files: flatbuffer, operators, inspection."""

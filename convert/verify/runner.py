@@ -1,0 +1,54 @@
+"""The child process in which a converted model is really run.
+
+`python -m convert.verify.runner RUNTIME MODEL SAMPLES ANSWERS`. A runtime may crash on a model that it should have
+refused, so each runtime gets a process of its own.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convert.subprocess_job import child
+from device.errors import ConversionError
+from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
+from device.recognition.runtimes import RUNTIMES as MODULES
+
+RUNTIMES: Mapping[str, str] = {"tflite-runtime": "tflite-runtime", "ai-edge-litert": "LiteRT"}
+"""Names for people, by the name of the package; those first that refuse most."""
+_TOLD_EVERY = 10
+
+
+def main(runtime: str, model: Path, samples: Path, answers: Path) -> None:
+    """Run `model` on `samples` in one runtime and write its probabilities, shape (samples, labels), to `answers`."""
+    name = RUNTIMES[runtime]
+    with child() as progress:
+        progress(f"running it in {name}")
+        try:
+            module = importlib.import_module(MODULES[runtime])
+        except (ImportError, AttributeError) as error:
+            raise ConversionError(
+                f"{name} is installed but cannot be imported ({error}); reinstall or remove it"
+            ) from error
+        try:
+            interpreter = module.Interpreter(model_content=model.read_bytes())
+            interpreter.allocate_tensors()
+            run = interpreter.get_signature_runner(SIGNATURE)
+        except (ValueError, RuntimeError) as error:
+            raise ConversionError(f"{name} refuses the converted model: {error}") from error
+        rows: list[Any] = []
+        with np.load(samples) as stored:
+            images, features = stored["images"], stored["features"]
+        for image, ids in zip(images, features, strict=True):
+            if len(rows) % _TOLD_EVERY == 0:
+                progress(f"running it in {name}", len(rows), len(images))
+            interpreter.reset_all_variables()  # as the device does: a fused LSTM keeps its state between calls
+            rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
+        np.save(answers, np.stack(rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(Path, sys.argv[2:5]))

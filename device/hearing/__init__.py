@@ -1,1 +1,0 @@
-"""From sound to utterances: microphone or recording, resampling, end-pointing."""

@@ -1,0 +1,1 @@
+"""Where predictions go: LEDs, terminal, JSON lines, a command, an MQTT broker."""

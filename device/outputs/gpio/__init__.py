@@ -1,0 +1,1 @@
+"""LEDs on the GPIO pins of a Raspberry Pi."""

@@ -1,0 +1,1 @@
+"""Predictions for an MQTT broker and Home Assistant."""

@@ -1,0 +1,1 @@
+"""Wiring diagrams for the LEDs, as text and as SVG."""

@@ -1,1 +1,0 @@
-"""Answers for others: a program that is run for each, and an MQTT broker."""

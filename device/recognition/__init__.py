@@ -1,0 +1,1 @@
+"""From an utterance to a prediction: Vosk for the words, a TFLite runtime for the emotion."""

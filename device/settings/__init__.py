@@ -1,0 +1,1 @@
+"""Settings: their schema, the checks on them, and the TOML file and environment they come from."""

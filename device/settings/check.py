@@ -1,0 +1,106 @@
+"""Settings as nested tables, as TOML gives them: checked, so that a stage can trust them, and turned into settings.
+
+What settings there are, `device.settings.schema` knows.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+from device.errors import SettingsError
+from device.settings.schema import Settings, stages
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a table of settings that is not allowed."""
+
+    key: tuple[str, ...]
+    """Where: the names of the tables and of the key in them."""
+    message: str
+    """What is wrong, with the key, the value, and what would be right."""
+
+
+def settings_from_table(table: Mapping[str, Any]) -> Settings:
+    """Build settings from nested tables as TOML gives them.
+
+    Raises:
+        SettingsError: the first problem.
+    """
+    for problem in problems(table):
+        raise SettingsError(problem.message)
+    kinds = stages()
+    return Settings(**{name: _stage(kinds[name], content) for name, content in table.items()})
+
+
+def problems(table: Mapping[str, Any]) -> Iterator[Problem]:
+    """All that is not allowed in nested tables as TOML gives them."""
+    kinds = stages()
+    yield from _unknown((), table, list(kinds))
+    for name, content in table.items():
+        if name not in kinds:
+            continue
+        if not isinstance(content, Mapping):
+            yield Problem((name,), f"{name} is {content!r}, expected a table [{name}]")
+            continue
+        known = {each.name: each for each in fields(kinds[name])}
+        yield from _unknown((name,), content, list(known))
+        for key, value in content.items():
+            if key in known:
+                yield from _wrong((name, key), known[key], value)
+
+
+def allowed(setting: Field[Any]) -> str:
+    """In words, what a setting may be; empty if any text will do."""
+    if "range" in setting.metadata:
+        lowest, highest = setting.metadata["range"]
+        return f"{'a whole number' if setting.type is int else 'a number'} from {lowest:g} to {highest:g}"
+    if "choices" in setting.metadata:
+        return f"one of {', '.join(setting.metadata['choices'])}"
+    if setting.type is bool:
+        return "true or false"
+    if isinstance(setting.default, tuple):
+        return 'a list of texts, such as ["a", "b"]'
+    return str(setting.metadata.get("allowed", ""))
+
+
+def _stage(kind: Any, table: Mapping[str, Any]) -> Any:
+    defaults = {each.name: each.default for each in fields(kind)}
+    # As the dataclass has it: TOML writes 1 for 1.0, and has lists where we have tuples.
+    as_kept = {float: float, tuple: tuple}
+    return kind(**{key: as_kept.get(type(defaults[key]), lambda same: same)(value) for key, value in table.items()})
+
+
+def _wrong(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Problem]:
+    name = ".".join(key)
+    if "range" in setting.metadata:
+        lowest, highest = setting.metadata["range"]
+        right_type = isinstance(value, int if setting.type is int else int | float) and not isinstance(value, bool)
+        if not right_type or not lowest <= value <= highest:
+            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+    elif "choices" in setting.metadata:
+        if value not in setting.metadata["choices"]:
+            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+    elif "check" in setting.metadata:
+        for inner, message in setting.metadata["check"](name, value):
+            yield Problem((*key, *inner), message)
+    elif setting.type is bool:
+        if not isinstance(value, bool):
+            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+    elif isinstance(setting.default, tuple):
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+    elif not isinstance(value, str):
+        yield Problem(key, f"{name} is {value!r}, expected text in quotes")
+    elif not re.fullmatch(setting.metadata.get("pattern", "(?s).*"), value):
+        yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+
+
+def _unknown(prefix: tuple[str, ...], table: Mapping[str, Any], known: list[str]) -> Iterator[Problem]:
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {'.'.join((*prefix, near[0]))}?" if near else f"known are {', '.join(known)}"
+            yield Problem((*prefix, key), f"{'.'.join((*prefix, key))}: no such setting; {hint}")

@@ -1,1 +1,0 @@
-"""What people see of an answer: LEDs, lights in the terminal, JSON lines."""

@@ -1,1 +1,0 @@
-"""From an utterance to an answer: Vosk for the words, a TFLite interpreter for the emotion."""

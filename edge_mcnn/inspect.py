@@ -1,0 +1,183 @@
+"""The command `edge-mcnn inspect`; all of it can be had as `convert.tflite_model.inspection.inspect_bundle`."""
+
+import json as json_text
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from convert.tflite_model.inspection import Inspection
+
+_RUNTIMES = {"tflite-runtime": "tflite-runtime 2.14", "ai-edge-litert": "LiteRT"}
+"""Names for people."""
+
+
+def inspect_command(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A Model.tflite that `edge-mcnn convert` wrote. Default: the one that ships.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Tell what a Model.tflite is: its sizes, where it runs, its operators, and what travels inside it.
+
+    Nothing of it is run, and no TFLite runtime is needed. A file that is damaged, or not a bundle, gets one line that
+    says so.
+
+    Example: edge-mcnn inspect Model.tflite
+    """  # fmt: skip
+    from convert.tflite_model.inspection import inspect_bundle
+    from device.bundle import DEFAULT_BUNDLE
+
+    inspection = inspect_bundle(model or DEFAULT_BUNDLE)
+    if json:
+        print(json_text.dumps(inspection.as_table(), ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    show(inspection, Console())
+
+
+def show(inspection: "Inspection", console: "Console") -> None:
+    """Print for people, within the console's width."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    from device.bundle import FLATBUFFER_SUM
+
+    def section(title: str) -> None:
+        console.print()
+        console.print(Text(title, "bold"))
+
+    def pairs(rows: Mapping[str, str]) -> None:
+        table = Table("", "", box=None, show_header=False, pad_edge=False)
+        table.columns[1].overflow = "fold"
+        for name, value in rows.items():
+            table.add_row(Text(_printable(name)), Text(_printable(value)))
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+    def listed(headers: str, rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
+        table = Table(*headers.split(), box=None, pad_edge=False, header_style="dim")
+        for index, column in enumerate(table.columns):
+            column.justify = "right" if index in right else "left"
+            column.overflow = "fold"
+        for row in rows:
+            table.add_row(*(Text(_printable(cell)) for cell in row))
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+
+    one = inspection
+    console.print(Text(_printable(one.file), "bold"), soft_wrap=True)
+    packed = one.bytes - one.flatbuffer_bytes
+    pairs(
+        {
+            "size": f"{_size(one.bytes)} = model {_size(one.flatbuffer_bytes)} + companions {_size(packed)}",
+            "weights": _shares(one.weights_bytes, one.stored),
+            "runs on": runs_on(one.runtimes),
+            "requires": "any TFLite runtime" if one.requires is None else str(one.requires),
+            "sha256": one.sha256,
+            "of the model": one.flatbuffer_sha256,
+        }
+    )
+    section("Inputs and outputs")
+    rows = [
+        [what, each["name"], " x ".join(map(str, each["shape"])) or "one number", each["dtype"]]
+        for what, tensors in (("in", one.inputs), ("out", one.outputs))
+        for each in tensors
+    ]
+    if rows:
+        listed("- name shape type", rows)
+    else:
+        console.print("  none: without a signature serving_default edge-mcnn cannot run it", highlight=False)
+    section(f"Operators, {sum(group.count for group in one.operators)}")
+    listed(
+        "operator version count weights stored",
+        [[g.name, str(g.version), str(g.count), _size(g.bytes), ", ".join(g.stored)] for g in one.operators],
+        right=(1, 2, 3),
+    )
+    section("Labels and vocabulary")
+    words, first = one.vocabulary["size"], one.vocabulary["first"]
+    more = [] if words == len(first) else ["..."]
+    pairs({"labels": ", ".join(one.labels), "words": f"{words}: {', '.join([*first, *more])}"})
+    section("Front end")
+    pairs({name: _plain(value) for name, value in one.front_end.items()})
+    section("Model card")
+    for depth, line in _indented({name: value for name, value in one.card.items() if name != FLATBUFFER_SUM}):
+        margin = " " * min(2 + 2 * depth, 40)
+        for part in wrap(_printable(line), console.width, initial_indent=margin, subsequent_indent=margin + "  "):
+            console.print(Text(part))
+
+
+def runs_on(runtimes: Mapping[str, list[dict[str, Any]]]) -> str:
+    """One line on the runtimes, of what each lacks."""
+    able = [_RUNTIMES[name] for name, lacks in runtimes.items() if not lacks]
+    if len(able) == len(runtimes):
+        return " and ".join(able)
+    lacking = "; ".join(
+        ", ".join(f"{each['name']} version {each['version']}" for each in lacks)
+        + f" ({_RUNTIMES[name]} knows {', '.join(str(each['newest'] or 'none') for each in lacks)})"
+        for name, lacks in runtimes.items()
+        if lacks
+    )
+    return f"{' and '.join(able)} only: {lacking}" if able else f"no runtime known to edge-mcnn: {lacking}"
+
+
+def _indented(table: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[int, str]]:
+    """Depth and text of each line of nested tables and lists."""
+    for name, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield depth, str(name)
+            yield from _indented(value, depth + 1)
+        elif isinstance(value, list) and value:
+            yield depth, str(name)
+            yield from _items(value, depth + 1)
+        else:
+            yield depth, f"{name}: {_plain(value)}"
+
+
+def _items(values: list[Any], depth: int) -> Iterator[tuple[int, str]]:
+    for value in values:
+        if isinstance(value, Mapping) and value:
+            lines = list(_indented(value))
+            yield depth, f"- {lines[0][1]}"
+            yield from ((depth + 1 + below, line) for below, line in lines[1:])
+        elif isinstance(value, list):
+            yield depth, f"- {', '.join(map(_plain, value))}"
+        else:
+            yield depth, f"- {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == [] or value == {}:
+        return "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _shares(total: int, stored: Mapping[str, int]) -> str:
+    return "\n".join(f"{_size(size):>8} {name}" for name, size in [("in all", total), *stored.items()])
+
+
+def _size(size: int) -> str:
+    for unit, scale in (("MB", 1_000_000), ("kB", 1000)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"
+
+
+def _printable(text: str) -> str:
+    """Without control characters: a file from a stranger must not paint the terminal."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else " " if letter.isspace() else "\N{REPLACEMENT CHARACTER}"
+        for letter in text
+    )

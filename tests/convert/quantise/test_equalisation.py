@@ -1,0 +1,92 @@
+"""The same network with channels of about the same range."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import tf_keras
+from tf_keras import layers
+
+from convert.quantise.equalisation import equalise
+from convert.source.keras_loading import plain
+from convert.source.layer_graph import Graph
+from tests.convert.quantise.test_prepare import chain, convolutions, ids, network, pictures
+
+pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
+
+
+def equalised(model: Any) -> int:
+    """Equalise it, after making its channels uneven; returns how many pairs were found."""
+    random = np.random.default_rng(0)
+    for layer in convolutions(model):
+        layer.set_weights(
+            [
+                weight * np.exp(random.normal(0, 1, weight.shape[-1])).astype(np.float32)
+                for weight in layer.get_weights()
+            ]
+        )
+    expected = model([pictures(1), ids()]).numpy()
+    pairs = equalise(model, Graph(plain(json.loads(model.to_json()))), 0.5, pictures(0), ids())
+    np.testing.assert_allclose(model([pictures(1), ids()]).numpy(), expected, atol=1e-5)
+    assert not [layer for layer in convolutions(model) if "convolution_op" in vars(layer)]
+    return pairs
+
+
+def spread(model: Any) -> float:
+    """Of the loudest values of the channels that go into the last convolution: largest by median."""
+    last = convolutions(model)[-1]
+    inner = next(layer for layer in model.layers if hasattr(layer, "layers"))
+    loudest = tf_keras.Model(inner.inputs, last.input)(pictures(0)).numpy().max(axis=(0, 1, 2))
+    return float(loudest.max() / np.median(loudest))
+
+
+def test_same_answers_and_closer_ranges() -> None:
+    uneven, even = network(chain()), network(chain())
+    assert equalised(even) == 5  # each convolution and what follows, the last through its means to the dense layer
+    random = np.random.default_rng(0)
+    for layer in convolutions(uneven):
+        layer.set_weights(
+            [
+                weight * np.exp(random.normal(0, 1, weight.shape[-1])).astype(np.float32)
+                for weight in layer.get_weights()
+            ]
+        )
+    assert spread(even) < spread(uneven) / 1.5
+
+
+def test_flattened_pixels() -> None:
+    def branch(images: Any) -> Any:
+        return layers.Flatten()(layers.ReLU()(layers.Conv2D(8, 3)(images)))
+
+    assert equalised(network(branch)) == 1
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda x: layers.BatchNormalization()(x),
+        lambda x: layers.ReLU(max_value=6)(x),
+        lambda x: layers.Activation("tanh")(x),
+        lambda x: layers.Add()([x, layers.Conv2D(16, 1)(x)]),
+        lambda x: layers.DepthwiseConv2D(3)(x),
+    ],
+)
+def test_what_does_not_let_a_factor_through(between: Any) -> None:
+    def branch(images: Any) -> Any:
+        x = between(layers.Conv2D(16, 3)(images))
+        return layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="tanh")(x))
+
+    assert equalised(network(branch)) == 0
+
+
+def test_silent_channels_stay_numbers() -> None:
+    model = network(chain())
+    for layer in convolutions(model)[:2]:
+        kernel, bias = layer.get_weights()
+        kernel[..., ::2] = 0
+        bias[1::4] = -1e6
+        layer.set_weights([kernel, bias])
+    before = model([pictures(1), ids()]).numpy()
+    equalise(model, Graph(plain(json.loads(model.to_json()))), 0.5, pictures(0) * 0, ids())
+    np.testing.assert_allclose(model([pictures(1), ids()]).numpy(), before, atol=1e-5)

@@ -1,0 +1,47 @@
+import shutil
+from pathlib import Path
+
+import h5py
+import pytest
+import tf_keras
+
+from convert.source.keras_h5 import read_companions, read_configuration, write_companions
+from device.bundle import HDF5_GROUP, Companions
+from device.errors import ConversionError
+from device.front_end.parameters import FrontEnd
+from tests.convert import networks
+
+
+@pytest.mark.filterwarnings(networks.SEEDING)
+def test_companions_come_back_and_keras_still_opens_the_file(small_model: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(small_model, tmp_path))
+    given = Companions(
+        ("froh", "müde"), ("été", "don't", "日本"), FrontEnd(trim_db=None), {"note": "grün", "n": [1, 2.5]}
+    )
+    write_companions(path, given)  # in place of those that were there
+    assert read_companions(path) == given
+    assert tf_keras.models.load_model(path, compile=False).output_shape == (None, 3)
+
+
+def test_entries_are_plain_texts(small_model: Path) -> None:
+    with h5py.File(small_model) as file:
+        group = file[HDF5_GROUP]
+        assert set(group) == {"labels.txt", "vocabulary.txt", "front_end.json", "model_card.json"}
+        assert group["labels.txt"].asstr()[()] == "positive\nneutral\nnegative\n"
+
+
+def test_configuration_is_what_keras_stored(small_model: Path) -> None:
+    configuration, version = read_configuration(small_model)
+    assert version.startswith("2.")
+    assert configuration["class_name"] == "Functional"
+
+
+def test_only_an_hdf5_file_is_marked(tmp_path: Path) -> None:
+    path = tmp_path / "Model.h5"
+    companions = Companions(("a", "b"), ("word",), FrontEnd())
+    with pytest.raises(ConversionError, match="cannot be read"):
+        write_companions(path, companions)
+    path.write_text("text")
+    with pytest.raises(ConversionError, match="not an HDF5 file"):
+        write_companions(path, companions)
+    assert path.read_text() == "text"

@@ -1,0 +1,59 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convert.source.keras_h5 import read_configuration
+from convert.source.model_spec import Network, check_companions, examine, frozen
+from device.errors import ConversionError
+from tests.convert import networks
+
+
+@pytest.fixture(scope="module")
+def configuration(small_model: Path) -> dict[str, Any]:
+    return read_configuration(small_model)[0]
+
+
+def test_inputs_are_told_apart_by_shape(configuration: dict[str, Any]) -> None:
+    assert [name for name, *_ in configuration["config"]["input_layers"]] == ["transcript", "spectrogram"]
+    network = examine(configuration)
+    assert network == Network("spectrogram", "transcript", (64, 64), 200, embedding_rows=2001, lstm_layers=1)
+    other_order = copy.deepcopy(configuration)
+    other_order["config"]["input_layers"] = {"b": ["spectrogram", 0, 0], "a": ["transcript", 0, 0]}
+    assert examine(other_order) == network
+
+
+def test_frozen_for_tflite(configuration: dict[str, Any]) -> None:
+    before = copy.deepcopy(configuration)
+    changed = frozen(configuration, examine(configuration))["config"]
+    assert configuration == before
+    layers = {layer["config"]["name"]: layer["config"] for layer in changed["layers"]}
+    assert layers["spectrogram"]["batch_input_shape"] == [1, 64, 64, 3]
+    assert layers["transcript"]["batch_input_shape"] == [1, 200]
+    assert layers["transcript"]["dtype"] == "int32"
+    (lstm,) = (layer["config"] for layer in changed["layers"] if layer["class_name"] == "LSTM")
+    assert lstm["recurrent_dropout"] == 0
+    assert changed["input_layers"] == [["spectrogram", 0, 0], ["transcript", 0, 0]]
+    assert len(changed["output_layers"]) == 1
+
+
+@pytest.mark.parametrize("not_a_model", [{}, {"class_name": "Sequential", "config": []}, {"config": {"layers": [1]}}])
+def test_other_json(not_a_model: dict[str, Any]) -> None:
+    with pytest.raises(ConversionError, match="not a functional Keras model"):
+        examine(not_a_model)
+
+
+def test_open_sizes_are_the_front_ends(configuration: dict[str, Any]) -> None:
+    loose = copy.deepcopy(configuration)
+    for layer in loose["config"]["layers"]:
+        shape = layer["config"].get("batch_input_shape")
+        if layer["class_name"] == "InputLayer":
+            shape[1:3] = [None] * len(shape[1:3])
+    network = examine(loose)
+    assert (network.picture_size, network.sequence_length) == ((None, None), None)
+    fitted = check_companions(network, networks.companions(picture_width=32, sequence_length=50))
+    assert (fitted.picture_size, fitted.sequence_length) == ((64, 32), 50)
+    layers = {layer["config"]["name"]: layer["config"] for layer in frozen(loose, fitted)["config"]["layers"]}
+    assert layers["spectrogram"]["batch_input_shape"] == [1, 64, 32, 3]
+    assert layers["transcript"]["batch_input_shape"] == [1, 50]

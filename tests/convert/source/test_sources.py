@@ -1,0 +1,211 @@
+"""Networks that strangers saved: of both Keras, in every format, read and rebuilt with the answers they had."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tf_keras
+from google.protobuf import message
+
+from convert.companions.companions import Given
+from convert.convert import convert
+from convert.options import Choices
+from convert.source.keras_loading import in_keras_2, load_network
+from convert.source.keras_source import Source, read_source
+from convert.source.model_spec import examine
+from convert.tflite_model.flatbuffer import read_flatbuffer
+from device.bundle import read_bundle
+from device.errors import ConversionError
+from tests.convert.strangers import HDF5_IS_LEGACY, LENGTH, PICTURE, WORDS, answers, network
+
+pytestmark = pytest.mark.filterwarnings(HDF5_IS_LEGACY)
+KERAS: dict[int, Any] = {2: tf_keras, 3: keras}
+SAVINGS = [
+    (2, "Model.h5", "hdf5"),
+    (2, "Model.keras", "keras"),
+    (2, "model", "saved_model"),
+    (3, "Model.h5", "hdf5"),
+    (3, "Model.keras", "keras"),
+]
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[int, Any]:
+    return {version: network(package) for version, package in KERAS.items()}
+
+
+@pytest.fixture(scope="module")
+def saved_model(trained: dict[int, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("saved") / "model"
+    trained[2].save(folder, save_format="tf")
+    return folder
+
+
+def rebuilt(path: Path) -> tuple[Source, Any, Any]:
+    """What was read, the network in its own Keras, and in Keras 2."""
+    source = read_source(path)
+    own = load_network(path, source.format, source.keras, source.stored)
+    return source, own, in_keras_2(own, source.configuration)
+
+
+def check_same(expected: Any, path: Path) -> Source:
+    source, own, in_2 = rebuilt(path)
+    assert type(own).__module__.split(".")[0] == KERAS[source.keras].__name__
+    assert type(in_2).__module__.split(".")[0] == "tf_keras"
+    for found in (own, in_2):
+        assert [len(tensor.shape) for tensor in found.inputs] == [len(tensor.shape) for tensor in expected.inputs]
+        np.testing.assert_allclose(answers(found), answers(expected), atol=1e-5)
+    return source
+
+
+@pytest.mark.parametrize(("version", "name", "expected"), SAVINGS)
+def test_every_format_of_both_keras(
+    version: int, name: str, expected: str, trained: dict[int, Any], saved_model: Path, tmp_path: Path
+) -> None:
+    path = saved_model
+    if expected != "saved_model":
+        path = tmp_path / name
+        trained[version].save(path)
+    assert answers(trained[version]).std(axis=0).min() > 0.01
+    source = check_same(trained[version], path)
+    assert (source.path, source.format, source.keras) == (path, expected, version)
+    assert source.companions is None
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    assert source.size == sum(file.stat().st_size for file in files)
+    assert len(source.sha256) == 64
+    found = examine(source.configuration)
+    assert (found.picture, found.ids, found.picture_size) == ("spectrogram", "transcript", (PICTURE, PICTURE))
+    assert (found.sequence_length, found.embedding_rows, found.lstm_layers) == (LENGTH, WORDS + 1, 1)
+
+
+def without_later_keys(node: Any) -> Any:
+    if isinstance(node, dict):
+        later = ("module", "registered_name", "build_config")
+        return {key: without_later_keys(value) for key, value in node.items() if key not in later}
+    return [without_later_keys(value) for value in node] if isinstance(node, list) else node
+
+
+def test_hdf5_of_keras_2_4(trained: dict[int, Any], tmp_path: Path) -> None:
+    path = tmp_path / "Model.h5"
+    trained[2].save(path)
+    adam = {"name": "Adam", "lr": 0.001, "decay": 0.0, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(without_later_keys(json.loads(file.attrs["model_config"])))
+        file.attrs["keras_version"] = "2.4.0"
+        file.attrs["training_config"] = json.dumps(
+            {"loss": "categorical_crossentropy", "optimizer_config": {"class_name": "Adam", "config": adam}}
+        )
+    assert '"module"' not in json.dumps(read_source(path).stored)
+    assert check_same(trained[2], path).keras == 2
+
+
+def test_saved_model_of_tensorflow_2_4(trained: dict[int, Any], saved_model: Path, tmp_path: Path) -> None:
+    from tensorflow.core.protobuf import saved_model_pb2
+    from tf_keras.protobuf import saved_metadata_pb2
+
+    folder = saved_model.rename(tmp_path / "model")
+    beside, inside = folder / "keras_metadata.pb", folder / "saved_model.pb"
+    try:
+        metadata, saved = saved_metadata_pb2.SavedMetadata(), saved_model_pb2.SavedModel()
+        metadata.ParseFromString(beside.read_bytes())
+        saved.ParseFromString(before := inside.read_bytes())
+        for node in metadata.nodes:
+            of_object = saved.meta_graphs[0].object_graph_def.nodes[node.node_id].user_object
+            of_object.metadata = json.dumps(without_later_keys(json.loads(node.metadata)))
+        inside.write_bytes(saved.SerializeToString())
+        hidden = beside.rename(tmp_path / "keras_metadata.pb")
+        assert isinstance(saved, message.Message)
+        assert check_same(trained[2], folder).format == "saved_model"
+    finally:
+        inside.write_bytes(before)
+        hidden.rename(beside)
+        folder.rename(saved_model)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(
+    "options",
+    [{"text_first": True}, {"ids_dtype": "int32"}, {"picture_size": None, "length": None}],
+    ids=["text first", "whole ids", "open sizes"],
+)
+def test_networks_built_otherwise(version: int, options: dict[str, Any], tmp_path: Path) -> None:
+    model = network(KERAS[version], **options)
+    model.save(tmp_path / "Model.keras")
+    source = check_same(model, tmp_path / "Model.keras")
+    found = examine(source.configuration)
+    assert (found.picture, found.ids) == ("spectrogram", "transcript")
+    if "length" in options:
+        assert (found.picture_size, found.sequence_length) == ((None, None), None)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("name", ["Model.h5", "Model.keras"])
+def test_half_precision_becomes_single(version: int, name: str, trained: dict[int, Any], tmp_path: Path) -> None:
+    package = KERAS[version]
+    package.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        half = network(package)
+    finally:
+        package.mixed_precision.set_global_policy("float32")
+    half.save(tmp_path / name)
+    source, own, in_2 = rebuilt(tmp_path / name)
+    assert "mixed_float16" not in json.dumps(source.stored)
+    assert np.abs(answers(half) - answers(trained[version])).max() < 0.01  # they have the same weights
+    for found in (own, in_2):
+        np.testing.assert_allclose(answers(found), answers(trained[version]), atol=1e-5)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_exported_for_inference(version: int, trained: dict[int, Any], tmp_path: Path) -> None:
+    trained[version].export(tmp_path / "exported")
+    with pytest.raises(ConversionError, match="exported for inference") as caught:
+        read_source(tmp_path / "exported")
+    assert "\n" not in str(caught.value)
+
+
+def given(folder: Path) -> Given:
+    (folder / "words.txt").write_text("\n".join(f"word{index}" for index in range(WORDS)), "utf-8")
+    (folder / "front_end.json").write_text("{}", "utf-8")
+    return Given("angry, happy, neutral", folder / "words.txt", folder / "front_end.json")
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize(("version", "mode"), [(3, "dynamic"), (2, "float32")], ids=["Keras 3", "SavedModel"])
+def test_strangers_network_becomes_a_bundle(
+    version: int, mode: Literal["dynamic", "float32"], trained: dict[int, Any], saved_model: Path, tmp_path: Path
+) -> None:
+    path, target = saved_model, tmp_path / "Stranger.tflite"
+    if version == 3:
+        path = tmp_path / "Model.keras"
+        trained[3].save(path)
+    report = convert(path, target, choices=Choices(mode, given(tmp_path)))
+    assert report.keras.split()[0] == KERAS[version].__name__
+    bundle = read_bundle(target)
+    assert bundle.companions.labels == ("angry", "happy", "neutral")
+    assert len(bundle.companions.vocabulary) == WORDS
+    front_end = bundle.companions.front_end
+    assert (front_end.picture_height, front_end.picture_width, front_end.sequence_length) == (PICTURE, PICTURE, LENGTH)
+    operators = [operator.name for operator in read_flatbuffer(target.read_bytes()).operators]
+    assert operators.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 1
+    assert "WHILE" not in operators
+
+
+@pytest.mark.parametrize("where", [Path.absolute, lambda path: path.with_name("Model.h5")], ids=["folder", "file"])
+def test_strangers_network_needs_its_companions(
+    where: Callable[[Path], Path], trained: dict[int, Any], saved_model: Path, tmp_path: Path
+) -> None:
+    path = where(saved_model)
+    if path != saved_model:
+        trained[3].save(path)
+    with pytest.raises(ConversionError) as caught:
+        convert(path, tmp_path / "Stranger.tflite")
+    told = str(caught.value)
+    assert told.startswith(f"{path}: carries no labels, no vocabulary and no front end")
+    assert "\n" not in told
+    assert all(option in told for option in ("--labels", "--vocabulary", "--front-end"))
+    assert not list(tmp_path.iterdir())

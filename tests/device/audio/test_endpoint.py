@@ -1,0 +1,123 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from device.audio.endpoint import Endpointer
+from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Utterance
+from device.settings.schema import EndpointSettings
+
+# Times that are whole frames, so that the arithmetic of the tests is plain.
+SETTINGS = EndpointSettings(
+    onset_s=3 * FRAME_SECONDS,
+    pre_roll_s=5 * FRAME_SECONDS,
+    hang_over_s=10 * FRAME_SECONDS,
+    longest_s=100 * FRAME_SECONDS,
+)
+
+
+class Told:
+    """A detector that reads the probability out of the samples."""
+
+    def __init__(self) -> None:
+        self.resets = 0
+
+    def probability(self, samples: NDArray[np.int16]) -> float:
+        return float(samples[0]) / 100
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+def frames(percents: Sequence[int]) -> list[Frame]:
+    return [
+        Frame(np.full(FRAME_LENGTH, percent, np.int16), number * FRAME_SECONDS, 1000 + number)
+        for number, percent in enumerate(percents)
+    ]
+
+
+def run(percents: Sequence[int], settings: EndpointSettings = SETTINGS) -> list[tuple[list[int], Utterance]]:
+    """Each utterance with the numbers of its frames."""
+    endpointer, found, passed = Endpointer(settings, Told()), [], []
+    steps = [endpointer.push(frame) for frame in frames(percents)]
+    for step in [*steps, endpointer.finish()]:
+        passed += [round(frame.start_s / FRAME_SECONDS) for frame in step.frames]
+        if step.utterance:
+            found.append((passed, step.utterance))
+            passed = []
+    assert passed == []
+    return found
+
+
+def test_pre_roll_speech_and_hang_over() -> None:
+    [(passed, utterance)] = run([0] * 20 + [90] * 30 + [0] * 30)
+    assert passed == list(range(15, 60))
+    assert utterance.start_s == pytest.approx(15 * FRAME_SECONDS)
+    assert utterance.speech_end_s == pytest.approx(50 * FRAME_SECONDS)
+    assert utterance.end_s == pytest.approx(60 * FRAME_SECONDS)
+    assert utterance.heard_at == 1059
+    assert utterance.ending == "silence"
+
+
+def test_a_click_is_no_utterance() -> None:
+    assert run([0] * 5 + [90, 90, 0] * 5 + [0] * 20) == []
+
+
+def test_less_sure_keeps_it_open_but_does_not_open_it() -> None:
+    assert run([40] * 50 + [0] * 20) == []
+    [(passed, _)] = run([90] * 3 + [40] * 50 + [0] * 20)
+    assert len(passed) == 63
+
+
+def test_a_short_pause_does_not_split() -> None:
+    assert len(run([90] * 20 + [0] * 9 + [90] * 20 + [0] * 20)) == 1
+    assert len(run([90] * 20 + [0] * 11 + [90] * 20 + [0] * 20)) == 2
+
+
+def test_endless_sound_is_cut_and_goes_on_without_a_gap() -> None:
+    found = run([90] * 250 + [0] * 20)
+    assert [utterance.ending for _, utterance in found] == ["longest", "longest", "silence"]
+    assert [number for passed, _ in found for number in passed] == list(range(260))
+
+
+def test_sound_that_ends_while_someone_speaks() -> None:
+    [(passed, utterance)] = run([90] * 10)
+    assert passed == list(range(10))
+    assert utterance.ending == "end of sound"
+
+
+def test_detector_forgets_after_a_pause() -> None:
+    detector = Told()
+    endpointer = Endpointer(SETTINGS, detector)
+    for frame in frames([90] * 20 + [0] * 20):
+        endpointer.push(frame)
+    assert detector.resets == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 40, 90]), st.integers(1, 150)), max_size=20))
+def test_no_frame_is_lost_within_or_doubled(runs: list[tuple[int, int]]) -> None:
+    found = run([percent for percent, length in runs for _ in range(length)])
+    everything = [number for passed, _ in found for number in passed]
+    assert everything == sorted(set(everything))
+    for passed, utterance in found:
+        assert passed == list(range(passed[0], passed[-1] + 1))
+        assert utterance.start_s == pytest.approx(passed[0] * FRAME_SECONDS)
+        assert utterance.end_s == pytest.approx((passed[-1] + 1) * FRAME_SECONDS)
+        assert utterance.start_s < utterance.speech_end_s <= utterance.end_s
+        assert utterance.end_s - utterance.start_s <= SETTINGS.longest_s + 1e-6
+
+
+@pytest.mark.parametrize(("hang_over", "foreseen"), [(10, 5), (20, 8), (4, 2)])
+def test_an_end_is_foreseen_while_the_pause_lasts(hang_over: int, foreseen: int) -> None:
+    """For the last quarter of a second, or half of a pause that is shorter, and not once someone speaks on."""
+    settings = replace(SETTINGS, hang_over_s=hang_over * FRAME_SECONDS)
+    endpointer = Endpointer(settings, Told())
+    steps = [endpointer.push(frame) for frame in frames([90] * 20 + [0] * (hang_over - 1) + [90] + [0] * hang_over)]
+    told = [number for number, step in enumerate(steps) if step.foreseen]
+    first, second = 20 + hang_over - 1, 20 + 2 * hang_over - 1
+    assert told == [*range(first - foreseen, first), *range(second - foreseen, second)]
+    assert [number for number, step in enumerate(steps) if step.utterance] == [second]

@@ -1,0 +1,161 @@
+import contextlib
+import json
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from device.daemon import status as status_module
+from device.daemon.status import Status, StatusServer, prometheus, read_status, running, socket_path
+from device.errors import StatusError
+from edge_mcnn.service import _table
+
+STATUS = Status(
+    state="healthy", reason="", state_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000, blocks_heard=3,
+    blocks_dropped=0, losses=1, utterances=2, last_label="neutral", latency_ms=3.5, latency_median_ms=4.0,
+    latency_worst_ms=5.0, memory_mb=200.0, threads=7, open_files=13, pid=42, versions={"edge-mcnn": "1"},
+)  # fmt: skip
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="status") as name:  # pytest's own paths are too long for a socket
+        yield Path(name) / "run" / "status.sock"
+
+
+def test_what_is_told_is_read(path: Path) -> None:
+    with StatusServer(path, lambda: STATUS):
+        assert read_status(path) == STATUS
+        assert read_status(path) == STATUS
+        assert path.stat().st_mode & 0o777 == 0o666
+    assert not path.exists()
+    with pytest.raises(StatusError, match="no daemon is running"):
+        read_status(path)
+
+
+def test_visitors_who_say_nothing_or_nonsense_do_no_harm(path: Path) -> None:
+    with StatusServer(path, lambda: STATUS):
+        visitors = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(30)]
+        for number, visitor in enumerate(visitors):
+            visitor.settimeout(5)
+            visitor.connect(str(path))
+            if number % 2:
+                with contextlib.suppress(BrokenPipeError):  # it was answered and is done with already
+                    visitor.sendall(b"\xff" * 1000)
+        assert read_status(path) == STATUS
+        for visitor in visitors:
+            visitor.close()
+        assert read_status(path) == STATUS
+
+
+def test_the_socket_of_a_killed_daemon_is_taken_over(path: Path) -> None:
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(str(path))
+    with StatusServer(path, lambda: STATUS):
+        assert read_status(path) == STATUS
+
+
+def test_the_socket_of_a_living_daemon_is_not(path: Path) -> None:
+    with StatusServer(path, lambda: STATUS):
+        with StatusServer(path, lambda: replace(STATUS, state="lost")):
+            assert read_status(path) == STATUS
+        assert read_status(path) == STATUS
+
+
+def test_whichever_daemon_runs_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = path.with_name("own")
+    monkeypatch.setattr(status_module, "SERVICE_SOCKET", path)
+    monkeypatch.setattr(status_module, "socket_path", lambda: own)
+    assert running() is None
+    with StatusServer(own, lambda: replace(STATUS, pid=1)):
+        assert running() == replace(STATUS, pid=1)
+        with StatusServer(path, lambda: STATUS):
+            assert running() == STATUS, "the service first"
+    monkeypatch.setattr(status_module, "socket_path", lambda: None)
+    assert running() is None
+
+
+def test_a_folder_that_is_not_there(path: Path) -> None:
+    with pytest.raises(StatusError, match="cannot be told there"), StatusServer(path / "a" / "b", lambda: STATUS):
+        pass
+
+
+def answered(path: Path, content: bytes) -> None:
+    """Something else answers once at the socket."""
+    path.parent.mkdir(exist_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                try:
+                    connection.sendall(content)
+                except OSError:
+                    return  # it had enough
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            read_status(path)
+        finally:
+            thread.join(5)
+
+
+value = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+tables = st.dictionaries(st.text() | st.sampled_from(sorted(asdict(STATUS))), value)
+
+
+@given(
+    st.binary(max_size=2000)
+    | tables.map(lambda table: json.dumps(table).encode())
+    | tables.map(lambda table: json.dumps({**asdict(STATUS), **table}).encode())
+    | st.just(b"[" * 70_000)
+    | st.just(b" " * 1_000_000)
+)
+def test_any_answer_is_a_status_or_a_status_error(content: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="status") as name:
+        try:
+            answered(Path(name) / "s", content)
+        except StatusError as error:
+            assert "answers, but not as a daemon of this version does" in str(error)  # noqa: PT017  # it may be right, too
+
+
+def test_prometheus() -> None:
+    text = prometheus(replace(STATUS, microphone='a "b"\\\n'))
+    assert 'edge_mcnn_state{state="healthy",microphone="a \\"b\\"\\\\\\n"} 1\n' in text
+    assert "# TYPE edge_mcnn_utterances_total counter\nedge_mcnn_utterances_total 2\n" in text
+    assert "edge_mcnn_latency_median_ms 4.0\n" in text
+    for line in text.splitlines():
+        assert line.startswith(("# HELP edge_mcnn_", "# TYPE edge_mcnn_", "edge_mcnn_"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "path"),
+    [
+        ({"RUNTIME_DIRECTORY": "/run/edge-mcnn:/run/other", "XDG_RUNTIME_DIR": "/x"}, "/run/edge-mcnn/status.sock"),
+        ({"XDG_RUNTIME_DIR": "/run/user/1000"}, "/run/user/1000/edge-mcnn/status.sock"),
+        ({}, "None"),
+    ],
+)
+def test_where_it_is_told(environment: dict[str, str], path: str) -> None:
+    assert str(socket_path(environment)) == path
+
+
+def test_names_with_brackets_are_shown_as_they_are() -> None:
+    console = Console(file=StringIO(), width=100)
+    console.print(_table(replace(STATUS, state="lost", microphone="USB [/x] mic", reason="see [lights.pins]")))
+    assert isinstance(console.file, StringIO)
+    assert "USB [/x] mic, 48000 Hz" in console.file.getvalue()
+    assert "see [lights.pins]" in console.file.getvalue()

@@ -1,0 +1,145 @@
+"""A real mosquitto of the test's own, and someone who listens to it."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from device.settings.schema import MqttSettings
+from tests.device.outputs.published_predictions import LIMIT_S
+
+# Debian keeps it where only root's path leads.
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
+
+
+class Broker:
+    """Context manager; can be stopped and started again, at the same port.
+
+    Args:
+        folder: for its files.
+        settings: lines of its configuration, beside those for a listener at 127.0.0.1.
+        remembers: what was retained and who listened, when it is started again.
+    """
+
+    def __init__(self, folder: Path, *settings: str, remembers: bool = False) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.log = folder / "mosquitto.log"
+        self._configuration = folder / "mosquitto.conf"
+        lines = [f"listener {self.port} 127.0.0.1", f"persistence {str(remembers).lower()}", *settings]
+        if remembers:
+            lines.append(f"persistence_location {folder}/")
+        if not any(line.startswith("password_file") for line in settings):
+            lines.append("allow_anonymous true")
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it becomes another one, who may not enter the folder
+        self._configuration.write_text("\n".join(lines) + "\n")
+
+    def __enter__(self) -> "Broker":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when it can be reached."""
+        assert MOSQUITTO is not None
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([MOSQUITTO, "-c", self._configuration], stdout=log, stderr=log)
+        end = time.monotonic() + LIMIT_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert self._process.poll() is None, self.log.read_text()
+                assert time.monotonic() < end, self.log.read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def settings(self, device: str, **others: Any) -> MqttSettings:
+        """Of a device at this broker."""
+        return MqttSettings(**{"host": "127.0.0.1", "port": self.port, "device": device, **others})
+
+    def stop(self) -> None:
+        """Without a word to those who are connected."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(LIMIT_S)
+            self._process = None
+
+
+@dataclass(frozen=True)
+class Message:
+    topic: str
+    payload: str
+    retained: bool
+    """It was there before we came."""
+
+
+class Witness:
+    """Hears all that is published. Context manager.
+
+    Args:
+        port: of the broker.
+        user: to log in as.
+        password: of that user.
+        ca_file: for TLS.
+        session: a name under which the broker keeps what was published since, for the next witness with that name.
+    """
+
+    def __init__(self, port: int, user: str = "", password: str = "", ca_file: str = "", session: str = "") -> None:
+        self._messages: list[Message] = []
+        self._changed = threading.Condition()
+        self._ready = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, session, clean_session=not session)
+        if user:
+            self._client.username_pw_set(user, password)
+        if ca_file:
+            self._client.tls_set(ca_file)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self._client.on_subscribe = lambda *_: self._ready.set()
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+
+    def _on_message(self, _client: Client, _data: Any, message: Any) -> None:
+        with self._changed:
+            self._messages.append(Message(message.topic, message.payload.decode(), message.retain))
+            self._changed.notify_all()
+
+    def __enter__(self) -> "Witness":
+        self._client.loop_start()
+        assert self._ready.wait(LIMIT_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def next(self, topic: str) -> Message:
+        """The next one with this topic; others are kept until they are asked for."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(each.topic == topic for each in self._messages), LIMIT_S), (
+                f"nothing came for {topic}"
+            )
+            message = next(each for each in self._messages if each.topic == topic)
+            self._messages.remove(message)
+            return message
+
+    def numbers(self, device: str, count: int) -> list[float]:
+        """Of the next so many answers of a device, by which they are told apart."""
+        return [json.loads(self.next(f"edge-mcnn/{device}/prediction").payload)["seconds"] for _ in range(count)]

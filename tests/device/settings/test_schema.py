@@ -1,0 +1,122 @@
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.errors import SettingsError
+from device.settings.check import problems, settings_from_table
+from device.settings.schema import Settings, stages
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"microfone": {}}, "microfone: no such setting; did you mean microphone?"),
+        ({"endpoint": {"hangover_s": 1}}, "did you mean endpoint.hang_over_s?"),
+        ({"endpoint": {"zzz": 1}}, "known are gate_dbfs"),
+        ({"endpoint": {"hang_over_s": 99}}, "endpoint.hang_over_s is 99, expected a number from 0.1 to 5"),
+        ({"endpoint": {"hang_over_s": "1"}}, "expected a number"),
+        ({"endpoint": {"hang_over_s": float("nan")}}, "expected a number"),
+        ({"endpoint": {"hang_over_s": True}}, "expected a number"),
+        ({"classifier": {"threads": 1.5}}, "expected a whole number"),
+        ({"classifier": {"runtime": "onnx"}}, "expected one of auto, ai-edge-litert, tflite-runtime"),
+        ({"microphone": {"name": 3}}, "microphone.name is 3, expected text"),
+        ({"endpoint": 3}, r"expected a table \[endpoint\]"),
+        ({"lights": {"pins": {"positive": 99}}}, "lights.pins.positive is 99"),
+        ({"lights": {"pins": {"a": 5, "b": 5}}}, "lights.pins.b: pin 5 is given to a as well"),
+        ({"lights": {"pins": 3}}, "expected a table such as"),
+        ({"lights": {"rgb": 3}}, "lights.rgb is 3, expected a table such as"),
+        ({"lights": {"rgb": {"red": 1, "blue": 2}}}, "lights.rgb has no green; expected a table"),
+        ({"lights": {"rgb": {"red": 1, "green": 2, "blue": 2}}}, "lights.rgb.blue: pin 2 is given to green as well"),
+        ({"lights": {"rgb": {"red": 1, "green": 2, "blue": 28}}}, "lights.rgb.blue is 28, expected a BCM pin"),
+        (
+            {"lights": {"rgb": {"red": 1, "green": 2, "blue": 3, "white": 4}}},
+            "lights.rgb.white: an RGB LED has no such",
+        ),
+        ({"lights": {"colours": "green"}}, "lights.colours is 'green', expected a table such as"),
+        ({"lights": {"colours": {"a": "gren"}}}, "lights.colours.a is 'gren', expected one of red, orange, yellow"),
+        ({"lights": {"colours": {"a": "#12345"}}}, "lights.colours.a is '#12345', expected"),
+        ({"lights": {"colours": {"a": "#12345g"}}}, "lights.colours.a is '#12345g', expected"),
+        ({"lights": {"colours": {"a": "#1234567"}}}, "lights.colours.a is '#1234567', expected"),
+        ({"lights": {"colours": {"a": 7}}}, "lights.colours.a is 7, expected"),
+        ({"lights": {"colours": {"a": "#000000"}}}, "which is dark"),
+        ({"lights": {"brightness": "dim"}}, "expected one of full, confidence"),
+        ({"lights": {"common": "ground"}}, "expected one of cathode, anode"),
+        ({"classifier": {"confidence": 1.1}}, "classifier.confidence is 1.1, expected a number from 0 to 1"),
+        ({"classifier": {"unsure": "off"}}, "expected one of dark, neutral"),
+        ({"publish": {"command": "ls -l"}}, "publish.command is 'ls -l', expected a list of texts"),
+        ({"publish": {"command": ["ls", 1]}}, "expected a list of texts"),
+        ({"publish": {"words": 1}}, "publish.words is 1, expected true or false"),
+        ({"mqtt": {"tls": "yes"}}, "mqtt.tls is 'yes', expected true or false"),
+        ({"mqtt": {"host": "mqtt://pi"}}, "expected a host name or an address"),
+        ({"mqtt": {"topic_prefix": "a/#"}}, "mqtt.topic_prefix is 'a/#', expected an MQTT topic without"),
+        ({"mqtt": {"topic_prefix": ""}}, "expected an MQTT topic"),
+        ({"mqtt": {"discovery_prefix": "/a"}}, "expected an MQTT topic"),
+    ],
+)
+def test_bad_settings_get_a_clear_line(table: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError, match=told) as caught:
+        settings_from_table(table)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_problem_is_found() -> None:
+    found = list(
+        problems({"endpoint": {"hang_over_s": 99, "zzz": 1}, "x": {}, "lights": {"pins": {"a": 99, "b": "c"}}})
+    )
+    assert sorted(each.key for each in found) == [
+        ("endpoint", "hang_over_s"), ("endpoint", "zzz"), ("lights", "pins", "a"), ("lights", "pins", "b"), ("x",),
+    ]  # fmt: skip
+
+
+def test_values_become_what_the_stage_expects() -> None:
+    settings = settings_from_table(
+        {"endpoint": {"hang_over_s": 1}, "classifier": {"threads": 4}, "publish": {"command": ["a", "b"]}}
+    )
+    assert isinstance(settings.endpoint.hang_over_s, float)
+    assert isinstance(settings.classifier.threads, int)
+    assert settings.publish.command == ("a", "b")
+
+
+def test_every_setting_says_what_it_is_and_its_default_is_allowed() -> None:
+    for name, kind in stages().items():
+        for setting in fields(kind):
+            assert setting.metadata["about"].endswith(".")
+            assert not list(problems({name: {setting.name: getattr(kind(), setting.name)}}))
+
+
+value = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
+key = st.text() | st.sampled_from(
+    [
+        "microphone",
+        "endpoint",
+        "lights",
+        "pins",
+        "rgb",
+        "red",
+        "green",
+        "blue",
+        "colours",
+        "name",
+        "hold_s",
+        "hang_over_s",
+        "threads",
+        "publish",
+        "command",
+        "mqtt",
+        "tls",
+        "host",
+    ]
+)
+table = st.recursive(value, lambda inner: st.dictionaries(key, inner, max_size=4), max_leaves=8)
+
+
+@given(st.dictionaries(key, table, max_size=4))
+def test_any_table_is_settings_or_a_settings_error(content: dict[str, Any]) -> None:
+    try:
+        settings = settings_from_table(content)
+    except SettingsError:
+        return
+    assert isinstance(settings, Settings)

@@ -1,0 +1,174 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from device.errors import SettingsError
+from device.settings.check import settings_from_table
+from device.settings.schema import LightsSettings, MqttSettings, PublishSettings, Settings
+from device.settings.toml import as_toml, mistakes, read_settings
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_names_only_what_differs(tmp_path: Path) -> None:
+    text = '[microphone]\nname = "USB"\n[endpoint]\nhang_over_s = 1\n[lights.pins]\nhappy = 5\nsad = 6\n'
+    read = read_settings(write(tmp_path, text))
+    assert read.microphone.name == "USB"
+    assert read.endpoint.hang_over_s == 1.0
+    assert read.endpoint.longest_s == Settings().endpoint.longest_s
+    assert read.lights.pins == {"happy": 5, "sad": 6}
+
+
+def test_nothing_is_all_defaults(tmp_path: Path) -> None:
+    assert read_settings(write(tmp_path, "")) == read_settings(None) == Settings()
+
+
+def test_each_mistake_has_its_line(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """# a comment
+[microfone]
+[endpoint]
+hang_over_s = "x"  # seconds
+  "gate" = -50
+[ lights ]
+pins = { a = 3, b = 3 }
+[classifier]
+threads = 2
+runtime = 'onnx'
+[liveness.retry_s]
+x = 1
+""",
+    )
+    told = mistakes(path)
+    assert [line.removeprefix(f"{path}:").partition(":")[0] for line in told] == ["2", "4", "5", "7", "10", "11"]
+    assert told[1] == f"{path}:4: endpoint.hang_over_s is 'x', expected a number from 0.1 to 5"
+    with pytest.raises(SettingsError, match=r"config.toml:2: microfone: no such.* \(and 5 more: edge-mcnn settings"):
+        read_settings(path)
+
+
+def test_dotted_keys_have_lines_too(tmp_path: Path) -> None:
+    path = write(tmp_path, "\nendpoint.onset_s = 9\nlights.pins.happy = 99\n")
+    assert [line.removeprefix(f"{path}:")[:2] for line in mistakes(path)] == ["2:", "3:"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[lights", "not valid TOML: Expected ']' at the end of a table declaration"),
+        (b"a = 1\n\nb = \n", ":3: not valid TOML: Invalid value (column 5)"),
+        (b"x = " + b"[" * 9000, "not valid TOML"),
+        (b'[microphone]\nname = "\xff"', ":2: not valid TOML: a byte that is not UTF-8"),
+    ],
+)
+def test_what_is_no_toml(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        read_settings(path)
+    assert str(caught.value).startswith(str(path))
+    assert told in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_settings(tmp_path / "none.toml")
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, '[endpoint]\nhang_over_s = 1\nonset_s = 0.2\n[microphone]\nname = "a"\n')
+    read = read_settings(
+        path,
+        {
+            "EDGE_MCNN_ENDPOINT_HANG_OVER_S": "2",
+            "EDGE_MCNN_MICROPHONE_NAME": "3",
+            "EDGE_MCNN_LIGHTS_PINS": "{ happy = 4 }",
+            "EDGE_MCNN_PUBLISH_COMMAND": '["/usr/bin/logger", "--tag", "a \\"lamp\\""]',
+            "EDGE_MCNN_MQTT_TLS": "true",
+            "HOME": "/",
+        },
+    )
+    assert read.publish.command == ("/usr/bin/logger", "--tag", 'a "lamp"')
+    assert read.mqtt.tls is True
+    assert (read.endpoint.hang_over_s, read.endpoint.onset_s) == (2.0, 0.2)
+    assert read.microphone.name == "3"
+    assert read.lights.pins == {"happy": 4}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("EDGE_MCNN_ENDPOINT_GATE", "1", "no such setting; did you mean EDGE_MCNN_ENDPOINT_GATE_DBFS?"),
+        ("EDGE_MCNN_ZZZ", "1", "no such setting; see `edge-mcnn settings --show`"),
+        ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "loud", "endpoint.gate_dbfs is 'loud', expected a number from -96 to 0"),
+        ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "-50\nx = 1", "expected a number"),
+        ("EDGE_MCNN_LIGHTS_PINS", "17", "expected a table such as"),
+        ("EDGE_MCNN_PUBLISH_COMMAND", "ls -l", "publish.command is 'ls -l', expected a list of texts, such as"),
+        ("EDGE_MCNN_MQTT_TLS", "yes", "mqtt.tls is 'yes', expected true or false"),
+    ],
+)
+def test_a_wrong_variable_is_named(variable: str, value: str, told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(None, {variable: value})
+    assert str(caught.value).startswith(f"{variable} in the environment: ")
+    assert told in str(caught.value)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    changed = Settings(
+        lights=LightsSettings(kind="gpio", pins={"froh": 4, "sehr müde": 5, "a.b": 6}),
+        publish=PublishSettings(command=("/a b", 'say "hi"', "\\", "")),
+        mqtt=MqttSettings("broker.local", tls=True),
+    )
+    # Beside the pins of the defaults, which it takes the place of.
+    rgb = LightsSettings(rgb={"red": 17, "green": 27, "blue": 22}, colours={"froh": "#ff8000"}, brightness="confidence")
+    for each in (Settings(), changed, Settings(lights=rgb)):
+        assert read_settings(write(tmp_path, as_toml(each))) == each
+    text = as_toml(Settings())
+    assert "# Pause after which an utterance is over" in text
+    assert "\nrgb = {}\n" in text
+    assert "A number from 0.1 to 5 s; default 0.6." in text.replace("\n#", "")
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_what_is_not_to_be_written_is_a_comment() -> None:
+    written = tomllib.loads(as_toml(Settings(), only={"classifier": ["model"]}))
+    assert written.pop("classifier") == {"model": ""}
+    assert not any(written.values())
+
+
+def test_a_list_that_is_none_has_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, as_toml(Settings()).replace("command = []", 'command = "x"'))
+    line = path.read_text().splitlines().index('command = "x"') + 1
+    [told] = mistakes(path)
+    assert told.startswith(f"{path}:{line}: publish.command is 'x', expected a list")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")) | st.builds(
+    lambda a, b: f"[{a}]\n{b}".encode("utf-8", "replace"),
+    st.sampled_from(["lights", "lights.pins", "endpoint", "classifier"]), st.text(),
+))  # fmt: skip
+def test_any_file_is_settings_or_a_settings_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    try:
+        read = read_settings(path)
+    except SettingsError:
+        return
+    assert isinstance(read, Settings)
+
+
+@given(st.dictionaries(st.text(), st.integers(0, 27), max_size=3), st.text())
+def test_any_text_survives_writing(pins: dict[str, int], name: str) -> None:
+    pins = {key: number for number, key in enumerate(pins)}
+    given_ = settings_from_table({"lights": {"pins": pins}, "microphone": {"name": name}})
+    assert settings_from_table(tomllib.loads(as_toml(given_))) == given_

@@ -1,0 +1,47 @@
+import os
+import pty
+import termios
+from collections.abc import Iterator
+
+import pytest
+
+from device.system.terminal_mode import ENDED, Keyboard
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Its two ends: the one that types, and the program's."""
+    ours, theirs = pty.openpty()
+    yield ours, theirs
+    for descriptor in (ours, theirs):
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue  # the test has closed it
+
+
+def test_keys_come_one_by_one_and_the_terminal_is_given_back(terminal: tuple[int, int]) -> None:
+    ours, theirs = terminal
+    before = termios.tcgetattr(theirs)
+    with Keyboard(theirs) as keyboard:
+        assert keyboard.pressed() == ""
+        os.write(ours, b"n")
+        assert keyboard.pressed() == "n"
+        os.write(ours, b"r\n")
+        assert keyboard.pressed() == "r\n"
+        os.write(ours, b"\x1bOR")
+        assert keyboard.pressed() == "", "F3 is no r"
+        os.write(ours, b"\xff")
+        assert keyboard.pressed() == "\ufffd"
+        local_modes = termios.tcgetattr(theirs)[3]
+        assert not local_modes & termios.ECHO
+        assert local_modes & termios.ISIG, "Ctrl-C is a signal"
+    assert termios.tcgetattr(theirs) == before
+
+
+def test_a_terminal_that_has_gone(terminal: tuple[int, int]) -> None:
+    ours, theirs = terminal
+    keyboard = Keyboard(theirs)
+    with keyboard:
+        os.close(ours)
+        assert keyboard.pressed() == ENDED

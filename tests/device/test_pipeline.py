@@ -1,0 +1,227 @@
+"""The joining, with stations of the test that write down what they are asked."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from device.audio.endpoint import Endpointer, Step
+from device.bundle import Companions
+from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance
+from device.front_end.parameters import FrontEnd
+from device.outputs.base import Observer
+from device.pipeline import Listener
+from device.recognition.transcriber import Transcriber
+
+LOUD, QUIET = 8000, 1
+
+
+class Rig:
+    """A listener whose endpointer does what the test says, frame by frame."""
+
+    def __init__(
+        self, *, trim_db: float | None = 30.0, words: bool = True, confidence: float = 0.0, instead: str | None = None,
+        observer: Observer | None = None,
+    ) -> None:  # fmt: skip
+        self.calls: list[str] = []
+        self._frames = 0
+        self._words = words
+        self._steps: Iterator[Step] = iter(())
+        companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db))
+        self.listener = Listener(
+            cast(Endpointer, self), cast(Transcriber, self), cast(Any, self), companions, confidence=confidence,
+            instead=instead, observer=observer,
+        )  # fmt: skip
+
+    # The endpointer
+    def push(self, _frame: Frame) -> Step:
+        return next(self._steps)
+
+    def finish(self) -> Step:
+        return next(self._steps, Step())
+
+    # The transcriber, and a transcription
+    def begin(self) -> "Rig":
+        self.calls.append("begin")
+        self.fed = 0
+        return self
+
+    def feed(self, samples: NDArray[np.int16]) -> None:
+        self.fed += 1
+
+    def so_far(self) -> str:
+        self.calls.append(f"so far after {self.fed}")
+        return f"{self.fed} so far"
+
+    def text(self) -> str:
+        self.calls.append(f"text after {self.fed}")
+        return f"{self.fed} frames" if self._words else ""
+
+    # The classifier
+    def probabilities(self, picture: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
+        self.calls.append("network")
+        self.asked = (picture, ids)
+        return {"a": 0.25, "b": 0.75}
+
+    def frame(self, level: int) -> Frame:
+        samples = (np.random.default_rng(self._frames).standard_normal(FRAME_LENGTH) * level).astype(np.int16)
+        self._frames += 1
+        return Frame(samples, self._frames * FRAME_SECONDS, time.monotonic())
+
+    def heard(self, *steps: Step) -> list[Prediction]:
+        self._steps = iter(steps)
+        return list(self.listener.predictions([self.frame(LOUD)] * sum(1 for step in steps if step.frames)))
+
+
+def over(ending: Any = "silence") -> Utterance:
+    return Utterance(0.0, 0.5, 1.0, time.monotonic(), ending)
+
+
+def test_nothing_is_left_to_do_when_the_pause_was_foreseen() -> None:
+    rig = Rig()
+    [prediction] = rig.heard(
+        Step((rig.frame(LOUD), rig.frame(LOUD))),
+        Step((rig.frame(LOUD),)),
+        Step((rig.frame(QUIET),)),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), over()),
+    )
+    assert rig.calls == ["begin", "text after 5", "network"], "the answer was there"
+    assert (prediction.text, prediction.label) == ("5 frames", "b")
+
+
+def test_someone_who_speaks_on_is_heard() -> None:
+    rig = Rig()
+    [prediction] = rig.heard(
+        Step((rig.frame(LOUD),)),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(LOUD),)),
+        Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), over()),
+    )
+    # What came between the foreseen end and the voice is fed, too, and in order.
+    assert rig.calls == ["begin", "text after 2", "network", "text after 5", "network"]
+    assert prediction.text == "5 frames"
+
+
+def test_a_picture_that_the_pause_changes_is_looked_at_again() -> None:
+    rig = Rig(trim_db=None)  # all of the pause is in the picture
+    rig.heard(
+        Step((rig.frame(LOUD),) * 8),
+        Step((rig.frame(QUIET),), foreseen=True),
+        *(Step((rig.frame(QUIET),), foreseen=True) for _ in range(5)),
+        Step((rig.frame(QUIET),), over()),
+    )
+    assert rig.calls == ["begin", "text after 9", "network", "network"]
+
+
+@pytest.mark.parametrize("ending", ["longest", "end of sound"])
+def test_an_end_that_was_not_foreseen(ending: str) -> None:
+    rig = Rig()
+    last = () if ending == "end of sound" else (rig.frame(LOUD),)
+    [prediction] = rig.heard(
+        Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), foreseen=True), Step((rig.frame(QUIET),), foreseen=True),
+        Step(last, over(ending)),
+    )  # fmt: skip
+    assert prediction.text == f"{3 + len(last)} frames"
+
+
+def test_the_next_utterance_begins_anew() -> None:
+    rig = Rig()
+    first, second = rig.heard(
+        Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), over()), Step(), Step((rig.frame(LOUD),)),
+        Step((rig.frame(QUIET),), over()),
+    )  # fmt: skip
+    assert (first.text, second.text) == ("2 frames", "2 frames")
+    assert rig.calls.count("begin") == 2
+
+
+def test_without_words_the_sound_is_answered() -> None:
+    rig = Rig(words=False)
+    [prediction] = rig.heard(Step((rig.frame(LOUD),) * 4), Step((rig.frame(QUIET),), over()))
+    assert (prediction.text, prediction.label, prediction.shown) == ("", "b", "b")
+    picture, ids = rig.asked
+    assert not ids.any(), "no word is asked about"
+    assert picture.any(), "the sound is"
+
+
+@pytest.mark.parametrize(
+    ("confidence", "instead", "sure", "shown"),
+    [(0.0, None, True, "b"), (0.75, "a", True, "b"), (0.76, None, False, None), (0.76, "a", False, "a")],
+)
+def test_an_answer_below_the_confidence_is_unsure(
+    confidence: float, instead: str | None, sure: bool, shown: str | None
+) -> None:
+    rig = Rig(confidence=confidence, instead=instead)
+    [prediction] = rig.heard(Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), over()))
+    assert (prediction.sure, prediction.shown) == (sure, shown)
+    assert (prediction.label, prediction.probabilities) == ("b", {"a": 0.25, "b": 0.75}), (
+        "what it was is told all the same"
+    )
+
+
+class Watcher:
+    """An observer that asks for all that it can have, and writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.pictures: list[NDArray[np.float32]] = []
+
+    def frame(self, frame: Frame) -> None:
+        self.told.append("frame")
+
+    def speech(self, words: Callable[[], str], picture: Callable[[], NDArray[np.float32]]) -> None:
+        self.told.append(words())
+        self.pictures.append(picture())
+
+
+STEPS = (True, True, False, False, True, False, False)
+
+
+def watched(observer: Watcher | None) -> tuple[Rig, list[Prediction]]:
+    rig = Rig(observer=cast(Observer, observer))
+    steps = [Step((rig.frame(LOUD if loud else QUIET),), foreseen=not loud) for loud in STEPS]
+    return rig, rig.heard(Step(), *steps, Step((rig.frame(QUIET),), over()))
+
+
+def test_who_watches_is_told_each_frame_and_words_while_someone_speaks() -> None:
+    watcher = Watcher()
+    rig = Rig(observer=cast(Observer, watcher))
+    rig._steps = iter([
+        Step(), Step((rig.frame(LOUD), rig.frame(LOUD))), Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), foreseen=True), Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), foreseen=True),
+        Step((rig.frame(QUIET),), over()),
+    ])  # fmt: skip
+    answers = []
+    for prediction in rig.listener.predictions([rig.frame(LOUD)] * 7):
+        answers.append(prediction)
+        watcher.told.append("light")
+    # Nothing is asked in the pause, when a light is near; and no frame is told before what it brings is done.
+    assert watcher.told == [
+        "frame",
+        "2 so far",
+        "frame",
+        "frame",
+        "frame",
+        "5 so far",
+        "frame",
+        "frame",
+        "light",
+        "frame",
+    ]
+    assert [picture.shape for picture in watcher.pictures] == [(64, 64, 3)] * 2
+    assert [answer.picture is rig.asked[0] for answer in answers] == [True], "what the network saw"
+
+
+def test_who_watches_changes_nothing() -> None:
+    (alone, [answer]), (_, [answer_watched]) = watched(None), watched(Watcher())
+    assert (answer.text, answer.probabilities) == (answer_watched.text, answer_watched.probabilities)
+    assert answer.picture is not None
+    assert answer_watched.picture is not None
+    assert np.array_equal(answer.picture, answer_watched.picture)
+    assert not any("so far" in call for call in alone.calls), "where nobody watches nothing is asked"

@@ -1,0 +1,71 @@
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from device.errors import ConversionError
+from edge_mcnn.convert import convert_command
+from tests.convert import networks
+from tests.convert.conftest import INSTALLED
+
+app = typer.Typer()
+app.command()(convert_command)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_converts_and_says_what_comes_next(small_model: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copy(small_model, tmp_path / "My Model.h5"))
+    result = CliRunner().invoke(app, [str(source)], catch_exceptions=False)
+    assert result.exit_code == 0
+    sizes, compared, *table, following = result.stdout.splitlines()
+    assert sizes.startswith(f"{tmp_path / 'My Model.tflite'}: 0.4 MB -> 0.")
+    assert re.fullmatch(r"compared with tf_keras 2\.\S+ on 32 made-up samples:", compared)
+    rows = [line.split() for line in table]
+    assert [row[0] for row in rows[1:]] == [word for name in INSTALLED.values() for word in (name, *networks.LABELS)]
+    for name, same, of, largest, mean in rows[1:]:
+        assert int(same) <= int(of) <= 32, name
+        assert float(mean) <= float(largest)
+    assert following == f"next: edge-mcnn classify --model '{tmp_path}/My Model.tflite' clip.wav"
+    assert (tmp_path / "My Model.tflite").read_bytes()[4:8] == b"TFL3"
+
+
+def test_faults_are_left_to_the_caller(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="cannot be read"):
+        CliRunner().invoke(app, [str(tmp_path / "Model.h5")], catch_exceptions=False)
+
+
+def test_unknown_mode_is_a_usage_error() -> None:
+    result = CliRunner().invoke(app, ["Model.h5", "--mode", "int3"])
+    assert result.exit_code == 2
+    assert "float32, float16, dynamic, int8" in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_help_teaches() -> None:
+    text = CliRunner().invoke(app, ["--help"]).stdout
+    assert "edge-mcnn convert Model.h5" in text
+    assert "--output" in text
+    assert "dynamic: weights in 8 bits" in " ".join(text.replace("│", " ").split())
+
+
+def test_without_h5py() -> None:
+    code = "import sys; sys.modules['h5py'] = None; from edge_mcnn import convert as c; c.convert_command('Model.h5')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (
+        'ConversionError: converting needs h5py, which is not installed: pip install "edge-mcnn[train]"'
+        in result.stderr
+    )
+
+
+def test_is_light_and_independent() -> None:
+    # What a Pi without tensorflow imports to show `edge-mcnn --help`.
+    code = "import edge_mcnn.convert, sys; print(*{m.split('.')[0] for m in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "tf_keras", "h5py", "numpy", "training"} & set(loaded)
+    code = "import convert.convert, convert.worker, convert.verify.runner, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "tf_keras", "training"} & set(loaded)

@@ -1,0 +1,133 @@
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from typer.testing import CliRunner
+
+from device.bundle import DEFAULT_BUNDLE
+from device.errors import TrainingError
+from edge_mcnn.evaluate import evaluate_command
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    application = typer.Typer()
+    application.command()(evaluate_command)
+    return application
+
+
+@pytest.fixture
+def table(corpus: Path) -> Path:
+    return corpus
+
+
+def test_help_teaches(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 0
+    for expected in ("--words-only", "--sound-only", "--split", "--audio-root", "--json", "report.md", "speaker"):
+        assert expected in result.output
+
+
+def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> None:
+    # In a process of its own: standard output must hold one JSON object and nothing else, and no tensorflow is needed.
+    code = (
+        "import sys\nfrom edge_mcnn.main import main\n"
+        f"sys.argv = ['edge-mcnn', 'evaluate', {str(DEFAULT_BUNDLE)!r}, {str(table)!r}, '--json', '-o', 'out']\n"
+        "try:\n    main()\nfinally:\n    assert 'tensorflow' not in sys.modules"
+    )
+    environment = {"PYTHONPATH": str(Path.cwd()), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["labels"] == ["negative", "neutral", "positive"]
+    assert figures["asked"]["both"]["rows"] == 8
+    assert figures["command"].startswith("edge-mcnn evaluate")
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8")) == figures
+    assert figures["command"] in (tmp_path / "out" / "report.md").read_text("utf-8")
+
+
+def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
+    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), str(table), "--words-only", "--split", "train"])
+    assert result.exit_code == 0
+    assert "words alone" in result.output
+    assert "sound alone" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--words-only", "--sound-only"], "exclude each other"),
+        (["--split", "dev"], "Invalid value"),
+        (["--runtime", "onnx"], "'onnx' is not one of auto, ai-edge-litert"),
+        (["--sound-only", "--word-errors", "0.2"], "--word-errors is about words"),
+        (["--word-errors", "1.5"], "Invalid value"),
+        (["--meld", "MELD.Raw"], "name one corpus"),
+    ],
+)
+def test_wrong_options(options: list[str], expected: str, app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["m.h5", "t.csv", *options], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 2
+    assert expected in result.output
+
+
+def test_asks_by_the_words_that_vosk_heard(app: typer.Typer, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
+    lines = ["audio,text,label,split,text_vosk"]
+    lines += [f"a.wav,i hate you,{label},validation,thank you so much i love it" for label in ("positive", "negative")]
+    table = tmp_path / "heard.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    answers = {}
+    for text in ("reference", "vosk"):
+        options = [str(DEFAULT_BUNDLE), str(table), "--words-only", "--text", text, "--json"]
+        result = CliRunner().invoke(app, options)
+        assert result.exit_code == 0, result.output
+        answers[text] = json.loads(result.stdout)["asked"]["words alone"]["confusion"]
+    assert answers["reference"] != answers["vosk"]
+
+
+def test_meld_by_words_needs_no_films_and_by_sound_keeps_its_pictures(
+    app: typer.Typer, meld: Path, tmp_path: Path
+) -> None:
+    for name in ("train", "dev", "test"):
+        shutil.copy(meld / f"{name}_sent_emo.csv", tmp_path)
+    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(tmp_path), "--words-only", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["asked"]["words alone"]["rows"] == 8
+    options = ["--split", "train", "--sound-only", "--pictures", str(tmp_path / "p"), "--json"]
+    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(meld), *options])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    assert figures["asked"]["sound alone"]["rows"] == len(list((tmp_path / "p").glob("*.png"))) == 11
+    assert [Path(path).name for path in figures["recordings_missing"]] == ["dia3_utt0.mp4"]
+    assert figures["clips_left_out"] == len(figures["recordings_unreadable"]) == 4
+    assert figures["labels_without_clips"] == ["neutral"]
+
+
+def test_says_what_to_install(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf_keras" else object())
+    result = CliRunner().invoke(app, ["Model.h5", "t.csv"])
+    assert isinstance(result.exception, TrainingError)
+    assert "evaluating needs tf_keras" in str(result.exception)
+    assert 'pip install "edge-mcnn[train]"' in str(result.exception)
+
+
+def test_a_report_in_no_place_is_told_first(app: typer.Typer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["m.tflite", "t.csv", "-o", str(tmp_path / "file")])
+    assert isinstance(result.exception, TrainingError)
+    assert "nothing can be written there" in str(result.exception)

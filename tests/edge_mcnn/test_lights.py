@@ -1,0 +1,224 @@
+"""`edge-mcnn lights` as a process: on mock pins, in a pipe, in a terminal."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
+
+REPOSITORY = Path(__file__).parents[2]
+THREE = ("negative", "neutral", "positive")
+SEVEN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
+LIMIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with MELD's emotions; `lights` asks a bundle for nothing but its classes."""
+    bundle = read_bundle(DEFAULT_BUNDLE)
+    path = tmp_path_factory.mktemp("seven") / "Model.tflite"
+    path.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], replace(bundle.companions, labels=SEVEN)))
+    return path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "my.toml"
+    path.write_text('[lights]\nrgb = { red = 5, green = 6, blue = 13 }\ncolours = { joy = "white" }\n')
+    return path
+
+
+def lights(*arguments: str | Path, module: str = "device", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, "lights", *arguments], capture_output=True, text=True, timeout=LIMIT_S,
+        check=False, cwd=REPOSITORY, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def on_mock_pins(*arguments: str | Path) -> tuple[list[str], dict[str, list[bool]]]:
+    """Lines, and what each pin did."""
+    done = lights(*arguments, "--lights", "gpio", module="tests.system.with_mock_pins")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines(), json.loads(done.stderr.splitlines()[-1])
+
+
+def one_line(done: subprocess.CompletedProcess[str], told: str) -> None:
+    assert done.returncode == 1, done
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stdout == ""
+
+
+def test_each_led_in_turn() -> None:
+    lines, pins = on_mock_pins("test", "--seconds", "0.1")
+    assert lines == [
+        "negative  GPIO22, pin 15 of the header",
+        "neutral   GPIO27, pin 13 of the header",
+        "positive  GPIO17, pin 11 of the header",
+    ]
+    assert pins == {number: [False, True, False] for number in ("22", "27", "17")}
+
+
+def test_the_legs_of_an_rgb_led_and_its_seven_colours(seven: Path, config: Path) -> None:
+    lines, pins = on_mock_pins("test", "--seconds", "0.1", "--model", seven, "--config", config)
+    assert lines[:3] == [
+        "red       the leg at GPIO5, pin 29 of the header",
+        "green     the leg at GPIO6, pin 31 of the header",
+        "blue      the leg at GPIO13, pin 33 of the header",
+    ]
+    assert [line.split() for line in lines[3:]] == [
+        ["anger", "red"], ["disgust", "green"], ["fear", "magenta"], ["joy", "white"], ["neutral", "white"],
+        ["sadness", "blue"], ["surprise", "cyan"],
+    ]  # fmt: skip
+    assert {name: states.count(True) for name, states in pins.items()} == {"5": 3, "6": 4, "13": 2}
+    assert not any(states[-1] for states in pins.values())
+
+
+def test_one_light_for_some_time() -> None:
+    lines, pins = on_mock_pins("set", "positive", "--seconds", "0.1")
+    assert lines == ["positive  GPIO17, pin 11 of the header"]
+    assert pins == {"22": [False], "27": [False], "17": [False, True, False]}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("command", "status"), [(["set", "neutral"], 0), (["test", "--seconds", "60"], 130)])
+def test_switched_off_when_told_to_end(command: list[str], status: int, number: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.system.with_mock_pins", "lights", *command, "--lights", "gpio"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert "GPIO" in process.stdout.readline()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+        process.communicate()
+    [history] = errors.splitlines()
+    pins = json.loads(history)
+    assert process.returncode == status
+    assert sum(True in states for states in pins.values()) == 1, "one was on"
+    assert not any(states[-1] for states in pins.values()), "and stayed on"
+
+
+def test_in_a_pipe_the_lights_of_the_terminal_are_names() -> None:
+    done = lights("test", "--seconds", "0.1", "--lights", "terminal")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "negative\nneutral\npositive\n", "")
+    done = lights("set", "neutral", "--seconds", "0.1", "--lights", "terminal")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "neutral\n", "")
+
+
+def terminal_shows(*arguments: str, **environment: str) -> str:
+    """What a process writes into a terminal of its own."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge_mcnn", "lights", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+        cwd=REPOSITORY, env={**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24", **environment},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        written = b"".join(_read(ours))
+        os.close(ours)
+    assert process.returncode == 0
+    return written.decode()
+
+
+def _read(terminal: int) -> Iterator[bytes]:
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            return
+        if not part:
+            return
+        yield part
+
+
+def test_lamps_in_a_terminal() -> None:
+    written = terminal_shows("test", "--seconds", "0.1", "--lights", "terminal", NO_COLOR="1")
+    shown = [line for line in written.replace("\r", "\n").split("\n") if "positive" in line]
+    lit = [[label for label in THREE if f"\u25cf {label}" in line] for line in shown]
+    assert [labels for labels in lit if labels] == [["negative"], ["neutral"], ["positive"]]
+    assert lit[-1] == [], "dark at the end"
+
+
+def test_the_picture_has_colours_in_a_terminal_and_none_without() -> None:
+    assert "\x1b[" not in lights("wiring").stdout
+    assert "\x1b[" in terminal_shows("wiring")
+    bare = terminal_shows("wiring", NO_COLOR="1")
+    assert "\x1b[3" not in bare
+    assert "GPIO17 11 \u25cf" in bare
+
+
+def test_wiring_into_a_file_has_the_picture_however_narrow_the_terminal() -> None:
+    done = lights("wiring", COLUMNS="40", EDGE_MCNN_LIGHTS_PINS="{ negative = 17, neutral = 18, positive = 22 }")
+    assert done.returncode == 0
+    assert "GPIO17 11 \u25cf \u25cf 12 GPIO18\u2500[330 \u03a9]\u2500\u25b7|\u2500GND neutral\n" in done.stdout
+
+
+def test_wiring_for_an_output_with_few_characters_and_for_none() -> None:
+    done = lights("wiring", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0
+    assert "negative GND-|<-[330 R]-GPIO22 15 * o 16 GPIO23" in done.stdout
+    closed = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m edge_mcnn lights wiring >&-"], capture_output=True, text=True,
+        cwd=REPOSITORY, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
+def test_wiring_of_seven_classes(seven: Path, config: Path) -> None:
+    one_line(lights("wiring", "--model", seven), "no pin for anger, disgust, fear, joy, sadness, surprise; write")
+    done = lights("wiring", "--model", seven, "--config", config)
+    assert done.returncode == 0
+    assert "red \u2500\u2500\u2500\u2500[330 \u03a9]\u2500\u2500\u2500\u2500\u2500GPIO5 29 \u25cf" in done.stdout
+    assert "Colours: anger red, disgust green, fear magenta, joy white," in done.stdout
+
+
+def test_wiring_as_a_picture(seven: Path, config: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "w\u00efring.svg"
+    picture.write_text("an older one" * 10_000)
+    done = lights("wiring", "--model", seven, "--config", config, "--svg", picture)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {picture}\n", "")
+    words = "".join(ET.parse(picture).getroot().itertext())  # noqa: S314  # our own
+    assert all(name in words for name in (*SEVEN, "GPIO13", "One RGB LED, common cathode"))
+    one_line(
+        lights("wiring", "--svg", tmp_path / "no" / "w.svg"), "w.svg: cannot be written (No such file or directory)"
+    )
+    one_line(lights("wiring", "--model", seven, "--svg", tmp_path / "w.svg"), "no pin for anger")
+    assert not (tmp_path / "w.svg").exists()
+
+
+def test_a_model_is_not_mistaken_for_a_picture(seven: Path) -> None:
+    before = seven.read_bytes()
+    done = lights("wiring", "--svg", seven)
+    assert done.returncode == 2
+    assert "ends in .svg" in done.stderr
+    assert seven.read_bytes() == before
+
+
+def test_mistakes_get_a_line(seven: Path, tmp_path: Path) -> None:
+    one_line(lights("set", "happy"), "there is no class 'happy'; the model knows negative, neutral, positive")
+    one_line(lights("test", "--lights", "gpio", "--model", seven), "no pin for anger")
+    one_line(lights("test", EDGE_MCNN_LIGHTS_KIND="none"), "lights.kind is none; say --lights gpio")
+    one_line(lights("wiring", "--model", tmp_path / "none.tflite"), "cannot be read")
+    one_line(lights("wiring", EDGE_MCNN_LIGHTS_RGB="{ red = 1 }"), "lights.rgb has no green, blue")
+    one_line(lights("set", "neutral", "--lights", "gpio", GPIOZERO_PIN_FACTORY="lgpio"), "cannot be driven")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sing"], ["set"], ["set", "neutral", "--seconds", "0"], ["test", "--lights", "disco"]]
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    done = lights(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,104 @@
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from device.errors import TrainingError
+from edge_mcnn.train import train_command
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    application = typer.Typer()
+    application.command()(train_command)
+    return application
+
+
+def test_help_teaches(app: typer.Typer) -> None:
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 0
+    for expected in (
+        "audio, text, label, split",
+        "--audio-root",
+        "--vgg19-weights",
+        "--card",
+        "--resume",
+        "TF_CONFIG",
+        "edge-mcnn convert",
+    ):
+        assert expected in result.output
+
+
+def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import training.fit.trainer
+
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(training.fit.trainer, "train", lambda *arguments: calls.append(arguments))
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({"licence": "CC0"}), encoding="utf-8")
+    table_file = tmp_path / "t.csv"
+    table_file.write_text(
+        "audio,text,label,split\n"
+        + "".join(f",word,{label},{split}\n" for label in ("a", "b") for split in ("train", "validation")),
+        encoding="utf-8",
+    )
+    options = [str(table_file), "-o", "x.h5", "--epochs", "2", "--batch-size", "4", "--learning-rate", "0.01"]
+    options += ["--seed", "9"]
+    options += ["--audio-root", "sound", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
+    options += ["--text", "both", "--pictures", "p", "--network", "mine", "--patience", "3", "--resume"]
+    assert CliRunner().invoke(app, options).exit_code == 0
+    source, output, settings = calls[0]
+    assert (source.name, output) == (str(table_file), Path("x.h5"))
+    assert [clip.label for clip in source.clips] == ["a", "a", "b", "b"]
+    assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.seed) == (2, 4, 0.01, 9)
+    assert (settings.vgg19_weights, settings.balanced) == (Path("w.h5"), True)
+    assert (settings.text, settings.pictures) == ("both", Path("p"))
+    assert (settings.network, settings.patience, settings.resume) == ("mine", 3, True)
+    assert settings.card["licence"] == "CC0"
+    assert settings.card["command"].startswith("edge-mcnn")
+
+    assert CliRunner().invoke(app, [str(table_file)]).exit_code == 0
+    assert calls[1][1] == Path("Model.h5")
+    assert calls[1][2].vgg19_weights == "imagenet"
+    assert (calls[1][2].network, calls[1][2].patience, calls[1][2].resume) == ("tutorial", None, False)
+    assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].step_size) == (13, 16, 1e-4)
+
+
+def test_without_tensorflow(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    result = CliRunner().invoke(app, ["t.csv"])
+    assert isinstance(result.exception, TrainingError)
+    assert 'pip install "edge-mcnn[train]"' in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot be read"),
+        (b"{", "not valid JSON"),
+        (b"[1]", "expected a JSON obj"),
+        (b'"\xe9"', "not valid JSON"),
+    ],
+)
+def test_bad_card(content: bytes | None, expected: str, app: typer.Typer, tmp_path: Path) -> None:
+    card = tmp_path / "card.json"
+    if content is not None:
+        card.write_bytes(content)
+    result = CliRunner().invoke(app, ["t.csv", "--card", str(card)])
+    assert isinstance(result.exception, TrainingError)
+    assert expected in str(result.exception)
+
+
+def test_importing_the_command_is_light() -> None:
+    code = (
+        "import sys, edge_mcnn.train, edge_mcnn.evaluate; "
+        "print([m for m in ('tensorflow', 'tf_keras', 'librosa', 'numpy', 'sklearn') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,174 @@
+"""The kinds of corpus beside MELD, what they have in common, and how they are told apart on the command line."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from rich.console import Console
+
+from device.errors import TrainingError
+from edge_mcnn.corpus_options import Target, opened
+from tests.training.conftest import printed
+from training.data.clip_table import read_clip_table, read_table, write_clip_table
+from training.data.clips import Clip, check_trainable
+from training.data.corpus import Corpus, open_corpus, with_text
+from training.fit.trainer import TrainingSettings, train
+
+
+def folder_of(root: Path, *files: str) -> Path:
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return root
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    files = [f"{label}/{part}{number}.wav" for label in ("glad", "sad") for part in ("", "old/") for number in range(5)]
+    corpus = open_corpus(folder_of(tmp_path, *files, "glad/notes.txt", ".git/x.wav", "sad/._0.wav"))
+    assert {clip.id for clip in corpus.clips} == set(files)
+    assert all(clip.label == clip.id.partition("/")[0] and clip.audio == tmp_path / clip.id for clip in corpus.clips)
+    assert all(clip.text == "" for clip in corpus.clips)
+    assert "made by clip (seed 1): 16 train and 4 validation clips" in corpus.note
+
+
+def test_class_folders_with_splits(tmp_path: Path) -> None:
+    folder_of(tmp_path, "train/glad/1.flac", "train/sad/2.mp4", "dev/glad/3.MP3", "test/sad/4.wav")
+    corpus = open_corpus(tmp_path)
+    assert [(clip.split, clip.label) for clip in corpus.clips] == [
+        ("validation", "glad"), ("test", "sad"), ("train", "glad"), ("train", "sad"),
+    ]  # fmt: skip
+    assert corpus.note == ""
+
+
+def test_class_folders_without_clips(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no folders in it; each class needs a folder"):
+        open_corpus(folder_of(tmp_path, "1.wav"))
+    with pytest.raises(TrainingError, match=r"no recordings in its folders \(\.avi, \.flac"):
+        open_corpus(folder_of(tmp_path, "glad/1.txt"))
+
+
+def test_sound_without_words_says_how_to_get_them(corpus: Path, tmp_path: Path, console: Console) -> None:
+    for label, names in (("a", ("train0", "train2", "train8")), ("b", ("train1", "train3", "train9"))):
+        (tmp_path / "classes" / label).mkdir(parents=True)
+        for name in names:
+            (corpus.parent / f"{name}.wav").rename(tmp_path / "classes" / label / f"{name}.wav")
+    with pytest.raises(TrainingError, match=r"no train row has words; .*`edge-mcnn transcribe` on it .*--text vosk"):
+        train(tmp_path / "classes", tmp_path / "Model.h5", TrainingSettings(vgg19_weights=None), console)
+
+
+TABLE = "audio,text,label,speaker,dialogue,id,text_vosk\n" + "".join(
+    f'{f"{n}.wav" if n % 3 else ""},"Well, {n}!",{"ab"[n % 2]},s{n // 4},d{n},i{n},well {n}\n' for n in range(20)
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    folder_of(tmp_path, *(f"{n}.wav" for n in range(20)))
+    (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    return tmp_path / "table.csv"
+
+
+def test_optional_columns_and_made_splits(table: Path) -> None:
+    clips, note = read_table(table)
+    assert "made by speaker (seed 1): 16 train and 4 validation clips, 1 of 5 speakers held out" in note
+    clip = clips[1]
+    assert (clip.speaker, clip.dialogue, clip.id, clip.heard) == ("s0", "d1", "i1", "well 1")
+    assert clips[0].heard is None  # there is no sound to hear
+    assert read_clip_table(table) == clips
+    assert read_table(table, seed=2)[1] != note
+
+
+def test_empty_split_column_is_no_split(table: Path) -> None:
+    clips = [*read_table(table)[0]]
+    table.write_text("\n".join(["audio,text,label,split", *(f",w{n},{'ab'[n % 2]}," for n in range(len(clips)))]))
+    assert "made by clip" in read_table(table)[1]
+    table.write_text("audio,text,label,split\n,x,a,train\n,x,a,\n")
+    with pytest.raises(TrainingError, match="line 3: split is ''"):
+        read_table(table)
+
+
+def test_a_written_table_is_read_back(table: Path, tmp_path: Path) -> None:
+    clips, _ = read_table(table)
+    other = tmp_path / "else" / "copy.csv"
+    other.parent.mkdir()
+    write_clip_table(other, clips)
+    assert other.read_text(encoding="utf-8").splitlines()[2].startswith("../1.wav,")
+    again, note = read_table(other)
+    assert note == ""
+    assert [(*vars(clip).values(),)[1:] for clip in again] == [(*vars(clip).values(),)[1:] for clip in clips]
+    assert [clip.audio and clip.audio.resolve() for clip in again] == [clip.audio for clip in clips]
+
+
+def test_a_table_is_written_whole_or_not_at_all(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken.csv").mkdir()
+    with pytest.raises(TrainingError, match=r"taken\.csv: cannot be written"):
+        write_clip_table(tmp_path / "taken.csv", read_table(table)[0])
+    assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")]
+
+
+def test_which_words_to_train_on() -> None:
+    audio = Path("x.wav")
+    clips = (
+        Clip(audio, "Oh, no!", "a", "train", heard="oh no"),
+        Clip(audio, "Yes.", "a", "train", heard="guess"),
+        Clip(audio, "", "a", "train", heard="hm"),
+        Clip(audio, "Yes.", "a", "validation", heard=""),
+        Clip(None, "Only read", "a", "train"),
+    )
+    corpus = Corpus("c", clips)
+    assert with_text(corpus, "reference") is corpus
+    assert [clip.text for clip in with_text(corpus, "vosk").clips] == ["oh no", "guess", "hm", "", "Only read"]
+    both = [clip.text for clip in with_text(corpus, "both").clips]
+    assert both == ["oh no", "guess", "Yes.", "hm", "", "Only read"]
+    with pytest.raises(TrainingError, match=r"no column text_vosk, .*run `edge-mcnn transcribe`"):
+        with_text(Corpus("c", (*clips, Clip(audio, "x", "a", "train"))), "vosk")
+
+
+def test_one_corpus_is_named(tmp_path: Path) -> None:
+    for corpus, meld in ((None, None), (tmp_path, tmp_path)):
+        with pytest.raises(typer.BadParameter, match="name one corpus"):
+            opened(corpus, meld, Target.SENTIMENT, None)
+
+
+def test_meld_on_the_command_line(meld: Path) -> None:
+    assert {clip.label for clip in opened(None, meld, Target.EMOTION, None).clips} == {"joy", "anger"}
+
+
+def test_one_word_vocabulary(tmp_path: Path, console: Console) -> None:
+    table = tmp_path / "table.csv"
+    rows = [f",Hi!,{label},{split}" for label in "ab" for split in ("train", "dev")]
+    table.write_text("\n".join(["audio,text,label,split", *rows]))
+    with pytest.raises(TrainingError, match=r"know one word only \('hi'\)"):
+        train(table, tmp_path / "Model.h5", TrainingSettings(vgg19_weights=None), console)
+
+
+def test_what_can_be_transcribed_need_not_be_trainable(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("audio,text,label,split\n,hi,a,test\n")
+    clips, _ = read_table(table)
+    assert len(clips) == 1
+    with pytest.raises(TrainingError, match="no clip has split 'train'"):
+        check_trainable(clips, "x")
+
+
+def test_names_that_no_table_can_hold(tmp_path: Path) -> None:
+    for number, name in enumerate(("two\nlines/1.wav", "glad/\udce4.wav")):
+        folder = folder_of(tmp_path / str(number), "sad/1.wav", name)
+        with pytest.raises(TrainingError, match="is no plain name in UTF-8; rename it"):
+            open_corpus(folder)
+
+
+def test_odd_names_go_through_a_table_and_back(tmp_path: Path) -> None:
+    names = ["glad/a b.wav", "glad/\u00e4,\u4e2d.wav", 'sad/"q".wav', "sad/1\n2.wav"]
+    corpus = open_corpus(folder_of(tmp_path, *names))
+    write_clip_table(tmp_path / "t.csv", corpus.clips)
+    assert {clip.audio for clip in read_table(tmp_path / "t.csv")[0]} == {tmp_path / name for name in names}
+
+
+def test_what_is_there_twice_is_told(tmp_path: Path, console: Console) -> None:
+    folder_of(tmp_path, "x.wav", "y.wav")
+    table = tmp_path / "t.csv"
+    table.write_text("audio,text,label,split\nx.wav,hi,a,train\nx.wav,hi,a,train\nx.wav,ho,a,dev\ny.wav,,b,dev\n")
+    open_corpus(table).tell(console)
+    assert "1 rows repeat another row" in printed(console)
+    assert f"1 recordings are in train and in another split, first {tmp_path / 'x.wav'}" in printed(console)

@@ -1,0 +1,217 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+from typer.testing import CliRunner
+
+import training.data.transcription
+from device.audio.audio_file import Recording
+from device.errors import TrainingError
+from device.recognition.transcriber import Transcriber
+from edge_mcnn.main import app
+from tests.conftest import CLIPS
+from tests.training.conftest import printed
+from training.data.audio_reading import read_sound
+from training.data.clip_table import read_table
+from training.data.clips import Clip
+from training.data.corpus import Corpus, open_corpus
+from training.data.transcription import Journal, hear, transcribe
+
+Hear = Callable[[Path, Transcriber], str]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    """Ten recordings, one of them broken, one of them in two rows, and a row without sound."""
+    clips = []
+    for number in range(10):
+        path = tmp_path / "clips" / f"{number}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, np.full(1000, 0.01 * number), 16_000)
+        clips.append(Clip(path, "" if number % 2 else f"Text, {number}", "ab"[number % 2], "train"))
+    (tmp_path / "clips" / "4.wav").write_text("broken")
+    return Corpus("corpus", (*clips, Clip(clips[3].audio, "again", "a", "validation"), Clip(None, "Read", "b", "test")))
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the recordings that were heard; the model is made up and hears the file's name."""
+    names: list[str] = []
+
+    def made_up(recording: Path, _transcriber: Transcriber) -> str:
+        read_sound(recording)
+        names.append(recording.name)
+        return f"word {recording.stem}"
+
+    monkeypatch.setattr(training.data.transcription, "hear", made_up)
+    monkeypatch.setattr(training.data.transcription, "Transcriber", lambda *_: None)
+    monkeypatch.setattr("device.recognition.speech_model.fetch.find", lambda *_, **__: Path("/models/small"))
+    return names
+
+
+def texts(table: Path) -> list[tuple[str, str | None]]:
+    return [(clip.text, clip.heard) for clip in read_table(table)[0]]
+
+
+EXPECTED = [
+    ("Text, 0", "word 0"), ("", "word 1"), ("Text, 2", "word 2"), ("", "word 3"), ("", "word 5"), ("Text, 6", "word 6"),
+    ("", "word 7"), ("Text, 8", "word 8"), ("", "word 9"), ("again", "word 3"), ("Read", None),
+]  # fmt: skip
+
+
+def test_fills_the_words(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
+    result = transcribe(corpus, tmp_path / "t.csv", console)
+    assert texts(tmp_path / "t.csv") == EXPECTED == [(clip.text, clip.heard) for clip in result.clips]
+    assert sorted(heard) == sorted(f"{number}.wav" for number in range(10) if number != 4)
+    shown = printed(console)
+    assert "4.wav: not a readable recording" in shown
+    assert "1 of 10 recordings skipped" in shown
+    assert "11 clips; next: edge-mcnn train" in shown
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_goes_on_where_it_was_stopped(
+    error: type[BaseException] | BaseException,
+    corpus: Corpus,
+    heard: list[str],
+    tmp_path: Path,
+    console: Console,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = Journal._line
+
+    def interrupted(self: Journal, key: str, text: str) -> str:
+        if text == "word 6":
+            raise error
+        return line(self, key, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "_line", interrupted)
+        with pytest.raises((KeyboardInterrupt, TrainingError), match=r"^$|free some space and run it again"):
+            transcribe(corpus, tmp_path / "t.csv", console)
+    assert not (tmp_path / "t.csv").exists()
+    with (tmp_path / "t.csv.heard.jsonl").open("a") as stream:
+        stream.write('{"recording": "torn')  # as a lost power supply leaves it
+    heard.clear()
+    transcribe(corpus, tmp_path / "t.csv", console)
+    assert sorted(heard) == ["6.wav", "7.wav", "8.wav", "9.wav"]
+    assert texts(tmp_path / "t.csv") == EXPECTED
+    assert "5 of 10 recordings were transcribed before" in printed(console)
+
+
+def test_hears_anew_what_changed(
+    corpus: Corpus, heard: list[str], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transcribe(corpus, tmp_path / "t.csv", console)
+    soundfile.write(tmp_path / "clips" / "2.wav", np.zeros(2000), 16_000)
+    heard.clear()
+    transcribe(corpus, tmp_path / "t.csv", console)
+    assert heard == ["2.wav"]
+    monkeypatch.setattr("device.recognition.speech_model.fetch.find", lambda *_, **__: Path("/models/large"))
+    heard.clear()
+    transcribe(corpus, tmp_path / "t.csv", console)
+    assert len(heard) == 9
+    for line in (tmp_path / "t.csv.heard.jsonl").read_text().splitlines():
+        assert json.loads(line)["by"] == "large 0.7"
+
+
+def test_nothing_to_hear(heard: list[str], tmp_path: Path, console: Console) -> None:
+    with pytest.raises(TrainingError, match="no clip has a recording, so there is nothing to transcribe"):
+        transcribe(Corpus("c", (Clip(None, "x", "a", "train"),)), tmp_path / "t.csv", console)
+    assert heard == []
+
+
+def test_no_place_for_the_table(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
+    (tmp_path / "file").touch()
+    for output, expected in ((tmp_path, "is a folder"), (tmp_path / "file" / "t.csv", "nothing can be written there")):
+        with pytest.raises(TrainingError, match=expected):
+            transcribe(corpus, output, console)
+    with pytest.raises(TrainingError, match="is the corpus itself and would be overwritten"):
+        transcribe(Corpus(str(tmp_path / "t.csv"), corpus.clips), tmp_path / "clips" / ".." / "t.csv", console)
+    assert heard == []
+    transcribe(corpus, tmp_path / "new" / "t.csv", console)
+    assert (tmp_path / "new" / "t.csv").exists()
+
+
+CHILD = """
+import resource, sys, time
+from pathlib import Path
+import training.data.transcription as module
+from edge_mcnn.main import main
+
+module.hear = lambda recording, _: time.sleep(0.02) or f"word {recording.stem}"
+module.Transcriber = lambda *_: None
+module.speech_model.find = lambda *_, **__: Path("/models/small")
+limit = int(sys.argv.pop(1))
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+main()
+"""
+"""The command in a process of its own with a made-up model; files of more than so many bytes cannot be written."""
+
+
+@pytest.mark.parametrize("stopped_by", ["kill -9", "full disk"])
+def test_a_process_that_was_stopped_goes_on(stopped_by: str, tmp_path: Path) -> None:
+    for number in range(120):
+        path = tmp_path / "classes" / "ab"[number % 2] / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def command(limit: int, output: str) -> list[str]:
+        options = ["transcribe", str(tmp_path / "classes"), "-o", str(tmp_path / output)]
+        return [sys.executable, "-c", CHILD, str(limit), *options]
+
+    journal = tmp_path / "t.csv.heard.jsonl"
+    if stopped_by == "kill -9":
+        process = subprocess.Popen(command(0, "t.csv"), stdout=subprocess.DEVNULL)
+        limit = time.monotonic() + 60
+        while not journal.exists() or len(journal.read_bytes().splitlines()) < 5:
+            assert time.monotonic() < limit
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        assert process.wait(timeout=60) == -signal.SIGKILL
+    else:
+        full = subprocess.run(command(3000, "t.csv"), capture_output=True, text=True, check=False, timeout=60)
+        assert full.returncode == 1
+        assert full.stderr.startswith(f"edge-mcnn: {journal}: cannot be written (File too large); free some space and")
+        assert full.stderr.count("\n") == 1
+    assert not (tmp_path / "t.csv").exists()
+    kept = len(journal.read_bytes().splitlines())
+    assert 5 <= kept < 120
+    again = subprocess.run(command(0, "t.csv"), capture_output=True, text=True, check=True, timeout=60).stdout
+    told = int(again.partition(" of 120 recordings were transcribed before")[0].rpartition("\n")[2])
+    assert kept - 1 <= told <= kept  # the last line may be torn
+    subprocess.run(command(0, "uninterrupted.csv"), capture_output=True, check=True, timeout=60)
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "uninterrupted.csv").read_bytes()
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_the_device_hears_the_same(speech_model: Path) -> None:
+    """Frame by frame as the device's own stations hear a recording, with the real Vosk."""
+    transcriber = Transcriber(speech_model, 0.7)
+    path = sorted(CLIPS.glob("*.flac"))[0]
+    transcription = transcriber.begin()
+    for frame in Recording(path).frames():
+        transcription.feed(frame.samples)
+    by_the_device = transcription.text()
+    assert hear(path, transcriber) == by_the_device != ""
+
+
+def test_command(speech_model: Path, tmp_path: Path) -> None:
+    for label, path in zip("ab", sorted(CLIPS.glob("*.flac")), strict=False):
+        (tmp_path / "classes" / label).mkdir(parents=True)
+        (tmp_path / "classes" / label / path.name).symlink_to(path)
+    result = CliRunner().invoke(app, ["transcribe", str(tmp_path / "classes"), "-o", str(tmp_path / "t.csv")])
+    assert result.exit_code == 0, result.output
+    corpus = open_corpus(tmp_path / "t.csv")
+    assert len(corpus.clips) == 2
+    assert all(clip.heard for clip in corpus.clips)

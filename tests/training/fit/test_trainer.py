@@ -1,0 +1,211 @@
+"""From synthesised recordings to a `Model.h5` that opens again, with random weights in VGG19 or little in its place."""
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tf_keras
+from numpy.typing import NDArray
+from rich.console import Console
+
+from convert.convert import convert
+from convert.source.keras_h5 import read_companions
+from device.errors import TrainingError
+from device.front_end.parameters import FrontEnd
+from device.front_end.tokens import Tokens
+from tests.training.conftest import printed
+from training.data.clip_table import read_clip_table
+from training.data.examples import Examples
+from training.evaluation.modalities import BOTH, SOUND_ALONE, WORDS_ALONE, evaluate
+from training.fit.epochs import head_answers
+from training.fit.trainer import TrainingSettings, train
+from training.images.spectrogram_images import clip_pictures
+from training.networks.network import TRUNK_INPUT
+
+WriteTable = Callable[[Sequence[Sequence[str]]], Path]
+Floats = NDArray[np.float32]
+
+SETTINGS = TrainingSettings(
+    epochs=3, batch_size=6, learning_rate=0.01, seed=5, vgg19_weights=None, card={"data": "tones", "epochs": "mine"}
+)
+
+
+def weights(path: Path) -> list[Floats]:
+    return list(tf_keras.models.load_model(path, compile=False).get_weights())
+
+
+def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, console: Console) -> None:
+    output = tmp_path / "new folder" / "Model.h5"
+    result = train(corpus, output, SETTINGS, console)
+    assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
+    companions = result.companions
+    assert read_companions(output) == companions
+    assert companions.labels == ("negative", "positive")
+    assert set(companions.vocabulary) == {*["what", "a", "great", "day", "this", "is", "so", "awful", "0", "1", "2"]}
+    card = companions.card
+    assert json.loads(json.dumps(card)) == card
+    assert card["data"] == "tones"
+    assert card["epochs"] == 3  # what was really done, not what the card file says
+    assert (card["seed"], card["table"], card["rows"]) == (5, "table.csv", {"train": 20, "validation": 8})
+    assert card["rows_without_sound"] == {"train": 2, "validation": 2}
+    assert len(card["history"]) == 3
+    assert set(card["validation"]) == {BOTH, WORDS_ALONE, SOUND_ALONE}
+    assert not result.stopped_early
+    shown = printed(console)
+    for expected in (
+        "20 train and 8 validation rows",
+        "epoch 3/3",
+        "words alone",
+        "always",
+        "confusion, both",
+        "saved",
+    ):
+        assert expected in shown
+
+    # The saved network, asked with pictures and ids, gives the very answers that were counted.
+    model = tf_keras.models.load_model(output, compile=False)
+    clips = [clip for clip in read_clip_table(corpus) if clip.split == "validation"]
+    data = clip_pictures(clips, FrontEnd(), console)
+    tokens = Tokens(companions.vocabulary, companions.front_end)
+    ids = np.stack([tokens.ids(clip.text) for clip in clips])
+    answers = model.predict_on_batch({"images": data.pictures[data.index], "features": ids}).argmax(axis=1)
+    truth = [companions.labels.index(clip.label) for clip in clips]
+    confusion = result.scores[BOTH].confusion
+    assert [sum(1 for pair in zip(truth, answers, strict=True) if pair == (i, j)) for i in (0, 1) for j in (0, 1)] == (
+        confusion.ravel().tolist()
+    )
+
+
+@pytest.mark.usefixtures("small_network")
+def test_same_seed_same_weights(corpus: Path, tmp_path: Path, console: Console) -> None:
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train(corpus, tmp_path / f"{name}.h5", TrainingSettings(epochs=2, seed=seed, vgg19_weights=None), console)
+    first, again, other = (weights(tmp_path / f"{name}.h5") for name in "abc")
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(first[-2], other[-2])
+
+
+def test_evidence_learns_tones_and_words_and_becomes_a_bundle(corpus: Path, tmp_path: Path, console: Console) -> None:
+    settings = TrainingSettings(network="evidence", epochs=25, batch_size=4)
+    result = train(corpus, tmp_path / "Model.h5", settings, console)
+    assert result.companions.card["learning_rate"] == 1e-3
+    assert {name: score.accuracy for name, score in result.scores.items()} == {BOTH: 1, WORDS_ALONE: 1, SOUND_ALONE: 1}
+    report = convert(tmp_path / "Model.h5")
+    assert report.same_class == report.samples
+    assert report.bytes_after < 500_000
+
+
+@pytest.mark.usefixtures("small_network")
+def test_learns_tones_and_words_with_balanced_classes(
+    corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Random VGG19 weights make all pictures alike; the mean colours of the picture stand in for what it would see.
+    def mean_colours(_features: object, pictures: Floats) -> Floats:
+        rows = pictures.mean(axis=2).reshape(len(pictures), -1)
+        return np.pad(rows, ((0, 0), (0, 512 - rows.shape[1]))).astype(np.float32)
+
+    monkeypatch.setattr("training.images.feature_cache.PictureFeatures.of", mean_colours)
+    settings = TrainingSettings(epochs=20, batch_size=4, learning_rate=0.01, balanced=True, vgg19_weights=None)
+    result = train(corpus, tmp_path / "Model.h5", settings, console)
+    assert {name: score.accuracy for name, score in result.scores.items()} == {BOTH: 1, WORDS_ALONE: 1, SOUND_ALONE: 1}
+
+
+@pytest.mark.usefixtures("small_network")
+def test_ctrl_c_saves_what_there_is(
+    corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    get = __import__("training.data.batches", fromlist=["x"]).TwoInputBatches.__getitem__
+
+    def interrupt(self: object, batch: int) -> object:
+        if batch == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return get(self, batch)
+
+    monkeypatch.setattr("training.data.batches.TwoInputBatches.__getitem__", interrupt)
+    result = train(corpus, tmp_path / "Model.h5", SETTINGS, console)
+    assert result.stopped_early
+    assert len(result.companions.card["history"]) == 1
+    assert "stopping after this batch" in printed(console)
+    assert len(weights(tmp_path / "Model.h5")) > 0
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.usefixtures("small_network")
+def test_unreadable_clips_are_left_out(corpus: Path, tmp_path: Path, console: Console) -> None:
+    (tmp_path / "train0.wav").write_text("broken")
+    result = train(corpus, tmp_path / "Model.h5", TrainingSettings(epochs=1, vgg19_weights=None), console)
+    assert result.companions.card["recordings_unreadable"] == ["train0.wav"]
+    assert result.companions.card["rows"]["train"] == 19
+
+
+@pytest.mark.usefixtures("small_network")
+def test_what_cannot_be_trained(corpus: Path, tmp_path: Path, write_table: WriteTable, console: Console) -> None:
+    with pytest.raises(TrainingError, match=r"ends in \.h5"):
+        train(corpus, tmp_path / "Model.keras", SETTINGS, console)
+    with pytest.raises(TrainingError, match="nothing can be written there"):
+        train(corpus, corpus / "Model.h5", SETTINGS, console)
+    (tmp_path / "folder.h5").mkdir()
+    with pytest.raises(TrainingError, match="is a folder"):
+        train(corpus, tmp_path / "folder.h5", SETTINGS, console)
+    (tmp_path / "broken.wav").write_text("broken")
+    sound = [(f"train{number}.wav", "", "ab"[number % 2], "train") for number in (0, 1, 2, 3)]
+    unreadable = write_table([*sound, ("broken.wav", "hi", "a", "dev")])
+    with pytest.raises(TrainingError, match="without the unreadable recordings: no clip has split 'validation'"):
+        train(unreadable, tmp_path / "Model.h5", SETTINGS, console)
+    wordless = write_table([*sound, ("", "hi", "a", "dev"), ("", "hi", "b", "dev")])
+    with pytest.raises(TrainingError, match="no train row has words"):
+        train(wordless, tmp_path / "Model.h5", SETTINGS, console)
+    assert not (tmp_path / "Model.h5").exists()
+
+
+@pytest.mark.usefixtures("small_network")
+def test_full_disk_leaves_the_old_model(
+    corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out" / "Model.h5"
+    output.parent.mkdir()
+    output.write_text("old")
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    settings = TrainingSettings(epochs=1, vgg19_weights=None)
+    told = r"cannot be written .*No space left.*up to epoch 1 is kept.*--resume"
+    with monkeypatch.context() as patch:
+        patch.setattr("convert.source.keras_h5.write_companions", full)
+        with pytest.raises(TrainingError, match=told):
+            train(corpus, output, settings, console)
+    assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "Model.h5.checkpoint"]
+    assert output.read_text() == "old"
+    train(corpus, output, replace(settings, resume=True), console)
+    assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
+    assert printed(console).count("epoch 1/1  loss") == 1  # learnt once
+
+
+class _Parrot:
+    """A head that answers with the first number of the picture where there is one, else with the last id."""
+
+    def predict_on_batch(self, inputs: dict[str, Any]) -> Floats:
+        sound, word = inputs[TRUNK_INPUT][:, 0].astype(int), inputs["features"][:, -1]
+        answers: Floats = np.eye(3, dtype=np.float32)[np.where(sound > 0, sound, word)]
+        return answers
+
+
+def test_evaluation_asks_in_three_ways() -> None:
+    pictures = np.array([[0.0], [1.0], [2.0]], np.float32)  # the first is silence
+    ids = np.array([[0, 1], [0, 2], [0, 1], [0, 0], [0, 2]], np.int32)
+    examples = Examples(pictures, np.array([1, 1, 2, 2, 0]), ids, np.array([1, 1, 2, 2, 2]))
+    scores = evaluate(lambda rows: head_answers(_Parrot(), rows), examples)
+    assert [scores[name].rows for name in (BOTH, WORDS_ALONE, SOUND_ALONE)] == [5, 4, 2]
+    assert scores[BOTH].accuracy == 1
+    assert scores[WORDS_ALONE].accuracy == 0.5
+    assert scores[SOUND_ALONE].accuracy == 1

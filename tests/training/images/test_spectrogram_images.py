@@ -1,0 +1,79 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+
+from device.errors import TrainingError
+from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import mel_power, picture, silent_picture
+from tests.training.conftest import printed
+from training.data.audio_reading import read_recording
+from training.data.clips import Clip
+from training.images.spectrogram_images import clip_pictures
+
+FRONT_END = FrontEnd()
+
+
+def clips(files: Sequence[Path | None]) -> list[Clip]:
+    return [Clip(file, str(number), "a", "train") for number, file in enumerate(files)]
+
+
+def write_tone(path: Path, hertz: float, rate: int = 16_000, channels: int = 1, subtype: str = "PCM_16") -> Path:
+    tone = 0.3 * np.sin(2 * np.pi * hertz * np.arange(rate) / rate)
+    soundfile.write(path, np.tile(tone[:, None], channels), rate, subtype)
+    return path
+
+
+def test_each_recording_is_computed_once(tmp_path: Path, console: Console) -> None:
+    low, high = write_tone(tmp_path / "low.wav", 200), write_tone(tmp_path / "high.flac", 3000)
+    data = clip_pictures(clips([high, None, low, high]), FRONT_END, console)
+    assert data.pictures.shape == (3, 64, 64, 3)
+    assert data.pictures.dtype == np.float32
+    assert data.index.tolist() == [1, 0, 2, 1]
+    np.testing.assert_array_equal(data.pictures[0], silent_picture(FRONT_END))
+    samples, _ = soundfile.read(low, dtype="int16")
+    np.testing.assert_array_equal(data.pictures[2], picture(mel_power(samples, FRONT_END), FRONT_END))
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "subtype"), [(44_100, 2, "PCM_U8"), (48_000, 1, "FLOAT"), (8000, 1, "PCM_24")]
+)
+def test_any_rate_and_channels(rate: int, channels: int, subtype: str, tmp_path: Path) -> None:
+    samples = read_recording(write_tone(tmp_path / "x.wav", 440, rate, channels, subtype), 16_000)
+    assert samples.dtype == np.float32
+    assert samples.shape == (16_000,)
+    middle = slice(2000, 14_000)  # away from the resampler's edges
+    expected = 0.3 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    np.testing.assert_allclose(samples[middle], expected[middle], atol=0.01)
+
+
+def test_unreadable_recordings_are_skipped_and_counted(tmp_path: Path, console: Console) -> None:
+    good = write_tone(tmp_path / "good.wav", 440)
+    text, empty, half, wrong = (tmp_path / name for name in ("text.wav", "empty.wav", "half.wav", "nan.wav"))
+    text.write_text("not sound")
+    soundfile.write(empty, np.zeros(0), 16_000)
+    half.write_bytes(good.read_bytes()[:20])
+    soundfile.write(wrong, np.full(100, np.nan, np.float32), 16_000, "FLOAT")
+    data = clip_pictures(clips([text, good, text, None, empty, half, wrong]), FRONT_END, console)
+    assert [clip.text for clip in data.clips] == ["1", "3"]
+    assert data.index.tolist() == [1, 0]
+    assert data.unreadable == (text, empty, half, wrong)
+    shown = printed(console)
+    assert "4 of 5 recordings skipped\n5 of 7 clips left out" in shown
+    assert all(path.name in shown for path in data.unreadable)
+
+
+def test_all_unreadable(tmp_path: Path, console: Console) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"RIFF")
+    with pytest.raises(TrainingError, match=r"none of the 1 recordings can be read; the first is .*bad\.wav"):
+        clip_pictures(clips([bad, None]), FRONT_END, console)
+
+
+def test_no_recordings_at_all(console: Console) -> None:
+    data = clip_pictures(clips([None, None]), FRONT_END, console)
+    assert data.index.tolist() == [0, 0]
+    assert len(data.pictures) == 1

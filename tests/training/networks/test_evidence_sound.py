@@ -1,0 +1,132 @@
+import json
+
+import numpy as np
+import pytest
+import tf_keras
+from numpy.typing import NDArray
+
+from convert.source.model_spec import examine
+from device.errors import TrainingError
+from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import MAGMA, silent_picture
+from training.networks.evidence_sound import sound_evidence, sound_statistics
+
+_COARSE = np.random.default_rng(0).integers(0, 200, (4, 16, 64)).repeat(4, axis=1)
+LEVELS = _COARSE + np.random.default_rng(1).integers(0, 56, (4, 64, 64))
+PICTURES = (MAGMA / np.float32(255)).astype(np.float32)[LEVELS]
+
+
+def network(height: int = 64, width: int = 64) -> tuple[tf_keras.Model, tf_keras.Model]:
+    """The statistics, and statistics and head together."""
+    tf_keras.utils.set_random_seed(1)
+    images = tf_keras.layers.Input((height, width, 3))
+    statistics = sound_statistics(images)
+    evidence = sound_evidence(statistics, labels=3)
+    return tf_keras.Model(images, statistics), tf_keras.Model(images, evidence)
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[tf_keras.Model, tf_keras.Model]:
+    return network()
+
+
+def part(model: tf_keras.Model, name: str, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One group of statistics."""
+    answer = tf_keras.Model(model.inputs, model.get_layer(name).output).predict_on_batch(pictures)
+    return np.asarray(answer, np.float32)
+
+
+def test_statistics_are_what_they_say(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
+    statistics, _ = models
+    level = LEVELS / 255
+    bands = np.concatenate([level.reshape(4, count, 64 // count, 64).mean(2) for count in (1, 4, 8, 16)], axis=1)
+    tolerance = 0.025  # what undoing the colour map costs, twice
+
+    def both_signs(change: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.stack([np.maximum(sign * change, 0).mean(2) for sign in (1, -1)], axis=2).reshape(4, -1))
+
+    local_mean = np.mean([level[:, 4 + shift : 60 + shift] for shift in (-2, -1, 0, 1, 2)], axis=0)
+    ridges = np.maximum(level[:, 4:60] - local_mean, 0).reshape(4, 14, 4, 64).mean((2, 3))
+    tilt = np.diff(bands[:, 13:], axis=1)
+    excess = np.maximum(bands[..., None] - np.array([0.2, 0.35, 0.5, 0.65, 0.8]), 0).mean(2)
+    for name, expected in (
+        ("level_of_each", level.mean(2)),
+        ("largest_of_each", bands.max(2)),
+        ("peaks_of_each", bands.reshape(4, 29, 8, 8).max(3).mean(2)),
+        ("dips_of_each", -bands.reshape(4, 29, 8, 8).min(3).mean(2)),
+        ("deviation_of_each", np.maximum(bands - bands.mean(2, keepdims=True), 0).mean(2)),
+        ("change_1_of_each", both_signs(bands[:, :, 1:] - bands[:, :, :-1])),
+        ("change_32_of_each", both_signs(bands[:, :, 32:] - bands[:, :, :-32])),
+        ("excess_of_each", excess.reshape(4, -1)),
+        ("tilt_2_of_each", both_signs(tilt[:, :, 2:] - tilt[:, :, :-2])),
+        ("ridges_of_each", ridges),
+    ):
+        found = part(statistics, name, PICTURES)
+        if name == "ridges_of_each":
+            found = found.reshape(4, 14, 3)[:, :, 1]
+        assert found.shape == expected.shape
+        np.testing.assert_allclose(found, expected, atol=tolerance, err_msg=name)
+
+
+def test_whole_comes_first_and_silence_is_zero(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
+    statistics, _ = models
+    silence = silent_picture(FrontEnd())[None]
+    found = statistics.predict_on_batch(np.concatenate([PICTURES, silence]))
+    whole = (LEVELS / 255).mean(1)
+    np.testing.assert_allclose(found[:4, 0], np.maximum(np.diff(whole), 0).mean(1), atol=2e-3)
+    np.testing.assert_allclose(found[:4, 1], np.maximum(-np.diff(whole), 0).mean(1), atol=2e-3)
+    np.testing.assert_array_equal(found[4], 0)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 80), (16, 16)])
+def test_silence_is_no_evidence_at_any_size(size: tuple[int, int]) -> None:
+    front_end = FrontEnd(picture_height=size[0], picture_width=size[1])
+    _, full = network(*size)
+    weights = [np.random.default_rng(2).standard_normal(w.shape) ** 2 for w in full.get_layer("sound_logits").weights]
+    full.get_layer("sound_logits").set_weights(weights)
+    random = np.random.default_rng(3).random((1, *size, 3), np.float32)
+    silence, sound = full.predict_on_batch(np.concatenate([silent_picture(front_end)[None], random]))
+    np.testing.assert_array_equal(silence, np.zeros(3))
+    assert np.abs(sound).min() > 1e-3
+    assert full.get_layer("sound_gate").output.shape == (None, 1)
+
+
+def test_gate_is_open_for_speech_and_closes_gradually(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
+    _, full = models
+    moving = np.rint(20 * np.sin(np.arange(64)))
+    fading = np.array([4.0, 1.0, 0.02, 0.0])[:, None, None] * moving + 128 * np.ones((4, 64, 64))
+    gates = part(full, "sound_gate", (MAGMA / np.float32(255)).astype(np.float32)[np.rint(fading).astype(int)])
+    assert gates[0, 0] == gates[1, 0] == 1
+    assert gates[2:, 0].tolist() == [0, 0]  # less than one colour
+    one_row = np.zeros((1, 64, 64), int)
+    one_row[0, 5, 10] = 255
+    assert 0 < part(full, "sound_gate", (MAGMA / np.float32(255)).astype(np.float32)[one_row])[0, 0] < 1
+
+
+def test_only_the_head_learns(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
+    statistics, full = models
+    assert not statistics.trainable_weights
+    assert {weight.name.split("/")[0] for weight in full.trainable_weights} == {
+        "sound_standardise",
+        "sound_dense",
+        "sound_logits",
+    }
+
+
+def test_picture_too_small() -> None:
+    with pytest.raises(TrainingError, match="the picture is 12 x 64 pixels, and the network 'evidence' needs 16 x 16"):
+        sound_statistics(tf_keras.layers.Input((12, 64, 3)))
+
+
+def test_carries_no_code() -> None:
+    images = tf_keras.layers.Input((64, 64, 3), name="images")
+    ids = tf_keras.layers.Input((8,), dtype="int32", name="features")
+    words = tf_keras.layers.Flatten()(tf_keras.layers.Embedding(5, 3)(ids))
+    joint = tf_keras.layers.Concatenate()([sound_evidence(sound_statistics(images), labels=3), words])
+    model = tf_keras.Model([images, ids], tf_keras.layers.Dense(3, activation="softmax")(joint))
+    configuration = json.loads(model.to_json())
+    assert examine(configuration).picture_size == (64, 64)
+    again = tf_keras.models.model_from_json(json.dumps(configuration))
+    again.set_weights(model.get_weights())
+    feed = {"images": PICTURES, "features": np.zeros((4, 8), np.int32)}
+    np.testing.assert_array_equal(again.predict_on_batch(feed), model.predict_on_batch(feed))

@@ -1,0 +1,1 @@
+"""From recordings and tables to examples: corpora, splits, vocabulary, transcripts."""

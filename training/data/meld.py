@@ -1,0 +1,131 @@
+"""MELD as it comes: the folder `MELD.Raw` with its three folders of films and their three CSV files.
+
+Row and film are linked by `dia<Dialogue_ID>_utt<Utterance_ID>`. The archives unpack in more than one way, so folders
+and CSVs are looked for in the given folder and in the folders inside it.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from device.errors import TrainingError
+from training.data.clips import TEST, TRAIN, VALIDATION, Clip, is_recording
+from training.data.csv_text import read_csv_text
+from training.data.skipped import Skipped
+
+Target = Literal["sentiment", "emotion"]
+SUFFIXES = (".wav", ".flac", ".mp4")
+"""Of one utterance the first of these that is there is taken."""
+LABELS: dict[Target, tuple[str, ...]] = {
+    "sentiment": ("negative", "neutral", "positive"),
+    "emotion": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
+}
+_COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One third of the corpus."""
+
+    split: str
+    folder: str
+    table: str
+
+
+_PARTS = (
+    _Part(TRAIN, "train_splits", "train_sent_emo.csv"),
+    _Part(VALIDATION, "dev_splits_complete", "dev_sent_emo.csv"),
+    _Part(TEST, "output_repeated_splits_test", "test_sent_emo.csv"),
+)
+
+
+def read_meld(
+    folder: Path, target: Target = "sentiment", *, sound: bool = True
+) -> tuple[tuple[Clip, ...], tuple[Skipped, ...]]:
+    """Read MELD's clips, linked to their films.
+
+    Args:
+        folder: `MELD.Raw`, unpacked; its test part may be missing altogether.
+        target: whether the label is the sentiment (3 classes) or the emotion (7).
+        sound: whether recordings will be read. If not, none need be there: the three CSVs are enough.
+
+    Returns:
+        The clips whose recording is there, and the recordings that are missing.
+
+    Raises:
+        TrainingError: a CSV or a folder is not there or not MELD's, or no recording is there at all.
+    """
+    clips: list[Clip] = []
+    missing: list[Skipped] = []
+    for part in _PARTS:
+        if part.split == TEST and not (_places(folder, part.table) or _places(folder, part.folder)):
+            continue  # training needs none, and who has only the other two may train
+        table = _find(folder, part.table)
+        recordings = _find(folder, part.folder) if sound else folder / part.folder
+        for line, row in _rows(table):
+            clip = _clip(row, f"{table}, line {line}", part, recordings, target)
+            if not sound or (clip.audio is not None and is_recording(clip.audio)):
+                clips.append(clip)
+            else:
+                missing.append(Skipped(recordings / f"{clip.id.rpartition('/')[2]}.mp4", "no such file"))
+    if not clips:
+        raise TrainingError(
+            f"{folder}: none of the {len(missing)} recordings is there, the first should be {missing[0].recording}; "
+            "unpack MELD's train.tar.gz, dev.tar.gz and test.tar.gz"
+        )
+    return tuple(clips), tuple(missing)
+
+
+def _places(folder: Path, name: str) -> list[Path]:
+    return [path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.exists()]
+
+
+def _find(folder: Path, name: str) -> Path:
+    found = _places(folder, name)
+    if not found:
+        packed = sorted(path.name for path in folder.glob("*.tar.gz"))
+        advice = f"unpack {', '.join(packed)} there" if packed else "give the folder MELD.Raw, unpacked"
+        raise TrainingError(f"{folder}: no {name} in it; {advice}")
+    return found[0]
+
+
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    reader = csv.DictReader(read_csv_text(table, "take MELD's own file"))
+    try:
+        absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+        if absent:
+            raise TrainingError(f"{table}, line 1: no column {', '.join(absent)}; is it MELD's own CSV?")
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise TrainingError(f"{table}, line {reader.line_num}: not valid CSV ({error}); take MELD's own file") from None
+    if not rows:
+        raise TrainingError(f"{table}: no rows below the header; take MELD's own file")
+    yield from rows
+
+
+def _name(row: dict[str, str]) -> str:
+    return f"dia{int(row['Dialogue_ID'])}_utt{int(row['Utterance_ID'])}"
+
+
+def _clip(row: dict[str, str], where: str, part: _Part, recordings: Path, target: Target) -> Clip:
+    if None in row.values() or None in row:
+        raise TrainingError(f"{where}: the number of values is not that of the columns; take MELD's own file")
+    label = row[target.capitalize()].strip().lower()
+    if label not in LABELS[target]:
+        raise TrainingError(f"{where}: {target} is {label!r}, expected one of {', '.join(LABELS[target])}")
+    try:
+        name = _name(row)
+    except ValueError:
+        raise TrainingError(f"{where}: Dialogue_ID and Utterance_ID must be whole numbers") from None
+    files = [recordings / f"{name}{suffix}" for suffix in SUFFIXES]
+    return Clip(
+        audio=next((file for file in files if is_recording(file)), files[-1]),
+        text=" ".join(row["Utterance"].split()),
+        label=label,
+        split=part.split,
+        speaker=row["Speaker"].strip(),
+        dialogue=f"{part.split}/dia{int(row['Dialogue_ID'])}",  # MELD counts dialogues anew in each split
+        id=f"{part.split}/{name}",
+    )

@@ -1,0 +1,1 @@
+"""Training: epochs, checkpoints, workers, and the `Model.h5` at the end."""

@@ -1,0 +1,66 @@
+"""What is saved with a network: labels, vocabulary, and the model card as far as it is known before training."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from device.bundle import Companions
+from device.errors import TrainingError
+from training.data.clips import TRAIN, VALIDATION
+from training.data.corpus import Corpus
+from training.data.vocabulary import fit_vocabulary
+from training.fit.settings import TrainingSettings
+from training.images.spectrogram_images import ClipPictures
+
+
+def companions_of(corpus: Corpus, data: ClipPictures, settings: TrainingSettings) -> Companions:
+    """Labels and vocabulary of the train rows, and the beginnings of the card.
+
+    Args:
+        corpus: what the user gave.
+        data: its clips that can be used.
+        settings: how it will be trained.
+
+    Raises:
+        TrainingError: no train row has words, or all of them together have one word only.
+    """
+    train_clips = [clip for clip in data.clips if clip.split == TRAIN]
+    vocabulary = fit_vocabulary(clip.text for clip in train_clips)
+    if not vocabulary:
+        raise TrainingError(
+            f"{corpus.name}: no train row has words; the network reads words as well: fill the text column, or run "
+            "`edge-mcnn transcribe` on it and train on the table that it writes with --text vosk"
+        )
+    if len(vocabulary) == 1:
+        raise TrainingError(
+            f"{corpus.name}: the train rows know one word only ({vocabulary[0]!r}), from which nothing can be told; "
+            "check the text column"
+        )
+    used = {split: [clip for clip in data.clips if clip.split == split] for split in (TRAIN, VALIDATION)}
+    card = {
+        **settings.card,
+        "network": settings.network,
+        "table": Path(corpus.name).name,
+        "text": settings.text,
+        "rows": {split: len(clips) for split, clips in used.items()},
+        "recordings": {split: len({clip.audio for clip in clips} - {None}) for split, clips in used.items()},
+        "rows_without_sound": {split: sum(clip.audio is None for clip in clips) for split, clips in used.items()},
+        "rows_without_words": {split: sum(not clip.text for clip in clips) for split, clips in used.items()},
+        "recordings_unreadable": [path.name for path in data.unreadable],
+        "recordings_missing": [each.recording.name for each in corpus.skipped],
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.step_size,
+        "class_weights": "balanced" if settings.balanced else "none",
+        "patience": settings.patience,
+        "seed": settings.seed,
+        "versions": {name: _version(name) for name in ("edge-mcnn", "tensorflow", "tf-keras", "numpy", "librosa")},
+    }
+    labels = tuple(sorted({clip.label for clip in train_clips}))
+    return Companions(labels, vocabulary, settings.front_end, card)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,214 @@
+"""From a corpus to a `Model.h5`: pictures, features, epochs, evaluation, saving."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tf_keras
+from rich.console import Console
+
+from device.bundle import Companions
+from device.errors import TrainingError
+from training.data.clips import TRAIN, VALIDATION, check_trainable
+from training.data.corpus import Corpus, open_corpus, with_text
+from training.data.examples import Examples, examples_of
+from training.evaluation.modalities import always, evaluate
+from training.evaluation.score_tables import confusion_table, f1_table, scores_table
+from training.evaluation.scores import Scores
+from training.fit.checkpoints import Checkpoint
+from training.fit.companions import companions_of
+from training.fit.epochs import Fitted, fit, head_answers
+from training.fit.h5_writer import check_output, write_model
+from training.fit.settings import TrainingSettings
+from training.fit.workers import Workers, assemble
+from training.images.feature_cache import PictureFeatures, digest
+from training.images.spectrogram_images import ClipPictures, clip_pictures
+from training.networks.network import Network, build_network
+
+__all__ = ["TrainingResult", "TrainingSettings", "train"]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training gave."""
+
+    scores: Mapping[str, Scores]
+    """On the validation clips, by way of asking: `both`, `words alone`, `sound alone`."""
+    companions: Companions
+    """What was saved with the model, its card included."""
+    stopped_early: bool
+    """Ctrl-C ended it before the last epoch."""
+
+
+def train(
+    source: Path | Corpus,
+    output: Path,
+    settings: TrainingSettings | None = None,
+    console: Console | None = None,
+) -> TrainingResult:
+    """Train a network on a corpus and write it with its companions to `output`, whole or not at all.
+
+    Ctrl-C during the epochs stops after the current batch; what was learnt so far is evaluated and saved. After every
+    epoch the state is kept in a checkpoint beside `output`, which `settings.resume` goes on from; it is removed when
+    the last epoch's model is written. Where `TF_CONFIG` names several machines they train together, and the first of
+    them writes.
+
+    Args:
+        source: a corpus, or the path of one, see `open_corpus`.
+        output: an `.h5` file; its folder is made if missing.
+        settings: how to train; the tutorial's choices if None.
+        console: where progress is shown.
+
+    Raises:
+        TrainingError: corpus, recordings, weights, other machines or output cannot be used; `output` is as it was.
+    """
+    settings = settings or TrainingSettings()
+    console = console or Console()
+    started = time.monotonic()
+    checkpoint = Checkpoint(output)
+    check_output(output)
+    if not settings.resume:
+        checkpoint.require_absent()
+    if isinstance(source, Path):
+        source = open_corpus(source, settings.audio_root, settings.seed)
+    corpus = with_text(source, settings.text)
+    check_trainable(corpus.clips, corpus.name)
+    workers = assemble(os.environ, settings.worker_wait_s, console)
+    corpus.tell(console)
+
+    data, network, companions, trunk = _prepared(corpus, settings, console)
+    rows = examples_of(data, companions, data.pictures)
+    splits = np.array([clip.split for clip in data.clips])
+    training, validation = (rows.take(np.flatnonzero(splits == split)) for split in (TRAIN, VALIDATION))
+    console.print(f"{len(training)} train and {len(validation)} validation rows, labels {', '.join(companions.labels)}")
+
+    made_by = _made_by(data, rows, companions, settings, trunk)
+    _check_agreement(made_by, workers)
+    fitted = fit(network.head, training, validation, settings, workers, checkpoint, made_by, console)
+    scores = evaluate(lambda rows: head_answers(network.head, rows), validation)
+    commonest = int(np.bincount(training.labels).argmax())
+    constant = always(commonest, validation, len(companions.labels))
+    beside = {**scores, f"always {companions.labels[commonest]}": constant}
+    console.print(scores_table(beside), f1_table(beside, companions.labels))
+    for name, score in scores.items():
+        console.print(confusion_table(name, score, companions.labels))
+
+    card = {
+        **companions.card,
+        "validation": {name: score.to_card(companions.labels) for name, score in scores.items()},
+        f"validation_always_{companions.labels[commonest]}": constant.to_card(companions.labels),
+        "history": list(fitted.history),
+        "weights_of_epoch": fitted.epoch,
+        "stopped_early": fitted.interrupted,
+        "out_of_patience": fitted.out_of_patience,
+        "workers": workers.count,
+        "seconds": round(time.monotonic() - started),
+    }
+    companions = Companions(companions.labels, companions.vocabulary, companions.front_end, card)
+    _save(network, companions, output, fitted, checkpoint, workers, console)
+    return TrainingResult(scores, companions, fitted.interrupted)
+
+
+def _prepared(
+    corpus: Corpus, settings: TrainingSettings, console: Console
+) -> tuple[ClipPictures, Network, Companions, str]:
+    """The clips with their features, the network to train, what is saved with it, and the trunk's digest."""
+    clips = [clip for clip in corpus.clips if clip.split in (TRAIN, VALIDATION)]
+    # How many words and labels there are is known when all recordings have been read, and the trunk is needed to read
+    # them without keeping the pictures: so it is built first, and handed on.
+    tf_keras.utils.set_random_seed(settings.seed)
+    trunk = build_network(
+        settings.network,
+        labels=2,
+        vocabulary=1,
+        front_end=settings.front_end,
+        vgg19_weights=settings.vgg19_weights,
+    ).trunk
+    features = PictureFeatures(trunk, settings.pictures)
+    data = clip_pictures(clips, settings.front_end, console, settings.pictures, features)
+    if data.unreadable:
+        check_trainable(data.clips, f"{corpus.name}, without the unreadable recordings")
+    companions = companions_of(corpus, data, settings)
+    tf_keras.utils.set_random_seed(settings.seed)
+    network = build_network(
+        settings.network,
+        labels=len(companions.labels),
+        vocabulary=len(companions.vocabulary),
+        front_end=settings.front_end,
+        vgg19_weights=None,
+    )
+    network.trunk.set_weights(trunk.get_weights())
+    return data, network, companions, digest(trunk)
+
+
+def _made_by(
+    data: ClipPictures, rows: Examples, companions: Companions, settings: TrainingSettings, trunk: str
+) -> dict[str, Any]:
+    """All that the learnt weights depend on but the number of epochs, in the user's words; for the checkpoint."""
+    clips = hashlib.sha256(rows.ids.tobytes() + rows.labels.tobytes())
+    sizes: dict[Path, int] = {}
+    for clip in data.clips:
+        if clip.audio is not None and clip.audio not in sizes:
+            sizes[clip.audio] = clip.audio.stat().st_size
+        sound = None if clip.audio is None else (clip.audio.name, sizes[clip.audio])
+        clips.update(json.dumps([sound, clip.split]).encode())
+    return {
+        "network": settings.network,
+        "batch size": settings.batch_size,
+        "learning rate": settings.step_size,
+        "seed": settings.seed,
+        "class weights": "balanced" if settings.balanced else "none",
+        "labels": list(companions.labels),
+        "clips": clips.hexdigest(),
+        "words": hashlib.sha256(json.dumps(companions.vocabulary).encode()).hexdigest(),
+        "front end": asdict(settings.front_end),
+        "frozen weights": trunk,
+    }
+
+
+def _check_agreement(made_by: Mapping[str, Any], workers: Workers) -> None:
+    """See that all workers train the same network on the same rows, or adding up their gradients would be nonsense."""
+    digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).digest()
+    own = np.frombuffer(digest[:8], np.int32)
+    (chiefs,) = workers.from_chief([own])
+    if workers.total([np.array((own != chiefs).any(), np.float64)])[0]:
+        raise TrainingError(
+            "TF_CONFIG: the workers do not train on the same clips with the same options; give all of them the same "
+            "corpus and command"
+        )
+
+
+def _save(
+    network: Network,
+    companions: Companions,
+    output: Path,
+    fitted: Fitted,
+    checkpoint: Checkpoint,
+    workers: Workers,
+    console: Console,
+) -> None:
+    """Write the model, if this is the worker to do it, and see to the checkpoint and to what is told."""
+    why = "stopped early; " if fitted.interrupted else ""
+    if fitted.out_of_patience:
+        why = f"no better since epoch {fitted.epoch}; "
+    elif fitted.epoch != len(fitted.history):
+        why += f"epoch {fitted.epoch} was the best; "
+    if workers.chief:
+        try:
+            write_model(network.full, companions, output)
+        except TrainingError as error:
+            raise TrainingError("; ".join(filter(None, (str(error), checkpoint.kept())))) from None
+        if not fitted.interrupted:
+            checkpoint.remove()
+        console.print(f"{why}saved {output}", markup=False, soft_wrap=True)
+        if fitted.interrupted and checkpoint.path.exists():
+            console.print(checkpoint.kept(), soft_wrap=True)
+    else:
+        console.print(f"{why}the first worker saves the model")
+    workers.total([np.array(0.0)])  # nobody leaves before the model is written

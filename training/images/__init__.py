@@ -1,0 +1,1 @@
+"""Spectrogram images of recordings, and the caches of images and features."""

@@ -1,0 +1,191 @@
+"""The networks, by name. All take a picture and a row of word ids, and give a probability per class.
+
+They are built with `tf_keras` (Keras 2): only there does the LSTM fuse when converted, and the tutorial's readers can
+open the file. A network comes in two parts that share their layers, see `Network`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import tf_keras
+from tf_keras import layers
+
+from device.errors import TrainingError
+from device.front_end.parameters import FrontEnd
+from training.networks.evidence_sound import sound_evidence, sound_present, sound_statistics
+from training.networks.evidence_words import words_evidence, words_present
+
+PICTURE_INPUT, IDS_INPUT, TRUNK_INPUT = "images", "features", "picture_features"
+JOINT_FACTORS = ("words_factor", "sound_factor")
+SOUND_PART = "sound"
+"""Name of the model inside `evidence` that tells sound from its statistics."""
+Vgg19Weights = Path | Literal["imagenet"] | None
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network seen three ways; the models share their layers, so training `head` trains `full`.
+
+    `full(images, features)` equals `head(trunk(images), features)`: the trunk is frozen and has neither dropout nor
+    batch normalisation, so it gives one picture the same numbers in every epoch, and they need computing only once.
+    """
+
+    full: Any
+    """`images` (batch, height, width, 3) float32 0 to 1 and `features` (batch, length) int32 -> (batch, labels)."""
+    trunk: Any
+    """The frozen layers: `images` -> (batch, n) float32."""
+    head: Any
+    """The trained layers: `picture_features` (batch, n) and `features` (batch, length) int32 -> (batch, labels)."""
+
+
+def build_network(
+    name: str, *, labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: Vgg19Weights = "imagenet"
+) -> Network:
+    """Build a network with fresh weights.
+
+    Args:
+        name: one of `NETWORKS`.
+        labels: number of classes.
+        vocabulary: number of words, without the padding id 0.
+        front_end: size of the picture and number of ids.
+        vgg19_weights: `"imagenet"` lets Keras download them once, a path reads Keras's `notop` HDF5 file, None leaves
+            them random (for tests: a network that sees nothing).
+
+    Raises:
+        TrainingError: no such network, or the VGG19 weights cannot be downloaded or read.
+    """
+    if name not in NETWORKS:
+        raise TrainingError(f"network is {name!r}, expected one of {', '.join(NETWORKS)}")
+    return NETWORKS[name](labels, vocabulary, front_end, vgg19_weights)
+
+
+def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: Vgg19Weights) -> Network:
+    """The published network, layer for layer; the dropout rates of the text branch, which it leaves open, are ours.
+
+    `recurrent_dropout` is 0: it makes a step 2.3 times as slow on a CPU, and the conversion has to remove it anyway.
+    """
+    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=PICTURE_INPUT)
+    ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
+    vgg19 = _vgg19(images, vgg19_weights)
+    pooled = layers.GlobalAveragePooling2D(name="picture_pooling")(vgg19.output)
+
+    picture_dense = layers.Dense(32, activation="relu", name="picture_dense")
+    text_branch = [
+        layers.Embedding(vocabulary + 1, 32, input_length=front_end.sequence_length, name="words_embedding"),
+        layers.SpatialDropout1D(0.2, name="words_dropout"),
+        layers.LSTM(25, dropout=0.2, name="words_lstm"),
+    ]
+    joint = [
+        layers.Dense(32, activation="relu", name="joint_dense_1"),
+        layers.Dropout(0.25, name="joint_dropout_1"),
+        layers.Dense(32, activation="relu", name="joint_dense_2"),
+        layers.Dropout(0.25, name="joint_dropout_2"),
+        layers.Dense(labels, activation="softmax", name="probabilities"),
+    ]
+    concatenate = layers.Concatenate(name="joint")
+
+    def head(picture_features: Any) -> Any:
+        return _chain(joint, concatenate([picture_dense(picture_features), _chain(text_branch, ids)]))
+
+    # `full` first: the layers' first connections are then those of the model that is saved.
+    full = tf_keras.Model([images, ids], head(pooled), name="tutorial")
+    picture_features = layers.Input(pooled.shape[1:], name=TRUNK_INPUT)
+    return Network(
+        full=full,
+        trunk=tf_keras.Model(images, pooled, name="trunk"),
+        head=tf_keras.Model([picture_features, ids], head(picture_features), name="head"),
+    )
+
+
+def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound_units: int = 64) -> Network:
+    """Words and sound each give evidence, which is added: Bayes' rule, if the two are independent.
+
+    An empty transcript or a picture of silence adds exactly 0 and leaves the other's answer standing. Where there are
+    both, each is multiplied by a factor first, which training leaves at 1 and `set_joint_factors` sets.
+
+    Args:
+        labels: number of classes.
+        vocabulary: number of words, without the padding id 0.
+        front_end: size of the picture and number of ids.
+        sound_units: width of the sound's hidden layer.
+    """
+    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=PICTURE_INPUT)
+    ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
+    statistics = sound_statistics(images)
+    picture_features = layers.Input(statistics.shape[1:], name=TRUNK_INPUT)
+    sound = tf_keras.Model(
+        picture_features, sound_evidence(picture_features, labels=labels, units=sound_units), name=SOUND_PART
+    )
+    words = words_evidence(ids, labels=labels, vocabulary=vocabulary)
+    heard = tf_keras.Model(picture_features, sound_present(picture_features), name="sound_heard")
+    any_word = layers.Reshape((front_end.sequence_length, 1), name="words_heard_by_place")(
+        words_present(ids, "words_heard")
+    )
+    any_word = layers.GlobalMaxPooling1D(name="words_any")(any_word)
+    words_factor, sound_factor = (
+        layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones", trainable=False, name=name)
+        for name in JOINT_FACTORS
+    )
+    sound_weight = sound_factor(any_word)
+    weighted_words, weighted_sound = layers.Multiply(name="words_weighted"), layers.Multiply(name="sound_weighted")
+    joint, probabilities = layers.Add(name="joint"), layers.Softmax(name="probabilities")
+
+    def head(picture_features: Any) -> Any:
+        read = weighted_words([words, words_factor(heard(picture_features))])
+        return probabilities(joint([read, weighted_sound([sound(picture_features), sound_weight])]))
+
+    full = tf_keras.Model([images, ids], head(statistics), name="evidence")
+    return Network(
+        full=full,
+        trunk=tf_keras.Model(images, statistics, name="trunk"),
+        head=tf_keras.Model([picture_features, ids], head(picture_features), name="head"),
+    )
+
+
+def set_joint_factors(full: Any, words: float, sound: float) -> None:
+    """Set what the evidence of words and of sound are multiplied by where there are both."""
+    for name, factor in zip(JOINT_FACTORS, (words, sound), strict=True):
+        full.get_layer(name).set_weights([np.array([[factor - 1]], np.float32), np.ones(1, np.float32)])
+
+
+def _evidence(labels: int, vocabulary: int, front_end: FrontEnd, _vgg19_weights: Vgg19Weights) -> Network:
+    return evidence_network(labels, vocabulary, front_end)
+
+
+NETWORKS: dict[str, Callable[[int, int, FrontEnd, Vgg19Weights], Network]] = {
+    "tutorial": _tutorial,
+    "evidence": _evidence,
+}
+LEARNING_RATES: Mapping[str, float] = {"tutorial": 1e-4, "evidence": 1e-3}
+"""Step size of Adam for each, where nothing else is asked for."""
+
+
+def _chain(steps: list[Any], value: Any) -> Any:
+    for step in steps:
+        value = step(value)
+    return value
+
+
+def _vgg19(images: Any, weights: Vgg19Weights) -> Any:
+    advice = (
+        "give Keras's vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 (80 MB, from "
+        "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/) with --vgg19-weights"
+    )
+    if isinstance(weights, Path) and not weights.is_file():
+        raise TrainingError(f"{weights}: no such file; {advice}")
+    vgg19 = tf_keras.applications.VGG19(include_top=False, weights=None, input_tensor=images)
+    vgg19.trainable = False
+    try:
+        if weights == "imagenet":
+            pretrained = tf_keras.applications.VGG19(include_top=False, weights="imagenet")
+            vgg19.set_weights(pretrained.get_weights())
+        elif weights is not None:
+            vgg19.load_weights(weights)
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        what = "VGG19 weights cannot be downloaded" if weights == "imagenet" else f"{weights}: not weights of VGG19"
+        raise TrainingError(f"{what} ({reason}); {advice}") from error
+    return vgg19
