@@ -37,7 +37,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def lights(*arguments: str | Path, module: str = "device", **environment: str) -> subprocess.CompletedProcess[str]:
+def lights(*arguments: str | Path, module: str = "edge_mcnn", **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", module, "lights", *arguments], capture_output=True, text=True, timeout=LIMIT_S,
         check=False, cwd=REPOSITORY, env={**os.environ, **environment},

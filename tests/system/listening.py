@@ -34,7 +34,7 @@ class Listening:
         mock_pins: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        module = "tests.system.with_mock_pins" if mock_pins else "device"
+        module = "tests.system.with_mock_pins" if mock_pins else "edge_mcnn"
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, "listen", "--json", *options],
             cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

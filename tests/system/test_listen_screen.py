@@ -126,7 +126,7 @@ class Starter:
         self._microphone = microphone
         self.started: list[Terminal] = []
 
-    def __call__(self, *arguments: str, module: str = "device", **environment: str) -> Terminal:
+    def __call__(self, *arguments: str, module: str = "edge_mcnn", **environment: str) -> Terminal:
         terminal = Terminal(
             "-m",
             module,

@@ -179,7 +179,7 @@ def test_a_file_of_the_working_folder_is_not_run(speech_model: Path, tmp_path: P
 def test_the_fresh_process_has_the_memory_for_itself(speech_model: Path) -> None:
     code = """
 import sys, edge_mcnn.main, edge_mcnn.benchmark
-from device.benchmark import measuring
+from device.benchmark import run as measuring
 from device.settings.schema import Settings
 measuring.rehearse = lambda _: sys.exit(f"numpy is there: {'numpy' in sys.modules}")
 measuring.benchmark(Settings())

@@ -18,7 +18,7 @@ from device.daemon.systemd import Systemd
 from device.outputs.base import Observer
 from device.settings.schema import Settings
 from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Witness
-from tests.device.outputs.waiting import wait_for, wait_until_gone
+from tests.waiting import wait_for_content, wait_until_gone
 
 SCRIPT = Path(__file__).with_name("daemon_process.py")
 LIMIT_S = 30
@@ -182,7 +182,7 @@ def test_a_program_and_a_broker_that_hang_hold_nothing_up(start: Starter, tmp_pa
         connection, _ = silent.accept()
         with connection:
             process.wait_for("3 answered")
-            program = int(wait_for(tmp_path / "pid"))
+            program = int(wait_for_content(tmp_path / "pid"))
             status, output, errors = process.end()  # within two seconds
     assert status == 0
     assert output.splitlines()[-1] == "off"

@@ -11,7 +11,7 @@ import pytest
 from device.outputs.command import CommandPublisher
 from device.settings.schema import PublishSettings
 from tests.device.outputs.published_predictions import LIMIT_S, Told, answer
-from tests.device.outputs.waiting import wait_for, wait_until_gone
+from tests.waiting import wait_for_content, wait_until_gone
 
 PYTHON = sys.executable
 APPEND = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
@@ -114,9 +114,9 @@ def test_at_the_time_limit_it_is_killed_with_its_children_and_the_next_one_runs(
     publisher.publish(answer(0))
     publisher.publish(answer(1))
     told.wait_for("was not done within 2 s and was killed")
-    for process in map(int, wait_for(tmp_path / "pids").split()):
+    for process in map(int, wait_for_content(tmp_path / "pids").split()):
         wait_until_gone(process)
-    wait_for(tmp_path / "pids2")
+    wait_for_content(tmp_path / "pids2")
 
 
 def test_at_the_end_what_runs_is_killed_with_its_children(
@@ -126,7 +126,7 @@ def test_at_the_end_what_runs_is_killed_with_its_children(
     publisher = start(PYTHON, "-c", sleeper, str(tmp_path / "pid"))
     publisher.publish(answer(0))
     publisher.publish(answer(1))
-    process, group = map(int, wait_for(tmp_path / "pid").split())
+    process, group = map(int, wait_for_content(tmp_path / "pid").split())
     assert process == group != os.getpgid(0), "a group of its own, which Ctrl-C does not reach"
     publisher.close(0.05)
     wait_until_gone(process)

@@ -9,8 +9,8 @@ import pytest
 from device.outputs.mqtt import publisher as mqtt
 from device.outputs.mqtt.publisher import MqttPublisher
 from device.settings.schema import MqttSettings
+from tests.device.outputs.conftest import Start
 from tests.device.outputs.mqtt.broker import Broker, Witness, needs_mosquitto
-from tests.device.outputs.mqtt.conftest import Start
 from tests.device.outputs.published_predictions import REACHED, Told, answer
 
 pytestmark = needs_mosquitto

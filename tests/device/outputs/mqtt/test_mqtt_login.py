@@ -8,8 +8,8 @@ import pytest
 from device.errors import PublishingError
 from device.outputs.mqtt.publisher import MqttPublisher
 from device.settings.schema import MqttSettings
+from tests.device.outputs.conftest import Start
 from tests.device.outputs.mqtt.broker import Broker, Witness, needs_mosquitto
-from tests.device.outputs.mqtt.conftest import Start
 from tests.device.outputs.mqtt.locked_broker import make_certificates, with_password, with_tls
 from tests.device.outputs.published_predictions import Told, answer
 from tests.device.outputs.publisher_process import running

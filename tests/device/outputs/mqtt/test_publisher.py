@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from tests.device.outputs.conftest import Start
 from tests.device.outputs.mqtt.broker import Broker, Witness, needs_mosquitto
-from tests.device.outputs.mqtt.conftest import Start
 from tests.device.outputs.published_predictions import LIMIT_S, REACHED, Told, answer
 from tests.device.outputs.publisher_process import running
 
