@@ -1,9 +1,12 @@
-# make listen   set up, then listen to the microphone; without one, answer the recorded clips
-# make test     set up, then lint, type-check and test everything
-# make soak     what takes long: 100 lost microphones, a day of sound, 10,000 damaged inputs to whatever is read
-# make bench    measure it beside Vosk alone, openWakeWord and the tutorial's path, into benchmarks/RESULTS.md; 20 minutes
-# make check-arm64   follow docs/install-on-a-pi.md in emulated roots of Bookworm and Trixie; as root, some 40 minutes
-# make default-model DATA=FOLDER   make the model that ships from its corpora, see docs/model-card.md
+# make listen   set up, then listen to the microphone; without one, classify the recorded clips
+# make check    set up, then lint, types, import contracts and the fast tests: for every save
+# make test     set up, then everything that `check` does and every test; CI runs this
+# make format   fix the lint errors that can be fixed automatically, and format the code
+# make dist     build the wheel and the sdist into dist/ and check their metadata
+# make soak     long tests: 100 lost microphones, a day of audio, 10,000 damaged inputs for every parser
+# make bench    compare with Vosk alone, openWakeWord and the tutorial's path in benchmarks/RESULTS.md; 20 minutes
+# make check-arm64   follow docs/install-on-a-pi.md in emulated roots of Bookworm and Trixie; needs root, 40 minutes
+# make default-model DATA=FOLDER   train the model that ships from its corpora, see docs/model-card.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p; done; true))
@@ -11,30 +14,47 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIPS := tests/fixtures/speech/*.flac
 ON_A_PI := $(shell grep -qs '^Raspberry Pi' /proc/device-tree/model && echo yes)
-# Vosk wants libatomic on ARM. lgpio drives the pins; pip has no wheel of it for every Python, Raspberry Pi OS has a
-# package.
+# Vosk needs libatomic on ARM. lgpio drives the pins: pip has no wheel for every Python, Raspberry Pi OS has a package.
 RUN_PACKAGES := libportaudio2 $(if $(filter aarch64,$(shell uname -m)),libatomic1) $(if $(ON_A_PI),python3-lgpio) \
 	$(if $(wildcard $(BIN)/python),,$(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev mosquitto \
 	openssl systemd
-# As newer pips do by themselves; the one of Bookworm prints a warning of five lines about srt, a source package.
+# Newer versions of pip do this by default; Bookworm's prints a warning of five lines about srt, a source package.
 export PIP_USE_PEP517 := 1
 
-.PHONY: listen test soak bench check-arm64 default-model setup setup-test apt-run apt-test clean
+.PHONY: listen check lint test format dist soak bench check-arm64 default-model setup setup-test apt-run apt-test clean
 
 listen: setup
 	@if $(BIN)/edge-mcnn microphones >/dev/null 2>&1; then \
 		$(BIN)/edge-mcnn listen; \
 	else \
-		echo "No microphone found: here is what it answers to the recorded clips."; \
+		echo "No microphone found: here are the predictions for the recorded clips."; \
 		$(BIN)/edge-mcnn classify $(CLIPS); \
 	fi
 
-test: setup-test
+# Two processes: more only help a machine with more memory than a laptop's.
+PYTEST := $(BIN)/python -W error -m pytest --numprocesses 2 --dist loadgroup
+
+check: lint
+	$(PYTEST) -m "not slow and not system"
+
+lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -W error -m pytest
+	$(BIN)/lint-imports
+
+test: lint
+	$(PYTEST) --durations=15
+
+format: setup-test
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+dist: setup-test
+	@rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
 
 soak: setup-test
 	$(BIN)/python -m tests.system.losses 100
@@ -57,7 +77,7 @@ setup: apt-run $(VENV)/run.stamp
 
 setup-test: apt-test $(VENV)/test.stamp
 
-# A stamp per set of packages: a second run installs nothing.
+# One stamp per set of packages: a second run installs nothing.
 $(VENV)/run.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
 	@echo "Fetching and installing Python packages into $(VENV): a few minutes on a Raspberry Pi"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[litert]'
@@ -71,13 +91,13 @@ $(VENV)/default-model.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BI
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[dev,default-model]'
 	@touch $@
 
-# openWakeWord, to measure beside: in an environment of its own, since its packages do not go together with ours.
+# openWakeWord, for comparison, in a separate environment: its dependencies conflict with ours.
 $(VENV)/peers.stamp: | $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check openwakeword==0.5.1 'numpy<2' sounddevice
 	@touch $@
 
-# The tested set of this Python, where there is one.
+# The tested set of versions for this Python, where there is one.
 CONSTRAINTS = $(patsubst %,--constraint %,$(wildcard constraints/python$(shell $(BIN)/python -c \
 	'import sys; print("%d.%d" % sys.version_info[:2])').txt))
 
@@ -94,4 +114,4 @@ apt-test:
 	@sh .ci/apt $(TEST_PACKAGES)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

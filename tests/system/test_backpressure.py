@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 # Nobody takes a block for three seconds, of which one second is kept; then all are taken as they come; then by fours.
 SCRIPT = f"""
 import time
-from device.hearing import microphone
+from device.audio import microphone
 microphone._QUEUE_SECONDS = 1
 each = microphone.Microphone({NAME!r})
 first = each.block(5)

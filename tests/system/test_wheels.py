@@ -68,7 +68,7 @@ def test_the_wheel_carries_the_unit_and_the_model(tmp_path: Path) -> None:
     for ending in (
         "data/share/edge-mcnn/edge-mcnn.service",
         "device/models/Model.tflite",
-        "device/running/benchmark/clip.flac",
+        "device/benchmark/clip.flac",
         "device/py.typed",
     ):
         assert [name for name in names if name.endswith(ending)], f"no {ending}"
