@@ -52,21 +52,21 @@ class Prediction:
     label: str
     """The most probable class."""
     probabilities: Mapping[str, float]
-    """Softmax per class, in the order of the model's labels; they add up to 1. Real ones, also where it is not sure."""
+    """Softmax per class, in the order of the model's labels; they add up to 1, also when the confidence is low."""
     text: str
     """What Vosk understood; empty if it could tell no words."""
     utterance: Utterance
-    sure: bool = True
-    """Whether `label` is as probable as the settings ask for."""
-    instead: str | None = None
-    """The class that is shown of an answer that is not sure; None for none."""
-    picture: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    """What the network saw of the sound, shape (height, width, 3), 0 to 1; None if that is not known."""
+    confident: bool = True
+    """Whether `label` reaches the probability that the settings require (`confidence` under `[classifier]`)."""
+    low_confidence_label: str | None = None
+    """The class whose light shows a low-confidence prediction; None for no light."""
+    image: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """Spectrogram image that the network classified, shape (height, width, 3), 0 to 1; None if it is not available."""
 
     @property
-    def shown(self) -> str | None:
+    def light(self) -> str | None:
         """The class whose light comes on; None if all stay dark."""
-        return self.label if self.sure else self.instead
+        return self.label if self.confident else self.low_confidence_label
 
     def ms_since_endpoint(self, now: float) -> float:
         """Milliseconds of work from the utterance's last sample to `now` (`time.monotonic()`)."""

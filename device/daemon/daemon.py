@@ -213,7 +213,7 @@ class Daemon:
         if self._observer is not None:
             self._observer.answer(prediction)
         self._utterances += 1
-        self._last_label = prediction.label if prediction.sure else UNSURE
+        self._last_label = prediction.label if prediction.confident else UNSURE
         self._latencies.append(round(prediction.ms_since_endpoint(lit_at), 1))
         table = as_table(prediction, lit_at)
         for publisher in self._publishers:

@@ -29,7 +29,7 @@ class Observer(Protocol):
         Args:
             words: gives those so far, which may still change; costs CPU time, as `picture` does. To be called within
                 this call alone.
-            picture: gives what the network would see if the utterance ended here, shape as `Prediction.picture`.
+            picture: gives what the network would see if the utterance ended here, shape as `Prediction.image`.
         """
 
     def answer(self, prediction: Prediction) -> None:

@@ -20,8 +20,8 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
         "time": prediction.time.isoformat(timespec="milliseconds"),
         "label": prediction.label,
         "probabilities": {label: round(value, 4) for label, value in prediction.probabilities.items()},
-        "sure": prediction.sure,
-        "shown": prediction.shown,
+        "confident": prediction.confident,
+        "light": prediction.light,
         "text": prediction.text,
         "start_s": round(prediction.utterance.start_s, 3),
         "seconds": round(prediction.utterance.end_s - prediction.utterance.start_s, 3),
@@ -33,7 +33,7 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
 
 def as_plain_line(table: dict[str, Any], *, words: bool) -> str:
     """The table as a line for people; what was said is in it only with `words`, that nothing was always."""
-    doubt = "" if table["sure"] else f"  {UNSURE}"
+    doubt = "" if table["confident"] else f"  {UNSURE}"
     said = f"  \u201c{table['text']}\u201d" if words and table["text"] else "" if table["text"] else f"  {NO_WORDS}"
     return f"{table['time'][11:19]}  {table['label']:10}{table['probabilities'][table['label']]:4.0%}{doubt}{said}"
 

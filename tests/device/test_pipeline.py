@@ -144,7 +144,7 @@ def test_the_next_utterance_begins_anew() -> None:
 def test_without_words_the_sound_is_answered() -> None:
     rig = Rig(words=False)
     [prediction] = rig.heard(Step((rig.frame(LOUD),) * 4), Step((rig.frame(QUIET),), over()))
-    assert (prediction.text, prediction.label, prediction.shown) == ("", "b", "b")
+    assert (prediction.text, prediction.label, prediction.light) == ("", "b", "b")
     picture, ids = rig.asked
     assert not ids.any(), "no word is asked about"
     assert picture.any(), "the sound is"
@@ -159,7 +159,7 @@ def test_an_answer_below_the_confidence_is_unsure(
 ) -> None:
     rig = Rig(confidence=confidence, instead=instead)
     [prediction] = rig.heard(Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), over()))
-    assert (prediction.sure, prediction.shown) == (sure, shown)
+    assert (prediction.confident, prediction.light) == (sure, shown)
     assert (prediction.label, prediction.probabilities) == ("b", {"a": 0.25, "b": 0.75}), (
         "what it was is told all the same"
     )
@@ -215,13 +215,13 @@ def test_who_watches_is_told_each_frame_and_words_while_someone_speaks() -> None
         "frame",
     ]
     assert [picture.shape for picture in watcher.pictures] == [(64, 64, 3)] * 2
-    assert [answer.picture is rig.asked[0] for answer in answers] == [True], "what the network saw"
+    assert [answer.image is rig.asked[0] for answer in answers] == [True], "what the network saw"
 
 
 def test_who_watches_changes_nothing() -> None:
     (alone, [answer]), (_, [answer_watched]) = watched(None), watched(Watcher())
     assert (answer.text, answer.probabilities) == (answer_watched.text, answer_watched.probabilities)
-    assert answer.picture is not None
-    assert answer_watched.picture is not None
-    assert np.array_equal(answer.picture, answer_watched.picture)
+    assert answer.image is not None
+    assert answer_watched.image is not None
+    assert np.array_equal(answer.image, answer_watched.image)
     assert not any("so far" in call for call in alone.calls), "where nobody watches nothing is asked"

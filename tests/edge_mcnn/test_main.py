@@ -70,7 +70,7 @@ def test_classify_understands_the_clips(classified: dict[str, dict[str, object]]
 def test_classify_gives_all_fields(classified: dict[str, dict[str, object]]) -> None:
     table = classified["austen-0930"]
     assert list(table) == [
-        "file", "time", "label", "probabilities", "sure", "shown", "text", "start_s", "seconds", "ending",
+        "file", "time", "label", "probabilities", "confident", "light", "text", "start_s", "seconds", "ending",
         "ms_speech_to_light", "ms_endpoint_to_light",
     ]  # fmt: skip
     assert table["ending"] == "silence"
@@ -101,11 +101,11 @@ def test_another_rate_and_more_channels_change_nothing_that_matters(
 def test_an_answer_below_the_confidence_is_unsure(classified: dict[str, dict[str, object]]) -> None:
     clip, environment = CLIPS / "austen-0930.flac", {"EDGE_MCNN_CLASSIFIER_CONFIDENCE": "1"}
     sure = classified["austen-0930"]
-    assert (sure["sure"], sure["shown"]) == (True, sure["label"])
+    assert (sure["confident"], sure["light"]) == (True, sure["label"])
     for unsure, shown in [("dark", None), ("neutral", "neutral")]:
         environment["EDGE_MCNN_CLASSIFIER_UNSURE"] = unsure
         table = json.loads(edge_mcnn("classify", "--json", clip, environment=environment).stdout)
-        assert (table["sure"], table["shown"]) == (False, shown)
+        assert (table["confident"], table["light"]) == (False, shown)
         for field in ("label", "probabilities", "text"):
             assert table[field] == sure[field], "what it would have been is told all the same"
     assert "unsure" in edge_mcnn("classify", clip, environment=environment).stdout
@@ -141,8 +141,8 @@ def test_an_utterance_without_words_is_answered_by_its_sound(tmp_path: Path, spe
     samples, rate = soundfile.read(CLIPS / "espeak-ruined.flac")
     soundfile.write(tmp_path / "n.wav", samples[: rate * 2 // 5], rate)  # no whole word
     table = json.loads(edge_mcnn("classify", "--json", tmp_path / "n.wav").stdout)
-    assert (table["text"], table["sure"]) == ("", True)
-    assert table["shown"] == table["label"]
+    assert (table["text"], table["confident"]) == ("", True)
+    assert table["light"] == table["label"]
     assert len(set(table["probabilities"].values())) > 1, "the sound says something"
     assert NO_WORDS in edge_mcnn("classify", tmp_path / "n.wav").stdout
 

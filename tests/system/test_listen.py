@@ -120,7 +120,7 @@ def test_an_rgb_led_shows_a_colour_or_stays_dark_for_doubt(
         listening.wait_for("listening to")
         plain_microphone.play(CLEAR)
         heard = listening.next_answer()
-        assert (heard["label"], heard["sure"]) == ("negative", bool(lit))
+        assert (heard["label"], heard["confident"]) == ("negative", bool(lit))
         listening.end(signal.SIGTERM)
         pins = listening.pins()
         assert {pin for pin, states in pins.items() if True in states} == lit, "red, or none"

@@ -157,12 +157,12 @@ class GpioLights:
 
     def show(self, prediction: Prediction) -> None:
         """Light one class for the hold time and turn the others off."""
-        if prediction.shown is None:
+        if prediction.light is None:
             self._player.stop()
             return
         sure = prediction.probabilities[prediction.label]
         light = max(sure, _DIMMEST) if self._by_confidence else 1.0
-        pattern = tuple(light * share for share in self._patterns[prediction.shown])
+        pattern = tuple(light * share for share in self._patterns[prediction.light])
         self._player.play([(pattern, self._hold_s)])
 
     def hold(self, pattern: Pattern) -> None:

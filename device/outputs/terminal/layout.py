@@ -56,7 +56,7 @@ class Moment:
     prediction: Prediction | None = None
     """The last one."""
     picture: NDArray[np.float32] | None = None
-    """As `Prediction.picture`; while an utterance is open, what the network would see."""
+    """As `Prediction.image`; while an utterance is open, what the network would see."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ class ListeningView:
         at = columns([*moment.labels, _LISTENING], left)
         classes = class_rows(moment.labels, moment.prediction, at, self._signs, lit=lit, past=moment.speaking)
         if 3 + len(classes) > room:
-            on = moment.prediction.shown if lit and moment.prediction is not None else None
+            on = moment.prediction.light if lit and moment.prediction is not None else None
             classes = [self._lamps_alone(moment.labels, on, left)]
         extra = max(min(room, max(7 + len(classes), picture // 2 + 1)) - 3 - len(classes), 0)
         spare = Counter((*_SPARE[:extra], *["words"] * (extra - len(_SPARE))))

@@ -85,7 +85,7 @@ def class_rows(
     colour = colours(labels)
     rows = []
     for label in labels:
-        on = lit and prediction is not None and prediction.shown == label
+        on = lit and prediction is not None and prediction.light == label
         style = f"bold {colour[label]}" if on else "dim" if past else ""
         share = 0.0 if prediction is None else prediction.probabilities[label]
         cells = round(share * at.bar)
@@ -100,7 +100,7 @@ def class_rows(
 
 def words(prediction: Prediction, signs: Signs) -> Text:
     """What was understood, in quotation marks, or a remark that no words were; and whether the answer is a doubt."""
-    text = Text() if prediction.sure else Text(f"{UNSURE}  ", "bold")
+    text = Text() if prediction.confident else Text(f"{UNSURE}  ", "bold")
     if not prediction.text:
         return text.append(NO_WORDS, "dim italic")
     return text.append(f"{signs.opening}{printable(prediction.text)}{signs.closing}", "italic")
@@ -142,7 +142,7 @@ class Answer:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         signs = signs_for(console)
         width = options.max_width - 1
-        picture = self._prediction.picture
+        picture = self._prediction.image
         if width < 60 or not console.is_terminal:
             picture = None
         left = width - beside_cells(_PICTURE_BESIDE if picture is not None else 0)

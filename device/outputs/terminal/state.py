@@ -133,7 +133,7 @@ class Scene:
         with self._lock:
             self._write()
             self._moment = replace(
-                self._moment, speaking=False, words="", prediction=prediction, picture=prediction.picture
+                self._moment, speaking=False, words="", prediction=prediction, picture=prediction.image
             )
             self._unwritten = prediction
             self._lit_until = self._clock() + self._hold_s

@@ -76,7 +76,9 @@ class Hearing:
             never_returns("thinks for ever")
             if (label := next(labels, None)) is not None:
                 utterance = Utterance(0.0, 0.5, 1.0, frame.heard_at, "silence")
-                yield Prediction(datetime.now(UTC), label, {label: 1.0}, "secret words", utterance, sure=label != "c")
+                yield Prediction(
+                    datetime.now(UTC), label, {label: 1.0}, "secret words", utterance, confident=label != "c"
+                )
 
 
 class Understands:

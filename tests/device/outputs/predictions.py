@@ -18,4 +18,4 @@ def prediction(label: str, text: str = "i love it", labels: tuple[str, ...] = LA
     rest = 0.3 / max(len(labels) - 1, 1)
     probabilities = {name: 0.7 if name == label else rest for name in labels}
     time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    return Prediction(time, label, probabilities, text, UTTERANCE, picture=PICTURE)
+    return Prediction(time, label, probabilities, text, UTTERANCE, image=PICTURE)

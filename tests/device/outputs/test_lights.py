@@ -179,9 +179,9 @@ def test_what_was_said_is_in_a_plain_line_only_when_asked_for() -> None:
 
 @pytest.mark.parametrize("instead", [None, "neutral"])
 def test_an_unsure_answer_is_told_as_such(instead: str | None) -> None:
-    unsure = replace(prediction("positive"), sure=False, instead=instead)
+    unsure = replace(prediction("positive"), confident=False, low_confidence_label=instead)
     table = as_table(unsure, lit_at=100.0)
-    assert (table["label"], table["sure"], table["shown"]) == ("positive", False, instead)
+    assert (table["label"], table["confident"], table["light"]) == ("positive", False, instead)
     assert table["probabilities"]["positive"] == 0.7
     assert as_plain_line(table, words=False) == "03:04:05  positive   70%  unsure"
 
@@ -193,8 +193,8 @@ def test_json_line() -> None:
         "time": "2026-01-02T03:04:05.000+00:00",
         "label": "positive",
         "probabilities": {"negative": 0.15, "neutral": 0.15, "positive": 0.7},
-        "sure": True,
-        "shown": "positive",
+        "confident": True,
+        "light": "positive",
         "text": "\u201c\u00e9\n",
         "start_s": 1.0,
         "seconds": 2.0,

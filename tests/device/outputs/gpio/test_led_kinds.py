@@ -236,9 +236,9 @@ def test_an_unsure_answer_is_dark_or_neutral(pins: MockFactory, settings: Lights
     with GpioLights(settings, THREE) as lights:
         numbers = RGB_PINS if settings.rgb else (22, 27, 17)
         lights.show(prediction("positive"))
-        lights.show(replace(prediction("positive"), sure=False))
+        lights.show(replace(prediction("positive"), confident=False))
         assert dark(states(pins, numbers)), "nor is the last answer shown on"
-        lights.show(replace(prediction("positive"), sure=False, instead="neutral"))
+        lights.show(replace(prediction("positive"), confident=False, low_confidence_label="neutral"))
         assert states(pins, numbers) == ((1, 1, 1) if settings.rgb else (0, 1, 0))
 
 

@@ -61,11 +61,11 @@ def test_while_someone_speaks_the_words_grow_and_the_old_light_stays_until_it_is
 
 
 def test_a_doubt_lights_nothing_or_what_the_settings_say() -> None:
-    doubt = replace(prediction("positive"), sure=False)
+    doubt = replace(prediction("positive"), confident=False)
     dark = "\n".join(seen(80, 24, replace(ANSWERED, prediction=doubt)))
     assert "\u25cf" not in dark
     assert "unsure" in dark
-    instead = replace(ANSWERED, prediction=replace(doubt, instead="neutral"))
+    instead = replace(ANSWERED, prediction=replace(doubt, low_confidence_label="neutral"))
     assert "\u25cf neutral" in "\n".join(seen(80, 24, instead))
     assert "\u25cf neutral" in "\n".join(seen(30, 6, instead))
 
@@ -138,7 +138,7 @@ def test_whatever_is_shown_fits(
     width: int, height: int, name: str, words: str, labels: list[str], dbfs: float, speaking: bool, sure: bool,
     colours: str | None,
 ) -> None:  # fmt: skip
-    answer = replace(prediction(labels[0], words, tuple(labels)), sure=sure)
+    answer = replace(prediction(labels[0], words, tuple(labels)), confident=sure)
     moment = Moment(Text(printable(name)), True, speaking, labels, words, answer, PICTURE)
     drawn = view(width, height, color_system=colours)
     lines = drawn.lines(moment, dbfs, lit=True)

@@ -52,10 +52,10 @@ def test_a_lamp_and_a_bar_for_each_class_and_the_words() -> None:
 
 def test_words_that_nobody_understood_and_answers_in_doubt_are_told_as_such() -> None:
     assert NO_WORDS in answer(prediction("positive", text=""))
-    doubt = replace(prediction("positive"), sure=False)
+    doubt = replace(prediction("positive"), confident=False)
     assert "unsure  \u201ci love it\u201d" in answer(doubt)
     assert "\u25cf" not in answer(doubt)
-    neutral = answer(replace(doubt, instead="neutral"))
+    neutral = answer(replace(doubt, low_confidence_label="neutral"))
     assert "\u25cf neutral" in neutral
     assert neutral.count("\u25cf") == 1
 
@@ -65,7 +65,7 @@ def test_the_picture_is_beside_it_in_a_terminal_that_has_room() -> None:
         (answer(prediction("positive"), force_terminal=True, color_system="truecolor"), True),
         (answer(prediction("positive"), force_terminal=True, color_system="truecolor", width=50), False),
         (answer(prediction("positive")), False),
-        (answer(replace(prediction("positive"), picture=None), force_terminal=True, color_system="truecolor"), False),
+        (answer(replace(prediction("positive"), image=None), force_terminal=True, color_system="truecolor"), False),
     ]:
         assert ("\u2580" in drawn) == in_it
 
@@ -93,7 +93,7 @@ def test_words_in_brackets_are_not_markup_and_control_characters_not_obeyed() ->
 @pytest.mark.parametrize("width", [20, 24, 30, 40, 60, 80, 200])
 def test_rows_fit(width: int) -> None:
     long = prediction("b" * 40, labels=("a", "b" * 40, "\u4e2d" * 40))
-    drawn = printed(Answer(tuple(long.probabilities), replace(long, picture=None)), width)
+    drawn = printed(Answer(tuple(long.probabilities), replace(long, image=None)), width)
     assert max(len(row) for row in drawn) <= width
     assert drawn[1].startswith("  \u25cf b")
     assert drawn[1].endswith("70%")

@@ -133,7 +133,7 @@ def test_an_answer_joins_the_history_when_something_takes_its_place() -> None:
     assert rig.history() == ["03:04:05  negative   70%  \u201ctwo\u201d"]
     rig.scene.say("microphone lost\x1b[2J")
     assert rig.history() == ["03:04:05  neutral    70%  \u201cthree\u201d", "03:04:05  microphone lost [2J"]
-    rig.scene.answer(replace(prediction("positive", ""), sure=False))
+    rig.scene.answer(replace(prediction("positive", ""), confident=False))
     assert rig.history() == []
     last = [each.told.plain for each in rig.scene.last()]
     assert last == ["unsure  (no words; answered by the sound alone)"]
