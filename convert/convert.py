@@ -33,7 +33,7 @@ from convert.verify.verify import installed_runtimes, prove
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
-from device.system.atomic_write import written_whole
+from device.system.atomic_write import atomic_write
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ def _written(target: Path) -> Iterator[IO[bytes]]:
     """The target, opened before the slow work, so that a folder that takes no file is known at once."""
     with ExitStack() as stack:
         try:
-            stream = stack.enter_context(written_whole(target))
+            stream = stack.enter_context(atomic_write(target))
         except OSError as error:
             raise ConversionError(
                 f"{target}: cannot be written ({error.strerror}); choose a folder with --output"

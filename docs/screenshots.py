@@ -123,7 +123,7 @@ def doctor() -> Console:
             mock.patch.object(microphone, "portaudio_version", return_value="PortAudio V19.7.0-devel"),
             mock.patch.object(microphone, "list_microphones", return_value=[USB]),
             mock.patch.object(microphone, "Microphone", _Microphone),
-            mock.patch.object(service, "manager_says", return_value={"LoadState": "not-found"}),
+            mock.patch.object(systemctl, "service_properties", return_value={"LoadState": "not-found"}),
             mock.patch.object(checks, "running", return_value=None),
         ):
             stack.enter_context(patched)

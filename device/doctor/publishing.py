@@ -19,7 +19,7 @@ from device.errors import PublishingError
 from device.outputs.mqtt.client import client_id, device_name, hangs_up, new_client, topic_name, where, why
 from device.outputs.mqtt.client import port as port_of
 from device.outputs.mqtt.discovery import Topics
-from device.service import install as service
+from device.service import systemctl
 from device.settings.schema import MqttSettings, PublishSettings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def broker(settings: MqttSettings, limit_s: float = LIMIT_S) -> Iterator[Finding
     for remark in remarks:
         told, _, mend = remark.partition("; ")
         yield Finding(_BROKER, Verdict.WARNING, told, mend)
-    if service.UNIT.exists() and not service.NETWORK.exists():
+    if systemctl.UNIT_FILE.exists() and not systemctl.NETWORK_DROP_IN.exists():
         mend = "if it is to publish, too, run again: sudo edge-mcnn service install"
         yield Finding(_BROKER, Verdict.WARNING, "the service was installed without a broker and has no network", mend)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from device.daemon.status import Status
 from device.doctor.findings import Finding, Verdict
 from device.errors import ServiceError
-from device.service import install as service
-from device.service.unit import NAME
+from device.service import systemctl
+from device.service.systemctl import NAME
 
 _INSTALL = "sudo edge-mcnn service install"
 
@@ -18,10 +18,9 @@ def state(daemon: Status | None) -> Iterator[Finding]:
         daemon: the one that runs.
     """
     try:
-        says = service.manager_says()
+        says = systemctl.service_properties()
     except ServiceError as error:
-        told, _, mend = str(error).partition("; ")
-        yield _with(daemon, told, mend)
+        yield _with(daemon, error.message, error.fix)
         return
     if says.get("LoadState") != "loaded":
         yield _with(daemon, "not installed", f"to start with this machine: {_INSTALL}")

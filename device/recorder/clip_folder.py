@@ -22,7 +22,7 @@ from device.errors import RecordingError
 from device.events import SAMPLE_RATE
 from device.recorder.clip_table import ClipRows, Row, read_clip_rows, write_clip_rows
 from device.recorder.names import is_class_name
-from device.system.atomic_write import remove_torn, written_whole
+from device.system.atomic_write import remove_partial_files, atomic_write
 
 TABLE = "clips.csv"
 _CLIP = re.compile(r"[0-9]{4,9}\.flac")
@@ -83,7 +83,7 @@ class ClipFolder:
         grown = ClipRows(self._content.columns, [*self._content.rows, self._row(row)])
         try:
             clip.parent.mkdir(exist_ok=True)
-            with written_whole(clip) as stream:
+            with atomic_write(clip) as stream:
                 stream.write(_flac(samples, text, speaker))
             try:
                 write_clip_rows(self.table, grown)
@@ -118,7 +118,7 @@ class ClipFolder:
 
     def _put_right(self) -> None:
         """Let the table say what is there."""
-        remove_torn(self.path, TABLE)
+        remove_partial_files(self.path, TABLE)
         ours = [clip for folder in self._class_folders() for clip in _clips(folder)]
         gone = [row for row in self._content.rows if self._is_gone(row["audio"].strip())]
         kept = [row for row in self._content.rows if row not in gone]
@@ -157,7 +157,7 @@ class ClipFolder:
     def _class_folders(self) -> Iterator[Path]:
         for folder in sorted(self.path.iterdir()):
             if folder.is_dir() and is_class_name(folder.name):
-                remove_torn(folder, "[0-9]*.flac")
+                remove_partial_files(folder, "[0-9]*.flac")
                 yield folder
 
     def _last_number(self, label: str) -> int:

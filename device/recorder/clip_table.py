@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import RecordingError
-from device.system.atomic_write import written_whole
+from device.system.atomic_write import atomic_write
 
 COLUMNS = ("audio", "text", "label", "split", "speaker")
 _NEEDED = ("audio", "text", "label")
@@ -82,5 +82,5 @@ def write_clip_rows(table: Path, content: ClipRows) -> None:
     writer = csv.DictWriter(text, content.columns)
     writer.writeheader()
     writer.writerows(content.rows)
-    with written_whole(table) as stream:
+    with atomic_write(table) as stream:
         stream.write(text.getvalue().encode())

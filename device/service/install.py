@@ -1,187 +1,176 @@
-"""The daemon as a service of systemd: installed, removed, and asked how it is.
+"""Installs the daemon as a systemd service, and removes it.
 
-What is to be done is planned first, as steps that say in words what they do; a dry run shows them, and nothing is
-touched before everything that can be checked has been. The unit itself is made by `device.service.unit`.
+The changes are planned first, each with a description, so that a dry run can print them and nothing is changed before
+everything that can be checked has been checked. The text of the unit comes from `device.service.unit`.
 """
 
 import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from device.bundle import read_bundle
-from device.doctor.checks import needs_of_service
-from device.doctor.findings import Finding, Verdict
-from device.doctor.isolation import examine
 from device.errors import ServiceError
 from device.outputs.publishers import publishers
 from device.recognition.speech_model import fetch as speech_model
-from device.service.unit import GROUPS, NAME, network_drop_in, unit_text
+from device.service.systemctl import (
+    DROP_IN_FOLDER,
+    NAME,
+    NETWORK_DROP_IN,
+    UNIT_FILE,
+    is_active,
+    is_enabled,
+    require_systemd,
+    restart,
+    systemctl,
+)
+from device.service.unit import GROUPS, network_drop_in, unit_text
 from device.settings.schema import ClassifierSettings, Settings
 from device.settings.toml import as_toml, read_settings
-from device.system.atomic_write import written_whole
+from device.system.atomic_write import atomic_write
 from device.system.permissions import has_group
 
-UNIT = Path("/etc/systemd/system") / NAME
-DROP_INS = UNIT.with_name(f"{NAME}.d")
-NETWORK = DROP_INS / "network.conf"
 CONFIG = Path("/etc/edge-mcnn/config.toml")
 DATA = Path("/var/lib/edge-mcnn")
-"""Where the service finds its speech model and its bundle; of root, and readable by all."""
+"""Folder of the service's speech model and bundle; owned by root and readable by everyone."""
 MODEL = DATA / "Model.tflite"
 _PRISTINE = DATA / "config.toml.as-installed"
-"""By which an edited file of settings is told from one that is as it was written."""
-_SYSTEMCTL_LIMIT_S = 240
+"""Copy of the settings as they were installed, to recognise a settings file that the user has edited."""
 
 Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Step:
-    """Something to be done, or that is done already."""
+class ServiceChange:
+    """A change to this machine that installing or removing the service needs."""
 
-    told: str
-    """In words."""
-    do: Callable[[], None] | None = None
-    """None if there is nothing left to do."""
+    description: str
+    """The change in words, such as `unit: write /etc/systemd/system/edge-mcnn.service`."""
+    apply: Callable[[], None] | None = None
+    """Makes the change; None if the machine is already in that state."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What installing comes to on this machine."""
+class InstallationPlan:
+    """What installing the service requires and changes on this machine."""
 
-    findings: Sequence[Finding]
-    """What the daemon needs."""
-    steps: Sequence[Step]
-    """In order."""
-
-    @property
-    def lacks(self) -> list[Finding]:
-        """What stands in the way."""
-        return [finding for finding in self.findings if finding.verdict == Verdict.BAD]
+    settings: Settings
+    """Settings of the daemon, which the machine must satisfy; a user-supplied model still has its original path."""
+    changes: Sequence[ServiceChange]
+    """All changes, in the order in which they are applied."""
 
 
-def plan_install(model: Path | None, announce: Announce) -> Plan:
-    """Look at this machine and say what installing will do.
+def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
+    """Inspect this machine and plan the installation; nothing is changed.
 
     Args:
-        model: a bundle to listen with; None to keep what the settings say.
-        announce: is told what takes long.
+        model: bundle to classify with; None for the one that the settings name.
+        announce: called with a line before work that takes long.
 
     Raises:
-        ServiceError, SettingsError, BundleError, PublishingError: it cannot be installed.
+        ServiceError, SettingsError, BundleError, PublishingError: the service cannot be installed.
     """
-    _check_systemd()
+    require_systemd()
     settings = read_settings(CONFIG) if CONFIG.exists() else Settings()
-    publishers(settings, announce)  # what they complain of would end each start
-    steps: list[Step] = []
-    checked = settings
+    publishers(settings, announce)  # their errors would end every start of the service
+    changes: list[ServiceChange] = []
+    required = settings
     if model is not None:
         read_bundle(model)
         if _is_edited() and Path(settings.classifier.model) != MODEL:
             named = settings.classifier.model or "the model that ships"
             raise ServiceError(
-                f'{CONFIG} names {named}; write model = "{MODEL}" under [classifier] there, and try again'
+                f"{CONFIG} was edited and names {named}",
+                fix=f'write model = "{MODEL}" under [classifier] there, and try again',
             )
-        checked = replace(settings, classifier=replace(settings.classifier, model=str(model)))
+        required = replace(settings, classifier=replace(settings.classifier, model=str(model)))
         settings = replace(settings, classifier=replace(settings.classifier, model=str(MODEL)))
-        steps.append(_file_step(MODEL, model.read_bytes(), f"model: {model}"))
+        changes.append(_file_change(MODEL, model.read_bytes(), f"model: {model}"))
     if settings.transcriber.speech_model:
         speech_model.find(Path(settings.transcriber.speech_model), announce=announce)
-        steps.append(Step(f"speech model: {settings.transcriber.speech_model}, as the settings say"))
+        changes.append(ServiceChange(f"speech model: {settings.transcriber.speech_model}, named by the settings"))
     else:
-        steps.append(_speech_model_step(announce))
-    steps.append(_config_step(settings, stays=CONFIG.exists() and settings == read_settings(CONFIG)))
+        changes.append(_speech_model_change(announce))
+    changes.append(_config_change(settings, unchanged=CONFIG.exists() and settings == read_settings(CONFIG)))
     readable = [path for path in _named_paths(settings) if not path.is_relative_to(DATA)]
     groups = [group for group in GROUPS if has_group(group)]
-    steps.append(_file_step(UNIT, unit_text(CONFIG, groups, readable).encode(), "unit"))
+    changes.append(_file_change(UNIT_FILE, unit_text(CONFIG, groups, readable).encode(), "unit"))
     if settings.mqtt.host:
-        opened = f"network, closed otherwise, opened for the broker {settings.mqtt.host}"
-        steps.append(_file_step(NETWORK, network_drop_in(settings.mqtt).encode(), opened))
-    elif NETWORK.exists():
-        steps.append(Step(f"network, closed again: remove {NETWORK}", NETWORK.unlink))
-    changed = [step for step in steps if step.do is not None]
-    if changed or not _is("active") or not _is("enabled"):
-        steps += [
-            Step(f"enable {NAME}: it starts with this machine", lambda: _systemctl("enable", "--quiet", NAME)),
-            Step(f"start {NAME}", _start),
+        network = f"network access for the broker {settings.mqtt.host}"
+        changes.append(_file_change(NETWORK_DROP_IN, network_drop_in(settings.mqtt).encode(), network))
+    elif NETWORK_DROP_IN.exists():
+        changes.append(ServiceChange(f"no network access: remove {NETWORK_DROP_IN}", NETWORK_DROP_IN.unlink))
+    if any(change.apply is not None for change in changes) or not is_active() or not is_enabled():
+        changes += [
+            ServiceChange(
+                f"enable {NAME}: it starts with this machine", lambda: systemctl("enable", "--quiet", NAME)
+            ),
+            ServiceChange(f"start {NAME}", restart),
         ]
-    findings = [each for each in examine(needs_of_service(checked)) if isinstance(each, Finding)]
-    return Plan(findings, steps)
+    return InstallationPlan(required, changes)
 
 
-def plan_uninstall(*, purge: bool) -> list[Step]:
-    """What removing will do.
+def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
+    """Plan the removal of the service; nothing is changed.
 
     Args:
         purge: remove edited settings as well.
 
     Raises:
-        ServiceError: nothing is installed.
+        ServiceError: no service is installed.
     """
-    steps: list[Step] = []
-    if NETWORK.exists():
-        steps.append(Step(f"remove {NETWORK}", NETWORK.unlink))
-    if UNIT.exists():
-        _check_systemd()
-        steps += [
-            Step(f"stop and disable {NAME}", lambda: _systemctl("disable", "--now", "--quiet", NAME)),
-            Step(f"remove {UNIT}", _remove_unit),
+    changes: list[ServiceChange] = []
+    if NETWORK_DROP_IN.exists():
+        changes.append(ServiceChange(f"remove {NETWORK_DROP_IN}", NETWORK_DROP_IN.unlink))
+    if UNIT_FILE.exists():
+        require_systemd()
+        changes += [
+            ServiceChange(f"stop and disable {NAME}", lambda: systemctl("disable", "--now", "--quiet", NAME)),
+            ServiceChange(f"remove {UNIT_FILE}", _remove_unit),
         ]
     if _is_edited() and not purge:
-        steps.append(Step(f"{CONFIG} was edited and stays; --purge removes it, too"))
+        changes.append(ServiceChange(f"keep {CONFIG}, which was edited; --purge removes it, too"))
     elif CONFIG.parent.exists():
-        steps.append(Step(f"remove {CONFIG.parent}", lambda: shutil.rmtree(CONFIG.parent)))
-    if DROP_INS.exists():
-        kept = Step(f"{DROP_INS} is yours and stays; --purge removes it, too")
-        yours = any(path != NETWORK for path in DROP_INS.iterdir())
-        steps.append(kept if yours and not purge else Step(f"remove {DROP_INS}", lambda: shutil.rmtree(DROP_INS)))
+        changes.append(_removal(CONFIG.parent))
+    if DROP_IN_FOLDER.exists():
+        edited = any(path != NETWORK_DROP_IN for path in DROP_IN_FOLDER.iterdir())
+        stays = ServiceChange(f"keep {DROP_IN_FOLDER}, which has drop-ins of yours; --purge removes it, too")
+        changes.append(stays if edited and not purge else _removal(DROP_IN_FOLDER))
     if DATA.exists():
-        steps.append(Step(f"remove {DATA}", lambda: shutil.rmtree(DATA)))
-    if not any(step.do for step in steps):
+        changes.append(_removal(DATA))
+    if not any(change.apply for change in changes):
         raise ServiceError("no service is installed")
-    return steps
+    return changes
 
 
-def carry_out(steps: Sequence[Step], announce: Announce) -> None:
-    """Do what was planned.
+def apply_changes(changes: Sequence[ServiceChange], announce: Announce) -> None:
+    """Apply the planned changes in their order.
+
+    Args:
+        changes: the plan.
+        announce: called with the description of each change before it is applied.
 
     Raises:
-        ServiceError: a step failed; what came before it is done, and installing again goes on from there.
+        ServiceError: a change failed. Those before it are applied; the next installation continues from there.
     """
     if os.geteuid() != 0:
-        raise ServiceError("only root may change services; run it with sudo")
-    for step in steps:
-        announce(step.told)
-        if step.do is not None:
+        raise ServiceError("only root may change services", fix="run it with sudo")
+    for change in changes:
+        announce(change.description)
+        if change.apply is not None:
             try:
-                step.do()
+                change.apply()
             except OSError as error:
-                raise ServiceError(f"{step.told}: {error.strerror or error}") from None
-
-
-def manager_says() -> dict[str, str]:
-    """What systemd knows of the service, by the names that `systemctl show` gives.
-
-    They are LoadState, ActiveState, SubState, UnitFileState, StatusText, NRestarts, ActiveEnterTimestamp and MainPID.
-
-    Raises:
-        ServiceError: there is no systemd.
-    """
-    _check_systemd()
-    names = "LoadState,ActiveState,SubState,UnitFileState,StatusText,NRestarts,ActiveEnterTimestamp,MainPID"
-    shown = _run("systemctl", "show", NAME, f"--property={names}").stdout
-    return dict(line.partition("=")[::2] for line in shown.splitlines())
+                raise ServiceError(f"{change.description}: {error.strerror or error}") from None
 
 
 def _named_paths(settings: Settings) -> list[Path]:
-    """What the service must be able to read of what its settings name.
+    """Every path that the settings name and that the service must be able to read.
 
     Raises:
-        ServiceError: where that is depends on where one is.
+        ServiceError: one of them is relative.
     """
     paths = {
         "classifier.model": settings.classifier.model,
@@ -191,106 +180,74 @@ def _named_paths(settings: Settings) -> list[Path]:
     }
     for name, path in paths.items():
         if path and not Path(path).is_absolute():
-            raise ServiceError(f"{CONFIG}: {name} is {path!r}; a service needs a whole path")
+            raise ServiceError(
+                f"{CONFIG}: {name} is {path!r}, a relative path", fix="a service needs an absolute path there"
+            )
     return [Path(path) for path in paths.values() if path]
 
 
-def _check_systemd() -> None:
-    if not Path("/run/systemd/system").is_dir():
-        raise ServiceError(
-            "this machine was not started by systemd, so it has no services; run `edge-mcnn listen --wait`"
-        )
-
-
-def _speech_model_step(announce: Announce) -> Step:
-    place = DATA / speech_model.MODEL_NAME
-    if speech_model.is_present(place):
-        return Step(f"speech model: {place} is there")
-    # Fetched already by whoever called sudo, perhaps.
+def _speech_model_change(announce: Announce) -> ServiceChange:
+    destination = DATA / speech_model.MODEL_NAME
+    if speech_model.is_present(destination):
+        return ServiceChange(f"speech model: {destination} is up to date")
+    # The user who ran sudo may have fetched it already.
     caches = [speech_model.default_path()]
     if user := os.environ.get("SUDO_USER"):
         caches.append(Path(f"~{user}").expanduser() / ".cache" / "edge-mcnn" / speech_model.MODEL_NAME)
     source = next((cache for cache in caches if speech_model.is_present(cache)), None)
 
-    def do() -> None:
+    def apply() -> None:
         DATA.mkdir(mode=0o755, parents=True, exist_ok=True)
-        speech_model.fetch(source, announce=announce, destination=place)
-        _open_to_all(place)
+        speech_model.fetch(source, announce=announce, destination=destination)
+        _make_readable(destination)
 
-    return Step(f"speech model: {f'copy {source}' if source else 'fetch it (68 MB)'} to {place}", do)
+    origin = f"copy {source}" if source else "fetch it (68 MB)"
+    return ServiceChange(f"speech model: {origin} to {destination}", apply)
 
 
 def _is_edited() -> bool:
-    """Whether there are settings that are not just as they were installed."""
+    """Whether there is a settings file that differs from what was installed."""
     return CONFIG.exists() and not (_PRISTINE.exists() and _PRISTINE.read_bytes() == CONFIG.read_bytes())
 
 
-def _config_step(settings: Settings, *, stays: bool) -> Step:
-    if stays:
-        return Step(f"settings: {CONFIG} is there, and stays as it is")
+def _config_change(settings: Settings, *, unchanged: bool) -> ServiceChange:
+    if unchanged:
+        return ServiceChange(f"settings: keep {CONFIG} unchanged")
     only = {"classifier": ["model"]} if settings != Settings() else {}
     text = as_toml(Settings(classifier=ClassifierSettings(model=settings.classifier.model)), only=only).encode()
 
-    def do() -> None:
+    def apply() -> None:
         _write(CONFIG, text)
         _write(_PRISTINE, text)
 
-    return Step(f"settings: write {CONFIG}, with every setting and its default", do)
+    return ServiceChange(f"settings: write {CONFIG}, with every setting and its default", apply)
 
 
-def _file_step(path: Path, content: bytes, what: str) -> Step:
+def _file_change(path: Path, content: bytes, subject: str) -> ServiceChange:
     if path.is_file() and path.read_bytes() == content:
-        return Step(f"{what}: {path} is up to date")
-    return Step(f"{what}: write {path}", lambda: _write(path, content))
+        return ServiceChange(f"{subject}: {path} is up to date")
+    return ServiceChange(f"{subject}: write {path}", lambda: _write(path, content))
+
+
+def _removal(folder: Path) -> ServiceChange:
+    return ServiceChange(f"remove {folder}", lambda: shutil.rmtree(folder))
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Put a file into place at once, readable by all."""
+    """Write a file atomically, readable by everyone."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with written_whole(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(content)
         os.fchmod(stream.fileno(), 0o644)
 
 
-def _open_to_all(folder: Path) -> None:
-    for each in (folder, *folder.rglob("*")):
-        each.chmod(0o755 if each.is_dir() else 0o644)
+def _make_readable(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _remove_unit() -> None:
-    UNIT.unlink()
-    _systemctl("daemon-reload")
-    with contextlib.suppress(ServiceError):  # it never failed
-        _systemctl("reset-failed", NAME)
-
-
-def _start() -> None:
-    _systemctl("daemon-reload")
-    try:
-        _systemctl("restart", NAME)
-    except ServiceError:
-        _systemctl("stop", NAME)
-        said = _run("journalctl", f"--unit={NAME}", "--lines=5", "--output=cat", "--no-pager").stdout
-        told = [line for line in said.splitlines() if line.startswith("edge-mcnn: ")] or said.splitlines()[-1:]
-        raise ServiceError(
-            f"it does not start: {told[-1] if told else 'no word from it'}; see journalctl -u {NAME}"
-        ) from None
-
-
-def _is(what: str) -> bool:
-    return _run("systemctl", f"is-{what}", "--quiet", NAME).returncode == 0
-
-
-def _systemctl(*arguments: str) -> None:
-    done = _run("systemctl", *arguments)
-    if done.returncode:
-        raise ServiceError(f"systemctl {' '.join(arguments)}: {' '.join(done.stderr.split()) or done.returncode}")
-
-
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SYSTEMCTL_LIMIT_S)
-    except FileNotFoundError:
-        raise ServiceError(f"{command[0]} is not installed; run: sudo apt-get install systemd") from None
-    except subprocess.TimeoutExpired:
-        raise ServiceError(f"{' '.join(command)} did not come to an end within {_SYSTEMCTL_LIMIT_S} s") from None
+    UNIT_FILE.unlink()
+    systemctl("daemon-reload")
+    with contextlib.suppress(ServiceError):  # it had never failed
+        systemctl("reset-failed", NAME)

@@ -1,6 +1,8 @@
-"""The unit file of the service, filled in for this machine: what it runs, and what of the homes it may read.
+"""The unit file of the service and its network drop-in, filled in for this machine.
 
-Where it is put and what else a service needs, `device.service.install` knows.
+The unit states which Python the service runs, and which parts of the home folders it may read. The service has no
+network access unless the settings name an MQTT broker: then the drop-in permits access to that broker. Where the
+files are installed, and when, is decided in `device.service.install`.
 """
 
 import ipaddress
@@ -10,96 +12,68 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from device.errors import ServiceError
+from device.service.systemctl import NAME
 from device.settings.schema import MqttSettings
 
-NAME = "edge-mcnn.service"
 GROUPS = ("audio", "gpio")
-"""Who may use sound cards, and pins."""
+"""Groups whose members may use sound cards and GPIO pins."""
 _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
-"""Out of reach of the service; where something in them is needed, empty but for that, in memory of its own."""
-_GONE = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  # nothing is made there
-_PLACES = (
+"""Folders that the service cannot see. If it needs something in them, an empty file system in memory takes their
+place, into which only the needed paths are mounted."""
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  # nothing is created there
+_TEMPLATES = (
     Path(__file__).parents[2] / "systemd" / NAME,
     Path(sys.prefix) / "share" / "edge-mcnn" / NAME,
 )
+_MISREAD = frozenset("%:\\\"'")
+"""Characters with a meaning of their own in paths in unit files, besides whitespace."""
 
 
 def unit_text(config: Path, groups: Sequence[str], readable: Iterable[Path] = ()) -> str:
-    """The unit for this Python.
+    """Fill in the unit file so that the service runs this Python.
 
     Args:
-        config: settings of the daemon.
-        groups: those of `GROUPS` that the machine has.
-        readable: files and folders of the user's that the settings name.
+        config: settings file of the daemon.
+        groups: those of `GROUPS` that exist on this machine.
+        readable: files and folders of the user that the settings name.
 
     Raises:
-        ServiceError: the service could not read something that it needs.
+        ServiceError: the service could not read a file that it needs, or this installation is incomplete.
     """
-    template = next((place for place in _PLACES if place.is_file()), None)
+    template = next((path for path in _TEMPLATES if path.is_file()), None)
     if template is None:
-        raise ServiceError(f"{NAME} is missing from this installation; install edge-mcnn again")
+        raise ServiceError(f"{NAME} is missing from this installation", fix="install edge-mcnn again")
     needed = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2], *readable]
-    bound = sorted({path for path in needed if any(path.is_relative_to(hidden) for hidden in _HIDDEN)})
+    hidden = sorted({path for path in needed if _is_hidden(path)})
     for path in needed:
         _check_readable(path)
-    # One in another is there already.
-    outer = [path for path in bound if not any(path != other and path.is_relative_to(other) for other in bound)]
-    filled = {
+    # A path inside another one is mounted along with it.
+    mounted = [path for path in hidden if not any(path != other and path.is_relative_to(other) for other in hidden)]
+    values = {
         "@EXECUTABLE@": str(_executable()),
         "@CONFIG@": str(config),
         "@GROUPS@": " ".join(groups),
         "@HOMES@": "\n".join(
-            [f"ProtectHome={'tmpfs' if outer else 'yes'}", *(f"BindReadOnlyPaths={path}" for path in outer)]
+            [f"ProtectHome={'tmpfs' if mounted else 'yes'}", *(f"BindReadOnlyPaths={path}" for path in mounted)]
         ),
     }
     text = template.read_text("utf-8")
-    for place, value in filled.items():
-        text = text.replace(place, value)
+    for placeholder, value in values.items():
+        text = text.replace(placeholder, value)
     return text
 
 
-def _executable() -> Path:
-    beside = Path(sys.executable).parent / "edge-mcnn"
-    if not beside.is_file():
-        raise ServiceError(f"{beside} is missing; install edge-mcnn into this Python's own folder, best a venv")
-    return beside
-
-
-def _check_readable(path: Path) -> None:
-    """Whether a user without rights can get at it, of the homes with only what is bound in place."""
-    if any(char.isspace() or char in "%:\\\"'" for char in str(path)):
-        raise ServiceError(f"{path}: systemd cannot be told a path with spaces, quotes, colons or %; move it")
-    if any(path.is_relative_to(gone) for gone in _GONE):
-        raise ServiceError(f"{path} is gone after the next start of this machine; move it, to /opt for example")
-    try:
-        own = path.stat()
-    except OSError as error:
-        raise ServiceError(f"{path}: cannot be read ({error.strerror})") from None
-    wanted = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(own.st_mode) else 0)
-    if own.st_mode & wanted != wanted:
-        raise ServiceError(f"{path}: the service, a user of its own, cannot read it; run: sudo chmod -R o+rX {path}")
-    if not any(path.is_relative_to(hidden) for hidden in _HIDDEN):
-        _check_parents(path)
-
-
-def _check_parents(path: Path) -> None:
-    for parent in path.parents:
-        if not parent.stat().st_mode & stat.S_IXOTH:
-            raise ServiceError(
-                f"{parent}: the service, a user of its own, cannot enter it; run: sudo chmod o+x {parent}"
-            )
-
-
 def network_drop_in(settings: MqttSettings) -> str:
-    """A drop-in for the unit that lets it reach the broker, and read its password.
+    """A drop-in for the unit that permits the service to connect to the broker and to read its password.
 
-    Where the broker has an address instead of a name, or is on this machine, nothing else can be reached.
+    If the broker is named by its IP address, or runs on this machine, nothing else on the network can be reached. A
+    host name has to be resolved, so then the complete network can be reached.
 
     Raises:
-        ServiceError: the path of the password cannot be told to systemd.
+        ServiceError: systemd would misread the path of the password file.
     """
     lines = [
-        "# Written by `edge-mcnn service install`, since the settings name an MQTT broker; without one it is removed.",
+        "# Written by `edge-mcnn service install` because the settings name an MQTT broker; removed again without one.",
         "[Service]",
         "PrivateNetwork=no",
         "RestrictAddressFamilies=AF_INET AF_INET6",
@@ -107,17 +81,70 @@ def network_drop_in(settings: MqttSettings) -> str:
     ]
     if settings.password_file:
         path = settings.password_file
-        if not Path(path).is_absolute() or any(char.isspace() or char in "%:\\\"'" for char in path):
+        if not Path(path).is_absolute() or _is_misread(path):
             raise ServiceError(
-                f"mqtt.password_file is {path!r}; a service needs a whole path, without spaces, quotes, colons or %"
+                f"mqtt.password_file is {path!r}, which systemd would misread",
+                fix="use an absolute path without spaces, quotes, backslashes, colons and %",
             )
-        # Read by systemd: the user that the service runs as does not exist yet, and no other user shall read it.
+        # systemd reads the password: the service's user does not exist yet, and no other user may read the file.
         lines += [f"LoadCredential=mqtt-password:{path}", "Environment=EDGE_MCNN_MQTT_PASSWORD_FILE=%d/mqtt-password"]
     return "\n".join(lines) + "\n"
 
 
+def _executable() -> Path:
+    path = Path(sys.executable).parent / "edge-mcnn"
+    if not path.is_file():
+        raise ServiceError(f"{path} is missing", fix="install edge-mcnn into this Python's own folder, best a venv")
+    return path
+
+
+def _check_readable(path: Path) -> None:
+    """Check that an unprivileged user can read `path`; under home folders that means mounted on its own.
+
+    Raises:
+        ServiceError: it cannot be read, will not exist after a restart of the machine, or systemd would misread it.
+    """
+    if _is_misread(str(path)):
+        raise ServiceError(
+            f"{path}: systemd would misread a path with spaces, quotes, backslashes, colons or %", fix="move it"
+        )
+    if any(path.is_relative_to(folder) for folder in _TEMPORARY):
+        raise ServiceError(
+            f"{path} is deleted at the next start of this machine", fix="move it, for example to /opt"
+        )
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ServiceError(f"{path}: cannot be read ({error.strerror})") from None
+    required = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(mode) else 0)
+    if mode & required != required:
+        raise ServiceError(
+            f"{path}: the service, which runs as a separate user, cannot read it",
+            fix=f"run: sudo chmod -R o+rX {path}",
+        )
+    if not _is_hidden(path):
+        _check_parents(path)
+
+
+def _check_parents(path: Path) -> None:
+    for parent in path.parents:
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            raise ServiceError(
+                f"{parent}: the service, which runs as a separate user, cannot enter it",
+                fix=f"run: sudo chmod o+x {parent}",
+            )
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in _HIDDEN)
+
+
+def _is_misread(path: str) -> bool:
+    return any(char.isspace() or char in _MISREAD for char in path)
+
+
 def _address(host: str) -> str:
-    """The address of a host as systemd takes it; empty if only the network knows it."""
+    """The IP address of a host in systemd's syntax; empty if it has to be resolved on the network."""
     if host == "localhost":
         return host
     try:

@@ -11,7 +11,7 @@ from device.errors import TrainingError
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A stream into a file beside `path`, which takes its place when the block ends well, and is gone if it does not.
 
     Raises:
@@ -35,7 +35,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
         os.close(folder)
 
 
-def remove_torn(folder: Path, names: str) -> None:
+def remove_partial_files(folder: Path, names: str) -> None:
     """Remove what processes that were killed left of files in a folder; nobody else may be writing them.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
-from device.system.atomic_write import written_whole
+from device.system.atomic_write import atomic_write
 from training.data.clips import SPLIT_NAMES, Clip, check_trainable, is_recording
 from training.data.csv_text import read_csv_text
 from training.data.splits import make_splits
@@ -76,7 +76,7 @@ def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
             (audio, clip.text, clip.label, clip.split, clip.speaker, clip.dialogue, clip.id, clip.heard or "")
         )
     try:
-        with written_whole(table) as stream:
+        with atomic_write(table) as stream:
             stream.write(text.getvalue().encode())
     except UnicodeEncodeError as error:
         raise TrainingError(f"{table}: {error.object!r} cannot be written in UTF-8; rename that recording") from None

@@ -19,7 +19,7 @@ from device.errors import AudioError, TrainingError
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
-from device.system.atomic_write import require_writable, written_whole
+from device.system.atomic_write import require_writable, atomic_write
 from training.data.audio_reading import read_sound
 from training.data.clip_table import write_clip_table
 from training.data.corpus import Corpus
@@ -172,7 +172,7 @@ class Journal:
         """
         try:
             # Anew and whole: a line that was torn when the power went would swallow the one appended to it.
-            with written_whole(self.path) as whole:
+            with atomic_write(self.path) as whole:
                 whole.writelines(self._line(key, text).encode() for key, text in before.items())
             with self.path.open("a", encoding="utf-8", buffering=1) as stream:
                 yield lambda key, text: print(self._line(key, text), end="", file=stream)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import TrainingError
-from device.system.atomic_write import written_whole
+from device.system.atomic_write import atomic_write
 
 _FORMAT = 1
 
@@ -81,7 +81,7 @@ class Checkpoint:
             for number, array in enumerate(getattr(state, kind))
         }
         try:
-            with written_whole(self.path) as stream:
+            with atomic_write(self.path) as stream:
                 np.savez(stream, note=np.array(json.dumps(note)), **arrays)
         except OSError as error:
             kept = self.kept() or "nothing was kept yet, train again"

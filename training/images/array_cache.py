@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import TrainingError
-from device.system.atomic_write import written_whole
+from device.system.atomic_write import atomic_write
 
 
 def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
@@ -19,7 +19,7 @@ def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as stream:
+        with atomic_write(path) as stream:
             np.savez(stream, **dict[str, Any](arrays))
     except OSError as error:
         raise TrainingError(

@@ -22,7 +22,7 @@ from rich.progress import Progress
 
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
-from device.system.atomic_write import written_whole
+from device.system.atomic_write import atomic_write
 from training.data.audio_reading import LONGEST_CLIP_S, read_recording
 from training.data.skipped import Skipped
 from training.images.parallel import on_all_cores
@@ -172,7 +172,7 @@ class PictureFolder:
             },
         }
         try:
-            with written_whole(self.folder / INDEX) as stream:
+            with atomic_write(self.folder / INDEX) as stream:
                 stream.write((json.dumps(index, indent=1) + "\n").encode())
             stale = {Path(file).name for file in former.values()} - set(current.values())
             there = [self.folder / file for file in stale if file.endswith(".png") and (self.folder / file).is_file()]

@@ -14,7 +14,7 @@ from device.doctor.checks import everything
 from device.doctor.findings import Finding
 from device.doctor.isolation import Check, examine
 from device.outputs.mqtt.publisher import MqttPublisher
-from device.service import install as service
+from device.service import systemctl
 from device.settings.schema import MqttSettings, PublishSettings, Settings
 from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Witness
 from tests.device.outputs.mqtt.locked_broker import make_certificates, with_password, with_tls
@@ -39,8 +39,8 @@ def at(port: int, **others: object) -> MqttSettings:
 @pytest.fixture(autouse=True)
 def _no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this machine has."""
-    monkeypatch.setattr(service, "UNIT", tmp_path / "unit")
-    monkeypatch.setattr(service, "NETWORK", tmp_path / "network")
+    monkeypatch.setattr(systemctl, "UNIT_FILE", tmp_path / "unit")
+    monkeypatch.setattr(systemctl, "NETWORK_DROP_IN", tmp_path / "network")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from device.daemon.status import Status
 from device.doctor import service as service_state
 from device.doctor.findings import Finding
 from device.errors import ServiceError
-from device.service import install as service
+from device.service import systemctl
 from tests.device.daemon.test_status import STATUS
 
 RUNS = {
@@ -20,7 +20,7 @@ RUNS = {
 @pytest.fixture
 def says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finding]:
     def look(daemon: Status | None, **manager: str) -> Finding:
-        monkeypatch.setattr(service, "manager_says", lambda: manager)
+        monkeypatch.setattr(systemctl, "service_properties", lambda: manager)
         [found] = service_state.state(daemon)
         return found
 
@@ -63,9 +63,9 @@ def test_what_is_wrong_and_what_to_do(
 
 def test_a_machine_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> dict[str, str]:
-        raise ServiceError("this machine has no services; run `edge-mcnn listen --wait`")
+        raise ServiceError("this machine has no services", fix="run: edge-mcnn listen --wait")
 
-    monkeypatch.setattr(service, "manager_says", none)
+    monkeypatch.setattr(systemctl, "service_properties", none)
     [found] = service_state.state(None)
     assert (found.verdict.value, found.told) == ("good", "this machine has no services")
-    assert found.mend == "run `edge-mcnn listen --wait`"
+    assert found.mend == "run: edge-mcnn listen --wait"

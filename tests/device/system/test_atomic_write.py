@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from device.system.atomic_write import remove_torn, written_whole
+from device.system.atomic_write import remove_partial_files, atomic_write
 
 
 def test_it_takes_its_place_at_the_end_and_not_before(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"before")
-    with written_whole(path) as stream:
+    with atomic_write(path) as stream:
         stream.write(b"after")
         stream.flush()
         assert path.read_bytes() == b"before"
@@ -29,7 +29,7 @@ def test_what_ends_badly_leaves_all_as_it_was(
         raise error
 
     def write() -> None:
-        with written_whole(path) as stream:
+        with atomic_write(path) as stream:
             stream.write(b"after")
             if where == "while it is written":
                 fail()
@@ -42,12 +42,12 @@ def test_what_ends_badly_leaves_all_as_it_was(
 
 
 def test_a_folder_that_takes_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), written_whole(tmp_path / "none" / "file"):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "none" / "file"):
         pytest.fail("nothing can be written there")
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     for name in (".0001.flac.99.part", ".other.csv.99.part", "0001.flac"):
         (tmp_path / name).touch()
-    remove_torn(tmp_path, "*.flac")
+    remove_partial_files(tmp_path, "*.flac")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.csv.99.part", "0001.flac"]
