@@ -41,7 +41,7 @@ from device.outputs.terminal.layout import ListeningView
 from device.outputs.terminal.state import Scene
 from device.outputs.terminal.text import UNICODE
 from device.recognition.speech_model import fetch as speech_model
-from device.service import install as service
+from device.service import systemctl
 from device.settings.schema import Settings
 from edge_mcnn import doctor as doctor_cli
 
@@ -124,7 +124,7 @@ def doctor() -> Console:
             mock.patch.object(microphone, "list_microphones", return_value=[USB]),
             mock.patch.object(microphone, "Microphone", _Microphone),
             mock.patch.object(systemctl, "service_properties", return_value={"LoadState": "not-found"}),
-            mock.patch.object(checks, "running", return_value=None),
+            mock.patch.object(checks, "running_daemon", return_value=None),
         ):
             stack.enter_context(patched)
         (root / "my.toml").write_text('[microphone]\nname = "USB"\n')

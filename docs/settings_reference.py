@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from device.settings.check import allowed
-from device.settings.schema import stages
+from device.settings.check import allowed_values
+from device.settings.schema import sections
 from device.settings.toml import PREFIX, toml_value
 
 PAGE = Path(__file__).with_name("settings.md")
@@ -24,7 +24,7 @@ def _lines() -> Iterator[str]:
     yield f"wrong in one. A variable in the environment wins over the file: `{PREFIX}ENDPOINT_HANG_OVER_S=0.8`."
     yield ""
     yield "This page is written by `python docs/settings_reference.py` from the code."
-    for name, kind in stages().items():
+    for name, kind in sections().items():
         yield ""
         yield f"## `[{name}]`"
         yield ""
@@ -34,7 +34,7 @@ def _lines() -> Iterator[str]:
         yield "| setting | default | may be | |"
         yield "| --- | --- | --- | --- |"
         for setting in fields(kind):
-            limits = f"{allowed(setting)} {setting.metadata.get('unit', '')}".strip()
+            limits = f"{allowed_values(setting)} {setting.metadata.get('unit', '')}".strip()
             default = toml_value(getattr(kind(), setting.name))
             yield f"| `{setting.name}` | `{default}` | {limits} | {setting.metadata['about']} |".replace("|  |", "| |")
     yield ""

@@ -68,7 +68,7 @@ def listen_command(
     from device.daemon.systemd import Systemd
     from device.outputs.publishers import publishers
     from device.settings.toml import read_settings
-    from device.system.stderr import hush
+    from device.system.stderr import silence_c_libraries
 
     settings = read_settings(config, os.environ)
     if model is not None:
@@ -82,7 +82,7 @@ def listen_command(
     with ExitStack() as stack:
         screen = None if json else _screen(settings, stack)
         if screen is not None or not logging.getLogger().isEnabledFor(logging.INFO):
-            hush()
+            silence_c_libraries()
         Daemon(
             settings,
             load=partial(_load, settings, screen),

@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from device.recorder.clip_folder import ClipFolder
-    from device.recorder.session import Plan
+    from device.recorder.session import RecordingPlan
     from device.settings.schema import Settings
 import shlex
 from collections.abc import Mapping
@@ -73,9 +73,9 @@ def record_command(
     from device.errors import RecordingError
     from device.recorder.clip_folder import ClipFolder
     from device.recorder.names import class_names, read_sentences, speaker_name
-    from device.recorder.session import Plan
+    from device.recorder.session import RecordingPlan
     from device.settings.toml import read_settings
-    from device.system.stderr import hush
+    from device.system.stderr import silence_c_libraries
 
     settings = read_settings(config, os.environ)
     if microphone is not None:
@@ -84,7 +84,7 @@ def record_command(
     sentences = read_sentences(prompts) if prompts is not None else ()
     who = speaker_name(speaker)
     if not logging.getLogger().isEnabledFor(logging.INFO):
-        hush()
+        silence_c_libraries()
     unnamed = RecordingError(f"{folder}: no clips in it yet; name the classes: --classes happy,calm,angry")
     if not wanted and not folder.exists():
         raise unnamed
@@ -94,10 +94,10 @@ def record_command(
             raise unnamed
         if wanted and there:
             _announce(f"{opened.table} has {', '.join(there)} as well: added to the classes")
-        _record(settings, Plan((*wanted, *there), clips, who, sentences, not no_transcribe), opened)
+        _record(settings, RecordingPlan((*wanted, *there), clips, who, sentences, not no_transcribe), opened)
 
 
-def _record(settings: "Settings", plan: "Plan", folder: "ClipFolder") -> None:
+def _record(settings: "Settings", plan: "RecordingPlan", folder: "ClipFolder") -> None:
     from rich.console import Console
 
     from device.audio.silero_vad import VoiceDetector
@@ -106,39 +106,39 @@ def _record(settings: "Settings", plan: "Plan", folder: "ClipFolder") -> None:
     from device.recorder.recorder import Recorder
     from device.recorder.session import Session
     from device.recorder.take import TakeListener
-    from device.recorder.ui import Screen
+    from device.recorder.ui import RecorderDisplay
     from device.system.terminal_mode import Keyboard
 
-    screen = Screen(Console(highlight=False))
+    display = RecorderDisplay(Console(highlight=False))
     asks = sys.stdin is not None and sys.stdin.isatty()
     counts = folder.counts()
     if all(counts[label] >= plan.clips for label in plan.classes):
-        screen.say(
+        display.print(
             f"all clips are there, {plan.clips} of each class; to record more name more: --clips {2 * plan.clips}"
         )
     else:
-        screen.say(f"What you say is written to disk, to {folder.path}, and sent nowhere.", "bold yellow")
+        display.print(f"What you say is written to disk, to {folder.path}, and sent nowhere.", "bold yellow")
         if asks:
-            screen.say("After each clip: Enter keeps it, r does it again, n goes to the next class, q ends.")
+            display.print("After each clip: Enter keeps it, r does it again, n goes to the next class, q ends.")
         transcriber = load_transcriber(settings, _announce) if plan.transcribed else None
         detector = VoiceDetector(settings.endpoint.gate_dbfs)
         listener = TakeListener(settings.endpoint, detector, transcriber)
         with ExitStack() as stack:
             keyboard = stack.enter_context(Keyboard(sys.stdin.fileno())) if asks else None
-            stack.enter_context(screen)
-            session = Session(plan, folder, listener, screen, keyboard)
-            recorder = Recorder(settings, session, screen)
+            stack.enter_context(display)
+            session = Session(plan, folder, listener, display, keyboard)
+            recorder = Recorder(settings, session, display)
             try:
                 recorder.run()
             except AudioError as error:
-                if recorder.hangs:
+                if recorder.stuck:
                     stack.close()
                     _leave(error)
                 raise
     counts = folder.counts()
     of_each = {label: counts[label] for label in plan.classes}
     for line in next_steps(folder.table, of_each, words=folder.has_words):
-        screen.say(line)
+        display.print(line)
 
 
 def _leave(error: Exception) -> None:

@@ -37,23 +37,25 @@ def install(
     """
     from rich.console import Console
 
+    from device.doctor.checks import needs_of_service
+    from device.doctor.findings import Finding, Verdict
+    from device.doctor.isolation import examine
     from device.errors import ServiceError
-    from device.service.install import carry_out, plan_install
+    from device.service.install import apply_changes, plan_install
     from edge_mcnn.doctor import line
 
     console = Console(highlight=False, soft_wrap=True)
     plan = plan_install(model, _announce)
-    for finding in plan.findings:
+    findings = [each for each in examine(needs_of_service(plan.settings)) if isinstance(each, Finding)]
+    for finding in findings:
         console.print(line(finding, console))
-    if plan.lacks:
-        raise ServiceError(
-            f"nothing was installed: {', '.join(each.name for each in plan.lacks)} must be put right first"
-        )
+    if failed := [finding.name for finding in findings if finding.verdict == Verdict.BAD]:
+        raise ServiceError("nothing was installed", fix=f"fix first: {', '.join(failed)}")
     if dry_run:
-        for step in plan.steps:
-            console.print(f"{'would' if step.do else 'done'}: {step.told}", markup=False)
+        for change in plan.changes:
+            console.print(f"{'dry run' if change.apply else 'done'}: {change.description}", markup=False)
         return
-    carry_out(plan.steps, _announce)
+    apply_changes(plan.changes, _announce)
     console.print(
         "It listens. How it is: edge-mcnn status. What it says: journalctl -u edge-mcnn -f. Settings: "
         "/etc/edge-mcnn/config.toml, then sudo systemctl restart edge-mcnn."
@@ -66,14 +68,14 @@ def uninstall(
     dry_run: _DryRun = False,
 ) -> None:
     """Stop the service and remove all that `install` made; settings that you edited stay, unless you say --purge."""
-    from device.service.install import carry_out, plan_uninstall
+    from device.service.install import apply_changes, plan_uninstall
 
-    steps = plan_uninstall(purge=purge)
+    changes = plan_uninstall(purge=purge)
     if dry_run:
-        for step in steps:
-            print(f"{'would ' if step.do else ''}{step.told}")
+        for change in changes:
+            print(f"dry run: {change.description}")
         return
-    carry_out(steps, _announce)
+    apply_changes(changes, _announce)
 
 
 @service.command("status")
@@ -86,9 +88,9 @@ def service_status() -> None:
 
     from device.daemon.status import SERVICE_SOCKET, read_status
     from device.errors import StatusError
-    from device.service.install import manager_says
+    from device.service.systemctl import service_properties
 
-    says = manager_says()
+    says = service_properties()
     if says.get("LoadState") != "loaded":
         print("not installed; run: sudo edge-mcnn service install")
         raise typer.Exit(1)
@@ -145,10 +147,10 @@ def _table(status: "Status") -> object:
     colour = "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting") else "red"
     reason = f": {escape(status.reason)}" if status.reason else ""
     rows: Mapping[str, str] = {
-        "state": f"[bold {colour}]{status.state}[/] for {_span(status.state_s)}{reason}",
+        "state": f"[bold {colour}]{status.state}[/] for {_span(status.state_duration_s)}{reason}",
         "microphone": f"{escape(status.microphone)}, {status.rate} Hz" if status.microphone else "none",
-        "sound": f"{_span(status.blocks_heard * BLOCK_SECONDS)} heard, {status.blocks_dropped} blocks dropped, "
-        f"lost {status.losses} times",
+        "sound": f"{_span(status.blocks_received * BLOCK_SECONDS)} heard, {status.blocks_dropped} blocks dropped, "
+        f"lost {status.microphone_losses} times",
         "answers": f"{status.utterances}"
         + (f", the last one {escape(status.last_label)}" if status.last_label else ""),
         "endpoint to light": f"{status.latency_ms:g} ms; median {status.latency_median_ms:g}, worst "

@@ -27,14 +27,14 @@ def settings_command(
 
     Exit status of --check: 0 if the file is right, 1 if not.
     """
-    from device.settings.toml import as_toml, mistakes, read_settings
+    from device.settings.toml import as_toml, check_file, read_settings
 
     if show == (check is not None):
         raise typer.BadParameter("say either --show or --check FILE")
     if check is None:
         print(as_toml(read_settings(config, os.environ)))
         return
-    found = mistakes(check)
+    found = check_file(check)
     for mistake in found:
         print(mistake)
     if found:

@@ -6,23 +6,7 @@ MB are 10^6 bytes, times are those of the wall clock.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Machine:
-    """What was measured on."""
-
-    name: str
-    """Model of the board, or of the CPU where there is no board with a name."""
-    cores: int
-    """That this process may use."""
-    architecture: str
-    """As the kernel names it, such as `aarch64`."""
-    bits: int
-    """64 or 32, of Python and the libraries: a 64-bit kernel may carry either."""
-    memory_mb: float
-    """Of the machine."""
-    versions: Mapping[str, str]
-    """Of edge-mcnn, Python, the interpreters that are installed and Vosk."""
+from device.system.machine import Machine
 
 
 @dataclass(frozen=True)

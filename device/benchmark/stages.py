@@ -26,7 +26,7 @@ from device.loading import load_transcriber
 from device.recognition.classifier import Classifier
 from device.recognition.runtimes import RUNTIMES, is_installed
 from device.settings.schema import EndpointSettings, Settings
-from device.system.stderr import quiet
+from device.system.stderr import silenced_stderr
 
 _FRAMES_IN_SECOND = round(1 / FRAME_SECONDS)
 _LOUDER_THAN_ANYTHING_DBFS = 0.0
@@ -139,7 +139,7 @@ def _asked(bundle: Bundle, runtime: str, threads: int, seconds: float) -> tuple[
     companions = bundle.companions
     image = silent_picture(companions.front_end)
     ids = Tokens(companions.vocabulary, companions.front_end).ids(" ".join(companions.vocabulary[:5]))
-    with quiet():  # a runtime that does not go with this numpy complains at length
+    with silenced_stderr():  # a runtime that does not go with this numpy complains at length
         classifier = Classifier(bundle, runtime=runtime, threads=threads)
     classifier.probabilities(image, ids)  # the first call packs the weights
     return classifier.runtime, [_ms(classifier.probabilities, image, ids) for _ in _rounds(seconds)]

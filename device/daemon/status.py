@@ -30,7 +30,7 @@ class Status:
     """`starting`, or one of `device.audio.liveness.State`."""
     reason: str
     """Why, for people; empty while all is well."""
-    state_s: float
+    state_duration_s: float
     """Seconds in this state."""
     uptime_s: float
     """Seconds since the daemon started."""
@@ -38,11 +38,11 @@ class Status:
     """Name of the open one; empty if none is."""
     rate: int
     """At which it is open, Hz; 0 if it is not."""
-    blocks_heard: int
+    blocks_received: int
     """Blocks of sound, of 128 ms."""
     blocks_dropped: int
     """Blocks thrown away because the machine was too slow."""
-    losses: int
+    microphone_losses: int
     """How often the microphone was lost."""
     utterances: int
     """How many were answered."""
@@ -67,11 +67,11 @@ class Status:
 
 
 _HELP = {
-    "state_s": ("gauge", "Seconds in the present state"),
+    "state_duration_s": ("gauge", "Seconds in the present state"),
     "uptime_s": ("gauge", "Seconds since the daemon started"),
-    "blocks_heard": ("counter", "Blocks of sound heard, of 128 ms"),
+    "blocks_received": ("counter", "Blocks of sound heard, of 128 ms"),
     "blocks_dropped": ("counter", "Blocks of sound thrown away because the machine was too slow"),
-    "losses": ("counter", "How often the microphone was lost"),
+    "microphone_losses": ("counter", "How often the microphone was lost"),
     "utterances": ("counter", "Utterances answered"),
     "latency_ms": ("gauge", "Milliseconds from the endpoint to the light, last utterance"),
     "latency_median_ms": ("gauge", "Milliseconds from the endpoint to the light, median of the last hundred"),
@@ -131,7 +131,7 @@ def read_status(path: Path) -> Status:
     return Status(**{name: table[name] for name in types})
 
 
-def running() -> Status | None:
+def running_daemon() -> Status | None:
     """The daemon that runs on this machine: the service, else this user's own `listen`; None if none answers."""
     for path in (SERVICE_SOCKET, socket_path()):
         if path is not None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from device.daemon.status import Status, running
+from device.daemon.status import Status, running_daemon
 from device.doctor import machine, packages
 from device.doctor.findings import Finding, Told, Verdict
 from device.doctor.isolation import Check, examine
@@ -16,7 +16,7 @@ from device.errors import SettingsError
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings
-from device.settings.toml import PREFIX, mistakes, read_settings
+from device.settings.toml import PREFIX, check_file, read_settings
 
 _READS_MUCH_S = 60.0
 """For the sums of the speech model, from the slowest of memory cards."""
@@ -43,7 +43,7 @@ def read(config: Path | None, environment: Mapping[str, str]) -> tuple[Settings,
     """The settings, the defaults where those given are not right, and what is wrong with them."""
     wrong, mend = [], []
     try:
-        if config is not None and (wrong := mistakes(config)):
+        if config is not None and (wrong := check_file(config)):
             mend.append(f"edge-mcnn settings --check {config}")
     except SettingsError as error:
         wrong = [str(error)]
@@ -62,7 +62,7 @@ def read(config: Path | None, environment: Mapping[str, str]) -> tuple[Settings,
 
 def everything(settings: Settings) -> list[Check]:
     """For this machine and this user, from the ground up."""
-    daemon = running()
+    daemon = running_daemon()
     return [
         Check("machine", machine.board),
         Check("Python", machine.python),

@@ -10,7 +10,7 @@ from device.doctor.findings import Finding, Verdict
 from device.errors import InterpreterError
 from device.recognition.runtimes import RUNTIMES, is_installed, load_runtime
 from device.settings.schema import ClassifierSettings
-from device.system.shared_libraries import how_to_get
+from device.system.shared_libraries import how_to_install
 
 _NATIVE = ("numpy", "soundfile", "soxr", "vosk")
 """They bring libraries that may not fit this machine; PortAudio and the interpreters have lines of their own."""
@@ -42,7 +42,7 @@ def packages() -> Iterator[Finding]:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             told = f"{module} cannot be used: {reason}"
             again = f"run: pip install --force-reinstall {module}"
-            yield Finding("packages", Verdict.BAD, told, how_to_get(error) or again)
+            yield Finding("packages", Verdict.BAD, told, how_to_install(error) or again)
             return
     yield Finding("packages", Verdict.GOOD, f"all {len(needed)}, new enough; vosk {version('vosk')}")
 

@@ -99,11 +99,11 @@ def shown_instead(settings: ClassifierSettings, labels: Sequence[str]) -> str | 
     Raises:
         SettingsError: it is to be a class that the model does not have.
     """
-    if settings.confidence == 0 or settings.unsure == "dark":
+    if settings.confidence == 0 or settings.low_confidence == "dark":
         return None
     if NEUTRAL not in labels:
         raise SettingsError(
-            f'classifier.unsure is "neutral", and the model has no such class (it has {", ".join(labels)}); '
-            'write unsure = "dark" under [classifier]'
+            f'classifier.low_confidence is "neutral", and the model has no such class (it has {", ".join(labels)}); '
+            'write low_confidence = "dark" under [classifier]'
         )
     return NEUTRAL

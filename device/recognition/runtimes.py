@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from device.errors import InterpreterError
-from device.system.stderr import quiet
+from device.system.stderr import silenced_stderr
 
 RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 """Interpreters by the name of their package, the preferred first; same makers, same interface."""
@@ -82,7 +82,7 @@ def load_runtime(name: str, model: bytes, *, threads: int = 1) -> Any:
     except ImportError as error:
         raise UnusableRuntimeError(str(error).splitlines()[0] if str(error) else "cannot be imported") from None
     try:
-        with quiet():
+        with silenced_stderr():
             interpreter = module.Interpreter(model_content=model, num_threads=threads)
             interpreter.allocate_tensors()
     except SystemError:  # tflite-runtime with numpy 2, which pip lets happen

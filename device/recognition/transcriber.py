@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from device.errors import SpeechModelError
 from device.events import SAMPLE_RATE
-from device.system.shared_libraries import how_to_get
+from device.system.shared_libraries import how_to_install
 
 
 class Transcriber:
@@ -75,7 +75,7 @@ def _vosk() -> Any:
     try:
         import vosk  # 0.15 s and 34 MB: only for those who listen
     except (ImportError, OSError) as error:
-        mend = how_to_get(error) or "run: pip install --force-reinstall vosk"
+        mend = how_to_install(error) or "run: pip install --force-reinstall vosk"
         raise SpeechModelError(f"Vosk cannot be used: {error}; {mend}") from None
     return vosk
 

@@ -22,7 +22,7 @@ from device.errors import RecordingError
 from device.events import SAMPLE_RATE
 from device.recorder.clip_table import ClipRows, Row, read_clip_rows, write_clip_rows
 from device.recorder.names import is_class_name
-from device.system.atomic_write import remove_partial_files, atomic_write
+from device.system.atomic_write import atomic_write, remove_partial_files
 
 TABLE = "clips.csv"
 _CLIP = re.compile(r"[0-9]{4,9}\.flac")

@@ -12,7 +12,7 @@ from device.audio.microphone import Microphone
 from device.audio.reconnecting import Ears, OpenMicrophone
 from device.errors import RecordingError
 from device.events import Frame
-from device.recorder.session import Session, Shows
+from device.recorder.session import Display, Session
 from device.settings.schema import Settings
 from device.system.signals import stopped_by_signals
 
@@ -23,7 +23,7 @@ class Recorder:
     Args:
         settings: of the daemon; which microphone, and when it counts as lost.
         session: what hears it.
-        screen: is told how the microphone is.
+        display: is told how the microphone is.
         open_microphone: by its name.
     """
 
@@ -31,11 +31,11 @@ class Recorder:
         self,
         settings: Settings,
         session: Session,
-        screen: Shows,
+        display: Display,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
     ) -> None:
         self._session = session
-        self._screen = screen
+        self._display = display
         self._told_to_stop = False
         self._told = ""
         self._error: RecordingError | None = None
@@ -50,7 +50,7 @@ class Recorder:
         )
 
     @property
-    def hangs(self) -> bool:
+    def stuck(self) -> bool:
         """Whether a thread hangs in the sound system, which no exit in good order would outlast."""
         return self._liveness.now.state == State.FAILED
 
@@ -65,24 +65,24 @@ class Recorder:
             for frames in self._ears.streams():
                 for frame in frames:
                     self._hear(frame)
-                self._session.lost()
+                self._session.microphone_lost()
         if self._error is not None:
             raise self._error
 
     def _hear(self, frame: Frame) -> None:
         try:
-            self._session.hear(frame)
+            self._session.process(frame)
         except RecordingError as error:
             self._error = error  # raised once the microphone is let go of
             self._session.stop()
-        if self._session.over:
+        if self._session.finished:
             self._ears.stop()
 
     def _turn(self) -> None:
         if self._told_to_stop:
             self._session.stop()
-        self._session.turn()
-        if self._session.over:
+        self._session.tick()
+        if self._session.finished:
             self._ears.stop()
 
     def _stop(self) -> None:
@@ -98,6 +98,6 @@ class Recorder:
             line = f"microphone {liveness.state}, waiting for it: {liveness.reason}"
         if line != self._told:
             self._told = line
-            self._screen.say(line)
+            self._display.print(line)
             if liveness.state == State.HEALTHY:
                 self._session.prompt()

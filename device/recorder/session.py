@@ -1,6 +1,6 @@
 """A recording session: which clip is wanted next, and what becomes of each one that was heard.
 
-It is told frames and keys, and tells a screen and a folder. Microphone and terminal it does not know.
+It is told frames and keys, and tells a display and a folder. Microphone and terminal it does not know.
 """
 
 import math
@@ -28,24 +28,24 @@ class Keys(Protocol):
         """The keys pressed since this was last asked."""
 
 
-class Shows(Protocol):
-    """`device.recorder.ui.Screen`."""
+class Display(Protocol):
+    """`device.recorder.ui.RecorderDisplay`."""
 
-    def say(self, line: str, style: str = "") -> None:
+    def print(self, line: str, style: str = "") -> None:
         """Show a line that stays."""
 
-    def complain(self, error: EdgeMcnnError) -> None:
+    def print_error(self, error: EdgeMcnnError) -> None:
         """Show something that the user is to mend."""
 
     def meter(self, level_dbfs: float, remark: str) -> None:
         """Show how loud it is."""
 
-    def ask(self, question: str) -> None:
+    def question(self, question: str) -> None:
         """Show a question until the next `meter`."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordingPlan:
     """What is to be recorded."""
 
     classes: Sequence[str]
@@ -67,24 +67,24 @@ class Session:
         plan: what is wanted.
         folder: where clips are kept.
         listener: finds utterances in the frames.
-        screen: what the user sees.
+        display: what the user sees.
         keyboard: the user's; None if there is nobody to ask, and each clip is kept.
         clock: seconds, the one that frames are stamped with.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RecordingPlan,
         folder: ClipFolder,
         listener: TakeListener,
-        screen: Shows,
+        display: Display,
         keyboard: Keys | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
         self._folder = folder
         self._listener = listener
-        self._screen = screen
+        self._display = display
         self._keyboard = keyboard
         self._clock = clock
         self._ahead = list(plan.classes)
@@ -95,28 +95,28 @@ class Session:
         self._find_next()
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether nothing more is wanted."""
         return not self._ahead
 
     def prompt(self) -> None:
         """Say what is wanted now."""
-        if self.over or self._undecided is not None:
+        if self.finished or self._undecided is not None:
             return
         label, sentence = self._ahead[0], self._sentence()
         number = f"({self._folder.counts()[label] + 1} of {self._plan.clips})"
         line = f"Read, {label} {number}: \u201c{sentence}\u201d" if sentence else f"Say something {label} {number}"
-        self._screen.say(line, "bold")
+        self._display.print(line, "bold")
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         """Look at the keyboard and at the level; to be called often, also when no sound comes."""
         for key in self._keyboard.pressed() if self._keyboard is not None else "":
-            if not self.over:
+            if not self.finished:
                 self._on_key(key.lower())
-        if self.over:
+        if self.finished:
             return
         if self._undecided is not None:
-            self._screen.ask(_QUESTION)
+            self._display.question(_QUESTION)
             return
         if self._listener.speaking:
             remark = "recording"
@@ -124,27 +124,27 @@ class Session:
             remark = "waiting for the microphone"
         else:
             remark = "speak when you are ready" if self._clock() >= self._deaf_until else "a moment"
-        self._screen.meter(self._level, remark)
+        self._display.meter(self._level, remark)
         self._level = LOWEST_DBFS
 
-    def hear(self, frame: Frame) -> None:
+    def process(self, frame: Frame) -> None:
         """Take the next frame."""
         self._hears = True
         self._level = max(self._level, level_dbfs(frame.samples))
-        if self.over or self._undecided is not None or frame.heard_at < self._deaf_until:
+        if self.finished or self._undecided is not None or frame.heard_at < self._deaf_until:
             return
         take = self._listener.push(frame)
         if take is None:
             return
         self._undecided = take
-        self._screen.say(f"  {self._description(take)}")
+        self._display.print(f"  {self._description(take)}")
         if self._keyboard is None:
             self._keep(take)
 
-    def lost(self) -> None:
+    def microphone_lost(self) -> None:
         """The microphone is gone: what was being said then is no clip."""
         if self._listener.speaking:
-            self._screen.say("  the microphone was lost meanwhile, so this is no clip; it will be asked for again")
+            self._display.print("  the microphone was lost meanwhile, so this is no clip; it will be asked for again")
         self._listener.restart()
         self._hears = False
 
@@ -168,19 +168,19 @@ class Session:
                 self._keep(self._undecided)
             except RecordingError as error:
                 # It is still undecided: once there is space again, it can be kept.
-                self._screen.complain(error)
+                self._display.print_error(error)
 
     def _keep(self, take: Take) -> None:
         label = self._ahead[0]
         text = take.text if self._plan.transcribed else self._sentence()
         name = self._folder.add(take.samples, label, text, self._plan.speaker)
         self._undecided = None
-        self._screen.say(f"  kept as {name}", "green")
+        self._display.print(f"  kept as {name}", "green")
         self._go_on()
 
     def _drop(self) -> None:
         if self._undecided is not None or self._listener.speaking:
-            self._screen.say("  not kept", "yellow")
+            self._display.print("  not kept", "yellow")
         self._undecided = None
         self._listener.restart()
 

@@ -13,7 +13,7 @@ _METER_CELLS = 24
 _BESIDE_METER = 13
 
 
-class Screen:
+class RecorderDisplay:
     """A context manager; inside it the line that moves is shown, if the console is a terminal.
 
     Args:
@@ -25,7 +25,7 @@ class Screen:
         self._moving = Text()
         self._live = Live(get_renderable=lambda: self._moving, console=console, auto_refresh=False, transient=True)
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> "RecorderDisplay":
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -34,13 +34,13 @@ class Screen:
         if self._console.is_terminal:
             self._live.stop()
 
-    def say(self, line: str, style: str = "") -> None:
+    def print(self, line: str, style: str = "") -> None:
         """A line that stays."""
         self._console.print(Text(line, style=style), soft_wrap=not self._console.is_terminal)
 
-    def complain(self, error: EdgeMcnnError) -> None:
+    def print_error(self, error: EdgeMcnnError) -> None:
         """Something that the user is to mend."""
-        self.say(" ".join(str(error).split()), "bold red")
+        self.print(" ".join(str(error).split()), "bold red")
 
     def meter(self, level_dbfs: float, remark: str) -> None:
         """Show in the line that moves how loud it is, RMS in dB relative to full scale, and a remark."""
@@ -48,7 +48,7 @@ class Screen:
         bar = meter(level_dbfs, width, signs_for(self._console))
         self._move(Text.assemble("  ", bar, f" {level_dbfs:4.0f} dB  {remark}"))
 
-    def ask(self, question: str) -> None:
+    def question(self, question: str) -> None:
         """Show a question in the line that moves."""
         self._move(Text(question, style="bold"))
 

@@ -104,9 +104,7 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
         changes.append(ServiceChange(f"no network access: remove {NETWORK_DROP_IN}", NETWORK_DROP_IN.unlink))
     if any(change.apply is not None for change in changes) or not is_active() or not is_enabled():
         changes += [
-            ServiceChange(
-                f"enable {NAME}: it starts with this machine", lambda: systemctl("enable", "--quiet", NAME)
-            ),
+            ServiceChange(f"enable {NAME}: it starts with this machine", lambda: systemctl("enable", "--quiet", NAME)),
             ServiceChange(f"start {NAME}", restart),
         ]
     return InstallationPlan(required, changes)

@@ -109,9 +109,7 @@ def _check_readable(path: Path) -> None:
             f"{path}: systemd would misread a path with spaces, quotes, backslashes, colons or %", fix="move it"
         )
     if any(path.is_relative_to(folder) for folder in _TEMPORARY):
-        raise ServiceError(
-            f"{path} is deleted at the next start of this machine", fix="move it, for example to /opt"
-        )
+        raise ServiceError(f"{path} is deleted at the next start of this machine", fix="move it, for example to /opt")
     try:
         mode = path.stat().st_mode
     except OSError as error:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from device.errors import SettingsError
-from device.settings.schema import Settings, stages
+from device.settings.schema import Settings, sections
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ def settings_from_table(table: Mapping[str, Any]) -> Settings:
     """
     for problem in problems(table):
         raise SettingsError(problem.message)
-    kinds = stages()
+    kinds = sections()
     return Settings(**{name: _stage(kinds[name], content) for name, content in table.items()})
 
 
 def problems(table: Mapping[str, Any]) -> Iterator[Problem]:
     """All that is not allowed in nested tables as TOML gives them."""
-    kinds = stages()
+    kinds = sections()
     yield from _unknown((), table, list(kinds))
     for name, content in table.items():
         if name not in kinds:
@@ -52,7 +52,7 @@ def problems(table: Mapping[str, Any]) -> Iterator[Problem]:
                 yield from _wrong((name, key), known[key], value)
 
 
-def allowed(setting: Field[Any]) -> str:
+def allowed_values(setting: Field[Any]) -> str:
     """In words, what a setting may be; empty if any text will do."""
     if "range" in setting.metadata:
         lowest, highest = setting.metadata["range"]
@@ -79,23 +79,23 @@ def _wrong(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Pr
         lowest, highest = setting.metadata["range"]
         right_type = isinstance(value, int if setting.type is int else int | float) and not isinstance(value, bool)
         if not right_type or not lowest <= value <= highest:
-            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+            yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
     elif "choices" in setting.metadata:
         if value not in setting.metadata["choices"]:
-            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+            yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
     elif "check" in setting.metadata:
         for inner, message in setting.metadata["check"](name, value):
             yield Problem((*key, *inner), message)
     elif setting.type is bool:
         if not isinstance(value, bool):
-            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+            yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
     elif isinstance(setting.default, tuple):
         if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
-            yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+            yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
     elif not isinstance(value, str):
         yield Problem(key, f"{name} is {value!r}, expected text in quotes")
     elif not re.fullmatch(setting.metadata.get("pattern", "(?s).*"), value):
-        yield Problem(key, f"{name} is {value!r}, expected {allowed(setting)}")
+        yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
 
 
 def _unknown(prefix: tuple[str, ...], table: Mapping[str, Any], known: list[str]) -> Iterator[Problem]:

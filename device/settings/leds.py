@@ -34,18 +34,18 @@ CLASS_COLOURS = {
 """Of the three sentiments and of MELD's seven emotions: legs that are on or off, which need no PWM."""
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
-Mistakes = Iterator[tuple[tuple[str, ...], str]]
+Problems = Iterator[tuple[tuple[str, ...], str]]
 """Each with the keys inside the table, and in a line what is wrong."""
 
 
-def shares(colour: str) -> tuple[float, float, float]:
-    """Red, green and blue of a colour that `wrong_colours` allows, 0 to 1."""
+def rgb_levels(colour: str) -> tuple[float, float, float]:
+    """Red, green and blue of a colour that `colour_problems` allows, 0 to 1."""
     code = COLOURS.get(colour, colour)
     red, green, blue = (int(code[start : start + 2], 16) / 255 for start in (1, 3, 5))
     return red, green, blue
 
 
-def wrong_pins(name: str, pins: Any) -> Mistakes:
+def pin_problems(name: str, pins: Any) -> Problems:
     """What is wrong with a table of BCM pins by class.
 
     Args:
@@ -65,7 +65,7 @@ def wrong_pins(name: str, pins: Any) -> Mistakes:
             owners[pin] = owner
 
 
-def wrong_rgb(name: str, pins: Any) -> Mistakes:
+def rgb_problems(name: str, pins: Any) -> Problems:
     """What is wrong with the pins of an RGB LED; an empty table is none, which is right."""
     example = "{ red = 17, green = 27, blue = 22 }"
     if not isinstance(pins, Mapping):
@@ -77,10 +77,10 @@ def wrong_rgb(name: str, pins: Any) -> Mistakes:
     missing = [leg for leg in RGB if leg not in pins]
     if pins and missing:
         yield (), f"{name} has no {', '.join(missing)}; expected a table such as {example}"
-    yield from wrong_pins(name, {leg: pin for leg, pin in pins.items() if leg in RGB})
+    yield from pin_problems(name, {leg: pin for leg, pin in pins.items() if leg in RGB})
 
 
-def wrong_colours(name: str, colours: Any) -> Mistakes:
+def colour_problems(name: str, colours: Any) -> Problems:
     """What is wrong with a table of colours by class."""
     if not isinstance(colours, Mapping):
         yield (), f'{name} is {colours!r}, expected a table such as positive = "green"'
@@ -89,5 +89,5 @@ def wrong_colours(name: str, colours: Any) -> Mistakes:
         expected = f"expected one of {', '.join(COLOURS)}, or e.g. '#ff8000'"
         if not isinstance(colour, str) or not (colour in COLOURS or _HEX.fullmatch(colour)):
             yield (label,), f"{name}.{label} is {colour!r}, {expected}"
-        elif not any(shares(colour)):
+        elif not any(rgb_levels(colour)):
             yield (label,), f"{name}.{label} is {colour!r}, which is dark; {expected}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from device.settings.leds import CLASS_COLOURS, COLOURS, Mistakes, wrong_colours, wrong_pins, wrong_rgb
+from device.settings.leds import CLASS_COLOURS, COLOURS, Problems, colour_problems, pin_problems, rgb_problems
 
 _TOPIC = r"[^+#\x00/]+(/[^+#\x00/]+)*"
 
@@ -25,7 +25,7 @@ def _text(default: str, about: str) -> Any:
     return field(default=default, metadata={"about": about})
 
 
-def _table(default: Mapping[str, Any], check: Callable[[str, Any], Mistakes], about: str) -> Any:
+def _table(default: Mapping[str, Any], check: Callable[[str, Any], Problems], about: str) -> Any:
     return field(default_factory=lambda: dict(default), metadata={"check": check, "about": about})
 
 
@@ -154,7 +154,7 @@ class ClassifierSettings:
         "fewer lights. Of the model that ships, asked by MELD's dev texts, 59 % of the lights are right at 0; at 0.5 "
         "63 %, and two of three are left; at 0.6 70 %, and 41 % are left.",
     )
-    unsure: str = _choice(
+    low_confidence: str = _choice(
         "dark",
         *("dark", "neutral"),
         about="What is shown of an unsure answer: dark: no light, so that you see that it does not know; neutral: the "
@@ -188,18 +188,18 @@ class LightsSettings:
     )
     pins: Mapping[str, int] = _table(
         {"positive": 17, "neutral": 27, "negative": 22},
-        wrong_pins,
+        pin_problems,
         "One LED per class: BCM number of the GPIO pin of each, 0 to 27.",
     )
     rgb: Mapping[str, int] = _table(
         {},
-        wrong_rgb,
+        rgb_problems,
         "Instead of them one RGB LED, which pins are not asked for then: its BCM numbers, such as { red = 17, "
         "green = 27, blue = 22 }.",
     )
     colours: Mapping[str, str] = _table(
         {},
-        wrong_colours,
+        colour_problems,
         f'Of the RGB LED for each class, e.g. {{ positive = "blue", tired = "#804000" }}; names are '
         f"{', '.join(COLOURS)}. Without a word of yours: {', '.join(f'{a} {b}' for a, b in CLASS_COLOURS.items())}.",
     )
@@ -262,6 +262,6 @@ class Settings:
     mqtt: MqttSettings = MqttSettings()
 
 
-def stages() -> dict[str, type]:
+def sections() -> dict[str, type]:
     """The dataclass of each stage, by the name of its table."""
     return get_type_hints(Settings)

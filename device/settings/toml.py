@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import SettingsError
-from device.settings.check import allowed, problems, settings_from_table
-from device.settings.schema import Settings, stages
+from device.settings.check import allowed_values, problems, settings_from_table
+from device.settings.schema import Settings, sections
 
 PREFIX = "EDGE_MCNN_"
 """`EDGE_MCNN_ENDPOINT_GATE_DBFS=-50` in the environment wins over `gate_dbfs` in `[endpoint]` of the file."""
@@ -48,7 +48,7 @@ def read_settings(path: Path | None, environment: Mapping[str, str] | None = Non
     return settings_from_table(table)
 
 
-def mistakes(path: Path) -> list[str]:
+def check_file(path: Path) -> list[str]:
     """What is wrong in a file, a line of text each: file, line, key, value, and what would be right.
 
     Raises:
@@ -69,12 +69,12 @@ def as_toml(settings: Settings, *, only: Mapping[str, Any] | None = None) -> str
         f"# Each can be set in the environment, too: {PREFIX}ENDPOINT_HANG_OVER_S=0.8",
         "",
     ]
-    for name, kind in stages().items():
+    for name, kind in sections().items():
         stage = getattr(settings, name)
         parts += [f"# {_sentence((kind.__doc__ or '').partition(': ')[2])}", f"[{name}]"]
         for setting in fields(kind):
             default = getattr(kind(), setting.name)
-            limits = f"{allowed(setting)} {setting.metadata.get('unit', '')}".strip()
+            limits = f"{allowed_values(setting)} {setting.metadata.get('unit', '')}".strip()
             about = f"{setting.metadata['about']} {_sentence(f'{limits}; ' if limits else '')}"
             about += f"{'d' if limits else 'D'}efault {toml_value(default)}."
             wrapped = textwrap.wrap(about, _WIDTH - 2, break_on_hyphens=False)
@@ -128,7 +128,7 @@ def _names(dotted: str) -> tuple[str, ...]:
 def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], Any]:
     known = {
         f"{PREFIX}{stage}_{setting.name}".upper(): (stage, setting)
-        for stage, kind in stages().items()
+        for stage, kind in sections().items()
         for setting in fields(kind)
     }
     values = {}
@@ -142,7 +142,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
             raise SettingsError(f"{variable} in the environment: no such setting; {hint}")
         stage, setting = known[variable]
         value: Any = environment[variable]
-        if not isinstance(getattr(stages()[stage](), setting.name), str):
+        if not isinstance(getattr(sections()[stage](), setting.name), str):
             with contextlib.suppress(tomllib.TOMLDecodeError):  # a text, then, and refused as one below
                 parsed = tomllib.loads(f"value = {value}")
                 value = parsed["value"] if len(parsed) == 1 else value

@@ -1,1 +1,1 @@
-"""Small services of the operating system: atomic writes, signals, standard error, terminal modes."""
+"""Services of the operating system: atomic writes, signals, standard error, terminal modes, permissions, hardware."""

@@ -1,4 +1,7 @@
-"""Files that are written whole or not at all, whatever happens meanwhile: a full disk, Ctrl-C, a power cut."""
+"""Files that are written completely or not at all, even if the disk is full, Ctrl-C is pressed or the power fails.
+
+`require_writable` checks that a folder can be written to, before hours are spent on what will be stored in it.
+"""
 
 import contextlib
 import os
@@ -12,10 +15,12 @@ from device.errors import TrainingError
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A stream into a file beside `path`, which takes its place when the block ends well, and is gone if it does not.
+    """Open a binary stream into a temporary file beside `path`, which replaces `path` when the block succeeds.
+
+    If the block fails, the temporary file is removed.
 
     Raises:
-        OSError: it cannot be written; `path` is as it was.
+        OSError: the file cannot be written; `path` is unchanged.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     stream = partial.open("wb")
@@ -29,32 +34,32 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # not every file system can
-            os.fsync(folder)  # the name, too, outlives a power cut
+        with contextlib.suppress(OSError):  # not every file system supports it
+            os.fsync(folder)  # so that the new name, too, survives a power failure
     finally:
         os.close(folder)
 
 
 def remove_partial_files(folder: Path, names: str) -> None:
-    """Remove what processes that were killed left of files in a folder; nobody else may be writing them.
+    """Remove the temporary files that killed processes left in a folder; no other process may be writing there.
 
     Args:
-        folder: where.
-        names: a pattern of the files' names, such as `*.csv`.
+        folder: folder of the files.
+        names: pattern of the names of the final files, such as `*.csv`.
     """
-    for torn in folder.glob(f".{names}.*.part"):
-        torn.unlink()
+    for partial in folder.glob(f".{names}.*.part"):
+        partial.unlink()
 
 
 def require_writable(folder: Path, output: Path) -> None:
-    """Make `folder` if it is missing, and write to it once.
+    """Create `folder` if it is missing, and check that a file can be written into it.
 
     Args:
-        folder: where something will be written.
-        output: what the user named, for the message.
+        folder: folder that will be written to.
+        output: path that the user supplied, for the message.
 
     Raises:
-        TrainingError: nothing can be written there.
+        TrainingError: the folder cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,5 +67,5 @@ def require_writable(folder: Path, output: Path) -> None:
             pass
     except OSError as error:
         raise TrainingError(
-            f"{output}: nothing can be written there ({error.strerror}); choose another place with --output"
+            f"{output}: nothing can be written there ({error.strerror})", fix="choose another path with --output"
         ) from None

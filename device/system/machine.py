@@ -1,12 +1,12 @@
-"""Which machine this is, from what Linux tells of it."""
+"""The machine that this process runs on, as Linux describes it."""
 
 import os
 import platform
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-from device.benchmark.results import Machine
 
 _BOARD = Path("/proc/device-tree/model")
 _CPU = Path("/proc/cpuinfo")
@@ -14,8 +14,26 @@ _MEMORY = Path("/proc/meminfo")
 _PACKAGES = ("edge-mcnn", "ai-edge-litert", "tflite-runtime", "vosk", "numpy")
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Hardware and software versions of a machine."""
+
+    name: str
+    """Model of the board, or of the CPU if the board has no name."""
+    cores: int
+    """Number of CPU cores that this process may use."""
+    architecture: str
+    """CPU architecture in the kernel's notation, such as `aarch64`."""
+    bits: int
+    """64 or 32: word size of Python and its libraries, since a 64-bit kernel can run either."""
+    memory_mb: float
+    """Total memory, 10^6 bytes."""
+    versions: Mapping[str, str]
+    """Versions of Python, edge-mcnn, the installed interpreters, Vosk and numpy, by package name."""
+
+
 def this_machine() -> Machine:
-    """Look at it."""
+    """Describe the machine that this process runs on."""
     return Machine(
         name=machine_name(),
         cores=cores(),
@@ -30,7 +48,7 @@ def machine_name(board: Path = _BOARD, cpu: Path = _CPU) -> str:
     """Model of the board, else of the CPU, else the architecture.
 
     Args:
-        board: holds the model, NUL behind it, where there is a device tree.
+        board: file that holds the model name and a NUL, on machines with a device tree.
         cpu: the kernel's list of CPUs.
     """
     try:
@@ -42,23 +60,23 @@ def machine_name(board: Path = _BOARD, cpu: Path = _CPU) -> str:
         lines = cpu.read_text(errors="replace").splitlines()
     except OSError:
         lines = []
-    found = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)
-    named = {key.strip(): value.strip() for key, value in found.items()}
-    return named.get("model name") or platform.machine() or "unknown"
+    entries = dict(line.split(":", 1) for line in reversed(lines) if ":" in line)  # reversed: the first CPU wins
+    values = {key.strip(): value.strip() for key, value in entries.items()}
+    return values.get("model name") or platform.machine() or "unknown"
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def peak_mb() -> float:
-    """The most memory that this process ever held, 10^6 bytes."""
+    """Peak resident memory of this process, 10^6 bytes."""
     return _megabytes(Path("/proc/self/status"), "VmHWM")
 
 
 def available_mb(memory: Path = _MEMORY) -> float:
-    """Memory that a new program could have without swapping, 10^6 bytes, as the kernel's `memory` tells it."""
+    """Memory that a new program can use without swapping, 10^6 bytes, read from the kernel's file `memory`."""
     return _megabytes(memory, "MemAvailable")
 
 
@@ -67,10 +85,10 @@ def _megabytes(path: Path, name: str) -> float:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            continue  # only one of the interpreters must be there
-    return found
+            continue  # one interpreter is enough
+    return versions

@@ -1,4 +1,4 @@
-"""Whether this user may use the devices of the machine, and how it comes to that."""
+"""Whether this user may use the devices of the machine, and how to get the permission."""
 
 import grp
 import os
@@ -16,12 +16,12 @@ def has_group(name: str) -> bool:
 
 
 def may_open(path: Path) -> bool:
-    """Whether this process may read and write a device."""
+    """Whether this process may both read and write a device."""
     return os.access(path, os.R_OK | os.W_OK)
 
 
 def how_to_join(group: str) -> str:
-    """What a user does who may not open what the group may."""
+    """The fix for a user who lacks the permissions of a group: the command that grants them, or a new login."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -1,10 +1,10 @@
-"""Libraries of the system that a Python package needs and does not bring along."""
+"""Shared libraries of the system that Python packages need and do not contain."""
 
 import re
 
 
-def how_to_get(error: BaseException) -> str:
-    """What to do about an import that failed because such a library is missing; empty if it failed otherwise.
+def how_to_install(error: BaseException) -> str:
+    """The fix for an import that failed because of a missing shared library; empty if it failed for another reason.
 
     Debian names the package of a library after the library: libatomic.so.1 is in libatomic1.
     """

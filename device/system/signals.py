@@ -1,4 +1,7 @@
-"""SIGTERM and Ctrl-C, which ask for an end in good order instead of ending the process where it stands."""
+"""SIGTERM and Ctrl-C request an orderly end of the program instead of killing it in the middle of its work.
+
+Long work stops at the next good moment after the first Ctrl-C; the second one ends the program at once.
+"""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,47 +13,50 @@ from rich.console import Console
 
 @contextmanager
 def stopped_by_signals(stop: Callable[[], None], *, second_ends: bool = False) -> Iterator[None]:
-    """While the context lasts, SIGTERM and SIGINT call `stop`; of the main thread.
+    """While the context lasts, SIGTERM and SIGINT call `stop`; only the main thread can enter it.
 
     Args:
-        stop: asks for the end. It may be called between any two steps of the main thread, so it sets flags only.
-        second_ends: whether a second signal does what it did before: ends the process at once, whatever hangs.
+        stop: requests the end. It may run between any two steps of the main thread, so it must only set flags.
+        second_ends: whether a second signal has its previous effect again, which ends the process even if it hangs.
     """
 
-    def handler(number: int, _frame: object) -> None:
+    def handler(number: int, _frame: FrameType | None) -> None:
         stop()
         if second_ends:
-            signal.signal(number, before[signal.Signals(number)])
+            signal.signal(number, previous[signal.Signals(number)])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in previous:
         signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, former in before.items():
-            signal.signal(number, former)
+        for number, previous_handler in previous.items():
+            signal.signal(number, previous_handler)
 
 
 class Interruption:
-    """Whether someone asked to stop."""
+    """The state of `interruptible`: whether the user has pressed Ctrl-C."""
 
-    asked = False
+    requested = False
 
 
 @contextmanager
-def ctrl_c_asks(console: Console) -> Iterator[Interruption]:
-    """Let the first Ctrl-C set `asked` and tell so; from then on Ctrl-C does what it did before."""
+def interruptible(console: Console) -> Iterator[Interruption]:
+    """Let training stop after a batch: the first Ctrl-C sets `requested` and prints so, a second one ends the program.
+
+    Outside the main thread, which alone may handle signals, `requested` stays false.
+    """
     interruption = Interruption()
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        interruption.asked = True
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        interruption.requested = True
         signal.signal(signal.SIGINT, previous)
         console.print("stopping after this batch; what was learnt so far is saved (Ctrl-C again to lose it)")
 
     try:
-        previous = signal.signal(signal.SIGINT, stop)
-    except ValueError:  # not in the main thread: signals are someone else's
+        previous = signal.signal(signal.SIGINT, handler)
+    except ValueError:  # not in the main thread
         yield interruption
         return
     try:

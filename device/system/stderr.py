@@ -1,4 +1,9 @@
-"""Keeps from terminal and journal what C libraries write to descriptor 2 past Python, and offer no switch for."""
+"""Standard error: C libraries are kept from writing to it, and its lines can be redirected while a screen is drawn.
+
+C libraries write to file descriptor 2, past Python, and have no switch to turn that off. `silenced_stderr` drops
+everything for a moment; `silence_c_libraries` drops their lines for good and keeps Python's. `StandardError` passes
+Python's own lines to a function for a while, so that they do not tear what is drawn on the terminal.
+"""
 
 import contextlib
 import faulthandler
@@ -12,77 +17,77 @@ from typing import TextIO
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Nothing reaches descriptor 2 within the context, of Python's own lines neither."""
-    before = os.dup(2)
-    _silence()
+def silenced_stderr() -> Iterator[None]:
+    """Drop everything that is written to file descriptor 2 within the context, including Python's own lines."""
+    saved = os.dup(2)
+    _redirect_to_null()
     try:
         yield
     finally:
-        os.dup2(before, 2)
-        os.close(before)
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
-def hush() -> None:
-    """From here on only Python's own lines reach standard error, and its last words if a library crashes.
+def silence_c_libraries() -> None:
+    """From now on only Python's own lines reach standard error, and the stack trace if a library crashes.
 
-    PortAudio writes several lines whenever a microphone goes away, from a thread of its own.
+    PortAudio writes several lines from a thread whenever a microphone is unplugged.
     """
     sys.stderr.flush()
-    kept = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors=sys.stderr.errors)
+    python_stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors=sys.stderr.errors)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
-            handler.setStream(kept)
-    sys.stderr = kept
-    faulthandler.enable(kept)
-    _silence()
+            handler.setStream(python_stderr)
+    sys.stderr = python_stderr
+    faulthandler.enable(python_stderr)
+    _redirect_to_null()
 
 
-def _silence() -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+def _redirect_to_null() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
 
 
 class StandardError:
-    """Python's own; what C libraries write, `device.system.stderr` keeps away.
+    """Python's standard error, including its logging, which can be diverted and restored.
 
     Args:
-        say: is told each line, by whatever thread wrote it.
+        write_line: called with each diverted line, without its end, in the thread that wrote it.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._lines = _Lines(say)
-        self._before: TextIO | None = None
+    def __init__(self, write_line: Callable[[str], None]) -> None:
+        self._lines = _LineWriter(write_line)
+        self._saved: TextIO | None = None
 
     def divert(self) -> None:
-        """From here on `say` gets it, if it is a terminal; a file gets its lines as always."""
-        if self._before is None and sys.stderr is not None and sys.stderr.isatty():
-            self._before = sys.stderr
-            _hand_over(self._before, self._lines)
+        """Pass lines to `write_line` from now on if standard error is a terminal; a file still gets its lines."""
+        if self._saved is None and sys.stderr is not None and sys.stderr.isatty():
+            self._saved = sys.stderr
+            _replace(self._saved, self._lines)
 
     def restore(self) -> None:
-        """As it was."""
-        if self._before is not None:
-            _hand_over(self._lines, self._before)
-            self._before = None
+        """Write lines to the terminal again."""
+        if self._saved is not None:
+            _replace(self._lines, self._saved)
+            self._saved = None
 
 
-class _Lines(io.TextIOBase):
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._begun = ""
+class _LineWriter(io.TextIOBase):
+    def __init__(self, write_line: Callable[[str], None]) -> None:
+        self._write_line = write_line
+        self._unfinished = ""
 
     def write(self, text: str) -> int:
-        *whole, self._begun = (self._begun + text).split("\n")
-        for line in whole:
-            self._say(line)
+        *complete, self._unfinished = (self._unfinished + text).split("\n")
+        for line in complete:
+            self._write_line(line)
         return len(text)
 
 
-def _hand_over(before: TextIO | _Lines, after: TextIO | _Lines) -> None:
+def _replace(before: TextIO | _LineWriter, after: TextIO | _LineWriter) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and handler.stream is before:
-            with contextlib.suppress(ValueError, OSError):  # its flush, if the terminal is gone
+            with contextlib.suppress(ValueError, OSError):  # flushing fails if the terminal has been closed
                 handler.setStream(after)
     sys.stderr = after

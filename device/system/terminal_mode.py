@@ -1,4 +1,4 @@
-"""Single keys of a terminal, as they are pressed, without waiting for Enter."""
+"""Modes of a terminal: keys are read one by one without Enter, or are not echoed into what is drawn on the screen."""
 
 import contextlib
 import os
@@ -8,31 +8,31 @@ import tty
 from typing import Any
 
 ENDED = "\x04"
-"""Ctrl-D, or a terminal that has gone."""
+"""What `Keyboard.pressed` returns for Ctrl-D, and when the terminal has been closed."""
 _ESCAPE = "\x1b"
 
 
 class Keyboard:
-    """The keys of a terminal; a context manager, which gives the terminal back as it was.
+    """Reads single keys of a terminal; a context manager, which restores the mode of the terminal.
 
     Args:
-        descriptor: of the terminal. Ctrl-C stays a signal.
+        descriptor: file descriptor of the terminal. Ctrl-C still sends a signal.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def __enter__(self) -> "Keyboard":
-        self._before = termios.tcgetattr(self._descriptor)
+        self._saved = termios.tcgetattr(self._descriptor)
         tty.setcbreak(self._descriptor)
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(termios.error):  # a terminal that has gone
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+        with contextlib.suppress(termios.error):  # the terminal has been closed
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._saved)
 
     def pressed(self) -> str:
-        """The keys pressed since this was last asked, in their order; it does not wait."""
+        """The keys pressed since the previous call, in their order; empty if there are none. Never waits."""
         if not select.select([self._descriptor], [], [], 0)[0]:
             return ""
         try:
@@ -40,41 +40,43 @@ class Keyboard:
         except OSError:
             return ENDED
         if keys.startswith(_ESCAPE):
-            return ""  # arrows and the like, which are several characters
+            return ""  # arrow and function keys send several characters
         return keys or ENDED
 
 
 class KeyboardEcho:
-    """Of a terminal, to be switched off and back on; Ctrl-C and the other keys of signals keep their meaning.
+    """The echo of a terminal, so that pressed keys are not written into what is drawn there.
+
+    Ctrl-C and the other keys that send signals keep their meaning.
 
     Args:
-        descriptor: standard input, terminal or not.
+        descriptor: file descriptor of standard input; if it is no terminal, nothing is done.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._before: list[Any] | None = None
+        self._saved: list[Any] | None = None
 
     def off(self) -> None:
-        """From here on keys are not seen."""
-        if self._before is None and self._ours():
-            self._before = termios.tcgetattr(self._descriptor)
+        """Stop echoing pressed keys."""
+        if self._saved is None and self._in_foreground():
+            self._saved = termios.tcgetattr(self._descriptor)
             changed = termios.tcgetattr(self._descriptor)
             changed[3] &= ~termios.ECHO
             self._set(changed)
 
     def restore(self) -> None:
-        """As it was."""
-        if self._before is not None and self._ours():
-            self._set(self._before)
-        self._before = None
+        """Restore the echo that the terminal had before `off`."""
+        if self._saved is not None and self._in_foreground():
+            self._set(self._saved)
+        self._saved = None
 
-    def _ours(self) -> bool:
-        """Whether it is a terminal, and we in its foreground: from the background this would stop the process."""
+    def _in_foreground(self) -> bool:
+        """Whether it is a terminal with this process in its foreground; a change from the background would stop us."""
         with contextlib.suppress(OSError):
             return os.tcgetpgrp(self._descriptor) == os.getpgrp()
         return False
 
     def _set(self, attributes: list[Any]) -> None:
-        with contextlib.suppress(termios.error):  # the terminal is gone
+        with contextlib.suppress(termios.error):  # the terminal has been closed
             termios.tcsetattr(self._descriptor, termios.TCSANOW, attributes)

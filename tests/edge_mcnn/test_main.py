@@ -103,7 +103,7 @@ def test_an_answer_below_the_confidence_is_unsure(classified: dict[str, dict[str
     sure = classified["austen-0930"]
     assert (sure["confident"], sure["light"]) == (True, sure["label"])
     for unsure, shown in [("dark", None), ("neutral", "neutral")]:
-        environment["EDGE_MCNN_CLASSIFIER_UNSURE"] = unsure
+        environment["EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE"] = unsure
         table = json.loads(edge_mcnn("classify", "--json", clip, environment=environment).stdout)
         assert (table["confident"], table["light"]) == (False, shown)
         for field in ("label", "probabilities", "text"):
@@ -122,7 +122,7 @@ def calm(tmp_path: Path) -> Path:
 
 
 def test_an_unsure_answer_cannot_be_neutral_without_such_a_class(calm: Path) -> None:
-    environment = {"EDGE_MCNN_CLASSIFIER_CONFIDENCE": "0.5", "EDGE_MCNN_CLASSIFIER_UNSURE": "neutral"}
+    environment = {"EDGE_MCNN_CLASSIFIER_CONFIDENCE": "0.5", "EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE": "neutral"}
     for command in (["classify", str(CLIPS / "austen-0930.flac")], ["listen", "--lights", "none"]):
         done = edge_mcnn(*command, "--model", calm, environment=environment)
         one_line(done, "the model has no such class (it has negative, calm, positive)")

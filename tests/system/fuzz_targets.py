@@ -21,7 +21,7 @@ from device.front_end.parameters import FrontEnd
 from device.recognition.classifier import Classifier
 from device.recognition.speech_model import fetch as speech_model
 from device.settings.schema import Settings
-from device.settings.toml import as_toml, mistakes, read_settings
+from device.settings.toml import as_toml, check_file, read_settings
 from tests.device.daemon.test_status import STATUS
 from tests.device.recognition.tiny_model import CONTENT, TINY, zipped
 
@@ -88,7 +88,7 @@ def _settings() -> list[bytes]:
 def _set(content: bytes, folder: Path) -> None:
     path = folder / "config.toml"
     path.write_bytes(content)
-    wrong = mistakes(path)
+    wrong = check_file(path)
     assert all(len(line.splitlines()) == 1 and line.startswith(str(path)) for line in wrong), wrong
     read_settings(path)
     assert not wrong, "found by the one who checks, and not by the one who reads"

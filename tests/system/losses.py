@@ -151,7 +151,7 @@ def _main(cycles: int) -> None:
     print("| loss | times | median s | worst s |\n| --- | --- | --- | --- |")
     for kind, seconds in outcome.seconds.items():
         print(f"| {kind} | {len(seconds)} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |")
-    for what in ("threads", "open_files", "memory_mb", "losses", "blocks_dropped"):
+    for what in ("threads", "open_files", "memory_mb", "microphone_losses", "blocks_dropped"):
         print(f"{what}: {getattr(outcome.before, what)} before, {getattr(outcome.after, what)} after")
 
 

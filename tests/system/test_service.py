@@ -25,8 +25,8 @@ def machine(speech_model: Path) -> Iterator[Machine]:
 
 def test_a_dry_run_changes_nothing(machine: Machine) -> None:
     told = machine.edge_mcnn("service", "install", "--dry-run")
-    assert f"would: unit: write {UNIT}" in told
-    assert f"would: speech model: copy {CACHE}/edge-mcnn" in told
+    assert f"dry run: unit: write {UNIT}" in told
+    assert f"dry run: speech model: copy {CACHE}/edge-mcnn" in told
     assert not any(machine.exists(path) for path in (UNIT, "/etc/edge-mcnn", "/var/lib/edge-mcnn"))
 
 
@@ -35,7 +35,7 @@ def test_installed_it_listens(machine: Machine) -> None:
     assert re.search(r"ok +microphone +default, ", told)
     assert "journalctl -u edge-mcnn -f" in told
     # `systemctl start` came back, so it was ready, so it had heard something.
-    assert machine.status()["blocks_heard"] > 0
+    assert machine.status()["blocks_received"] > 0
     assert machine.shown("StatusText").startswith("listening to default at ")
     assert machine.shown("UnitFileState") == "enabled"
     assert machine.shown("NRestarts") == "0"
@@ -177,7 +177,7 @@ def test_edited_settings_are_used_and_kept(machine: Machine) -> None:
     machine.edge_mcnn("service", "install")
     assert "hang_over_s = 1" in machine.read(CONFIG)
     told = machine.edge_mcnn("service", "uninstall")
-    assert "was edited and stays" in told
+    assert f"keep {CONFIG}, which was edited" in told
     assert "hang_over_s = 1" in machine.read(CONFIG)
     machine.edge_mcnn("service", "install")
     machine.wait_for_state("healthy")
@@ -197,10 +197,10 @@ def test_a_model_after_the_one_that_ships(machine: Machine) -> None:
     machine.edge_mcnn("service", "uninstall", "--purge")
     machine.system.run("mkdir", "-p", f"{UNIT}.d")
     machine.edge_mcnn("service", "install")
-    assert "stays as it is" in machine.edge_mcnn("service", "install")
+    assert f"settings: keep {CONFIG} unchanged" in machine.edge_mcnn("service", "install")
     assert "settings: write" in machine.edge_mcnn(*own)
     assert 'model = "/var/lib/edge-mcnn/Model.tflite"' in machine.read(CONFIG)
-    assert "stays as it is" in machine.edge_mcnn(*own)
+    assert f"settings: keep {CONFIG} unchanged" in machine.edge_mcnn(*own)
     machine.system.run("sh", "-c", "printf '[endpoint]\nhang_over_s = 1\n' >/etc/edge-mcnn/config.toml")
     assert 'write model = "/var/lib/edge-mcnn/Model.tflite" under' in machine.edge_mcnn(*own, check=False)
 

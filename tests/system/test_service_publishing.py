@@ -31,13 +31,13 @@ def test_with_a_broker_it_may_use_the_network_and_without_no_more(machine: Machi
     assert "mqtt.password_file: /etc/mqtt-password cannot be read" in told
     machine.write("/etc/mqtt-password", "s3cret", mode="600")
     told = machine.edge_mcnn("service", "install")
-    assert f"opened for the broker 127.0.0.1: write {UNIT}.d/network.conf" in told
+    assert f"network access for the broker 127.0.0.1: write {UNIT}.d/network.conf" in told
     reached = "mqtt: 127.0.0.1:1883 is told each answer"
     machine.wait_for(lambda: reached in machine.journal(), "word that the broker is reached")
     assert machine.shown("IPAddressAllow") == "127.0.0.1/32"
     machine.write(CONFIG, "[endpoint]\nhang_over_s = 1\n")
     told = machine.edge_mcnn("service", "install")
-    assert f"closed again: remove {UNIT}.d/network.conf" in told
+    assert f"no network access: remove {UNIT}.d/network.conf" in told
     assert (machine.shown("PrivateNetwork"), machine.shown("IPAddressAllow")) == ("yes", "")
     machine.system.run("systemctl", "stop", "broker")
 

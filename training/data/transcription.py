@@ -19,7 +19,7 @@ from device.errors import AudioError, TrainingError
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
-from device.system.atomic_write import require_writable, atomic_write
+from device.system.atomic_write import atomic_write, require_writable
 from training.data.audio_reading import read_sound
 from training.data.clip_table import write_clip_table
 from training.data.corpus import Corpus

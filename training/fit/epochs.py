@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from device.system.signals import Interruption, ctrl_c_asks
+from device.system.signals import Interruption, interruptible
 from training.data.batches import TwoInputBatches
 from training.data.examples import Examples
 from training.evaluation.predictors import keras_answers
@@ -76,7 +76,7 @@ def fit(
     try:
         with (
             stepping(head, settings.step_size, weights, settings.batch_size, workers) as stepper,
-            ctrl_c_asks(console) as interruption,
+            interruptible(console) as interruption,
             Progress(console=console) as progress,
         ):
             epochs = _Epochs(head, stepper, training, validation, settings, workers, progress, interruption)
@@ -168,7 +168,7 @@ class _Epochs:
             # A key of its own for every step, so that it draws the same whenever and wherever it is taken.
             seed = np.random.SeedSequence((self._settings.seed, state.epochs, number))
             key = seed.generate_state(2, np.uint32).view(np.int32)
-            sums += self._stepper.step(self._batches, number, key, stop=self._interruption.asked)
+            sums += self._stepper.step(self._batches, number, key, stop=self._interruption.requested)
             rows = min(rows + self._settings.batch_size, self._rows)
             self._progress.advance(task)
             stopped = bool(sums[2])

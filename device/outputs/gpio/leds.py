@@ -10,7 +10,7 @@ from typing import Any
 from device.errors import LightsError
 from device.events import Prediction
 from device.outputs.base import Trouble
-from device.settings.leds import CLASS_COLOURS, COLOURS, RGB, shares
+from device.settings.leds import CLASS_COLOURS, COLOURS, RGB, rgb_levels
 from device.settings.schema import LightsSettings
 from device.settings.toml import toml_value
 
@@ -129,7 +129,7 @@ def patterns(settings: LightsSettings, labels: Sequence[str]) -> Mapping[str, Pa
     """
     check_leds(settings, labels)
     if settings.rgb:
-        return {label: shares(colour_of(settings, label) or "") for label in labels}
+        return {label: rgb_levels(colour_of(settings, label) or "") for label in labels}
     return {label: tuple(float(other == label) for other in labels) for label in labels}
 
 

@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 
 from device.benchmark import run as measuring
-from device.benchmark.results import Benchmark, Choice, InterpreterCall, Machine, Rehearsal, Stage
+from device.benchmark.results import Benchmark, Choice, InterpreterCall, Rehearsal, Stage
 from device.benchmark.verdict import LEAST_AVAILABLE_MB, LEAST_REAL_TIME_FACTOR, verdict
 from device.settings.schema import Settings
+from device.system.machine import Machine
 from edge_mcnn import benchmark as benchmark_cli
 from tests.device.benchmark.test_benchmark import STAGES
 

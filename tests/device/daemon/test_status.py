@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from device.daemon import status as status_module
-from device.daemon.status import Status, StatusServer, prometheus, read_status, running, socket_path
+from device.daemon.status import Status, StatusServer, prometheus, read_status, running_daemon, socket_path
 from device.errors import StatusError
 from edge_mcnn.service import _table
 
 STATUS = Status(
-    state="healthy", reason="", state_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000, blocks_heard=3,
-    blocks_dropped=0, losses=1, utterances=2, last_label="neutral", latency_ms=3.5, latency_median_ms=4.0,
-    latency_worst_ms=5.0, memory_mb=200.0, threads=7, open_files=13, pid=42, versions={"edge-mcnn": "1"},
+    state="healthy", reason="", state_duration_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000,
+    blocks_received=3, blocks_dropped=0, microphone_losses=1, utterances=2, last_label="neutral", latency_ms=3.5,
+    latency_median_ms=4.0, latency_worst_ms=5.0, memory_mb=200.0, threads=7, open_files=13, pid=42,
+    versions={"edge-mcnn": "1"},
 )  # fmt: skip
 
 
@@ -75,13 +76,13 @@ def test_whichever_daemon_runs_is_found(path: Path, monkeypatch: pytest.MonkeyPa
     own = path.with_name("own")
     monkeypatch.setattr(status_module, "SERVICE_SOCKET", path)
     monkeypatch.setattr(status_module, "socket_path", lambda: own)
-    assert running() is None
+    assert running_daemon() is None
     with StatusServer(own, lambda: replace(STATUS, pid=1)):
-        assert running() == replace(STATUS, pid=1)
+        assert running_daemon() == replace(STATUS, pid=1)
         with StatusServer(path, lambda: STATUS):
-            assert running() == STATUS, "the service first"
+            assert running_daemon() == STATUS, "the service first"
     monkeypatch.setattr(status_module, "socket_path", lambda: None)
-    assert running() is None
+    assert running_daemon() is None
 
 
 def test_a_folder_that_is_not_there(path: Path) -> None:

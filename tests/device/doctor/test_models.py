@@ -58,7 +58,7 @@ def test_a_bundle_that_requires_what_is_not_there(tmp_path: Path, monkeypatch: p
 
 
 def test_a_class_to_show_that_the_model_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(classifier=ClassifierSettings(confidence=0.5, unsure="neutral"))
+    settings = Settings(classifier=ClassifierSettings(confidence=0.5, low_confidence="neutral"))
     assert one(models.bundle(settings)).verdict.value == "good"
     monkeypatch.setattr(unsure, "NEUTRAL", "calm")
     with pytest.raises(SettingsError, match="the model has no such class"):

@@ -19,7 +19,7 @@ from device.outputs.base import Trouble
 from device.outputs.gpio.leds import GpioLights
 from device.outputs.json_lines import NO_WORDS, as_line, as_plain_line, as_table
 from device.outputs.lights import NoLights, kind_of, open_lights
-from device.settings.leds import wrong_pins
+from device.settings.leds import pin_problems
 from device.settings.schema import LightsSettings
 
 LABELS = ("negative", "neutral", "positive")
@@ -131,7 +131,7 @@ def test_what_is_proposed_lights_every_class(pins: MockFactory) -> None:
         with pytest.raises(LightsError) as caught:
             GpioLights(LightsSettings(), labels)
         found = proposed(caught.value)["pins"]
-        assert list(wrong_pins("pins", found)) == []
+        assert list(pin_problems("pins", found)) == []
         assert min(found.values()) >= 4, "the others are wanted by boards that are plugged on"
         GpioLights(LightsSettings(pins=found), labels).__exit__(None, None, None)
     with pytest.raises(LightsError, match="25 classes are more than there are pins: one RGB LED shows them all"):

@@ -9,11 +9,13 @@ EMOTIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 
 def test_what_is_shown_instead() -> None:
     assert shown_instead(ClassifierSettings(confidence=0.5), EMOTIONS) is None
-    assert shown_instead(ClassifierSettings(confidence=0.5, unsure="neutral"), EMOTIONS) == "neutral"
+    assert shown_instead(ClassifierSettings(confidence=0.5, low_confidence="neutral"), EMOTIONS) == "neutral"
 
 
 def test_a_model_without_the_class() -> None:
-    with pytest.raises(SettingsError, match=r"no such class \(it has happy, sad\); write unsure = .dark.") as caught:
-        shown_instead(ClassifierSettings(confidence=0.5, unsure="neutral"), ("happy", "sad"))
-    assert "\n" not in str(caught.value)
-    assert shown_instead(ClassifierSettings(unsure="neutral"), ("happy", "sad")) is None, "there are no unsure answers"
+    with pytest.raises(
+        SettingsError, match=r"no such class \(it has happy, sad\); write low_confidence = .dark."
+    ) as error:
+        shown_instead(ClassifierSettings(confidence=0.5, low_confidence="neutral"), ("happy", "sad"))
+    assert "\n" not in str(error.value)
+    assert shown_instead(ClassifierSettings(low_confidence="neutral"), ("happy", "sad")) is None, "no threshold"

@@ -64,24 +64,24 @@ class Stream:
 
 
 class Shown:
-    """A screen that remembers."""
+    """A display that remembers."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.moving = ""
         self.levels: list[float] = []
 
-    def say(self, line: str, style: str = "") -> None:
+    def print(self, line: str, style: str = "") -> None:
         self.lines.append(line.strip())
 
-    def complain(self, error: EdgeMcnnError) -> None:
+    def print_error(self, error: EdgeMcnnError) -> None:
         self.lines.append(f"error: {error}")
 
     def meter(self, level_dbfs: float, remark: str) -> None:
         self.levels.append(level_dbfs)
         self.moving = remark
 
-    def ask(self, question: str) -> None:
+    def question(self, question: str) -> None:
         self.moving = question
 
 

@@ -13,7 +13,7 @@ from device.audio.microphone import Block, MicrophoneInfo
 from device.errors import AudioError, RecordingError
 from device.recorder.clip_folder import ClipFolder
 from device.recorder.recorder import Recorder
-from device.recorder.session import Plan, Session
+from device.recorder.session import RecordingPlan, Session
 from device.recorder.take import TakeListener
 from device.settings.schema import LivenessSettings, Settings
 from tests.device.recorder.conftest import LOUD, Shown
@@ -65,7 +65,7 @@ def recorder(
             raise following
         return following
 
-    session = Session(Plan(("happy",), clips), folder, listener, shown, None)
+    session = Session(RecordingPlan(("happy",), clips), folder, listener, shown, None)
     return Recorder(SETTINGS, session, shown, open_microphone=opened)
 
 

@@ -7,7 +7,7 @@ import soundfile
 
 from device.errors import RecordingError
 from device.recorder.clip_folder import ClipFolder
-from device.recorder.session import Plan, Session
+from device.recorder.session import RecordingPlan, Session
 from device.recorder.take import TakeListener
 from tests.device.recorder.conftest import LOUD, Shown, Stream, Typed
 from tests.device.recorder.test_clip_folder import files, largest_file, rows
@@ -17,7 +17,13 @@ class Rig:
     """A session, with someone who speaks and someone who presses keys."""
 
     def __init__(
-        self, plan: Plan, folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream, typed: Typed | None
+        self,
+        plan: RecordingPlan,
+        folder: ClipFolder,
+        listener: TakeListener,
+        shown: Shown,
+        stream: Stream,
+        typed: Typed | None,
     ) -> None:
         self.folder, self.shown, self._stream, self._typed = folder, shown, stream, typed
         self.session = Session(plan, folder, listener, shown, typed, clock=lambda: stream.now)
@@ -25,8 +31,8 @@ class Rig:
 
     def hear(self, level: int, count: int) -> None:
         for frame in self._stream.frames(level, count):
-            self.session.hear(frame)
-        self.session.turn()
+            self.session.process(frame)
+        self.session.tick()
 
     def speak(self, count: int = 20) -> None:
         self.hear(0, 20)
@@ -36,7 +42,7 @@ class Rig:
     def press(self, key: str) -> None:
         assert self._typed is not None
         self._typed.press(key)
-        self.session.turn()
+        self.session.tick()
 
     @property
     def clips(self) -> list[str]:
@@ -44,23 +50,25 @@ class Rig:
 
 
 @pytest.fixture
-def plan() -> Plan:
-    return Plan(("happy", "angry"), 2, "Ann")
+def plan() -> RecordingPlan:
+    return RecordingPlan(("happy", "angry"), 2, "Ann")
 
 
 @pytest.fixture
-def rig(plan: Plan, folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream, typed: Typed) -> Rig:
+def rig(
+    plan: RecordingPlan, folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream, typed: Typed
+) -> Rig:
     return Rig(plan, folder, listener, shown, stream, typed)
 
 
 def test_class_by_class_each_kept_with_enter(rig: Rig) -> None:
     assert rig.shown.lines == ["Say something happy (1 of 2)"]
     for number in range(4):
-        assert not rig.session.over
+        assert not rig.session.finished
         rig.speak(20 + number)
         assert rig.shown.moving.startswith("Enter: keep")
         rig.press("\r")
-    assert rig.session.over
+    assert rig.session.finished
     assert [line for line in rig.shown.lines if line.startswith("Say")] == [
         "Say something happy (1 of 2)",
         "Say something happy (2 of 2)",
@@ -136,7 +144,7 @@ def test_the_next_class(rig: Rig) -> None:
     rig.speak()
     rig.press("n")
     assert "not kept" in rig.shown.lines
-    assert rig.session.over
+    assert rig.session.finished
     assert rig.clips == []
 
 
@@ -146,7 +154,7 @@ def test_quit_keeps_what_was_kept(rig: Rig, key: str) -> None:
     rig.press("\r")
     rig.speak()
     rig.press(f"{key}\r")
-    assert rig.session.over
+    assert rig.session.finished
     assert rig.clips == ["clips.csv", "happy/0001.flac"]
 
 
@@ -159,30 +167,30 @@ def test_keys_that_mean_nothing_now(rig: Rig) -> None:
     assert rig.shown.moving.startswith("Enter")
 
 
-def test_it_goes_on_where_it_stopped(rig: Rig, plan: Plan, listener: TakeListener, shown: Shown) -> None:
+def test_it_goes_on_where_it_stopped(rig: Rig, plan: RecordingPlan, listener: TakeListener, shown: Shown) -> None:
     rig.speak()
     rig.press("\rq")
     Session(plan, rig.folder, listener, shown, None).prompt()
     assert shown.lines[-1] == "Say something happy (2 of 2)"
-    more = Plan(("happy", "angry"), 1)
+    more = RecordingPlan(("happy", "angry"), 1)
     Session(more, rig.folder, listener, shown, None).prompt()
     assert shown.lines[-1] == "Say something angry (1 of 1)"
 
 
 def test_without_a_keyboard_each_is_kept(
-    plan: Plan, folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream
+    plan: RecordingPlan, folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream
 ) -> None:
     rig = Rig(plan, folder, listener, shown, stream, None)
     for _ in range(5):
         rig.speak()
-    assert rig.session.over
+    assert rig.session.finished
     assert len(rows(folder.path)) == 4
 
 
 def test_sentences_are_the_same_in_each_class(
     folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream
 ) -> None:
-    plan = Plan(("happy", "angry"), 3, "", ("Come here.", "Well, well."), transcribed=False)
+    plan = RecordingPlan(("happy", "angry"), 3, "", ("Come here.", "Well, well."), transcribed=False)
     rig = Rig(plan, folder, listener, shown, stream, None)
     for _ in range(6):
         rig.speak()
@@ -199,7 +207,7 @@ def test_sentences_are_the_same_in_each_class(
 def test_with_vosk_it_is_written_what_was_heard_and_not_what_was_to_be_read(
     folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream
 ) -> None:
-    rig = Rig(Plan(("happy",), 1, "", ("Come here.",)), folder, listener, shown, stream, None)
+    rig = Rig(RecordingPlan(("happy",), 1, "", ("Come here.",)), folder, listener, shown, stream, None)
     rig.speak()
     assert [row["text"] for row in rows(folder.path)] == ["35 frames"]
 
@@ -219,7 +227,7 @@ def test_a_full_disk_loses_nothing_and_the_clip_can_still_be_kept(rig: Rig) -> N
 
 
 def test_a_full_disk_with_nobody_to_ask(
-    plan: Plan, folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream
+    plan: RecordingPlan, folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream
 ) -> None:
     rig = Rig(plan, folder, listener, shown, stream, None)
     rig.speak()
@@ -230,22 +238,22 @@ def test_a_full_disk_with_nobody_to_ask(
 
 def test_half_a_sentence_is_no_clip(rig: Rig) -> None:
     rig.hear(LOUD, 20)
-    rig.session.lost()
+    rig.session.microphone_lost()
     assert "the microphone was lost" in rig.shown.lines[-1]
-    rig.session.turn()
+    rig.session.tick()
     assert rig.shown.moving == "waiting for the microphone"
     rig.hear(0, 30)
     assert rig.clips == []
     rig.speak()
-    rig.session.lost()  # while it is asked what to do with it
+    rig.session.microphone_lost()  # while it is asked what to do with it
     rig.press("\r")
     assert rig.clips == ["clips.csv", "happy/0001.flac"]
 
 
 def test_the_level_is_the_loudest_since_it_was_last_drawn(rig: Rig, stream: Stream) -> None:
     for frame in [*stream.frames(32767, 1), *stream.frames(3277, 1)]:
-        rig.session.hear(frame)
-    rig.session.turn()
+        rig.session.process(frame)
+    rig.session.tick()
     rig.hear(3277, 1)
     rig.hear(0, 1)
     assert rig.shown.levels == pytest.approx([0, -20, -96], abs=0.1)
@@ -258,9 +266,9 @@ def test_remarks_on_a_take(rig: Rig) -> None:
 
 
 def test_no_class_is_left(folder: ClipFolder, listener: TakeListener, shown: Shown, stream: Stream) -> None:
-    rig = Rig(Plan(("happy",), 1), folder, listener, shown, stream, None)
+    rig = Rig(RecordingPlan(("happy",), 1), folder, listener, shown, stream, None)
     rig.speak()
     rig.speak()
-    assert rig.session.over
+    assert rig.session.finished
     assert rig.clips == ["clips.csv", "happy/0001.flac"]
     assert Path(rig.folder.path / "happy").is_dir()

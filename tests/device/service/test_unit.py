@@ -5,17 +5,18 @@ import pytest
 
 from device.errors import ServiceError
 from device.service import unit
-from device.service.unit import unit_text
+from device.service.unit import network_drop_in, unit_text
+from device.settings.schema import MqttSettings
 
 CONFIG = Path("/etc/edge-mcnn/config.toml")
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Python with edge-mcnn in a home, as a maker has it."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of homes on a machine where a user has installed edge-mcnn into a venv in a private home."""
     home = tmp_path / "home"
     monkeypatch.setattr(unit, "_HIDDEN", (home,))
-    monkeypatch.setattr(unit, "_GONE", ())
+    monkeypatch.setattr(unit, "_TEMPORARY", ())
     venv = home / "pi" / "edge-mcnn" / ".venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "bin" / "edge-mcnn").touch()
@@ -26,57 +27,93 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def test_of_the_homes_only_what_it_runs_from(installed: Path) -> None:
-    venv = installed / "pi" / "edge-mcnn" / ".venv"
-    model = installed / "pi" / "Model.tflite"
+def test_only_needed_paths_of_home_folders_are_mounted(home: Path) -> None:
+    venv = home / "pi" / "edge-mcnn" / ".venv"
+    model = home / "pi" / "Model.tflite"
     model.touch()
     lines = unit_text(CONFIG, ["audio"], [model, venv / "bin"]).splitlines()
     assert "ProtectHome=tmpfs" in lines
-    bound = {line.partition("=")[2] for line in lines if line.startswith("BindReadOnlyPaths=")}
-    assert bound == {str(venv), str(model)}, "and not what is in the one once more"
+    mounted = {line.partition("=")[2] for line in lines if line.startswith("BindReadOnlyPaths=")}
+    assert mounted == {str(venv), str(model)}, "a folder inside a mounted one is not mounted again"
     assert f"ExecStart={venv}/bin/edge-mcnn listen --wait --config {CONFIG}" in lines
     assert "SupplementaryGroups=audio" in lines
     assert "@" not in "".join(line for line in lines if "=" in line and not line.startswith(("#", "SystemCallFilter")))
 
 
-def test_nothing_in_a_home_leaves_homes_out_of_reach(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit, "_HIDDEN", (installed / "elsewhere",))
+def test_home_folders_are_hidden_if_nothing_in_them_is_needed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit, "_HIDDEN", (home / "elsewhere",))
     text = unit_text(CONFIG, ["audio"])
     assert "ProtectHome=yes" in text
     assert "BindReadOnlyPaths" not in text
 
 
-def test_what_the_service_could_not_read(installed: Path) -> None:
-    model = installed / "Model.tflite"
+def test_unreadable_files_are_refused(home: Path) -> None:
+    model = home / "Model.tflite"
     with pytest.raises(ServiceError, match="cannot be read"):
         unit_text(CONFIG, ["audio"], [model])
     model.touch(mode=0o600)
-    with pytest.raises(ServiceError, match=r"cannot read it; run: sudo chmod -R o\+rX"):
+    with pytest.raises(ServiceError, match="cannot read it") as error:
         unit_text(CONFIG, ["audio"], [model])
+    assert error.value.fix == f"run: sudo chmod -R o+rX {model}"
 
 
-def test_a_path_that_systemd_would_misread(installed: Path) -> None:
-    folder = installed / "my models"
+def test_a_path_that_systemd_would_misread_is_refused(home: Path) -> None:
+    folder = home / "my models"
     folder.mkdir()
-    with pytest.raises(ServiceError, match="cannot be told a path with spaces"):
+    with pytest.raises(ServiceError, match="systemd would misread a path with spaces") as error:
         unit_text(CONFIG, ["audio"], [folder])
+    assert error.value.fix == "move it"
 
 
-def test_a_path_that_is_gone_tomorrow(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit, "_GONE", (installed,))
-    with pytest.raises(ServiceError, match="gone after the next start"):
+def test_a_path_that_the_next_start_deletes_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit, "_TEMPORARY", (home,))
+    with pytest.raises(ServiceError, match="is deleted at the next start") as error:
         unit_text(CONFIG, ["audio"])
+    assert error.value.fix == "move it, for example to /opt"
 
 
-def test_a_folder_that_others_may_not_enter(tmp_path: Path) -> None:
+def test_a_folder_that_others_may_not_enter_is_refused(tmp_path: Path) -> None:
     inner = tmp_path / "closed" / "inner"
     inner.mkdir(parents=True)
     inner.parent.chmod(0o700)
-    with pytest.raises(ServiceError, match=r"closed: the service, a user of its own, cannot enter it"):
+    with pytest.raises(
+        ServiceError, match=r"closed: the service, which runs as a separate user, cannot enter it"
+    ) as error:
         unit._check_parents(inner)
+    assert error.value.fix == f"run: sudo chmod o+x {inner.parent}"
 
 
-def test_without_its_command(installed: Path) -> None:
-    (installed / "pi" / "edge-mcnn" / ".venv" / "bin" / "edge-mcnn").unlink()
-    with pytest.raises(ServiceError, match="bin/edge-mcnn is missing"):
+def test_a_missing_command_is_reported(home: Path) -> None:
+    (home / "pi" / "edge-mcnn" / ".venv" / "bin" / "edge-mcnn").unlink()
+    with pytest.raises(ServiceError, match="bin/edge-mcnn is missing") as error:
         unit_text(CONFIG, ["audio"])
+    assert error.value.fix.startswith("install edge-mcnn")
+
+
+def drop_in_lines(settings: MqttSettings) -> list[str]:
+    return network_drop_in(settings).splitlines()[1:]
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5", "fd00::5", "localhost"])
+def test_only_the_address_of_the_broker_can_be_reached(host: str) -> None:
+    assert drop_in_lines(MqttSettings(host)) == [
+        "[Service]", "PrivateNetwork=no", "RestrictAddressFamilies=AF_INET AF_INET6", f"IPAddressAllow={host}",
+    ]  # fmt: skip
+
+
+def test_a_host_name_needs_the_network_to_be_resolved() -> None:
+    assert drop_in_lines(MqttSettings("broker.local"))[-1] == "IPAddressDeny="
+
+
+def test_systemd_passes_the_password_on() -> None:
+    lines = drop_in_lines(MqttSettings("broker.local", user="lamp", password_file="/etc/mqtt-password"))
+    assert lines[-2:] == [
+        "LoadCredential=mqtt-password:/etc/mqtt-password", "Environment=EDGE_MCNN_MQTT_PASSWORD_FILE=%d/mqtt-password",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["password", "/etc/my password", "/etc/50%", "~/password"])
+def test_a_password_path_that_systemd_would_misread_is_refused(path: str) -> None:
+    with pytest.raises(ServiceError, match=r"mqtt.password_file is .*") as error:
+        drop_in_lines(MqttSettings("broker.local", user="lamp", password_file=path))
+    assert error.value.fix.startswith("use an absolute path")

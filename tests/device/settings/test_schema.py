@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from device.errors import SettingsError
 from device.settings.check import problems, settings_from_table
-from device.settings.schema import Settings, stages
+from device.settings.schema import Settings, sections
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ from device.settings.schema import Settings, stages
         ({"lights": {"brightness": "dim"}}, "expected one of full, confidence"),
         ({"lights": {"common": "ground"}}, "expected one of cathode, anode"),
         ({"classifier": {"confidence": 1.1}}, "classifier.confidence is 1.1, expected a number from 0 to 1"),
-        ({"classifier": {"unsure": "off"}}, "expected one of dark, neutral"),
+        ({"classifier": {"low_confidence": "off"}}, "expected one of dark, neutral"),
         ({"publish": {"command": "ls -l"}}, "publish.command is 'ls -l', expected a list of texts"),
         ({"publish": {"command": ["ls", 1]}}, "expected a list of texts"),
         ({"publish": {"words": 1}}, "publish.words is 1, expected true or false"),
@@ -81,7 +81,7 @@ def test_values_become_what_the_stage_expects() -> None:
 
 
 def test_every_setting_says_what_it_is_and_its_default_is_allowed() -> None:
-    for name, kind in stages().items():
+    for name, kind in sections().items():
         for setting in fields(kind):
             assert setting.metadata["about"].endswith(".")
             assert not list(problems({name: {setting.name: getattr(kind(), setting.name)}}))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from device.errors import SettingsError
 from device.settings.check import settings_from_table
 from device.settings.schema import LightsSettings, MqttSettings, PublishSettings, Settings
-from device.settings.toml import as_toml, mistakes, read_settings
+from device.settings.toml import as_toml, check_file, read_settings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -47,7 +47,7 @@ runtime = 'onnx'
 x = 1
 """,
     )
-    told = mistakes(path)
+    told = check_file(path)
     assert [line.removeprefix(f"{path}:").partition(":")[0] for line in told] == ["2", "4", "5", "7", "10", "11"]
     assert told[1] == f"{path}:4: endpoint.hang_over_s is 'x', expected a number from 0.1 to 5"
     with pytest.raises(SettingsError, match=r"config.toml:2: microfone: no such.* \(and 5 more: edge-mcnn settings"):
@@ -56,7 +56,7 @@ x = 1
 
 def test_dotted_keys_have_lines_too(tmp_path: Path) -> None:
     path = write(tmp_path, "\nendpoint.onset_s = 9\nlights.pins.happy = 99\n")
-    assert [line.removeprefix(f"{path}:")[:2] for line in mistakes(path)] == ["2:", "3:"]
+    assert [line.removeprefix(f"{path}:")[:2] for line in check_file(path)] == ["2:", "3:"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_is_not_to_be_written_is_a_comment() -> None:
 def test_a_list_that_is_none_has_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, as_toml(Settings()).replace("command = []", 'command = "x"'))
     line = path.read_text().splitlines().index('command = "x"') + 1
-    [told] = mistakes(path)
+    [told] = check_file(path)
     assert told.startswith(f"{path}:{line}: publish.command is 'x', expected a list")
 
 

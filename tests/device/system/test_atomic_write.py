@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from device.system.atomic_write import remove_partial_files, atomic_write
+from device.system.atomic_write import atomic_write, remove_partial_files
 
 
 def test_it_takes_its_place_at_the_end_and_not_before(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from device.system.shared_libraries import how_to_get
+from device.system.shared_libraries import how_to_install
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,11 @@ from device.system.shared_libraries import how_to_get
     ],
 )
 def test_the_package_of_a_library_that_is_missing(told: str, package: str) -> None:
-    assert how_to_get(OSError(told)) == f"run: sudo apt-get install {package}"
+    assert how_to_install(OSError(told)) == f"run: sudo apt-get install {package}"
 
 
 @pytest.mark.parametrize(
     "told", ["No module named 'vosk'", "libvosk.so: invalid ELF header", "libvosk.so: cannot open shared object file"]
 )
 def test_another_fault_is_not_apt_s(told: str) -> None:
-    assert how_to_get(ImportError(told)) == ""
+    assert how_to_install(ImportError(told)) == ""

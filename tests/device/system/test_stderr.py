@@ -3,12 +3,12 @@ import sys
 
 SCRIPT = """
 import logging, os, sys
-from device.system.stderr import hush, quiet
+from device.system.stderr import silence_c_libraries, silenced_stderr
 logging.basicConfig(format="logged %(message)s", stream=sys.stderr)
-with quiet():
+with silenced_stderr():
     os.write(2, b"from a library\\n")
 print("between", file=sys.stderr)
-hush()
+silence_c_libraries()
 os.write(2, b"from a library\\n")
 print("said", file=sys.stderr)
 {}

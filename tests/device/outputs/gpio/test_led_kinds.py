@@ -17,7 +17,7 @@ from device.errors import LightsError
 from device.events import Prediction, Utterance
 from device.outputs.base import Trouble
 from device.outputs.gpio.leds import GpioLights, patterns
-from device.settings.leds import CLASS_COLOURS, COLOURS, shares, wrong_colours
+from device.settings.leds import CLASS_COLOURS, COLOURS, colour_problems, rgb_levels
 from device.settings.schema import LightsSettings
 
 THREE = ("negative", "neutral", "positive")
@@ -278,7 +278,7 @@ def test_pins_that_another_program_has() -> None:
 
 
 def test_every_default_colour_is_a_colour() -> None:
-    assert not list(wrong_colours("", CLASS_COLOURS))
-    assert not list(wrong_colours("", {name: name for name in COLOURS}))
-    assert shares("#ff8000") == pytest.approx((1, 128 / 255, 0))
-    assert shares("white") == (1, 1, 1)
+    assert not list(colour_problems("", CLASS_COLOURS))
+    assert not list(colour_problems("", {name: name for name in COLOURS}))
+    assert rgb_levels("#ff8000") == pytest.approx((1, 128 / 255, 0))
+    assert rgb_levels("white") == (1, 1, 1)
