@@ -17,7 +17,7 @@ _LONG = ("tests/training", "tests/convert", "tests/edge_mcnn")
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-# A shell starts background jobs with SIGINT ignored, which child processes inherit: Ctrl-C must reach those of the tests.
+# A shell starts background jobs with SIGINT ignored, and child processes inherit that: Ctrl-C must reach them in tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 _SYSTEMD = Path("/lib/systemd/systemd")
 _BOOT_LIMIT_S = 60
@@ -141,16 +142,20 @@ class BootedSystemd:
              "sh", "-c", _BOOT, "-", *self._shared],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True,
         )  # fmt: skip
-        end = time.monotonic() + _BOOT_LIMIT_S
-        while True:
-            with contextlib.suppress(subprocess.CalledProcessError, LookupError):
-                state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
-                if state in ("running", "degraded"):
-                    return
-            if self._outer.poll() is not None or time.monotonic() > end:
-                self._log.seek(0)
-                raise RuntimeError(f"systemd does not boot: {self._log.read().decode(errors='replace')}")
-            time.sleep(0.05)
+        wait_until(self._is_booted, limit_s=_BOOT_LIMIT_S, message=self._boot_log)
+
+    def _is_booted(self) -> bool:
+        assert self._outer is not None
+        assert self._outer.poll() is None, self._boot_log()
+        try:
+            state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        except (subprocess.CalledProcessError, LookupError):
+            return False
+        return state in ("running", "degraded")
+
+    def _boot_log(self) -> str:
+        self._log.seek(0)
+        return f"systemd does not boot: {self._log.read().decode(errors='replace')}"
 
     def power_off(self) -> None:
         """End it at once, as when power goes."""
@@ -189,15 +194,16 @@ class BootedSystemd:
 
     @staticmethod
     def _remove_cgroup(top: Path) -> None:
-        end = time.monotonic() + 10
-        while top.exists():
+        def removed() -> bool:
             for folder, _, _ in sorted(os.walk(top), reverse=True):
                 with contextlib.suppress(OSError):
-                    os.rmdir(folder)  # noqa: PTH106  # `os.walk` gives names
-            if time.monotonic() > end:
-                print(f"processes are left in {top}", file=sys.stderr)
-                return
-            time.sleep(0.05)
+                    os.rmdir(folder)  # noqa: PTH106  # `os.walk` yields names
+            return not top.exists()
+
+        try:
+            wait_until(removed, limit_s=10, message=f"processes are left in {top}")
+        except AssertionError as error:  # what was tested is not at fault
+            print(error, file=sys.stderr)
 
 
 @contextlib.contextmanager

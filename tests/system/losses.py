@@ -19,9 +19,9 @@ from pathlib import Path
 from device.daemon.status import Status, read_status
 from device.errors import StatusError
 from tests.system.virtual_microphone import VirtualMicrophone
+from tests.waiting import wait_until
 
 _LIMIT_S = 20
-_POLL_S = 0.01
 # Times of the product, but for silence, for which half a minute would be waited each time.
 _SETTINGS = """
 [microphone]
@@ -82,18 +82,22 @@ class Patient:
 
     def wait_for(self, *states: str) -> Status:
         """Wait until the daemon is in one of these states."""
-        end = time.monotonic() + _LIMIT_S
-        while True:
+        last = ""
+
+        def arrived() -> Status | None:
+            nonlocal last
+            assert self.process.poll() is None, "the daemon has ended"
             try:
                 status = self.status()
-                if status.state in states:
-                    return status
-                told = f"{status.state} ({status.reason})"
             except StatusError as error:
-                told = str(error)
-            assert self.process.poll() is None, "the daemon has ended"
-            assert time.monotonic() < end, f"still {told} after {_LIMIT_S} s"
-            time.sleep(_POLL_S)
+                last = str(error)
+                return None
+            last = f"{status.state} ({status.reason})"
+            return status if status.state in states else None
+
+        status = wait_until(arrived, limit_s=_LIMIT_S, message=lambda: f"still {last} after {_LIMIT_S} s")
+        assert status is not None
+        return status
 
     def suffer(self, loss: Loss) -> float:
         """Lose the microphone and give it back; seconds until it is heard again."""

@@ -1,6 +1,7 @@
 """A booted machine with a microphone, in which the service can be installed as a user would."""
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 from tests.system import booted_systemd
 from tests.system.booted_systemd import BootedSystemd
 from tests.system.virtual_microphone import VirtualMicrophone, missing_programs
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 UNDER_TEST = "/opt/under-test"
@@ -25,6 +27,20 @@ CONFIG = "/etc/edge-mcnn/config.toml"
 WATCHDOG_S = 4
 """At a pace that a test can wait for."""
 _LIMIT_S = 60
+
+# Runs inside, since commands from outside take longer than the service needs to start.
+_UNTIL_CAUGHT = """
+import pathlib, re, subprocess, sys
+def shown(name):
+    command = ["systemctl", "show", "edge-mcnn", "--property=" + name, "--value"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+while (process := shown("MainPID")) == "0":
+    pass
+status = pathlib.Path("/proc", process, "status")
+while not int(re.search("SigCgt:\\t(.*)", status.read_text())[1], 16) >> (int(sys.argv[1]) - 1) & 1:
+    pass
+print(shown("ActiveState"))
+"""
 
 _CANNOT = booted_systemd.missing() or ", ".join(missing_programs())
 booted = pytest.mark.skipif(
@@ -70,12 +86,19 @@ class Machine:
     def exists(self, path: str) -> bool:
         return self.system.run("test", "-e", path, check=False).returncode == 0
 
+    def state_when_it_catches(self, number: signal.Signals) -> str:
+        """Wait until the main process of the service handles a signal; the state of the unit at that moment."""
+        python = "/opt/edge-mcnn/bin/python"
+        return self.system.run(python, "-c", _UNTIL_CAUGHT, str(int(number)), limit_s=_LIMIT_S).stdout.strip()
+
+    def watchdog_fed_s(self) -> float:
+        """Monotonic time of the last watchdog notification, seconds."""
+        return int(self.shown("WatchdogTimestampMonotonic")) / 1e6
+
     def wait_for(self, condition: Callable[[], bool], what: str) -> float:
         """Seconds until the condition holds."""
         start = time.monotonic()
-        while not condition():
-            assert time.monotonic() < start + _LIMIT_S, f"{what}: not within {_LIMIT_S} s\n{self.journal()}"
-            time.sleep(0.05)
+        wait_until(condition, limit_s=_LIMIT_S, message=lambda: f"{what}: not within {_LIMIT_S} s\n{self.journal()}")
         return time.monotonic() - start
 
     def wait_for_state(self, *states: str) -> float:

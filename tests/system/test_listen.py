@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,7 +132,6 @@ def test_a_lost_microphone_flashes_all_leds_until_it_is_back(
     listening.wait_for("listening to")
     microphone.unplug()
     listening.wait_for("microphone lost, waiting for it")
-    time.sleep(1.5)  # for a flash
     microphone.plug()
     listening.wait_for("listening to")
     microphone.play(CLEAR)

@@ -20,6 +20,7 @@ import pytest
 
 from tests.conftest import CLIPS
 from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 CLEAR = CLIPS / "espeak-ruined.flac"
@@ -72,11 +73,11 @@ class Terminal:
         return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
 
     def wait_for(self, true: Callable[[list[str]], bool]) -> list[str]:
-        end = time.monotonic() + LIMIT_S
-        while not true(shown := self.shown):
-            assert time.monotonic() < end, "\n".join(shown)
-            time.sleep(0.05)
-        return shown
+        def right() -> list[str] | None:
+            shown = self.shown
+            return shown if true(shown) else None
+
+        return wait_until(right, limit_s=LIMIT_S, message=lambda: "\n".join(self.shown)) or []
 
     def wait_for_text(self, part: str) -> list[str]:
         return self.wait_for(lambda shown: any(part in line for line in shown))

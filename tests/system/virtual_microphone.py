@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 NAME = "usbmic"
 _NEEDED = ("pulseaudio", "pactl", "paplay", "gcc")
@@ -193,14 +194,13 @@ class VirtualMicrophone:
         ).stdout
 
     def _wait_for_server(self) -> None:
-        limit = time.monotonic() + _START_LIMIT_S
-        while subprocess.run(
-            ["pactl", "info"], env=self._private, capture_output=True, timeout=10, check=False
-        ).returncode:
+        def responds() -> bool:
             assert self._server is not None
-            if self._server.poll() is not None or time.monotonic() > limit:
-                raise RuntimeError((self._folder / "pulse.log").read_text())
-            time.sleep(0.05)
+            assert self._server.poll() is None, (self._folder / "pulse.log").read_text()
+            done = subprocess.run(["pactl", "info"], env=self._private, capture_output=True, timeout=10, check=False)
+            return done.returncode == 0
+
+        wait_until(responds, limit_s=_START_LIMIT_S, message=lambda: (self._folder / "pulse.log").read_text())
 
 
 @contextmanager
