@@ -1,7 +1,7 @@
-"""How a running daemon is: told through a socket in its runtime directory, to whoever asks on this machine.
+"""The status of a running daemon, published on a Unix socket in its runtime directory to every user of this machine.
 
-The daemon's side only ever sends, so there is nothing that a visitor could make it read. What the numbers mean is
-written beside each in `Status`; words that were spoken are not among them.
+The server only sends and never reads, so no client can harm the daemon. `Status` documents each value and its unit;
+words that were spoken are not among them.
 """
 
 import contextlib
@@ -24,80 +24,111 @@ _TYPES: dict[Any, Any] = {str: str, int: int, float: (int, float)}
 
 @dataclass(frozen=True)
 class Status:
-    """A daemon at one moment."""
+    """A daemon at one moment; `edge-mcnn status --json` prints exactly these fields."""
 
     state: str
-    """`starting`, or one of `device.audio.liveness.State`."""
+    """State of the microphone: `starting`, or a value of `device.audio.liveness.State`."""
     reason: str
-    """Why, for people; empty while all is well."""
+    """Reason of the state, for people; empty while the microphone is healthy."""
     state_duration_s: float
-    """Seconds in this state."""
+    """Seconds since the state changed."""
     uptime_s: float
     """Seconds since the daemon started."""
     microphone: str
-    """Name of the open one; empty if none is."""
+    """Name of the open microphone; empty if none is open."""
     rate: int
-    """At which it is open, Hz; 0 if it is not."""
+    """Sample rate of the open microphone in Hz; 0 if none is open."""
     blocks_received: int
-    """Blocks of sound, of 128 ms."""
+    """Number of audio blocks of 128 ms that were received from the microphone."""
     blocks_dropped: int
-    """Blocks thrown away because the machine was too slow."""
+    """Number of audio blocks that were dropped because the machine was too slow."""
     microphone_losses: int
-    """How often the microphone was lost."""
+    """Number of times that the microphone was lost."""
     utterances: int
-    """How many were answered."""
+    """Number of utterances with a prediction."""
     last_label: str
-    """The last answer, or `unsure`; empty before the first."""
+    """Label of the last prediction, or `low_confidence` if it was below the threshold; empty before the first."""
     latency_ms: float
-    """From the endpoint to the light, for the last utterance; 0 before the first."""
+    """Milliseconds from the endpoint to the light, for the last utterance; 0 before the first."""
     latency_median_ms: float
-    """The same, median of the last hundred."""
+    """Median of the latencies of the last hundred utterances, milliseconds."""
     latency_worst_ms: float
-    """The same, worst of the last hundred."""
+    """Highest of the latencies of the last hundred utterances, milliseconds."""
     memory_mb: float
-    """In use now, 10^6 bytes."""
+    """Resident memory of the process, 10^6 bytes."""
     threads: int
-    """Of the process."""
+    """Number of threads of the process."""
     open_files: int
-    """Of the process."""
+    """Number of open file descriptors of the process."""
     pid: int
     """Process id."""
     versions: Mapping[str, str]
-    """Of edge-mcnn, Python, the interpreter and Vosk."""
+    """Versions of edge-mcnn, Python, the interpreter and Vosk, by package name."""
 
 
-_HELP = {
-    "state_duration_s": ("gauge", "Seconds in the present state"),
-    "uptime_s": ("gauge", "Seconds since the daemon started"),
-    "blocks_received": ("counter", "Blocks of sound heard, of 128 ms"),
-    "blocks_dropped": ("counter", "Blocks of sound thrown away because the machine was too slow"),
-    "microphone_losses": ("counter", "How often the microphone was lost"),
-    "utterances": ("counter", "Utterances answered"),
-    "latency_ms": ("gauge", "Milliseconds from the endpoint to the light, last utterance"),
-    "latency_median_ms": ("gauge", "Milliseconds from the endpoint to the light, median of the last hundred"),
-    "latency_worst_ms": ("gauge", "Milliseconds from the endpoint to the light, worst of the last hundred"),
-    "memory_mb": ("gauge", "Memory in use, 10^6 bytes"),
-    "threads": ("gauge", "Threads of the process"),
-    "open_files": ("gauge", "Open files of the process"),
-}
+@dataclass(frozen=True)
+class _Metric:
+    """A number of `Status` as a Prometheus metric, named by https://prometheus.io/docs/practices/naming/."""
+
+    name: str
+    kind: str
+    help: str
+    field: str
+    scale: float = 1
+    """Factor from the unit of the field to the base unit."""
+
+
+_METRICS = (
+    _Metric("state_duration_seconds", "gauge", "Seconds since the microphone entered its state.", "state_duration_s"),
+    _Metric("uptime_seconds", "gauge", "Seconds since the daemon started.", "uptime_s"),
+    _Metric(
+        "audio_blocks_received_total", "counter",
+        "Audio blocks of 128 ms received from the microphone since the daemon started.", "blocks_received",
+    ),
+    _Metric(
+        "audio_blocks_dropped_total", "counter",
+        "Audio blocks of 128 ms dropped since the daemon started because the machine was too slow.", "blocks_dropped",
+    ),
+    _Metric(
+        "microphone_losses_total", "counter", "Times the microphone was lost since the daemon started.",
+        "microphone_losses",
+    ),
+    _Metric("utterances_total", "counter", "Utterances with a prediction since the daemon started.", "utterances"),
+    _Metric(
+        "latency_seconds", "gauge", "Seconds from the endpoint of the last utterance to its light.", "latency_ms", 1e-3
+    ),
+    _Metric(
+        "latency_median_seconds", "gauge",
+        "Median seconds from the endpoint to the light over the last hundred utterances.", "latency_median_ms", 1e-3,
+    ),
+    _Metric(
+        "latency_worst_seconds", "gauge",
+        "Highest number of seconds from the endpoint to the light over the last hundred utterances.",
+        "latency_worst_ms", 1e-3,
+    ),
+    _Metric("resident_memory_bytes", "gauge", "Resident memory of the process in bytes.", "memory_mb", 1e6),
+    _Metric("threads", "gauge", "Threads of the process.", "threads"),
+    _Metric("open_file_descriptors", "gauge", "Open file descriptors of the process.", "open_files"),
+)  # fmt: skip
 
 
 def prometheus(status: Status) -> str:
-    """The status in Prometheus' text format."""
+    """The status in Prometheus' text exposition format, in base units."""
     lines = [
-        "# HELP edge_mcnn_state 1 for the state that the microphone is in",
+        "# HELP edge_mcnn_state 1 for the state that the microphone is in.",
         "# TYPE edge_mcnn_state gauge",
         f'edge_mcnn_state{{state="{_escaped(status.state)}",microphone="{_escaped(status.microphone)}"}} 1',
     ]
-    for name, (kind, about) in _HELP.items():
-        metric = f"edge_mcnn_{name}{'_total' if kind == 'counter' else ''}"
-        lines += [f"# HELP {metric} {about}", f"# TYPE {metric} {kind}", f"{metric} {getattr(status, name)}"]
+    for metric in _METRICS:
+        name = f"edge_mcnn_{metric.name}"
+        value = getattr(status, metric.field) * metric.scale
+        lines += [f"# HELP {name} {metric.help}", f"# TYPE {name} {metric.kind}", f"{name} {value:.15g}"]
     return "\n".join(lines) + "\n"
 
 
 def socket_path(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Where a daemon with this environment tells its status; None if it has no folder for that."""
-    if folder := environment.get("RUNTIME_DIRECTORY"):  # systemd's
+    """Socket on which a daemon with this environment publishes its status; None if it has no runtime directory."""
+    if folder := environment.get("RUNTIME_DIRECTORY"):  # set by systemd
         return Path(folder.partition(":")[0]) / SERVICE_SOCKET.name
     if folder := environment.get("XDG_RUNTIME_DIR"):
         return Path(folder) / "edge-mcnn" / SERVICE_SOCKET.name
@@ -105,10 +136,10 @@ def socket_path(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def read_status(path: Path) -> Status:
-    """Ask the daemon behind a socket.
+    """Read the status that a daemon publishes on a socket.
 
     Raises:
-        StatusError: none is there, or what is there does not answer as one.
+        StatusError: no daemon is running there, or the response is not the status of this version.
     """
     content = b""
     try:
@@ -118,21 +149,23 @@ def read_status(path: Path) -> Status:
             while len(content) <= _LONGEST and (part := connection.recv(4096)):
                 content += part
     except (FileNotFoundError, ConnectionRefusedError):
-        raise StatusError(f"no daemon is running (nobody answers at {path})") from None
+        raise StatusError(
+            f"no daemon is running (no response on {path})", fix="start one: edge-mcnn listen"
+        ) from None
     except OSError as error:
-        raise StatusError(f"{path} cannot be asked ({error.strerror or error})") from None
+        raise StatusError(f"{path} cannot be read ({error.strerror or error})") from None
     try:
         table = json.loads(content)
     except (ValueError, RecursionError):
         table = None
     types = {each.name: _TYPES.get(each.type, dict) for each in fields(Status)}
     if not isinstance(table, dict) or not all(isinstance(table.get(name), kind) for name, kind in types.items()):
-        raise StatusError(f"{path} answers, but not as a daemon of this version does; restart it")
+        raise StatusError(f"{path}: the response is not a status of this version", fix="restart the daemon")
     return Status(**{name: table[name] for name in types})
 
 
 def running_daemon() -> Status | None:
-    """The daemon that runs on this machine: the service, else this user's own `listen`; None if none answers."""
+    """Status of the daemon on this machine: the service, else this user's own `listen`; None if there is none."""
     for path in (SERVICE_SOCKET, socket_path()):
         if path is not None:
             with contextlib.suppress(StatusError):
@@ -141,11 +174,11 @@ def running_daemon() -> Status | None:
 
 
 class StatusServer:
-    """Answers at a socket, in a thread of its own, until the context is left.
+    """Publishes the status on a socket, from a separate thread, until the context is left.
 
     Args:
-        path: of the socket. If another daemon answers there already, this one stays silent.
-        status: gives what to tell.
+        path: the socket. If another daemon publishes there already, this one does not.
+        status: returns the status to publish; called for each client.
     """
 
     def __init__(self, path: Path, status: Callable[[], Status]) -> None:
@@ -166,11 +199,11 @@ class StatusServer:
             self._path.parent.mkdir(mode=0o755, exist_ok=True)
             self._path.unlink(missing_ok=True)  # left by a daemon that was killed
             listener.bind(str(self._path))
-            self._path.chmod(0o666)  # whoever may look at the lights may know how they are
+            self._path.chmod(0o666)  # every user may read the status
             listener.listen(128)
         except OSError as error:
             listener.close()
-            raise StatusError(f"{self._path}: the status cannot be told there ({error.strerror})") from None
+            raise StatusError(f"{self._path}: cannot publish the status there ({error.strerror})") from None
         self._listener = listener
         self._thread = threading.Thread(target=self._serve, args=(listener,), name="status", daemon=True)
         self._thread.start()
@@ -192,7 +225,7 @@ class StatusServer:
             try:
                 connection, _ = listener.accept()
             except OSError:
-                self._stopping.wait(1)  # out of file descriptors, say
+                self._stopping.wait(1)  # for example out of file descriptors
                 continue
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(_LIMIT_S)

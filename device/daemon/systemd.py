@@ -1,6 +1,6 @@
-"""What a service tells systemd: that it is ready, how it is, and that it still lives (sd_notify(3)).
+"""Notifies systemd that the service is ready, of its status, and that it is still alive (sd_notify(3)).
 
-Outside systemd all of it does nothing. Whether the daemon is ready or lives, this module does not know.
+Outside systemd all methods do nothing. Whether the daemon is ready or alive is decided by the caller.
 """
 
 import os
@@ -12,7 +12,7 @@ class Systemd:
     """The service manager that started this process, if one did.
 
     Args:
-        environment: where it says how to be reached.
+        environment: variables in which systemd passes the address of its socket and the watchdog's period.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -22,30 +22,30 @@ class Systemd:
         watched = environment.get("WATCHDOG_PID") in (None, str(os.getpid()))
         microseconds = environment.get("WATCHDOG_USEC", "")
         self.watchdog_s = int(microseconds) / 1e6 if watched and microseconds.isdigit() else None
-        """Seconds without `alive` after which it ends this process; None if it does not watch."""
+        """Seconds without `alive` after which systemd kills this process; None if there is no watchdog."""
 
     def ready(self) -> None:
-        """The service works."""
-        self._tell("READY=1")
+        """Report that the service works."""
+        self._notify("READY=1")
 
     def status(self, line: str) -> None:
-        """What `systemctl status` shows."""
-        self._tell(f"STATUS={' '.join(line.split())}")
+        """Set the line that `systemctl status` shows."""
+        self._notify(f"STATUS={' '.join(line.split())}")
 
     def alive(self) -> None:
-        """The watchdog may wait once more."""
-        self._tell("WATCHDOG=1")
+        """Restart the period of the watchdog."""
+        self._notify("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The service is about to end."""
-        self._tell("STOPPING=1")
+        """Report that the service is about to end."""
+        self._notify("STOPPING=1")
 
-    def _tell(self, message: str) -> None:
+    def _notify(self, message: str) -> None:
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as messenger:
-            messenger.settimeout(1)  # a daemon that waits for systemd is deaf meanwhile
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notification:
+            notification.settimeout(1)  # no audio is processed while this waits
             try:
-                messenger.sendto(message.encode(), self._address)
+                notification.sendto(message.encode(), self._address)
             except OSError:
-                return  # it restarts, perhaps; the next message will reach it
+                return  # systemd may be restarting; the next message will reach it

@@ -32,47 +32,48 @@ def path() -> Iterator[Path]:
         yield Path(name) / "run" / "status.sock"
 
 
-def test_what_is_told_is_read(path: Path) -> None:
+def test_published_status_is_read(path: Path) -> None:
     with StatusServer(path, lambda: STATUS):
         assert read_status(path) == STATUS
         assert read_status(path) == STATUS
         assert path.stat().st_mode & 0o777 == 0o666
     assert not path.exists()
-    with pytest.raises(StatusError, match="no daemon is running"):
+    with pytest.raises(StatusError, match="no daemon is running") as error:
         read_status(path)
+    assert error.value.fix == "start one: edge-mcnn listen"
 
 
-def test_visitors_who_say_nothing_or_nonsense_do_no_harm(path: Path) -> None:
+def test_clients_that_send_nothing_or_nonsense_do_no_harm(path: Path) -> None:
     with StatusServer(path, lambda: STATUS):
-        visitors = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(30)]
-        for number, visitor in enumerate(visitors):
-            visitor.settimeout(5)
-            visitor.connect(str(path))
+        clients = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(30)]
+        for number, client in enumerate(clients):
+            client.settimeout(5)
+            client.connect(str(path))
             if number % 2:
-                with contextlib.suppress(BrokenPipeError):  # it was answered and is done with already
-                    visitor.sendall(b"\xff" * 1000)
+                with contextlib.suppress(BrokenPipeError):  # it has been served and closed already
+                    client.sendall(b"\xff" * 1000)
         assert read_status(path) == STATUS
-        for visitor in visitors:
-            visitor.close()
+        for client in clients:
+            client.close()
         assert read_status(path) == STATUS
 
 
-def test_the_socket_of_a_killed_daemon_is_taken_over(path: Path) -> None:
+def test_the_socket_of_a_killed_daemon_is_replaced(path: Path) -> None:
     path.parent.mkdir()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
-        left.bind(str(path))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as orphan:
+        orphan.bind(str(path))
     with StatusServer(path, lambda: STATUS):
         assert read_status(path) == STATUS
 
 
-def test_the_socket_of_a_living_daemon_is_not(path: Path) -> None:
+def test_the_socket_of_a_running_daemon_is_not_replaced(path: Path) -> None:
     with StatusServer(path, lambda: STATUS):
         with StatusServer(path, lambda: replace(STATUS, state="lost")):
             assert read_status(path) == STATUS
         assert read_status(path) == STATUS
 
 
-def test_whichever_daemon_runs_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_running_daemon_is_found(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = path.with_name("own")
     monkeypatch.setattr(status_module, "SERVICE_SOCKET", path)
     monkeypatch.setattr(status_module, "socket_path", lambda: own)
@@ -80,33 +81,33 @@ def test_whichever_daemon_runs_is_found(path: Path, monkeypatch: pytest.MonkeyPa
     with StatusServer(own, lambda: replace(STATUS, pid=1)):
         assert running_daemon() == replace(STATUS, pid=1)
         with StatusServer(path, lambda: STATUS):
-            assert running_daemon() == STATUS, "the service first"
+            assert running_daemon() == STATUS, "the service wins"
     monkeypatch.setattr(status_module, "socket_path", lambda: None)
     assert running_daemon() is None
 
 
-def test_a_folder_that_is_not_there(path: Path) -> None:
-    with pytest.raises(StatusError, match="cannot be told there"), StatusServer(path / "a" / "b", lambda: STATUS):
+def test_missing_folder(path: Path) -> None:
+    with pytest.raises(StatusError, match="cannot publish the status there"), StatusServer(path / "a" / "b", lambda: STATUS):
         pass
 
 
-def answered(path: Path, content: bytes) -> None:
-    """Something else answers once at the socket."""
+def read_response(path: Path, content: bytes) -> None:
+    """Read the status from a server that sends `content` once."""
     path.parent.mkdir(exist_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         path.unlink(missing_ok=True)
         listener.bind(str(path))
         listener.listen()
 
-        def answer() -> None:
+        def respond() -> None:
             connection, _ = listener.accept()
             with connection:
                 try:
                     connection.sendall(content)
                 except OSError:
-                    return  # it had enough
+                    return  # the client has closed the connection
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=respond)
         thread.start()
         try:
             read_status(path)
@@ -125,21 +126,36 @@ tables = st.dictionaries(st.text() | st.sampled_from(sorted(asdict(STATUS))), va
     | st.just(b"[" * 70_000)
     | st.just(b" " * 1_000_000)
 )
-def test_any_answer_is_a_status_or_a_status_error(content: bytes) -> None:
+def test_any_response_is_a_status_or_a_status_error(content: bytes) -> None:
     with tempfile.TemporaryDirectory(prefix="status") as name:
         try:
-            answered(Path(name) / "s", content)
+            read_response(Path(name) / "s", content)
         except StatusError as error:
-            assert "answers, but not as a daemon of this version does" in str(error)  # noqa: PT017  # it may be right, too
+            assert "not a status of this version" in error.message  # noqa: PT017  # a valid status raises nothing
+            assert error.fix == "restart the daemon"  # noqa: PT017  # as above
 
 
 def test_prometheus() -> None:
     text = prometheus(replace(STATUS, microphone='a "b"\\\n'))
     assert 'edge_mcnn_state{state="healthy",microphone="a \\"b\\"\\\\\\n"} 1\n' in text
     assert "# TYPE edge_mcnn_utterances_total counter\nedge_mcnn_utterances_total 2\n" in text
-    assert "edge_mcnn_latency_median_ms 4.0\n" in text
+    assert "# TYPE edge_mcnn_audio_blocks_received_total counter\nedge_mcnn_audio_blocks_received_total 3\n" in text
+    assert "edge_mcnn_microphone_losses_total 1\n" in text
+    assert "edge_mcnn_latency_seconds 0.0035\n" in text
+    assert "edge_mcnn_latency_median_seconds 0.004\n" in text
+    assert "edge_mcnn_resident_memory_bytes 200000000\n" in text
+    assert "edge_mcnn_state_duration_seconds 1\n" in text
+    assert "edge_mcnn_uptime_seconds 2\n" in text
     for line in text.splitlines():
         assert line.startswith(("# HELP edge_mcnn_", "# TYPE edge_mcnn_", "edge_mcnn_"))
+
+
+def test_prometheus_names_follow_the_conventions() -> None:
+    """The rules of https://prometheus.io/docs/practices/naming/."""
+    kinds = dict(line.split()[2:] for line in prometheus(STATUS).splitlines() if line.startswith("# TYPE"))
+    for name, kind in kinds.items():
+        assert name.endswith("_total") == (kind == "counter")
+        assert not name.removesuffix("_total").endswith(("_s", "_ms", "_mb", "_milliseconds", "_megabytes"))
 
 
 @pytest.mark.parametrize(
@@ -150,11 +166,11 @@ def test_prometheus() -> None:
         ({}, "None"),
     ],
 )
-def test_where_it_is_told(environment: dict[str, str], path: str) -> None:
+def test_socket_path(environment: dict[str, str], path: str) -> None:
     assert str(socket_path(environment)) == path
 
 
-def test_names_with_brackets_are_shown_as_they_are() -> None:
+def test_names_with_brackets_are_no_markup() -> None:
     console = Console(file=StringIO(), width=100)
     console.print(_table(replace(STATUS, state="lost", microphone="USB [/x] mic", reason="see [lights.pins]")))
     assert isinstance(console.file, StringIO)

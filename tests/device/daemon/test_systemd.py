@@ -16,19 +16,19 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
         yield listener
 
 
-def test_what_it_is_told(manager: socket.socket) -> None:
+def test_notifications(manager: socket.socket) -> None:
     systemd = Systemd({"NOTIFY_SOCKET": manager.getsockname()})
-    for tell, told in [
+    for notify, message in [
         (systemd.ready, b"READY=1"),
         (systemd.alive, b"WATCHDOG=1"),
         (systemd.stopping, b"STOPPING=1"),
         (lambda: systemd.status("two\nlines \u00fc"), "STATUS=two lines \u00fc".encode()),
     ]:
-        tell()
-        assert manager.recv(200) == told
+        notify()
+        assert manager.recv(200) == message
 
 
-def test_an_abstract_address() -> None:
+def test_abstract_address() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0edge-mcnn-test-{os.getpid()}")
         listener.settimeout(5)
@@ -42,7 +42,7 @@ def test_outside_systemd_nothing_happens() -> None:
     systemd.ready()
 
 
-def test_nobody_listens_any_more(tmp_path: Path) -> None:
+def test_a_closed_socket_is_ignored(tmp_path: Path) -> None:
     Systemd({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive()
 
 
@@ -55,5 +55,5 @@ def test_nobody_listens_any_more(tmp_path: Path) -> None:
         ({"WATCHDOG_USEC": "soon"}, None),
     ],
 )
-def test_how_often_the_watchdog_looks(environment: dict[str, str], seconds: float | None) -> None:
+def test_period_of_the_watchdog(environment: dict[str, str], seconds: float | None) -> None:
     assert Systemd(environment).watchdog_s == seconds
