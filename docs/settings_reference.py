@@ -1,4 +1,4 @@
-"""Writes `docs/settings.md`, every setting with its meaning, from the code: `python docs/settings_reference.py`."""
+"""Generates `docs/settings.md`, every setting with its meaning: `python docs/settings_reference.py`."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -19,11 +19,14 @@ def page() -> str:
 def _lines() -> Iterator[str]:
     yield "# Settings"
     yield ""
-    yield "They go into a TOML file (`edge-mcnn listen --config my.toml`; the service's: `/etc/edge-mcnn/config.toml`);"
-    yield "what is left out has its default; `edge-mcnn settings --show` prints such a file, `--check` finds what is"
-    yield f"wrong in one. A variable in the environment wins over the file: `{PREFIX}ENDPOINT_HANG_OVER_S=0.8`."
+    yield "Write the settings that you want to change into a TOML file; all others keep their defaults. Use it with"
+    yield "`edge-mcnn listen --config my.toml`; the service reads `/etc/edge-mcnn/config.toml`."
     yield ""
-    yield "This page is written by `python docs/settings_reference.py` from the code."
+    yield "- `edge-mcnn settings --show` prints a file with every setting, its meaning and its value."
+    yield "- `edge-mcnn settings --check my.toml` finds every problem in a file."
+    yield f"- An environment variable wins over the file: `{PREFIX}ENDPOINT_HANG_OVER_S=0.8`."
+    yield ""
+    yield "This page is generated from the code: `python docs/settings_reference.py`."
     for name, kind in sections().items():
         yield ""
         yield f"## `[{name}]`"
@@ -31,7 +34,7 @@ def _lines() -> Iterator[str]:
         about = (kind.__doc__ or "").partition(": ")[2].splitlines()[0]
         yield about[:1].upper() + about[1:]
         yield ""
-        yield "| setting | default | may be | |"
+        yield "| Setting | Default | Allowed values | Meaning |"
         yield "| --- | --- | --- | --- |"
         for setting in fields(kind):
             limits = f"{allowed_values(setting)} {setting.metadata.get('unit', '')}".strip()

@@ -22,13 +22,13 @@ from typing import Any
 from device.audio.liveness import Liveness, LivenessMachine, State
 from device.audio.microphone import Microphone
 from device.audio.reconnecting import Ears, OpenMicrophone
-from device.daemon.status import Status, StatusServer
+from device.daemon.status import LOW_CONFIDENCE, Status, StatusServer
 from device.daemon.systemd import Systemd
 from device.errors import AudioError, StatusError
 from device.events import Prediction
 from device.loading import Understanding
 from device.outputs.base import Observer, Trouble
-from device.outputs.json_lines import UNSURE, as_table
+from device.outputs.json_lines import as_table
 from device.outputs.lights import Lights
 from device.outputs.publishers import Publisher
 from device.pipeline import Listener
@@ -213,7 +213,7 @@ class Daemon:
         if self._observer is not None:
             self._observer.answer(prediction)
         self._utterances += 1
-        self._last_label = prediction.label if prediction.confident else UNSURE
+        self._last_label = prediction.label if prediction.confident else LOW_CONFIDENCE
         self._latencies.append(round(prediction.ms_since_endpoint(lit_at), 1))
         table = as_table(prediction, lit_at)
         for publisher in self._publishers:

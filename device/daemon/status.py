@@ -17,6 +17,8 @@ from typing import Any
 from device.errors import StatusError
 
 SERVICE_SOCKET = Path("/run/edge-mcnn/status.sock")
+LOW_CONFIDENCE = "low_confidence"
+"""Value of `Status.last_label` for a prediction below the threshold of `[classifier] confidence`."""
 _LONGEST = 1 << 16
 _LIMIT_S = 2.0
 _TYPES: dict[Any, Any] = {str: str, int: int, float: (int, float)}
@@ -47,7 +49,7 @@ class Status:
     utterances: int
     """Number of utterances with a prediction."""
     last_label: str
-    """Label of the last prediction, or `low_confidence` if it was below the threshold; empty before the first."""
+    """Label of the last prediction, or `LOW_CONFIDENCE` if it was below the threshold; empty before the first."""
     latency_ms: float
     """Milliseconds from the endpoint to the light, for the last utterance; 0 before the first."""
     latency_median_ms: float
@@ -149,9 +151,7 @@ def read_status(path: Path) -> Status:
             while len(content) <= _LONGEST and (part := connection.recv(4096)):
                 content += part
     except (FileNotFoundError, ConnectionRefusedError):
-        raise StatusError(
-            f"no daemon is running (no response on {path})", fix="start one: edge-mcnn listen"
-        ) from None
+        raise StatusError(f"no daemon is running (no response on {path})", fix="start one: edge-mcnn listen") from None
     except OSError as error:
         raise StatusError(f"{path} cannot be read ({error.strerror or error})") from None
     try:

@@ -41,18 +41,19 @@ def look(config: Path | None, environment: Mapping[str, str], model: Path | None
 
 def read(config: Path | None, environment: Mapping[str, str]) -> tuple[Settings, Finding]:
     """The settings, the defaults where those given are not right, and what is wrong with them."""
-    wrong, mend = [], []
+    wrong: list[SettingsError] = []
+    mend = []
     try:
         if config is not None and (wrong := check_file(config)):
             mend.append(f"edge-mcnn settings --check {config}")
     except SettingsError as error:
-        wrong = [str(error)]
+        wrong = [error]
     try:
         read_settings(None, environment)
     except SettingsError as error:
-        wrong.append(str(error))
+        wrong.append(error)
     if wrong:
-        told = f"{'; '.join(wrong)}; the rest is looked at with the defaults"
+        told = f"{'; '.join(map(str, wrong))}; the rest is looked at with the defaults"
         return Settings(), Finding("settings", Verdict.BAD, told, "; ".join(mend))
     variables = sum(name.startswith(PREFIX) for name in environment)
     told = f"{config}: all right" if config is not None else "the defaults"

@@ -1,7 +1,4 @@
-"""Settings as nested tables, as TOML gives them: checked, so that a stage can trust them, and turned into settings.
-
-What settings there are, `device.settings.schema` knows.
-"""
+"""Checks nested tables of settings, as TOML gives them, against the schema, and turns them into `Settings`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,33 +9,38 @@ from typing import Any
 from device.errors import SettingsError
 from device.settings.schema import Settings, sections
 
+RENAMED: dict[tuple[str, ...], tuple[str, ...]] = {("classifier", "unsure"): ("classifier", "low_confidence")}
+"""The present section and key of each setting that had another name in an earlier version, by its earlier ones."""
+
 
 @dataclass(frozen=True)
 class Problem:
     """Something in a table of settings that is not allowed."""
 
     key: tuple[str, ...]
-    """Where: the names of the tables and of the key in them."""
+    """Place of the problem: the names of the tables, and of the key in them."""
     message: str
-    """What is wrong, with the key, the value, and what would be right."""
+    """What is wrong, with the key, the value and the allowed values; one line."""
+    fix: str = ""
+    """What the user can do about it; empty if the message leaves no doubt."""
 
 
 def settings_from_table(table: Mapping[str, Any]) -> Settings:
-    """Build settings from nested tables as TOML gives them.
+    """Build settings from nested tables, as TOML gives them.
 
     Raises:
-        SettingsError: the first problem.
+        SettingsError: something is not allowed; the error describes the first problem.
     """
     for problem in problems(table):
-        raise SettingsError(problem.message)
+        raise SettingsError(problem.message, fix=problem.fix)
     kinds = sections()
-    return Settings(**{name: _stage(kinds[name], content) for name, content in table.items()})
+    return Settings(**{name: _section(kinds[name], content) for name, content in table.items()})
 
 
 def problems(table: Mapping[str, Any]) -> Iterator[Problem]:
-    """All that is not allowed in nested tables as TOML gives them."""
+    """Everything that is not allowed in nested tables, as TOML gives them."""
     kinds = sections()
-    yield from _unknown((), table, list(kinds))
+    yield from _unknown_keys((), table, list(kinds))
     for name, content in table.items():
         if name not in kinds:
             continue
@@ -46,14 +48,14 @@ def problems(table: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem((name,), f"{name} is {content!r}, expected a table [{name}]")
             continue
         known = {each.name: each for each in fields(kinds[name])}
-        yield from _unknown((name,), content, list(known))
+        yield from _unknown_keys((name,), content, list(known))
         for key, value in content.items():
             if key in known:
-                yield from _wrong((name, key), known[key], value)
+                yield from _wrong_value((name, key), known[key], value)
 
 
 def allowed_values(setting: Field[Any]) -> str:
-    """In words, what a setting may be; empty if any text will do."""
+    """The values that a setting may have, in words; empty if any text is allowed."""
     if "range" in setting.metadata:
         lowest, highest = setting.metadata["range"]
         return f"{'a whole number' if setting.type is int else 'a number'} from {lowest:g} to {highest:g}"
@@ -66,14 +68,14 @@ def allowed_values(setting: Field[Any]) -> str:
     return str(setting.metadata.get("allowed", ""))
 
 
-def _stage(kind: Any, table: Mapping[str, Any]) -> Any:
+def _section(kind: Any, table: Mapping[str, Any]) -> Any:
     defaults = {each.name: each.default for each in fields(kind)}
-    # As the dataclass has it: TOML writes 1 for 1.0, and has lists where we have tuples.
-    as_kept = {float: float, tuple: tuple}
-    return kind(**{key: as_kept.get(type(defaults[key]), lambda same: same)(value) for key, value in table.items()})
+    # The types of the dataclass: TOML has 1 where we have 1.0, and lists where we have tuples.
+    convert = {float: float, tuple: tuple}
+    return kind(**{key: convert.get(type(defaults[key]), lambda same: same)(value) for key, value in table.items()})
 
 
-def _wrong(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Problem]:
+def _wrong_value(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Problem]:
     name = ".".join(key)
     if "range" in setting.metadata:
         lowest, highest = setting.metadata["range"]
@@ -98,9 +100,15 @@ def _wrong(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Pr
         yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
 
 
-def _unknown(prefix: tuple[str, ...], table: Mapping[str, Any], known: list[str]) -> Iterator[Problem]:
+def _unknown_keys(prefix: tuple[str, ...], table: Mapping[str, Any], known: list[str]) -> Iterator[Problem]:
     for key in table:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"did you mean {'.'.join((*prefix, near[0]))}?" if near else f"known are {', '.join(known)}"
-            yield Problem((*prefix, key), f"{'.'.join((*prefix, key))}: no such setting; {hint}")
+        if key in known:
+            continue
+        name = ".".join((*prefix, key))
+        if (*prefix, key) in RENAMED:
+            new = ".".join(RENAMED[*prefix, key])
+            yield Problem((*prefix, key), f"{name} is now called {new}", f"rename it to {new}")
+            continue
+        near = get_close_matches(key, known, n=1)
+        fix = f"did you mean {'.'.join((*prefix, near[0]))}?" if near else f"use one of {', '.join(known)}"
+        yield Problem((*prefix, key), f"{name}: no such setting", fix)

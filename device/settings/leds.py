@@ -1,4 +1,4 @@
-"""LEDs as the settings name them: pins and colours, and what is wrong with a table of either."""
+"""LEDs in the settings: their pins and colours, and the checks of these tables."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ COLOURS = {
     "pink": "#ff80c0",
     "white": "#ffffff",
 }
-"""Full light, unlike the names of CSS, whose green is half dark."""
+"""Named colours at full brightness, unlike those of CSS, whose green is half as bright."""
 CLASS_COLOURS = {
     "positive": "green",
     "neutral": "white",
@@ -31,26 +31,26 @@ CLASS_COLOURS = {
     "disgust": "green",
     "fear": "magenta",
 }
-"""Of the three sentiments and of MELD's seven emotions: legs that are on or off, which need no PWM."""
+"""Default colours of the three sentiments and of MELD's seven emotions; their legs are on or off, so no PWM is used."""
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 Problems = Iterator[tuple[tuple[str, ...], str]]
-"""Each with the keys inside the table, and in a line what is wrong."""
+"""Problems in a table: the keys inside the table that lead to each one, and a line that describes it."""
 
 
 def rgb_levels(colour: str) -> tuple[float, float, float]:
-    """Red, green and blue of a colour that `colour_problems` allows, 0 to 1."""
+    """Brightness of red, green and blue, 0 to 1, of a colour that `colour_problems` accepts."""
     code = COLOURS.get(colour, colour)
     red, green, blue = (int(code[start : start + 2], 16) / 255 for start in (1, 3, 5))
     return red, green, blue
 
 
 def pin_problems(name: str, pins: Any) -> Problems:
-    """What is wrong with a table of BCM pins by class.
+    """Check a table of BCM pin numbers by class.
 
     Args:
-        name: of the setting.
-        pins: as TOML gives it.
+        name: name of the setting, for the messages.
+        pins: the table, as TOML gives it.
     """
     if not isinstance(pins, Mapping):
         yield (), f"{name} is {pins!r}, expected a table such as positive = 17"
@@ -60,34 +60,34 @@ def pin_problems(name: str, pins: Any) -> Problems:
         if isinstance(pin, bool) or not isinstance(pin, int) or not 0 <= pin <= HIGHEST_BCM_PIN:
             yield (owner,), f"{name}.{owner} is {pin!r}, expected a BCM pin number from 0 to {HIGHEST_BCM_PIN}"
         elif pin in owners:
-            yield (owner,), f"{name}.{owner}: pin {pin} is given to {owners[pin]} as well; each LED needs its own"
+            yield (owner,), f"{name}.{owner} is {pin}, which {owners[pin]} uses as well, expected a different pin"
         else:
             owners[pin] = owner
 
 
 def rgb_problems(name: str, pins: Any) -> Problems:
-    """What is wrong with the pins of an RGB LED; an empty table is none, which is right."""
+    """Check the BCM pin numbers of an RGB LED by leg; an empty table means no RGB LED and is allowed."""
     example = "{ red = 17, green = 27, blue = 22 }"
     if not isinstance(pins, Mapping):
         yield (), f"{name} is {pins!r}, expected a table such as {example}"
         return
     for leg in pins:
         if leg not in RGB:
-            yield (leg,), f"{name}.{leg}: an RGB LED has no such leg; known are {', '.join(RGB)}"
+            yield (leg,), f"{name}.{leg}: an RGB LED has no such leg, expected {', '.join(RGB)}"
     missing = [leg for leg in RGB if leg not in pins]
     if pins and missing:
-        yield (), f"{name} has no {', '.join(missing)}; expected a table such as {example}"
+        yield (), f"{name} has no {', '.join(missing)}, expected a table such as {example}"
     yield from pin_problems(name, {leg: pin for leg, pin in pins.items() if leg in RGB})
 
 
 def colour_problems(name: str, colours: Any) -> Problems:
-    """What is wrong with a table of colours by class."""
+    """Check a table of colours by class."""
     if not isinstance(colours, Mapping):
         yield (), f'{name} is {colours!r}, expected a table such as positive = "green"'
         return
     for label, colour in colours.items():
-        expected = f"expected one of {', '.join(COLOURS)}, or e.g. '#ff8000'"
+        expected = f"expected one of {', '.join(COLOURS)}, or for example '#ff8000'"
         if not isinstance(colour, str) or not (colour in COLOURS or _HEX.fullmatch(colour)):
             yield (label,), f"{name}.{label} is {colour!r}, {expected}"
         elif not any(rgb_levels(colour)):
-            yield (label,), f"{name}.{label} is {colour!r}, which is dark; {expected}"
+            yield (label,), f"{name}.{label} is {colour!r}, which is dark, {expected}"

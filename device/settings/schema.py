@@ -1,7 +1,6 @@
-"""The settings of every stage: one frozen dataclass each, with defaults, units and limits.
+"""The schema of the settings: one frozen dataclass per section, with defaults, units, limits and explanations.
 
-How a table is checked against the limits, `device.settings.check` knows, and where settings come from,
-`device.settings.toml`.
+`device.settings.check` checks tables against it; `device.settings.toml` reads them from a file and the environment.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,31 +42,44 @@ def _switch(default: bool, about: str) -> Any:
 
 @dataclass(frozen=True)
 class MicrophoneSettings:
-    """`[microphone]`: which one."""
+    """`[microphone]`: which microphone is used."""
 
     name: str = _text(
         "",
-        "Its name or a part of it, as `edge-mcnn microphones` lists it (numbers of cards move between boots, names do "
-        "not); empty: the default one.",
+        "Name of the microphone, or a part of it, as `edge-mcnn microphones` lists it; the numbers of sound cards may "
+        "change at a restart, names do not. Empty: the default microphone.",
     )
 
 
 @dataclass(frozen=True)
 class LivenessSettings:
-    """`[liveness]`: when the microphone counts as lost, and how it is taken back."""
+    """`[liveness]`: when the microphone counts as lost, and how it is opened again."""
 
     no_sound_limit_s: float = _number(
-        3.0, 1, 600, "s", "It is lost when no block of sound came for so long; a first block may take 1.2 s."
+        3.0, 1, 600, "s", "The microphone is lost when no audio arrived for this long; the first block may take 1.2 s."
     )
-    retry_s: float = _number(1.0, 0.1, 600, "s", "While it is lost it is looked for this often.")
+    retry_s: float = _number(1.0, 0.1, 600, "s", "Interval between attempts to open a lost microphone again.")
     silent_after_s: float = _number(
-        30.0, 1, 86400, "s", "It is silent, perhaps muted, when each sample was zero for so long; no real room is."
+        30.0,
+        1,
+        86400,
+        "s",
+        "The microphone is silent, perhaps muted, when every sample was zero for this long, which no real room is.",
     )
     reopen_silent_s: float = _number(
-        60.0, 1, 86400, "s", "While it is silent it is opened anew this often: the sound may come from elsewhere now."
+        60.0,
+        1,
+        86400,
+        "s",
+        "Interval between attempts to open a silent microphone again, because the audio may come from another device "
+        "by now.",
     )
     stuck_limit_s: float = _number(
-        20.0, 1, 600, "s", "If it cannot be opened or closed within this time, the sound system hangs and we give up."
+        20.0,
+        1,
+        600,
+        "s",
+        "When opening or closing the microphone takes longer than this, the sound system hangs, and edge-mcnn exits.",
     )
 
 
@@ -80,177 +92,210 @@ class EndpointSettings:
         -96,
         0,
         "dB relative to full scale",
-        "Frames with a lower RMS level are never speech, and the detector is not asked.",
+        "Frames with a lower RMS level are never speech; the voice activity detector is not run on them.",
     )
     speech_probability: float = _number(
-        0.5, 0.05, 0.99, "", "What the voice activity detector must say for speech to begin; 0.15 less keeps it going."
+        0.5,
+        0.05,
+        0.99,
+        "",
+        "Speech begins at this probability from the voice activity detector; it continues down to 0.15 less.",
     )
     onset_s: float = _number(
-        0.1, 0, 2, "s", "Speech begins after this much voiced sound without a gap, so that a click is not an utterance."
+        0.1,
+        0,
+        2,
+        "s",
+        "An utterance begins after this much voiced audio without a gap, so that a click does not start one.",
     )
     pre_roll_s: float = _number(
         0.5,
         0,
         5,
         "s",
-        "Sound kept from before the onset: the first consonant is quieter than what gives speech away.",
+        "Audio before the onset that belongs to the utterance: the first consonant is quieter than the voice that is "
+        "detected.",
     )
     hang_over_s: float = _number(
         0.6,
         0.1,
         5,
         "s",
-        "Pause after which an utterance is over: shorter answers sooner, longer splits fewer sentences.",
+        "An utterance ends after a pause of this length. Shorter: the light is on sooner. Longer: fewer sentences are "
+        "split.",
     )
     longest_s: float = _number(
-        15.0, 1, 120, "s", "An utterance is cut here, so that a noisy room cannot keep it open for ever."
+        15.0,
+        1,
+        120,
+        "s",
+        "An utterance is cut at this length, so that a noisy room cannot keep it open without end.",
     )
 
 
 @dataclass(frozen=True)
 class TranscriberSettings:
-    """`[transcriber]`: the words."""
+    """`[transcriber]`: how speech becomes words."""
 
     speech_model: str = _text(
         "",
-        "Folder of a Vosk model; empty: the one that `edge-mcnn fetch-speech-model` puts into the user's cache.",
+        "Folder of a Vosk model. Empty: the model that `edge-mcnn fetch-speech-model` stores in the user's cache.",
     )
     lone_word_confidence: float = _number(
-        0.7, 0, 1, "", "A single word that Vosk is less sure of is dropped: noise comes back as `huh`."
+        0.7,
+        0,
+        1,
+        "",
+        "A transcript of a single word is dropped when Vosk's confidence in it is lower: noise is often transcribed as "
+        "`huh`.",
     )
     search: str = _choice(
         "quick",
         *("quick", "thorough"),
-        about="How many guesses at the words Vosk follows at once. thorough: as many as the model's maker set; quick: "
-        "those that may win, for two thirds of the CPU time and, clear or noisy, as many words right.",
+        about="How many hypotheses Vosk follows at once. thorough: as many as the maker of the model set. quick: only "
+        "those that may win, which needs two thirds of the CPU time and gets as many words right, in quiet and in "
+        "noise.",
     )
     utterances_per_recogniser: int = _number(
         16,
         1,
         1000,
         "utterances",
-        "A recogniser serves so many: with each it gets faster and larger. 1: 255 MB and 1.8 times the CPU time of 16, "
-        "which takes 310 MB; 32: 330 MB and 15 % less.",
+        "A Vosk recogniser is used for this many utterances: with each one it gets faster and larger. 16 needs 310 MB; "
+        "1 needs 255 MB and 1.8 times the CPU time of 16; 32 needs 330 MB and 15 % less CPU time.",
     )
 
 
 @dataclass(frozen=True)
 class ClassifierSettings:
-    """`[classifier]`: the network."""
+    """`[classifier]`: how an utterance is classified."""
 
-    model: str = _text("", "Path of a bundle (`Model.tflite`); empty: the one that ships.")
+    model: str = _text("", "Path of a bundle (`Model.tflite`). Empty: the model that ships with edge-mcnn.")
     runtime: str = _choice(
         "auto",
         *("auto", "ai-edge-litert", "tflite-runtime"),
-        about="Which TFLite interpreter; auto takes LiteRT when installed, else tflite-runtime.",
+        about="TFLite runtime. auto: LiteRT if it is installed, else tflite-runtime.",
     )
-    threads: int = _number(2, 1, 64, "threads", "Of the interpreter.")
+    threads: int = _number(2, 1, 64, "threads", "Number of threads of the TFLite interpreter.")
     confidence: float = _number(
         0.0,
         0,
         1,
         "",
-        "Below this probability of the most probable class the answer is unsure and not shown: fewer wrong lights, and "
-        "fewer lights. Of the model that ships, asked by MELD's dev texts, 59 % of the lights are right at 0; at 0.5 "
-        "63 %, and two of three are left; at 0.6 70 %, and 41 % are left.",
+        "A prediction whose most probable class has a lower probability is a low-confidence prediction: fewer wrong "
+        "lights, and fewer lights. With the model that ships and the texts of MELD's dev split, 59 % of the lights are "
+        "right at 0; 63 % at 0.5, where two thirds of the lights are left; 70 % at 0.6, where 41 % are left.",
     )
     low_confidence: str = _choice(
         "dark",
         *("dark", "neutral"),
-        about="What is shown of an unsure answer: dark: no light, so that you see that it does not know; neutral: the "
-        "light of the class neutral, for lamps that are to say something each time.",
+        about="Light for a low-confidence prediction. dark: no light, so that you can see that there is no confident "
+        "prediction. neutral: the light of the class neutral, for lamps that must show something every time.",
     )
 
 
 @dataclass(frozen=True)
 class LightsSettings:
-    """`[lights]`: where an answer is shown."""
+    """`[lights]`: which light shows a prediction."""
 
     kind: str = _choice(
         "auto",
         *("auto", "gpio", "terminal", "none"),
-        about="gpio: LEDs, and in a terminal also lights drawn on it; terminal: those alone; none: neither; auto: gpio "
-        "on a Raspberry Pi, elsewhere terminal.",
+        about="gpio: LEDs, and in a terminal also lights on the screen. terminal: only lights on the screen. none: no "
+        "lights. auto: gpio on a Raspberry Pi, terminal elsewhere.",
     )
     hold_s: float = _number(
-        5.0, 0.1, 3600, "s", "A light stays on for so long after an utterance, unless the next one comes first."
+        5.0,
+        0.1,
+        3600,
+        "s",
+        "A light stays on for this long after an utterance, unless the next one comes first.",
     )
     brightness: str = _choice(
         "full",
         *("full", "confidence"),
-        about="full: an LED is on or off; confidence: the surer the answer, the brighter its LED (PWM in software).",
+        about="full: an LED is on or off. confidence: the more confident the prediction, the brighter its LED "
+        "(software PWM).",
     )
     common: str = _choice(
         "cathode",
         *("cathode", "anode"),
-        about="What the LEDs have in common: cathode: their short legs, at ground; anode: their long legs, at 3V3, "
-        "which many an RGB LED wants.",
+        about="Common connection of the LEDs. cathode: the short legs, connected to ground. anode: the long legs, "
+        "connected to 3V3, which many RGB LEDs need.",
     )
     pins: Mapping[str, int] = _table(
         {"positive": 17, "neutral": 27, "negative": 22},
         pin_problems,
-        "One LED per class: BCM number of the GPIO pin of each, 0 to 27.",
+        "One LED per class: BCM number of the GPIO pin of each class, 0 to 27.",
     )
     rgb: Mapping[str, int] = _table(
         {},
         rgb_problems,
-        "Instead of them one RGB LED, which pins are not asked for then: its BCM numbers, such as { red = 17, "
-        "green = 27, blue = 22 }.",
+        "BCM numbers of the GPIO pins of one RGB LED, such as { red = 17, green = 27, blue = 22 }; it replaces the "
+        "LEDs per class, whose pins are then ignored. Empty: no RGB LED.",
     )
     colours: Mapping[str, str] = _table(
         {},
         colour_problems,
-        f'Of the RGB LED for each class, e.g. {{ positive = "blue", tired = "#804000" }}; names are '
-        f"{', '.join(COLOURS)}. Without a word of yours: {', '.join(f'{a} {b}' for a, b in CLASS_COLOURS.items())}.",
+        f'Colour of the RGB LED for each class, such as {{ positive = "blue", tired = "#804000" }}. The named colours '
+        f"are {', '.join(COLOURS)}. Defaults: {', '.join(f'{a} {b}' for a, b in CLASS_COLOURS.items())}.",
     )
 
 
 @dataclass(frozen=True)
 class PublishSettings:
-    """`[publish]`: a program of yours that is told each answer."""
+    """`[publish]`: a program of yours that is run for each prediction."""
 
     command: tuple[str, ...] = _texts(
-        "The program and its arguments, run for each answer without a shell; on its standard input it gets the JSON "
-        "object that --json prints. Empty: none.",
+        "The program and its arguments, run without a shell for each prediction. Its standard input is the JSON object "
+        "that --json prints. Empty: no program.",
     )
     command_limit_s: float = _number(
-        5.0, 0.1, 600, "s", "It is killed, with what it started, when it is not done within this time."
+        5.0, 0.1, 600, "s", "The program is killed, with every process it started, when it runs longer than this."
     )
-    words: bool = _switch(False, "Give it the words, too.")
+    words: bool = _switch(False, "Pass the words that were spoken to the program, too.")
 
 
 @dataclass(frozen=True)
 class MqttSettings:
-    """`[mqtt]`: a broker that is told each answer, as Home Assistant has one; needs `pip install edge-mcnn[mqtt]`."""
+    """`[mqtt]`: a broker, such as Home Assistant's, for each prediction; needs `pip install edge-mcnn[mqtt]`."""
 
     host: str = _text_like(
-        "", r"[^\s/\x00]*", "a host name or an address", "Name or address of the broker; empty: nothing is published."
+        "",
+        r"[^\s/\x00]*",
+        "a host name or an address",
+        "Host name or IP address of the MQTT broker. Empty: nothing is published.",
     )
-    port: int = _number(0, 0, 65535, "", "Of the broker; 0: 8883 with tls, 1883 without.")
-    user: str = _text("", "Name to log in with; empty: none.")
-    password_file: str = _text("", "File that holds the password of that user; best one that only you can read.")
-    tls: bool = _switch(False, "Encrypt, and prove that it is the right broker.")
+    port: int = _number(0, 0, 65535, "", "Port of the broker. 0: 8883 with tls, 1883 without.")
+    user: str = _text("", "User name at the broker. Empty: no login.")
+    password_file: str = _text("", "File with the password of the user; it should be readable only by you.")
+    tls: bool = _switch(False, "Encrypt the connection and verify the identity of the broker.")
     ca_file: str = _text(
-        "", "Certificate (PEM) of who vouches for the broker; empty: those whom this system trusts. Needs tls."
+        "",
+        "File with the certificate (PEM) of the authority that signed the broker's certificate. Empty: the authorities "
+        "that this system trusts. Needs tls.",
     )
     device: str = _text(
-        "", "Name of this device, which must differ from the others' at the same broker; empty: this machine's name."
+        "", "Name of this device, which must be unique at the broker. Empty: the host name of this machine."
     )
     topic_prefix: str = _text_like(
-        "edge-mcnn", _TOPIC, "an MQTT topic without + and #", "Topics are below this and the name of the device."
+        "edge-mcnn",
+        _TOPIC,
+        "an MQTT topic without + and #",
+        "Prefix of the topics: they begin with it and the name of the device.",
     )
     discovery_prefix: str = _text_like(
         "homeassistant",
         f"({_TOPIC})?",
         "an MQTT topic without + and #",
-        "Where Home Assistant looks for new devices; empty: it is told of none.",
+        "Topic prefix where Home Assistant looks for new devices. Empty: no discovery.",
     )
-    words: bool = _switch(False, "Publish the words, too.")
+    words: bool = _switch(False, "Publish the words that were spoken, too.")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings of the daemon."""
+    """All settings, one attribute per section of the settings file."""
 
     microphone: MicrophoneSettings = MicrophoneSettings()
     liveness: LivenessSettings = LivenessSettings()
@@ -263,5 +308,5 @@ class Settings:
 
 
 def sections() -> dict[str, type]:
-    """The dataclass of each stage, by the name of its table."""
+    """The dataclass of each section, by the name of the section."""
     return get_type_hints(Settings)

@@ -1,6 +1,6 @@
-"""Settings in a TOML file and in the environment: read, with the line of each mistake, and written with what they mean.
+"""Reads settings from a TOML file and the environment, with the line of each problem, and writes them as TOML.
 
-What settings there are and what they may be, `device.settings.schema` knows.
+A written file explains every setting; which settings there are is defined in `device.settings.schema`.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import SettingsError
-from device.settings.check import allowed_values, problems, settings_from_table
+from device.settings.check import RENAMED, allowed_values, problems, settings_from_table
 from device.settings.schema import Settings, sections
 
 PREFIX = "EDGE_MCNN_"
@@ -26,51 +26,51 @@ _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"
 
 
 def read_settings(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from a TOML file, then the environment; what neither names keeps its default.
+    """Read settings from a TOML file and the environment, which wins; all others keep their defaults.
 
     Args:
-        path: the file; None for none.
-        environment: variables by name, those that begin with `EDGE_MCNN_` are settings.
+        path: the file; None for no file.
+        environment: variables by name; those that begin with `EDGE_MCNN_` are settings.
 
     Raises:
-        SettingsError: the file cannot be read, is not TOML, or has an unknown key or a value that is not allowed; a
-            variable likewise. It is the first mistake, and says how many there are.
+        SettingsError: the file cannot be read, is not TOML, or has an unknown key or a value that is not allowed; or
+            a variable has. It describes the first problem, and says how many more the file has.
     """
     table: dict[str, Any] = {}
-    mistakes: list[str] = []
+    errors: list[SettingsError] = []
     if path is not None:
-        table, mistakes = _read(path)
-    if mistakes:
-        more = f" (and {len(mistakes) - 1} more: edge-mcnn settings --check {path})" if len(mistakes) > 1 else ""
-        raise SettingsError(f"{mistakes[0]}{more}")
-    for (stage, key), value in _from_environment(environment or {}).items():
-        table.setdefault(stage, {})[key] = value
+        table, errors = _read(path)
+    if errors:
+        more = f" (and {len(errors) - 1} more: edge-mcnn settings --check {path})" if len(errors) > 1 else ""
+        raise SettingsError(f"{errors[0].message}{more}", fix=errors[0].fix)
+    for (section, key), value in _from_environment(environment or {}).items():
+        table.setdefault(section, {})[key] = value
     return settings_from_table(table)
 
 
-def check_file(path: Path) -> list[str]:
-    """What is wrong in a file, a line of text each: file, line, key, value, and what would be right.
+def check_file(path: Path) -> list[SettingsError]:
+    """Find every problem in a file, in the order of its lines; each message begins with the file and the line.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: the file cannot be read.
     """
     return _read(path)[1]
 
 
 def as_toml(settings: Settings, *, only: Mapping[str, Any] | None = None) -> str:
-    """A TOML file with every setting, its meaning, what it may be, and its default.
+    """A TOML file with every setting, its meaning, its allowed values and its default.
 
     Args:
-        settings: whose values are written.
-        only: stage by stage, the keys to write; the others are there as comments. All if not given.
+        settings: settings whose values are written.
+        only: keys to write, by section; all others are written as comments. None to write all.
     """
     parts = [
-        "# Settings of edge-mcnn. What is left out or commented out has its default.",
-        f"# Each can be set in the environment, too: {PREFIX}ENDPOINT_HANG_OVER_S=0.8",
+        "# Settings of edge-mcnn. A setting that is missing or commented out has its default value.",
+        f"# Each setting can also be set in the environment: {PREFIX}ENDPOINT_HANG_OVER_S=0.8",
         "",
     ]
     for name, kind in sections().items():
-        stage = getattr(settings, name)
+        section = getattr(settings, name)
         parts += [f"# {_sentence((kind.__doc__ or '').partition(': ')[2])}", f"[{name}]"]
         for setting in fields(kind):
             default = getattr(kind(), setting.name)
@@ -80,38 +80,41 @@ def as_toml(settings: Settings, *, only: Mapping[str, Any] | None = None) -> str
             wrapped = textwrap.wrap(about, _WIDTH - 2, break_on_hyphens=False)
             parts += [f"# {line}" for line in wrapped]
             written = only is None or setting.name in only.get(name, ())
-            parts.append(f"{'' if written else '#'}{setting.name} = {toml_value(getattr(stage, setting.name))}")
+            parts.append(f"{'' if written else '#'}{setting.name} = {toml_value(getattr(section, setting.name))}")
         parts.append("")
     return "\n".join(parts)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[str]]:
+def _read(path: Path) -> tuple[dict[str, Any], list[SettingsError]]:
+    """The tables of a file and their problems; no tables if it is not TOML."""
     try:
         text = path.read_text("utf-8")
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        before = error.object[: error.start].count(b"\n")
-        return {}, [f"{path}:{before + 1}: not valid TOML: a byte that is not UTF-8; save the file as UTF-8"]
+        line = error.object[: error.start].count(b"\n") + 1
+        message = f"{path}:{line}: not valid TOML: a byte that is not UTF-8"
+        return {}, [SettingsError(message, fix="save the file as UTF-8")]
     try:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        found = re.search(r" \(at line (\d+), (column \d+)\)", str(error))
-        where, column = (f":{found[1]}", f" ({found[2]})") if found else ("", "")
-        reason = str(error).replace(found[0] if found else "", "") or "nested too deeply"
-        return {}, [f"{path}{where}: not valid TOML: {reason}{column}"]
-    lines = dict(_lines(text))
-    told = []
+        position = re.search(r" \(at line (\d+), (column \d+)\)", str(error))
+        where, column = (f":{position[1]}", f" ({position[2]})") if position else ("", "")
+        reason = str(error).replace(position[0] if position else "", "") or "nested too deeply"
+        return {}, [SettingsError(f"{path}{where}: not valid TOML: {reason}{column}")]
+    lines = dict(_line_numbers(text))
+    errors = []
     for problem in problems(table):
-        # What stands in an inline table has the line of that table.
+        # A key in an inline table is on the line of that table.
         keys = (problem.key[:length] for length in range(len(problem.key), 0, -1))
         line = next((lines[key] for key in keys if key in lines), 0)
-        told.append((line, f"{path}{f':{line}' if line else ''}: {problem.message}"))
-    return table, [message for _, message in sorted(told, key=lambda each: each[0])]
+        message = f"{path}{f':{line}' if line else ''}: {problem.message}"
+        errors.append((line, SettingsError(message, fix=problem.fix)))
+    return table, [error for _, error in sorted(errors, key=lambda each: each[0])]
 
 
-def _lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Where the tables and keys of a TOML file stand, from 1 on; `tomllib` does not tell."""
+def _line_numbers(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
+    """The tables and keys of a TOML file, each with its line from 1 on, which `tomllib` does not report."""
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
@@ -126,30 +129,39 @@ def _names(dotted: str) -> tuple[str, ...]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], Any]:
+    """The values of the variables that are settings, by section and key."""
     known = {
-        f"{PREFIX}{stage}_{setting.name}".upper(): (stage, setting)
-        for stage, kind in sections().items()
+        _variable(section, setting.name): (section, setting)
+        for section, kind in sections().items()
         for setting in fields(kind)
     }
+    renamed = {_variable(*old): _variable(*new) for old, new in RENAMED.items()}
     values = {}
     for variable in sorted(environment):
         if not variable.startswith(PREFIX):
             continue
+        if variable in renamed:
+            new = renamed[variable]
+            raise SettingsError(f"{variable} in the environment: is now called {new}", fix=f"rename it to {new}")
         if variable not in known:
-            # What all begin with is no likeness.
+            # Compared without the prefix, in which all of them are alike.
             near = get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)
-            hint = f"did you mean {PREFIX}{near[0]}?" if near else "see `edge-mcnn settings --show`"
-            raise SettingsError(f"{variable} in the environment: no such setting; {hint}")
-        stage, setting = known[variable]
+            fix = f"did you mean {PREFIX}{near[0]}?" if near else "see: edge-mcnn settings --show"
+            raise SettingsError(f"{variable} in the environment: no such setting", fix=fix)
+        section, setting = known[variable]
         value: Any = environment[variable]
-        if not isinstance(getattr(sections()[stage](), setting.name), str):
-            with contextlib.suppress(tomllib.TOMLDecodeError):  # a text, then, and refused as one below
+        if not isinstance(getattr(sections()[section](), setting.name), str):
+            with contextlib.suppress(tomllib.TOMLDecodeError):  # it stays a text, which is refused below
                 parsed = tomllib.loads(f"value = {value}")
                 value = parsed["value"] if len(parsed) == 1 else value
-        for problem in problems({stage: {setting.name: value}}):
-            raise SettingsError(f"{variable} in the environment: {problem.message}")
-        values[stage, setting.name] = value
+        for problem in problems({section: {setting.name: value}}):
+            raise SettingsError(f"{variable} in the environment: {problem.message}", fix=problem.fix)
+        values[section, setting.name] = value
     return values
+
+
+def _variable(*key: str) -> str:
+    return f"{PREFIX}{'_'.join(key)}".upper()
 
 
 def _sentence(text: str) -> str:
@@ -157,7 +169,7 @@ def _sentence(text: str) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """A value as TOML writes it: a text, a number, a switch, or a table or list of these."""
+    """A value in TOML's notation: a text, a number, true or false, or a table or list of these."""
     if isinstance(value, Mapping):
         entries = ", ".join(f"{_toml_key(key)} = {toml_value(each)}" for key, each in value.items())
         return f"{{ {entries} }}" if entries else "{}"
@@ -173,5 +185,5 @@ def _toml_key(key: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON's escapes are TOML's, which wants one more character escaped.
+    # JSON's escapes are valid in TOML, which requires one more character to be escaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -89,7 +89,7 @@ def _set(content: bytes, folder: Path) -> None:
     path = folder / "config.toml"
     path.write_bytes(content)
     wrong = check_file(path)
-    assert all(len(line.splitlines()) == 1 and line.startswith(str(path)) for line in wrong), wrong
+    assert all(len(str(each).splitlines()) == 1 and each.message.startswith(str(path)) for each in wrong), wrong
     read_settings(path)
     assert not wrong, "found by the one who checks, and not by the one who reads"
 

@@ -96,7 +96,7 @@ def test_ready_when_sound_has_come_and_answers_in_order(start: Starter) -> None:
     assert told[0] == "READY=1"
     assert told[1] == "STATUS=listening to fake at 16000 Hz"
     assert told[-2].endswith("; 2 answered, the last b")
-    assert told[-1].endswith("; 3 answered, the last unsure")
+    assert told[-1].endswith("; 3 answered, the last low_confidence")
     status, output, errors = process.end()
     assert status == 0
     assert output.splitlines() == ["show a", "tell a", "show b", "tell b", "show c", "tell c", "off"]

@@ -87,7 +87,8 @@ def test_the_running_daemon_is_found(path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_missing_folder(path: Path) -> None:
-    with pytest.raises(StatusError, match="cannot publish the status there"), StatusServer(path / "a" / "b", lambda: STATUS):
+    server = StatusServer(path / "a" / "b", lambda: STATUS)
+    with pytest.raises(StatusError, match="cannot publish the status there"), server:
         pass
 
 

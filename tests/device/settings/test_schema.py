@@ -6,16 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import SettingsError
-from device.settings.check import problems, settings_from_table
+from device.settings.check import RENAMED, problems, settings_from_table
 from device.settings.schema import Settings, sections
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         ({"microfone": {}}, "microfone: no such setting; did you mean microphone?"),
         ({"endpoint": {"hangover_s": 1}}, "did you mean endpoint.hang_over_s?"),
-        ({"endpoint": {"zzz": 1}}, "known are gate_dbfs"),
+        ({"endpoint": {"zzz": 1}}, "endpoint.zzz: no such setting; use one of gate_dbfs"),
+        ({"classifier": {"unsure": "dark"}}, "classifier.unsure is now called classifier.low_confidence; rename it to"),
         ({"endpoint": {"hang_over_s": 99}}, "endpoint.hang_over_s is 99, expected a number from 0.1 to 5"),
         ({"endpoint": {"hang_over_s": "1"}}, "expected a number"),
         ({"endpoint": {"hang_over_s": float("nan")}}, "expected a number"),
@@ -25,15 +26,15 @@ from device.settings.schema import Settings, sections
         ({"microphone": {"name": 3}}, "microphone.name is 3, expected text"),
         ({"endpoint": 3}, r"expected a table \[endpoint\]"),
         ({"lights": {"pins": {"positive": 99}}}, "lights.pins.positive is 99"),
-        ({"lights": {"pins": {"a": 5, "b": 5}}}, "lights.pins.b: pin 5 is given to a as well"),
+        ({"lights": {"pins": {"a": 5, "b": 5}}}, "lights.pins.b is 5, which a uses as well"),
         ({"lights": {"pins": 3}}, "expected a table such as"),
         ({"lights": {"rgb": 3}}, "lights.rgb is 3, expected a table such as"),
-        ({"lights": {"rgb": {"red": 1, "blue": 2}}}, "lights.rgb has no green; expected a table"),
-        ({"lights": {"rgb": {"red": 1, "green": 2, "blue": 2}}}, "lights.rgb.blue: pin 2 is given to green as well"),
+        ({"lights": {"rgb": {"red": 1, "blue": 2}}}, "lights.rgb has no green, expected a table"),
+        ({"lights": {"rgb": {"red": 1, "green": 2, "blue": 2}}}, "lights.rgb.blue is 2, which green uses as well"),
         ({"lights": {"rgb": {"red": 1, "green": 2, "blue": 28}}}, "lights.rgb.blue is 28, expected a BCM pin"),
         (
             {"lights": {"rgb": {"red": 1, "green": 2, "blue": 3, "white": 4}}},
-            "lights.rgb.white: an RGB LED has no such",
+            "lights.rgb.white: an RGB LED has no such leg",
         ),
         ({"lights": {"colours": "green"}}, "lights.colours is 'green', expected a table such as"),
         ({"lights": {"colours": {"a": "gren"}}}, "lights.colours.a is 'gren', expected one of red, orange, yellow"),
@@ -41,7 +42,7 @@ from device.settings.schema import Settings, sections
         ({"lights": {"colours": {"a": "#12345g"}}}, "lights.colours.a is '#12345g', expected"),
         ({"lights": {"colours": {"a": "#1234567"}}}, "lights.colours.a is '#1234567', expected"),
         ({"lights": {"colours": {"a": 7}}}, "lights.colours.a is 7, expected"),
-        ({"lights": {"colours": {"a": "#000000"}}}, "which is dark"),
+        ({"lights": {"colours": {"a": "#000000"}}}, "which is dark, expected one of red"),
         ({"lights": {"brightness": "dim"}}, "expected one of full, confidence"),
         ({"lights": {"common": "ground"}}, "expected one of cathode, anode"),
         ({"classifier": {"confidence": 1.1}}, "classifier.confidence is 1.1, expected a number from 0 to 1"),
@@ -56,10 +57,10 @@ from device.settings.schema import Settings, sections
         ({"mqtt": {"discovery_prefix": "/a"}}, "expected an MQTT topic"),
     ],
 )
-def test_bad_settings_get_a_clear_line(table: dict[str, Any], told: str) -> None:
-    with pytest.raises(SettingsError, match=told) as caught:
+def test_wrong_settings_are_described_in_one_line(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as error:
         settings_from_table(table)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
 def test_every_problem_is_found() -> None:
@@ -71,7 +72,14 @@ def test_every_problem_is_found() -> None:
     ]  # fmt: skip
 
 
-def test_values_become_what_the_stage_expects() -> None:
+def test_renamed_settings_are_current_settings() -> None:
+    """Both sides of the table of renamed settings: the earlier name is gone, and the present one exists."""
+    keys = {(name, setting.name) for name, kind in sections().items() for setting in fields(kind)}
+    assert set(RENAMED.values()) <= keys
+    assert not set(RENAMED) & keys
+
+
+def test_values_are_converted_to_the_types_of_the_schema() -> None:
     settings = settings_from_table(
         {"endpoint": {"hang_over_s": 1}, "classifier": {"threads": 4}, "publish": {"command": ["a", "b"]}}
     )
@@ -80,7 +88,7 @@ def test_values_become_what_the_stage_expects() -> None:
     assert settings.publish.command == ("a", "b")
 
 
-def test_every_setting_says_what_it_is_and_its_default_is_allowed() -> None:
+def test_every_setting_is_explained_and_its_default_is_allowed() -> None:
     for name, kind in sections().items():
         for setting in fields(kind):
             assert setting.metadata["about"].endswith(".")

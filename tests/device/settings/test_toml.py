@@ -17,7 +17,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_names_only_what_differs(tmp_path: Path) -> None:
+def test_only_named_settings_differ_from_the_defaults(tmp_path: Path) -> None:
     text = '[microphone]\nname = "USB"\n[endpoint]\nhang_over_s = 1\n[lights.pins]\nhappy = 5\nsad = 6\n'
     read = read_settings(write(tmp_path, text))
     assert read.microphone.name == "USB"
@@ -26,11 +26,11 @@ def test_names_only_what_differs(tmp_path: Path) -> None:
     assert read.lights.pins == {"happy": 5, "sad": 6}
 
 
-def test_nothing_is_all_defaults(tmp_path: Path) -> None:
+def test_an_empty_file_and_no_file_have_the_defaults(tmp_path: Path) -> None:
     assert read_settings(write(tmp_path, "")) == read_settings(None) == Settings()
 
 
-def test_each_mistake_has_its_line(tmp_path: Path) -> None:
+def test_each_problem_has_its_line(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         """# a comment
@@ -43,39 +43,47 @@ pins = { a = 3, b = 3 }
 [classifier]
 threads = 2
 runtime = 'onnx'
+unsure = "dark"
 [liveness.retry_s]
 x = 1
 """,
     )
-    told = check_file(path)
-    assert [line.removeprefix(f"{path}:").partition(":")[0] for line in told] == ["2", "4", "5", "7", "10", "11"]
-    assert told[1] == f"{path}:4: endpoint.hang_over_s is 'x', expected a number from 0.1 to 5"
-    with pytest.raises(SettingsError, match=r"config.toml:2: microfone: no such.* \(and 5 more: edge-mcnn settings"):
+    errors = check_file(path)
+    lines = [error.message.removeprefix(f"{path}:").partition(":")[0] for error in errors]
+    assert lines == ["2", "4", "5", "7", "10", "11", "12"]
+    assert errors[0].fix == "did you mean microphone?"
+    assert str(errors[1]) == f"{path}:4: endpoint.hang_over_s is 'x', expected a number from 0.1 to 5"
+    assert errors[5].message == f"{path}:11: classifier.unsure is now called classifier.low_confidence"
+    assert errors[5].fix == "rename it to classifier.low_confidence"
+    with pytest.raises(
+        SettingsError, match=r"config.toml:2: microfone: no such.* \(and 6 more: edge-mcnn settings"
+    ) as error:
         read_settings(path)
+    assert error.value.fix == "did you mean microphone?"
 
 
 def test_dotted_keys_have_lines_too(tmp_path: Path) -> None:
     path = write(tmp_path, "\nendpoint.onset_s = 9\nlights.pins.happy = 99\n")
-    assert [line.removeprefix(f"{path}:")[:2] for line in check_file(path)] == ["2:", "3:"]
+    assert [error.message.removeprefix(f"{path}:")[:2] for error in check_file(path)] == ["2:", "3:"]
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"[lights", "not valid TOML: Expected ']' at the end of a table declaration"),
         (b"a = 1\n\nb = \n", ":3: not valid TOML: Invalid value (column 5)"),
         (b"x = " + b"[" * 9000, "not valid TOML"),
-        (b'[microphone]\nname = "\xff"', ":2: not valid TOML: a byte that is not UTF-8"),
+        (b'[microphone]\nname = "\xff"', ":2: not valid TOML: a byte that is not UTF-8; save the file as UTF-8"),
     ],
 )
-def test_what_is_no_toml(tmp_path: Path, content: bytes, told: str) -> None:
+def test_invalid_toml(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(content)
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SettingsError) as error:
         read_settings(path)
-    assert str(caught.value).startswith(str(path))
-    assert told in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+    assert error.value.message.startswith(str(path))
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -104,10 +112,15 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("EDGE_MCNN_ENDPOINT_GATE", "1", "no such setting; did you mean EDGE_MCNN_ENDPOINT_GATE_DBFS?"),
-        ("EDGE_MCNN_ZZZ", "1", "no such setting; see `edge-mcnn settings --show`"),
+        ("EDGE_MCNN_ZZZ", "1", "no such setting; see: edge-mcnn settings --show"),
+        (
+            "EDGE_MCNN_CLASSIFIER_UNSURE",
+            "dark",
+            "is now called EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE; rename it to EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE",
+        ),
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "loud", "endpoint.gate_dbfs is 'loud', expected a number from -96 to 0"),
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "-50\nx = 1", "expected a number"),
         ("EDGE_MCNN_LIGHTS_PINS", "17", "expected a table such as"),
@@ -115,41 +128,41 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("EDGE_MCNN_MQTT_TLS", "yes", "mqtt.tls is 'yes', expected true or false"),
     ],
 )
-def test_a_wrong_variable_is_named(variable: str, value: str, told: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+def test_wrong_variables_are_named(variable: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as error:
         read_settings(None, {variable: value})
-    assert str(caught.value).startswith(f"{variable} in the environment: ")
-    assert told in str(caught.value)
+    assert error.value.message.startswith(f"{variable} in the environment: ")
+    assert message in str(error.value)
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+def test_written_settings_are_read_back(tmp_path: Path) -> None:
     changed = Settings(
         lights=LightsSettings(kind="gpio", pins={"froh": 4, "sehr müde": 5, "a.b": 6}),
         publish=PublishSettings(command=("/a b", 'say "hi"', "\\", "")),
         mqtt=MqttSettings("broker.local", tls=True),
     )
-    # Beside the pins of the defaults, which it takes the place of.
+    # Beside the default pins, which it replaces.
     rgb = LightsSettings(rgb={"red": 17, "green": 27, "blue": 22}, colours={"froh": "#ff8000"}, brightness="confidence")
     for each in (Settings(), changed, Settings(lights=rgb)):
         assert read_settings(write(tmp_path, as_toml(each))) == each
     text = as_toml(Settings())
-    assert "# Pause after which an utterance is over" in text
+    assert "# An utterance ends after a pause of this length." in text
     assert "\nrgb = {}\n" in text
     assert "A number from 0.1 to 5 s; default 0.6." in text.replace("\n#", "")
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_what_is_not_to_be_written_is_a_comment() -> None:
+def test_settings_that_are_not_written_are_comments() -> None:
     written = tomllib.loads(as_toml(Settings(), only={"classifier": ["model"]}))
     assert written.pop("classifier") == {"model": ""}
     assert not any(written.values())
 
 
-def test_a_list_that_is_none_has_its_line(tmp_path: Path) -> None:
+def test_a_text_instead_of_a_list_has_its_line(tmp_path: Path) -> None:
     path = write(tmp_path, as_toml(Settings()).replace("command = []", 'command = "x"'))
     line = path.read_text().splitlines().index('command = "x"') + 1
-    [told] = check_file(path)
-    assert told.startswith(f"{path}:{line}: publish.command is 'x', expected a list")
+    [error] = check_file(path)
+    assert error.message.startswith(f"{path}:{line}: publish.command is 'x', expected a list")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -168,7 +181,7 @@ def test_any_file_is_settings_or_a_settings_error(tmp_path: Path, content: bytes
 
 
 @given(st.dictionaries(st.text(), st.integers(0, 27), max_size=3), st.text())
-def test_any_text_survives_writing(pins: dict[str, int], name: str) -> None:
+def test_any_text_is_written_and_read_back(pins: dict[str, int], name: str) -> None:
     pins = {key: number for number, key in enumerate(pins)}
-    given_ = settings_from_table({"lights": {"pins": pins}, "microphone": {"name": name}})
-    assert settings_from_table(tomllib.loads(as_toml(given_))) == given_
+    original = settings_from_table({"lights": {"pins": pins}, "microphone": {"name": name}})
+    assert settings_from_table(tomllib.loads(as_toml(original))) == original
