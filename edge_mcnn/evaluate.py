@@ -94,14 +94,14 @@ def evaluate_command(
     from rich.console import Console
 
     from training.evaluation.evaluator import EvaluationSettings, evaluate_model
-    from training.evaluation.modalities import SOUND_ALONE, WAYS, WORDS_ALONE
+    from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY
     from training.evaluation.report import as_table, check_folder, show, write_report
 
     if output is not None:
         check_folder(output)
     settings = EvaluationSettings(
         split=split.value,
-        asked=(WORDS_ALONE,) if words_only else (SOUND_ALONE,) if sound_only else WAYS,
+        asked=(TEXT_ONLY,) if words_only else (AUDIO_ONLY,) if sound_only else MODALITIES,
         text=text.value,
         word_errors=word_errors,
         audio_root=audio_root,

@@ -55,7 +55,7 @@ def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> 
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert figures["labels"] == ["negative", "neutral", "positive"]
-    assert figures["asked"]["both"]["rows"] == 8
+    assert figures["asked"]["audio + text"]["rows"] == 8
     assert figures["command"].startswith("edge-mcnn evaluate")
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8")) == figures
     assert figures["command"] in (tmp_path / "out" / "report.md").read_text("utf-8")
@@ -64,8 +64,8 @@ def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> 
 def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
     result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), str(table), "--words-only", "--split", "train"])
     assert result.exit_code == 0
-    assert "words alone" in result.output
-    assert "sound alone" not in result.output
+    assert "text only" in result.output
+    assert "audio only" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_asks_by_the_words_that_vosk_heard(app: typer.Typer, tmp_path: Path) -> 
         options = [str(DEFAULT_BUNDLE), str(table), "--words-only", "--text", text, "--json"]
         result = CliRunner().invoke(app, options)
         assert result.exit_code == 0, result.output
-        answers[text] = json.loads(result.stdout)["asked"]["words alone"]["confusion"]
+        answers[text] = json.loads(result.stdout)["asked"]["text only"]["confusion"]
     assert answers["reference"] != answers["vosk"]
 
 
@@ -107,12 +107,12 @@ def test_meld_by_words_needs_no_films_and_by_sound_keeps_its_pictures(
         shutil.copy(meld / f"{name}_sent_emo.csv", tmp_path)
     result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(tmp_path), "--words-only", "--json"])
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["asked"]["words alone"]["rows"] == 8
+    assert json.loads(result.stdout)["asked"]["text only"]["rows"] == 8
     options = ["--split", "train", "--sound-only", "--pictures", str(tmp_path / "p"), "--json"]
     result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(meld), *options])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
-    assert figures["asked"]["sound alone"]["rows"] == len(list((tmp_path / "p").glob("*.png"))) == 11
+    assert figures["asked"]["audio only"]["rows"] == len(list((tmp_path / "p").glob("*.png"))) == 11
     assert [Path(path).name for path in figures["recordings_missing"]] == ["dia3_utt0.mp4"]
     assert figures["clips_left_out"] == len(figures["recordings_unreadable"]) == 4
     assert figures["labels_without_clips"] == ["neutral"]

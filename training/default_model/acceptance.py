@@ -12,7 +12,7 @@ from training.default_model.comparison import Difference
 from training.default_model.fusion import Evidence, across, scores, softmax
 from training.evaluation.bootstrap import Groups, interval, resample
 from training.evaluation.evaluator import Evaluation
-from training.evaluation.modalities import BOTH
+from training.evaluation.modalities import AUDIO_AND_TEXT
 
 _WEIGHTED, _MACRO, _CALIBRATION = "weighted_f1", "macro_f1", "calibration_error"
 
@@ -102,7 +102,7 @@ def _figure(name: str, evidence: Evidence, figure: str, seed: int, must: float |
 
 def of_answers(evaluation: Evaluation) -> list[Figure]:
     """Figures of the joint answers, and of whom they follow, by a model asked rows that it never learnt from."""
-    both = evaluation.answers[BOTH]
+    both = evaluation.answers[AUDIO_AND_TEXT]
     low, high = (None, None) if both.resampled is None else interval(getattr(both.resampled, _CALIBRATION))
     found = [
         Figure(

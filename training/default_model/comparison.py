@@ -13,7 +13,7 @@ from rich.console import Console
 
 from training.data.corpus import Corpus
 from training.evaluation.evaluator import Evaluation, EvaluationSettings, evaluate_model
-from training.evaluation.modalities import BOTH, SOUND_ALONE, WORDS_ALONE
+from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Difference:
     """Over the rows, of each one's largest change."""
 
 
-FIGURES = {WORDS_ALONE: "weighted_f1", SOUND_ALONE: "macro_f1", BOTH: "weighted_f1"}
+FIGURES = {TEXT_ONLY: "weighted_f1", AUDIO_ONLY: "macro_f1", AUDIO_AND_TEXT: "weighted_f1"}
 
 
 def ask(model: Path, corpus: Corpus, *, errors: float, seed: int, pictures: Path, console: Console) -> Evaluation:
@@ -42,7 +42,7 @@ def ask(model: Path, corpus: Corpus, *, errors: float, seed: int, pictures: Path
 
 def difference(bundle: Evaluation, network: Evaluation) -> Difference:
     """Compare the answers to the same rows."""
-    before, after = (each.answers[BOTH].probabilities for each in (network, bundle))
+    before, after = (each.answers[AUDIO_AND_TEXT].probabilities for each in (network, bundle))
     changes = np.abs(after - before).max(axis=1)
     return Difference(
         {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from training.evaluation.contradiction import Side, pairs
+from training.evaluation.modality_conflict import Side, pairs
 from training.evaluation.scores import Scores
 
 _COLDEST, _HOTTEST = 0.1, 10.0

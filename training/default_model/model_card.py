@@ -19,8 +19,8 @@ from training.default_model.fusion import Evidence, across, scores
 from training.default_model.recipe import Made
 from training.default_model.texts import LABELS
 from training.evaluation.evaluator import Evaluation
-from training.evaluation.figures import confusion, reliability
-from training.evaluation.modalities import BOTH
+from training.evaluation.modalities import AUDIO_AND_TEXT
+from training.evaluation.plots import confusion, reliability
 from training.evaluation.scores import Scores
 
 CARD: Mapping[str, Any] = {
@@ -77,7 +77,7 @@ def write_model_card(
         comments=f"{made.texts['comments']:,}",
         figures=_table(("", "measured", "must", "aim", "reached"), [_cells(each) for each in figures]),
         always_neutral=_always(made.words, "neutral"),
-        rows=asked["bundle"].answers[BOTH].scores.rows,
+        rows=asked["bundle"].answers[AUDIO_AND_TEXT].scores.rows,
         comparison=_comparison(asked, change, sizes),
     )
     pictures = folder / "model-card"

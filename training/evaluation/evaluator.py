@@ -18,11 +18,11 @@ from training.data.examples import SILENCE, Examples
 from training.data.skipped import Skipped
 from training.data.word_errors import word_error_rate
 from training.evaluation.bootstrap import Groups, resample
-from training.evaluation.contradiction import PAIRS, Contradiction, Side, contradiction
-from training.evaluation.modalities import SOUND_ALONE, WAYS, WORDS_ALONE, Question, questions
+from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY, Question, questions
+from training.evaluation.modality_conflict import PAIRS, Contradiction, Side, contradiction
 from training.evaluation.predictors import Model, open_model
 from training.evaluation.scores import Scores
-from training.evaluation.word_conditions import by_kind, garbled, said_and_heard
+from training.evaluation.text_conditions import by_kind, garbled, said_and_heard
 from training.images.spectrogram_images import ClipPictures, clip_pictures
 
 
@@ -32,8 +32,8 @@ class EvaluationSettings:
 
     split: str = VALIDATION
     """The rows to ask: `train`, `validation` or `test`."""
-    asked: tuple[str, ...] = WAYS
-    """The ways to ask in, some of `WAYS`; those that no row allows are left out if another is left."""
+    asked: tuple[str, ...] = MODALITIES
+    """The ways to ask in, some of `MODALITIES`; those that no row allows are left out if another is left."""
     text: TextKind = "reference"
     """The words to ask by: the corpus's own, those that Vosk heard, or either, side by side."""
     word_errors: float = 0.0
@@ -50,12 +50,12 @@ class EvaluationSettings:
     @property
     def reads_sound(self) -> bool:
         """Whether any question needs the recordings."""
-        return self.asked != (WORDS_ALONE,)
+        return self.asked != (TEXT_ONLY,)
 
     @property
     def reads_words(self) -> bool:
         """Whether any question needs the words."""
-        return self.asked != (SOUND_ALONE,)
+        return self.asked != (AUDIO_ONLY,)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Answers:
     """What was answered when asked in one way."""
 
     way: str
-    """One of `WAYS`."""
+    """One of `MODALITIES`."""
     text: str
     """Which words; empty where there is but one kind."""
     rows: NDArray[np.int64]
@@ -211,11 +211,11 @@ def _contradiction(
 ) -> Contradiction | None:
     """By the first kind of words, and only where both inputs are asked together and alone."""
     first = {each.way: each for each in reversed(list(answers.values()))}
-    if set(first) != set(WAYS):
+    if set(first) != set(MODALITIES):
         return None
     sound, words = (
         Side(each.rows, examples.labels[each.rows], each.probabilities.argmax(axis=1))
-        for each in (first[SOUND_ALONE], first[WORDS_ALONE])
+        for each in (first[AUDIO_ONLY], first[TEXT_ONLY])
     )
     task = progress.add_task("asking, contradicting pairs", total=PAIRS)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from training.data.examples import SILENCE, Examples
 from training.evaluation.scores import Scores
 
-BOTH, WORDS_ALONE, SOUND_ALONE = "both", "words alone", "sound alone"
+AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY = "audio + text", "text only", "audio only"
 Answer: TypeAlias = Callable[[Examples], NDArray[np.float32]]
 """Gives the probabilities of the rows asked, shape (rows, labels)."""
 
@@ -21,37 +21,37 @@ def ways(examples: Examples) -> dict[str, NDArray[np.int64]]:
     Rows without the input in question are left out of its figure. By sound alone each recording counts once, however
     many rows it was paired with: asked without words it always gives the same answer.
     """
-    found = {BOTH: np.arange(len(examples))}
+    found = {AUDIO_AND_TEXT: np.arange(len(examples))}
     with_words = np.flatnonzero(examples.ids.any(axis=1))
     if len(with_words):
-        found[WORDS_ALONE] = with_words
+        found[TEXT_ONLY] = with_words
     with_sound = np.flatnonzero(examples.index != SILENCE)
     if len(with_sound):
         _, first = np.unique(np.stack([examples.index, examples.labels])[:, with_sound], axis=1, return_index=True)
-        found[SOUND_ALONE] = with_sound[first]
+        found[AUDIO_ONLY] = with_sound[first]
     return found
 
 
 def asked(examples: Examples, way: str, rows: NDArray[np.int64]) -> Examples:
     """The rows as they are put to the network in this way: the input that it is not asked by is silent or empty."""
     taken = examples.take(rows)
-    index = np.full_like(taken.index, SILENCE) if way == WORDS_ALONE else taken.index
-    ids = np.zeros_like(taken.ids) if way == SOUND_ALONE else taken.ids
+    index = np.full_like(taken.index, SILENCE) if way == TEXT_ONLY else taken.index
+    ids = np.zeros_like(taken.ids) if way == AUDIO_ONLY else taken.ids
     return Examples(taken.pictures, index, ids, taken.labels)
 
 
-def evaluate(answer: Answer, examples: Examples) -> dict[str, Scores]:
+def score_modalities(answer: Answer, examples: Examples) -> dict[str, Scores]:
     """Scores in each of the `ways`."""
     questions = {way: asked(examples, way, rows) for way, rows in ways(examples).items()}
     return {way: Scores.of(question.labels, answer(question)) for way, question in questions.items()}
 
 
-def always(label: int, examples: Examples, classes: int) -> Scores:
+def constant_scores(label: int, examples: Examples, classes: int) -> Scores:
     """Scores of giving the same answer whatever is asked: what a useful network has to beat."""
     return Scores.of(examples.labels, np.tile(np.eye(classes, dtype=np.float32)[label], (len(examples), 1)))
 
 
-WAYS = (BOTH, WORDS_ALONE, SOUND_ALONE)
+MODALITIES = (AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Question:
     """Rows as they are put to the model."""
 
     way: str
-    """One of `WAYS`."""
+    """One of `MODALITIES`."""
     text: str
     """Which words: empty where there is but one kind."""
     rows: NDArray[np.int64]
@@ -83,19 +83,19 @@ def questions(
 
     Args:
         texts: the rows by kind of words; they differ in their ids only.
-        wanted: some of `WAYS`.
+        wanted: some of `MODALITIES`.
         drawn: more kinds of words, each drawn several times; their answers count together.
     """
     first = next(iter(texts.values()))
     known = np.logical_or.reduce([examples.ids.any(axis=1) for examples in texts.values()])
     rows = ways(replace(first, ids=known[:, None].astype(np.int32)))
-    alone = [way for way in (WORDS_ALONE, SOUND_ALONE) if way in rows]
+    alone = [way for way in (TEXT_ONLY, AUDIO_ONLY) if way in rows]
     found = []
-    for way in WAYS:
+    for way in MODALITIES:
         # With nothing but words, or nothing but sound, "both" would be the same again by a wrong name.
-        if way not in wanted or way not in rows or (way == BOTH and len(alone) == 1 and alone[0] in wanted):
+        if way not in wanted or way not in rows or (way == AUDIO_AND_TEXT and len(alone) == 1 and alone[0] in wanted):
             continue
-        if way == SOUND_ALONE:
+        if way == AUDIO_ONLY:
             found.append(Question(way, "", rows[way], asked(first, way, rows[way])))
             continue
         found += [Question(way, text, rows[way], asked(examples, way, rows[way])) for text, examples in texts.items()]

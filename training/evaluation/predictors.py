@@ -124,10 +124,10 @@ class KerasModel:
             parts.append(self._trunk.predict_on_batch(pictures))
             progress(len(pictures))
         features = Examples(np.concatenate(parts), index, rows.ids, rows.labels)
-        return keras_answers(self._head, self._head.input_names[0], self._head.input_names[1], features)
+        return predict_keras(self._head, self._head.input_names[0], self._head.input_names[1], features)
 
 
-def keras_answers(model: Any, pictures: str, ids: str, rows: Examples) -> NDArray[np.float32]:
+def predict_keras(model: Any, pictures: str, ids: str, rows: Examples) -> NDArray[np.float32]:
     """Ask a Keras model with two inputs, which have these names; returns shape (rows, labels)."""
     # `predict_on_batch` in few large batches: `predict` would start a data pipeline each time.
     parts = []

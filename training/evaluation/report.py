@@ -21,7 +21,7 @@ from training.evaluation.score_tables import (
     summary_cells,
 )
 from training.evaluation.scores import BINS, Scores
-from training.evaluation.word_conditions import DRAWS
+from training.evaluation.text_conditions import DRAWS
 
 REPORT, FIGURES = "report.md", "evaluation.json"
 
@@ -94,7 +94,7 @@ def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:
         TrainingError: not a place to write to, or the disk is full.
     """
     check_folder(folder)
-    from training.evaluation.figures import draw_all  # matplotlib: only where pictures are asked for
+    from training.evaluation.plots import draw_all  # matplotlib: only where pictures are asked for
 
     report = folder / REPORT
     try:

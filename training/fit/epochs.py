@@ -18,7 +18,7 @@ from rich.progress import Progress
 from device.system.signals import Interruption, interruptible
 from training.data.batches import TwoInputBatches
 from training.data.examples import Examples
-from training.evaluation.predictors import keras_answers
+from training.evaluation.predictors import predict_keras
 from training.evaluation.scores import Scores
 from training.fit.checkpoints import Checkpoint, State
 from training.fit.settings import TrainingSettings
@@ -43,7 +43,7 @@ class Fitted:
 
 def head_answers(head: Any, rows: Examples) -> NDArray[np.float32]:
     """The head's probabilities, shape (rows, labels); `rows.pictures` holds the trunk's features."""
-    return keras_answers(head, TRUNK_INPUT, IDS_INPUT, rows)
+    return predict_keras(head, TRUNK_INPUT, IDS_INPUT, rows)
 
 
 def fit(

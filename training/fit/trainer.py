@@ -18,7 +18,7 @@ from device.errors import TrainingError
 from training.data.clips import TRAIN, VALIDATION, check_trainable
 from training.data.corpus import Corpus, open_corpus, with_text
 from training.data.examples import Examples, examples_of
-from training.evaluation.modalities import always, evaluate
+from training.evaluation.modalities import constant_scores, score_modalities
 from training.evaluation.score_tables import confusion_table, f1_table, scores_table
 from training.evaluation.scores import Scores
 from training.fit.checkpoints import Checkpoint
@@ -39,7 +39,7 @@ class TrainingResult:
     """What a training gave."""
 
     scores: Mapping[str, Scores]
-    """On the validation clips, by way of asking: `both`, `words alone`, `sound alone`."""
+    """On the validation clips, by modality: `audio + text`, `text only`, `audio only`."""
     companions: Companions
     """What was saved with the model, its card included."""
     stopped_early: bool
@@ -91,9 +91,9 @@ def train(
     made_by = _made_by(data, rows, companions, settings, trunk)
     _check_agreement(made_by, workers)
     fitted = fit(network.head, training, validation, settings, workers, checkpoint, made_by, console)
-    scores = evaluate(lambda rows: head_answers(network.head, rows), validation)
+    scores = score_modalities(lambda rows: head_answers(network.head, rows), validation)
     commonest = int(np.bincount(training.labels).argmax())
-    constant = always(commonest, validation, len(companions.labels))
+    constant = constant_scores(commonest, validation, len(companions.labels))
     beside = {**scores, f"always {companions.labels[commonest]}": constant}
     console.print(scores_table(beside), f1_table(beside, companions.labels))
     for name, score in scores.items():

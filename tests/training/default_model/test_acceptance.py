@@ -48,5 +48,5 @@ def test_branches_are_measured_balanced_and_errors_as_their_mean() -> None:
 
 
 def test_what_eight_bits_cost() -> None:
-    change = Difference({"words alone": 0.001, "sound alone": 0.004, "both": 0.02}, 98, 100, 0.05, 0.001)
+    change = Difference({"text only": 0.001, "audio only": 0.004, "audio + text": 0.02}, 98, 100, 0.05, 0.001)
     assert [figure.reached for figure in of_difference(change)] == ["aim", "must", "no"]

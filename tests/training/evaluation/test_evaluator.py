@@ -19,10 +19,10 @@ from device.front_end.parameters import FrontEnd
 from tests.training.conftest import printed
 from training.data.examples import Examples
 from training.evaluation.evaluator import Evaluation, EvaluationSettings, evaluate_model
-from training.evaluation.figures import examples_to_show
-from training.evaluation.modalities import BOTH, SOUND_ALONE, WORDS_ALONE
+from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY
+from training.evaluation.plots import examples_to_show
 from training.evaluation.report import as_table, show, write_report
-from training.evaluation.word_conditions import DRAWS
+from training.evaluation.text_conditions import DRAWS
 
 LABELS = ("negative", "positive")
 HISTORY = [
@@ -63,15 +63,15 @@ def test_every_figure(corpus: Path, console: Console) -> None:
     # words are unknown to it. So of the positive rows 0, 2, 4 are right and 6 is wrong; the negative are all right.
     found = evaluated(corpus, console)
     assert {way: answers.scores.rows for way, answers in found.answers.items()} == {
-        BOTH: 8,
-        WORDS_ALONE: 3,
-        SOUND_ALONE: 6,
+        AUDIO_AND_TEXT: 8,
+        TEXT_ONLY: 3,
+        AUDIO_ONLY: 6,
     }
-    assert found.answers[BOTH].scores.confusion.tolist() == [[4, 0], [1, 3]]
-    assert found.answers[WORDS_ALONE].scores.accuracy == 1
-    assert found.answers[SOUND_ALONE].scores.confusion.tolist() == [[3, 0], [3, 0]]
+    assert found.answers[AUDIO_AND_TEXT].scores.confusion.tolist() == [[4, 0], [1, 3]]
+    assert found.answers[TEXT_ONLY].scores.accuracy == 1
+    assert found.answers[AUDIO_ONLY].scores.confusion.tolist() == [[3, 0], [3, 0]]
     table = json.loads(json.dumps(as_table(found, "edge-mcnn evaluate")))
-    both = table["asked"][BOTH]
+    both = table["asked"][AUDIO_AND_TEXT]
     assert both["accuracy"]["value"] == 0.875
     assert both["accuracy"]["low"] <= 0.875 <= both["accuracy"]["high"]
     assert both["calibration_error"]["value"] == pytest.approx(0.075)
@@ -81,7 +81,7 @@ def test_every_figure(corpus: Path, console: Console) -> None:
     assert table["interval"]["bootstrap_over"] == "row"
     show(found, console)
     shown = printed(console)
-    for expected in ("0.875", "by class, sound alone", "confusion, words alone", "bootstrap over rows"):
+    for expected in ("0.875", "by class, audio only", "confusion, text only", "bootstrap over rows"):
         assert expected in shown
 
 
@@ -99,7 +99,7 @@ def test_report_shows_all_its_pictures(corpus: Path, console: Console, tmp_path:
     assert "0.875 (" in text
     assert sorted(path.name for path in report.parent.iterdir()) == sorted([*names, "report.md", "evaluation.json"])
     # A second report, with no sound to show: what the first one drew is gone.
-    words = evaluated(corpus, console, asked=(WORDS_ALONE,))
+    words = evaluated(corpus, console, asked=(TEXT_ONLY,))
     assert "spectrograms" not in write_report(words, report.parent, "again").read_text(encoding="utf-8")
     assert not (report.parent / "spectrograms.png").exists()
 
@@ -121,8 +121,8 @@ def test_intervals_over_speakers(tmp_path: Path, console: Console) -> None:
     with table.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([("audio", "text", "label", "split", "speaker"), *rows])
     found = evaluated(table, console, split="test")
-    assert found.answers[WORDS_ALONE].groups.by == "speaker"
-    figures = as_table(found, "")["asked"][WORDS_ALONE]
+    assert found.answers[TEXT_ONLY].groups.by == "speaker"
+    figures = as_table(found, "")["asked"][TEXT_ONLY]
     assert figures["groups"] == 4
     assert figures["accuracy"]["low"] < 0.05  # it all hangs on speaker d
     assert figures["accuracy"]["high"] == 1
@@ -134,19 +134,19 @@ def test_one_speaker_has_no_interval(tmp_path: Path, console: Console) -> None:
     table = tmp_path / "speakers.csv"
     table.write_text("audio,text,label,split,dialogue\n,great,positive,test,1\n,day,negative,test,1\n", "utf-8")
     found = evaluated(table, console, split="test")
-    assert list(found.answers) == [WORDS_ALONE]  # there is no sound that "both" could mean
-    assert as_table(found, "")["asked"][WORDS_ALONE]["accuracy"] == {"value": 1.0}
+    assert list(found.answers) == [TEXT_ONLY]  # there is no sound that "both" could mean
+    assert as_table(found, "")["asked"][TEXT_ONLY]["accuracy"] == {"value": 1.0}
     assert "No intervals: every row is of the same dialogue" in write_report(found, tmp_path / "r", "").read_text()
 
 
 def test_unreadable_recordings_are_counted(corpus: Path, tmp_path: Path, console: Console) -> None:
     (tmp_path / "validation0.wav").write_text("broken")
     found = evaluated(corpus, console)
-    assert (found.left_out, found.answers[BOTH].scores.rows) == (1, 7)
+    assert (found.left_out, found.answers[AUDIO_AND_TEXT].scores.rows) == (1, 7)
     show(found, console)
     assert "1 clips, of 1 recordings that cannot be read" in printed(console)
-    # By words alone no recording is opened.
-    assert evaluated(corpus, console, asked=(WORDS_ALONE,)).left_out == 0
+    # By text only no recording is opened.
+    assert evaluated(corpus, console, asked=(TEXT_ONLY,)).left_out == 0
 
 
 def test_what_cannot_be_evaluated(tmp_path: Path, write_table: WriteTable, console: Console) -> None:
@@ -157,18 +157,18 @@ def test_what_cannot_be_evaluated(tmp_path: Path, write_table: WriteTable, conso
         evaluated(write_table([row, *[("", "hi", "joy", "dev")] * 2]), console)
     with pytest.raises(TrainingError, match=r"'Positive' .*Write them as the model does, capitals count"):
         evaluated(write_table([row, ("", "great", "Positive", "dev")]), console)
-    with pytest.raises(TrainingError, match="can be asked by both or words alone or sound alone"):
+    with pytest.raises(TrainingError, match=r"can be asked by audio [+] text or text only or audio only"):
         evaluated(write_table([("", "hello", "positive", "dev")]), console)
-    with pytest.raises(TrainingError, match="can be asked by sound alone; none has a recording"):
-        evaluated(write_table([row]), console, asked=(SOUND_ALONE,))
-    with pytest.raises(TrainingError, match="can be asked by words alone"):
-        evaluated(write_table([("", "hello", "positive", "dev")]), console, asked=(WORDS_ALONE,))
+    with pytest.raises(TrainingError, match="can be asked by audio only; none has a recording"):
+        evaluated(write_table([row]), console, asked=(AUDIO_ONLY,))
+    with pytest.raises(TrainingError, match="can be asked by text only"):
+        evaluated(write_table([("", "hello", "positive", "dev")]), console, asked=(TEXT_ONLY,))
     (tmp_path / "broken.wav").write_text("broken")
     sound = ("broken.wav", "", "positive", "dev")
     with pytest.raises(TrainingError, match="none of the 1 recordings can be read"):
         evaluated(write_table([row, sound]), console)
-    with pytest.raises(TrainingError, match="can be asked by words alone"):
-        evaluated(write_table([sound]), console, asked=(WORDS_ALONE,))
+    with pytest.raises(TrainingError, match="can be asked by text only"):
+        evaluated(write_table([sound]), console, asked=(TEXT_ONLY,))
 
 
 def test_report_that_cannot_be_written(
@@ -181,7 +181,7 @@ def test_report_that_cannot_be_written(
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("training.evaluation.figures.draw_all", full)
+    monkeypatch.setattr("training.evaluation.plots.draw_all", full)
     with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\)"):
         write_report(found, tmp_path / "r", "")
     assert not (tmp_path / "r" / "report.md").exists()
@@ -207,9 +207,9 @@ def heard(tmp_path: Path) -> Path:
 
 def test_as_written_and_as_heard_side_by_side(heard: Path, console: Console) -> None:
     found = evaluated(heard, console, text="both")
-    written, as_heard = f"{WORDS_ALONE}, as written", f"{WORDS_ALONE}, as heard"
+    written, as_heard = f"{TEXT_ONLY}, as written", f"{TEXT_ONLY}, as heard"
     assert list(found.answers) == [
-        f"{BOTH}, as written", f"{BOTH}, as heard", written, as_heard, SOUND_ALONE,
+        f"{AUDIO_AND_TEXT}, as written", f"{AUDIO_AND_TEXT}, as heard", written, as_heard, AUDIO_ONLY,
     ]  # fmt: skip
     # The same rows by either words, though of one nothing was heard; the last is asked by what is written.
     assert found.answers[written].rows.tolist() == found.answers[as_heard].rows.tolist() == [0, 1, 2, 3]
@@ -221,27 +221,27 @@ def test_as_written_and_as_heard_side_by_side(heard: Path, console: Console) -> 
     show(found, console)
     assert "Word error rate of what Vosk heard: 44.4%" in printed(console)
     assert evaluated(heard, console, text="vosk").word_error_rate == found.word_error_rate
-    alone = evaluated(heard, console, text="both", asked=(WORDS_ALONE,))
+    alone = evaluated(heard, console, text="both", asked=(TEXT_ONLY,))
     assert list(alone.answers) == [written, as_heard]
-    assert evaluated(heard, console, text="vosk", asked=(SOUND_ALONE,)).word_error_rate is None
+    assert evaluated(heard, console, text="vosk", asked=(AUDIO_ONLY,)).word_error_rate is None
 
 
 def test_what_is_not_asked_by_need_not_be_there(heard: Path, console: Console) -> None:
     (heard.parent / "a.wav").unlink()
     (heard.parent / "b.wav").write_text("never opened")
-    assert evaluated(heard, console, asked=(WORDS_ALONE,)).answers[WORDS_ALONE].scores.rows == 4
+    assert evaluated(heard, console, asked=(TEXT_ONLY,)).answers[TEXT_ONLY].scores.rows == 4
     soundfile.write(heard.parent / "c.wav", np.zeros(8000), 16_000)
     heard.write_text("audio,label,split\nc.wav,positive,dev\n")
-    assert evaluated(heard, console, asked=(SOUND_ALONE,)).answers[SOUND_ALONE].scores.rows == 1
+    assert evaluated(heard, console, asked=(AUDIO_ONLY,)).answers[AUDIO_ONLY].scores.rows == 1
 
 
 def test_simulated_word_errors(corpus: Path, console: Console) -> None:
     found = evaluated(corpus, console, word_errors=0.5)
-    garbled = found.answers[f"{WORDS_ALONE}, 50% word errors"]
-    assert garbled.scores.rows == DRAWS * found.answers[WORDS_ALONE].scores.rows
+    garbled = found.answers[f"{TEXT_ONLY}, 50% word errors"]
+    assert garbled.scores.rows == DRAWS * found.answers[TEXT_ONLY].scores.rows
     assert 0 < garbled.scores.accuracy < 1  # `great` is lost now and then, and found where nobody said it
-    assert len(garbled.groups) == len(found.answers[WORDS_ALONE].groups)
-    again = evaluated(corpus, console, word_errors=0.5).answers[f"{WORDS_ALONE}, 50% word errors"]
+    assert len(garbled.groups) == len(found.answers[TEXT_ONLY].groups)
+    again = evaluated(corpus, console, word_errors=0.5).answers[f"{TEXT_ONLY}, 50% word errors"]
     np.testing.assert_array_equal(again.probabilities, garbled.probabilities)
     assert as_table(found, "")["word_errors_simulated"] == 0.5
     show(found, console)
@@ -251,12 +251,12 @@ def test_simulated_word_errors(corpus: Path, console: Console) -> None:
 def test_whom_it_follows(corpus: Path, console: Console) -> None:
     found = evaluated(corpus, console)
     assert found.contradiction is not None
-    # Without words it says negative; words alone are known of the positive rows: it follows what it reads.
+    # Without words it says negative; text only are known of the positive rows: it follows what it reads.
     assert found.contradiction.shares == {"words": 1, "sound": 0, "neither": 0}
     assert as_table(found, "")["contradiction"]["follows_words"] == 1
     show(found, console)
     assert "the joint answer follows the words in 100%, the sound in 0%" in printed(console)
-    assert evaluated(corpus, console, asked=(WORDS_ALONE,)).contradiction is None
+    assert evaluated(corpus, console, asked=(TEXT_ONLY,)).contradiction is None
 
 
 def test_splits_made_with_another_seed_are_told(
@@ -266,9 +266,9 @@ def test_splits_made_with_another_seed_are_told(
     corpus.write_text("\n".join(rows), encoding="utf-8")
     card = {"seed": 2, "table": corpus.name}
     monkeypatch.setattr(Reader, "companions", replace(Reader.companions, card=card))
-    evaluated(corpus, console, asked=(WORDS_ALONE,), seed=2)
+    evaluated(corpus, console, asked=(TEXT_ONLY,), seed=2)
     assert "take --seed 2" not in printed(console)
-    evaluated(corpus, console, asked=(WORDS_ALONE,))
+    evaluated(corpus, console, asked=(TEXT_ONLY,))
     assert "trained with seed 2, so that it may have learnt from rows asked here; take --seed 2" in printed(console)
 
 

@@ -70,11 +70,15 @@ def test_nothing_to_count() -> None:
 def test_seven_classes_fit_into_80_columns() -> None:
     labels = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
     truth = np.arange(7)
-    answers = {way: Scores.of(truth, sure_of(truth, 7)) for way in ("both", "words alone", "sound alone")}
+    answers = {way: Scores.of(truth, sure_of(truth, 7)) for way in ("audio + text", "text only", "audio only")}
     constant = Scores.of(truth, sure_of(np.full(7, 4), 7))
     narrow = Console(file=StringIO(), width=80)
     beside = {**answers, "always neutral": constant}
-    for table in (scores_table(beside), f1_table(beside, labels), confusion_table("both", answers["both"], labels)):
+    for table in (
+        scores_table(beside),
+        f1_table(beside, labels),
+        confusion_table("audio + text", answers["audio + text"], labels),
+    ):
         narrow.print(table)
     shown = printed(narrow)
     assert "\u2026" not in shown
@@ -87,15 +91,15 @@ def test_seven_classes_fit_into_80_columns() -> None:
 def test_tables(console: Console) -> None:
     scores = Scores.of(np.array([0, 0, 1]), sure_of(np.array([0, 1, 1]), 2))
     samples = Scores(scores.confusion[None], scores.reliability[None])
-    console.print(scores_table({"both": scores}))
-    console.print(confusion_table("both", scores, ["no", "yes"]))
-    console.print(class_table("both", scores, ["no", "yes"], samples))
+    console.print(scores_table({"audio + text": scores}))
+    console.print(confusion_table("audio + text", scores, ["no", "yes"]))
+    console.print(class_table("audio + text", scores, ["no", "yes"], samples))
     shown = printed(console)
     assert "0.667" in shown
     assert "0.500\u20130.500" in shown
     assert "yes" in shown
     narrow = Console(file=StringIO(), width=80)
-    narrow.print(scores_table({"words alone": scores}, "Model.tflite, validation", {"words alone": samples}))
+    narrow.print(scores_table({"text only": scores}, "Model.tflite, validation", {"text only": samples}))
     assert "\u2026" not in printed(narrow)
     card = scores.to_card(["no", "yes"])
     assert card["confusion"] == [[1, 1], [0, 1]]

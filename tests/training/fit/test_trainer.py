@@ -23,7 +23,7 @@ from device.front_end.tokens import Tokens
 from tests.training.conftest import printed
 from training.data.clip_table import read_clip_table
 from training.data.examples import Examples
-from training.evaluation.modalities import BOTH, SOUND_ALONE, WORDS_ALONE, evaluate
+from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY, score_modalities
 from training.fit.epochs import head_answers
 from training.fit.trainer import TrainingSettings, train
 from training.images.spectrogram_images import clip_pictures
@@ -56,15 +56,15 @@ def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, con
     assert (card["seed"], card["table"], card["rows"]) == (5, "table.csv", {"train": 20, "validation": 8})
     assert card["rows_without_sound"] == {"train": 2, "validation": 2}
     assert len(card["history"]) == 3
-    assert set(card["validation"]) == {BOTH, WORDS_ALONE, SOUND_ALONE}
+    assert set(card["validation"]) == {AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY}
     assert not result.stopped_early
     shown = printed(console)
     for expected in (
         "20 train and 8 validation rows",
         "epoch 3/3",
-        "words alone",
+        "text only",
         "always",
-        "confusion, both",
+        "confusion, audio + text",
         "saved",
     ):
         assert expected in shown
@@ -77,7 +77,7 @@ def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, con
     ids = np.stack([tokens.ids(clip.text) for clip in clips])
     answers = model.predict_on_batch({"images": data.pictures[data.index], "features": ids}).argmax(axis=1)
     truth = [companions.labels.index(clip.label) for clip in clips]
-    confusion = result.scores[BOTH].confusion
+    confusion = result.scores[AUDIO_AND_TEXT].confusion
     assert [sum(1 for pair in zip(truth, answers, strict=True) if pair == (i, j)) for i in (0, 1) for j in (0, 1)] == (
         confusion.ravel().tolist()
     )
@@ -97,7 +97,11 @@ def test_evidence_learns_tones_and_words_and_becomes_a_bundle(corpus: Path, tmp_
     settings = TrainingSettings(network="evidence", epochs=25, batch_size=4)
     result = train(corpus, tmp_path / "Model.h5", settings, console)
     assert result.companions.card["learning_rate"] == 1e-3
-    assert {name: score.accuracy for name, score in result.scores.items()} == {BOTH: 1, WORDS_ALONE: 1, SOUND_ALONE: 1}
+    assert {name: score.accuracy for name, score in result.scores.items()} == {
+        AUDIO_AND_TEXT: 1,
+        TEXT_ONLY: 1,
+        AUDIO_ONLY: 1,
+    }
     report = convert(tmp_path / "Model.h5")
     assert report.same_class == report.samples
     assert report.bytes_after < 500_000
@@ -115,7 +119,11 @@ def test_learns_tones_and_words_with_balanced_classes(
     monkeypatch.setattr("training.images.feature_cache.PictureFeatures.of", mean_colours)
     settings = TrainingSettings(epochs=20, batch_size=4, learning_rate=0.01, balanced=True, vgg19_weights=None)
     result = train(corpus, tmp_path / "Model.h5", settings, console)
-    assert {name: score.accuracy for name, score in result.scores.items()} == {BOTH: 1, WORDS_ALONE: 1, SOUND_ALONE: 1}
+    assert {name: score.accuracy for name, score in result.scores.items()} == {
+        AUDIO_AND_TEXT: 1,
+        TEXT_ONLY: 1,
+        AUDIO_ONLY: 1,
+    }
 
 
 @pytest.mark.usefixtures("small_network")
@@ -204,8 +212,8 @@ def test_evaluation_asks_in_three_ways() -> None:
     pictures = np.array([[0.0], [1.0], [2.0]], np.float32)  # the first is silence
     ids = np.array([[0, 1], [0, 2], [0, 1], [0, 0], [0, 2]], np.int32)
     examples = Examples(pictures, np.array([1, 1, 2, 2, 0]), ids, np.array([1, 1, 2, 2, 2]))
-    scores = evaluate(lambda rows: head_answers(_Parrot(), rows), examples)
-    assert [scores[name].rows for name in (BOTH, WORDS_ALONE, SOUND_ALONE)] == [5, 4, 2]
-    assert scores[BOTH].accuracy == 1
-    assert scores[WORDS_ALONE].accuracy == 0.5
-    assert scores[SOUND_ALONE].accuracy == 1
+    scores = score_modalities(lambda rows: head_answers(_Parrot(), rows), examples)
+    assert [scores[name].rows for name in (AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY)] == [5, 4, 2]
+    assert scores[AUDIO_AND_TEXT].accuracy == 1
+    assert scores[TEXT_ONLY].accuracy == 0.5
+    assert scores[AUDIO_ONLY].accuracy == 1

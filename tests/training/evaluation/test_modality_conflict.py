@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from training.data.examples import Examples
-from training.evaluation.contradiction import Side, contradiction, pairs
+from training.evaluation.modality_conflict import Side, contradiction, pairs
 
 
 def side(labels: list[int], answers: list[int]) -> Side:

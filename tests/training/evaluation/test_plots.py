@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from training.evaluation.figures import _wrapped, confusion, reliability, training_curves
+from training.evaluation.plots import _wrapped, confusion, reliability, training_curves
 from training.evaluation.scores import Scores
 
 
@@ -21,14 +21,14 @@ def drawn(figure: Figure | None) -> bool:
 def test_any_number_of_classes(classes: int) -> None:
     random = np.random.default_rng(0)
     answers = random.dirichlet([0.3] * classes, 200).astype(np.float32)
-    scores = {"both": Scores.of(random.integers(0, classes, 200), answers)}
+    scores = {"audio + text": Scores.of(random.integers(0, classes, 200), answers)}
     assert drawn(confusion(scores, [f"class number {i}" for i in range(classes)]))
     assert drawn(reliability(scores))
 
 
 def test_names_stay_short_and_apart() -> None:
     labels = [f"{'$x^{' if n % 2 else ''}a class with a very long name, number {n}" for n in range(4)]
-    scores = {"both": Scores.of(np.arange(4), np.eye(4, dtype=np.float32))}
+    scores = {"audio + text": Scores.of(np.arange(4), np.eye(4, dtype=np.float32))}
     figure = confusion(scores, labels)
     assert drawn(figure)
     names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
@@ -39,7 +39,9 @@ def test_names_stay_short_and_apart() -> None:
 @pytest.mark.parametrize("kinds", [1, 2, 3])
 def test_every_kind_of_words_has_a_place(kinds: int) -> None:
     one = Scores.of(np.array([0, 1]), np.eye(2, dtype=np.float32))
-    scores = {f"{way}, {kind}": one for way in ("both", "words alone") for kind in range(kinds)} | {"sound alone": one}
+    scores = {f"{way}, {kind}": one for way in ("audio + text", "text only") for kind in range(kinds)} | {
+        "audio only": one
+    }
     for figure in (confusion(scores, ["a", "b"]), reliability(scores)):
         titles = [axis.get_title().split("\n")[0].split(" (")[0] for axis in figure.axes if axis.get_visible()]
         assert [title for title in titles if title] == list(scores)
@@ -47,7 +49,7 @@ def test_every_kind_of_words_has_a_place(kinds: int) -> None:
 
 
 def test_single_row() -> None:
-    scores = {"words alone": Scores.of(np.array([0]), np.array([[1, 0]], np.float32))}
+    scores = {"text only": Scores.of(np.array([0]), np.array([[1, 0]], np.float32))}
     assert drawn(confusion(scores, ["a", "b"]))
     assert drawn(reliability(scores))
 

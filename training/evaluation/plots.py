@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from training.data.examples import SILENCE
 from training.evaluation.evaluator import Evaluation
-from training.evaluation.modalities import BOTH, SOUND_ALONE
+from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY
 from training.evaluation.scores import BINS, Scores
 
 _INK, _FAINT, _BLUE, _ORANGE, _GREEN, _RED = "#22262b", "#9aa3ad", "#3b6ea5", "#e08e45", "#2e7d4f", "#b83a3a"
@@ -142,8 +142,8 @@ def spectrograms(evaluation: Evaluation) -> Figure | None:
     columns = min(_COLUMNS, len(places))
     lines = -(-len(places) // columns)
     figure = Figure(figsize=(max(6.6, 2.2 * columns), 2.95 * lines + 0.4), layout="constrained")
-    both = evaluation.answers[way].way == BOTH
-    by = way.replace(BOTH, "sound and words")
+    both = evaluation.answers[way].way == AUDIO_AND_TEXT
+    by = way.replace(AUDIO_AND_TEXT, "sound and words")
     figure.suptitle(
         f"What it saw and what it answered, asked by {by}: the answer with its probability, and the truth",
         color=_INK,
@@ -249,7 +249,10 @@ def examples_to_show(evaluation: Evaluation, most: int = 12) -> tuple[str, list[
         The way of asking, and places in its `Answers`, the right ones first; none where there was no sound to ask by.
     """
     with_sound = (
-        name for way in (BOTH, SOUND_ALONE) for name, answers in evaluation.answers.items() if answers.way == way
+        name
+        for way in (AUDIO_AND_TEXT, AUDIO_ONLY)
+        for name, answers in evaluation.answers.items()
+        if answers.way == way
     )
     way = next(with_sound, "")
     if not way:
