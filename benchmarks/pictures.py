@@ -24,7 +24,7 @@ from rich.console import Console
 
 from device.front_end.parameters import FrontEnd
 from tests.conftest import CLIPS
-from training.images.image_cache import PictureFolder
+from training.images.image_cache import ImageCache
 
 OURS, THEIRS = "edge-mcnn pictures", "librosa and Matplotlib"
 _COPIES = 100
@@ -58,10 +58,10 @@ def _main() -> None:
             copies = (Path(name) / f"{number}-{clip.name}" for number in range(_COPIES))
             recordings += [Path(shutil.copy(clip, copy)) for copy in copies]
         published(recordings[0])
-        PictureFolder(Path(name) / "first", FrontEnd()).fill(recordings[:1], console)
+        ImageCache(Path(name) / "first", FrontEnd()).fill(recordings[:1], console)
         for number in range(_ROUNDS):
             began = time.perf_counter()
-            PictureFolder(Path(name) / str(number), FrontEnd()).fill(recordings, console)
+            ImageCache(Path(name) / str(number), FrontEnd()).fill(recordings, console)
             times[OURS].append((time.perf_counter() - began) * 1000 / len(recordings))
             some = recordings[::_THEIR_SHARE]
             began = time.perf_counter()

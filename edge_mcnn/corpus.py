@@ -28,8 +28,8 @@ def pictures_command(
     from rich.console import Console
 
     from device.front_end.parameters import FrontEnd
-    from training.data.skipped import tell_skipped
-    from training.images.image_cache import PictureFolder
+    from training.data.clips import report_skipped
+    from training.images.image_cache import ImageCache
 
     console = Console()
     recordings = [clip.audio for clip in source.clips if clip.audio is not None]
@@ -38,11 +38,11 @@ def pictures_command(
             f"{source.name}: no clip has a recording, so there is nothing to draw; fill the column audio"
         )
     try:
-        filled = PictureFolder(output, FrontEnd()).fill(recordings, console)
+        filled = ImageCache(output, FrontEnd()).fill(recordings, console)
     except KeyboardInterrupt:
         console.print("stopped; run it again to go on from here")
         raise
-    tell_skipped((*source.skipped, *filled.skipped), len(set(recordings)) + len(source.skipped), console)
+    report_skipped((*source.skipped, *filled.skipped), len(set(recordings)) + len(source.skipped), console)
     console.print(
         f"{output}: {filled.computed} pictures computed, {filled.kept} kept, {filled.removed} out of date removed",
         markup=False,
@@ -71,7 +71,7 @@ def transcribe_command(
     from training.data.transcription import transcribe
 
     console = Console()
-    source.tell(console)
+    source.report(console)
     try:
         transcribe(source, output, console)
     except KeyboardInterrupt:

@@ -67,10 +67,10 @@ def opened(
     audio_root: Path | None,
     seed: int = 1,
     *,
-    sound: bool = True,
-    words: bool = True,
+    audio: bool = True,
+    text: bool = True,
 ) -> "Corpus":
-    """Open the corpus that the user named; `sound` and `words` say what of it will be read, see `open_corpus`.
+    """Open the corpus that the user named; `audio` and `text` say what of it will be read, see `open_corpus`.
 
     Raises:
         typer.BadParameter: none or two of them were named.
@@ -81,6 +81,6 @@ def opened(
     if (corpus is None) == (meld is None):
         raise typer.BadParameter("name one corpus: a table, a folder of class folders, or MELD with --meld MELD.Raw")
     if meld is not None:
-        return open_meld(meld, target.value, sound=sound)
+        return open_meld(meld, target.value, audio=audio)
     assert corpus is not None  # noqa: S101  # the check above; for the type checker
-    return open_corpus(corpus, audio_root, seed, sound=sound, words=words)
+    return open_corpus(corpus, audio_root, seed, audio=audio, text=text)

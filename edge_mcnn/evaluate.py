@@ -105,14 +105,14 @@ def evaluate_command(
         text=text.value,
         word_errors=word_errors,
         audio_root=audio_root,
-        pictures=pictures,
+        image_cache=pictures,
         runtime=runtime,
         seed=seed,
     )
     command = shlex.join(["edge-mcnn", *sys.argv[1:]])
     progress = Console(stderr=True)
     sound, words = settings.reads_sound, settings.reads_words
-    clips = opened(corpus, meld, target, audio_root, seed, sound=sound, words=words)
+    clips = opened(corpus, meld, target, audio_root, seed, audio=sound, text=words)
     evaluation = evaluate_model(model, clips, settings, progress)
     if json:
         print(json_text.dumps(as_table(evaluation, command), ensure_ascii=False))

@@ -181,7 +181,7 @@ def next_steps(table: Path, counts: Mapping[str, int], *, words: bool) -> list[s
     network = ["--network", "evidence", *epochs, "--output", "Model.h5"]
     if words:
         return [*lines, f"next: {shlex.join(['edge-mcnn', 'train', str(table), *network])}"]
-    heard = str(table.with_name("heard.csv"))
+    heard = str(table.with_name("transcripts.csv"))
     return [
         *lines,
         f"next: {shlex.join(['edge-mcnn', 'transcribe', str(table), '--output', heard])}",

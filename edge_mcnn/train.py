@@ -112,7 +112,7 @@ def train_command(
         seed=seed,
         balanced=balanced,
         text=text.value,
-        pictures=pictures,
+        image_cache=pictures,
         vgg19_weights=vgg19_weights or "imagenet",
         card=entries,
     )

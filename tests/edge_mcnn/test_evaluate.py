@@ -89,7 +89,7 @@ def test_asks_by_the_words_that_vosk_heard(app: typer.Typer, tmp_path: Path) -> 
     soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
     lines = ["audio,text,label,split,text_vosk"]
     lines += [f"a.wav,i hate you,{label},validation,thank you so much i love it" for label in ("positive", "negative")]
-    table = tmp_path / "heard.csv"
+    table = tmp_path / "transcripts.csv"
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     answers = {}
     for text in ("reference", "vosk"):

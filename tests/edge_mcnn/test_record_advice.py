@@ -34,6 +34,6 @@ def test_too_few_to_train_on() -> None:
 
 def test_training_needs_words() -> None:
     assert next_steps(TABLE, {"happy": 12, "angry": 10}, words=False)[1:] == [
-        "next: edge-mcnn transcribe 'my voice/clips.csv' --output 'my voice/heard.csv'",
-        "then: edge-mcnn train 'my voice/heard.csv' --text vosk --network evidence --epochs 60 --output Model.h5",
+        "next: edge-mcnn transcribe 'my voice/clips.csv' --output 'my voice/transcripts.csv'",
+        "then: edge-mcnn train 'my voice/transcripts.csv' --text vosk --network evidence --epochs 60 --output Model.h5",
     ]

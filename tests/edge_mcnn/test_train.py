@@ -58,7 +58,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert [clip.label for clip in source.clips] == ["a", "a", "b", "b"]
     assert (settings.epochs, settings.batch_size, settings.learning_rate, settings.seed) == (2, 4, 0.01, 9)
     assert (settings.vgg19_weights, settings.balanced) == (Path("w.h5"), True)
-    assert (settings.text, settings.pictures) == ("both", Path("p"))
+    assert (settings.text, settings.image_cache) == ("both", Path("p"))
     assert (settings.network, settings.patience, settings.resume) == ("mine", 3, True)
     assert settings.card["licence"] == "CC0"
     assert settings.card["command"].startswith("edge-mcnn")

@@ -24,13 +24,13 @@ def read_recording(file: Path, sample_rate: int) -> NDArray[np.float32]:
         Shape (samples,), float32, -1 to 1, mono at `sample_rate` Hz.
 
     Raises:
-        AudioError: see `read_sound`.
+        AudioError: see `read_audio`.
     """
-    mono, rate = read_sound(file)
+    mono, rate = read_audio(file)
     return mono if rate == sample_rate else librosa.resample(mono, orig_sr=rate, target_sr=sample_rate)
 
 
-def read_sound(file: Path) -> tuple[NDArray[np.float32], int]:
+def read_audio(file: Path) -> tuple[NDArray[np.float32], int]:
     """Read a recording at its own rate, its channels averaged.
 
     Returns:

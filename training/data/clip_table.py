@@ -13,11 +13,10 @@ from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from device.system.atomic_write import atomic_write
 from training.data.clips import SPLIT_NAMES, Clip, check_trainable, is_recording
-from training.data.csv_text import read_csv_text
 from training.data.splits import make_splits
 
 COLUMNS = ("audio", "text", "label", "split")
-HEARD = "text_vosk"
+TRANSCRIPT_COLUMN = "text_vosk"
 _MORE_COLUMNS = ("speaker", "dialogue", "id")
 
 
@@ -33,7 +32,7 @@ def read_clip_table(table: Path, audio_root: Path | None = None, seed: int = 1) 
 
 
 def read_table(
-    table: Path, audio_root: Path | None = None, seed: int = 1, *, sound: bool = True, words: bool = True
+    table: Path, audio_root: Path | None = None, seed: int = 1, *, audio: bool = True, text: bool = True
 ) -> tuple[tuple[Clip, ...], str]:
     """Read a table with the columns audio, text and label; of other columns those that a `Clip` has are taken.
 
@@ -42,8 +41,8 @@ def read_table(
             columns split, speaker, dialogue, id and text_vosk may be missing.
         audio_root: folder that relative audio paths start from; the table's own folder if None.
         seed: decides the splits of a table that has none.
-        sound: whether recordings will be read. If not, none need be there, and the column audio may be missing.
-        words: whether words will be read. If not, the column text may be missing.
+        audio: whether recordings will be read. If not, none need be there, and the column audio may be missing.
+        text: whether words will be read. If not, the column text may be missing.
 
     Returns:
         The clips, and a sentence on how they were split if the table does not say; it is empty if the table does.
@@ -51,10 +50,10 @@ def read_table(
     Raises:
         TrainingError: the table cannot be read, or a line is wrong.
     """
-    needed = [*(["audio"] if sound else []), *(["text"] if words else []), "label"]
+    needed = [*(["audio"] if audio else []), *(["text"] if text else []), "label"]
     rows = _read_rows(table, needed)
     has_splits = any(row.get("split") for _, row in rows)
-    clips = tuple(_clip(row, where, audio_root or table.parent, has_splits, sound=sound) for where, row in rows)
+    clips = tuple(_clip(row, where, audio_root or table.parent, has_splits, check_audio=audio) for where, row in rows)
     return (clips, "") if has_splits else make_splits(clips, seed)
 
 
@@ -69,11 +68,11 @@ def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
     folder = table.parent.resolve()
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow((*COLUMNS, *_MORE_COLUMNS, HEARD))
+    writer.writerow((*COLUMNS, *_MORE_COLUMNS, TRANSCRIPT_COLUMN))
     for clip in clips:
         audio = "" if clip.audio is None else os.path.relpath(clip.audio.resolve(), folder)
         writer.writerow(
-            (audio, clip.text, clip.label, clip.split, clip.speaker, clip.dialogue, clip.id, clip.heard or "")
+            (audio, clip.text, clip.label, clip.split, clip.speaker, clip.dialogue, clip.id, clip.transcript or "")
         )
     try:
         with atomic_write(table) as stream:
@@ -132,7 +131,7 @@ def _check_header(header: list[str], needed: Sequence[str], table: Path) -> None
         raise TrainingError(
             f"{table}, line 1: columns are separated by {separator}; save it again as CSV with commas, in UTF-8"
         )
-    twice = [name for name in (*COLUMNS, *_MORE_COLUMNS, HEARD) if header.count(name) > 1]
+    twice = [name for name in (*COLUMNS, *_MORE_COLUMNS, TRANSCRIPT_COLUMN) if header.count(name) > 1]
     if twice:
         raise TrainingError(f"{table}, line 1: column {twice[0]} is there {header.count(twice[0])} times; rename one")
     missing = [name for name in needed if name not in header]
@@ -143,7 +142,7 @@ def _check_header(header: list[str], needed: Sequence[str], table: Path) -> None
         )
 
 
-def _clip(row: dict[str, str], where: str, audio_root: Path, has_splits: bool, *, sound: bool) -> Clip:
+def _clip(row: dict[str, str], where: str, audio_root: Path, has_splits: bool, *, check_audio: bool) -> Clip:
     label, split = row["label"], row.get("split", "")
     recording, text = row.get("audio", ""), row.get("text", "")
     if not label or len(label.splitlines()) != 1:
@@ -153,9 +152,37 @@ def _clip(row: dict[str, str], where: str, audio_root: Path, has_splits: bool, *
     if not recording and not normalise(text):
         raise TrainingError(f"{where}: neither audio nor words; give at least one of them or delete the row")
     audio = audio_root / recording if recording else None
-    if sound and audio is not None and not is_recording(audio):
+    if check_audio and audio is not None and not is_recording(audio):
         what = "is a folder:" if os.path.isdir(audio) else "no such file"  # noqa: PTH112  # `is_dir` raises for long names
         raise TrainingError(f"{where}: {what} {audio}; correct the path, or say where they start with --audio-root")
     more = {name: row.get(name, "") for name in _MORE_COLUMNS}
-    heard = None if audio is None else row.get(HEARD)
-    return Clip(audio, text, label, SPLIT_NAMES.get(split, ""), **more, heard=heard)
+    heard = None if audio is None else row.get(TRANSCRIPT_COLUMN)
+    return Clip(audio, text, label, SPLIT_NAMES.get(split, ""), **more, transcript=heard)
+
+
+def read_csv_text(file: Path, advice: str) -> io.StringIO:
+    """Read a file in UTF-8, with or without a byte order mark.
+
+    Args:
+        file: the CSV file.
+        advice: what to do about a file in another encoding, for the message.
+
+    Returns:
+        Its text with the line ends as they are, as the module `csv` wants them.
+
+    Raises:
+        TrainingError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: the path itself holds a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise TrainingError(f"{file}: cannot be read ({reason}); give the path of a CSV table") from None
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise TrainingError(f"{file}, line {line}: not UTF-8 text (holds NUL bytes, as UTF-16 does); {advice}")
+    try:
+        return io.StringIO(content.decode("utf-8-sig"), newline="")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise TrainingError(f"{file}, line {line}: not UTF-8 text ({error.reason}); {advice}") from None

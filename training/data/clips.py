@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from device.errors import TrainingError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT_NAMES = {TRAIN: TRAIN, VALIDATION: VALIDATION, "dev": VALIDATION, TEST: TEST}
 """What corpora call their splits, and what they are called here."""
+
+_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Clip:
     """The conversation it was part of, unique within the corpus; empty where it is not known."""
     id: str = ""
     """The corpus's own name of the clip; empty where it has none."""
-    heard: str | None = None
+    transcript: str | None = None
     """The words as Vosk hears them; None where nobody has transcribed the clip, or there is no sound to hear."""
 
 
@@ -65,3 +69,24 @@ def check_trainable(clips: Sequence[Clip], where: str) -> None:
     never = sorted(set(both) - set(train))
     if never:
         raise TrainingError(f"{where}: label {never[0]!r} is in validation rows only; add train rows with it")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A recording that cannot be used."""
+
+    recording: Path
+    """The file."""
+    reason: str
+    """Why, in words."""
+
+
+def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console) -> None:
+    """Say how many of how many recordings are left out, and name them; of very many the first ones."""
+    if not skipped:
+        return
+    for each in skipped[:_LISTED]:
+        console.print(f"skipped {each.recording}: {each.reason}", style="yellow", markup=False, soft_wrap=True)
+    if len(skipped) > _LISTED:
+        console.print(f"and {len(skipped) - _LISTED} more", style="yellow")
+    console.print(f"{len(skipped)} of {recordings} recordings skipped")

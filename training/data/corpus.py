@@ -11,10 +11,9 @@ from rich.console import Console
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from training.data.class_folders import read_class_folders
-from training.data.clip_table import HEARD, read_table
-from training.data.clips import TRAIN, Clip
+from training.data.clip_table import TRANSCRIPT_COLUMN, read_table
+from training.data.clips import TRAIN, Clip, Skipped, report_skipped
 from training.data.meld import Target, read_meld
-from training.data.skipped import Skipped, tell_skipped
 
 TextKind = Literal["reference", "vosk", "both"]
 
@@ -32,16 +31,16 @@ class Corpus:
     note: str = ""
     """What the reader should know, such as how splits were made; empty if nothing."""
 
-    def tell(self, console: Console) -> None:
+    def report(self, console: Console) -> None:
         """Say what there is to say before work begins."""
         for line in (self.note, *_repetitions(self.clips)):
             if line:
                 console.print(line, markup=False, soft_wrap=True)
-        tell_skipped(self.skipped, len({clip.audio for clip in self.clips} - {None}) + len(self.skipped), console)
+        report_skipped(self.skipped, len({clip.audio for clip in self.clips} - {None}) + len(self.skipped), console)
 
 
 def open_corpus(
-    path: Path, audio_root: Path | None = None, seed: int = 1, *, sound: bool = True, words: bool = True
+    path: Path, audio_root: Path | None = None, seed: int = 1, *, audio: bool = True, text: bool = True
 ) -> Corpus:
     """Open a table, or a folder of class folders.
 
@@ -49,8 +48,8 @@ def open_corpus(
         path: the CSV file or the folder.
         audio_root: folder that relative audio paths in a table start from; the table's own if None.
         seed: decides the splits where there are none.
-        sound: whether recordings will be read; if not, those that a table names need not be there.
-        words: whether words will be read; if not, a table needs none.
+        audio: whether recordings will be read; if not, those that a table names need not be there.
+        text: whether words will be read; if not, a table needs none.
 
     Raises:
         TrainingError: see `read_table` and `read_class_folders`.
@@ -58,13 +57,13 @@ def open_corpus(
     if path.is_dir():
         clips, note = read_class_folders(path, seed)
     else:
-        clips, note = read_table(path, audio_root, seed, sound=sound, words=words)
+        clips, note = read_table(path, audio_root, seed, audio=audio, text=text)
     return Corpus(str(path), clips, note=note)
 
 
-def open_meld(folder: Path, target: Target = "sentiment", *, sound: bool = True) -> Corpus:
+def open_meld(folder: Path, target: Target = "sentiment", *, audio: bool = True) -> Corpus:
     """Open MELD, see `read_meld`."""
-    clips, missing = read_meld(folder, target, sound=sound)
+    clips, missing = read_meld(folder, target, audio=audio)
     return Corpus(str(folder), clips, missing)
 
 
@@ -97,10 +96,10 @@ def with_text(corpus: Corpus, kind: TextKind) -> Corpus:
     """
     if kind == "reference":
         return corpus
-    if any(clip.audio is not None and clip.heard is None for clip in corpus.clips):
+    if any(clip.audio is not None and clip.transcript is None for clip in corpus.clips):
         raise TrainingError(
-            f"{corpus.name}: no column {HEARD}, so what Vosk heard is not known; run `edge-mcnn transcribe` on it and "
-            "take the table that it writes"
+            f"{corpus.name}: no column {TRANSCRIPT_COLUMN}, so what Vosk heard is not known; run "
+            "`edge-mcnn transcribe` on it and take the table that it writes"
         )
     return replace(corpus, clips=tuple(_chosen(corpus.clips, both=kind == "both")))
 
@@ -108,7 +107,7 @@ def with_text(corpus: Corpus, kind: TextKind) -> Corpus:
 def _chosen(clips: Sequence[Clip], *, both: bool) -> list[Clip]:
     chosen = []
     for clip in clips:
-        heard = clip if clip.heard is None else replace(clip, text=clip.heard)
+        heard = clip if clip.transcript is None else replace(clip, text=clip.transcript)
         chosen.append(heard)
         if both and clip.split == TRAIN and normalise(clip.text) not in ("", normalise(heard.text)):
             chosen.append(clip)

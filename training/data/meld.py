@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from device.errors import TrainingError
-from training.data.clips import TEST, TRAIN, VALIDATION, Clip, is_recording
-from training.data.csv_text import read_csv_text
-from training.data.skipped import Skipped
+from training.data.clip_table import read_csv_text
+from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, is_recording
 
 Target = Literal["sentiment", "emotion"]
 SUFFIXES = (".wav", ".flac", ".mp4")
@@ -42,14 +41,14 @@ _PARTS = (
 
 
 def read_meld(
-    folder: Path, target: Target = "sentiment", *, sound: bool = True
+    folder: Path, target: Target = "sentiment", *, audio: bool = True
 ) -> tuple[tuple[Clip, ...], tuple[Skipped, ...]]:
     """Read MELD's clips, linked to their films.
 
     Args:
         folder: `MELD.Raw`, unpacked; its test part may be missing altogether.
         target: whether the label is the sentiment (3 classes) or the emotion (7).
-        sound: whether recordings will be read. If not, none need be there: the three CSVs are enough.
+        audio: whether recordings will be read. If not, none need be there: the three CSVs are enough.
 
     Returns:
         The clips whose recording is there, and the recordings that are missing.
@@ -63,10 +62,10 @@ def read_meld(
         if part.split == TEST and not (_places(folder, part.table) or _places(folder, part.folder)):
             continue  # training needs none, and who has only the other two may train
         table = _find(folder, part.table)
-        recordings = _find(folder, part.folder) if sound else folder / part.folder
+        recordings = _find(folder, part.folder) if audio else folder / part.folder
         for line, row in _rows(table):
             clip = _clip(row, f"{table}, line {line}", part, recordings, target)
-            if not sound or (clip.audio is not None and is_recording(clip.audio)):
+            if not audio or (clip.audio is not None and is_recording(clip.audio)):
                 clips.append(clip)
             else:
                 missing.append(Skipped(recordings / f"{clip.id.rpartition('/')[2]}.mp4", "no such file"))

@@ -20,11 +20,11 @@ from device.recognition.speech_model import fetch as speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from device.system.atomic_write import atomic_write, require_writable
-from training.data.audio_reading import read_sound
+from training.data.audio_reading import read_audio
 from training.data.clip_table import write_clip_table
+from training.data.clips import Skipped, report_skipped
 from training.data.corpus import Corpus
-from training.data.skipped import Skipped, tell_skipped
-from training.images.parallel import on_all_cores
+from training.parallel import on_all_cores
 
 
 def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
@@ -35,8 +35,8 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
 
     Args:
         corpus: clips with sound, without, or both.
-        output: the table, in a folder that is made if missing. `OUTPUT.heard.jsonl`, the journal, is written beside it
-            and may be kept or deleted.
+        output: the table, in a folder that is made if missing. `OUTPUT.transcripts.jsonl`, the journal, is written
+            beside it and may be kept or deleted.
         console: where progress is shown.
 
     Raises:
@@ -51,7 +51,9 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
     settings = Settings().transcriber
     configured = Path(settings.speech_model).expanduser() if settings.speech_model else None
     found = speech_model.find(configured, announce=lambda line: console.print(line, markup=False))
-    journal = Journal(output.with_name(f"{output.name}.heard.jsonl"), f"{found.name} {settings.lone_word_confidence:g}")
+    journal = Journal(
+        output.with_name(f"{output.name}.transcripts.jsonl"), f"{found.name} {settings.lone_word_confidence:g}"
+    )
     before = journal.read()
     keys = {recording: journal_key(recording) for recording in recordings}
     missing = [recording for recording in recordings if keys[recording] not in before]
@@ -64,7 +66,7 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
 
         def one(recording: Path) -> str | AudioError:
             try:
-                return hear(recording, transcriber)
+                return transcribe_recording(recording, transcriber)
             except AudioError as error:
                 return error
 
@@ -81,11 +83,11 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
                 else:
                     note(keys[recording], result)
                 progress.advance(task)
-    tell_skipped(skipped, len(recordings), console)
+    report_skipped(skipped, len(recordings), console)
     heard = journal.read()
     left_out = {each.recording for each in skipped}
     clips = tuple(
-        clip if clip.audio is None else replace(clip, heard=heard[keys[clip.audio]])
+        clip if clip.audio is None else replace(clip, transcript=heard[keys[clip.audio]])
         for clip in corpus.clips
         if clip.audio not in left_out
     )
@@ -101,17 +103,17 @@ def _check_output(output: Path, corpus: Corpus) -> None:
     if output.resolve() == Path(corpus.name).resolve():
         raise TrainingError(f"{output}: is the corpus itself and would be overwritten; choose another name with -o")
     if output.is_dir():
-        raise TrainingError(f"{output}: is a folder; name the table to write, such as {output / 'heard.csv'}")
+        raise TrainingError(f"{output}: is a folder; name the table to write, such as {output / 'transcripts.csv'}")
     require_writable(output.parent, output)
 
 
-def hear(recording: Path, transcriber: Transcriber) -> str:
+def transcribe_recording(recording: Path, transcriber: Transcriber) -> str:
     """The words of one recording, lower case, empty if there are none; sound reaches Vosk in the device's own frames.
 
     Raises:
-        AudioError: see `read_sound`.
+        AudioError: see `read_audio`.
     """
-    samples, rate = read_sound(recording)
+    samples, rate = read_audio(recording)
     transcription = transcriber.begin()
     for frame in Framer(rate).push(samples[:, np.newaxis], last=True):
         transcription.feed(frame.samples)

@@ -87,7 +87,7 @@ def _make(data: Path, output: Path, seed: int, command: str, console: Console) -
             epochs=3,
             learning_rate=1e-3,
             seed=seed,
-            pictures=tutorial_pictures,
+            image_cache=tutorial_pictures,
             vgg19_weights=weights,
             resume=True,
         )

@@ -7,9 +7,9 @@ from typing import Any
 
 from device.front_end.parameters import FrontEnd
 from training.default_model.fusion import Balance
-from training.networks.network import SOUND_PART, evidence_network, set_joint_factors
+from training.networks.network import AUDIO_PART, evidence_network, set_joint_factors
 
-_WORDS_LAST, _SOUND_LAST, _SOUND_HIDDEN = "words_logits", "sound_logits", "sound_dense"
+_WORDS_LAST, _SOUND_LAST, _SOUND_HIDDEN = "words_logits", "audio_logits", "audio_dense"
 
 
 def assemble(words: Any, sound: Any, balance: Balance, front_end: FrontEnd) -> Any:
@@ -30,7 +30,7 @@ def assemble(words: Any, sound: Any, balance: Balance, front_end: FrontEnd) -> A
     for layer in words.layers:
         if layer.weights:
             full.get_layer(layer.name).set_weights(layer.get_weights())
-    head = full.get_layer(SOUND_PART)
+    head = full.get_layer(AUDIO_PART)
     head.set_weights(sound.get_weights())
     for layer, factor in (
         (full.get_layer(_WORDS_LAST), balance.words),

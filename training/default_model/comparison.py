@@ -36,7 +36,7 @@ FIGURES = {TEXT_ONLY: "weighted_f1", AUDIO_ONLY: "macro_f1", AUDIO_AND_TEXT: "we
 
 def ask(model: Path, corpus: Corpus, *, errors: float, seed: int, pictures: Path, console: Console) -> Evaluation:
     """Ask a model the validation rows by both, by words alone and by sound alone, and with word errors."""
-    settings = EvaluationSettings(word_errors=errors, seed=seed, pictures=pictures)
+    settings = EvaluationSettings(word_errors=errors, seed=seed, image_cache=pictures)
     return evaluate_model(model, corpus, settings, console)
 
 

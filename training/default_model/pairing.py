@@ -87,7 +87,7 @@ def pair(
 
 def texts_of_meld(folder: Path) -> dict[str, list[Item]]:
     """MELD's train and dev utterances by split, labelled with their sentiment; see `read_meld`."""
-    clips, _ = read_meld(folder, sound=False)
+    clips, _ = read_meld(folder, audio=False)
     return {
         split: [Item(clip.text, clip.label) for clip in clips if clip.split == split] for split in (TRAIN, VALIDATION)
     }

@@ -18,11 +18,11 @@ from rich.progress import Progress
 
 from training.default_model.sounds import Sounds, painted
 from training.images.array_cache import read_arrays, write_arrays
-from training.networks.evidence_sound import sound_evidence, sound_statistics
+from training.networks.evidence_audio import audio_evidence, audio_statistics
 
 FOLDS = 5
 _RECIPE_VERSION = 1
-"""Raised with every change of `training.networks.evidence_sound` or of this module that changes a weight."""
+"""Raised with every change of `training.networks.evidence_audio` or of this module that changes a weight."""
 _PICTURES_AT_ONCE = 512
 
 
@@ -114,7 +114,7 @@ def train_sound(
 
 
 def picture_statistics(steps: NDArray[np.uint8], cache: Path, console: Console) -> NDArray[np.float32]:
-    """`sound_statistics` of every copy of every clip, computed once and kept.
+    """`audio_statistics` of every copy of every clip, computed once and kept.
 
     Args:
         steps: steps of the colour map, shape (clips, copies, height, width).
@@ -132,7 +132,7 @@ def picture_statistics(steps: NDArray[np.uint8], cache: Path, console: Console) 
     if kept is not None:
         return kept["statistics"].astype(np.float32, copy=False)
     images = tf_keras.layers.Input((*steps.shape[2:], 3), name="images")
-    model = tf_keras.Model(images, sound_statistics(images))
+    model = tf_keras.Model(images, audio_statistics(images))
     flat = steps.reshape(-1, *steps.shape[2:])
     statistics = np.empty((len(flat), model.output_shape[1]), np.float32)
     with Progress(console=console) as progress:
@@ -202,16 +202,16 @@ def _trained_head(
 ) -> Any:
     """The head trained on the clips `heard`, or with the weights that an earlier run left in `path`."""
     tf_keras.utils.set_random_seed(int(np.random.default_rng(seed).integers(2**31)))
-    inputs = tf_keras.layers.Input((statistics.shape[2],), name="sound_statistics")
-    evidence = sound_evidence(
+    inputs = tf_keras.layers.Input((statistics.shape[2],), name="audio_statistics")
+    evidence = audio_evidence(
         inputs,
         labels=classes,
         units=settings.units,
         dropout=settings.dropout,
         hidden_dropout=settings.hidden_dropout,
     )
-    head = tf_keras.Model(inputs, evidence, name="sound_head")
-    standardise = head.get_layer("sound_standardise")
+    head = tf_keras.Model(inputs, evidence, name="audio_head")
+    standardise = head.get_layer("audio_standardise")
     standardise.trainable = False  # all clips say better what is usual than a batch does
     names = [f"weight_{number}" for number in range(len(head.get_weights()))]
     kept = read_arrays(path)

@@ -22,8 +22,8 @@ from training.data.audio_reading import read_recording
 from training.default_model.augmentation import ALTERATIONS_VERSION, altered, moved_edges
 from training.default_model.ravdess import RavdessClip, read_ravdess
 from training.images.array_cache import read_arrays, write_arrays
-from training.images.parallel import on_all_cores
-from training.images.spectrogram import picture_of
+from training.images.spectrogram import compute_image
+from training.parallel import on_all_cores
 
 LONGEST_MOVE_S = 0.05
 """How far the edges move in a copy that is changed in nothing else."""
@@ -153,7 +153,7 @@ def _of_actor(
         sounds = [sound]
         sounds += [moved_edges(sound, random, front_end.sample_rate, LONGEST_MOVE_S) for _ in range(copies.moved)]
         sounds += [altered(sound, random, front_end.sample_rate) for _ in range(copies.altered)]
-        return colour_steps(np.stack([picture_of(each, front_end) for each in sounds]))
+        return colour_steps(np.stack([compute_image(each, front_end) for each in sounds]))
 
     steps = np.empty(shape, np.uint8)
     with on_all_cores(one, clips) as results:

@@ -71,7 +71,7 @@ def read_texts(data: Path) -> TextCorpora:
     Raises:
         TrainingError: a corpus is missing or is something else.
     """
-    clips, _ = read_meld(data / "meld", sound=False)
+    clips, _ = read_meld(data / "meld", audio=False)
     train, held_out = (_utterances([clip for clip in clips if clip.split == split]) for split in (TRAIN, VALIDATION))
     return TextCorpora(train, held_out, _comments(data / "text" / "goemotions-group"))
 

@@ -17,7 +17,7 @@ from training.data.word_errors import simulate
 from training.default_model.distillation import Lessons
 from training.default_model.fusion import Evidence
 from training.default_model.texts import LABELS, TextCorpora, Texts
-from training.networks.evidence_words import words_evidence
+from training.networks.evidence_text import text_evidence
 from training.networks.network import IDS_INPUT
 
 Words = Sequence[Sequence[str]]
@@ -115,7 +115,7 @@ def words_branch(
 ) -> Any:
     """The branch untrained, from word vectors of shape (vocabulary, width) or from random ones."""
     ids = tf_keras.layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
-    logits = words_evidence(ids, labels=len(LABELS), vocabulary=vocabulary, vectors=vectors, width=settings.width)
+    logits = text_evidence(ids, labels=len(LABELS), vocabulary=vocabulary, vectors=vectors, width=settings.width)
     return tf_keras.Model(ids, logits, name="words")
 
 

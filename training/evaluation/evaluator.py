@@ -12,10 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from device.errors import TrainingError
-from training.data.clips import VALIDATION, Clip
+from training.data.clips import VALIDATION, Clip, Skipped
 from training.data.corpus import Corpus, TextKind, open_corpus, with_text
-from training.data.examples import SILENCE, Examples
-from training.data.skipped import Skipped
 from training.data.word_errors import word_error_rate
 from training.evaluation.bootstrap import Groups, resample
 from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY, Question, questions
@@ -23,7 +21,8 @@ from training.evaluation.modality_conflict import PAIRS, Contradiction, Side, co
 from training.evaluation.predictors import Model, open_model
 from training.evaluation.scores import Scores
 from training.evaluation.text_conditions import by_kind, garbled, said_and_heard
-from training.images.spectrogram_images import ClipPictures, clip_pictures
+from training.images.examples import SILENCE, Examples
+from training.images.spectrogram_images import ClipImages, clip_images
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class EvaluationSettings:
     """Share of words to garble, 0 to 1, for figures of simulated recognition errors; 0 for none."""
     audio_root: Path | None = None
     """Folder that relative audio paths start from; None is the table's own."""
-    pictures: Path | None = None
-    """Folder that keeps the pictures, see `PictureFolder`; None computes them anew."""
+    image_cache: Path | None = None
+    """Folder that keeps the pictures, see `ImageCache`; None computes them anew."""
     runtime: str = "auto"
     """Interpreter of a `.tflite`, see `device.recognition.runtimes`."""
     seed: int = 1
@@ -85,7 +84,7 @@ class Evaluation:
     table: Path
     settings: EvaluationSettings
     opened: Model
-    data: ClipPictures
+    data: ClipImages
     """The clips, without those whose recording cannot be read, and their pictures."""
     missing: tuple[Skipped, ...]
     """Recordings that the corpus names and that are not there, of all its splits; their clips are not asked."""
@@ -122,9 +121,9 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
     corpus = (
         source
         if isinstance(source, Corpus)
-        else open_corpus(source, settings.audio_root, settings.seed, sound=sound, words=words)
+        else open_corpus(source, settings.audio_root, settings.seed, audio=sound, text=words)
     )
-    corpus.tell(console)
+    corpus.report(console)
     table = Path(corpus.name)
     chosen = _chosen(corpus, settings)
     opened = open_model(model, runtime=settings.runtime)
@@ -138,7 +137,7 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
             markup=False,
             soft_wrap=True,
         )
-    data = clip_pictures(chosen, opened.companions.front_end, console, settings.pictures)
+    data = clip_images(chosen, opened.companions.front_end, console, settings.image_cache)
     both = settings.text == "both" and words
     texts = by_kind(data, opened.companions, both=both)
     base = next(iter(texts.values()))
@@ -180,7 +179,7 @@ def _chosen(corpus: Corpus, settings: EvaluationSettings) -> list[Clip]:
         heard = with_text(replace(corpus, clips=tuple(chosen)), "vosk").clips
         chosen = list(heard) if settings.text == "vosk" else chosen
     if not settings.reads_words:
-        return [replace(clip, text="", heard=None) for clip in chosen if clip.audio is not None] or chosen
+        return [replace(clip, text="", transcript=None) for clip in chosen if clip.audio is not None] or chosen
     if not settings.reads_sound:
         # What was heard is known, though nobody will hear it again.
         return [replace(clip, audio=None) for clip in chosen]

@@ -7,8 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.examples import SILENCE, Examples
 from training.evaluation.scores import Scores
+from training.images.examples import SILENCE, Examples
 
 AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY = "audio + text", "text only", "audio only"
 Answer: TypeAlias = Callable[[Examples], NDArray[np.float32]]
@@ -37,7 +37,7 @@ def asked(examples: Examples, way: str, rows: NDArray[np.int64]) -> Examples:
     taken = examples.take(rows)
     index = np.full_like(taken.index, SILENCE) if way == TEXT_ONLY else taken.index
     ids = np.zeros_like(taken.ids) if way == AUDIO_ONLY else taken.ids
-    return Examples(taken.pictures, index, ids, taken.labels)
+    return Examples(taken.images, index, ids, taken.labels)
 
 
 def score_modalities(answer: Answer, examples: Examples) -> dict[str, Scores]:

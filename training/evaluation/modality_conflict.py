@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.examples import Examples
 from training.evaluation.modalities import Answer
+from training.images.examples import Examples
 
 PAIRS = 1000
 """Pairs that are asked at most."""
@@ -65,7 +65,7 @@ def contradiction(examples: Examples, sound: Side, words: Side, answer: Answer, 
     if not len(heard):
         return None
     rows, other = sound.rows[heard], words.rows[read]
-    asked = Examples(examples.pictures, examples.index[rows], examples.ids[other], words.labels[read])
+    asked = Examples(examples.images, examples.index[rows], examples.ids[other], words.labels[read])
     said = answer(asked).argmax(axis=1)
     return Contradiction(len(said), int((said == words.answers[read]).sum()), int((said == sound.answers[heard]).sum()))
 

@@ -19,10 +19,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from training.data.examples import SILENCE
 from training.evaluation.evaluator import Evaluation
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY
 from training.evaluation.scores import BINS, Scores
+from training.images.examples import SILENCE
 
 _INK, _FAINT, _BLUE, _ORANGE, _GREEN, _RED = "#22262b", "#9aa3ad", "#3b6ea5", "#e08e45", "#2e7d4f", "#b83a3a"
 _MOST_CLASSES_WITH_NUMBERS = 15
@@ -157,7 +157,7 @@ def spectrograms(evaluation: Evaluation) -> Figure | None:
         row = answers.rows[place]
         said = int(answers.probabilities[place].argmax())
         truth = int(examples.labels[row])
-        axis.imshow(examples.pictures[examples.index[row]], interpolation="nearest")
+        axis.imshow(examples.images[examples.index[row]], interpolation="nearest")
         colour = _GREEN if said == truth else _RED
         probability = answers.probabilities[place, said]
         axis.set_title(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from device.bundle import HDF5_SIGNATURE, Bundle, Companions, read_bundle
 from device.errors import ConversionError, TrainingError
-from training.data.examples import Examples
+from training.images.examples import Examples
 
 _PICTURES, _ROWS = 32, 512
 """Rows that Keras is given at once, with pictures and with a few numbers in their place."""
@@ -33,7 +33,7 @@ class Model(Protocol):
         """How many steps of progress `probabilities` will report."""
 
     def probabilities(self, rows: Examples, progress: Progress) -> NDArray[np.float32]:
-        """The answers, shape (rows, labels); `rows.pictures` holds pictures."""
+        """The answers, shape (rows, labels); `rows.images` holds pictures."""
 
 
 def open_model(path: Path, *, runtime: str = "auto") -> Model:
@@ -79,7 +79,7 @@ class TfliteModel:
         """The answers, shape (rows, labels)."""
         answers = np.zeros((len(rows), len(self.companions.labels)), np.float32)
         for row, (index, ids) in enumerate(zip(rows.index, rows.ids, strict=True)):
-            answers[row] = list(self._classifier.probabilities(rows.pictures[index], ids).values())
+            answers[row] = list(self._classifier.probabilities(rows.images[index], ids).values())
             progress(1)
         return answers
 
@@ -120,7 +120,7 @@ class KerasModel:
         used, index = np.unique(rows.index, return_inverse=True)
         parts = []
         for start in range(0, len(used), _PICTURES):
-            pictures = rows.pictures[used[start : start + _PICTURES]]
+            pictures = rows.images[used[start : start + _PICTURES]]
             parts.append(self._trunk.predict_on_batch(pictures))
             progress(len(pictures))
         features = Examples(np.concatenate(parts), index, rows.ids, rows.labels)
@@ -133,7 +133,7 @@ def predict_keras(model: Any, pictures: str, ids: str, rows: Examples) -> NDArra
     parts = []
     for start in range(0, len(rows), _ROWS):
         batch = rows.take(np.arange(start, min(start + _ROWS, len(rows))))
-        parts.append(model.predict_on_batch({pictures: batch.pictures[batch.index], ids: batch.ids}))
+        parts.append(model.predict_on_batch({pictures: batch.images[batch.index], ids: batch.ids}))
     answers: NDArray[np.float32] = np.concatenate(parts)
     return answers
 

@@ -11,29 +11,29 @@ import numpy as np
 from device.bundle import Companions
 from device.front_end.tokens import normalise
 from training.data.clips import Clip
-from training.data.examples import Examples, examples_of
 from training.data.word_errors import simulate
-from training.images.spectrogram_images import ClipPictures
+from training.images.examples import Examples, examples_of
+from training.images.spectrogram_images import ClipImages
 
 WRITTEN, HEARD = "as written", "as heard"
 DRAWS = 5
 """Of simulated word errors."""
 
 
-def by_kind(data: ClipPictures, companions: Companions, *, both: bool) -> dict[str, Examples]:
+def by_kind(data: ClipImages, companions: Companions, *, both: bool) -> dict[str, Examples]:
     """The rows by kind of words: as written and as heard, or, without a name, the only kind there is.
 
     A clip that has no sound to hear keeps its own words.
     """
-    written = examples_of(data, companions, data.pictures)
+    written = examples_of(data, companions, data.images)
     if not both:
         return {"": written}
-    heard = [clip.text if clip.heard is None else clip.heard for clip in data.clips]
+    heard = [clip.text if clip.transcript is None else clip.transcript for clip in data.clips]
     return {WRITTEN: written, HEARD: _with_words(data, companions, heard)}
 
 
 def garbled(
-    data: ClipPictures, companions: Companions, corpus: Sequence[Clip], *, share: float, seed: int
+    data: ClipImages, companions: Companions, corpus: Sequence[Clip], *, share: float, seed: int
 ) -> dict[str, list[Examples]]:
     """The rows with simulated word errors, `DRAWS` times; none where the share is 0.
 
@@ -58,10 +58,10 @@ def garbled(
 def said_and_heard(clips: Sequence[Clip], split: str) -> Iterator[tuple[list[str], list[str]]]:
     """The words of a split as written and as heard, of the clips that have both."""
     for clip in clips:
-        if clip.split == split and clip.text and clip.heard is not None:
-            yield normalise(clip.text).split(), normalise(clip.heard).split()
+        if clip.split == split and clip.text and clip.transcript is not None:
+            yield normalise(clip.text).split(), normalise(clip.transcript).split()
 
 
-def _with_words(data: ClipPictures, companions: Companions, texts: Sequence[str]) -> Examples:
+def _with_words(data: ClipImages, companions: Companions, texts: Sequence[str]) -> Examples:
     clips = tuple(replace(clip, text=text) for clip, text in zip(data.clips, texts, strict=True))
-    return examples_of(replace(data, clips=clips), companions, data.pictures)
+    return examples_of(replace(data, clips=clips), companions, data.images)

@@ -1,18 +1,20 @@
 """What is saved with a network: labels, vocabulary, and the model card as far as it is known before training."""
 
+from collections import Counter
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from device.bundle import Companions
 from device.errors import TrainingError
+from device.front_end.tokens import normalise
 from training.data.clips import TRAIN, VALIDATION
 from training.data.corpus import Corpus
-from training.data.vocabulary import fit_vocabulary
 from training.fit.settings import TrainingSettings
-from training.images.spectrogram_images import ClipPictures
+from training.images.spectrogram_images import ClipImages
 
 
-def companions_of(corpus: Corpus, data: ClipPictures, settings: TrainingSettings) -> Companions:
+def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) -> Companions:
     """Labels and vocabulary of the train rows, and the beginnings of the card.
 
     Args:
@@ -57,6 +59,17 @@ def companions_of(corpus: Corpus, data: ClipPictures, settings: TrainingSettings
     }
     labels = tuple(sorted({clip.label for clip in train_clips}))
     return Companions(labels, vocabulary, settings.front_end, card)
+
+
+def fit_vocabulary(texts: Iterable[str]) -> tuple[str, ...]:
+    """All words of the texts after `normalise`, most frequent first, ties by first appearance.
+
+    This is the word index of Keras's `Tokenizer` fitted on the normalised texts: the word at index i has id i + 1. The
+    whole index is kept, as Keras keeps it; `FrontEnd.num_words` says how many of the words leave an id.
+    """
+    counts = Counter(word for text in texts for word in normalise(text).split())
+    # `Counter` keeps words in order of first appearance, and sorting is stable.
+    return tuple(sorted(counts, key=counts.__getitem__, reverse=True))
 
 
 def _version(distribution: str) -> str:

@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from device.system.signals import Interruption, interruptible
-from training.data.batches import TwoInputBatches
-from training.data.examples import Examples
 from training.evaluation.predictors import predict_keras
 from training.evaluation.scores import Scores
+from training.fit.batches import TwoInputBatches
 from training.fit.checkpoints import Checkpoint, State
 from training.fit.settings import TrainingSettings
 from training.fit.stepping import Stepper, stepping
 from training.fit.workers import Workers, lost
+from training.images.examples import Examples
 from training.networks.network import IDS_INPUT, TRUNK_INPUT
 
 
@@ -41,8 +41,8 @@ class Fitted:
     """It ended because the validation loss did not improve any more."""
 
 
-def head_answers(head: Any, rows: Examples) -> NDArray[np.float32]:
-    """The head's probabilities, shape (rows, labels); `rows.pictures` holds the trunk's features."""
+def head_probabilities(head: Any, rows: Examples) -> NDArray[np.float32]:
+    """The head's probabilities, shape (rows, labels); `rows.images` holds the trunk's features."""
     return predict_keras(head, TRUNK_INPUT, IDS_INPUT, rows)
 
 
@@ -189,7 +189,7 @@ class _Epochs:
         variables = self._stepper.variables()
         weights = tuple(variables[: self._stepper.weights])
         self._head.set_weights(list(weights))
-        answers = head_answers(self._head, self._validation)
+        answers = head_probabilities(self._head, self._validation)
         right = answers[np.arange(len(answers)), self._validation.labels]
         # The chief's: what follows from it has to be the same on all workers, down to the last bit.
         (loss,) = self._workers.from_chief([np.array(-np.log(np.maximum(right, 1e-7)).mean(), np.float64)])

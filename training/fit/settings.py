@@ -33,7 +33,7 @@ class TrainingSettings:
     """Folder that relative audio paths start from; None is the table's own."""
     text: TextKind = "reference"
     """Which words to train on, see `with_text`."""
-    pictures: Path | None = None
+    image_cache: Path | None = None
     """Folder that keeps pictures and their features from one training to the next; None keeps none."""
     vgg19_weights: Vgg19Weights = "imagenet"
     """Where the frozen weights come from, see `build_network`."""

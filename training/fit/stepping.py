@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-from training.data.batches import TwoInputBatches
+from training.fit.batches import TwoInputBatches
 from training.fit.seeded_dropout import StepNoise, seeded
 from training.fit.workers import Workers
 from training.networks.network import IDS_INPUT, TRUNK_INPUT

@@ -17,18 +17,18 @@ from device.bundle import Companions
 from device.errors import TrainingError
 from training.data.clips import TRAIN, VALIDATION, check_trainable
 from training.data.corpus import Corpus, open_corpus, with_text
-from training.data.examples import Examples, examples_of
 from training.evaluation.modalities import constant_scores, score_modalities
 from training.evaluation.score_tables import confusion_table, f1_table, scores_table
 from training.evaluation.scores import Scores
 from training.fit.checkpoints import Checkpoint
 from training.fit.companions import companions_of
-from training.fit.epochs import Fitted, fit, head_answers
+from training.fit.epochs import Fitted, fit, head_probabilities
 from training.fit.h5_writer import check_output, write_model
 from training.fit.settings import TrainingSettings
 from training.fit.workers import Workers, assemble
-from training.images.feature_cache import PictureFeatures, digest
-from training.images.spectrogram_images import ClipPictures, clip_pictures
+from training.images.examples import Examples, examples_of
+from training.images.feature_cache import FeatureCache, digest
+from training.images.spectrogram_images import ClipImages, clip_images
 from training.networks.network import Network, build_network
 
 __all__ = ["TrainingResult", "TrainingSettings", "train"]
@@ -80,10 +80,10 @@ def train(
     corpus = with_text(source, settings.text)
     check_trainable(corpus.clips, corpus.name)
     workers = assemble(os.environ, settings.worker_wait_s, console)
-    corpus.tell(console)
+    corpus.report(console)
 
     data, network, companions, trunk = _prepared(corpus, settings, console)
-    rows = examples_of(data, companions, data.pictures)
+    rows = examples_of(data, companions, data.images)
     splits = np.array([clip.split for clip in data.clips])
     training, validation = (rows.take(np.flatnonzero(splits == split)) for split in (TRAIN, VALIDATION))
     console.print(f"{len(training)} train and {len(validation)} validation rows, labels {', '.join(companions.labels)}")
@@ -91,7 +91,7 @@ def train(
     made_by = _made_by(data, rows, companions, settings, trunk)
     _check_agreement(made_by, workers)
     fitted = fit(network.head, training, validation, settings, workers, checkpoint, made_by, console)
-    scores = score_modalities(lambda rows: head_answers(network.head, rows), validation)
+    scores = score_modalities(lambda rows: head_probabilities(network.head, rows), validation)
     commonest = int(np.bincount(training.labels).argmax())
     constant = constant_scores(commonest, validation, len(companions.labels))
     beside = {**scores, f"always {companions.labels[commonest]}": constant}
@@ -117,7 +117,7 @@ def train(
 
 def _prepared(
     corpus: Corpus, settings: TrainingSettings, console: Console
-) -> tuple[ClipPictures, Network, Companions, str]:
+) -> tuple[ClipImages, Network, Companions, str]:
     """The clips with their features, the network to train, what is saved with it, and the trunk's digest."""
     clips = [clip for clip in corpus.clips if clip.split in (TRAIN, VALIDATION)]
     # How many words and labels there are is known when all recordings have been read, and the trunk is needed to read
@@ -130,8 +130,8 @@ def _prepared(
         front_end=settings.front_end,
         vgg19_weights=settings.vgg19_weights,
     ).trunk
-    features = PictureFeatures(trunk, settings.pictures)
-    data = clip_pictures(clips, settings.front_end, console, settings.pictures, features)
+    features = FeatureCache(trunk, settings.image_cache)
+    data = clip_images(clips, settings.front_end, console, settings.image_cache, features)
     if data.unreadable:
         check_trainable(data.clips, f"{corpus.name}, without the unreadable recordings")
     companions = companions_of(corpus, data, settings)
@@ -148,7 +148,7 @@ def _prepared(
 
 
 def _made_by(
-    data: ClipPictures, rows: Examples, companions: Companions, settings: TrainingSettings, trunk: str
+    data: ClipImages, rows: Examples, companions: Companions, settings: TrainingSettings, trunk: str
 ) -> dict[str, Any]:
     """All that the learnt weights depend on but the number of epochs, in the user's words; for the checkpoint."""
     clips = hashlib.sha256(rows.ids.tobytes() + rows.labels.tobytes())

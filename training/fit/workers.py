@@ -130,7 +130,7 @@ def assemble(environment: Mapping[str, str], wait_s: float, console: Console) ->
     cluster = read_cluster(environment.get("TF_CONFIG"))
     if cluster is None:
         return Workers(tf.distribute.get_strategy())
-    muster(cluster, wait_s, console)
+    wait_for_workers(cluster, wait_s, console)
     # One replica per process, as documented: with more, each would train on the same rows.
     for kind in ("GPU", "TPU"):
         tf.config.set_visible_devices(tf.config.list_physical_devices(kind)[:1], kind)
@@ -150,7 +150,7 @@ def lost(error: Exception) -> TrainingError:
     )
 
 
-def muster(cluster: Cluster, wait_s: float, console: Console) -> None:
+def wait_for_workers(cluster: Cluster, wait_s: float, console: Console) -> None:
     """Wait until every machine can be reached: TensorFlow itself would wait for an hour, and not say for whom.
 
     Raises:

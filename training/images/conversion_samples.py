@@ -30,12 +30,12 @@ def corpus_samples(corpus: Path, audio_root: Path | None, companions: Companions
     """
     try:
         from training.data.corpus import open_corpus
-        from training.images.spectrogram_images import clip_pictures
+        from training.images.spectrogram_images import clip_images
 
         clips = open_corpus(corpus, audio_root).clips
         wanted = MOST_COMPARED + CALIBRATION_COUNT
         order = np.random.default_rng(0).permutation(len(clips))[:wanted]
-        data = clip_pictures([clips[row] for row in order], companions.front_end, console)
+        data = clip_images([clips[row] for row in order], companions.front_end, console)
     except TrainingError as error:
         raise ConversionError(f"--calibrate: {error}") from None
     except ModuleNotFoundError as error:
@@ -47,8 +47,8 @@ def corpus_samples(corpus: Path, audio_root: Path | None, companions: Companions
         raise ConversionError(f"--calibrate: {corpus} has {rows} rows that can be used; give at least {_FEWEST}")
     tokens = Tokens(companions.vocabulary, companions.front_end)
     # What Vosk heard, where that is known, is what the device will read.
-    features = np.stack([tokens.ids(clip.text if clip.heard is None else clip.heard) for clip in data.clips])
-    images = data.pictures[data.index]
+    features = np.stack([tokens.ids(clip.text if clip.transcript is None else clip.transcript) for clip in data.clips])
+    images = data.images[data.index]
     compared = min(MOST_COMPARED, max(rows * 2 // 3, rows - CALIBRATION_COUNT))
     return Samples(
         images[:compared],

@@ -1,7 +1,7 @@
 """What a network's frozen trunk sees in pictures: numbers that are computed once, not in every epoch, and can be kept.
 
 A kept row is found by a digest of the trunk and by the picture's name, which holds a digest of recording and front end
-(see `PictureFolder`); so what is found is right, and whatever has changed is computed anew. This module knows pictures
+(see `ImageCache`); so what is found is right, and whatever has changed is computed anew. This module knows pictures
 and a trunk, neither recordings nor words.
 """
 
@@ -21,7 +21,7 @@ _AT_ONCE = 32
 """Pictures that the trunk is given at once."""
 
 
-class PictureFeatures:
+class FeatureCache:
     """The features that a frozen trunk gives of pictures.
 
     Args:

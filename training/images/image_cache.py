@@ -24,9 +24,9 @@ from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import atomic_write
 from training.data.audio_reading import LONGEST_CLIP_S, read_recording
-from training.data.skipped import Skipped
-from training.images.parallel import on_all_cores
-from training.images.spectrogram import picture_of
+from training.data.clips import Skipped
+from training.images.spectrogram import compute_image
+from training.parallel import on_all_cores
 
 INDEX = "index.json"
 _FORMAT = 1
@@ -46,7 +46,7 @@ class Filled:
     """Recordings that have no picture, because they cannot be used."""
 
 
-class PictureFolder:
+class ImageCache:
     """Pictures of recordings, kept as PNG files.
 
     Args:
@@ -95,7 +95,7 @@ class PictureFolder:
         if kept is not None:
             return kept
         samples = read_recording(recording, self._front_end.sample_rate)
-        computed = picture_of(samples, self._front_end)
+        computed = compute_image(samples, self._front_end)
         _save(path, computed)
         return computed
 

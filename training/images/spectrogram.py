@@ -12,7 +12,7 @@ from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, picture
 
 
-def picture_of(samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+def compute_image(samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
     """Shape (picture_height, picture_width, 3), 0 to 1; see `device.front_end.spectrogram.picture`.
 
     Args:

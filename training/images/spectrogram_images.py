@@ -16,24 +16,23 @@ from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import silent_picture
 from training.data.audio_reading import read_recording
-from training.data.clips import Clip
-from training.data.skipped import Skipped, tell_skipped
-from training.images.feature_cache import PictureFeatures
-from training.images.image_cache import PictureFolder
-from training.images.parallel import on_all_cores
-from training.images.spectrogram import picture_of
+from training.data.clips import Clip, Skipped, report_skipped
+from training.images.feature_cache import FeatureCache
+from training.images.image_cache import ImageCache
+from training.images.spectrogram import compute_image
+from training.parallel import on_all_cores
 
 _AT_ONCE = 128
 """Recordings whose pictures are in memory at once on their way to features."""
 
 
 @dataclass(frozen=True)
-class ClipPictures:
+class ClipImages:
     """The distinct pictures of some clips, and which of them belongs to which clip."""
 
     clips: tuple[Clip, ...]
     """The clips whose recording could be read, or that have none, in the given order."""
-    pictures: NDArray[np.float32]
+    images: NDArray[np.float32]
     """Shape (distinct, picture_height, picture_width, 3), 0 to 1, or (distinct, n) features of them; the first is the
     picture of silence."""
     index: NDArray[np.int64]
@@ -42,13 +41,13 @@ class ClipPictures:
     """Recordings that could not be read; their clips are left out."""
 
 
-def clip_pictures(
+def clip_images(
     clips: Sequence[Clip],
     front_end: FrontEnd,
     console: Console,
     folder: Path | None = None,
-    features: PictureFeatures | None = None,
-) -> ClipPictures:
+    features: FeatureCache | None = None,
+) -> ClipImages:
     """Compute the picture of every distinct recording, on all cores, and if asked for the features of each.
 
     With `features` no more than some pictures are in memory at a time, however many recordings there are, and what is
@@ -58,14 +57,14 @@ def clip_pictures(
         clips: of any split.
         front_end: settings of the pictures.
         console: where progress and skipped recordings are shown.
-        folder: keeps the pictures from one training to the next, see `PictureFolder`; None keeps none.
-        features: turns pictures into what `ClipPictures.pictures` shall hold; None holds the pictures themselves.
+        folder: keeps the pictures from one training to the next, see `ImageCache`; None keeps none.
+        features: turns pictures into what `ClipImages.images` shall hold; None holds the pictures themselves.
 
     Raises:
         TrainingError: there are recordings, but none of them can be read; or the folder cannot be written to.
     """
     files = list(dict.fromkeys(clip.audio for clip in clips if clip.audio is not None))
-    kept_pictures = None if folder is None else PictureFolder(folder, front_end)
+    kept_pictures = None if folder is None else ImageCache(folder, front_end)
     if kept_pictures is not None:
         kept_pictures.fill(files, console)
 
@@ -73,7 +72,7 @@ def clip_pictures(
         try:
             if kept_pictures is not None:
                 return kept_pictures.picture(file)
-            return picture_of(read_recording(file, front_end.sample_rate), front_end)
+            return compute_image(read_recording(file, front_end.sample_rate), front_end)
         except AudioError as error:
             return error
 
@@ -111,15 +110,15 @@ def clip_pictures(
             f"none of the {len(files)} recordings can be read; the first is {first.recording} ({first.reason}); "
             "convert them to WAV or FLAC"
         )
-    tell_skipped(unreadable, len(files), console)
+    report_skipped(unreadable, len(files), console)
     kept = tuple(clip for clip in clips if clip.audio in rows)
     if unreadable:
         console.print(f"{len(clips) - len(kept)} of {len(clips)} clips left out with them")
     index = np.array([rows[clip.audio] for clip in kept], np.int64)
-    return ClipPictures(kept, block[: len(rows)], index, tuple(each.recording for each in unreadable))
+    return ClipImages(kept, block[: len(rows)], index, tuple(each.recording for each in unreadable))
 
 
-def _name(pictures: PictureFolder, recording: Path) -> str:
+def _name(pictures: ImageCache, recording: Path) -> str:
     """The name that the recording's picture is kept under; empty where there is no such recording any more."""
     try:
         return pictures.path(recording).name

@@ -15,12 +15,12 @@ from tf_keras import layers
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from training.networks.evidence_sound import sound_evidence, sound_present, sound_statistics
-from training.networks.evidence_words import words_evidence, words_present
+from training.networks.evidence_audio import audio_evidence, audio_present, audio_statistics
+from training.networks.evidence_text import text_evidence, words_present
 
-PICTURE_INPUT, IDS_INPUT, TRUNK_INPUT = "images", "features", "picture_features"
-JOINT_FACTORS = ("words_factor", "sound_factor")
-SOUND_PART = "sound"
+IMAGE_INPUT, IDS_INPUT, TRUNK_INPUT = "images", "features", "image_features"
+JOINT_FACTORS = ("words_factor", "audio_factor")
+AUDIO_PART = "sound"
 """Name of the model inside `evidence` that tells sound from its statistics."""
 Vgg19Weights = Path | Literal["imagenet"] | None
 
@@ -67,12 +67,12 @@ def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: 
 
     `recurrent_dropout` is 0: it makes a step 2.3 times as slow on a CPU, and the conversion has to remove it anyway.
     """
-    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=PICTURE_INPUT)
+    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
     vgg19 = _vgg19(images, vgg19_weights)
-    pooled = layers.GlobalAveragePooling2D(name="picture_pooling")(vgg19.output)
+    pooled = layers.GlobalAveragePooling2D(name="image_pooling")(vgg19.output)
 
-    picture_dense = layers.Dense(32, activation="relu", name="picture_dense")
+    picture_dense = layers.Dense(32, activation="relu", name="image_dense")
     text_branch = [
         layers.Embedding(vocabulary + 1, 32, input_length=front_end.sequence_length, name="words_embedding"),
         layers.SpatialDropout1D(0.2, name="words_dropout"),
@@ -112,15 +112,15 @@ def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound
         front_end: size of the picture and number of ids.
         sound_units: width of the sound's hidden layer.
     """
-    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=PICTURE_INPUT)
+    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
-    statistics = sound_statistics(images)
+    statistics = audio_statistics(images)
     picture_features = layers.Input(statistics.shape[1:], name=TRUNK_INPUT)
     sound = tf_keras.Model(
-        picture_features, sound_evidence(picture_features, labels=labels, units=sound_units), name=SOUND_PART
+        picture_features, audio_evidence(picture_features, labels=labels, units=sound_units), name=AUDIO_PART
     )
-    words = words_evidence(ids, labels=labels, vocabulary=vocabulary)
-    heard = tf_keras.Model(picture_features, sound_present(picture_features), name="sound_heard")
+    words = text_evidence(ids, labels=labels, vocabulary=vocabulary)
+    heard = tf_keras.Model(picture_features, audio_present(picture_features), name="sound_heard")
     any_word = layers.Reshape((front_end.sequence_length, 1), name="words_heard_by_place")(
         words_present(ids, "words_heard")
     )
@@ -130,7 +130,7 @@ def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound
         for name in JOINT_FACTORS
     )
     sound_weight = sound_factor(any_word)
-    weighted_words, weighted_sound = layers.Multiply(name="words_weighted"), layers.Multiply(name="sound_weighted")
+    weighted_words, weighted_sound = layers.Multiply(name="words_weighted"), layers.Multiply(name="audio_weighted")
     joint, probabilities = layers.Add(name="joint"), layers.Softmax(name="probabilities")
 
     def head(picture_features: Any) -> Any:

@@ -100,14 +100,14 @@ def test_missing_table(tmp_path: Path) -> None:
 def test_recordings_that_nobody_reads_need_not_be_there(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("audio,text,label,split\ngone.wav,hi,a,train\n")
-    assert read_table(table, sound=False)[0][0].text == "hi"
+    assert read_table(table, audio=False)[0][0].text == "hi"
     table.write_text("text,label,split\nhi,a,train\n")
-    assert read_table(table, sound=False)[0][0].audio is None
+    assert read_table(table, audio=False)[0][0].audio is None
     with pytest.raises(TrainingError, match="no column audio"):
         read_table(table)
     (tmp_path / "x.wav").touch()
     table.write_text("audio,label,split\nx.wav,a,train\n")
-    assert read_table(table, words=False)[0][0].text == ""
+    assert read_table(table, text=False)[0][0].text == ""
     with pytest.raises(TrainingError, match="no column text"):
         read_table(table)
 
@@ -130,6 +130,6 @@ def test_wild_tables_are_clips_or_one_line(tmp_path_factory: pytest.TempPathFact
     table.write_bytes(content)
     for sound, words in ((True, True), (False, True), (True, False)):
         with contextlib.suppress(EdgeMcnnError):
-            clips, _ = read_table(table, sound=sound, words=words)
+            clips, _ = read_table(table, audio=sound, text=words)
             assert clips
             assert all(clip.label and clip.split for clip in clips)

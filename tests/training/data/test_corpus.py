@@ -72,8 +72,8 @@ def test_optional_columns_and_made_splits(table: Path) -> None:
     clips, note = read_table(table)
     assert "made by speaker (seed 1): 16 train and 4 validation clips, 1 of 5 speakers held out" in note
     clip = clips[1]
-    assert (clip.speaker, clip.dialogue, clip.id, clip.heard) == ("s0", "d1", "i1", "well 1")
-    assert clips[0].heard is None  # there is no sound to hear
+    assert (clip.speaker, clip.dialogue, clip.id, clip.transcript) == ("s0", "d1", "i1", "well 1")
+    assert clips[0].transcript is None  # there is no sound to hear
     assert read_clip_table(table) == clips
     assert read_table(table, seed=2)[1] != note
 
@@ -109,10 +109,10 @@ def test_a_table_is_written_whole_or_not_at_all(table: Path, tmp_path: Path) -> 
 def test_which_words_to_train_on() -> None:
     audio = Path("x.wav")
     clips = (
-        Clip(audio, "Oh, no!", "a", "train", heard="oh no"),
-        Clip(audio, "Yes.", "a", "train", heard="guess"),
-        Clip(audio, "", "a", "train", heard="hm"),
-        Clip(audio, "Yes.", "a", "validation", heard=""),
+        Clip(audio, "Oh, no!", "a", "train", transcript="oh no"),
+        Clip(audio, "Yes.", "a", "train", transcript="guess"),
+        Clip(audio, "", "a", "train", transcript="hm"),
+        Clip(audio, "Yes.", "a", "validation", transcript=""),
         Clip(None, "Only read", "a", "train"),
     )
     corpus = Corpus("c", clips)
@@ -169,6 +169,6 @@ def test_what_is_there_twice_is_told(tmp_path: Path, console: Console) -> None:
     folder_of(tmp_path, "x.wav", "y.wav")
     table = tmp_path / "t.csv"
     table.write_text("audio,text,label,split\nx.wav,hi,a,train\nx.wav,hi,a,train\nx.wav,ho,a,dev\ny.wav,,b,dev\n")
-    open_corpus(table).tell(console)
+    open_corpus(table).report(console)
     assert "1 rows repeat another row" in printed(console)
     assert f"1 recordings are in train and in another split, first {tmp_path / 'x.wav'}" in printed(console)

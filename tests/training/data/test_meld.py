@@ -99,7 +99,7 @@ def test_not_unpacked(meld: Path, tmp_path: Path) -> None:
 
 
 def test_meld_as_it_comes_becomes_a_bundle(meld: Path, tmp_path: Path, console: Console) -> None:
-    settings = TrainingSettings(epochs=1, vgg19_weights=None, pictures=tmp_path / "pictures")
+    settings = TrainingSettings(epochs=1, vgg19_weights=None, image_cache=tmp_path / "pictures")
     result = train(open_meld(meld), tmp_path / "Model.h5", settings, console)
     card = read_companions(tmp_path / "Model.h5").card
     assert card == result.companions.card
@@ -132,7 +132,7 @@ def test_a_folder_of_films_is_no_table(meld: Path) -> None:
 def test_words_alone_need_no_films(meld: Path, tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         shutil.copy(meld / f"{name}_sent_emo.csv", tmp_path)
-    clips, missing = read_meld(tmp_path, sound=False)
+    clips, missing = read_meld(tmp_path, audio=False)
     assert (len(clips), missing) == (28, ())
     with pytest.raises(TrainingError, match="no train_splits in it"):
         read_meld(tmp_path)
@@ -163,4 +163,4 @@ def test_wild_meld_is_clips_or_one_line(
         stream.write(tail)
     for sound in (True, False):
         with contextlib.suppress(EdgeMcnnError):
-            assert read_meld(folder, sound=sound)
+            assert read_meld(folder, audio=sound)

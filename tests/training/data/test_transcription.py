@@ -19,11 +19,11 @@ from device.recognition.transcriber import Transcriber
 from edge_mcnn.main import app
 from tests.conftest import CLIPS
 from tests.training.conftest import printed
-from training.data.audio_reading import read_sound
+from training.data.audio_reading import read_audio
 from training.data.clip_table import read_table
 from training.data.clips import Clip
 from training.data.corpus import Corpus, open_corpus
-from training.data.transcription import Journal, hear, transcribe
+from training.data.transcription import Journal, transcribe, transcribe_recording
 
 Hear = Callable[[Path, Transcriber], str]
 
@@ -47,18 +47,18 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
     def made_up(recording: Path, _transcriber: Transcriber) -> str:
-        read_sound(recording)
+        read_audio(recording)
         names.append(recording.name)
         return f"word {recording.stem}"
 
-    monkeypatch.setattr(training.data.transcription, "hear", made_up)
+    monkeypatch.setattr(training.data.transcription, "transcribe_recording", made_up)
     monkeypatch.setattr(training.data.transcription, "Transcriber", lambda *_: None)
     monkeypatch.setattr("device.recognition.speech_model.fetch.find", lambda *_, **__: Path("/models/small"))
     return names
 
 
 def texts(table: Path) -> list[tuple[str, str | None]]:
-    return [(clip.text, clip.heard) for clip in read_table(table)[0]]
+    return [(clip.text, clip.transcript) for clip in read_table(table)[0]]
 
 
 EXPECTED = [
@@ -69,7 +69,7 @@ EXPECTED = [
 
 def test_fills_the_words(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
     result = transcribe(corpus, tmp_path / "t.csv", console)
-    assert texts(tmp_path / "t.csv") == EXPECTED == [(clip.text, clip.heard) for clip in result.clips]
+    assert texts(tmp_path / "t.csv") == EXPECTED == [(clip.text, clip.transcript) for clip in result.clips]
     assert sorted(heard) == sorted(f"{number}.wav" for number in range(10) if number != 4)
     shown = printed(console)
     assert "4.wav: not a readable recording" in shown
@@ -98,7 +98,7 @@ def test_goes_on_where_it_was_stopped(
         with pytest.raises((KeyboardInterrupt, TrainingError), match=r"^$|free some space and run it again"):
             transcribe(corpus, tmp_path / "t.csv", console)
     assert not (tmp_path / "t.csv").exists()
-    with (tmp_path / "t.csv.heard.jsonl").open("a") as stream:
+    with (tmp_path / "t.csv.transcripts.jsonl").open("a") as stream:
         stream.write('{"recording": "torn')  # as a lost power supply leaves it
     heard.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
@@ -119,7 +119,7 @@ def test_hears_anew_what_changed(
     heard.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
     assert len(heard) == 9
-    for line in (tmp_path / "t.csv.heard.jsonl").read_text().splitlines():
+    for line in (tmp_path / "t.csv.transcripts.jsonl").read_text().splitlines():
         assert json.loads(line)["by"] == "large 0.7"
 
 
@@ -147,7 +147,7 @@ from pathlib import Path
 import training.data.transcription as module
 from edge_mcnn.main import main
 
-module.hear = lambda recording, _: time.sleep(0.02) or f"word {recording.stem}"
+module.transcribe_recording = lambda recording, _: time.sleep(0.02) or f"word {recording.stem}"
 module.Transcriber = lambda *_: None
 module.speech_model.find = lambda *_, **__: Path("/models/small")
 limit = int(sys.argv.pop(1))
@@ -169,7 +169,7 @@ def test_a_process_that_was_stopped_goes_on(stopped_by: str, tmp_path: Path) -> 
         options = ["transcribe", str(tmp_path / "classes"), "-o", str(tmp_path / output)]
         return [sys.executable, "-c", CHILD, str(limit), *options]
 
-    journal = tmp_path / "t.csv.heard.jsonl"
+    journal = tmp_path / "t.csv.transcripts.jsonl"
     if stopped_by == "kill -9":
         process = subprocess.Popen(command(0, "t.csv"), stdout=subprocess.DEVNULL)
         limit = time.monotonic() + 60
@@ -203,7 +203,7 @@ def test_the_device_hears_the_same(speech_model: Path) -> None:
     for frame in Recording(path).frames():
         transcription.feed(frame.samples)
     by_the_device = transcription.text()
-    assert hear(path, transcriber) == by_the_device != ""
+    assert transcribe_recording(path, transcriber) == by_the_device != ""
 
 
 def test_command(speech_model: Path, tmp_path: Path) -> None:
@@ -214,4 +214,4 @@ def test_command(speech_model: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     corpus = open_corpus(tmp_path / "t.csv")
     assert len(corpus.clips) == 2
-    assert all(clip.heard for clip in corpus.clips)
+    assert all(clip.transcript for clip in corpus.clips)

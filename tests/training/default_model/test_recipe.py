@@ -29,9 +29,9 @@ from training.default_model.sound_training import HeadSettings
 from training.default_model.sounds import Copies
 from training.default_model.words_training import WordsSettings
 from training.evaluation.predictors import KerasModel
-from training.networks.evidence_sound import sound_evidence
-from training.networks.evidence_words import words_evidence
-from training.networks.network import SOUND_PART, evidence_network
+from training.networks.evidence_audio import audio_evidence
+from training.networks.evidence_text import text_evidence
+from training.networks.network import AUDIO_PART, evidence_network
 
 FRONT_END = FrontEnd(picture_height=32, picture_width=32, sequence_length=6, num_words=9)
 BALANCE = Balance(words=0.5, sound=0.25, trust=0.8, joint=1.5)
@@ -42,10 +42,10 @@ QUIET = Console(quiet=True)
 def branches() -> tuple[Any, Any]:
     tf_keras.utils.set_random_seed(3)
     ids = tf_keras.layers.Input((6,), dtype="int32")
-    words = tf_keras.Model(ids, words_evidence(ids, labels=3, vocabulary=8))
-    wide = evidence_network(3, 8, FRONT_END, sound_units=5).full.get_layer(SOUND_PART).input_shape[1]
+    words = tf_keras.Model(ids, text_evidence(ids, labels=3, vocabulary=8))
+    wide = evidence_network(3, 8, FRONT_END, sound_units=5).full.get_layer(AUDIO_PART).input_shape[1]
     statistics = tf_keras.layers.Input((wide,))
-    return words, tf_keras.Model(statistics, sound_evidence(statistics, labels=3, units=5))
+    return words, tf_keras.Model(statistics, audio_evidence(statistics, labels=3, units=5))
 
 
 def test_the_whole_adds_what_the_branches_say_by_their_factors(branches: tuple[Any, Any]) -> None:
@@ -56,7 +56,7 @@ def test_the_whole_adds_what_the_branches_say_by_their_factors(branches: tuple[A
     ids = random.integers(0, 9, (6, 6)).astype(np.int32)
     ids[0] = 0
     factor = np.where(ids.any(axis=1), 1.5, 1)[:, None]
-    statistics = tf_keras.Model(full.inputs[0], full.get_layer("sound_statistics").output).predict(pictures, verbose=0)
+    statistics = tf_keras.Model(full.inputs[0], full.get_layer("audio_statistics").output).predict(pictures, verbose=0)
     of_sound = 0.25 * sound.predict(statistics, verbose=0) * np.where(ids.any(axis=1), 0.8, 1)[:, None]
     logits = factor * (0.5 * words.predict(ids, verbose=0) + of_sound)
     np.testing.assert_allclose(full.predict([pictures, ids], verbose=0), softmax(logits), atol=1e-5)

@@ -17,12 +17,12 @@ from device.bundle import Companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from tests.training.conftest import printed
-from training.data.examples import Examples
 from training.evaluation.evaluator import Evaluation, EvaluationSettings, evaluate_model
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY
 from training.evaluation.plots import examples_to_show
 from training.evaluation.report import as_table, show, write_report
 from training.evaluation.text_conditions import DRAWS
+from training.images.examples import Examples
 
 LABELS = ("negative", "positive")
 HISTORY = [
@@ -199,7 +199,7 @@ def heard(tmp_path: Path) -> Path:
         ("", "great", "positive", "validation", ""),
         ("a.wav", "great", "positive", "train", "wrong"),
     ]
-    table = tmp_path / "heard.csv"
+    table = tmp_path / "transcripts.csv"
     with table.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([("audio", "text", "label", "split", "text_vosk"), *rows])
     return table

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.data.examples import Examples
 from training.evaluation.modality_conflict import Side, contradiction, pairs
+from training.images.examples import Examples
 
 
 def side(labels: list[int], answers: list[int]) -> Side:

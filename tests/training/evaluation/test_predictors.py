@@ -14,8 +14,8 @@ from convert.convert import convert
 from convert.source.keras_h5 import read_companions
 from device.errors import BundleError, ConversionError, TrainingError
 from tests.convert import networks
-from training.data.examples import Examples
 from training.evaluation.predictors import KerasModel, TfliteModel, open_model, split
+from training.images.examples import Examples
 
 
 def examples(rows: int = 9, length: int = 200) -> Examples:
@@ -29,7 +29,7 @@ def examples(rows: int = 9, length: int = 200) -> Examples:
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
     """The same network as `.h5`, as `.tflite`, and in Keras's hands."""
     rows = examples(40)
-    network = networks.enliven(networks.tutorial(text_first=True), rows.pictures[rows.index], rows.ids)
+    network = networks.enliven(networks.tutorial(text_first=True), rows.images[rows.index], rows.ids)
     source = networks.save(network, tmp_path_factory.mktemp("models") / "Model.h5", networks.companions())
     return source, convert(source, mode="float32").target, network
 
@@ -42,7 +42,7 @@ def test_answers_equal_the_network(kind: type, models: tuple[Path, Path, Any]) -
     rows = examples()
     steps: list[int] = []
     found = model.probabilities(rows, steps.append)
-    feed = {"spectrogram": rows.pictures[rows.index], "transcript": rows.ids.astype(np.float32)}
+    feed = {"spectrogram": rows.images[rows.index], "transcript": rows.ids.astype(np.float32)}
     np.testing.assert_allclose(found, network.predict_on_batch(feed), atol=1e-5)
     assert np.ptp(found, axis=0).max() > 0.1  # it does look at what it is given
     assert sum(steps) == model.steps(rows)

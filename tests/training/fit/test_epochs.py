@@ -15,12 +15,12 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from tests.training.conftest import printed
-from training.data.batches import TwoInputBatches
-from training.data.examples import Examples
+from training.fit.batches import TwoInputBatches
 from training.fit.checkpoints import Checkpoint
 from training.fit.epochs import Fitted, fit
 from training.fit.settings import TrainingSettings
 from training.fit.workers import Workers
+from training.images.examples import Examples
 from training.networks.network import IDS_INPUT, TRUNK_INPUT
 
 SETTINGS = TrainingSettings(epochs=4, batch_size=8, learning_rate=0.03, seed=3)

@@ -22,11 +22,11 @@ from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
 from tests.training.conftest import printed
 from training.data.clip_table import read_clip_table
-from training.data.examples import Examples
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY, score_modalities
-from training.fit.epochs import head_answers
+from training.fit.epochs import head_probabilities
 from training.fit.trainer import TrainingSettings, train
-from training.images.spectrogram_images import clip_pictures
+from training.images.examples import Examples
+from training.images.spectrogram_images import clip_images
 from training.networks.network import TRUNK_INPUT
 
 WriteTable = Callable[[Sequence[Sequence[str]]], Path]
@@ -72,10 +72,10 @@ def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, con
     # The saved network, asked with pictures and ids, gives the very answers that were counted.
     model = tf_keras.models.load_model(output, compile=False)
     clips = [clip for clip in read_clip_table(corpus) if clip.split == "validation"]
-    data = clip_pictures(clips, FrontEnd(), console)
+    data = clip_images(clips, FrontEnd(), console)
     tokens = Tokens(companions.vocabulary, companions.front_end)
     ids = np.stack([tokens.ids(clip.text) for clip in clips])
-    answers = model.predict_on_batch({"images": data.pictures[data.index], "features": ids}).argmax(axis=1)
+    answers = model.predict_on_batch({"images": data.images[data.index], "features": ids}).argmax(axis=1)
     truth = [companions.labels.index(clip.label) for clip in clips]
     confusion = result.scores[AUDIO_AND_TEXT].confusion
     assert [sum(1 for pair in zip(truth, answers, strict=True) if pair == (i, j)) for i in (0, 1) for j in (0, 1)] == (
@@ -116,7 +116,7 @@ def test_learns_tones_and_words_with_balanced_classes(
         rows = pictures.mean(axis=2).reshape(len(pictures), -1)
         return np.pad(rows, ((0, 0), (0, 512 - rows.shape[1]))).astype(np.float32)
 
-    monkeypatch.setattr("training.images.feature_cache.PictureFeatures.of", mean_colours)
+    monkeypatch.setattr("training.images.feature_cache.FeatureCache.of", mean_colours)
     settings = TrainingSettings(epochs=20, batch_size=4, learning_rate=0.01, balanced=True, vgg19_weights=None)
     result = train(corpus, tmp_path / "Model.h5", settings, console)
     assert {name: score.accuracy for name, score in result.scores.items()} == {
@@ -131,14 +131,14 @@ def test_ctrl_c_saves_what_there_is(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
-    get = __import__("training.data.batches", fromlist=["x"]).TwoInputBatches.__getitem__
+    get = __import__("training.fit.batches", fromlist=["x"]).TwoInputBatches.__getitem__
 
     def interrupt(self: object, batch: int) -> object:
         if batch == 2:
             os.kill(os.getpid(), signal.SIGINT)
         return get(self, batch)
 
-    monkeypatch.setattr("training.data.batches.TwoInputBatches.__getitem__", interrupt)
+    monkeypatch.setattr("training.fit.batches.TwoInputBatches.__getitem__", interrupt)
     result = train(corpus, tmp_path / "Model.h5", SETTINGS, console)
     assert result.stopped_early
     assert len(result.companions.card["history"]) == 1
@@ -212,7 +212,7 @@ def test_evaluation_asks_in_three_ways() -> None:
     pictures = np.array([[0.0], [1.0], [2.0]], np.float32)  # the first is silence
     ids = np.array([[0, 1], [0, 2], [0, 1], [0, 0], [0, 2]], np.int32)
     examples = Examples(pictures, np.array([1, 1, 2, 2, 0]), ids, np.array([1, 1, 2, 2, 2]))
-    scores = score_modalities(lambda rows: head_answers(_Parrot(), rows), examples)
+    scores = score_modalities(lambda rows: head_probabilities(_Parrot(), rows), examples)
     assert [scores[name].rows for name in (AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY)] == [5, 4, 2]
     assert scores[AUDIO_AND_TEXT].accuracy == 1
     assert scores[TEXT_ONLY].accuracy == 0.5

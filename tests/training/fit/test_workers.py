@@ -13,7 +13,7 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from tests.training.conftest import free_ports, printed
-from training.fit.workers import Cluster, Workers, assemble, muster, read_cluster
+from training.fit.workers import Cluster, Workers, assemble, read_cluster, wait_for_workers
 
 
 def configuration(cluster: Any, kind: str = "worker", index: Any = 0) -> str:
@@ -56,7 +56,7 @@ def test_malformed_configuration(content: str, expected: str, console: Console) 
 def test_a_worker_that_does_not_come(console: Console) -> None:
     own, other = (f"localhost:{port}" for port in free_ports(2))
     with pytest.raises(TrainingError, match=rf"worker {other} cannot be reached within 0.3 s; start `edge-mcnn train`"):
-        muster(Cluster((own, other), 0), 0.3, console)
+        wait_for_workers(Cluster((own, other), 0), 0.3, console)
     assert f"waiting for {other}" in printed(console)
 
 
@@ -64,7 +64,7 @@ def test_a_port_that_is_taken(console: Console) -> None:
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(TrainingError, match=f"cannot listen on this worker's port {port}"):
-            muster(Cluster((f"localhost:{port}", "localhost:1"), 0), 1, console)
+            wait_for_workers(Cluster((f"localhost:{port}", "localhost:1"), 0), 1, console)
 
 
 def test_workers_wait_for_each_other() -> None:
@@ -73,7 +73,7 @@ def test_workers_wait_for_each_other() -> None:
     all_met = threading.Barrier(3)
 
     def take_part(index: int) -> bool:
-        muster(Cluster(addresses, index), 20, Console(quiet=True))
+        wait_for_workers(Cluster(addresses, index), 20, Console(quiet=True))
         # TensorFlow takes the port now, where slower machines find it.
         with socket.create_server(("", ports[index])):
             all_met.wait(20)

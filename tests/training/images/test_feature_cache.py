@@ -13,8 +13,8 @@ from rich.console import Console
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from training.data.clip_table import read_clip_table
-from training.images.feature_cache import PictureFeatures, digest
-from training.images.spectrogram_images import ClipPictures, clip_pictures
+from training.images.feature_cache import FeatureCache, digest
+from training.images.spectrogram_images import ClipImages, clip_images
 
 FRONT_END = FrontEnd()
 
@@ -26,7 +26,7 @@ def trunk(seed: int, pooling: str = "max") -> tf_keras.Model:
     return tf_keras.Model(images, pool()(tf_keras.layers.Conv2D(5, 8, 8)(images)))
 
 
-class Counting(PictureFeatures):
+class Counting(FeatureCache):
     """Counts the pictures that are looked at, and notes how many at once."""
 
     def __init__(self, trunk: tf_keras.Model, folder: Path | None) -> None:
@@ -38,8 +38,8 @@ class Counting(PictureFeatures):
         return super().of(pictures)
 
 
-def look(corpus: Path, features: PictureFeatures, folder: Path | None, front_end: FrontEnd = FRONT_END) -> ClipPictures:
-    return clip_pictures(read_clip_table(corpus), front_end, Console(quiet=True), folder, features)
+def look(corpus: Path, features: FeatureCache, folder: Path | None, front_end: FrontEnd = FRONT_END) -> ClipImages:
+    return clip_images(read_clip_table(corpus), front_end, Console(quiet=True), folder, features)
 
 
 def test_features_are_those_of_the_pictures(
@@ -48,15 +48,15 @@ def test_features_are_those_of_the_pictures(
     (tmp_path / "train3.wav").write_text("broken")
     monkeypatch.setattr("training.images.spectrogram_images._AT_ONCE", 7)
     network = trunk(1)
-    expected = clip_pictures(read_clip_table(corpus), FRONT_END, console)
+    expected = clip_images(read_clip_table(corpus), FRONT_END, console)
     seen = Counting(network, None)
     found = look(corpus, seen, None)
     assert found.clips == expected.clips
     assert found.unreadable == expected.unreadable == (tmp_path / "train3.wav",)
     np.testing.assert_array_equal(found.index, expected.index)
-    np.testing.assert_allclose(found.pictures, network.predict_on_batch(expected.pictures), atol=1e-6)
+    np.testing.assert_allclose(found.images, network.predict_on_batch(expected.images), atol=1e-6)
     # However large the corpus, no more pictures than these are there at a time: silence, and then 7 of 24.
-    assert sum(seen.looked) == len(expected.pictures) == 24
+    assert sum(seen.looked) == len(expected.images) == 24
     assert max(seen.looked) == 7
 
 
@@ -67,7 +67,7 @@ def test_kept_features_are_not_computed_again(corpus: Path, tmp_path: Path) -> N
     again = Counting(trunk(1), folder)
     kept = look(corpus, again, folder)
     assert (sum(first.looked), sum(again.looked)) == (25, 1)  # silence is always looked at
-    np.testing.assert_array_equal(found.pictures, kept.pictures)
+    np.testing.assert_array_equal(found.images, kept.images)
     # One recording changes, and nothing but its own features is computed.
     (tmp_path / "train1.wav").write_bytes((tmp_path / "train0.wav").read_bytes() + b"\0\0")
     changed = Counting(trunk(1), folder)
@@ -77,7 +77,7 @@ def test_kept_features_are_not_computed_again(corpus: Path, tmp_path: Path) -> N
 
 def test_another_trunk_or_front_end_sees_anew(corpus: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
-    look(corpus, PictureFeatures(trunk(1), folder), folder)
+    look(corpus, FeatureCache(trunk(1), folder), folder)
     assert len({digest(trunk(1)), digest(trunk(2)), digest(trunk(1, "average"))}) == 3
     assert digest(trunk(1)) == digest(trunk(1))
     for other in (trunk(2), trunk(1, "average")):
@@ -89,7 +89,7 @@ def test_another_trunk_or_front_end_sees_anew(corpus: Path, tmp_path: Path) -> N
     assert sum(seen.looked) == 25
     # The pictures of the former front end are gone, and the features that nobody will ask for any more go after them.
     before = set(folder.glob("features-*/*.npz"))
-    PictureFeatures(trunk(1), folder)
+    FeatureCache(trunk(1), folder)
     assert len(before - set(folder.glob("features-*/*.npz"))) == 1
 
 
@@ -131,7 +131,7 @@ def test_full_disk(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)
         with pytest.raises(TrainingError, match=r"features-.*cannot be written to \(No space left.*is kept"):
-            look(corpus, PictureFeatures(trunk(1), folder), folder)
+            look(corpus, FeatureCache(trunk(1), folder), folder)
     assert len(list(folder.glob("features-*/*"))) == 1
     seen = Counting(trunk(1), folder)
     look(corpus, seen, folder)

@@ -23,8 +23,8 @@ from device.front_end.spectrogram import MAGMA, mel_power, picture
 from edge_mcnn.main import app
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip
-from training.images.image_cache import INDEX, PictureFolder
-from training.images.spectrogram_images import clip_pictures
+from training.images.image_cache import INDEX, ImageCache
+from training.images.spectrogram_images import clip_images
 
 FRONT_END = FrontEnd()
 Compute = Callable[..., Any]
@@ -59,7 +59,7 @@ def pngs(folder: Path) -> set[str]:
 
 
 def test_png_holds_the_very_picture(recordings: list[Path], tmp_path: Path, console: Console) -> None:
-    folder = PictureFolder(tmp_path / "p", FRONT_END)
+    folder = ImageCache(tmp_path / "p", FRONT_END)
     folder.fill(recordings, console)
     for recording in recordings:
         expected = picture(mel_power(read_recording(recording, 16_000), FRONT_END), FRONT_END)
@@ -75,7 +75,7 @@ def test_png_holds_the_very_picture(recordings: list[Path], tmp_path: Path, cons
 
 def test_index_says_which_is_whose(recordings: list[Path], tmp_path: Path, console: Console) -> None:
     recordings[3].write_text("broken")
-    filled = PictureFolder(tmp_path / "p", FRONT_END).fill([*recordings, recordings[0]], console)
+    filled = ImageCache(tmp_path / "p", FRONT_END).fill([*recordings, recordings[0]], console)
     assert (filled.computed, filled.kept, filled.removed) == (11, 0, 0)
     assert [each.recording for each in filled.skipped] == [recordings[3]]
     index = json.loads((tmp_path / "p" / INDEX).read_text())["recordings"]
@@ -95,7 +95,7 @@ def test_goes_on_after_ctrl_c(
             raise KeyboardInterrupt
         save(path, what)
 
-    folder = PictureFolder(tmp_path / "p", FRONT_END)
+    folder = ImageCache(tmp_path / "p", FRONT_END)
     with monkeypatch.context() as patch:
         patch.setattr(training.images.image_cache, "_save", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -105,7 +105,7 @@ def test_goes_on_after_ctrl_c(
     assert not any(name.startswith("7-") for name in there)
     assert set(json.loads((tmp_path / "p" / INDEX).read_text())["recordings"]) >= {"../clips/6.wav"}
     computed.clear()
-    filled = PictureFolder(tmp_path / "p", FRONT_END).fill(recordings, console)
+    filled = ImageCache(tmp_path / "p", FRONT_END).fill(recordings, console)
     assert (filled.computed, filled.kept) == (12 - len(there), len(there)) == (len(computed), len(there))
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == sorted([*pngs(tmp_path / "p"), INDEX])
     assert len(pngs(tmp_path / "p")) == 12
@@ -172,7 +172,7 @@ def test_a_full_disk_keeps_what_is_done(tmp_path: Path) -> None:
 def test_a_lost_index_loses_nothing(
     recordings: list[Path], tmp_path: Path, console: Console, computed: list[str]
 ) -> None:
-    folder = PictureFolder(tmp_path / "p", FRONT_END)
+    folder = ImageCache(tmp_path / "p", FRONT_END)
     folder.fill(recordings, console)
     index = (tmp_path / "p" / INDEX).read_text()
     for content in ("{", "[]", '{"format": 1, "recordings": 3}', '{"format": 1, "recordings": {"../clips/1.wav": 3}}'):
@@ -185,27 +185,27 @@ def test_a_lost_index_loses_nothing(
 def test_what_changed_is_computed_anew(
     recordings: list[Path], tmp_path: Path, console: Console, computed: list[str]
 ) -> None:
-    PictureFolder(tmp_path / "p", FRONT_END).fill(recordings, console)
+    ImageCache(tmp_path / "p", FRONT_END).fill(recordings, console)
     before = pngs(tmp_path / "p")
     soundfile.write(recordings[2], np.full(9000, 0.1), 16_000)
     os.utime(recordings[4], ns=(1, 1))
     computed.clear()
-    filled = PictureFolder(tmp_path / "p", FRONT_END).fill(recordings[:6], console)
+    filled = ImageCache(tmp_path / "p", FRONT_END).fill(recordings[:6], console)
     assert (filled.computed, filled.kept, filled.removed) == (2, 4, 2)
     assert sorted(computed) == ["2.wav", "4.wav"]
     assert len(before & pngs(tmp_path / "p")) == 10  # those that were not asked for stay
 
     computed.clear()
     of_words = replace(FRONT_END, sequence_length=50, num_words=99)
-    assert PictureFolder(tmp_path / "p", of_words).fill(recordings, console).kept == 12
+    assert ImageCache(tmp_path / "p", of_words).fill(recordings, console).kept == 12
     finer = replace(FRONT_END, hop_length=256)
-    filled = PictureFolder(tmp_path / "p", finer).fill(recordings[:6], console)
+    filled = ImageCache(tmp_path / "p", finer).fill(recordings[:6], console)
     assert (filled.computed, filled.kept, filled.removed) == (6, 0, 12)
     assert len(pngs(tmp_path / "p")) == 6
 
 
 def test_a_damaged_png_is_computed_anew(recordings: list[Path], tmp_path: Path, console: Console) -> None:
-    folder = PictureFolder(tmp_path / "p", FRONT_END)
+    folder = ImageCache(tmp_path / "p", FRONT_END)
     whole = folder.picture(recordings[0])
     content = folder.path(recordings[0]).read_bytes()
     for damaged in (b"", content[:40], content[: len(content) // 2], b"x" * 100):
@@ -218,12 +218,12 @@ def test_training_takes_them_from_there(
     recordings: list[Path], tmp_path: Path, console: Console, computed: list[str]
 ) -> None:
     clips = [Clip(path, "", "a", "train") for path in recordings]
-    in_memory = clip_pictures(clips, FRONT_END, console)
-    PictureFolder(tmp_path / "p", FRONT_END).fill(recordings[:8], console)
+    in_memory = clip_images(clips, FRONT_END, console)
+    ImageCache(tmp_path / "p", FRONT_END).fill(recordings[:8], console)
     computed.clear()
-    kept = clip_pictures(clips, FRONT_END, console, tmp_path / "p")
+    kept = clip_images(clips, FRONT_END, console, tmp_path / "p")
     assert sorted(computed) == ["10.wav", "11.wav", "8.wav", "9.wav"]
-    np.testing.assert_array_equal(kept.pictures, in_memory.pictures)
+    np.testing.assert_array_equal(kept.images, in_memory.images)
     assert len(pngs(tmp_path / "p")) == 12
 
 
@@ -231,10 +231,10 @@ def test_folder_and_corpus_move_together(recordings: list[Path], tmp_path: Path,
     (tmp_path / "old").mkdir()
     (tmp_path / "clips").rename(tmp_path / "old" / "clips")
     moved = [tmp_path / "old" / "clips" / path.name for path in recordings]
-    PictureFolder(tmp_path / "old" / "p", FRONT_END).fill(moved, console)
+    ImageCache(tmp_path / "old" / "p", FRONT_END).fill(moved, console)
     (tmp_path / "old").rename(tmp_path / "new")
     again = [tmp_path / "new" / "clips" / path.name for path in recordings]
-    assert PictureFolder(tmp_path / "new" / "p", FRONT_END).fill(again, console).kept == 12
+    assert ImageCache(tmp_path / "new" / "p", FRONT_END).fill(again, console).kept == 12
 
 
 def test_no_place_for_pictures(
@@ -242,7 +242,7 @@ def test_no_place_for_pictures(
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrainingError, match="file: cannot be made"):
-        PictureFolder(tmp_path / "file", FRONT_END)
+        ImageCache(tmp_path / "file", FRONT_END)
 
     def full(_self: object, path: Path, *_arguments: object, **_options: object) -> None:
         path.write_bytes(b"half")
@@ -250,7 +250,7 @@ def test_no_place_for_pictures(
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(TrainingError, match=r"cannot be written to \(No space left on device\); free some space"):
-        PictureFolder(tmp_path / "p", FRONT_END).fill(recordings, console)
+        ImageCache(tmp_path / "p", FRONT_END).fill(recordings, console)
     assert not [path for path in (tmp_path / "p").iterdir() if path.name != INDEX]
 
 

@@ -12,7 +12,7 @@ from device.front_end.spectrogram import mel_power, picture, silent_picture
 from tests.training.conftest import printed
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip
-from training.images.spectrogram_images import clip_pictures
+from training.images.spectrogram_images import clip_images
 
 FRONT_END = FrontEnd()
 
@@ -29,13 +29,13 @@ def write_tone(path: Path, hertz: float, rate: int = 16_000, channels: int = 1, 
 
 def test_each_recording_is_computed_once(tmp_path: Path, console: Console) -> None:
     low, high = write_tone(tmp_path / "low.wav", 200), write_tone(tmp_path / "high.flac", 3000)
-    data = clip_pictures(clips([high, None, low, high]), FRONT_END, console)
-    assert data.pictures.shape == (3, 64, 64, 3)
-    assert data.pictures.dtype == np.float32
+    data = clip_images(clips([high, None, low, high]), FRONT_END, console)
+    assert data.images.shape == (3, 64, 64, 3)
+    assert data.images.dtype == np.float32
     assert data.index.tolist() == [1, 0, 2, 1]
-    np.testing.assert_array_equal(data.pictures[0], silent_picture(FRONT_END))
+    np.testing.assert_array_equal(data.images[0], silent_picture(FRONT_END))
     samples, _ = soundfile.read(low, dtype="int16")
-    np.testing.assert_array_equal(data.pictures[2], picture(mel_power(samples, FRONT_END), FRONT_END))
+    np.testing.assert_array_equal(data.images[2], picture(mel_power(samples, FRONT_END), FRONT_END))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_unreadable_recordings_are_skipped_and_counted(tmp_path: Path, console: 
     soundfile.write(empty, np.zeros(0), 16_000)
     half.write_bytes(good.read_bytes()[:20])
     soundfile.write(wrong, np.full(100, np.nan, np.float32), 16_000, "FLOAT")
-    data = clip_pictures(clips([text, good, text, None, empty, half, wrong]), FRONT_END, console)
+    data = clip_images(clips([text, good, text, None, empty, half, wrong]), FRONT_END, console)
     assert [clip.text for clip in data.clips] == ["1", "3"]
     assert data.index.tolist() == [1, 0]
     assert data.unreadable == (text, empty, half, wrong)
@@ -70,10 +70,10 @@ def test_all_unreadable(tmp_path: Path, console: Console) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"RIFF")
     with pytest.raises(TrainingError, match=r"none of the 1 recordings can be read; the first is .*bad\.wav"):
-        clip_pictures(clips([bad, None]), FRONT_END, console)
+        clip_images(clips([bad, None]), FRONT_END, console)
 
 
 def test_no_recordings_at_all(console: Console) -> None:
-    data = clip_pictures(clips([None, None]), FRONT_END, console)
+    data = clip_images(clips([None, None]), FRONT_END, console)
     assert data.index.tolist() == [0, 0]
-    assert len(data.pictures) == 1
+    assert len(data.images) == 1

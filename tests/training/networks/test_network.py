@@ -25,13 +25,13 @@ def test_head_of_features_equals_full_network(network: Network) -> None:
     ids = random.integers(0, 51, (5, 200)).astype(np.int32)
     # Random VGG19 weights shrink the signal to nearly nothing; make it count, or the test would pass with any picture.
     pooled = network.trunk.predict_on_batch(pictures)
-    network.head.get_layer("picture_dense").kernel.assign(
+    network.head.get_layer("image_dense").kernel.assign(
         random.standard_normal((512, 32)).astype(np.float32) / pooled.std()
     )
-    head = network.head.predict_on_batch({"picture_features": pooled, "features": ids})
+    head = network.head.predict_on_batch({"image_features": pooled, "features": ids})
     full = network.full.predict_on_batch({"images": pictures, "features": ids})
     np.testing.assert_allclose(head, full, atol=1e-5)
-    assert np.ptp(network.head.predict_on_batch({"picture_features": pooled[::-1], "features": ids}) - head) > 1e-3
+    assert np.ptp(network.head.predict_on_batch({"image_features": pooled[::-1], "features": ids}) - head) > 1e-3
     np.testing.assert_allclose(full.sum(axis=1), 1, atol=1e-5)
 
 
@@ -40,7 +40,7 @@ def test_training_the_head_trains_the_full_network_and_leaves_vgg19(network: Net
     assert {w.name for w in network.head.trainable_weights} == {w.name for w in network.full.trainable_weights}
     network.head.compile("adam", "sparse_categorical_crossentropy")
     features, ids = np.random.default_rng(1).random((4, 512), np.float32), np.full((4, 200), 7, np.int32)
-    network.head.train_on_batch({"picture_features": features, "features": ids}, np.array([0, 1, 2, 0]))
+    network.head.train_on_batch({"image_features": features, "features": ids}, np.array([0, 1, 2, 0]))
     changed = {w.name for w in network.full.weights if not np.array_equal(before[w.name], w.numpy())}
     assert "words_embedding/embeddings:0" in changed
     assert not any(name.startswith("block") for name in changed)
@@ -115,7 +115,7 @@ def test_evidence_head_of_features_equals_full_network(evidence: Network) -> Non
     pictures = random.random((5, 64, 64, 3), np.float32)
     ids = random.integers(0, 51, (5, 200)).astype(np.int32)
     features = evidence.trunk.predict_on_batch(pictures)
-    head = evidence.head.predict_on_batch({"picture_features": features, "features": ids})
+    head = evidence.head.predict_on_batch({"image_features": features, "features": ids})
     full = evidence.full.predict_on_batch({"images": pictures, "features": ids})
     np.testing.assert_allclose(head, full, atol=1e-6)
     assert np.ptp(full, axis=0).min() > 1e-3

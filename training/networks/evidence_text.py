@@ -23,7 +23,7 @@ def words_present(ids: Any, name: str = "words_present") -> Any:
     return layers.ReLU(1.0, name=name)(numbers)
 
 
-def words_evidence(
+def text_evidence(
     ids: Any,
     *,
     labels: int,

@@ -8,7 +8,7 @@ import numpy as np
 import tf_keras
 from numpy.typing import NDArray
 
-from training.data.examples import Examples
+from training.images.examples import Examples
 from training.networks.network import IDS_INPUT
 
 
@@ -37,7 +37,7 @@ class TwoInputBatches(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_kera
         if not 0 <= batch < len(self):
             raise IndexError(f"batch {batch} of {len(self)}")
         rows = self._examples.take(self._order[batch * self._batch_size : (batch + 1) * self._batch_size])
-        return {self._picture_input: rows.pictures[rows.index], IDS_INPUT: rows.ids}, rows.labels
+        return {self._picture_input: rows.images[rows.index], IDS_INPUT: rows.ids}, rows.labels
 
     def start(self, epoch: int) -> None:
         """Draw the order of an epoch, counted from 0."""

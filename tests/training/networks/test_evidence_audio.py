@@ -9,7 +9,7 @@ from convert.source.model_spec import examine
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MAGMA, silent_picture
-from training.networks.evidence_sound import sound_evidence, sound_statistics
+from training.networks.evidence_audio import audio_evidence, audio_statistics
 
 _COARSE = np.random.default_rng(0).integers(0, 200, (4, 16, 64)).repeat(4, axis=1)
 LEVELS = _COARSE + np.random.default_rng(1).integers(0, 56, (4, 64, 64))
@@ -20,8 +20,8 @@ def network(height: int = 64, width: int = 64) -> tuple[tf_keras.Model, tf_keras
     """The statistics, and statistics and head together."""
     tf_keras.utils.set_random_seed(1)
     images = tf_keras.layers.Input((height, width, 3))
-    statistics = sound_statistics(images)
-    evidence = sound_evidence(statistics, labels=3)
+    statistics = audio_statistics(images)
+    evidence = audio_evidence(statistics, labels=3)
     return tf_keras.Model(images, statistics), tf_keras.Model(images, evidence)
 
 
@@ -82,47 +82,47 @@ def test_whole_comes_first_and_silence_is_zero(models: tuple[tf_keras.Model, tf_
 def test_silence_is_no_evidence_at_any_size(size: tuple[int, int]) -> None:
     front_end = FrontEnd(picture_height=size[0], picture_width=size[1])
     _, full = network(*size)
-    weights = [np.random.default_rng(2).standard_normal(w.shape) ** 2 for w in full.get_layer("sound_logits").weights]
-    full.get_layer("sound_logits").set_weights(weights)
+    weights = [np.random.default_rng(2).standard_normal(w.shape) ** 2 for w in full.get_layer("audio_logits").weights]
+    full.get_layer("audio_logits").set_weights(weights)
     random = np.random.default_rng(3).random((1, *size, 3), np.float32)
     silence, sound = full.predict_on_batch(np.concatenate([silent_picture(front_end)[None], random]))
     np.testing.assert_array_equal(silence, np.zeros(3))
     assert np.abs(sound).min() > 1e-3
-    assert full.get_layer("sound_gate").output.shape == (None, 1)
+    assert full.get_layer("audio_gate").output.shape == (None, 1)
 
 
 def test_gate_is_open_for_speech_and_closes_gradually(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
     _, full = models
     moving = np.rint(20 * np.sin(np.arange(64)))
     fading = np.array([4.0, 1.0, 0.02, 0.0])[:, None, None] * moving + 128 * np.ones((4, 64, 64))
-    gates = part(full, "sound_gate", (MAGMA / np.float32(255)).astype(np.float32)[np.rint(fading).astype(int)])
+    gates = part(full, "audio_gate", (MAGMA / np.float32(255)).astype(np.float32)[np.rint(fading).astype(int)])
     assert gates[0, 0] == gates[1, 0] == 1
     assert gates[2:, 0].tolist() == [0, 0]  # less than one colour
     one_row = np.zeros((1, 64, 64), int)
     one_row[0, 5, 10] = 255
-    assert 0 < part(full, "sound_gate", (MAGMA / np.float32(255)).astype(np.float32)[one_row])[0, 0] < 1
+    assert 0 < part(full, "audio_gate", (MAGMA / np.float32(255)).astype(np.float32)[one_row])[0, 0] < 1
 
 
 def test_only_the_head_learns(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
     statistics, full = models
     assert not statistics.trainable_weights
     assert {weight.name.split("/")[0] for weight in full.trainable_weights} == {
-        "sound_standardise",
-        "sound_dense",
-        "sound_logits",
+        "audio_standardise",
+        "audio_dense",
+        "audio_logits",
     }
 
 
 def test_picture_too_small() -> None:
     with pytest.raises(TrainingError, match="the picture is 12 x 64 pixels, and the network 'evidence' needs 16 x 16"):
-        sound_statistics(tf_keras.layers.Input((12, 64, 3)))
+        audio_statistics(tf_keras.layers.Input((12, 64, 3)))
 
 
 def test_carries_no_code() -> None:
     images = tf_keras.layers.Input((64, 64, 3), name="images")
     ids = tf_keras.layers.Input((8,), dtype="int32", name="features")
     words = tf_keras.layers.Flatten()(tf_keras.layers.Embedding(5, 3)(ids))
-    joint = tf_keras.layers.Concatenate()([sound_evidence(sound_statistics(images), labels=3), words])
+    joint = tf_keras.layers.Concatenate()([audio_evidence(audio_statistics(images), labels=3), words])
     model = tf_keras.Model([images, ids], tf_keras.layers.Dense(3, activation="softmax")(joint))
     configuration = json.loads(model.to_json())
     assert examine(configuration).picture_size == (64, 64)

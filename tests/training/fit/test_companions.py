@@ -10,7 +10,7 @@ from tf_keras.preprocessing.text import Tokenizer
 
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens, normalise
-from training.data.vocabulary import fit_vocabulary
+from training.fit.companions import fit_vocabulary
 
 TEXTS = [
     "Oh my God! OH MY GOD!!!",

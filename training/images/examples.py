@@ -7,17 +7,17 @@ from numpy.typing import NDArray
 
 from device.bundle import Companions
 from device.front_end.tokens import Tokens
-from training.images.spectrogram_images import ClipPictures
+from training.images.spectrogram_images import ClipImages
 
 SILENCE = 0
-"""Place of the silent picture among the pictures (`clip_pictures` puts it first)."""
+"""Place of the silent picture among the pictures (`clip_images` puts it first)."""
 
 
 @dataclass(frozen=True)
 class Examples:
     """What a network reads, row by row; many rows may share one picture, which is held once."""
 
-    pictures: NDArray[np.float32]
+    images: NDArray[np.float32]
     """Shape (distinct, ...): pictures, or a network's features of them; the first is the picture of silence."""
     index: NDArray[np.int64]
     """Shape (rows,): each row's place in `pictures`."""
@@ -31,16 +31,16 @@ class Examples:
 
     def take(self, rows: NDArray[np.int64]) -> "Examples":
         """The examples at these row numbers; the pictures stay shared."""
-        return Examples(self.pictures, self.index[rows], self.ids[rows], self.labels[rows])
+        return Examples(self.images, self.index[rows], self.ids[rows], self.labels[rows])
 
 
-def examples_of(data: ClipPictures, companions: Companions, pictures: NDArray[np.float32]) -> Examples:
+def examples_of(data: ClipImages, companions: Companions, pictures: NDArray[np.float32]) -> Examples:
     """The rows of some clips.
 
     Args:
         data: the clips, each with a label that the companions know.
         companions: labels and vocabulary.
-        pictures: shape (distinct, ...), `data.pictures` or features of them.
+        pictures: shape (distinct, ...), `data.images` or features of them.
     """
     tokens = Tokens(companions.vocabulary, companions.front_end)
     ids = np.stack([tokens.ids(clip.text) for clip in data.clips])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from training.data.batches import TwoInputBatches
-from training.data.examples import Examples
+from training.fit.batches import TwoInputBatches
+from training.images.examples import Examples
 
 
 def numbered_examples(rows: int) -> Examples:
@@ -46,7 +46,7 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
 
 def test_rows_share_pictures_and_may_keep_their_order() -> None:
     examples = numbered_examples(4).take(np.array([2, 2, 0]))
-    assert len(examples.pictures) == 4
+    assert len(examples.images) == 4
     assert order(TwoInputBatches(examples, "images", 2, seed=None)) == [2, 2, 0]
 
 

@@ -37,12 +37,12 @@ _GATE_GAIN = 300.0
 """Per unit of the mean of rise and fall; speech has 0.0035 and more, even in noise, so its gate is 1."""
 
 
-def sound_statistics(images: Any) -> Any:
+def audio_statistics(images: Any) -> Any:
     """What a picture shows of broad bands of pitch over time; no trained weights.
 
     Of each band: rises and falls at several lags, deviation from the mean, largest level, local peaks and dips, and
     excess over several levels; then changes between neighbouring bands, ridges, and the mean of each row. The first two
-    numbers are the mean rise and fall of the whole from one column to the next: for the gate of `sound_evidence`.
+    numbers are the mean rise and fall of the whole from one column to the next: for the gate of `audio_evidence`.
 
     Args:
         images: symbolic tensor (batch, height, width, 3), float32, 0 to 1, coloured by magma.
@@ -77,10 +77,10 @@ def sound_statistics(images: Any) -> Any:
         _over_time(_ridges(level), height // BAND_COUNTS[-1]),
         _over_time(level),
     ]
-    return layers.Concatenate(name="sound_statistics")(parts)
+    return layers.Concatenate(name="audio_statistics")(parts)
 
 
-def sound_evidence(
+def audio_evidence(
     statistics: Any,
     *,
     labels: int,
@@ -92,7 +92,7 @@ def sound_evidence(
     """The trained head: evidence for each class, 0 for all of them when there is no sound.
 
     Args:
-        statistics: symbolic tensor (batch, n), what `sound_statistics` gave.
+        statistics: symbolic tensor (batch, n), what `audio_statistics` gave.
         labels: number of classes.
         units: width of the hidden layer.
         dropout: share of the standardised statistics left out in training.
@@ -102,22 +102,22 @@ def sound_evidence(
     Returns:
         Symbolic tensor (batch, labels), float32: logits.
     """
-    standardise = layers.BatchNormalization(momentum=momentum, epsilon=STANDARDISE_EPSILON, name="sound_standardise")
-    hidden = layers.Dropout(dropout, name="sound_dropout")(standardise(statistics))
-    hidden = layers.Dense(units, activation="relu", name="sound_dense")(hidden)
-    hidden = layers.Dropout(hidden_dropout, name="sound_dense_dropout")(hidden)
-    logits = layers.Dense(labels, name="sound_logits")(hidden)
-    return layers.Multiply(name="sound_evidence")([logits, sound_present(statistics)])
+    standardise = layers.BatchNormalization(momentum=momentum, epsilon=STANDARDISE_EPSILON, name="audio_standardise")
+    hidden = layers.Dropout(dropout, name="audio_dropout")(standardise(statistics))
+    hidden = layers.Dense(units, activation="relu", name="audio_dense")(hidden)
+    hidden = layers.Dropout(hidden_dropout, name="audio_dense_dropout")(hidden)
+    logits = layers.Dense(labels, name="audio_logits")(hidden)
+    return layers.Multiply(name="audio_evidence")([logits, audio_present(statistics)])
 
 
-def sound_present(statistics: Any) -> Any:
+def audio_present(statistics: Any) -> Any:
     """1 for a picture that shows any sound and 0 for silence, shape (batch, 1), float32."""
     gains = np.zeros((int(statistics.shape[-1]), 1), np.float32)
     gains[:2] = _GATE_GAIN / 2
-    movement = layers.Dense(1, use_bias=False, trainable=False, name="sound_movement")
+    movement = layers.Dense(1, use_bias=False, trainable=False, name="audio_movement")
     moving = movement(statistics)
     movement.set_weights([gains])
-    return layers.ReLU(1.0, name="sound_gate")(moving)
+    return layers.ReLU(1.0, name="audio_gate")(moving)
 
 
 def _fixed(

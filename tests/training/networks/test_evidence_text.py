@@ -4,14 +4,14 @@ import numpy as np
 import tf_keras
 
 from convert.source.model_spec import examine
-from training.networks.evidence_words import words_evidence
+from training.networks.evidence_text import text_evidence
 
 ROWS = np.array([[0] * 8, [0] * 7 + [1], [0, 0, 0, 0, 3, 1, 6, 2], [1, 2, 3, 4, 5, 6, 1, 2]], np.int32)
 
 
 def branch(length: int = 8, **options: Any) -> Any:
     ids = tf_keras.layers.Input((length,), dtype="int32", name="features")
-    return tf_keras.Model(ids, words_evidence(ids, vocabulary=6, labels=3, filters=4, **options))
+    return tf_keras.Model(ids, text_evidence(ids, vocabulary=6, labels=3, filters=4, **options))
 
 
 def trained() -> Any:
@@ -49,7 +49,7 @@ def test_words_start_from_the_vectors_given() -> None:
 def test_carries_neither_code_nor_its_weights_as_configuration() -> None:
     ids = tf_keras.layers.Input((8,), dtype="int32", name="features")
     images = tf_keras.layers.Input((4, 4, 3), name="images")
-    words = words_evidence(ids, vocabulary=6, labels=3, vectors=np.full((6, 5), 0.125, np.float32))
+    words = text_evidence(ids, vocabulary=6, labels=3, vectors=np.full((6, 5), 0.125, np.float32))
     sound = tf_keras.layers.Dense(3)(tf_keras.layers.GlobalAveragePooling2D()(images))
     model = tf_keras.Model([images, ids], tf_keras.layers.Softmax()(tf_keras.layers.Add()([words, sound])))
     network = examine({"class_name": "Functional", "config": model.get_config()})
