@@ -1,6 +1,7 @@
-"""The table of a folder of clips, as `edge-mcnn train` reads it: read, and written whole or not at all.
+"""The clip table `clips.csv`: the columns that every clip table may have, and the table of a recorded folder.
 
-Rows and columns that are there already are kept as they are, whoever wrote them.
+`training.data.clip_table` reads the same columns for training. Here rows and columns that are in the file already stay
+unchanged, no matter which program wrote them.
 """
 
 import csv
@@ -12,8 +13,17 @@ from pathlib import Path
 from device.errors import RecordingError
 from device.system.atomic_write import atomic_write
 
-COLUMNS = ("audio", "text", "label", "split", "speaker")
-_NEEDED = ("audio", "text", "label")
+REQUIRED_COLUMNS = ("audio", "text", "label")
+"""Path of the recording, transcript, and class. Either of the first two may be empty in a row, the class may not."""
+TRAINING_COLUMNS = (*REQUIRED_COLUMNS, "split")
+RECORDED_COLUMNS = (*TRAINING_COLUMNS, "speaker")
+"""The columns that a recording session fills in, in the order of a new table."""
+ORIGIN_COLUMNS = ("speaker", "dialogue", "id")
+"""Where a clip of a corpus comes from; each column may be missing."""
+TRANSCRIPT_COLUMN = "text_vosk"
+"""What Vosk transcribes, beside the `text` that a person wrote."""
+COLUMNS = (*TRAINING_COLUMNS, *ORIGIN_COLUMNS, TRANSCRIPT_COLUMN)
+"""All columns, in the order in which training writes them."""
 
 Row = dict[str, str]
 """Values by column."""
@@ -21,41 +31,43 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class ClipRows:
-    """The rows of a table."""
+    """The columns and rows of a clip table."""
 
-    columns: tuple[str, ...] = COLUMNS
-    """In their order; at least `COLUMNS`."""
+    columns: tuple[str, ...] = RECORDED_COLUMNS
+    """Names of the columns in the order of the file; at least `RECORDED_COLUMNS`."""
     rows: Sequence[Row] = ()
+    """Rows in the order of the file."""
 
     @property
     def split(self) -> str:
-        """What a new clip has in the column split: none, so that training makes splits, unless others have one."""
+        """The split of a new clip: empty, so that training makes the splits, unless other rows have one."""
         return "train" if any(row["split"] for row in self.rows) else ""
 
 
 def read_clip_rows(table: Path) -> ClipRows:
-    """The rows of a table; none if there is no table.
+    """Read a clip table; a missing file is an empty table.
 
     Raises:
-        RecordingError: the file is no table of clips, or cannot be read.
+        RecordingError: the file cannot be read, or is not a clip table.
     """
-    advice = "move it away, or record into another folder"
+    fix = "move it away, or record into another folder"
     try:
         text = table.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return ClipRows()
     except OSError as error:
-        raise RecordingError(f"{table}: cannot be read ({error.strerror}); {advice}") from None
+        raise RecordingError(f"{table}: cannot be read ({error.strerror})", fix=fix) from None
     except UnicodeDecodeError:
-        raise RecordingError(f"{table}: not a table of clips (not UTF-8); {advice}") from None
+        raise RecordingError(f"{table}: not a table of clips (not UTF-8)", fix=fix) from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = tuple(name.strip() for name in next(reader, []))
-        missing = [name for name in _NEEDED if name not in header]
+        missing = [name for name in REQUIRED_COLUMNS if name not in header]
         if missing or len(set(header)) != len(header):
             raise RecordingError(
-                f"{table}: not a table of clips (its first line must name {', '.join(COLUMNS)}, with commas between "
-                f"them); {advice}"
+                f"{table}: not a table of clips (its first line must name {', '.join(RECORDED_COLUMNS)}, with commas "
+                "between them)",
+                fix=fix,
             )
         rows = []
         for values in reader:
@@ -63,20 +75,20 @@ def read_clip_rows(table: Path) -> ClipRows:
                 continue
             if len(values) != len(header):
                 raise RecordingError(
-                    f"{table}, line {reader.line_num}: {len(values)} values for {len(header)} columns; correct that "
-                    "line"
+                    f"{table}, line {reader.line_num}: {len(values)} values for {len(header)} columns",
+                    fix="correct that line",
                 )
-            rows.append(dict.fromkeys(COLUMNS, "") | dict(zip(header, values, strict=True)))
+            rows.append(dict.fromkeys(RECORDED_COLUMNS, "") | dict(zip(header, values, strict=True)))
     except csv.Error as error:
-        raise RecordingError(f"{table}, line {reader.line_num}: not valid CSV ({error}); {advice}") from None
-    return ClipRows((*header, *(name for name in COLUMNS if name not in header)), rows)
+        raise RecordingError(f"{table}, line {reader.line_num}: not valid CSV ({error})", fix=fix) from None
+    return ClipRows((*header, *(name for name in RECORDED_COLUMNS if name not in header)), rows)
 
 
 def write_clip_rows(table: Path, content: ClipRows) -> None:
-    """Write the table.
+    """Write a clip table atomically.
 
     Raises:
-        OSError: it cannot be written; `table` is as it was.
+        OSError: it cannot be written; `table` is unchanged.
     """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, content.columns)

@@ -11,13 +11,10 @@ from pathlib import Path
 
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
+from device.recorder.clip_table import COLUMNS, ORIGIN_COLUMNS, TRAINING_COLUMNS, TRANSCRIPT_COLUMN
 from device.system.atomic_write import atomic_write
 from training.data.clips import SPLIT_NAMES, Clip, check_trainable, is_recording
 from training.data.splits import make_splits
-
-COLUMNS = ("audio", "text", "label", "split")
-TRANSCRIPT_COLUMN = "text_vosk"
-_MORE_COLUMNS = ("speaker", "dialogue", "id")
 
 
 def read_clip_table(table: Path, audio_root: Path | None = None, seed: int = 1) -> tuple[Clip, ...]:
@@ -68,7 +65,7 @@ def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
     folder = table.parent.resolve()
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow((*COLUMNS, *_MORE_COLUMNS, TRANSCRIPT_COLUMN))
+    writer.writerow(COLUMNS)
     for clip in clips:
         audio = "" if clip.audio is None else os.path.relpath(clip.audio.resolve(), folder)
         writer.writerow(
@@ -125,13 +122,13 @@ def _lines(table: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _check_header(header: list[str], needed: Sequence[str], table: Path) -> None:
     if not any(header):
-        raise TrainingError(f"{table}: the table is empty; its first line must be {','.join(COLUMNS)}")
+        raise TrainingError(f"{table}: the table is empty; its first line must be {','.join(TRAINING_COLUMNS)}")
     separator = next((name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if sign in header[0]), None)
     if len(header) == 1 and separator is not None:
         raise TrainingError(
             f"{table}, line 1: columns are separated by {separator}; save it again as CSV with commas, in UTF-8"
         )
-    twice = [name for name in (*COLUMNS, *_MORE_COLUMNS, TRANSCRIPT_COLUMN) if header.count(name) > 1]
+    twice = [name for name in COLUMNS if header.count(name) > 1]
     if twice:
         raise TrainingError(f"{table}, line 1: column {twice[0]} is there {header.count(twice[0])} times; rename one")
     missing = [name for name in needed if name not in header]
@@ -155,7 +152,7 @@ def _clip(row: dict[str, str], where: str, audio_root: Path, has_splits: bool, *
     if check_audio and audio is not None and not is_recording(audio):
         what = "is a folder:" if os.path.isdir(audio) else "no such file"  # noqa: PTH112  # `is_dir` raises for long names
         raise TrainingError(f"{where}: {what} {audio}; correct the path, or say where they start with --audio-root")
-    more = {name: row.get(name, "") for name in _MORE_COLUMNS}
+    more = {name: row.get(name, "") for name in ORIGIN_COLUMNS}
     heard = None if audio is None else row.get(TRANSCRIPT_COLUMN)
     return Clip(audio, text, label, SPLIT_NAMES.get(split, ""), **more, transcript=heard)
 

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
+from device.recorder.clip_table import TRANSCRIPT_COLUMN
 from training.data.class_folders import read_class_folders
-from training.data.clip_table import TRANSCRIPT_COLUMN, read_table
+from training.data.clip_table import read_table
 from training.data.clips import TRAIN, Clip, Skipped, report_skipped
 from training.data.meld import Target, read_meld
 

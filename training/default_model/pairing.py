@@ -19,7 +19,7 @@ from rich.console import Console
 
 from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.tokens import normalise
-from training.data.clip_table import COLUMNS
+from device.recorder.clip_table import TRAINING_COLUMNS
 from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
 from training.default_model.ravdess import read_ravdess
@@ -118,7 +118,7 @@ def write_table(
     rows = 0
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
+        writer.writerow(TRAINING_COLUMNS)
         for split in (TRAIN, VALIDATION):
             share = incomplete if split == TRAIN else 0.0
             pairs = pair(texts[split], recordings[split], seed=seed, without_sound=share, without_words=share)

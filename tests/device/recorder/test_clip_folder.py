@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from device.errors import RecordingError
 from device.recorder.clip_folder import ClipFolder
-from device.recorder.clip_table import COLUMNS
+from device.recorder.clip_table import RECORDED_COLUMNS
 
 SOUND = np.arange(4000, dtype=np.int16)
 
@@ -62,7 +62,7 @@ def test_clips_are_numbered_and_have_their_rows(tmp_path: Path, told: list[str])
         assert folder.add(SOUND[::-1], "happy", 'say "no", now', "Ann") == "happy/0002.flac"
         assert folder.counts() == {"happy": 2, "angry": 1}
     assert rows(folder.path) == [
-        dict(zip(COLUMNS, values, strict=True))
+        dict(zip(RECORDED_COLUMNS, values, strict=True))
         for values in [
             ("angry/0001.flac", "", "angry", "", ""),
             ("happy/0001.flac", "what a day", "happy", "", "Ann"),
