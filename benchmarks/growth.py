@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from device.audio.framer import Framer
 from device.events import SAMPLE_RATE, Frame
-from device.loading import Understanding
-from device.pipeline import Listener
+from device.loading import LoadedModels
+from device.pipeline import Pipeline
 from device.settings.schema import Settings
 from tests.conftest import CLIPS
 
@@ -40,7 +40,7 @@ def _clips() -> list[NDArray[np.int16]]:
     return [soundfile.read(path, dtype="int16")[0] for path in sorted(CLIPS.glob("austen-*.flac"))]
 
 
-def _costs(listener: Listener, script: Iterable[tuple[str, NDArray[np.int16]]]) -> list[tuple[str, float]]:
+def _costs(pipeline: Pipeline, script: Iterable[tuple[str, NDArray[np.int16]]]) -> list[tuple[str, float]]:
     """Name of each stretch of sound in the script, and the CPU seconds per second that it takes, in one stream."""
     costs: list[tuple[str, float]] = []
     framer = Framer(SAMPLE_RATE)
@@ -49,10 +49,10 @@ def _costs(listener: Listener, script: Iterable[tuple[str, NDArray[np.int16]]]) 
         for name, samples in script:
             began = time.process_time()
             for start in range(0, len(samples), 2048):
-                yield from framer.push(samples[start : start + 2048, None], heard_at=0.0)
+                yield from framer.push(samples[start : start + 2048, None], arrived_at=0.0)
             costs.append((name, (time.process_time() - began) / len(samples) * SAMPLE_RATE))
 
-    for _ in listener.predictions(frames()):
+    for _ in pipeline.predictions(frames()):
         pass
     return costs
 
@@ -71,7 +71,7 @@ def hours() -> dict[str, list[float]]:
     )
     quiet = _pause(_QUIET_S)
     script = [(QUIET, quiet), (TALK, talk)] * round(_HOURS * 3600 / (_QUIET_S + len(talk) / SAMPLE_RATE))
-    costs = _costs(_understanding(settings).listener(), script)
+    costs = _costs(_models(settings).pipeline(), script)
     found: dict[str, list[float]] = {}
     for name in (QUIET, TALK):
         values = [cost for of, cost in costs if of == name]
@@ -82,15 +82,13 @@ def hours() -> dict[str, list[float]]:
 def lengths() -> dict[int, list[float]]:
     """CPU seconds for one utterance of each length in seconds, each with a new recogniser."""
     settings = Settings()
-    understanding = _understanding(
-        replace(settings, transcriber=replace(settings.transcriber, utterances_per_recogniser=1))
-    )
+    models = _models(replace(settings, transcriber=replace(settings.transcriber, utterances_per_recogniser=1)))
     spoken = np.concatenate(_clips())
     found: dict[int, list[float]] = {length: [] for length in _LENGTHS_S}
     for _ in range(_ROUNDS):
         for length, costs in found.items():
             said = np.concatenate([spoken[: length * SAMPLE_RATE], _pause(1.0)])
-            [(_, per_second)] = _costs(understanding.listener(), [("", said)])
+            [(_, per_second)] = _costs(models.pipeline(), [("", said)])
             costs.append(per_second * len(said) / SAMPLE_RATE)
     return found
 
@@ -115,8 +113,8 @@ def fit(costs: dict[int, float]) -> Fit:
     return Fit(float(fixed), float(slope), float(misses.max()))
 
 
-def _understanding(settings: Settings) -> Understanding:
-    return Understanding.load(settings, lambda line: print(line, file=sys.stderr))
+def _models(settings: Settings) -> LoadedModels:
+    return LoadedModels.load(settings, lambda line: print(line, file=sys.stderr))
 
 
 if __name__ == "__main__":

@@ -26,14 +26,14 @@ def _timed(bundle: Path, runtime: str, threads: int, calls: int) -> list[float]:
     import numpy as np
 
     from device.bundle import read_bundle
-    from device.front_end.spectrogram import silent_picture
+    from device.front_end.spectrogram import silent_image
     from device.recognition.classifier import Classifier
 
     read = read_bundle(bundle)
     front_end = read.companions.front_end
     classifier = Classifier(read, runtime=runtime, threads=threads)
     random = np.random.default_rng(0)
-    picture = random.random(silent_picture(front_end).shape, np.float32)
+    picture = random.random(silent_image(front_end).shape, np.float32)
     ids = random.integers(0, 100, front_end.sequence_length).astype(np.int32)
     times = []
     for _ in range(calls + _WARM_UP):

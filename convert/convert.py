@@ -129,7 +129,7 @@ def convert(
                     str(source),
                     read.companions,
                     choices.given,
-                    picture_size=(height or usual.picture_height, width or usual.picture_width),
+                    picture_size=(height or usual.image_height, width or usual.image_width),
                     sequence_length=network.sequence_length or usual.sequence_length,
                 )
                 network = check_companions(network, companions)

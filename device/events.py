@@ -23,7 +23,7 @@ class Frame:
     """Shape (512,), mono, 16 kHz."""
     start_s: float
     """Seconds of sound before it since the microphone or recording was opened."""
-    heard_at: float
+    arrived_at: float
     """`time.monotonic()` when its last sample arrived."""
 
 
@@ -37,9 +37,9 @@ class Utterance:
     """Where the last voiced frame in it ends, seconds."""
     end_s: float
     """Where it ends, hang-over included, seconds."""
-    heard_at: float
+    arrived_at: float
     """`time.monotonic()` when its last sample arrived: from here on someone waits for the light."""
-    ending: Literal["silence", "longest", "end of sound"]
+    ending: Literal["silence", "longest", "end_of_stream"]
     """Why it is over."""
 
 
@@ -70,7 +70,7 @@ class Prediction:
 
     def ms_since_endpoint(self, now: float) -> float:
         """Milliseconds of work from the utterance's last sample to `now` (`time.monotonic()`)."""
-        return 1000 * (now - self.utterance.heard_at)
+        return 1000 * (now - self.utterance.arrived_at)
 
     def ms_since_speech(self, now: float) -> float:
         """Milliseconds from the last voiced sound to `now`: the hang-over and the work."""

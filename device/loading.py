@@ -11,15 +11,15 @@ from device.bundle import DEFAULT_BUNDLE, Bundle, Companions, read_bundle
 from device.errors import AudioError
 from device.events import Prediction
 from device.outputs.base import Observer
-from device.pipeline import Listener
-from device.recognition.classifier import Classifier, shown_instead
+from device.pipeline import Pipeline
+from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 
 
 @dataclass(frozen=True)
-class Understanding:
+class LoadedModels:
     """All that is loaded once and serves every stream of sound."""
 
     settings: Settings
@@ -28,7 +28,7 @@ class Understanding:
     classifier: Classifier
 
     @classmethod
-    def load(cls, settings: Settings, announce: Callable[[str], None]) -> "Understanding":
+    def load(cls, settings: Settings, announce: Callable[[str], None]) -> "LoadedModels":
         """Read the bundle, find or fetch the speech model and load both.
 
         Args:
@@ -40,21 +40,21 @@ class Understanding:
             SettingsError: an unsure answer is to be shown as a class that the model does not have.
         """
         bundle = open_bundle(settings)
-        shown_instead(settings.classifier, bundle.companions.labels)  # before what takes long
+        low_confidence_label(settings.classifier, bundle.companions.labels)  # before what takes long
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
 
-    def listener(self, observer: Observer | None = None) -> Listener:
+    def pipeline(self, observer: Observer | None = None) -> Pipeline:
         """A listener for one stream, watched by `observer`, if there is one."""
         endpoint = self.settings.endpoint
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
-        return Listener(
+        return Pipeline(
             endpointer,
             self.transcriber,
             self.classifier,
             self.companions,
             confidence=self.settings.classifier.confidence,
-            instead=shown_instead(self.settings.classifier, self.companions.labels),
+            low_confidence_label=low_confidence_label(self.settings.classifier, self.companions.labels),
             observer=observer,
         )
 
@@ -83,16 +83,16 @@ def load_transcriber(settings: Settings, announce: Callable[[str], None]) -> Tra
     return Transcriber(found, of.lone_word_confidence, of.utterances_per_recogniser, search=of.search)
 
 
-def classify(understanding: Understanding, path: Path) -> Iterator[Prediction]:
+def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
     """The predictions for the utterances of one recording, as if it were spoken into the microphone.
 
     Raises:
         AudioError: not a readable recording, or no speech is heard in it.
     """
-    endpoint = understanding.settings.endpoint
+    endpoint = models.settings.endpoint
     recording = Recording(path, silence_after_s=endpoint.hang_over_s + endpoint.pre_roll_s)
     answered = False
-    for prediction in understanding.listener().predictions(recording.frames()):
+    for prediction in models.pipeline().predictions(recording.frames()):
         answered = True
         yield prediction
     if not answered and recording.peak_dbfs < endpoint.gate_dbfs:

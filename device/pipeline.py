@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from device.audio.endpoint import Endpointer, Step
+from device.audio.endpoint import Endpointer, EndpointerUpdate
 from device.bundle import Companions
 from device.events import Frame, Prediction, Utterance
-from device.front_end.spectrogram import MelSpectrogram, picture
+from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.outputs.base import Observer
 from device.recognition.transcriber import Transcriber, Transcription
@@ -46,7 +46,7 @@ class _Hearing:
     """Frames after that, which hold no words unless someone speaks on."""
 
 
-class Listener:
+class Pipeline:
     """Hears one stream of frames and answers each utterance in it.
 
     Args:
@@ -55,7 +55,7 @@ class Listener:
         classifier: answers.
         companions: whose front end and vocabulary the classifier's network was trained with.
         confidence: probability below which an answer is not sure.
-        instead: the class that is shown of an answer that is not sure; None for none.
+        low_confidence_label: the class that is shown of an answer that is not sure; None for none.
         observer: is told what is heard as it is heard, if there is one.
     """
 
@@ -67,7 +67,7 @@ class Listener:
         companions: Companions,
         *,
         confidence: float = 0.0,
-        instead: str | None = None,
+        low_confidence_label: str | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._endpointer = endpointer
@@ -76,7 +76,7 @@ class Listener:
         self._front_end = companions.front_end
         self._tokens = Tokens(companions.vocabulary, self._front_end)
         self._confidence = confidence
-        self._instead = instead
+        self._low_confidence_label = low_confidence_label
         self._observer = observer
         self._hearing: _Hearing | None = None
 
@@ -93,7 +93,7 @@ class Listener:
                 self._observer.frame(frame)
         yield from self._after(self._endpointer.finish())
 
-    def _after(self, step: Step) -> Iterator[Prediction]:
+    def _after(self, step: EndpointerUpdate) -> Iterator[Prediction]:
         if step.frames and self._hearing is None:
             self._hearing = _Hearing(self._transcriber.begin(), MelSpectrogram(self._front_end))
         if self._hearing is None:
@@ -103,15 +103,15 @@ class Listener:
             hearing.spectrogram.feed(frame.samples)
         hearing.unsaid += step.frames
         ended_as_foreseen = step.utterance is not None and step.utterance.ending == "silence"
-        if hearing.answer is None or not (step.foreseen or ended_as_foreseen):
+        if hearing.answer is None or not (step.expected or ended_as_foreseen):
             # Someone speaks, or speaks on.
             for frame in hearing.unsaid:
                 hearing.transcription.feed(frame.samples)
             hearing.unsaid.clear()
             hearing.answer = None
-            if self._observer is not None and step.utterance is None and not step.foreseen:
+            if self._observer is not None and step.utterance is None and not step.expected:
                 self._observer.speech(hearing.transcription.so_far, partial(self._seen, hearing))
-        if step.foreseen and hearing.answer is None:
+        if step.expected and hearing.answer is None:
             hearing.answer = self._answer(hearing)
         if step.utterance is not None:
             self._hearing = None
@@ -127,7 +127,7 @@ class Listener:
         return _Answer(text, image, self._classifier.probabilities(image, self._tokens.ids(text)))
 
     def _seen(self, hearing: _Hearing) -> NDArray[np.float32]:
-        return picture(hearing.spectrogram.power(), self._front_end)
+        return spectrogram_image(hearing.spectrogram.power(), self._front_end)
 
     def _prediction(self, utterance: Utterance, answer: _Answer) -> Prediction:
         probabilities = answer.probabilities
@@ -140,6 +140,6 @@ class Listener:
             answer.text,
             utterance,
             sure,
-            self._instead,
+            self._low_confidence_label,
             answer.picture,
         )

@@ -9,8 +9,8 @@ from matplotlib import pyplot as plt
 
 from device.audio.silero_vad import Silero
 from device.events import FRAME_LENGTH, FRAME_SECONDS, SAMPLE_RATE
-from device.front_end.spectrogram import decibels, mel_power, picture, trim
-from device.loading import Understanding, classify
+from device.front_end.spectrogram import decibels, mel_power, spectrogram_image, trim
+from device.loading import LoadedModels, classify
 from device.settings.schema import Settings
 
 HERE = Path(__file__).parent
@@ -21,9 +21,9 @@ def draw() -> None:
     """One clip on its way: sound, probability of speech, mel spectrogram, the network's picture, the answer."""
     mpl.use("Agg")
     samples, _ = soundfile.read(CLIP, dtype="int16")
-    understanding = Understanding.load(Settings(), print)
-    [prediction] = classify(understanding, CLIP)
-    front_end = understanding.companions.front_end
+    models = LoadedModels.load(Settings(), print)
+    [prediction] = classify(models, CLIP)
+    front_end = models.companions.front_end
     detector = Silero()
     frames = samples[: len(samples) // FRAME_LENGTH * FRAME_LENGTH].reshape(-1, FRAME_LENGTH)
     speech = [detector.probability(frame) for frame in frames]
@@ -45,7 +45,7 @@ def draw() -> None:
     shown.set_xlabel("columns of 32 ms", fontsize=8)
     shown.set_ylabel("mel bands", fontsize=8)
     seen = figure.add_subplot(grid[2, 1])
-    seen.imshow(picture(mel, front_end), interpolation="nearest")
+    seen.imshow(spectrogram_image(mel, front_end), interpolation="nearest")
     seen.set_title("the picture that the network sees", loc="left", fontsize=9)
     answer = figure.add_subplot(grid[2, 2])
     bars = answer.barh(list(prediction.probabilities), list(prediction.probabilities.values()))

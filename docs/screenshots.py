@@ -35,7 +35,7 @@ from device.doctor import checks, machine, pins, sound
 from device.doctor.findings import Finding, Told
 from device.doctor.isolation import examine
 from device.events import SAMPLE_RATE, Frame
-from device.loading import Understanding
+from device.loading import LoadedModels
 from device.outputs import lights
 from device.outputs.terminal.layout import ListeningView
 from device.outputs.terminal.state import Scene
@@ -76,12 +76,12 @@ def draw(folder: Path) -> None:
 def listen() -> Console:
     """The screen just after the last clip was answered."""
     console = _console()
-    understanding = Understanding.load(Settings(), print)
+    models = LoadedModels.load(Settings(), print)
     scene = Scene(UNICODE, hold_s=5, clock=lambda: 0.0, now=lambda: BEGAN)
     view = ListeningView(console, Settings().endpoint.gate_dbfs)
     console.print("$ edge-mcnn listen", style="bold")
     scene.say(f"listening to {USB.name} at {USB.rate} Hz; speak, or end with Ctrl-C")
-    scene.classes(understanding.classifier.labels)
+    scene.classes(models.classifier.labels)
     scene.microphone(Liveness(State.HEALTHY, 0, ""), USB.name, USB.rate)
 
     def looked_at(frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -94,7 +94,7 @@ def listen() -> Console:
     with tempfile.TemporaryDirectory() as name:
         evening = Path(name) / "evening.wav"
         soundfile.write(evening, _evening(), SAMPLE_RATE)
-        for prediction in understanding.listener(scene).predictions(looked_at(Recording(evening).frames())):
+        for prediction in models.pipeline(scene).predictions(looked_at(Recording(evening).frames())):
             scene.answer(replace(prediction, time=BEGAN + timedelta(seconds=prediction.utterance.end_s)))
     look = scene.look()
     for entry in look.above:

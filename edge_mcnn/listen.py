@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from device.loading import Understanding
+    from device.loading import LoadedModels
     from device.outputs.lights import Lights
     from device.outputs.terminal.screen import Screen
     from device.settings.schema import Settings
@@ -114,8 +114,8 @@ def _screen(settings: "Settings", stack: ExitStack) -> "Screen | None":
     return stack.enter_context(Screen(console, gate_dbfs=settings.endpoint.gate_dbfs, hold_s=settings.lights.hold_s))
 
 
-def _load(settings: "Settings", screen: "Screen | None") -> "Understanding":
-    from device.loading import Understanding
+def _load(settings: "Settings", screen: "Screen | None") -> "LoadedModels":
+    from device.loading import LoadedModels
     from device.recognition.speech_model import fetch as speech_model
 
     # Fetching the speech model draws a bar of its own: the screen comes after it.
@@ -123,7 +123,7 @@ def _load(settings: "Settings", screen: "Screen | None") -> "Understanding":
         settings.transcriber.speech_model or speech_model.is_present(speech_model.default_path())
     ):
         screen.begin()
-    return Understanding.load(settings, _announce)
+    return LoadedModels.load(settings, _announce)
 
 
 def _open_lights(settings: "Settings", screen: "Screen | None", labels: Sequence[str]) -> "Lights":

@@ -76,19 +76,19 @@ def classify(
     from device.outputs.json_lines import as_table
     from device.outputs.terminal.prediction_rows import Answer
 
-    understanding = commands.Understanding.load(_settings(config, model), _announce)
+    models = commands.LoadedModels.load(_settings(config, model), _announce)
     console = Console()
     failed = 0
     for path in recordings:
         try:
-            for prediction in commands.classify(understanding, path):
+            for prediction in commands.classify(models, path):
                 table = as_table(prediction, time.monotonic())
                 if json:
                     _print_line({"file": str(path), **table})
                     continue
                 where = f"{table['start_s']:.1f} s to {table['start_s'] + table['seconds']:.1f} s"
                 console.print(f"[bold]{path.name}[/bold]  [dim]{where}[/dim]", highlight=False)
-                console.print(Answer(understanding.classifier.labels, prediction))
+                console.print(Answer(models.classifier.labels, prediction))
                 console.print()
         except AudioError as error:
             failed += 1

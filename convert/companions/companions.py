@@ -6,7 +6,7 @@ Knows texts and files, nothing of Keras or tensorflow.
 import difflib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convert.companions.text_files import LONGEST_SHOWN, broken_json, read_text, shown
@@ -113,14 +113,14 @@ def read_front_end(path: Path, **found: int | str) -> FrontEnd:
         raise broken_json(path, error) from None
     if not isinstance(table, dict):
         raise ConversionError(f"{path}: not a JSON object; {{}} takes the tutorial's settings")
-    names = [field.name for field in fields(FrontEnd)]
+    names = FrontEnd.stored_names()
     for name in table:
         if name not in names:
             near = difflib.get_close_matches(name[:LONGEST_SHOWN], names, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
             raise ConversionError(f"{path}: {shown(name)} is no setting of the front end; {hint}")
     try:
-        return FrontEnd(**{**found, **table})
+        return FrontEnd.from_table({**found, **table})
     except (BundleError, RecursionError) as error:
         taken = [name for name in found if name not in table and f" {name} is " in str(error)]
         hint = "; the file does not name it, so the network's or the tokenizer's was taken" if taken else ""

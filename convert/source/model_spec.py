@@ -84,7 +84,7 @@ def check_companions(network: Network, companions: Companions) -> Network:
         ConversionError: they do not belong together.
     """
     front_end = companions.front_end
-    expected = (front_end.picture_height, front_end.picture_width)
+    expected = (front_end.image_height, front_end.image_width)
     if any(size not in (None, given) for size, given in zip(network.picture_size, expected, strict=True)):
         raise ConversionError(
             f"the network takes pictures of {_pixels(network.picture_size)}, its front end makes {_pixels(expected)}; "

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from device.bundle import Companions
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import mel_power, picture
+from device.front_end.spectrogram import mel_power, spectrogram_image
 
 MOST_COMPARED = 500
 
@@ -50,7 +50,9 @@ def make_samples(
     """Pictures, shape (count, height, width, 3), float32, 0 to 1, and ids, shape (count, sequence_length), int32."""
     front_end = companions.front_end
     random = np.random.default_rng(seed)
-    images = np.stack([picture(mel_power(_voice(random, front_end), front_end), front_end) for _ in range(count)])
+    images = np.stack(
+        [spectrogram_image(mel_power(_voice(random, front_end), front_end), front_end) for _ in range(count)]
+    )
     highest = min(len(companions.vocabulary), front_end.num_words - 1)
     features = np.zeros((count, front_end.sequence_length), np.int32)
     for row in features:

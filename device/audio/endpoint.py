@@ -19,7 +19,7 @@ _HYSTERESIS = 0.15
 _FORESEEN_S = 0.25
 """Before the end of a pause that will be the endpoint, unless someone speaks on; at most half of the pause.
 
-Two blocks of sound: with less, blocks that come two at once bring the foreseen end and the true one in one go.
+Two blocks of sound: with less, blocks that come two at once bring the expected end and the true one in one go.
 """
 
 
@@ -34,14 +34,14 @@ class Detector(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class EndpointerUpdate:
     """What one more frame brought."""
 
     frames: tuple[Frame, ...] = ()
     """Frames of an utterance that were not passed on before, oldest first; at its start they include the pre-roll."""
     utterance: Utterance | None = None
     """The utterance that is over with these frames."""
-    foreseen: bool = False
+    expected: bool = False
     """Whether the pause has lasted so long that the utterance is about to be over, if nobody speaks on."""
 
 
@@ -63,7 +63,7 @@ class Endpointer:
         """Whether an utterance is open."""
         return self._start_s is not None
 
-    def push(self, frame: Frame) -> Step:
+    def push(self, frame: Frame) -> EndpointerUpdate:
         """Take the next frame of the stream."""
         self._last = frame
         needed = self._settings.speech_probability - (_HYSTERESIS if self.speaking else 0)
@@ -73,29 +73,29 @@ class Endpointer:
             self._before.append(frame)
             self._voiced_run = self._voiced_run + 1 if voiced else 0
             if self._voiced_run < self._onset:
-                return Step()
+                return EndpointerUpdate()
             frames = tuple(self._before)
             self._start_s, self._speech_end_s = frames[0].start_s, end_s
-            return Step(frames)
+            return EndpointerUpdate(frames)
         if voiced:
             self._speech_end_s = end_s
         # Half a frame of tolerance: the times are sums of fractions.
         pause_s = end_s - self._speech_end_s + FRAME_SECONDS / 2
         if pause_s > self._settings.hang_over_s:
-            return Step((frame,), self._end(self._start_s, frame, "silence"))
+            return EndpointerUpdate((frame,), self._end(self._start_s, frame, "silence"))
         if end_s - self._start_s > self._settings.longest_s - FRAME_SECONDS / 2:
-            return Step((frame,), self._end(self._start_s, frame, "longest"))
+            return EndpointerUpdate((frame,), self._end(self._start_s, frame, "longest"))
         hang_over_s = self._settings.hang_over_s
-        return Step((frame,), foreseen=pause_s > hang_over_s - min(_FORESEEN_S, hang_over_s / 2))
+        return EndpointerUpdate((frame,), expected=pause_s > hang_over_s - min(_FORESEEN_S, hang_over_s / 2))
 
-    def finish(self) -> Step:
+    def finish(self) -> EndpointerUpdate:
         """The stream is over: what is still open ends here."""
         if self._last is None or self._start_s is None:
-            return Step()
-        return Step((), self._end(self._start_s, self._last, "end of sound"))
+            return EndpointerUpdate()
+        return EndpointerUpdate((), self._end(self._start_s, self._last, "end_of_stream"))
 
-    def _end(self, start_s: float, last: Frame, ending: Literal["silence", "longest", "end of sound"]) -> Utterance:
-        utterance = Utterance(start_s, self._speech_end_s, last.start_s + FRAME_SECONDS, last.heard_at, ending)
+    def _end(self, start_s: float, last: Frame, ending: Literal["silence", "longest", "end_of_stream"]) -> Utterance:
+        utterance = Utterance(start_s, self._speech_end_s, last.start_s + FRAME_SECONDS, last.arrived_at, ending)
         self._start_s = None
         self._voiced_run = 0
         self._before.clear()  # these frames are in the utterance that just ended

@@ -27,12 +27,12 @@ class Framer:
         self._frames = 0
 
     def push(
-        self, block: NDArray[np.int16] | NDArray[np.float32], *, last: bool = False, heard_at: float | None = None
+        self, block: NDArray[np.int16] | NDArray[np.float32], *, last: bool = False, arrived_at: float | None = None
     ) -> Iterator[Frame]:
         """Take the next block, shape (n, channels), int16 or float32 in -1 to 1; give the frames that it completes.
 
         Channels are averaged: of a stereo microphone one side may hear nothing. With `last` the rest is filled up with
-        zeros to a whole frame. `heard_at` is when the block arrived; without it a frame counts as heard when taken.
+        zeros to a whole frame. `arrived_at` is when the block arrived; without it a frame counts as heard when taken.
         """
         self._pending = np.concatenate([self._pending, self._mono(block, last=last)])
         if last:
@@ -41,7 +41,7 @@ class Framer:
         whole = len(self._pending) // FRAME_LENGTH * FRAME_LENGTH
         complete, self._pending = self._pending[:whole], self._pending[whole:]
         for samples in complete.reshape(-1, FRAME_LENGTH):
-            now = time.monotonic() if heard_at is None else heard_at
+            now = time.monotonic() if arrived_at is None else arrived_at
             yield Frame(samples, self._frames * FRAME_LENGTH / SAMPLE_RATE, now)
             self._frames += 1
 

@@ -1,33 +1,33 @@
-"""Is the microphone alive? A state machine: from what happened to it, and when, follow its state and what to do.
+"""Whether the microphone delivers audio: a state machine from events and times to a state and a next step.
 
-It knows no microphone, no lights and no clock of its own; `device.audio.reconnecting` tells it what happens and does
-what is due.
+It opens no microphone, switches no light and reads no clock of its own: `device.audio.reconnecting` reports to it what
+happens, and does what is due.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from device.settings.schema import LivenessSettings
 
 
 class State(StrEnum):
-    """How the microphone is."""
+    """State of the microphone."""
 
     RECOVERING = "recovering"
-    """It is being opened, and no sound has come yet."""
+    """It was opened, and no audio has arrived yet."""
     HEALTHY = "healthy"
-    """Sound arrives."""
+    """Audio arrives."""
     SILENT = "silent"
     """Blocks arrive, and every sample in them is zero."""
     LOST = "lost"
-    """There is none, or it gives nothing; it is looked for again and again."""
+    """There is no microphone, or it delivers nothing; opening it is retried until it succeeds."""
     FAILED = "failed"
-    """The sound system hangs; only a new process can help."""
+    """The sound system hangs; only a new process can recover."""
 
 
 class Due(StrEnum):
-    """What is to be done now."""
+    """What `device.audio.reconnecting` must do next."""
 
     NOTHING = "nothing"
     OPEN = "open"
@@ -36,105 +36,118 @@ class Due(StrEnum):
 
 @dataclass(frozen=True)
 class Liveness:
-    """A state, since when, and why."""
+    """State of the microphone, since when, why, and which microphone it is."""
 
     state: State
     since: float
-    """On the clock of the machine."""
+    """When the state was entered, seconds on the clock of the machine."""
     reason: str
-    """For people; empty while all is well."""
+    """Explanation for people; empty while the microphone is healthy."""
+    microphone: str = ""
+    """Name of the open microphone; empty while none is open."""
+    rate: int = 0
+    """Sample rate of the open microphone, Hz; 0 while none is open."""
 
 
 class LivenessMachine:
     """Follows one microphone through its losses.
 
-    The way is recovering -> healthy <-> silent, and from each of them to lost and back to recovering; failed is the
-    end. A silent one that is opened anew stays silent until it gives sound, or is lost.
+    The states run recovering -> healthy <-> silent, from each of them to lost, and from lost back to recovering; failed
+    is final. A silent microphone that is opened again stays silent until it delivers audio, or is lost.
 
     Args:
-        settings: its times.
-        clock: seconds, monotonic.
-        tell: is called after each change of state.
+        settings: the time limits.
+        clock: monotonic time, seconds.
+        on_change: called with the new liveness after each change of state or reason.
     """
 
     def __init__(
         self,
         settings: LivenessSettings,
         clock: Callable[[], float],
-        tell: Callable[[Liveness], None] = lambda now: None,
+        on_change: Callable[[Liveness], None] = lambda now: None,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._tell = tell
+        self._on_change = on_change
         self._now = Liveness(State.LOST, clock(), "not opened yet")
         self._open = False
-        self._last_try = -float("inf")
+        self._last_attempt = -float("inf")
         self._last_block = 0.0
-        self._last_sound = 0.0
+        self._last_audio = 0.0
 
     @property
     def now(self) -> Liveness:
-        """The state of this moment."""
+        """The current liveness."""
         return self._now
 
     def due(self) -> Due:
-        """What is to be done now; to be asked at every turn."""
+        """What must be done now; to be called at every tick, because time alone can make something due."""
         time = self._clock()
         state = self._now.state
         if state == State.FAILED:
             return Due.NOTHING
         if not self._open:
-            return Due.OPEN if time - self._last_try >= self._settings.retry_s else Due.NOTHING
+            return Due.OPEN if time - self._last_attempt >= self._settings.retry_s else Due.NOTHING
         if time - self._last_block >= self._settings.no_sound_limit_s:
             self._become(State.LOST, f"no sound for {self._settings.no_sound_limit_s:g} s; is it suspended or frozen?")
-        elif state == State.HEALTHY and time - self._last_sound >= self._settings.silent_after_s:
+        elif state == State.HEALTHY and time - self._last_audio >= self._settings.silent_after_s:
             self._become(State.SILENT, "each sample is zero; is it muted?")
-        elif state == State.SILENT and time - self._last_try >= self._settings.reopen_silent_s:
+        elif state == State.SILENT and time - self._last_attempt >= self._settings.reopen_silent_s:
             return Due.CLOSE
         return Due.CLOSE if self._now.state == State.LOST else Due.NOTHING
 
     def opening(self) -> None:
-        """It is about to be opened; this may take a while."""
-        self._last_try = self._clock()
+        """Report that the microphone is about to be opened, which may take a while."""
+        self._last_attempt = self._clock()
 
-    def opened(self) -> None:
-        """It is open; the first block may still take its time."""
+    def opened(self, microphone: str, rate: int) -> None:
+        """Report that the microphone is open; its first block may still take a while.
+
+        Args:
+            microphone: its name.
+            rate: its sample rate, Hz.
+        """
         self._open = True
         self._last_block = self._clock()
+        self._now = replace(self._now, microphone=microphone, rate=rate)
         if self._now.state != State.SILENT:
-            self._last_sound = self._last_block
+            self._last_audio = self._last_block
             self._become(State.RECOVERING, "opened, and no sound yet")
 
     def refused(self, reason: str) -> None:
-        """It could not be opened."""
+        """Report that the microphone could not be opened."""
         self._open = False
         self._become(State.LOST, reason)
 
     def block(self, *, zero: bool) -> None:
-        """A block of sound arrived; `zero` if each sample in it is."""
+        """Report that a block arrived; `zero` if every sample in it is zero."""
         self._last_block = self._clock()
         if not zero:
-            self._last_sound = self._last_block
+            self._last_audio = self._last_block
             if self._now.state != State.HEALTHY:
                 self._become(State.HEALTHY, "")
         elif self._now.state == State.RECOVERING:
             self._become(State.HEALTHY, "")  # until the silence has lasted
 
     def ended(self) -> None:
-        """The stream ended by itself."""
+        """Report that the stream ended by itself."""
         self._become(State.LOST, "it is gone; was it pulled out?")
 
     def closed(self) -> None:
-        """It was closed, as was due."""
+        """Report that the microphone was closed, as was due."""
         self._open = False
+        self._now = replace(self._now, microphone="", rate=0)
 
     def stuck(self, doing: str) -> None:
-        """Opening or closing it does not return."""
+        """Report that opening or closing the microphone does not return."""
         self._become(State.FAILED, f"{doing} the microphone hangs for {self._settings.stuck_limit_s:g} s")
 
     def _become(self, state: State, reason: str) -> None:
         if (state, reason) == (self._now.state, self._now.reason):
             return
         since = self._now.since if state == self._now.state else self._clock()
-        self._now = Liveness(state, since, reason)
-        self._tell(self._now)
+        # A lost microphone may still have to be closed, and is of no use any more.
+        microphone, rate = ("", 0) if state == State.LOST else (self._now.microphone, self._now.rate)
+        self._now = Liveness(state, since, reason, microphone, rate)
+        self._on_change(self._now)

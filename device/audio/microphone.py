@@ -100,7 +100,7 @@ class Block:
 
     samples: NDArray[np.int16]
     """Shape (n, channels), at the microphone's rate."""
-    heard_at: float
+    arrived_at: float
     """`time.monotonic()` when it arrived."""
     zero: bool
     """Whether each sample is zero."""
@@ -176,9 +176,9 @@ class Microphone:
             return None
         if waiting is None:
             return None
-        data, heard_at = waiting
+        data, arrived_at = waiting
         samples = np.frombuffer(data, np.int16).reshape(-1, self._channels)
-        return Block(samples, heard_at, zero=not data.strip(b"\0"))
+        return Block(samples, arrived_at, zero=not data.strip(b"\0"))
 
     def wake(self) -> None:
         """Let `block` return at once; may be called from another thread."""

@@ -45,7 +45,7 @@ class OpenMicrophone(Protocol):
         """Let go of it."""
 
 
-class Ears:
+class ReconnectingMicrophone:
     """Hears through one microphone, whatever happens to it.
 
     Args:
@@ -53,7 +53,7 @@ class Ears:
         liveness: decides when it is lost and when to look for it; belongs to this object alone.
         stuck_limit_s: seconds that opening or closing may take.
         turn: is called at least once a second, as long as nothing hangs.
-        in_haste: whether each block is wanted at once, since someone speaks; else they may come some at a time.
+        urgent: whether each block is wanted at once, since someone speaks; else they may come some at a time.
         patient: wait for a microphone that cannot be opened at first, instead of raising.
         open_microphone: `Microphone`.
         refresh: called before it is opened anew.
@@ -66,7 +66,7 @@ class Ears:
         liveness: LivenessMachine,
         stuck_limit_s: float,
         turn: Callable[[], None] = lambda: None,
-        in_haste: Callable[[], bool] = lambda: True,
+        urgent: Callable[[], bool] = lambda: True,
         *,
         patient: bool = True,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
@@ -77,7 +77,7 @@ class Ears:
         self._liveness = liveness
         self._stuck_limit_s = stuck_limit_s
         self._turn = turn
-        self._in_haste = in_haste
+        self._urgent = urgent
         self._patient = patient
         self._open_microphone = open_microphone
         self._refresh = refresh
@@ -87,7 +87,7 @@ class Ears:
         self._dropped_before = 0
         self.microphone: OpenMicrophone | None = None
         """The one that is open, if any."""
-        self.heard_blocks = 0
+        self.received_blocks = 0
         """Since the start."""
 
     @property
@@ -125,7 +125,7 @@ class Ears:
                 continue
             self._was_open = True
             self.microphone = microphone
-            self._liveness.opened()
+            self._liveness.opened(microphone.info.name, microphone.rate)
             with contextlib.closing(self._frames(microphone)) as frames:
                 yield frames
 
@@ -142,10 +142,10 @@ class Ears:
                 self._turn()
                 block = microphone.block(_LONGEST_WAIT_S)
                 if block is not None:
-                    self.heard_blocks += 1
+                    self.received_blocks += 1
                     self._liveness.block(zero=block.zero)
-                    yield from framer.push(block.samples, heard_at=block.heard_at)
-                    at_leisure = self._liveness.now.state == State.HEALTHY and not self._in_haste()
+                    yield from framer.push(block.samples, arrived_at=block.arrived_at)
+                    at_leisure = self._liveness.now.state == State.HEALTHY and not self._urgent()
                     microphone.blocks_at_once = _BLOCKS_AT_LEISURE if at_leisure else 1
                 elif microphone.ended:
                     self._liveness.ended()

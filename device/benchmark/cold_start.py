@@ -123,7 +123,7 @@ def _listen(settings: Settings) -> dict[str, Any]:
     from device.audio.audio_file import Recording
     from device.audio.microphone import BLOCK_SECONDS
     from device.events import FRAME_SECONDS
-    from device.loading import Understanding, load_transcriber, open_bundle
+    from device.loading import LoadedModels, load_transcriber, open_bundle
     from device.recognition.classifier import Classifier
     from device.system import machine
 
@@ -133,11 +133,11 @@ def _listen(settings: Settings) -> dict[str, Any]:
     understood = time.monotonic()
     transcriber = load_transcriber(settings, lambda line: print(line, file=sys.stderr))
     ready = time.monotonic()
-    understanding = Understanding(settings, bundle.companions, transcriber, classifier)
+    models = LoadedModels(settings, bundle.companions, transcriber, classifier)
     recording = Recording(CLIP, silence_after_s=settings.endpoint.hang_over_s + settings.endpoint.pre_roll_s)
     pace = Pace(BLOCK_SECONDS)
     latencies_ms = []
-    for prediction in understanding.listener().predictions(pace.frames(recording.frames(), FRAME_SECONDS)):
+    for prediction in models.pipeline().predictions(pace.frames(recording.frames(), FRAME_SECONDS)):
         lag_s = pace.lag_s()
         if prediction.utterance.ending == "silence":
             latencies_ms.append(1000 * lag_s)

@@ -20,7 +20,7 @@ from device.benchmark.results import InterpreterCall, Stage
 from device.bundle import Bundle
 from device.errors import InterpreterError
 from device.events import FRAME_SECONDS, Frame
-from device.front_end.spectrogram import MelSpectrogram, picture, silent_picture
+from device.front_end.spectrogram import MelSpectrogram, silent_image, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.loading import load_transcriber
 from device.recognition.classifier import Classifier
@@ -69,7 +69,7 @@ def stages(settings: Settings, bundle: Bundle, seconds: float, announce: Announc
     transcriber = load_transcriber(replace(settings, transcriber=fresh), announce)
     utterances = spoken(settings.endpoint)
     # What only a first run does (filters, colours) belongs to the start.
-    picture(MelSpectrogram(front_end).power(), front_end)
+    spectrogram_image(MelSpectrogram(front_end).power(), front_end)
     ms: dict[str, list[float]] = defaultdict(list)
     fed_ms = fed_s = 0.0
     for _ in _rounds(seconds):
@@ -82,7 +82,7 @@ def stages(settings: Settings, bundle: Bundle, seconds: float, announce: Announc
                 ms["voice_detector"].append(_ms(detector.probability, frame.samples))
                 ms["mel_spectrogram"].append(_ms(spectrogram.feed, frame.samples))
                 feeds.append(_ms(transcription.feed, frame.samples))
-            ms["picture"].append(_ms(lambda of: picture(of.power(), front_end), spectrogram))
+            ms["picture"].append(_ms(lambda of: spectrogram_image(of.power(), front_end), spectrogram))
             ms["vosk_feed"] += _by_second(feeds)
             fed_ms, fed_s = fed_ms + sum(feeds), fed_s + len(frames) * FRAME_SECONDS
             ms["vosk_last_words"].append(_ms(transcription.text))
@@ -137,7 +137,7 @@ def interpreter_calls(
 def _asked(bundle: Bundle, runtime: str, threads: int, seconds: float) -> tuple[str, list[float]]:
     """The runtime, and milliseconds of its calls; its memory is free again for the next one."""
     companions = bundle.companions
-    image = silent_picture(companions.front_end)
+    image = silent_image(companions.front_end)
     ids = Tokens(companions.vocabulary, companions.front_end).ids(" ".join(companions.vocabulary[:5]))
     with silenced_stderr():  # a runtime that does not go with this numpy complains at length
         classifier = Classifier(bundle, runtime=runtime, threads=threads)

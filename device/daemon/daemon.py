@@ -21,17 +21,17 @@ from typing import Any
 
 from device.audio.liveness import Liveness, LivenessMachine, State
 from device.audio.microphone import Microphone
-from device.audio.reconnecting import Ears, OpenMicrophone
+from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.daemon.status import LOW_CONFIDENCE, Status, StatusServer
 from device.daemon.systemd import Systemd
 from device.errors import AudioError, StatusError
 from device.events import Prediction
-from device.loading import Understanding
+from device.loading import LoadedModels
 from device.outputs.base import Observer, Trouble
 from device.outputs.json_lines import as_table
 from device.outputs.lights import Lights
 from device.outputs.publishers import Publisher
-from device.pipeline import Listener
+from device.pipeline import Pipeline
 from device.settings.schema import Settings
 from device.system.signals import stopped_by_signals
 
@@ -64,7 +64,7 @@ class Daemon:
     def __init__(
         self,
         settings: Settings,
-        load: Callable[[], Understanding],
+        load: Callable[[], LoadedModels],
         show: Callable[[Sequence[str]], Lights],
         tell: Callable[[dict[str, Any]], None],
         announce: Callable[[str], None],
@@ -90,16 +90,16 @@ class Daemon:
         self._over = threading.Event()
         self._told_to_stop = False
         self._error: BaseException | None = None
-        self._understanding: Understanding | None = None
-        self._listener: Listener | None = None
+        self._models: LoadedModels | None = None
+        self._pipeline: Pipeline | None = None
         self._lights: Lights | None = None
         self._liveness = LivenessMachine(settings.liveness, time.monotonic, self._on_liveness)
-        self._ears = Ears(
+        self._microphone = ReconnectingMicrophone(
             settings.microphone.name,
             self._liveness,
             settings.liveness.stuck_limit_s,
             turn=self._turn,
-            in_haste=self._in_haste,
+            urgent=self._urgent,
             patient=patient,
             open_microphone=open_microphone,
         )
@@ -134,7 +134,7 @@ class Daemon:
                 self._report_drops()
             end = time.monotonic() + _STOP_LIMIT_S
             self._systemd.stopping()
-            self._ears.stop()
+            self._microphone.stop()
             thread.join(_STOP_LIMIT_S)
             for publisher in self._publishers:
                 publisher.close(end - time.monotonic())
@@ -147,19 +147,17 @@ class Daemon:
         """How it is, now."""
         now = time.monotonic()
         liveness = self._liveness.now
-        # One that is lost may still be on its way to being closed.
-        microphone = None if liveness.state == State.LOST else self._ears.microphone
         latencies = list(self._latencies)
-        loaded = self._understanding is not None
+        loaded = self._models is not None
         return Status(
             state=liveness.state if loaded else "starting",
             reason=liveness.reason if loaded else "",
             state_duration_s=round(now - (liveness.since if loaded else self._started), 1),
             uptime_s=round(now - self._started, 1),
-            microphone=microphone.info.name if microphone else "",
-            rate=microphone.rate if microphone else 0,
-            blocks_received=self._ears.heard_blocks,
-            blocks_dropped=self._ears.dropped_blocks,
+            microphone=liveness.microphone,
+            rate=liveness.rate,
+            blocks_received=self._microphone.received_blocks,
+            blocks_dropped=self._microphone.dropped_blocks,
             microphone_losses=self._losses,
             utterances=self._utterances,
             last_label=self._last_label,
@@ -175,8 +173,8 @@ class Daemon:
 
     def _versions(self) -> dict[str, str]:
         packages = ["edge-mcnn", "vosk"]
-        if self._understanding is not None:
-            packages.append(self._understanding.classifier.runtime)
+        if self._models is not None:
+            packages.append(self._models.classifier.runtime)
         return {"python": platform.python_version(), **{package: version(package) for package in packages}}
 
     def _listen(self) -> None:
@@ -184,16 +182,16 @@ class Daemon:
         with contextlib.suppress(OSError):  # its name for `top -H` and debuggers, which Python 3.14 sets by itself
             Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("listening")
         try:
-            self._understanding = understanding = self._load()
+            self._models = models = self._load()
             # Closed here if an answer cannot be told: when Python ends is too late to close a microphone.
-            listening = contextlib.closing(self._ears.streams())
-            with self._show(understanding.classifier.labels) as self._lights, listening as streams:
+            listening = contextlib.closing(self._microphone.streams())
+            with self._show(models.classifier.labels) as self._lights, listening as streams:
                 for publisher in self._publishers:
                     publisher.open()
                 for frames in streams:
                     # A listener of its own: an utterance does not go on beyond a loss.
-                    self._listener = understanding.listener(self._observer)
-                    for prediction in self._listener.predictions(frames):
+                    self._pipeline = models.pipeline(self._observer)
+                    for prediction in self._pipeline.predictions(frames):
                         self._on_prediction(prediction, self._lights)
         except BaseException as error:  # noqa: BLE001  # raised in the main thread
             self._error = error
@@ -203,9 +201,9 @@ class Daemon:
     def _turn(self) -> None:
         self._turned = time.monotonic()
 
-    def _in_haste(self) -> bool:
+    def _urgent(self) -> bool:
         """Someone speaks, or watches the level move."""
-        return self._observer is not None or (self._listener is not None and self._listener.hearing)
+        return self._observer is not None or (self._pipeline is not None and self._pipeline.hearing)
 
     def _on_prediction(self, prediction: Prediction, lights: Lights) -> None:
         lights.show(prediction)
@@ -225,9 +223,7 @@ class Daemon:
         """The state of the microphone changed: say it, show it, and count it."""
         state = liveness.state
         if self._observer is not None:
-            microphone = self._ears.microphone
-            name, rate = (microphone.info.name, microphone.rate) if microphone else ("", 0)
-            self._observer.microphone(liveness, name, rate)
+            self._observer.microphone(liveness, liveness.microphone, liveness.rate)
         if state in _TROUBLES and self._lights is not None:
             self._lights.trouble(_TROUBLES[state])
         if state == State.RECOVERING:
@@ -255,14 +251,13 @@ class Daemon:
 
     def _line(self) -> str:
         liveness = self._liveness.now
-        microphone = self._ears.microphone
-        if liveness.state == State.HEALTHY and microphone is not None:
-            return f"listening to {microphone.info.name} at {microphone.rate} Hz; speak, or end with Ctrl-C"
+        if liveness.state == State.HEALTHY:
+            return f"listening to {liveness.microphone} at {liveness.rate} Hz; speak, or end with Ctrl-C"
         waiting = "" if liveness.state == State.FAILED else ", waiting for it"
         return f"microphone {liveness.state}{waiting}: {liveness.reason}"
 
     def _report_drops(self) -> None:
-        dropped = self._ears.dropped_blocks
+        dropped = self._microphone.dropped_blocks
         if dropped > self._reported_drops:
             _LOG.warning("%d blocks of sound were dropped so far: this machine is too slow", dropped)
             self._reported_drops = dropped

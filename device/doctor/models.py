@@ -8,7 +8,7 @@ from device.bundle import DEFAULT_BUNDLE
 from device.doctor.findings import Finding, Verdict
 from device.errors import SpeechModelError
 from device.loading import open_bundle
-from device.recognition.classifier import Classifier, shown_instead
+from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
@@ -22,7 +22,7 @@ def bundle(settings: Settings) -> Iterator[Finding]:
         SettingsError: an unsure answer is to be shown as a class that the model does not have.
     """
     found = open_bundle(settings)
-    shown_instead(settings.classifier, found.companions.labels)
+    low_confidence_label(settings.classifier, found.companions.labels)
     classifier = Classifier(found, runtime=settings.classifier.runtime)
     shown = "the one that ships" if found.path == DEFAULT_BUNDLE else str(found.path)
     requires = found.companions.card.get("requires")

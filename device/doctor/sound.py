@@ -131,7 +131,7 @@ def level(settings: Settings, running: Status | None) -> Iterator[Told]:
                 return
             heard_s += len(block.samples) / opened.rate
             zero = zero and block.zero
-            new = [_dbfs(frame.samples) for frame in framer.push(block.samples, heard_at=block.heard_at)]
+            new = [_dbfs(frame.samples) for frame in framer.push(block.samples, arrived_at=block.arrived_at)]
             levels += new
             if new:
                 yield Level(max(new))

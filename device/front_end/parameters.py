@@ -13,6 +13,8 @@ from typing import Any
 from device.errors import BundleError
 
 FORMAT_VERSION = 1
+_STORED_NAMES = {"image_height": "picture_height", "image_width": "picture_width"}
+"""Names in `front_end.json` that differ from the field's, so that models that were packed earlier can still be read."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,10 @@ class FrontEnd:
     """Cells more than this many dB below the reference are raised to it."""
     trim_db: float | None = 30.0
     """Columns at either edge more than this many dB below the loudest column are cut off; None keeps them all."""
-    picture_height: int = 64
-    """Pixels."""
-    picture_width: int = 64
-    """Pixels."""
+    image_height: int = 64
+    """Height of the spectrogram image, pixels."""
+    image_width: int = 64
+    """Width of the spectrogram image, pixels."""
     colour_map: str = "magma"
     """Matplotlib's name of the colour map."""
     text_normaliser: int = 1
@@ -79,7 +81,7 @@ class FrontEnd:
             value = getattr(self, name)
             if value not in allowed:
                 raise BundleError(
-                    f"front end: {name} is {value!r}, this version of edge-mcnn can do "
+                    f"front end: {_stored_name(name)} is {value!r}, this version of edge-mcnn can do "
                     f"{' or '.join(map(repr, allowed))} only; update edge-mcnn or convert the model again"
                 )
         for name, (lowest, highest) in _RANGES.items():
@@ -89,11 +91,11 @@ class FrontEnd:
             # Not isfinite of an int: one of 400 digits is too large for a float.
             not_finite = isinstance(value, float) and not math.isfinite(value)
             if isinstance(value, bool) or not isinstance(value, int | float) or not_finite:
-                raise BundleError(f"front end: {name} is {value!r}, expected a number")
+                raise BundleError(f"front end: {_stored_name(name)} is {value!r}, expected a number")
             if not lowest <= value <= highest:
-                raise BundleError(f"front end: {name} is {value!r}, expected {lowest} to {highest}")
+                raise BundleError(f"front end: {_stored_name(name)} is {value!r}, expected {lowest} to {highest}")
             if _TYPES[name] is int and not isinstance(value, int):
-                raise BundleError(f"front end: {name} is {value!r}, expected a whole number")
+                raise BundleError(f"front end: {_stored_name(name)} is {value!r}, expected a whole number")
         if not self.f_min < self.f_max <= self.sample_rate / 2:
             raise BundleError(
                 f"front end: f_min {self.f_min} and f_max {self.f_max} must rise and stay within half the sample rate"
@@ -103,13 +105,33 @@ class FrontEnd:
                 f"front end: n_fft is {self.n_fft}, expected an even number not below hop_length {self.hop_length}"
             )
 
-    def to_json(self) -> str:
-        """The table as JSON text, one key per field."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+    @staticmethod
+    def stored_names() -> tuple[str, ...]:
+        """The name of each setting in `front_end.json`, in the order of the fields."""
+        return tuple(_stored_name(field.name) for field in fields(FrontEnd))
 
-    def picture_settings(self) -> dict[str, Any]:
-        """What the picture depends on, by name: all settings but those of the words."""
-        return {name: value for name, value in asdict(self).items() if name not in _OF_WORDS}
+    def to_table(self) -> dict[str, Any]:
+        """All settings by their names in `front_end.json`."""
+        return {_stored_name(name): value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> "FrontEnd":
+        """Build from settings by their names in `front_end.json`; a setting that is absent has its default.
+
+        Raises:
+            BundleError: this device cannot honour a value.
+            KeyError: `front_end.json` has no setting of such a name.
+        """
+        field_names = dict(zip(cls.stored_names(), (field.name for field in fields(cls)), strict=True))
+        return cls(**{field_names[name]: value for name, value in table.items()})
+
+    def to_json(self) -> str:
+        """The table as JSON text, one key per setting."""
+        return json.dumps(self.to_table(), indent=2) + "\n"
+
+    def image_settings(self) -> dict[str, Any]:
+        """All settings that the spectrogram image depends on, by their names in `front_end.json`."""
+        return {name: value for name, value in self.to_table().items() if name not in _TEXT_SETTINGS}
 
     @classmethod
     def from_json(cls, text: str) -> "FrontEnd":
@@ -129,7 +151,7 @@ class FrontEnd:
             raise BundleError(
                 f"front end: format version is {version!r}, this edge-mcnn reads {FORMAT_VERSION}; update edge-mcnn"
             )
-        names = [field.name for field in fields(cls)]
+        names = cls.stored_names()
         unknown = [str(name) for name in table if name not in names]
         missing = [name for name in names if name not in table]
         if unknown or missing:
@@ -141,10 +163,14 @@ class FrontEnd:
                     if keys
                 )
             )
-        return cls(**table)
+        return cls.from_table(table)
 
 
-_OF_WORDS = frozenset({"text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words"})
+def _stored_name(field_name: str) -> str:
+    return _STORED_NAMES.get(field_name, field_name)
+
+
+_TEXT_SETTINGS = frozenset({"text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words"})
 _ONLY: dict[str, tuple[Any, ...]] = {
     "version": (FORMAT_VERSION,),
     "sample_rate": (16_000,),  # what Vosk and the voice activity detector hear
@@ -166,8 +192,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "f_max": (1, 8000),
     "db_floor": (1, 200),
     "trim_db": (1, 200),
-    "picture_height": (8, 512),
-    "picture_width": (8, 512),
+    "image_height": (8, 512),
+    "image_width": (8, 512),
     "sequence_length": (1, 2000),
     "num_words": (2, 1_000_000),
 }

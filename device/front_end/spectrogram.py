@@ -112,7 +112,7 @@ def trim(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
     return mel[:, loud[0] : loud[-1] + 1]
 
 
-def picture(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
+def spectrogram_image(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
     """The picture that the network looks at.
 
     Args:
@@ -120,12 +120,12 @@ def picture(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32
         front_end: the settings that the network was trained with.
 
     Returns:
-        Shape (picture_height, picture_width, 3), float32, 0 to 1; time runs to the right, frequency upwards.
+        Shape (image_height, image_width, 3), float32, 0 to 1; time runs to the right, frequency upwards.
     """
     level = decibels(trim(mel, front_end), front_end)
     bands, columns = level.shape
-    y = _nearest(front_end.picture_height, _FIGURE_HEIGHT)
-    x = _nearest(front_end.picture_width, _FIGURE_WIDTH)
+    y = _nearest(front_end.image_height, _FIGURE_HEIGHT)
+    x = _nearest(front_end.image_width, _FIGURE_WIDTH)
     rows = ((1 - (y + _FIRST_Y) / _AXES_HEIGHT) * bands).astype(int)
     shown = level[rows[:, None], ((x + _FIRST_X) / _AXES_WIDTH * columns).astype(int)]
     lowest, highest = float(level.min()), float(level.max())
@@ -136,9 +136,9 @@ def picture(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32
     return np.asarray(MAGMA[steps] / np.float32(255), np.float32)
 
 
-def silent_picture(front_end: FrontEnd) -> NDArray[np.float32]:
+def silent_image(front_end: FrontEnd) -> NDArray[np.float32]:
     """The picture of no sound at all, shape as `picture`: what a network is shown for words without a recording."""
-    return picture(np.zeros((front_end.n_mels, 1), np.float32), front_end)
+    return spectrogram_image(np.zeros((front_end.n_mels, 1), np.float32), front_end)
 
 
 @lru_cache(maxsize=4)

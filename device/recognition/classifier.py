@@ -45,7 +45,7 @@ class Classifier:
         found = {name: (tuple(int(n) for n in tensor["shape"]), tensor["dtype"]) for name, tensor in inputs.items()}
         found |= {name: (tuple(int(n) for n in tensor["shape"]), tensor["dtype"]) for name, tensor in outputs.items()}
         expected = {
-            IMAGES: ((1, front_end.picture_height, front_end.picture_width, 3), np.float32),
+            IMAGES: ((1, front_end.image_height, front_end.image_width, 3), np.float32),
             FEATURES: ((1, front_end.sequence_length), np.int32),
             PROBABILITIES: ((1, len(self.labels)), np.float32),
         }
@@ -89,7 +89,7 @@ def _describe(tensor: tuple[tuple[int, ...], type] | None) -> str:
 NEUTRAL = "neutral"
 
 
-def shown_instead(settings: ClassifierSettings, labels: Sequence[str]) -> str | None:
+def low_confidence_label(settings: ClassifierSettings, labels: Sequence[str]) -> str | None:
     """The class that is shown of an unsure answer; None for none.
 
     Args:

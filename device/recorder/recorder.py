@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from device.audio.liveness import Liveness, LivenessMachine, State
 from device.audio.microphone import Microphone
-from device.audio.reconnecting import Ears, OpenMicrophone
+from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.errors import RecordingError
 from device.events import Frame
 from device.recorder.session import Display, Session
@@ -40,7 +40,7 @@ class Recorder:
         self._told = ""
         self._error: RecordingError | None = None
         self._liveness = LivenessMachine(settings.liveness, time.monotonic, self._on_liveness)
-        self._ears = Ears(
+        self._microphone = ReconnectingMicrophone(
             settings.microphone.name,
             self._liveness,
             settings.liveness.stuck_limit_s,
@@ -62,7 +62,7 @@ class Recorder:
             RecordingError: a clip cannot be written, and there is nobody to ask.
         """
         with stopped_by_signals(self._stop, second_ends=True):
-            for frames in self._ears.streams():
+            for frames in self._microphone.streams():
                 for frame in frames:
                     self._hear(frame)
                 self._session.microphone_lost()
@@ -76,14 +76,14 @@ class Recorder:
             self._error = error  # raised once the microphone is let go of
             self._session.stop()
         if self._session.finished:
-            self._ears.stop()
+            self._microphone.stop()
 
     def _turn(self) -> None:
         if self._told_to_stop:
             self._session.stop()
         self._session.tick()
         if self._session.finished:
-            self._ears.stop()
+            self._microphone.stop()
 
     def _stop(self) -> None:
         self._told_to_stop = True
@@ -91,9 +91,8 @@ class Recorder:
     def _on_liveness(self, liveness: Liveness) -> None:
         if liveness.state in (State.RECOVERING, State.FAILED):
             return  # what comes of it will be told, as an error if it hangs
-        microphone = self._ears.microphone
-        if liveness.state == State.HEALTHY and microphone is not None:
-            line = f"listening to {microphone.info.name} at {microphone.rate} Hz"
+        if liveness.state == State.HEALTHY:
+            line = f"listening to {liveness.microphone} at {liveness.rate} Hz"
         else:
             line = f"microphone {liveness.state}, waiting for it: {liveness.reason}"
         if line != self._told:

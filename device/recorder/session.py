@@ -131,7 +131,7 @@ class Session:
         """Take the next frame."""
         self._hears = True
         self._level = max(self._level, level_dbfs(frame.samples))
-        if self.finished or self._undecided is not None or frame.heard_at < self._deaf_until:
+        if self.finished or self._undecided is not None or frame.arrived_at < self._deaf_until:
             return
         take = self._listener.push(frame)
         if take is None:

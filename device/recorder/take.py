@@ -38,7 +38,7 @@ class Take:
     """Shape (n,), mono, 16 kHz; pre-roll and hang-over included."""
     text: str
     """What Vosk heard; empty if it could tell no words, or was not asked."""
-    ending: Literal["silence", "longest", "end of sound"]
+    ending: Literal["silence", "longest", "end_of_stream"]
     """Why it is over."""
 
     @property

@@ -45,7 +45,7 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
     Its pictures are a quarter of the tutorial's: the weights are the same, and it is four times faster.
     """
-    companions = networks.companions(picture_height=32, picture_width=32)
+    companions = networks.companions(image_height=32, image_width=32)
     network = networks.tutorial(networks.vgg19, picture_size=32)
     network = networks.enliven(network, *make_samples(companions, seed=2))
     network.compile("adam", "categorical_crossentropy")

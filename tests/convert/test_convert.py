@@ -16,7 +16,7 @@ from device.recognition.runtimes import RUNTIMES
 from tests.convert import networks
 from tests.convert.conftest import INSTALLED, Conversion
 
-COMPANIONS = networks.companions(picture_height=32, picture_width=32)
+COMPANIONS = networks.companions(image_height=32, image_width=32)
 LARGEST_SHARE_OF_FLOAT32 = {"float32": 1.0, "float16": 0.51, "dynamic": 0.26, "int8": 0.26}
 
 

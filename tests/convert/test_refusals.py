@@ -135,7 +135,7 @@ def hidden_lambda() -> Any:
         ),
         (tutorial, companions(words=networks.WORDS + 1), "ids up to 2001, the embedding has 2001 rows"),
         (tutorial, companions(sequence_length=50), "takes 200 ids, its front end gives 50"),
-        (tutorial, companions(picture_width=32), "pictures of 64 x 64 pixels, its front end makes 64 x 32"),
+        (tutorial, companions(image_width=32), "pictures of 64 x 64 pixels, its front end makes 64 x 32"),
     ],
 )
 def test_network_before_tensorflow_is_loaded(

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from device.audio.endpoint import Endpointer, Step
+from device.audio.endpoint import Endpointer, EndpointerUpdate
 from device.bundle import Companions
 from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance
 from device.front_end.parameters import FrontEnd
 from device.outputs.base import Observer
-from device.pipeline import Listener
+from device.pipeline import Pipeline
 from device.recognition.transcriber import Transcriber
 
 LOUD, QUIET = 8000, 1
@@ -23,25 +23,35 @@ class Rig:
     """A listener whose endpointer does what the test says, frame by frame."""
 
     def __init__(
-        self, *, trim_db: float | None = 30.0, words: bool = True, confidence: float = 0.0, instead: str | None = None,
+        self,
+        *,
+        trim_db: float | None = 30.0,
+        words: bool = True,
+        confidence: float = 0.0,
+        instead: str | None = None,
         observer: Observer | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.calls: list[str] = []
         self._frames = 0
         self._words = words
-        self._steps: Iterator[Step] = iter(())
+        self._steps: Iterator[EndpointerUpdate] = iter(())
         companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db))
-        self.listener = Listener(
-            cast(Endpointer, self), cast(Transcriber, self), cast(Any, self), companions, confidence=confidence,
-            instead=instead, observer=observer,
-        )  # fmt: skip
+        self.pipeline = Pipeline(
+            cast(Endpointer, self),
+            cast(Transcriber, self),
+            cast(Any, self),
+            companions,
+            confidence=confidence,
+            low_confidence_label=instead,
+            observer=observer,
+        )
 
     # The endpointer
-    def push(self, _frame: Frame) -> Step:
+    def push(self, _frame: Frame) -> EndpointerUpdate:
         return next(self._steps)
 
-    def finish(self) -> Step:
-        return next(self._steps, Step())
+    def finish(self) -> EndpointerUpdate:
+        return next(self._steps, EndpointerUpdate())
 
     # The transcriber, and a transcription
     def begin(self) -> "Rig":
@@ -71,9 +81,9 @@ class Rig:
         self._frames += 1
         return Frame(samples, self._frames * FRAME_SECONDS, time.monotonic())
 
-    def heard(self, *steps: Step) -> list[Prediction]:
+    def heard(self, *steps: EndpointerUpdate) -> list[Prediction]:
         self._steps = iter(steps)
-        return list(self.listener.predictions([self.frame(LOUD)] * sum(1 for step in steps if step.frames)))
+        return list(self.pipeline.predictions([self.frame(LOUD)] * sum(1 for step in steps if step.frames)))
 
 
 def over(ending: Any = "silence") -> Utterance:
@@ -83,12 +93,12 @@ def over(ending: Any = "silence") -> Utterance:
 def test_nothing_is_left_to_do_when_the_pause_was_foreseen() -> None:
     rig = Rig()
     [prediction] = rig.heard(
-        Step((rig.frame(LOUD), rig.frame(LOUD))),
-        Step((rig.frame(LOUD),)),
-        Step((rig.frame(QUIET),)),
-        Step((rig.frame(QUIET),), foreseen=True),
-        Step((rig.frame(QUIET),), foreseen=True),
-        Step((rig.frame(QUIET),), over()),
+        EndpointerUpdate((rig.frame(LOUD), rig.frame(LOUD))),
+        EndpointerUpdate((rig.frame(LOUD),)),
+        EndpointerUpdate((rig.frame(QUIET),)),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), over()),
     )
     assert rig.calls == ["begin", "text after 5", "network"], "the answer was there"
     assert (prediction.text, prediction.label) == ("5 frames", "b")
@@ -97,14 +107,14 @@ def test_nothing_is_left_to_do_when_the_pause_was_foreseen() -> None:
 def test_someone_who_speaks_on_is_heard() -> None:
     rig = Rig()
     [prediction] = rig.heard(
-        Step((rig.frame(LOUD),)),
-        Step((rig.frame(QUIET),), foreseen=True),
-        Step((rig.frame(QUIET),), foreseen=True),
-        Step((rig.frame(LOUD),)),
-        Step((rig.frame(QUIET),), foreseen=True),
-        Step((rig.frame(QUIET),), over()),
+        EndpointerUpdate((rig.frame(LOUD),)),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(LOUD),)),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), over()),
     )
-    # What came between the foreseen end and the voice is fed, too, and in order.
+    # What came between the expected end and the voice is fed, too, and in order.
     assert rig.calls == ["begin", "text after 2", "network", "text after 5", "network"]
     assert prediction.text == "5 frames"
 
@@ -112,38 +122,43 @@ def test_someone_who_speaks_on_is_heard() -> None:
 def test_a_picture_that_the_pause_changes_is_looked_at_again() -> None:
     rig = Rig(trim_db=None)  # all of the pause is in the picture
     rig.heard(
-        Step((rig.frame(LOUD),) * 8),
-        Step((rig.frame(QUIET),), foreseen=True),
-        *(Step((rig.frame(QUIET),), foreseen=True) for _ in range(5)),
-        Step((rig.frame(QUIET),), over()),
+        EndpointerUpdate((rig.frame(LOUD),) * 8),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        *(EndpointerUpdate((rig.frame(QUIET),), expected=True) for _ in range(5)),
+        EndpointerUpdate((rig.frame(QUIET),), over()),
     )
     assert rig.calls == ["begin", "text after 9", "network", "network"]
 
 
-@pytest.mark.parametrize("ending", ["longest", "end of sound"])
+@pytest.mark.parametrize("ending", ["longest", "end_of_stream"])
 def test_an_end_that_was_not_foreseen(ending: str) -> None:
     rig = Rig()
-    last = () if ending == "end of sound" else (rig.frame(LOUD),)
+    last = () if ending == "end_of_stream" else (rig.frame(LOUD),)
     [prediction] = rig.heard(
-        Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), foreseen=True), Step((rig.frame(QUIET),), foreseen=True),
-        Step(last, over(ending)),
-    )  # fmt: skip
+        EndpointerUpdate((rig.frame(LOUD),)),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate(last, over(ending)),
+    )
     assert prediction.text == f"{3 + len(last)} frames"
 
 
 def test_the_next_utterance_begins_anew() -> None:
     rig = Rig()
     first, second = rig.heard(
-        Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), over()), Step(), Step((rig.frame(LOUD),)),
-        Step((rig.frame(QUIET),), over()),
-    )  # fmt: skip
+        EndpointerUpdate((rig.frame(LOUD),)),
+        EndpointerUpdate((rig.frame(QUIET),), over()),
+        EndpointerUpdate(),
+        EndpointerUpdate((rig.frame(LOUD),)),
+        EndpointerUpdate((rig.frame(QUIET),), over()),
+    )
     assert (first.text, second.text) == ("2 frames", "2 frames")
     assert rig.calls.count("begin") == 2
 
 
 def test_without_words_the_sound_is_answered() -> None:
     rig = Rig(words=False)
-    [prediction] = rig.heard(Step((rig.frame(LOUD),) * 4), Step((rig.frame(QUIET),), over()))
+    [prediction] = rig.heard(EndpointerUpdate((rig.frame(LOUD),) * 4), EndpointerUpdate((rig.frame(QUIET),), over()))
     assert (prediction.text, prediction.label, prediction.light) == ("", "b", "b")
     picture, ids = rig.asked
     assert not ids.any(), "no word is asked about"
@@ -158,7 +173,7 @@ def test_an_answer_below_the_confidence_is_unsure(
     confidence: float, instead: str | None, sure: bool, shown: str | None
 ) -> None:
     rig = Rig(confidence=confidence, instead=instead)
-    [prediction] = rig.heard(Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), over()))
+    [prediction] = rig.heard(EndpointerUpdate((rig.frame(LOUD),)), EndpointerUpdate((rig.frame(QUIET),), over()))
     assert (prediction.confident, prediction.light) == (sure, shown)
     assert (prediction.label, prediction.probabilities) == ("b", {"a": 0.25, "b": 0.75}), (
         "what it was is told all the same"
@@ -185,20 +200,26 @@ STEPS = (True, True, False, False, True, False, False)
 
 def watched(observer: Watcher | None) -> tuple[Rig, list[Prediction]]:
     rig = Rig(observer=cast(Observer, observer))
-    steps = [Step((rig.frame(LOUD if loud else QUIET),), foreseen=not loud) for loud in STEPS]
-    return rig, rig.heard(Step(), *steps, Step((rig.frame(QUIET),), over()))
+    steps = [EndpointerUpdate((rig.frame(LOUD if loud else QUIET),), expected=not loud) for loud in STEPS]
+    return rig, rig.heard(EndpointerUpdate(), *steps, EndpointerUpdate((rig.frame(QUIET),), over()))
 
 
 def test_who_watches_is_told_each_frame_and_words_while_someone_speaks() -> None:
     watcher = Watcher()
     rig = Rig(observer=cast(Observer, watcher))
-    rig._steps = iter([
-        Step(), Step((rig.frame(LOUD), rig.frame(LOUD))), Step((rig.frame(QUIET),), foreseen=True),
-        Step((rig.frame(QUIET),), foreseen=True), Step((rig.frame(LOUD),)), Step((rig.frame(QUIET),), foreseen=True),
-        Step((rig.frame(QUIET),), over()),
-    ])  # fmt: skip
+    rig._steps = iter(
+        [
+            EndpointerUpdate(),
+            EndpointerUpdate((rig.frame(LOUD), rig.frame(LOUD))),
+            EndpointerUpdate((rig.frame(QUIET),), expected=True),
+            EndpointerUpdate((rig.frame(QUIET),), expected=True),
+            EndpointerUpdate((rig.frame(LOUD),)),
+            EndpointerUpdate((rig.frame(QUIET),), expected=True),
+            EndpointerUpdate((rig.frame(QUIET),), over()),
+        ]
+    )
     answers = []
-    for prediction in rig.listener.predictions([rig.frame(LOUD)] * 7):
+    for prediction in rig.pipeline.predictions([rig.frame(LOUD)] * 7):
         answers.append(prediction)
         watcher.told.append("light")
     # Nothing is asked in the pause, when a light is near; and no frame is told before what it brings is done.

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from device.audio.liveness import LivenessMachine, State
 from device.audio.microphone import Block, MicrophoneInfo
-from device.audio.reconnecting import Ears
+from device.audio.reconnecting import ReconnectingMicrophone
 from device.errors import AudioError
 from device.events import FRAME_LENGTH, FRAME_SECONDS, SAMPLE_RATE
-from device.loading import Understanding
+from device.loading import LoadedModels
 from device.settings.schema import Settings
 from tests.conftest import CLIPS
 
@@ -67,7 +67,7 @@ class Day:
 
 
 class Room:
-    """What the microphone hears, block by block; the clock goes on with each."""
+    """What the microphone delivers, block by block; the clock goes on with each."""
 
     def __init__(self, hours: float, day: Day) -> None:
         self.now = 0.0
@@ -156,29 +156,29 @@ class Room:
             yield block + level * self._noise[at : at + FRAME_LENGTH]
 
 
-def simulate(understanding: Understanding, hours: float) -> Day:
+def simulate(models: LoadedModels, hours: float) -> Day:
     """Live through some hours."""
     day = Day()
     room = Room(hours, day)
-    settings = understanding.settings.liveness
+    settings = models.settings.liveness
     liveness = LivenessMachine(settings, room.clock)
 
     def turn() -> None:
         if room.over:
-            ears.stop()
+            microphone.stop()
         if room.now > (len(day.memory_mb) + 1) * _HOUR_S:
             day.memory_mb.append(_memory_mb())
-        if liveness.now.state in (State.LOST, State.RECOVERING) and ears.microphone is None:
-            room.now += 0.1  # what the real ears wait between two looks
+        if liveness.now.state in (State.LOST, State.RECOVERING) and not liveness.now.microphone:
+            room.now += 0.1  # what it waits between two attempts
 
-    ears = Ears(
+    microphone = ReconnectingMicrophone(
         "room", liveness, settings.stuck_limit_s, turn=turn, open_microphone=room.open, refresh=lambda: None,
         wait=lambda _seconds: None,
     )  # fmt: skip
     began = time.monotonic()
-    for frames in ears.streams():
+    for frames in microphone.streams():
         opened_s = room.now
-        for prediction in understanding.listener().predictions(frames):
+        for prediction in models.pipeline().predictions(frames):
             utterance = prediction.utterance
             day.heard.append((opened_s + utterance.start_s, opened_s + utterance.end_s, prediction.text))
     day.took_s = time.monotonic() - began
@@ -203,7 +203,7 @@ def _memory_mb() -> float:
 
 
 def _main(hours: float) -> None:
-    day = simulate(Understanding.load(Settings(), print), hours)
+    day = simulate(LoadedModels.load(Settings(), print), hours)
     print(f"{hours:g} h in {day.took_s:.0f} s: {len(day.script)} sentences, {len(day.heard)} answers")
     print(f"lost or doubled: {day.lost}, invented: {day.invented}; the microphone was lost {day.losses} times")
     print(f"memory after each hour, MB: {' '.join(f'{each:.1f}' for each in day.memory_mb)}; growth {day.growth:.1%}")

@@ -19,7 +19,7 @@ from device.audio.audio_file import Recording
 from device.audio.endpoint import Endpointer
 from device.audio.silero_vad import VoiceDetector
 from device.bundle import DEFAULT_BUNDLE, Bundle, read_bundle
-from device.pipeline import Listener
+from device.pipeline import Pipeline
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
@@ -55,10 +55,10 @@ def heard(bundle: Bundle, transcriber: Transcriber) -> Iterator[Heard]:
     settings = Settings().endpoint
     for path in sorted(CLIPS.glob("*.flac")):
         asked = _Asked(bundle.companions.labels)
-        listener = Listener(
+        pipeline = Pipeline(
             Endpointer(settings, VoiceDetector(settings.gate_dbfs)), transcriber, asked, bundle.companions
         )
-        [prediction] = listener.predictions(Recording(path, settings.hang_over_s + settings.pre_roll_s).frames())
+        [prediction] = pipeline.predictions(Recording(path, settings.hang_over_s + settings.pre_roll_s).frames())
         picture, ids = asked.asked[-1]  # it may be asked before the pause is over, too
         yield Heard(path.stem, prediction.text, picture, ids)
 

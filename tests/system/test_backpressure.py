@@ -21,7 +21,7 @@ first = each.block(5)
 start = time.monotonic()
 wait_until(lambda: each.dropped_blocks >= 12)
 dropped, left_s = each.dropped_blocks, time.monotonic() - start
-times = [each.block(5).heard_at for _ in range(30)]
+times = [each.block(5).arrived_at for _ in range(30)]
 each.blocks_at_once = 4
 while each.block(5) and each._blocks.qsize():
     pass  # those that came one by one

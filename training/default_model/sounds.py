@@ -46,7 +46,7 @@ class Sounds:
     """The clips that have one of the labels, each with copies: the clip itself, the moved ones, the altered ones."""
 
     steps: NDArray[np.uint8]
-    """Steps of the colour map, shape (clips, 1 + moved + altered, picture_height, picture_width)."""
+    """Steps of the colour map, shape (clips, 1 + moved + altered, image_height, image_width)."""
     labels: NDArray[np.int64]
     """Number of the class in the labels asked for, shape (clips,)."""
     actors: NDArray[np.int64]
@@ -136,7 +136,7 @@ def _of_actor(
     console: Console,
 ) -> NDArray[np.uint8]:
     """Shape (clips, copies, height, width); computed with as many threads as there are cores."""
-    shape = (len(clips), 1 + copies.moved + copies.altered, front_end.picture_height, front_end.picture_width)
+    shape = (len(clips), 1 + copies.moved + copies.altered, front_end.image_height, front_end.image_width)
     path = cache / f"sounds-actor{actor:02}-{_digest(corpus, clips, front_end, copies)}.npz"
     kept = read_arrays(path)
     if kept is not None and kept["steps"].shape == shape:
@@ -165,7 +165,7 @@ def _of_actor(
 
 def _digest(corpus: Path, clips: Sequence[RavdessClip], front_end: FrontEnd, copies: Copies) -> str:
     """Of the recordings' bytes and every setting that the pictures depend on."""
-    made_from = [ALTERATIONS_VERSION, LONGEST_MOVE_S, front_end.picture_settings(), asdict(copies)]
+    made_from = [ALTERATIONS_VERSION, LONGEST_MOVE_S, front_end.image_settings(), asdict(copies)]
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode())
     for clip in clips:
         digest.update(clip.recording.encode())

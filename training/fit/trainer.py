@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def _made_by(
         "labels": list(companions.labels),
         "clips": clips.hexdigest(),
         "words": hashlib.sha256(json.dumps(companions.vocabulary).encode()).hexdigest(),
-        "front end": asdict(settings.front_end),
+        "front end": settings.front_end.to_table(),
         "frozen weights": trunk,
     }
 

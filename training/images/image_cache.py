@@ -60,7 +60,7 @@ class ImageCache:
     def __init__(self, folder: Path, front_end: FrontEnd) -> None:
         self.folder = folder
         self._front_end = front_end
-        self._settings: dict[str, Any] = {**front_end.picture_settings(), "longest_clip_s": LONGEST_CLIP_S}
+        self._settings: dict[str, Any] = {**front_end.image_settings(), "longest_clip_s": LONGEST_CLIP_S}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -84,14 +84,15 @@ class ImageCache:
     def picture(self, recording: Path) -> NDArray[np.float32]:
         """The recording's picture, shape (height, width, 3), 0 to 1: the one kept, or computed now and kept.
 
-        It equals what `device.front_end.spectrogram.picture` computes: colours have 256 steps, which PNG holds exactly.
+        It equals what `device.front_end.spectrogram.spectrogram_image` computes: colours have 256 steps, which PNG
+        holds exactly.
 
         Raises:
             AudioError: the recording cannot be used.
             TrainingError: the disk is full or the folder cannot be written to.
         """
         path = self.path(recording)
-        kept = _load(path, (self._front_end.picture_height, self._front_end.picture_width, 3))
+        kept = _load(path, (self._front_end.image_height, self._front_end.image_width, 3))
         if kept is not None:
             return kept
         samples = read_recording(recording, self._front_end.sample_rate)

@@ -9,14 +9,14 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import mel_power, picture
+from device.front_end.spectrogram import mel_power, spectrogram_image
 
 
 def compute_image(samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    """Shape (picture_height, picture_width, 3), 0 to 1; see `device.front_end.spectrogram.picture`.
+    """Shape (image_height, image_width, 3), 0 to 1; see `device.front_end.spectrogram.spectrogram_image`.
 
     Args:
         samples: shape (n,), mono at the front end's sample rate, int16 or float32 in -1 to 1.
         front_end: settings of the picture.
     """
-    return picture(mel_power(samples, front_end, scipy.fft.rfft), front_end)
+    return spectrogram_image(mel_power(samples, front_end, scipy.fft.rfft), front_end)

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import silent_picture
+from device.front_end.spectrogram import silent_image
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip, Skipped, report_skipped
 from training.images.feature_cache import FeatureCache
@@ -33,7 +33,7 @@ class ClipImages:
     clips: tuple[Clip, ...]
     """The clips whose recording could be read, or that have none, in the given order."""
     images: NDArray[np.float32]
-    """Shape (distinct, picture_height, picture_width, 3), 0 to 1, or (distinct, n) features of them; the first is the
+    """Shape (distinct, image_height, image_width, 3), 0 to 1, or (distinct, n) features of them; the first is the
     picture of silence."""
     index: NDArray[np.int64]
     """Shape (clips,): row in `pictures` of each clip; 0 for a clip without sound."""
@@ -85,7 +85,7 @@ def clip_images(
         names = ["" if kept_pictures is None else _name(kept_pictures, file) for file in some]
         return features.rows(names, lambda missing: pictures_of([some[place] for place in missing]))
 
-    silence = silent_picture(front_end)
+    silence = silent_image(front_end)
     seen = silence if features is None else features.of(silence[None])[0]
     given, what = (pictures_of, "pictures") if features is None else (features_of, "pictures and features")
     rows: dict[Path | None, int] = {None: 0}

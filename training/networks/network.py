@@ -67,7 +67,7 @@ def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: 
 
     `recurrent_dropout` is 0: it makes a step 2.3 times as slow on a CPU, and the conversion has to remove it anyway.
     """
-    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=IMAGE_INPUT)
+    images = layers.Input((front_end.image_height, front_end.image_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
     vgg19 = _vgg19(images, vgg19_weights)
     pooled = layers.GlobalAveragePooling2D(name="image_pooling")(vgg19.output)
@@ -112,7 +112,7 @@ def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound
         front_end: size of the picture and number of ids.
         sound_units: width of the sound's hidden layer.
     """
-    images = layers.Input((front_end.picture_height, front_end.picture_width, 3), name=IMAGE_INPUT)
+    images = layers.Input((front_end.image_height, front_end.image_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
     statistics = audio_statistics(images)
     picture_features = layers.Input(statistics.shape[1:], name=TRUNK_INPUT)

@@ -52,7 +52,7 @@ def test_open_sizes_are_the_front_ends(configuration: dict[str, Any]) -> None:
             shape[1:3] = [None] * len(shape[1:3])
     network = examine(loose)
     assert (network.picture_size, network.sequence_length) == ((None, None), None)
-    fitted = check_companions(network, networks.companions(picture_width=32, sequence_length=50))
+    fitted = check_companions(network, networks.companions(image_width=32, sequence_length=50))
     assert (fitted.picture_size, fitted.sequence_length) == ((64, 32), 50)
     layers = {layer["config"]["name"]: layer["config"] for layer in frozen(loose, fitted)["config"]["layers"]}
     assert layers["spectrogram"]["batch_input_shape"] == [1, 64, 32, 3]

@@ -189,7 +189,7 @@ def test_strangers_network_becomes_a_bundle(
     assert bundle.companions.labels == ("angry", "happy", "neutral")
     assert len(bundle.companions.vocabulary) == WORDS
     front_end = bundle.companions.front_end
-    assert (front_end.picture_height, front_end.picture_width, front_end.sequence_length) == (PICTURE, PICTURE, LENGTH)
+    assert (front_end.image_height, front_end.image_width, front_end.sequence_length) == (PICTURE, PICTURE, LENGTH)
     operators = [operator.name for operator in read_flatbuffer(target.read_bytes()).operators]
     assert operators.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 1
     assert "WHILE" not in operators

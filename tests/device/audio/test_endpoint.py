@@ -59,7 +59,7 @@ def test_pre_roll_speech_and_hang_over() -> None:
     assert utterance.start_s == pytest.approx(15 * FRAME_SECONDS)
     assert utterance.speech_end_s == pytest.approx(50 * FRAME_SECONDS)
     assert utterance.end_s == pytest.approx(60 * FRAME_SECONDS)
-    assert utterance.heard_at == 1059
+    assert utterance.arrived_at == 1059
     assert utterance.ending == "silence"
 
 
@@ -87,7 +87,7 @@ def test_endless_sound_is_cut_and_goes_on_without_a_gap() -> None:
 def test_sound_that_ends_while_someone_speaks() -> None:
     [(passed, utterance)] = run([90] * 10)
     assert passed == list(range(10))
-    assert utterance.ending == "end of sound"
+    assert utterance.ending == "end_of_stream"
 
 
 def test_detector_forgets_after_a_pause() -> None:
@@ -111,13 +111,13 @@ def test_no_frame_is_lost_within_or_doubled(runs: list[tuple[int, int]]) -> None
         assert utterance.end_s - utterance.start_s <= SETTINGS.longest_s + 1e-6
 
 
-@pytest.mark.parametrize(("hang_over", "foreseen"), [(10, 5), (20, 8), (4, 2)])
-def test_an_end_is_foreseen_while_the_pause_lasts(hang_over: int, foreseen: int) -> None:
+@pytest.mark.parametrize(("hang_over", "expected"), [(10, 5), (20, 8), (4, 2)])
+def test_an_end_is_foreseen_while_the_pause_lasts(hang_over: int, expected: int) -> None:
     """For the last quarter of a second, or half of a pause that is shorter, and not once someone speaks on."""
     settings = replace(SETTINGS, hang_over_s=hang_over * FRAME_SECONDS)
     endpointer = Endpointer(settings, Told())
     steps = [endpointer.push(frame) for frame in frames([90] * 20 + [0] * (hang_over - 1) + [90] + [0] * hang_over)]
-    told = [number for number, step in enumerate(steps) if step.foreseen]
+    told = [number for number, step in enumerate(steps) if step.expected]
     first, second = 20 + hang_over - 1, 20 + 2 * hang_over - 1
-    assert told == [*range(first - foreseen, first), *range(second - foreseen, second)]
+    assert told == [*range(first - expected, first), *range(second - expected, second)]
     assert [number for number, step in enumerate(steps) if step.utterance] == [second]

@@ -34,7 +34,7 @@ class Following:
     def open(self) -> None:
         assert self.machine.due() == Due.OPEN
         self.machine.opening()
-        self.machine.opened()
+        self.machine.opened("USB", 48_000)
 
     def hear(self, seconds: float, *, zero: bool = False) -> Due:
         """Blocks for some time, or until something is due."""
@@ -64,7 +64,7 @@ def test_from_the_start_to_the_first_sound() -> None:
     following.clock.now += 1.2
     following.machine.block(zero=False)
     assert following.states == ["recovering", "healthy"]
-    assert following.machine.now == Liveness(State.HEALTHY, following.clock.now, "")
+    assert following.machine.now == Liveness(State.HEALTHY, following.clock.now, "", "USB", 48_000)
 
 
 def test_no_block_for_too_long_is_a_loss(healthy: Following) -> None:
@@ -74,6 +74,7 @@ def test_no_block_for_too_long_is_a_loss(healthy: Following) -> None:
     assert healthy.machine.due() == Due.CLOSE
     assert healthy.states == ["lost"]
     assert "no sound for 3 s" in healthy.machine.now.reason
+    assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("", 0), "it is of no use, although open"
     healthy.machine.closed()
     healthy.open()  # at once: the last try is long ago
     assert healthy.states == ["lost", "recovering"]
@@ -104,8 +105,11 @@ def test_zeros_are_silence_and_the_microphone_is_opened_anew(healthy: Following)
     assert healthy.hear(3, zero=True) == Due.NOTHING
     assert healthy.states == ["silent"]
     assert healthy.hear(60, zero=True) == Due.CLOSE
+    assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("USB", 48_000)
     healthy.machine.closed()
+    assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("", 0)
     healthy.open()
+    assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("USB", 48_000)
     assert healthy.hear(59, zero=True) == Due.NOTHING
     assert healthy.states == ["silent"], "opened anew it is no less silent"
     healthy.machine.block(zero=False)
@@ -156,7 +160,7 @@ def test_whatever_happens_it_is_opened_again(events: list[tuple[str, float]], op
             assert not is_open, "only what is closed is opened"
             machine.opening()
             if works:
-                machine.opened()
+                machine.opened("USB", 48_000)
                 is_open = True
             else:
                 machine.refused("no")

@@ -1,4 +1,4 @@
-"""Ears with microphones of the test: what they do when opening fails, hangs, or the sound stops."""
+"""ReconnectingMicrophone with microphones of the test: what they do when opening fails, hangs, or the sound stops."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from device.audio.liveness import Liveness, LivenessMachine
 from device.audio.microphone import Block, MicrophoneInfo
-from device.audio.reconnecting import Ears
+from device.audio.reconnecting import ReconnectingMicrophone
 from device.errors import AudioError
 from device.settings.schema import LivenessSettings
 
@@ -56,24 +56,24 @@ class Fake:
 
 
 class Rig:
-    """Ears that open what the test has prepared, and everything that they told."""
+    """ReconnectingMicrophone that open what the test has prepared, and everything that they told."""
 
     def __init__(
         self,
         *prepared: Fake | Exception | Callable[[], Fake],
         patient: bool = True,
-        in_haste: Callable[[], bool] = lambda: True,
+        urgent: Callable[[], bool] = lambda: True,
     ) -> None:
         self._prepared = list(prepared)
         self.refreshed = 0
         self.turns = 0
         self.told: list[Liveness] = []
-        self.ears = Ears(
+        self.ears = ReconnectingMicrophone(
             "fake",
             LivenessMachine(SETTINGS, time.monotonic, self.told.append),
             SETTINGS.stuck_limit_s,
             turn=self._turn,
-            in_haste=in_haste,
+            urgent=urgent,
             patient=patient,
             open_microphone=self._open,
             refresh=self._refresh,
@@ -123,7 +123,7 @@ def test_a_stream_for_each_time_that_it_was_open() -> None:
     assert first.closed.is_set()
     assert second.closed.is_set()
     assert rig.refreshed == 4  # before each but the first
-    assert rig.ears.heard_blocks == 35
+    assert rig.ears.received_blocks == 35
     assert rig.ears.dropped_blocks == 4
     assert rig.ears.microphone is None
 
@@ -131,7 +131,7 @@ def test_a_stream_for_each_time_that_it_was_open() -> None:
 def test_at_leisure_blocks_come_some_at_a_time() -> None:
     speaks = False
     fake = Fake(9)
-    rig = Rig(fake, in_haste=lambda: speaks)
+    rig = Rig(fake, urgent=lambda: speaks)
     at_once = []
     for frames in rig.ears.streams():
         for number, _ in enumerate(frames):

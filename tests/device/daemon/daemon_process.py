@@ -21,7 +21,7 @@ from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
 from device.errors import BundleError, EdgeMcnnError
 from device.events import Frame, Prediction, Utterance
-from device.loading import Understanding
+from device.loading import LoadedModels
 from device.outputs.base import Observer, Trouble
 from device.outputs.lights import Lights
 from device.outputs.publishers import publishers
@@ -75,7 +75,7 @@ class Hearing:
         for frame in frames:
             never_returns("thinks for ever")
             if (label := next(labels, None)) is not None:
-                utterance = Utterance(0.0, 0.5, 1.0, frame.heard_at, "silence")
+                utterance = Utterance(0.0, 0.5, 1.0, frame.arrived_at, "silence")
                 yield Prediction(
                     datetime.now(UTC), label, {label: 1.0}, "secret words", utterance, confident=label != "c"
                 )
@@ -86,7 +86,7 @@ class Understands:
         labels = ("a", "b", "c")
         runtime = "ai-edge-litert"
 
-    def listener(self, observer: Observer | None) -> Hearing:
+    def pipeline(self, observer: Observer | None) -> Hearing:
         return Hearing()
 
 
@@ -105,11 +105,11 @@ class TestLights:
         print("off", flush=True)
 
 
-def load() -> Understanding:
+def load() -> LoadedModels:
     never_returns("loads for ever")
     if WHAT == "no model":
         raise BundleError("there is no such model")
-    return cast(Understanding, Understands())
+    return cast(LoadedModels, Understands())
 
 
 def tell(table: dict[str, Any]) -> None:

@@ -198,5 +198,5 @@ def test_blocks_of_sound_come_at_once_for_who_watches_the_level() -> None:
             status_socket=None, observer=observer,
         )  # fmt: skip
 
-    assert daemon(Mock())._in_haste()
-    assert not daemon(None)._in_haste(), "in a quiet room they come some at a time, which costs less"
+    assert daemon(Mock())._urgent()
+    assert not daemon(None)._urgent(), "in a quiet room they come some at a time, which costs less"

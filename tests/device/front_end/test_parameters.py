@@ -1,5 +1,4 @@
 import json
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -13,6 +12,15 @@ from device.front_end.parameters import FrontEnd
 def test_survives_json() -> None:
     front_end = FrontEnd(trim_db=None, sequence_length=32, num_words=100)
     assert FrontEnd.from_json(front_end.to_json()) == front_end
+
+
+def test_stored_names_stay_those_of_earlier_versions() -> None:
+    front_end = FrontEnd(image_height=48, image_width=96)
+    table = json.loads(front_end.to_json())
+    assert (table["picture_height"], table["picture_width"]) == (48, 96)
+    assert tuple(table) == FrontEnd.stored_names()
+    assert not {"image_height", "image_width"} & set(table)
+    assert FrontEnd.from_table({"picture_height": 48, "picture_width": 96}) == front_end
 
 
 @pytest.mark.parametrize("padding", ["pre", "post"])
@@ -46,11 +54,13 @@ def test_honours_what_keras_does_with_ids(padding: str, out_of_vocabulary: str) 
         ({"hop_length": 4096}, "hop_length"),
         ({"sequence_length": 10**9}, "sequence_length"),
         ({"colour": "magma"}, "unknown colour"),
+        ({"picture_height": 4}, "picture_height is 4, expected 8 to 512"),
+        ({"image_height": 64}, "unknown image_height"),
     ],
 )
 def test_refuses_what_this_device_cannot_honour(change: dict[str, Any], told: str) -> None:
     with pytest.raises(BundleError, match=told):
-        FrontEnd.from_json(json.dumps(asdict(FrontEnd()) | change))
+        FrontEnd.from_json(json.dumps(FrontEnd().to_table() | change))
 
 
 def test_names_what_is_missing() -> None:
@@ -68,10 +78,12 @@ def test_any_other_json_is_a_bundle_error(value: Any) -> None:
         FrontEnd.from_json(json.dumps(value))
 
 
-@given(st.sampled_from(sorted(asdict(FrontEnd()))), st.none() | st.booleans() | st.integers() | st.floats() | st.text())
+@given(
+    st.sampled_from(sorted(FrontEnd().to_table())), st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+)
 def test_any_value_is_honoured_or_refused(name: str, value: Any) -> None:
     try:
-        front_end = FrontEnd.from_json(json.dumps(asdict(FrontEnd()) | {name: value}))
+        front_end = FrontEnd.from_json(json.dumps(FrontEnd().to_table() | {name: value}))
     except BundleError:
         return
     assert FrontEnd.from_json(front_end.to_json()) == front_end

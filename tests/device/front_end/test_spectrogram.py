@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import MelSpectrogram, decibels, mel_filters, mel_power, picture, silent_picture, trim
+from device.front_end.spectrogram import (
+    MelSpectrogram,
+    decibels,
+    mel_filters,
+    mel_power,
+    silent_image,
+    spectrogram_image,
+    trim,
+)
 from tests.conftest import CLIPS
 
 mpl.use("Agg")
@@ -60,7 +68,7 @@ def test_picture_equals_what_matplotlib_draws(path: Path) -> None:
     plt.savefig(file, dpi=400, bbox_inches="tight", pad_inches=0, format="png")
     plt.close(figure)
     drawn = np.asarray(Image.open(file).convert("RGB").resize((64, 64), Image.Resampling.NEAREST)) / 255
-    ours = picture(mel_power(samples, UNTRIMMED), UNTRIMMED)
+    ours = spectrogram_image(mel_power(samples, UNTRIMMED), UNTRIMMED)
     assert ours.shape == (64, 64, 3)
     assert ours.dtype == np.float32
     # Seen: equal to float tolerance. A cell on the edge of a colour step may round either way.
@@ -79,7 +87,7 @@ def test_streaming_equals_whole_clip(pieces: list[int], seed: int) -> None:
     streamed, whole = stream.power(), mel_power(samples, UNTRIMMED)
     assert whole.shape == (128, 1 + len(samples) // 512)
     np.testing.assert_allclose(decibels(streamed, UNTRIMMED), decibels(whole, UNTRIMMED), atol=1e-4)
-    np.testing.assert_array_equal(picture(streamed, UNTRIMMED), picture(whole, UNTRIMMED))
+    np.testing.assert_array_equal(spectrogram_image(streamed, UNTRIMMED), spectrogram_image(whole, UNTRIMMED))
 
 
 def test_streaming_equals_whole_clip_on_speech() -> None:
@@ -88,7 +96,7 @@ def test_streaming_equals_whole_clip_on_speech() -> None:
     for start in range(0, len(samples), 512):
         stream.feed(samples[start : start + 512])
     np.testing.assert_array_equal(
-        picture(stream.power(), FrontEnd()), picture(mel_power(samples, FrontEnd()), FrontEnd())
+        spectrogram_image(stream.power(), FrontEnd()), spectrogram_image(mel_power(samples, FrontEnd()), FrontEnd())
     )
 
 
@@ -112,12 +120,13 @@ def test_padding_with_silence_does_not_change_the_picture() -> None:
     silence = np.zeros(512 * 20, np.int16)
     padded = np.concatenate([silence, samples, silence])
     np.testing.assert_array_equal(
-        picture(mel_power(padded, FrontEnd()), FrontEnd()), picture(mel_power(samples, FrontEnd()), FrontEnd())
+        spectrogram_image(mel_power(padded, FrontEnd()), FrontEnd()),
+        spectrogram_image(mel_power(samples, FrontEnd()), FrontEnd()),
     )
 
 
 @pytest.mark.parametrize("length", [0, 1, 511, 512, 2047])
 def test_very_short_and_silent_sounds_have_a_picture(length: int) -> None:
-    image = picture(mel_power(np.zeros(length, np.int16), FrontEnd()), FrontEnd())
-    np.testing.assert_array_equal(image, silent_picture(FrontEnd()))
+    image = spectrogram_image(mel_power(np.zeros(length, np.int16), FrontEnd()), FrontEnd())
+    np.testing.assert_array_equal(image, silent_image(FrontEnd()))
     assert np.unique(image.reshape(-1, 3), axis=0).shape == (1, 3)

@@ -8,7 +8,7 @@ from device.events import Prediction, Utterance
 from device.front_end.spectrogram import MAGMA
 
 LABELS = ("negative", "neutral", "positive")
-UTTERANCE = Utterance(start_s=1.0, speech_end_s=2.4, end_s=3.0, heard_at=100.0, ending="silence")
+UTTERANCE = Utterance(start_s=1.0, speech_end_s=2.4, end_s=3.0, arrived_at=100.0, ending="silence")
 # Bright below, dark above, as speech is.
 PICTURE = np.repeat(MAGMA[np.linspace(255, 0, 64).astype(int)][:, None] / np.float32(255), 64, axis=1)
 

@@ -23,7 +23,7 @@ from device.settings.leds import pin_problems
 from device.settings.schema import LightsSettings
 
 LABELS = ("negative", "neutral", "positive")
-UTTERANCE = Utterance(start_s=1.0, speech_end_s=2.4, end_s=3.0, heard_at=100.0, ending="silence")
+UTTERANCE = Utterance(start_s=1.0, speech_end_s=2.4, end_s=3.0, arrived_at=100.0, ending="silence")
 
 
 def prediction(label: str, text: str = "i love it") -> Prediction:

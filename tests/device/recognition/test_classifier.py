@@ -10,7 +10,7 @@ import pytest
 from device.bundle import DEFAULT_BUNDLE, Bundle, pack, read_bundle
 from device.errors import BundleError, InterpreterError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import mel_power, picture, silent_picture
+from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.recognition import classifier
 from device.recognition import runtimes as interpreter
@@ -34,12 +34,12 @@ def test_answers_with_a_softmax(bundle: Bundle, runtime: str) -> None:
     companions = bundle.companions
     classifier = Classifier(bundle, runtime=runtime, threads=2)
     noise = (np.random.default_rng(0).standard_normal(16_000) * 3000).astype(np.int16)
-    image = picture(mel_power(noise, companions.front_end), companions.front_end)
+    image = spectrogram_image(mel_power(noise, companions.front_end), companions.front_end)
     tokens = Tokens(companions.vocabulary, companions.front_end)
     answers = [
         classifier.probabilities(image, tokens.ids("i hate you")),
         classifier.probabilities(image, tokens.ids("i love you so much thank you")),
-        classifier.probabilities(silent_picture(companions.front_end), tokens.ids("i hate you")),
+        classifier.probabilities(silent_image(companions.front_end), tokens.ids("i hate you")),
     ]
     for answer in answers:
         assert tuple(answer) == companions.labels
@@ -53,7 +53,7 @@ def test_the_words_alone_carry_meaning(bundle: Bundle) -> None:
     companions = bundle.companions
     classifier = Classifier(bundle)
     tokens = Tokens(companions.vocabulary, companions.front_end)
-    silence = silent_picture(companions.front_end)
+    silence = silent_image(companions.front_end)
     kind, unkind = (
         classifier.probabilities(silence, tokens.ids(text))
         for text in ("thank you so much that is great i love it", "no i hate this i am so sorry this is awful")
@@ -99,7 +99,7 @@ def test_companions_of_another_network_are_refused(bundle: Bundle, tmp_path: Pat
             r"tensor features of shape \(1, 33\)",
         ),
         (
-            changed(bundle, tmp_path, front_end=replace(front_end, picture_width=96)),
+            changed(bundle, tmp_path, front_end=replace(front_end, image_width=96)),
             r"tensor images of shape \(1, 64, 96, 3\)",
         ),
     ]:

@@ -9,7 +9,7 @@ import soundfile
 from device.front_end.parameters import FrontEnd
 
 LABELS = ("negative", "neutral", "positive")
-FRONT_END = FrontEnd(n_fft=512, hop_length=256, n_mels=32, picture_height=32, picture_width=32)
+FRONT_END = FrontEnd(n_fft=512, hop_length=256, n_mels=32, image_height=32, image_width=32)
 _HERTZ = {"negative": 300, "neutral": 1200, "positive": 4000, "": 500}
 
 

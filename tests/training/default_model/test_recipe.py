@@ -13,7 +13,7 @@ from rich.console import Console
 from convert.convert import convert
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import silent_picture
+from device.front_end.spectrogram import silent_image
 from tests.training.default_model.test_texts import HEADER
 from training.data.corpus import open_corpus
 from training.default_model import distillation as lessons
@@ -33,7 +33,7 @@ from training.networks.evidence_audio import audio_evidence
 from training.networks.evidence_text import text_evidence
 from training.networks.network import AUDIO_PART, evidence_network
 
-FRONT_END = FrontEnd(picture_height=32, picture_width=32, sequence_length=6, num_words=9)
+FRONT_END = FrontEnd(image_height=32, image_width=32, sequence_length=6, num_words=9)
 BALANCE = Balance(words=0.5, sound=0.25, trust=0.8, joint=1.5)
 QUIET = Console(quiet=True)
 
@@ -62,7 +62,7 @@ def test_the_whole_adds_what_the_branches_say_by_their_factors(branches: tuple[A
     np.testing.assert_allclose(full.predict([pictures, ids], verbose=0), softmax(logits), atol=1e-5)
 
     # No words and no sound leave the other side's answer standing, and together they say nothing.
-    silent = np.repeat(silent_picture(FRONT_END)[None], 6, axis=0)
+    silent = np.repeat(silent_image(FRONT_END)[None], 6, axis=0)
     alone = full.predict([silent, ids], verbose=0)
     np.testing.assert_allclose(alone, softmax(0.5 * words.predict(ids, verbose=0)), atol=1e-6)
     nothing = full.predict([silent, np.zeros_like(ids)], verbose=0)

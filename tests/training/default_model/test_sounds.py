@@ -6,7 +6,7 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import mel_power, picture, silent_picture
+from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
 from tests.training.default_model.conftest import FRONT_END, LABELS, write_ravdess
 from training.data.audio_reading import read_recording
 from training.default_model.sounds import (
@@ -32,7 +32,7 @@ def test_pictures_are_those_of_the_device(ravdess: Path, tmp_path: Path, console
     assert sorted(set(sounds.actors.tolist())) == list(range(1, 11))
     file = ravdess / "ravdess" / "flac" / "03-neutral-1.flac"
     (row,) = np.flatnonzero((sounds.actors == 3) & (sounds.labels == 1))[1:]
-    expected = picture(mel_power(read_recording(file, 16_000), FRONT_END), FRONT_END)
+    expected = spectrogram_image(mel_power(read_recording(file, 16_000), FRONT_END), FRONT_END)
     np.testing.assert_allclose(painted(sounds.steps[row, 0]), expected, atol=1e-6)
     assert (sounds.moved, sounds.altered) == (slice(1, 3), slice(3, 6))
     differing = (sounds.steps[:, 1:] != sounds.steps[:, :1]).mean((0, 2, 3))
@@ -42,7 +42,7 @@ def test_pictures_are_those_of_the_device(ravdess: Path, tmp_path: Path, console
 def test_colour_steps_are_exact() -> None:
     steps = np.arange(256, dtype=np.uint8).reshape(16, 16)
     np.testing.assert_array_equal(colour_steps(painted(steps)), steps)
-    assert not colour_steps(silent_picture(FrontEnd())).any()
+    assert not colour_steps(silent_image(FrontEnd())).any()
 
 
 def test_what_is_done_is_kept_and_the_rest_made_up_for(ravdess: Path, tmp_path: Path, console: Console) -> None:

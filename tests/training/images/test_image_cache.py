@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import training.images.image_cache
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import MAGMA, mel_power, picture
+from device.front_end.spectrogram import MAGMA, mel_power, spectrogram_image
 from edge_mcnn.main import app
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip
@@ -62,7 +62,7 @@ def test_png_holds_the_very_picture(recordings: list[Path], tmp_path: Path, cons
     folder = ImageCache(tmp_path / "p", FRONT_END)
     folder.fill(recordings, console)
     for recording in recordings:
-        expected = picture(mel_power(read_recording(recording, 16_000), FRONT_END), FRONT_END)
+        expected = spectrogram_image(mel_power(read_recording(recording, 16_000), FRONT_END), FRONT_END)
         with Image.open(folder.path(recording)) as image:
             assert (image.size, image.mode) == ((64, 64), "RGB")
             np.testing.assert_array_equal(np.asarray(image) / np.float32(255), expected)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import mel_power, picture, silent_picture
+from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
 from tests.training.conftest import printed
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip
@@ -33,9 +33,9 @@ def test_each_recording_is_computed_once(tmp_path: Path, console: Console) -> No
     assert data.images.shape == (3, 64, 64, 3)
     assert data.images.dtype == np.float32
     assert data.index.tolist() == [1, 0, 2, 1]
-    np.testing.assert_array_equal(data.images[0], silent_picture(FRONT_END))
+    np.testing.assert_array_equal(data.images[0], silent_image(FRONT_END))
     samples, _ = soundfile.read(low, dtype="int16")
-    np.testing.assert_array_equal(data.images[2], picture(mel_power(samples, FRONT_END), FRONT_END))
+    np.testing.assert_array_equal(data.images[2], spectrogram_image(mel_power(samples, FRONT_END), FRONT_END))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from convert.source.model_spec import examine
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import MAGMA, silent_picture
+from device.front_end.spectrogram import MAGMA, silent_image
 from training.networks.evidence_audio import audio_evidence, audio_statistics
 
 _COARSE = np.random.default_rng(0).integers(0, 200, (4, 16, 64)).repeat(4, axis=1)
@@ -70,7 +70,7 @@ def test_statistics_are_what_they_say(models: tuple[tf_keras.Model, tf_keras.Mod
 
 def test_whole_comes_first_and_silence_is_zero(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
     statistics, _ = models
-    silence = silent_picture(FrontEnd())[None]
+    silence = silent_image(FrontEnd())[None]
     found = statistics.predict_on_batch(np.concatenate([PICTURES, silence]))
     whole = (LEVELS / 255).mean(1)
     np.testing.assert_allclose(found[:4, 0], np.maximum(np.diff(whole), 0).mean(1), atol=2e-3)
@@ -80,12 +80,12 @@ def test_whole_comes_first_and_silence_is_zero(models: tuple[tf_keras.Model, tf_
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 80), (16, 16)])
 def test_silence_is_no_evidence_at_any_size(size: tuple[int, int]) -> None:
-    front_end = FrontEnd(picture_height=size[0], picture_width=size[1])
+    front_end = FrontEnd(image_height=size[0], image_width=size[1])
     _, full = network(*size)
     weights = [np.random.default_rng(2).standard_normal(w.shape) ** 2 for w in full.get_layer("audio_logits").weights]
     full.get_layer("audio_logits").set_weights(weights)
     random = np.random.default_rng(3).random((1, *size, 3), np.float32)
-    silence, sound = full.predict_on_batch(np.concatenate([silent_picture(front_end)[None], random]))
+    silence, sound = full.predict_on_batch(np.concatenate([silent_image(front_end)[None], random]))
     np.testing.assert_array_equal(silence, np.zeros(3))
     assert np.abs(sound).min() > 1e-3
     assert full.get_layer("audio_gate").output.shape == (None, 1)

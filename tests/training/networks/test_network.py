@@ -7,7 +7,7 @@ import tf_keras
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from device.front_end.spectrogram import silent_picture
+from device.front_end.spectrogram import silent_image
 from training.networks.network import Network, build_network
 
 FRONT_END = FrontEnd()
@@ -124,7 +124,7 @@ def test_evidence_head_of_features_equals_full_network(evidence: Network) -> Non
 
 def test_what_is_not_there_is_no_evidence(evidence: Network) -> None:
     random = np.random.default_rng(1)
-    silent = np.repeat(silent_picture(FRONT_END)[None], 2, axis=0)
+    silent = np.repeat(silent_image(FRONT_END)[None], 2, axis=0)
     ids = np.zeros((2, 200), np.int32)
     ids[1, -3:] = 7, 8, 9
     nothing, words = evidence.full.predict_on_batch({"images": silent, "features": ids})

@@ -31,7 +31,7 @@ States = tuple[float, ...]
 def prediction(label: str, labels: tuple[str, ...] = THREE, probability: float = 0.7) -> Prediction:
     rest = (1 - probability) / (len(labels) - 1)
     probabilities = {each: probability if each == label else rest for each in labels}
-    utterance = Utterance(start_s=1.0, speech_end_s=2.4, end_s=3.0, heard_at=100.0, ending="silence")
+    utterance = Utterance(start_s=1.0, speech_end_s=2.4, end_s=3.0, arrived_at=100.0, ending="silence")
     return Prediction(datetime(2026, 1, 2, tzinfo=UTC), label, probabilities, "i love it", utterance)
 
 
