@@ -137,7 +137,7 @@ def _record(settings: "Settings", plan: "RecordingPlan", folder: "ClipFolder") -
                 raise
     counts = folder.counts()
     of_each = {label: counts[label] for label in plan.classes}
-    for line in next_steps(folder.table, of_each, words=folder.has_words):
+    for line in next_steps(folder.table, of_each, words=folder.has_transcripts):
         display.print(line)
 
 

@@ -1,8 +1,7 @@
-"""A folder of clips: `angry/0001.flac` and so on, and the table `clips.csv`, which always go together.
+"""A folder of clips, `angry/0001.flac` and so on, and the table `clips.csv`, which is always consistent with them.
 
-A clip is written beside its place, and moved there when it is whole; then the table is written in the same way. What
-a power cut left between the two is found when the folder is opened the next time: a clip carries its words and its
-speaker in its tags, as a song does.
+First the clip is written atomically, then the table. If the power fails between the two, the clip without a row is
+found when the folder is opened the next time: its tags contain its transcript and its speaker, as those of a song do.
 """
 
 import fcntl
@@ -29,24 +28,27 @@ _CLIP = re.compile(r"[0-9]{4,9}\.flac")
 
 
 class ClipFolder:
-    """Adds clips to a folder; one process at a time. A context manager, which holds the folder while it is open.
+    """Adds clips to a folder, one process at a time; a context manager that locks the folder.
+
+    Opening the folder repairs its table after a power failure, or after clips were deleted by hand.
 
     Args:
-        path: the folder; made if it is missing.
-        announce: is told what was put right.
+        path: the folder; created if it is missing.
+        announce: called with a line for each repair of the table.
 
     Raises:
-        RecordingError: nothing can be written there, another process records into it, or its table is another's.
+        RecordingError: the folder cannot be written to, another process records into it, or its `clips.csv` is not a
+            clip table.
     """
 
     def __init__(self, path: Path, announce: Callable[[str], None]) -> None:
         self.path = path
         self.table = path / TABLE
         self._announce = announce
-        self._lock = self._opened()
+        self._lock = self._open()
         try:
             self._content = read_clip_rows(self.table)
-            self._put_right()
+            self._repair()
         except BaseException:
             os.close(self._lock)
             raise
@@ -58,47 +60,50 @@ class ClipFolder:
         os.close(self._lock)
 
     def counts(self) -> Counter[str]:
-        """How many clips each class has."""
+        """Number of clips per class."""
         return Counter(row["label"].strip() for row in self._content.rows if row["audio"].strip())
 
     @property
-    def has_words(self) -> bool:
-        """Whether the words of any clip are known."""
+    def has_transcripts(self) -> bool:
+        """Whether any clip has a transcript."""
         return any(row["text"].strip() for row in self._content.rows)
 
     def add(self, samples: NDArray[np.int16], label: str, text: str, speaker: str) -> str:
-        """Write a clip and its row; gives its name in the table.
+        """Write a clip and its row.
 
         Args:
-            samples: shape (n,), mono, 16 kHz.
-            label: its class.
-            text: what was said.
-            speaker: who spoke; empty if it is not known.
+            samples: shape (n,), int16, mono, 16 kHz.
+            label: class of the clip.
+            text: transcript of the clip.
+            speaker: name of the speaker; empty if it is unknown.
+
+        Returns:
+            The name of the clip in the table, such as `angry/0001.flac`.
 
         Raises:
-            RecordingError: it cannot be written. Clips and table are as they were.
+            RecordingError: it cannot be written. Clips and table are unchanged.
         """
         clip = self.path / label / f"{self._last_number(label) + 1:04}.flac"
         row = {"audio": self._name(clip), "text": text, "label": label, "speaker": speaker}
-        grown = ClipRows(self._content.columns, [*self._content.rows, self._row(row)])
+        extended = ClipRows(self._content.columns, [*self._content.rows, self._row(row)])
         try:
             clip.parent.mkdir(exist_ok=True)
             with atomic_write(clip) as stream:
                 stream.write(_flac(samples, text, speaker))
             try:
-                write_clip_rows(self.table, grown)
+                write_clip_rows(self.table, extended)
             except BaseException:
                 clip.unlink()
                 raise
         except OSError as error:
             raise RecordingError(
-                f"{clip}: cannot be written ({error.strerror}); free some space. What was kept before is safe"
+                f"{clip}: cannot be written ({error.strerror})", fix="free some space; the clips saved before are safe"
             ) from None
-        self._content = grown
+        self._content = extended
         return row["audio"]
 
-    def _opened(self) -> int:
-        """Make the folder, see that it can be written to, and hold it: a descriptor."""
+    def _open(self) -> int:
+        """Create the folder, check that it can be written to, and lock it; returns the descriptor of the lock."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.path):
@@ -106,48 +111,50 @@ class ClipFolder:
             lock = os.open(self.path, os.O_RDONLY)
         except (OSError, ValueError) as error:
             reason = "it is a file" if isinstance(error, FileExistsError) else getattr(error, "strerror", None) or error
-            raise RecordingError(f"{self.path}: cannot record into it ({reason}); name another folder") from None
+            raise RecordingError(f"{self.path}: cannot record into it ({reason})", fix="use another folder") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            raise RecordingError(f"{self.path}: another edge-mcnn records into it; end that first") from None
+            raise RecordingError(
+                f"{self.path}: another edge-mcnn is recording into it", fix="stop that one first"
+            ) from None
         except OSError:
-            return lock  # a file system without locks, where whoever records twice must take care
+            return lock  # a file system without locks, where two sessions are not detected
         return lock
 
-    def _put_right(self) -> None:
-        """Let the table say what is there."""
+    def _repair(self) -> None:
+        """Make the table consistent with the clips in the folder."""
         remove_partial_files(self.path, TABLE)
-        ours = [clip for folder in self._class_folders() for clip in _clips(folder)]
-        gone = [row for row in self._content.rows if self._is_gone(row["audio"].strip())]
-        kept = [row for row in self._content.rows if row not in gone]
-        known = {os.path.normpath(self.path / row["audio"].strip()) for row in kept}
-        found = [self._found(clip) for clip in ours if os.path.normpath(clip) not in known]
-        if not found and not gone:
+        clips = [clip for folder in self._class_folders() for clip in _clips(folder)]
+        deleted = [row for row in self._content.rows if self._is_deleted(row["audio"].strip())]
+        present = [row for row in self._content.rows if row not in deleted]
+        known = {os.path.normpath(self.path / row["audio"].strip()) for row in present}
+        added = [self._row_from_tags(clip) for clip in clips if os.path.normpath(clip) not in known]
+        if not added and not deleted:
             return
-        for row in gone:
-            self._announce(f"{row['audio']} is gone, and its line leaves {self.table}")
-        for row in found:
-            self._announce(f"{row['audio']} had no line in {self.table}, and has one now")
-        content = ClipRows(self._content.columns, [*kept, *found])
+        for row in deleted:
+            self._announce(f"{row['audio']} was deleted; its line was removed from {self.table}")
+        for row in added:
+            self._announce(f"{row['audio']} had no line in {self.table}; it was added")
+        content = ClipRows(self._content.columns, [*present, *added])
         try:
             write_clip_rows(self.table, content)
         except OSError as error:
-            raise RecordingError(f"{self.table}: cannot be written ({error.strerror}); free some space") from None
+            raise RecordingError(f"{self.table}: cannot be written ({error.strerror})", fix="free some space") from None
         self._content = content
 
-    def _is_gone(self, audio: str) -> bool:
-        """Whether this is a clip of ours that somebody has deleted."""
+    def _is_deleted(self, audio: str) -> bool:
+        """Whether this names a recorded clip that does not exist any more."""
         label, _, name = audio.rpartition("/")
         return is_class_name(label) and bool(_CLIP.fullmatch(name)) and not (self.path / audio).exists()
 
     def _name(self, clip: Path) -> str:
-        """As it stands in the table."""
+        """The name of a clip in the table."""
         return clip.relative_to(self.path).as_posix()
 
-    def _found(self, clip: Path) -> Row:
-        """The row of a clip that has none."""
+    def _row_from_tags(self, clip: Path) -> Row:
+        """A row for a clip that has none."""
         text, speaker = _tags(clip)
         return self._row({"audio": self._name(clip), "text": text, "label": clip.parent.name, "speaker": speaker})
 
@@ -161,7 +168,7 @@ class ClipFolder:
                 yield folder
 
     def _last_number(self, label: str) -> int:
-        """Of the clips of a class; a number is not given twice."""
+        """The highest number of the clips of a class, so that no number is used twice; 0 if there are none."""
         folder = self.path / label
         return max((int(clip.stem) for clip in _clips(folder)), default=0) if folder.is_dir() else 0
 
@@ -182,9 +189,9 @@ def _flac(samples: NDArray[np.int16], text: str, speaker: str) -> bytes:
 
 
 def _tags(clip: Path) -> tuple[str, str]:
-    """The words and the speaker of a clip."""
+    """The transcript and the speaker of a clip."""
     try:
         with soundfile.SoundFile(clip) as file:
             return file.comment, file.artist
     except (OSError, soundfile.SoundFileError):
-        raise RecordingError(f"{clip}: not a readable recording; delete it or move it away") from None
+        raise RecordingError(f"{clip}: not a readable recording", fix="delete it or move it away") from None

@@ -1,79 +1,81 @@
-"""What the user calls things: classes, which become folders and labels, the speaker, and sentences to read aloud."""
+"""Checks what the user supplies to a recording session: class names, a speaker's name, and sentences to read aloud."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from device.errors import RecordingError
 
-_NO_FOLDER = '/\\:*?"<>|'
-"""What some file system that a data set may be copied to does not take in a name."""
+_FORBIDDEN = '/\\:*?"<>|'
+"""Characters that some file system to which a data set may be copied does not allow in a name."""
 _LONGEST_NAME = 100
 
 
-def class_names(given: str) -> tuple[str, ...]:
-    """The classes of a list with commas between them.
+def class_names(text: str) -> tuple[str, ...]:
+    """Parse class names that are separated by commas.
 
     Raises:
-        RecordingError: one cannot be the name of a folder and of a class, or is there twice.
+        RecordingError: one cannot be the name of a folder and of a class, or is named twice.
     """
-    names = tuple(name.strip() for name in given.split(","))
+    names = tuple(name.strip() for name in text.split(","))
     for name in names:
         if reason := _fault(name):
             raise RecordingError(
-                f"class {name!r} {reason}; each name becomes a folder, so give plain ones: --classes happy,calm,angry"
+                f"class {name!r} {reason}, and the name of a class becomes the name of a folder",
+                fix="use plain names, such as --classes happy,calm,angry",
             )
     folded = [name.casefold() for name in names]
     for name in names:
         if folded.count(name.casefold()) > 1:
-            raise RecordingError(f"class {name!r} is there twice; name each class once")
+            raise RecordingError(f"class {name!r} is named twice", fix="name each class once")
     return names
 
 
 def is_class_name(name: str) -> bool:
-    """Whether a folder of this name may be a class's."""
+    """Whether a folder of this name may hold the clips of a class."""
     return not _fault(name)
 
 
-def speaker_name(given: str) -> str:
-    """The name without spaces around it.
+def speaker_name(text: str) -> str:
+    """The name of a speaker, without spaces around it.
 
     Raises:
-        RecordingError: it does not fit into a line of a table.
+        RecordingError: it does not fit into one line of a table.
     """
-    name = given.strip()
+    name = text.strip()
     if not name.isprintable():
-        raise RecordingError(f"speaker {name!r} holds characters that cannot be printed; give a plain name")
+        raise RecordingError(f"speaker {name!r} contains characters that cannot be printed", fix="use a plain name")
     return name
 
 
 def read_sentences(path: Path) -> Sequence[str]:
-    """The sentences of a prompts file, one per line; empty lines are passed over.
+    """Read the sentences of a prompts file, one per line; empty lines are skipped.
 
     Raises:
-        RecordingError: it cannot be read, is not text in UTF-8, or has no sentence.
+        RecordingError: it cannot be read, is not UTF-8 text, or contains no sentence.
     """
+    fix = "--prompts needs a text file with a sentence per line"
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise RecordingError(f"{path}: cannot be read ({reason}); --prompts takes text, a sentence per line") from None
+        raise RecordingError(f"{path}: cannot be read ({reason})", fix=fix) from None
     sentences = [" ".join(line.split()) for line in lines if line.strip()]
     for sentence in sentences:
         if not sentence.isprintable():
-            raise RecordingError(f"{path}: {sentence[:40]!r} is no text; --prompts takes text, a sentence per line")
+            raise RecordingError(f"{path}: {sentence[:40]!r} is not text", fix=fix)
     if not sentences:
-        raise RecordingError(f"{path}: no sentence in it; --prompts takes text, a sentence per line")
+        raise RecordingError(f"{path}: contains no sentence", fix=fix)
     return sentences
 
 
 def _fault(name: str) -> str:
-    """Why this is no name of a class; empty if it is one."""
+    """Why this cannot be the name of a class; empty if it can."""
     if not name:
         return "has no name"
     if not name.isprintable():
-        return "holds characters that cannot be printed"
-    if wrong := next((letter for letter in name if letter in _NO_FOLDER), ""):
-        return f"holds {wrong}"
+        return "contains characters that cannot be printed"
+    if character := next((each for each in name if each in _FORBIDDEN), ""):
+        return f"contains {character}"
     if name[0] in ".-" or name[-1] == ".":
         return "begins with . or -, or ends with ."
     if len(name.encode()) > _LONGEST_NAME:

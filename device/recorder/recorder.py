@@ -1,7 +1,7 @@
-"""Joins microphone and session, until the session is over or a signal ends it. It holds nothing but the joining.
+"""Connects the microphone to a recording session, until the session has finished or a signal stops it.
 
-All of it is done in one thread. What is kept is on the disk when the next clip is asked for, so a signal needs no more
-than to be noticed at the next turn.
+Everything runs in one thread. A saved clip is on the disk before the next prompt, so it is enough to react to a signal
+at the next tick.
 """
 
 import time
@@ -18,13 +18,13 @@ from device.system.signals import stopped_by_signals
 
 
 class Recorder:
-    """Lets a session hear the microphone.
+    """Passes the frames of the microphone to a session, and prints the state of the microphone.
 
     Args:
-        settings: of the daemon; which microphone, and when it counts as lost.
-        session: what hears it.
-        display: is told how the microphone is.
-        open_microphone: by its name.
+        settings: settings of the daemon: which microphone is used, and when it counts as lost.
+        session: receives the frames.
+        display: prints the state of the microphone.
+        open_microphone: opens a microphone by its name.
     """
 
     def __init__(
@@ -36,67 +36,67 @@ class Recorder:
     ) -> None:
         self._session = session
         self._display = display
-        self._told_to_stop = False
-        self._told = ""
+        self._stop_requested = False
+        self._printed = ""
         self._error: RecordingError | None = None
         self._liveness = LivenessMachine(settings.liveness, time.monotonic, self._on_liveness)
         self._microphone = ReconnectingMicrophone(
             settings.microphone.name,
             self._liveness,
             settings.liveness.stuck_limit_s,
-            turn=self._turn,
+            turn=self._tick,
             patient=False,
             open_microphone=open_microphone,
         )
 
     @property
     def stuck(self) -> bool:
-        """Whether a thread hangs in the sound system, which no exit in good order would outlast."""
+        """Whether a thread hangs in the sound system, so that the process cannot exit in an orderly way."""
         return self._liveness.now.state == State.FAILED
 
     def run(self) -> None:
-        """Listen until the session is over, or SIGINT or SIGTERM ends it.
+        """Record until the session has finished, or SIGINT or SIGTERM stops it.
 
         Raises:
             AudioError: there is no microphone at the start, or the sound system hangs.
-            RecordingError: a clip cannot be written, and there is nobody to ask.
+            RecordingError: a clip cannot be written, and there is no keyboard to let the user try again.
         """
         with stopped_by_signals(self._stop, second_ends=True):
             for frames in self._microphone.streams():
                 for frame in frames:
-                    self._hear(frame)
+                    self._process(frame)
                 self._session.microphone_lost()
         if self._error is not None:
             raise self._error
 
-    def _hear(self, frame: Frame) -> None:
+    def _process(self, frame: Frame) -> None:
         try:
             self._session.process(frame)
         except RecordingError as error:
-            self._error = error  # raised once the microphone is let go of
+            self._error = error  # raised after the microphone has been closed
             self._session.stop()
         if self._session.finished:
             self._microphone.stop()
 
-    def _turn(self) -> None:
-        if self._told_to_stop:
+    def _tick(self) -> None:
+        if self._stop_requested:
             self._session.stop()
         self._session.tick()
         if self._session.finished:
             self._microphone.stop()
 
     def _stop(self) -> None:
-        self._told_to_stop = True
+        self._stop_requested = True
 
     def _on_liveness(self, liveness: Liveness) -> None:
         if liveness.state in (State.RECOVERING, State.FAILED):
-            return  # what comes of it will be told, as an error if it hangs
+            return  # the next state will be printed, or an error raised if the sound system hangs
         if liveness.state == State.HEALTHY:
             line = f"listening to {liveness.microphone} at {liveness.rate} Hz"
         else:
             line = f"microphone {liveness.state}, waiting for it: {liveness.reason}"
-        if line != self._told:
-            self._told = line
+        if line != self._printed:
+            self._printed = line
             self._display.print(line)
             if liveness.state == State.HEALTHY:
                 self._session.prompt()

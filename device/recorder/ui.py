@@ -1,4 +1,4 @@
-"""What the user of a recording session sees: lines that stay, and on a terminal one line that moves."""
+"""The display of a recording session: lines that stay, and on a terminal one line that is redrawn."""
 
 from rich.console import Console
 from rich.live import Live
@@ -9,21 +9,21 @@ from device.outputs.terminal.meter import meter
 from device.outputs.terminal.text import signs_for
 
 _METER_CELLS = 24
-"""Fewer in a narrow terminal."""
+"""Width of the level meter; less in a narrow terminal."""
 _BESIDE_METER = 13
 
 
 class RecorderDisplay:
-    """A context manager; inside it the line that moves is shown, if the console is a terminal.
+    """A context manager; the redrawn line is shown inside it, if the console is a terminal.
 
     Args:
-        console: where.
+        console: where everything is printed.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._moving = Text()
-        self._live = Live(get_renderable=lambda: self._moving, console=console, auto_refresh=False, transient=True)
+        self._redrawn = Text()
+        self._live = Live(get_renderable=lambda: self._redrawn, console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> "RecorderDisplay":
         if self._console.is_terminal:
@@ -35,25 +35,27 @@ class RecorderDisplay:
             self._live.stop()
 
     def print(self, line: str, style: str = "") -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._console.print(Text(line, style=style), soft_wrap=not self._console.is_terminal)
 
     def print_error(self, error: EdgeMcnnError) -> None:
-        """Something that the user is to mend."""
-        self.print(" ".join(str(error).split()), "bold red")
+        """Print an error, each of its message and its fix on one line."""
+        self.print(" ".join(error.message.split()), "bold red")
+        if error.fix:
+            self.print(f"  fix: {' '.join(error.fix.split())}", "bold red")
 
     def meter(self, level_dbfs: float, remark: str) -> None:
-        """Show in the line that moves how loud it is, RMS in dB relative to full scale, and a remark."""
+        """Draw the level (RMS, dB relative to full scale) and a remark in the redrawn line."""
         width = min(_METER_CELLS, max(self._console.width - len(remark) - _BESIDE_METER, 1))
         bar = meter(level_dbfs, width, signs_for(self._console))
-        self._move(Text.assemble("  ", bar, f" {level_dbfs:4.0f} dB  {remark}"))
+        self._redraw(Text.assemble("  ", bar, f" {level_dbfs:4.0f} dB  {remark}"))
 
     def question(self, question: str) -> None:
-        """Show a question in the line that moves."""
-        self._move(Text(question, style="bold"))
+        """Show a question in the redrawn line."""
+        self._redraw(Text(question, style="bold"))
 
-    def _move(self, line: Text) -> None:
+    def _redraw(self, line: Text) -> None:
         line.no_wrap, line.overflow = True, "ellipsis"
-        self._moving = line
+        self._redrawn = line
         if self._console.is_terminal:
             self._live.refresh()

@@ -28,8 +28,8 @@ def test_help_says_that_sound_is_written() -> None:
 def test_slips_are_told_in_a_line(tmp_path: Path, environment: dict[str, str]) -> None:
     data, file = tmp_path / "data", tmp_path / "file"
     file.write_text("")
-    one_line(edge_mcnn("record", data, "--classes", "happy,../calm"), "holds /")
-    one_line(edge_mcnn("record", data, "--classes", "happy,happy"), "is there twice")
+    one_line(edge_mcnn("record", data, "--classes", "happy,../calm"), "contains /")
+    one_line(edge_mcnn("record", data, "--classes", "happy,happy"), "is named twice")
     one_line(edge_mcnn("record", data, "--classes", "a,b", "--prompts", tmp_path / "none"), "a sentence per line")
     one_line(edge_mcnn("record", data), "name the classes")
     assert not data.exists(), "nothing was made for an order that is none"

@@ -141,8 +141,8 @@ def test_with_a_terminal_each_clip_is_asked_about(
         recording.wait_for("speak when you are ready")
         microphone.play(OTHER)
         recording.wait_for(OTHER_WORDS)
-        recording.wait_for("Enter: keep")
-        assert not list(data.rglob("*.flac")), "nothing is written before it is kept"
+        recording.wait_for("Enter: save")
+        assert not list(data.rglob("*.flac")), "nothing is written before it is saved"
         recording.press("r")
         recording.wait_for("speak when you are ready")
         microphone.play(READING)
@@ -156,7 +156,7 @@ def test_with_a_terminal_each_clip_is_asked_about(
         recording.wait_for("recording")
         recording.wait_for(OTHER_WORDS)
         recording.press("\n")
-        recording.wait_for("kept as angry/0001.flac")
+        recording.wait_for("saved as angry/0001.flac")
         recording.process.send_signal(signal.SIGINT)
         assert recording.end() == 0, recording.shown
     finally:

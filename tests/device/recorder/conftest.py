@@ -1,4 +1,4 @@
-"""A session without a microphone, a terminal or Vosk: frames of the test, keys of the test, and what is shown."""
+"""Fakes for a session without a microphone, a terminal and Vosk: frames, keys, and a display that records."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ LOUD = 3000
 
 
 class Loudness:
-    """A detector that takes all that is loud for speech."""
+    """A voice activity detector for which every loud frame is speech."""
 
     def probability(self, samples: NDArray[np.int16]) -> float:
         return float(samples[0] >= LOUD)
@@ -32,14 +32,14 @@ class Loudness:
         pass
 
 
-class CountedWords:
-    """Hears as many frames as it is fed."""
+class FrameCounter:
+    """A transcriber whose transcript is the number of frames."""
 
     def __init__(self) -> None:
         self._frames = 0
 
-    def begin(self) -> "CountedWords":
-        return CountedWords()
+    def begin(self) -> "FrameCounter":
+        return FrameCounter()
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         assert samples.shape == (FRAME_LENGTH,)
@@ -50,7 +50,7 @@ class CountedWords:
 
 
 class Stream:
-    """Frames one after the other, on a clock of its own."""
+    """Consecutive frames, with a simulated clock."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -63,12 +63,12 @@ class Stream:
             self._number += 1
 
 
-class Shown:
-    """A display that remembers."""
+class RecordedDisplay:
+    """A display that records what is shown."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.moving = ""
+        self.redrawn = ""
         self.levels: list[float] = []
 
     def print(self, line: str, style: str = "") -> None:
@@ -79,14 +79,14 @@ class Shown:
 
     def meter(self, level_dbfs: float, remark: str) -> None:
         self.levels.append(level_dbfs)
-        self.moving = remark
+        self.redrawn = remark
 
     def question(self, question: str) -> None:
-        self.moving = question
+        self.redrawn = question
 
 
-class Typed:
-    """A keyboard on which the test types."""
+class FakeKeyboard:
+    """A keyboard on which the test presses keys."""
 
     def __init__(self) -> None:
         self._keys = ""
@@ -105,18 +105,18 @@ def stream() -> Stream:
 
 
 @pytest.fixture
-def shown() -> Shown:
-    return Shown()
+def display() -> RecordedDisplay:
+    return RecordedDisplay()
 
 
 @pytest.fixture
-def typed() -> Typed:
-    return Typed()
+def keyboard() -> FakeKeyboard:
+    return FakeKeyboard()
 
 
 @pytest.fixture
 def listener() -> TakeListener:
-    return TakeListener(SETTINGS, Loudness(), CountedWords())
+    return TakeListener(SETTINGS, Loudness(), FrameCounter())
 
 
 @pytest.fixture
