@@ -81,16 +81,16 @@ class TakeListener:
 
     def push(self, frame: Frame) -> Take | None:
         """Process the next frame; returns the utterance that ends with it, if one does."""
-        step = self._endpointer.push(frame)
-        if step.frames and not self._samples and self._transcriber is not None:
+        update = self._endpointer.push(frame)
+        if update.frames and not self._samples and self._transcriber is not None:
             self._transcription = self._transcriber.begin()
-        for each in step.frames:
+        for each in update.frames:
             self._samples.append(each.samples)
             if self._transcription is not None:
                 self._transcription.feed(each.samples)
-        if step.utterance is None:
+        if update.utterance is None:
             return None
         text = "" if self._transcription is None else self._transcription.text()
-        take = Take(np.concatenate(self._samples), text, step.utterance.ending)
+        take = Take(np.concatenate(self._samples), text, update.utterance.ending)
         self._samples, self._transcription = [], None
         return take

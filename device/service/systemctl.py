@@ -1,4 +1,4 @@
-"""The service as systemd knows it: its name, its unit files, its properties, and the commands that change it."""
+"""The service in systemd: its name, its unit files, its properties, and the commands that change it."""
 
 import subprocess
 from pathlib import Path

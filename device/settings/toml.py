@@ -34,7 +34,7 @@ def read_settings(path: Path | None, environment: Mapping[str, str] | None = Non
 
     Raises:
         SettingsError: the file cannot be read, is not TOML, or has an unknown key or a value that is not allowed; or
-            a variable has. It describes the first problem, and says how many more the file has.
+            a variable has. It describes the first problem and counts the others in the file.
     """
     table: dict[str, Any] = {}
     errors: list[SettingsError] = []

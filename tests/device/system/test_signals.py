@@ -12,37 +12,37 @@ def number(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def former(number: int) -> Iterator[list[int]]:
-    """What reaches the handler that was there before."""
+def previous(number: int) -> Iterator[list[int]]:
+    """The signals that reach the handler that was set before."""
     reached: list[int] = []
-    kept = signal.signal(number, lambda got, _frame: reached.append(got))
+    original = signal.signal(number, lambda got, _frame: reached.append(got))
     yield reached
-    signal.signal(number, kept)
+    signal.signal(number, original)
 
 
-def test_it_asks_for_the_end_each_time(number: int, former: list[int]) -> None:
-    asked: list[None] = []
-    with stopped_by_signals(lambda: asked.append(None)):
+def test_each_signal_requests_the_end(number: int, previous: list[int]) -> None:
+    requests: list[None] = []
+    with stopped_by_signals(lambda: requests.append(None)):
         signal.raise_signal(number)
         signal.raise_signal(number)
-    assert len(asked) == 2
-    assert former == []
+    assert len(requests) == 2
+    assert previous == []
     signal.raise_signal(number)
-    assert former == [number], "afterwards all is as it was"
+    assert previous == [number], "the previous handler is restored"
 
 
-def test_the_second_one_does_what_it_did_before(number: int, former: list[int]) -> None:
-    asked: list[None] = []
-    with stopped_by_signals(lambda: asked.append(None), second_ends=True):
+def test_the_second_signal_has_its_previous_effect(number: int, previous: list[int]) -> None:
+    requests: list[None] = []
+    with stopped_by_signals(lambda: requests.append(None), second_ends=True):
         signal.raise_signal(number)
-        assert former == []
+        assert previous == []
         signal.raise_signal(number)
-    assert len(asked) == 1
-    assert former == [number]
+    assert len(requests) == 1
+    assert previous == [number]
 
 
-def test_an_error_inside_leaves_no_handler_behind(number: int, former: list[int]) -> None:
+def test_an_error_inside_restores_the_handler(number: int, previous: list[int]) -> None:
     with pytest.raises(RuntimeError), stopped_by_signals(lambda: None):
         raise RuntimeError
     signal.raise_signal(number)
-    assert former == [number]
+    assert previous == [number]
