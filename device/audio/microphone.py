@@ -73,7 +73,7 @@ def find_microphone(name: str) -> MicrophoneInfo:
     """
     found = list_microphones()
     if not found:
-        raise AudioError("no microphone found; plug one in and see `edge-mcnn microphones`")
+        raise AudioError("no microphone found", fix="plug one in and see `edge-mcnn microphones`")
     if not name:
         return next((each for each in found if each.is_default), found[0])
     wanted = name.casefold()
@@ -81,9 +81,9 @@ def find_microphone(name: str) -> MicrophoneInfo:
     matches = matches or [each for each in found if wanted in each.name.casefold()]
     names = ", ".join(repr(each.name) for each in matches or found)
     if not matches:
-        raise AudioError(f"no microphone is named {name!r}; there are {names}")
+        raise AudioError(f"no microphone is named {name!r}", fix=f"use one of {names}")
     if len(matches) > 1:
-        raise AudioError(f"{name!r} fits more than one microphone: {names}; give more of the name")
+        raise AudioError(f"{name!r} matches more than one microphone: {names}", fix="use more of the name")
     return matches[0]
 
 
@@ -143,7 +143,7 @@ class Microphone:
             else:
                 return rate
         raise AudioError(
-            f"microphone {self.info.name!r} cannot be opened ({_reason(problem)}); does another program hold it?"
+            f"microphone {self.info.name!r} cannot be opened ({_reason(problem)})", fix="close the program that uses it"
         )
 
     def _open(self) -> Any:
@@ -210,7 +210,7 @@ def _portaudio() -> Any:
     try:
         import sounddevice  # scans the sound cards, which takes a moment: only for those who listen
     except OSError:
-        raise AudioError("PortAudio is not installed; run: sudo apt-get install libportaudio2") from None
+        raise AudioError("PortAudio is not installed", fix="run: sudo apt-get install libportaudio2") from None
     return sounddevice
 
 

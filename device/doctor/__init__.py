@@ -1,1 +1,1 @@
-"""Checks of each part that the daemon needs, run in isolation from each other."""
+"""Checks of every part that listening needs, each run in a process of its own."""

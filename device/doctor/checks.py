@@ -1,6 +1,6 @@
-"""Which parts are looked at: all of them by `edge-mcnn doctor`, and by `service install` what the service stands on.
+"""The list of checks: all of them for `edge-mcnn doctor`, and those that `service install` requires.
 
-What needs libraries that may be broken is imported where they are looked at, apart from the rest.
+Modules whose libraries may be broken are imported inside the check, in its own process.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,166 +8,171 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from device.daemon.status import Status, running_daemon
+from device.daemon.status import Status
 from device.doctor import machine, packages
-from device.doctor.findings import Finding, Told, Verdict
-from device.doctor.isolation import Check, examine
+from device.doctor.findings import CheckEvent, Finding, Verdict
+from device.doctor.isolation import Check, run_checks
 from device.errors import SettingsError
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings
-from device.settings.toml import PREFIX, check_file, read_settings
+from device.settings.toml import PREFIX, read_settings
 
-_READS_MUCH_S = 60.0
-"""For the sums of the speech model, from the slowest of memory cards."""
-_CALLS_S = 60.0
-"""For a broker: the looking itself ends sooner, but a name may have many addresses."""
+_SLOW_READ_LIMIT_S = 60.0
+"""Seconds for checks that read or checksum large files, on the slowest memory cards."""
+_NETWORK_LIMIT_S = 60.0
+"""Seconds for the broker check, which has shorter limits of its own, but a host name may have many addresses."""
 
 
-def look(config: Path | None, environment: Mapping[str, str], model: Path | None) -> Iterator[Told]:
-    """Look at every part, in the light of the settings; each thing is told as soon as it is known.
+def diagnose(config: Path | None, environment: Mapping[str, str], model: Path | None) -> Iterator[CheckEvent]:
+    """Check every part that listening needs, with the given settings, and yield each event as soon as it is known.
 
     Args:
-        config: the file of settings; None for none.
-        environment: variables by name, as `read_settings` takes them.
-        model: a bundle, to be taken instead of the one in the settings.
+        config: the TOML file with the settings; None for the defaults.
+        environment: environment variables by name, as `read_settings` accepts them.
+        model: a bundle that replaces the one in the settings; None to use that one.
     """
-    settings, finding = read(config, environment)
+    settings, finding = check_settings(config, environment)
     yield finding
     if model is not None:
         settings = replace(settings, classifier=replace(settings.classifier, model=str(model)))
-    yield from examine(everything(settings))
+    yield from run_checks(all_checks(settings))
 
 
-def read(config: Path | None, environment: Mapping[str, str]) -> tuple[Settings, Finding]:
-    """The settings, the defaults where those given are not right, and what is wrong with them."""
-    wrong: list[SettingsError] = []
-    mend = []
+def check_settings(config: Path | None, environment: Mapping[str, str]) -> tuple[Settings, Finding]:
+    """Read the settings and report every problem in them.
+
+    Returns:
+        The settings, or the defaults if there is a problem; and the finding.
+    """
+    problems, fixes = [], []
     try:
-        if config is not None and (wrong := check_file(config)):
-            mend.append(f"edge-mcnn settings --check {config}")
+        if config is not None and (problems := mistakes(config)):
+            fixes.append(f"edge-mcnn settings --check {config}")
     except SettingsError as error:
-        wrong = [error]
+        problems = [error.message]
+        fixes.append(error.fix)
     try:
         read_settings(None, environment)
     except SettingsError as error:
-        wrong.append(error)
-    if wrong:
-        told = f"{'; '.join(map(str, wrong))}; the rest is looked at with the defaults"
-        return Settings(), Finding("settings", Verdict.BAD, told, "; ".join(mend))
+        problems.append(error.message)
+        fixes.append(error.fix)
+    if problems:
+        message = f"{'; '.join(problems)}; the other checks use the defaults"
+        return Settings(), Finding("settings", Verdict.FAIL, message, "; ".join(filter(None, fixes)))
     variables = sum(name.startswith(PREFIX) for name in environment)
-    told = f"{config}: all right" if config is not None else "the defaults"
-    told += f", and {variables} in the environment" if variables else ""
-    return read_settings(config, environment), Finding("settings", Verdict.GOOD, told)
+    message = f"{config} is valid" if config is not None else "defaults"
+    message += f"; {variables} set by environment variables" if variables else ""
+    return read_settings(config, environment), Finding("settings", Verdict.OK, message)
 
 
-def everything(settings: Settings) -> list[Check]:
-    """For this machine and this user, from the ground up."""
-    daemon = running_daemon()
+def all_checks(settings: Settings) -> list[Check]:
+    """All checks for this machine and this user, from the hardware up to the service."""
+    daemon = running()
     return [
-        Check("machine", machine.board),
-        Check("Python", machine.python),
-        Check("memory", partial(machine.memory, listening=daemon is not None)),
-        Check("disk", partial(_disk, settings)),
-        Check("temperature", machine.heat),
-        Check("power", machine.power),
-        Check("packages", packages.packages, _READS_MUCH_S),
-        Check("interpreter", partial(packages.interpreter, settings.classifier), _READS_MUCH_S),
-        Check("model", partial(_model, settings), _READS_MUCH_S),
-        Check("speech model", partial(_speech_model, settings), _READS_MUCH_S),
-        Check("voice detector", _voice_detector),
-        Check("lights", partial(_lights, settings, service=False)),
-        Check("sound cards", _sound_cards),
-        Check("microphone", partial(_microphone, settings, daemon)),
-        *_publishing(settings),
-        Check("service", partial(_service, daemon)),
+        Check("machine", machine.check_board),
+        Check("Python", machine.check_python),
+        Check("memory", partial(machine.check_memory, daemon_runs=daemon is not None)),
+        Check("disk", partial(_check_disk, settings)),
+        Check("temperature", machine.check_temperature),
+        Check("power", machine.check_power),
+        Check("packages", packages.check_packages, _SLOW_READ_LIMIT_S),
+        Check("interpreter", partial(packages.check_interpreter, settings.classifier), _SLOW_READ_LIMIT_S),
+        Check("model", partial(_check_model, settings), _SLOW_READ_LIMIT_S),
+        Check("speech model", partial(_check_speech_model, settings), _SLOW_READ_LIMIT_S),
+        Check("voice detector", _check_voice_detector),
+        Check("lights", partial(_check_lights, settings, service=False)),
+        Check("sound cards", _check_sound_cards),
+        Check("microphone", partial(_check_microphone, settings, daemon)),
+        *_publishing_checks(settings),
+        Check("service", partial(_check_service, daemon)),
     ]
 
 
-def needs_of_service(settings: Settings) -> list[Check]:
-    """What the service stands on, but for the speech model, which installing puts into place."""
+def service_checks(settings: Settings) -> list[Check]:
+    """The checks that must pass before the service is installed; the installation provides the speech model itself."""
     return [
-        Check("model", partial(_model, settings), _READS_MUCH_S),
-        Check("lights", partial(_lights, settings, service=True)),
-        Check("microphone", partial(_microphone_or_later, settings)),
+        Check("model", partial(_check_model, settings), _SLOW_READ_LIMIT_S),
+        Check("lights", partial(_check_lights, settings, service=True)),
+        Check("microphone", partial(_check_microphone_for_service, settings)),
     ]
 
 
-def _disk(settings: Settings) -> Iterator[Finding]:
-    place = speech_model.default_path()
-    fetched = not settings.transcriber.speech_model and not speech_model.is_present(place)
-    # The archive, what is in it, and room to move.
-    return machine.disk(place.parent, 3 * ENGLISH.size / 1e6 if fetched else 0.0)
+def _check_disk(settings: Settings) -> Iterator[Finding]:
+    path = speech_model.default_path()
+    to_fetch = not settings.transcriber.speech_model and not speech_model.is_present(path)
+    # Room for the archive, for its unpacked files, and some to spare.
+    return machine.check_disk(path.parent, 3 * ENGLISH.size / 1e6 if to_fetch else 0.0)
 
 
-def _model(settings: Settings) -> Iterator[Finding]:
+def _check_model(settings: Settings) -> Iterator[Finding]:
     from device.doctor import models
 
-    return models.bundle(settings)
+    return models.check_bundle(settings)
 
 
-def _speech_model(settings: Settings) -> Iterator[Finding]:
+def _check_speech_model(settings: Settings) -> Iterator[Finding]:
     from device.doctor import models
 
-    return models.speech(settings.transcriber)
+    return models.check_speech_model(settings.transcriber)
 
 
-def _voice_detector() -> Iterator[Finding]:
+def _check_voice_detector() -> Iterator[Finding]:
     from device.doctor import models
 
-    return models.detector()
+    return models.check_voice_detector()
 
 
-def _lights(settings: Settings, *, service: bool) -> Iterator[Finding]:
+def _check_lights(settings: Settings, *, service: bool) -> Iterator[Finding]:
     from device.doctor import pins
 
-    return pins.lights(settings, service=service)
+    return pins.check_lights(settings, service=service)
 
 
-def _sound_cards() -> Iterator[Finding]:
-    from device.doctor import sound
+def _check_sound_cards() -> Iterator[Finding]:
+    from device.doctor import microphone
 
-    return sound.cards()
-
-
-def _microphone(settings: Settings, daemon: Status | None) -> Iterator[Told]:
-    """In one process: where PortAudio hangs at first, it is not waited for three times."""
-    from device.doctor import sound
-
-    yield from sound.portaudio()
-    yield from sound.chosen(settings.microphone.name, daemon)
-    yield from sound.level(settings, daemon)
+    return microphone.check_sound_cards()
 
 
-def _microphone_or_later(settings: Settings) -> Iterator[Finding]:
-    """The service waits for a microphone, not for PortAudio."""
-    from device.doctor import sound
+def _check_microphone(settings: Settings, daemon: Status | None) -> Iterator[CheckEvent]:
+    """Check three things in one process, so that a PortAudio that hangs costs its time limit only once."""
+    from device.doctor import microphone
 
-    yield from sound.portaudio()
-    yield from sound.chosen(settings.microphone.name, missing=Verdict.WARNING)
+    yield from microphone.check_portaudio()
+    yield from microphone.check_selected(settings.microphone.name, daemon)
+    yield from microphone.measure_level(settings, daemon)
 
 
-def _publishing(settings: Settings) -> Iterator[Check]:
-    """For those who publish."""
+def _check_microphone_for_service(settings: Settings) -> Iterator[Finding]:
+    """Warn about a missing microphone, which the service waits for; fail without PortAudio, which it does not."""
+    from device.doctor import microphone
+
+    yield from microphone.check_portaudio()
+    yield from microphone.check_selected(settings.microphone.name, if_missing=Verdict.WARN)
+
+
+def _publishing_checks(settings: Settings) -> Iterator[Check]:
+    """Yield the checks of the outputs that the settings configure."""
     if settings.mqtt.host:
-        yield Check("broker", partial(_broker, settings), _CALLS_S)
+        yield Check("broker", partial(_check_broker, settings), _NETWORK_LIMIT_S)
     if settings.publish.command:
-        yield Check("command", partial(_command, settings))
+        yield Check("command", partial(_check_command, settings))
 
 
-def _broker(settings: Settings) -> Iterator[Finding]:
+def _check_broker(settings: Settings) -> Iterator[Finding]:
     from device.doctor import publishing
 
-    return publishing.broker(settings.mqtt)
+    return publishing.check_broker(settings.mqtt)
 
 
-def _command(settings: Settings) -> Iterator[Finding]:
+def _check_command(settings: Settings) -> Iterator[Finding]:
     from device.doctor import publishing
 
-    return publishing.command(settings.publish)
+    return publishing.check_command(settings.publish)
 
 
-def _service(daemon: Status | None) -> Iterator[Finding]:
-    from device.doctor import service as service_state
+def _check_service(daemon: Status | None) -> Iterator[Finding]:
+    from device.doctor import service
 
-    return service_state.state(daemon)
+    return service.check_service(daemon)

@@ -1,38 +1,40 @@
-"""What a look at one part of the machine found."""
+"""Results of the checks: what was found, how serious it is, and the fix."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How bad it is."""
+    """How serious a finding is; the values are the marks in the terminal and in JSON."""
 
-    GOOD = "good"
-    WARNING = "warning"
-    """The daemon works, but not as it might."""
-    BAD = "bad"
-    """The daemon does not work, or not as the settings say, and will not by itself."""
+    OK = "OK"
+    WARN = "WARN"
+    """The daemon works, but with a limitation, or the problem may pass by itself."""
+    FAIL = "FAIL"
+    """The daemon does not work, or not as configured, and will not recover without a fix."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One part that was looked at."""
+    """One result of a check."""
 
-    name: str
-    """Of the part."""
+    topic: str
+    """The part that was checked, such as `microphone`."""
     verdict: Verdict
-    told: str
+    """How serious the finding is."""
+    message: str
     """What was found, or what is wrong."""
-    mend: str = ""
-    """What to do about it; empty if nothing, or if `told` says it."""
+    fix: str = ""
+    """What the user can do about it; empty if nothing needs to be done, or if the message leaves no doubt."""
 
 
 @dataclass(frozen=True)
-class Level:
-    """How loud the microphone is just now, while it is being measured."""
+class MicrophoneLevel:
+    """Level of the microphone at this moment, sent repeatedly while it is measured."""
 
     dbfs: float
-    """RMS, dB relative to full scale."""
+    """RMS level in dB relative to full scale."""
 
 
-Told = Finding | Level
+CheckEvent = Finding | MicrophoneLevel
+"""What a check yields while it runs."""

@@ -1,7 +1,7 @@
-"""Each look at a part of the machine, in a process of its own: one that hangs, crashes or chatters harms no other.
+"""Runs each check in a process of its own, with a time limit: a check that hangs or crashes does not stop the others.
 
-PortAudio aborts the whole process where ALSA lists no device, and waits for ever for some that are gone; a native
-library built for another CPU ends in a signal. What is looked at, this module does not know.
+PortAudio aborts the whole process when ALSA lists no device, and blocks without a limit on some that were unplugged; a
+native library built for another CPU ends the process with a signal. This module is independent of what is checked.
 """
 
 import faulthandler
@@ -13,77 +13,79 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from device.doctor.findings import Finding, Told, Verdict
+from device.doctor.findings import CheckEvent, Finding, Verdict
 from device.errors import EdgeMcnnError
 
-# A fork has the settings and modules of its parent, and costs a Pi nothing; a new interpreter costs it a second.
+# A fork inherits the settings and loaded modules, at almost no cost; a new interpreter takes a second on a Pi.
 _FORK = multiprocessing.get_context("fork")
-_END_LIMIT_S = 1.0
+_EXIT_LIMIT_S = 1.0
 
 
 @dataclass(frozen=True)
 class Check:
-    """A part to be looked at."""
+    """A check of one part of the machine."""
 
-    name: str
-    """Of what cannot be looked at, if it hangs or crashes."""
-    look: Callable[[], Iterable[Told]]
+    topic: str
+    """Topic of the finding that is reported if the check hangs or crashes."""
+    run: Callable[[], Iterable[CheckEvent]]
+    """Yields findings; called in a process of its own."""
     limit_s: float = 10.0
-    """For each thing that it tells."""
+    """Seconds allowed until each next event, and from the last event to the end."""
 
 
-def examine(checks: Iterable[Check]) -> Iterator[Told]:
-    """Look at one part after the other; each thing is told as soon as it is known."""
+def run_checks(checks: Iterable[Check]) -> Iterator[CheckEvent]:
+    """Run the checks one after the other and yield each event as soon as it arrives."""
     for check in checks:
-        yield from _examined(check)
+        yield from _run_isolated(check)
 
 
-def _examined(check: Check) -> Iterator[Told]:
+def _run_isolated(check: Check) -> Iterator[CheckEvent]:
     reader, writer = _FORK.Pipe(duplex=False)
-    process = _FORK.Process(target=_look, args=(check, writer), daemon=True)
+    process = _FORK.Process(target=_run_in_child, args=(check, writer), daemon=True)
     with warnings.catch_warnings():
-        # Python 3.12 warns of threads, whose locks a fork never gets back; the command has none.
+        # Python 3.12 warns about threads, whose locks a fork never gets back; this command has none.
         warnings.simplefilter("ignore", DeprecationWarning)
         process.start()
     writer.close()
     try:
         while reader.poll(check.limit_s):
             try:
-                told = reader.recv()
+                event = reader.recv()
             except EOFError:
                 break
-            yield told
+            yield event
         else:
-            hangs = f"it hangs: no answer within {check.limit_s:g} s"
-            yield Finding(check.name, Verdict.BAD, hangs, "try again; if it hangs again, restart this machine")
+            message = f"the check hangs: no result within {check.limit_s:g} s"
+            fix = "run the doctor again; if the check hangs again, restart this machine"
+            yield Finding(check.topic, Verdict.FAIL, message, fix)
             return
-        process.join(_END_LIMIT_S)
+        process.join(_EXIT_LIMIT_S)
         if process.exitcode:
-            how = f"looking at it ended in {_ending(process.exitcode)}"
-            yield Finding(check.name, Verdict.BAD, how, "a library of this part is broken; reinstall or configure it")
+            message = f"the check crashed with {_exit_reason(process.exitcode)}"
+            fix = "a library that this part uses is broken; reinstall or reconfigure it"
+            yield Finding(check.topic, Verdict.FAIL, message, fix)
     finally:
         process.kill()
-        process.join(_END_LIMIT_S)
+        process.join(_EXIT_LIMIT_S)
         reader.close()
 
 
-def _look(check: Check, writer: Connection) -> None:
-    """In the process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    faulthandler.disable()  # a crash is told in a line
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):  # what C libraries say
-        os.dup2(nowhere, descriptor)
+def _run_in_child(check: Check, writer: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
+    faulthandler.disable()  # a crash is reported as a finding, without a traceback
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):  # hides what C libraries print
+        os.dup2(null, descriptor)
     try:
-        for told in check.look():
-            writer.send(told)
+        for event in check.run():
+            writer.send(event)
     except EdgeMcnnError as error:
-        writer.send(Finding(check.name, Verdict.BAD, " ".join(str(error).split())))
-    except BaseException as error:  # noqa: BLE001  # told instead; Vosk may even raise SystemExit
+        writer.send(Finding(check.topic, Verdict.FAIL, " ".join(error.message.split()), " ".join(error.fix.split())))
+    except BaseException as error:  # noqa: BLE001  # becomes a finding; Vosk may even raise SystemExit
         first_line = next(iter(str(error).splitlines()), "")
-        unexpected = f"{type(error).__name__}: {first_line}".removesuffix(": ")
-        writer.send(Finding(check.name, Verdict.BAD, unexpected, "not expected: reinstall edge-mcnn, or report this"))
+        message = f"{type(error).__name__}: {first_line}".removesuffix(": ")
+        writer.send(Finding(check.topic, Verdict.FAIL, message, "unexpected: reinstall edge-mcnn, or report this bug"))
 
 
-def _ending(exit_code: int) -> str:
+def _exit_reason(exit_code: int) -> str:
     return signal.Signals(-exit_code).name if exit_code < 0 else f"exit status {exit_code}"

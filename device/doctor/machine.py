@@ -1,6 +1,6 @@
-"""The board, its system and Python, its memory and disk, and how hot and how well fed it is.
+"""Checks of the board: its system and Python, memory and disk, temperature and power supply.
 
-What Linux tells is read below `root`, which is / on a machine that is looked at.
+Files of the kernel are read below `root`, which is / except in tests.
 """
 
 import platform
@@ -9,97 +9,114 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from device.benchmark.verdict import LEAST_AVAILABLE_MB
+from device.benchmark.verdict import MIN_AVAILABLE_MB
 from device.doctor.findings import Finding, Verdict
 from device.system.machine import available_mb, machine_name
 
 _ROOT = Path("/")
 _NEWEST_PYTHON = (3, 13)
 _DAEMON_MB = 310
-"""What listening takes at most with the settings' defaults, see `transcriber.utterances_per_recogniser`."""
-_LEAST_DAEMON_MB = 255
-_LEAST_DISK_MB = 100
+"""The most memory that listening needs with default settings, MB; see `transcriber.utterances_per_recogniser`."""
+_MIN_DAEMON_MB = 255
+_MIN_DISK_MB = 100
 _HOT_CELSIUS = 80
-"""From here on a Raspberry Pi takes back its clock."""
+"""The temperature from which a Raspberry Pi lowers its clock frequency."""
 
 
-def board(root: Path = _ROOT) -> Iterator[Finding]:
-    """Model, architecture, operating system."""
+def check_board(root: Path = _ROOT) -> Iterator[Finding]:
+    """Report the model of the board, its architecture and its operating system."""
     try:
         system = platform.freedesktop_os_release()["PRETTY_NAME"]
     except OSError:
         system = platform.system()
     name = machine_name(root / "proc/device-tree/model", root / "proc/cpuinfo")
-    yield Finding("machine", Verdict.GOOD, f"{name}, {platform.machine()}, {system}")
+    yield Finding("machine", Verdict.OK, f"{name}, {platform.machine()}, {system}")
 
 
-def python(version: tuple[int, int] = sys.version_info[:2], largest: int = sys.maxsize) -> Iterator[Finding]:
-    """Whether there are wheels for this Python."""
-    told = f"{platform.python_version()} in {sys.prefix}"
-    if largest <= 1 << 32:  # the system's, not the kernel's, which may have 64 under 32
-        told = f"{told} has 32 bits; numpy and the interpreters have no wheels for that"
-        yield Finding("Python", Verdict.BAD, told, "install the 64-bit Raspberry Pi OS")
+def check_python(version: tuple[int, int] = sys.version_info[:2], max_size: int = sys.maxsize) -> Iterator[Finding]:
+    """Check that wheels of the required packages exist for this Python.
+
+    Args:
+        version: major and minor version.
+        max_size: `sys.maxsize`, from which the word size follows.
+    """
+    message = f"{platform.python_version()} in {sys.prefix}"
+    if max_size <= 1 << 32:  # the word size of Python, not of the kernel: a 64-bit kernel may run a 32-bit system
+        message = f"{message} is a 32-bit build; numpy and the TFLite runtimes have no wheels for it"
+        yield Finding("Python", Verdict.FAIL, message, "install the 64-bit Raspberry Pi OS")
     elif version > _NEWEST_PYTHON:
         newest = ".".join(map(str, _NEWEST_PYTHON))
-        yield Finding("Python", Verdict.WARNING, f"{told}: not tried with edge-mcnn", f"best take {newest} or older")
+        message = f"{message}: not tested with edge-mcnn"
+        yield Finding("Python", Verdict.WARN, message, f"use Python {newest} or older")
     else:
-        yield Finding("Python", Verdict.GOOD, told)
+        yield Finding("Python", Verdict.OK, message)
 
 
-def memory(*, listening: bool, root: Path = _ROOT) -> Iterator[Finding]:
-    """Whether the daemon has room; `listening` if it runs already and holds what it needs."""
-    free = available_mb(root / "proc/meminfo")
-    told = f"{free:.0f} MB available"
-    mend = "end other programs; utterances_per_recogniser = 1 under [transcriber] takes 55 MB less"
-    if listening:
-        verdict = Verdict.GOOD if free >= LEAST_AVAILABLE_MB else Verdict.WARNING
-        told = f"{told} beside the daemon that runs"
+def check_memory(*, daemon_runs: bool, root: Path = _ROOT) -> Iterator[Finding]:
+    """Check that enough memory is available for the daemon.
+
+    Args:
+        daemon_runs: whether a daemon is running, which already holds the memory that it needs.
+        root: the root of the file system.
+    """
+    available = available_mb(root / "proc/meminfo")
+    message = f"{available:.0f} MB available"
+    fix = "stop other programs; or set utterances_per_recogniser = 1 under [transcriber], which saves 55 MB"
+    if daemon_runs:
+        verdict = Verdict.OK if available >= MIN_AVAILABLE_MB else Verdict.WARN
+        message = f"{message} while the daemon is running"
     else:
-        verdict = Verdict.BAD if free < _LEAST_DAEMON_MB else Verdict.WARNING if free < _DAEMON_MB else Verdict.GOOD
-        told = f"{told}; listening takes up to {_DAEMON_MB}"
-    yield Finding("memory", verdict, told, "" if verdict == Verdict.GOOD else mend)
+        verdict = Verdict.FAIL if available < _MIN_DAEMON_MB else Verdict.WARN if available < _DAEMON_MB else Verdict.OK
+        message = f"{message}; listening needs up to {_DAEMON_MB} MB"
+    yield Finding("memory", verdict, message, "" if verdict == Verdict.OK else fix)
 
 
-def disk(folder: Path, needed_mb: float) -> Iterator[Finding]:
-    """Whether the file system of a folder, there or not, has room for what is to be put there, 10^6 bytes."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    free = shutil.disk_usage(there).free / 1e6
-    told = f"{f'{free:.0f} MB' if free < 1000 else f'{free / 1000:.1f} GB'} free for {folder}"
+def check_disk(folder: Path, needed_mb: float) -> Iterator[Finding]:
+    """Check that a file system has room for the speech model.
+
+    Args:
+        folder: a folder on that file system, which need not exist yet.
+        needed_mb: the size of what is still to be written there, 10^6 bytes.
+    """
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    free = shutil.disk_usage(existing).free / 1e6
+    message = f"{f'{free:.0f} MB' if free < 1000 else f'{free / 1000:.1f} GB'} free for {folder}"
     if free < needed_mb:
-        yield Finding("disk", Verdict.BAD, f"{told}; fetching the speech model takes {needed_mb:.0f} MB", "make room")
-    elif free < _LEAST_DISK_MB:
-        yield Finding("disk", Verdict.WARNING, told, "make room, or updates and logs will fail")
+        message = f"{message}; fetching the speech model needs {needed_mb:.0f} MB"
+        yield Finding("disk", Verdict.FAIL, message, "free some disk space")
+    elif free < _MIN_DISK_MB:
+        yield Finding("disk", Verdict.WARN, message, "free some disk space, or updates and logs will fail")
     else:
-        yield Finding("disk", Verdict.GOOD, told)
+        yield Finding("disk", Verdict.OK, message)
 
 
-def heat(root: Path = _ROOT) -> Iterator[Finding]:
-    """How hot it is, where it says so."""
-    zones = [_number(path) for path in (root / "sys/class/thermal").glob("thermal_zone*/temp")]
+def check_temperature(root: Path = _ROOT) -> Iterator[Finding]:
+    """Report the highest temperature of the machine; yields nothing if there is no sensor."""
+    zones = [_read_number(path) for path in (root / "sys/class/thermal").glob("thermal_zone*/temp")]
     celsius = [zone / 1000 for zone in zones if zone is not None]
     if not celsius:
         return
     if (hottest := max(celsius)) >= _HOT_CELSIUS:
-        mend = "give it air or a heat sink; a Raspberry Pi gets slower from here on"
-        yield Finding("temperature", Verdict.WARNING, f"{hottest:.0f} °C", mend)
+        fix = f"add a heat sink or a fan; a Raspberry Pi slows down from {_HOT_CELSIUS} °C"
+        yield Finding("temperature", Verdict.WARN, f"{hottest:.0f} °C", fix)
     else:
-        yield Finding("temperature", Verdict.GOOD, f"{hottest:.0f} °C")
+        yield Finding("temperature", Verdict.OK, f"{hottest:.0f} °C")
 
 
-def power(root: Path = _ROOT) -> Iterator[Finding]:
-    """Whether a Raspberry Pi had too little voltage, where it says so."""
+def check_power(root: Path = _ROOT) -> Iterator[Finding]:
+    """Check whether a Raspberry Pi has detected undervoltage; yields nothing on other machines."""
     for name in (root / "sys/class/hwmon").glob("hwmon*/name"):
         if name.read_text().strip() != "rpi_volt":
             continue
-        if _number(name.with_name("in0_lcrit_alarm")):
-            told = "the voltage was too low"
-            yield Finding("power", Verdict.WARNING, told, "take a power supply made for this board, and a short cable")
+        if _read_number(name.with_name("in0_lcrit_alarm")):
+            fix = "use a power supply made for this board, and a short cable"
+            yield Finding("power", Verdict.WARN, "undervoltage detected: the supply voltage was too low", fix)
         else:
-            yield Finding("power", Verdict.GOOD, "the voltage is right")
+            yield Finding("power", Verdict.OK, "no undervoltage detected")
 
 
-def _number(path: Path) -> int | None:
-    """None where the kernel does not tell, as of a sensor that sleeps."""
+def _read_number(path: Path) -> int | None:
+    """Read an integer from a file of the kernel; None if there is none, as for a sensor that is asleep."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The models: the bundle with its network, the speech model, and the weights of the voice detector."""
+"""Checks of the models: the bundle with its network, the speech model, and the weights of the voice detector."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,58 +8,57 @@ from device.bundle import DEFAULT_BUNDLE
 from device.doctor.findings import Finding, Verdict
 from device.errors import SpeechModelError
 from device.loading import open_bundle
-from device.recognition.classifier import Classifier, low_confidence_label
+from device.recognition.classifier import Classifier
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
 
 
-def bundle(settings: Settings) -> Iterator[Finding]:
-    """Whether it can be read, and runs in the interpreter that it requires or that the settings choose.
+def check_bundle(settings: Settings) -> Iterator[Finding]:
+    """Check that the bundle can be read, and runs in the interpreter that it requires or that the settings select.
 
     Raises:
-        BundleError, InterpreterError: not so.
-        SettingsError: an unsure answer is to be shown as a class that the model does not have.
+        BundleError: the bundle cannot be read.
+        InterpreterError: the interpreter is missing, or refuses the model.
+        SettingsError: a prediction with low confidence is to be shown as a class that the model does not have.
     """
-    found = open_bundle(settings)
-    low_confidence_label(settings.classifier, found.companions.labels)
-    classifier = Classifier(found, runtime=settings.classifier.runtime)
-    shown = "the one that ships" if found.path == DEFAULT_BUNDLE else str(found.path)
-    requires = found.companions.card.get("requires")
-    runtime = f"{classifier.runtime}{', which it requires' if requires else ''}"
-    yield Finding("model", Verdict.GOOD, f"{shown}: {', '.join(classifier.labels)}; {runtime}")
+    bundle = open_bundle(settings)
+    shown_instead(settings.classifier, bundle.companions.labels)
+    classifier = Classifier(bundle, runtime=settings.classifier.runtime)
+    path = "the shipped model" if bundle.path == DEFAULT_BUNDLE else str(bundle.path)
+    required = ", which the model requires" if bundle.companions.card.get("requires") else ""
+    yield Finding("model", Verdict.OK, f"{path}: {', '.join(classifier.labels)}; {classifier.runtime}{required}")
 
 
-def speech(settings: TranscriberSettings) -> Iterator[Finding]:
-    """Whether it is there, and each file as published; the user's own is taken as it is.
+def check_speech_model(settings: TranscriberSettings) -> Iterator[Finding]:
+    """Check that the speech model is present and every file is as published; the user's own model is not verified.
 
     Raises:
-        SpeechModelError: it is damaged, or the settings name a folder that holds none.
+        SpeechModelError: the folder that the settings name holds no speech model.
     """
     if settings.speech_model:
         own = speech_model.find(Path(settings.speech_model).expanduser(), announce=print)
-        yield Finding("speech model", Verdict.GOOD, f"{own}, as the settings say")
+        yield Finding("speech model", Verdict.OK, f"{own}, from the settings")
         return
     path = speech_model.default_path()
     if not path.exists():
-        told = "not there yet; `listen` fetches it, 68 MB"
-        mend = "to have it before, or without network (--from): edge-mcnn fetch-speech-model"
-        yield Finding("speech model", Verdict.WARNING, told, mend)
+        message = "not present yet; `listen` fetches it, 68 MB"
+        fix = "to fetch it now, or to copy it to a machine without network (--from): edge-mcnn fetch-speech-model"
+        yield Finding("speech model", Verdict.WARN, message, fix)
         return
     try:
         speech_model.verify(path)
     except SpeechModelError as error:
-        told, _, mend = str(error).rpartition("; ")
-        yield Finding("speech model", Verdict.BAD, told, mend)
+        yield Finding("speech model", Verdict.FAIL, error.message, error.fix)
         return
-    yield Finding("speech model", Verdict.GOOD, f"{path}: all {len(ENGLISH.files)} files as published")
+    yield Finding("speech model", Verdict.OK, f"{path}: all {len(ENGLISH.files)} files are as published")
 
 
-def detector() -> Iterator[Finding]:
-    """Whether the weights of the voice detector are as they are known.
+def check_voice_detector() -> Iterator[Finding]:
+    """Check that the weights of the voice detector are present and in the known format.
 
     Raises:
-        DetectorError: they are not.
+        DetectorError: they are missing, or in an unknown format.
     """
     Silero()
-    yield Finding("voice detector", Verdict.GOOD, "Silero, computed with numpy")
+    yield Finding("voice detector", Verdict.OK, "Silero, computed with numpy")

@@ -1,4 +1,4 @@
-"""The service: installed, started, and what the daemon in it says of itself."""
+"""Check of the service: whether it is installed and runs, and what its daemon reports about itself."""
 
 from collections.abc import Iterator, Mapping
 
@@ -8,51 +8,54 @@ from device.errors import ServiceError
 from device.service import systemctl
 from device.service.systemctl import NAME
 
+_TOPIC = "service"
 _INSTALL = "sudo edge-mcnn service install"
 
 
-def state(daemon: Status | None) -> Iterator[Finding]:
-    """How the service is.
+def check_service(daemon: Status | None) -> Iterator[Finding]:
+    """Report the state of the service, and of the daemon if one runs.
 
     Args:
-        daemon: the one that runs.
+        daemon: the status of the running daemon; None if no daemon responds.
     """
     try:
-        says = systemctl.service_properties()
+        properties = systemctl.service_properties()
     except ServiceError as error:
-        yield _with(daemon, error.message, error.fix)
+        yield _with_daemon(daemon, error.message, error.fix)
         return
-    if says.get("LoadState") != "loaded":
-        yield _with(daemon, "not installed", f"to start with this machine: {_INSTALL}")
-    elif says["ActiveState"] != "active":
-        told = f"{says['ActiveState']} ({says['SubState']}), restarted {says['NRestarts']} times"
-        mend = f"why, says journalctl -u {NAME} -n 20; then: sudo systemctl restart {NAME}"
-        yield Finding("service", Verdict.BAD, told, mend)
+    if properties.get("LoadState") != "loaded":
+        yield _with_daemon(daemon, "not installed", f"to start it with this machine: {_INSTALL}")
+    elif properties["ActiveState"] != "active":
+        state = f"{properties['ActiveState']} ({properties['SubState']})"
+        message = f"{state}, restarted {properties['NRestarts']} times"
+        fix = f"see the reason in journalctl -u {NAME} -n 20; then: sudo systemctl restart {NAME}"
+        yield Finding(_TOPIC, Verdict.FAIL, message, fix)
     else:
-        yield _active(says, daemon)
+        yield _active(properties, daemon)
 
 
-def _active(says: Mapping[str, str], daemon: Status | None) -> Finding:
-    told = f"runs, restarted {says['NRestarts']} times"
-    if says["UnitFileState"] != "enabled":
-        told += f", but is {says['UnitFileState']}: it does not start with this machine"
-        return Finding("service", Verdict.WARNING, told, f"run: sudo systemctl enable {NAME}")
+def _active(properties: Mapping[str, str], daemon: Status | None) -> Finding:
+    message = f"running, restarted {properties['NRestarts']} times"
+    if properties["UnitFileState"] != "enabled":
+        message += f", but {properties['UnitFileState']}: it does not start with this machine"
+        return Finding(_TOPIC, Verdict.WARN, message, f"run: sudo systemctl enable {NAME}")
     if daemon is None:
-        mend = f"is it starting? Else journalctl -u {NAME} -n 20 says why"
-        return Finding("service", Verdict.WARNING, f"{told}, and does not answer", mend)
-    return _with(daemon, told, "")
+        fix = f"wait until it has started; if it still does not respond, see journalctl -u {NAME} -n 20"
+        return Finding(_TOPIC, Verdict.WARN, f"{message}, but its daemon does not respond", fix)
+    return _with_daemon(daemon, message, "")
 
 
-def _with(daemon: Status | None, told: str, mend: str) -> Finding:
-    """With what a daemon says, if one runs."""
+def _with_daemon(daemon: Status | None, message: str, fix: str) -> Finding:
+    """Add what the daemon reports, if one runs."""
     if daemon is None:
-        return Finding("service", Verdict.GOOD, told, mend)
-    told += f"; process {daemon.pid} "
+        return Finding(_TOPIC, Verdict.OK, message, fix)
+    message += f"; process {daemon.pid} "
     if daemon.state != "healthy":
-        told += f"is {daemon.state}{f': {daemon.reason}' if daemon.reason else ''}"
-        return Finding("service", Verdict.WARNING, told, mend)
-    told += f"hears {daemon.microphone}, has answered {daemon.utterances} times"
+        message += f"is {daemon.state}{f': {daemon.reason}' if daemon.reason else ''}"
+        return Finding(_TOPIC, Verdict.WARN, message, fix)
+    message += f"listens to {daemon.microphone}, {daemon.utterances} predictions"
     if daemon.blocks_dropped:
-        slow = "this machine does not keep up, see: edge-mcnn benchmark"
-        return Finding("service", Verdict.WARNING, f"{told}, and dropped {daemon.blocks_dropped} blocks of sound", slow)
-    return Finding("service", Verdict.GOOD, told, mend)
+        message += f", {daemon.blocks_dropped} audio blocks dropped"
+        slow = "this machine is too slow, see: edge-mcnn benchmark"
+        return Finding(_TOPIC, Verdict.WARN, message, slow)
+    return Finding(_TOPIC, Verdict.OK, message, fix)

@@ -20,7 +20,7 @@ class Step:
 # A root has no microphone, no pins and no systemd; what is said then is worth a check, too.
 WITHOUT_A_PI = {
     "make listen": (0, "No microphone found"),
-    "edge-mcnn doctor": (1, "Put right first: microphone."),
+    "edge-mcnn doctor": (1, "Fix first: microphone."),
     "lamp/bin/edge-mcnn listen": (1, "no microphone found"),
     "sudo .venv/bin/edge-mcnn service": (1, "this machine was not started by systemd"),
     "sudo edge-mcnn/.venv/bin/edge-mcnn service": (1, "no service is installed"),

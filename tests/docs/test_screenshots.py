@@ -56,12 +56,19 @@ def test_listen_shows_history_level_words_lights_and_picture(folder: Path) -> No
     assert len(colours(folder / "listen.svg")) > 50, "the picture"
 
 
-def test_doctor_shows_a_pi_with_something_to_put_right(folder: Path) -> None:
+def test_doctor_shows_a_pi_with_something_to_fix(folder: Path) -> None:
     text = "\n".join(rows(folder / "doctor.svg"))
-    for part in ("$ edge-mcnn doctor", "Raspberry Pi 4", "! -- power", "\u2717 no lgpio", "python3-lgpio", "GPIO17"):
+    for part in (
+        "$ edge-mcnn doctor",
+        "Raspberry Pi 4",
+        "! WARN power",
+        "\u2717 FAIL lgpio",
+        "python3-lgpio",
+        "GPIO17",
+    ):
         assert part in text, part
-    assert text.splitlines()[-1] == "Put right first: lgpio."
-    assert text.count("\u2713 ok") > 10
+    assert text.splitlines()[-1] == "Fix first: lgpio."
+    assert text.count("\u2713 OK") > 10
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,22 +12,22 @@ import typer
 from rich.console import Console
 
 from device.doctor import checks
-from device.doctor.findings import Finding, Level, Told, Verdict
+from device.doctor.findings import CheckEvent, Finding, MicrophoneLevel, Verdict
 from edge_mcnn import doctor as doctor_cli
 from tests.edge_mcnn.test_main import edge_mcnn
 
-GOOD = Finding("Python", Verdict.GOOD, "3.11.2 in /home/pi/edge-mcnn/.venv")
-WARNING = Finding("lights", Verdict.WARNING, "this is no Raspberry Pi: no LED will be lit", "nothing to mend")
+GOOD = Finding("Python", Verdict.OK, "3.11.2 in /home/pi/edge-mcnn/.venv")
+WARNING = Finding("lights", Verdict.WARN, "this is no Raspberry Pi: no LED will be lit", "nothing to fix")
 BAD = Finding(
-    "lgpio", Verdict.BAD, "/usr/lib/[dist]/lgpio.py is the empty package that pip takes where it has no wheel",
+    "lgpio", Verdict.FAIL, "/usr/lib/[dist]/lgpio.py is the empty package that pip takes where it has no wheel",
     "run: pip uninstall lgpio, then sudo apt-get install python3-lgpio",
 )  # fmt: skip
 
 
-def shown(told: Iterable[Told], *, encoding: str = "utf-8", **options: Any) -> str:
+def shown(message: Iterable[CheckEvent], *, encoding: str = "utf-8", **options: Any) -> str:
     raw = BytesIO()
     out = TextIOWrapper(raw, encoding=encoding, errors="strict")
-    doctor_cli.show(told, Console(file=out, highlight=False, **options))
+    doctor_cli.show(message, Console(file=out, highlight=False, **options))
     out.flush()
     return raw.getvalue().decode(encoding)
 
@@ -36,7 +36,7 @@ def test_a_line_per_part_within_80_columns() -> None:
     assert shown([GOOD, WARNING, BAD], width=80).splitlines() == [
         "✓ ok Python         3.11.2 in /home/pi/edge-mcnn/.venv",
         "! -- lights         this is no Raspberry Pi: no LED will be lit",
-        "                    → nothing to mend",
+        "                    → nothing to fix",
         "✗ no lgpio          /usr/lib/[dist]/lgpio.py is the empty package that pip takes",
         "                    where it has no wheel",
         "                    → run: pip uninstall lgpio, then sudo apt-get install",
@@ -55,7 +55,7 @@ def test_a_terminal_without_signs() -> None:
     assert lines[0].startswith("ok Python")
     assert lines[1].startswith("no lgpio")
     assert "-> run: pip uninstall" in lines[3]
-    assert "#" in shown([Level(-30.0), GOOD], encoding="ascii", force_terminal=True)
+    assert "#" in shown([MicrophoneLevel(-30.0), GOOD], encoding="ascii", force_terminal=True)
 
 
 def test_colours_and_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,34 +68,34 @@ def test_colours_and_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_narrow_terminal_loses_nothing(width: int) -> None:
     text = "".join(shown([BAD, GOOD], width=width).split())
     for finding in (BAD, GOOD):
-        assert "".join(f"{finding.name}{finding.told}".split()) in text
-    assert "".join(BAD.mend.split()) in text
+        assert "".join(f"{finding.topic}{finding.message}".split()) in text
+    assert "".join(BAD.fix.split()) in text
     longest = max(len(line) for line in shown([BAD, GOOD], width=width).splitlines())
     assert longest <= width
 
 
 @pytest.mark.parametrize("width", [1, 10, 25])
 def test_the_meter_keeps_to_one_line(width: int) -> None:
-    drawn = shown([Level(-3.0), GOOD], width=width, force_terminal=True)
+    drawn = shown([MicrophoneLevel(-3.0), GOOD], width=width, force_terminal=True)
     assert "\x1b[1A" not in drawn.partition("\x1b[2K")[0], "it would have to go back up"
 
 
 def test_a_meter_moves_in_a_terminal_alone() -> None:
-    told: list[Told] = [GOOD, Level(-72.0), Level(-36.0), Level(0.0), WARNING]
-    drawn = re.sub(r"\x1b\[[\d;]+m", "", shown(told, force_terminal=True, width=80))
+    message: list[CheckEvent] = [GOOD, MicrophoneLevel(-72.0), MicrophoneLevel(-36.0), MicrophoneLevel(0.0), WARNING]
+    drawn = re.sub(r"\x1b\[[\d;]+m", "", shown(message, force_terminal=True, width=80))
     for bar in ("─" * 32 + "  -72 dBFS", "━" * 16 + "─" * 16 + "  -36 dBFS", "━" * 32 + "  0 dBFS"):
         assert bar in drawn
-    assert "dBFS" not in shown(told, width=80)
+    assert "dBFS" not in shown(message, width=80)
 
 
 def test_the_meter_is_gone_when_something_breaks() -> None:
-    def told() -> Iterable[Told]:
-        yield Level(-10.0)
+    def message() -> Iterable[CheckEvent]:
+        yield MicrophoneLevel(-10.0)
         raise KeyboardInterrupt
 
     out = StringIO()
     with pytest.raises(KeyboardInterrupt):
-        doctor_cli.show(told(), Console(file=out, force_terminal=True))
+        doctor_cli.show(message(), Console(file=out, force_terminal=True))
     assert out.getvalue().rstrip().endswith("\x1b[2K"), "the last thing is to wipe it off"
     assert "\x1b[?25h" in out.getvalue(), "the cursor is back"
 
@@ -106,7 +106,7 @@ def test_exit_status_and_json(
     findings: list[Finding], status: int, as_json: bool, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(checks, "look", lambda *_: iter([Level(-20.0), *findings]))
+    monkeypatch.setattr(checks, "look", lambda *_: iter([MicrophoneLevel(-20.0), *findings]))
     try:
         doctor_cli.doctor_command(json=as_json, model=None, config=None)
         ended = 0
@@ -115,24 +115,24 @@ def test_exit_status_and_json(
     assert ended == status
     out = capsys.readouterr().out
     if as_json:
-        told = [(each["name"], each["verdict"], each["told"], each["mend"]) for each in json.loads(out)]
-        assert told == [(each.name, each.verdict.value, each.told, each.mend) for each in findings]
+        message = [(each["name"], each["verdict"], each["message"], each["fix"]) for each in json.loads(out)]
+        assert message == [(each.topic, each.verdict.value, each.message, each.fix) for each in findings]
 
 
 def test_as_a_process_with_the_wrong_files(tmp_path: Path) -> None:
     done = edge_mcnn("doctor", "--json", "--config", tmp_path / "none.toml", "--model", tmp_path / "none.tflite")
     assert (done.returncode, done.stderr) == (1, "")
-    told = {each["name"]: each for each in json.loads(done.stdout)}
-    assert told["settings"]["verdict"] == told["model"]["verdict"] == "bad"
-    assert "cannot be read" in told["model"]["told"]
-    assert {"machine", "Python", "memory", "disk", "packages", "interpreter", "speech model", "lights"} <= set(told)
+    message = {each["name"]: each for each in json.loads(done.stdout)}
+    assert message["settings"]["verdict"] == message["model"]["verdict"] == "FAIL"
+    assert "cannot be read" in message["model"]["message"]
+    assert {"machine", "Python", "memory", "disk", "packages", "interpreter", "speech model", "lights"} <= set(message)
 
 
 def test_alsa_that_knows_no_device_makes_portaudio_abort_and_no_more(tmp_path: Path) -> None:
     (tmp_path / "alsa.conf").touch()
     done = edge_mcnn("doctor", "--json", environment={"ALSA_CONFIG_PATH": str(tmp_path / "alsa.conf")})
     assert (done.returncode, done.stderr) == (1, "")
-    told = {each["name"]: each for each in json.loads(done.stdout)}
-    assert told["microphone"]["verdict"] == "bad"
-    assert told["microphone"]["told"] == "looking at it ended in SIGABRT"
-    assert told["service"]["verdict"] == "good"
+    message = {each["name"]: each for each in json.loads(done.stdout)}
+    assert message["microphone"]["verdict"] == "FAIL"
+    assert message["microphone"]["message"] == "looking at it ended in SIGABRT"
+    assert message["service"]["verdict"] == "OK"

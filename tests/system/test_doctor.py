@@ -42,52 +42,54 @@ def doctor(microphone: VirtualMicrophone, **settings: str) -> dict[str, tuple[st
         cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stderr == ""
-    told = {each["name"]: (each["verdict"], f"{each['told']} -> {each['mend']}") for each in json.loads(done.stdout)}
-    assert done.returncode == ("bad" in {verdict for verdict, _ in told.values()}), told
-    return told
+    findings = {
+        each["topic"]: (each["verdict"], f"{each['message']} -> {each['fix']}") for each in json.loads(done.stdout)
+    }
+    assert done.returncode == ("FAIL" in {verdict for verdict, _ in findings.values()}), findings
+    return findings
 
 
 def test_a_microphone_in_every_state(plugged: VirtualMicrophone) -> None:
     # It hums at -60 dBFS: what the gate makes of that, the settings say.
-    told = doctor(plugged, EDGE_MCNN_ENDPOINT_GATE_DBFS="-80")
-    assert told["PortAudio"][0] == "good"
-    assert told["microphone"][0] == "good"
-    assert f"{NAME}, 48000 Hz" in told["microphone"][1]
-    assert told["level"][0] == "good"
-    assert "48000 Hz resampled to 16000; the gate is at -80" in told["level"][1]
+    findings = doctor(plugged, EDGE_MCNN_ENDPOINT_GATE_DBFS="-80")
+    assert findings["PortAudio"][0] == "OK"
+    assert findings["microphone"][0] == "OK"
+    assert f"{NAME}, 48000 Hz" in findings["microphone"][1]
+    assert findings["level"][0] == "OK"
+    assert "48000 Hz resampled to 16000; the gate is at -80" in findings["level"][1]
 
     verdict, text = doctor(plugged, EDGE_MCNN_ENDPOINT_GATE_DBFS="-30")["level"]
-    assert verdict == "warning"
-    assert "all below the gate of -30, never speech" in text
+    assert verdict == "WARN"
+    assert "always below the gate of -30, so no speech can be detected" in text
 
     plugged.mute()
     verdict, text = doctor(plugged)["level"]
-    assert verdict == "bad"
-    assert "each sample is zero" in text
+    assert verdict == "FAIL"
+    assert "every sample is zero" in text
     plugged.unmute()
 
     plugged.freeze()
     verdict, text = doctor(plugged, EDGE_MCNN_LIVENESS_NO_SOUND_LIMIT_S="1")["level"]
-    assert verdict == "bad"
-    assert "no sound came for 1 s" in text
+    assert verdict == "FAIL"
+    assert "no audio arrived for 1 s" in text
     plugged.thaw()
 
     plugged.hold()
     verdict, text = doctor(plugged)["microphone"]
-    assert verdict == "bad"
-    assert "one that another program holds is not listed" in text
+    assert verdict == "FAIL"
+    assert "a microphone that another program uses is not listed" in text
     plugged.let_go()
 
     plugged.plug("another")
     verdict, text = doctor(plugged)["microphone"]
-    assert verdict == "bad"
-    assert f"no microphone is named '{NAME}' -> there are " in text
+    assert verdict == "FAIL"
+    assert f"no microphone is named '{NAME}' -> use one of " in text
 
     plugged.unplug()
-    told = doctor(plugged)
-    assert (told["PortAudio"][0], told["microphone"][0]) == ("good", "bad")
-    assert "no microphone found" in told["microphone"][1]
-    assert "level" not in told
+    findings = doctor(plugged)
+    assert (findings["PortAudio"][0], findings["microphone"][0]) == ("OK", "FAIL")
+    assert "no microphone found" in findings["microphone"][1]
+    assert "level" not in findings
 
 
 def test_in_a_terminal_the_level_is_seen_while_someone_speaks(plugged: VirtualMicrophone) -> None:
@@ -118,7 +120,7 @@ def test_in_a_terminal_the_level_is_seen_while_someone_speaks(plugged: VirtualMi
     assert "speak  ━" in text
     assert "Traceback" not in text
     [line] = [line for line in text.splitlines() if "loudest" in line]
-    assert "ok level" in line
+    assert "OK   level" in line
     loudest = int(line.partition("loudest ")[2].split()[0])
     assert -40 < loudest < 0, "a voice, and not the hum"
 

@@ -33,7 +33,7 @@ def test_a_dry_run_changes_nothing(machine: Machine) -> None:
 
 def test_installed_it_listens(machine: Machine) -> None:
     told = machine.edge_mcnn("service", "install")
-    assert re.search(r"ok +microphone +default, ", told)
+    assert re.search(r"OK +microphone +default, ", told)
     assert "journalctl -u edge-mcnn -f" in told
     # `systemctl start` came back, so it was ready, so it had heard something.
     assert machine.status()["blocks_received"] > 0
@@ -52,19 +52,19 @@ def test_installing_again_changes_nothing(machine: Machine) -> None:
 
 def test_the_doctor_tells_how_it_is(machine: Machine) -> None:
     def told() -> dict[str, dict[str, str]]:
-        return {each["name"]: each for each in json.loads(machine.edge_mcnn("doctor", "--json", check=False))}
+        return {each["topic"]: each for each in json.loads(machine.edge_mcnn("doctor", "--json", check=False))}
 
     runs = told()
     assert runs["service"]["verdict"] == "good"
-    assert "runs, restarted 0 times; process " in runs["service"]["told"]
-    assert "hears default" in runs["service"]["told"]
-    assert "beside the daemon" in runs["memory"]["told"]
-    assert "dBFS, quietest" in runs["level"]["told"]  # it hums below the gate
+    assert "running, restarted 0 times; process " in runs["service"]["message"]
+    assert "listens to default" in runs["service"]["message"]
+    assert "while the daemon is running" in runs["memory"]["message"]
+    assert "dBFS, quietest" in runs["level"]["message"]  # it hums below the gate
     machine.system.run("systemctl", "stop", "edge-mcnn")
     stopped = told()
     assert stopped["service"]["verdict"] == "bad"
-    assert "inactive (dead)" in stopped["service"]["told"]
-    assert "beside the daemon" not in stopped["memory"]["told"]
+    assert "inactive (dead)" in stopped["service"]["message"]
+    assert "while the daemon is running" not in stopped["memory"]["message"]
     machine.system.run("systemctl", "start", "edge-mcnn")
 
 

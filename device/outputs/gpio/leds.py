@@ -100,7 +100,7 @@ def check_leds(settings: LightsSettings, labels: Sequence[str]) -> None:
     without = [label for label in labels if label not in has]
     if without:
         mend = _colours_for(settings, labels, without) if settings.rgb else _pins_for(settings, labels)
-        raise LightsError(f"no {what} for {', '.join(without)}; {mend}")
+        raise LightsError(f"no {what} for {', '.join(without)}", fix=mend)
 
 
 def _pins_for(settings: LightsSettings, labels: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ def new_client(settings: MqttSettings, name: str, announce: Callable[[str], None
         from paho.mqtt.enums import CallbackAPIVersion  # since 2.0
     except ImportError:
         raise PublishingError(
-            "mqtt.host is set, but paho-mqtt 2 is not installed; run: pip install 'edge-mcnn[mqtt]'"
+            "mqtt.host is set, but paho-mqtt 2 is not installed", fix="run: pip install 'edge-mcnn[mqtt]'"
         ) from None
     try:
         settings.host.encode("idna")
@@ -111,7 +111,9 @@ def topic_name(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     cleaned = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")
     if not cleaned:
-        raise PublishingError(f"mqtt.device is {name!r}; topics need a name with letters (a to z) or digits in it")
+        raise PublishingError(
+            f"mqtt.device is {name!r}", fix="topics need a name with letters (a to z) or digits in it"
+        )
     return cleaned
 
 

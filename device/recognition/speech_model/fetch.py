@@ -42,7 +42,7 @@ def verify(path: Path, model: PinnedModel = ENGLISH) -> None:
     try:
         sums.verify(path, model)
     except SpeechModelError as error:
-        raise SpeechModelError(f"{error}; run `{_COMMAND}`") from None
+        raise SpeechModelError(error.message, fix=f"run `{_COMMAND}`") from None
 
 
 def find(

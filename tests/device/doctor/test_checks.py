@@ -1,4 +1,4 @@
-"""Which parts are looked at, in the light of which settings, and what `service install` takes of it."""
+"""Which checks run with which settings, and which of them `service install` requires."""
 
 import importlib.util
 import subprocess
@@ -12,62 +12,67 @@ from device.audio import microphone
 from device.audio.microphone import MicrophoneInfo
 from device.doctor import checks
 from device.doctor.findings import Finding
-from device.doctor.isolation import Check, examine
+from device.doctor.isolation import Check, run_checks
 from device.errors import AudioError
 from device.settings.schema import ClassifierSettings, LightsSettings, Settings
 from tests.device.test_imports import imported_by
 
 
-def test_settings_that_are_right(tmp_path: Path) -> None:
+def test_valid_settings(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text("[endpoint]\ngate_dbfs = -50\n")
-    settings, found = checks.read(path, {"EDGE_MCNN_LIGHTS_KIND": "none", "HOME": "/"})
+    settings, found = checks.check_settings(path, {"EDGE_MCNN_LIGHTS_KIND": "none", "HOME": "/"})
     assert (settings.endpoint.gate_dbfs, settings.lights.kind) == (-50, "none")
-    assert (found.verdict.value, found.told) == ("good", f"{path}: all right, and 1 in the environment")
-    assert checks.read(None, {})[1].told == "the defaults"
+    assert (found.verdict.value, found.message) == ("OK", f"{path} is valid; 1 set by environment variables")
+    assert checks.check_settings(None, {})[1].message == "defaults"
 
 
-def test_every_mistake_is_told_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+def test_every_mistake_is_reported_and_the_other_checks_use_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text("[endpoint]\nhangover_s = 1\nonset_s = 9\n")
-    settings, found = checks.read(path, {"EDGE_MCNN_LIGHTS_KND": "gpio"})
+    settings, found = checks.check_settings(path, {"EDGE_MCNN_LIGHTS_KND": "gpio"})
     assert settings == Settings()
-    assert found.verdict.value == "bad"
-    for part in (f"{path}:2: ", f"{path}:3: ", "did you mean EDGE_MCNN_LIGHTS_KIND?", "with the defaults"):
-        assert part in found.told
-    assert found.mend == f"edge-mcnn settings --check {path}"
+    assert found.verdict.value == "FAIL"
+    for part in (
+        f"{path}:2: ",
+        f"{path}:3: ",
+        "did you mean EDGE_MCNN_LIGHTS_KIND?",
+        "the other checks use the defaults",
+    ):
+        assert part in found.message
+    assert found.fix == f"edge-mcnn settings --check {path}"
 
 
-def test_a_file_of_settings_that_is_not_there(tmp_path: Path) -> None:
-    _, found = checks.read(tmp_path / "none.toml", {})
-    assert (found.verdict.value, found.mend) == ("bad", "")
-    assert "cannot be read" in found.told
+def test_a_missing_settings_file(tmp_path: Path) -> None:
+    _, found = checks.check_settings(tmp_path / "none.toml", {})
+    assert (found.verdict.value, found.fix) == ("FAIL", "")
+    assert "cannot be read" in found.message
 
 
-def test_the_model_of_the_option_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_option_replaces_the_model_in_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Settings] = []
 
-    def everything(settings: Settings) -> list[Check]:
+    def all_checks(settings: Settings) -> list[Check]:
         seen.append(settings)
         return []
 
-    monkeypatch.setattr(checks, "everything", everything)
-    told = list(checks.look(None, {"EDGE_MCNN_CLASSIFIER_MODEL": "a"}, tmp_path / "b"))
+    monkeypatch.setattr(checks, "all_checks", all_checks)
+    events = list(checks.diagnose(None, {"EDGE_MCNN_CLASSIFIER_MODEL": "a"}, tmp_path / "b"))
     assert seen == [Settings(classifier=ClassifierSettings(model=str(tmp_path / "b")))]
-    assert [each.name for each in told if isinstance(each, Finding)] == ["settings"]
+    assert [each.topic for each in events if isinstance(each, Finding)] == ["settings"]
 
 
-def test_no_library_that_may_be_broken_is_needed_to_look() -> None:
+def test_importing_the_checks_loads_no_library_that_may_be_broken() -> None:
     loaded = imported_by("import edge_mcnn.doctor, device.doctor.checks, device.service.install")
     assert loaded & {"numpy", "vosk", "sounddevice", "soundfile", "soxr", "gpiozero"} == set()
 
 
-def test_a_part_that_breaks_leaves_the_others(tmp_path: Path) -> None:
-    """Numpy built for another CPU, say: whatever stands on it says so, and the machine is still described."""
+def test_a_broken_library_fails_only_the_checks_that_need_it(tmp_path: Path) -> None:
+    """With a numpy built for another CPU, what needs it fails, and the other parts are still checked."""
     (tmp_path / "numpy.py").write_text("raise ImportError('built for another CPU')")
     code = (
-        "from device.doctor.checks import look\n"
-        "for each in look(None, {}, None): print(each.name, each.verdict, each.told, sep='|')"
+        "from device.doctor.checks import diagnose\n"
+        "for each in diagnose(None, {}, None): print(each.topic, each.verdict, each.message, sep='|')"
     )
     repository = Path(__file__).parents[3]
     done = subprocess.run(
@@ -76,9 +81,9 @@ def test_a_part_that_breaks_leaves_the_others(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stderr == ""
     lines = {line.partition("|")[0]: line.split("|")[1:] for line in done.stdout.splitlines()}
-    assert lines["packages"] == ["bad", "numpy cannot be used: built for another CPU"]
-    assert lines["voice detector"] == ["bad", "ImportError: built for another CPU"]
-    assert {lines[name][0] for name in ("settings", "machine", "memory", "disk", "service")} == {"good"}
+    assert lines["packages"] == ["FAIL", "numpy cannot be imported: built for another CPU"]
+    assert lines["voice detector"] == ["FAIL", "ImportError: built for another CPU"]
+    assert {lines[name][0] for name in ("settings", "machine", "memory", "disk", "service")} == {"OK"}
 
 
 @pytest.fixture
@@ -89,42 +94,42 @@ def usb(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return found.clear
 
 
-def needs(settings: Settings) -> dict[str, tuple[str, str]]:
-    found = [each for each in examine(checks.needs_of_service(settings)) if isinstance(each, Finding)]
-    return {each.name: (each.verdict.value, each.told) for each in found}
+def service_findings(settings: Settings) -> dict[str, tuple[str, str]]:
+    found = [each for each in run_checks(checks.service_checks(settings)) if isinstance(each, Finding)]
+    return {each.topic: (each.verdict.value, each.message) for each in found}
 
 
-def test_what_the_service_stands_on(usb: Callable[[], None]) -> None:
-    told = needs(Settings(lights=LightsSettings(kind="none")))
-    assert told["model"][0] == "good"
-    assert told["lights"] == ("warning", "lights.kind is none: no LED will be lit")
-    assert told["microphone"] == ("good", "USB, 48000 Hz, the default")
-    assert "level" not in told
+def test_checks_for_the_service(usb: Callable[[], None]) -> None:
+    findings = service_findings(Settings(lights=LightsSettings(kind="none")))
+    assert findings["model"][0] == "OK"
+    assert findings["lights"] == ("WARN", "lights.kind is none: no LED will light up")
+    assert findings["microphone"] == ("OK", "USB, 48000 Hz, the default")
+    assert "level" not in findings
 
 
 def test_the_service_waits_for_a_microphone_but_not_for_portaudio(
     usb: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usb()
-    assert needs(Settings())["microphone"] == ("warning", "no microphone found")
+    assert service_findings(Settings())["microphone"] == ("WARN", "no microphone found")
 
     def missing() -> str:
-        raise AudioError("PortAudio is not installed; run: sudo apt-get install libportaudio2")
+        raise AudioError("PortAudio is not installed", fix="run: sudo apt-get install libportaudio2")
 
     monkeypatch.setattr(microphone, "portaudio_version", missing)
-    assert needs(Settings())["PortAudio"] == ("bad", "PortAudio is not installed")
+    assert service_findings(Settings())["PortAudio"] == ("FAIL", "PortAudio is not installed")
 
 
 def test_the_service_needs_its_model_and_its_pins(
     usb: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    told = needs(
+    findings = service_findings(
         Settings(
             classifier=ClassifierSettings(model=str(tmp_path / "Model.tflite")), lights=LightsSettings(kind="gpio")
         )
     )
-    assert told["model"][0] == "bad"
-    assert "cannot be read" in told["model"][1]
-    assert told["lgpio"] == ("bad", "not installed")
-    assert "pins" in told
+    assert findings["model"][0] == "FAIL"
+    assert "cannot be read" in findings["model"][1]
+    assert findings["lgpio"] == ("FAIL", "not installed")
+    assert "pins" in findings

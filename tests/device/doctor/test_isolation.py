@@ -1,121 +1,123 @@
-"""A look that goes wrong, in every way that a library can go wrong."""
+"""Checks that fail in every way in which a library can fail."""
 
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from device.doctor.findings import Finding, Level, Told, Verdict
-from device.doctor.isolation import Check, examine
+from device.doctor.findings import CheckEvent, Finding, MicrophoneLevel, Verdict
+from device.doctor.isolation import Check, run_checks
 from device.errors import BundleError
+from tests.waiting import wait_until
 
-FINE = Finding("fine", Verdict.GOOD, "all right")
+FINE = Finding("fine", Verdict.OK, "no problem")
 
 
-def fine() -> Iterator[Told]:
+def fine() -> Iterator[CheckEvent]:
     yield FINE
 
 
-def hangs() -> Iterator[Told]:
+def hangs() -> Iterator[CheckEvent]:
     yield FINE
     threading.Event().wait()
 
 
-def aborts() -> Iterator[Told]:
+def aborts() -> Iterator[CheckEvent]:
     yield FINE
     os.abort()
 
 
-def leaves() -> Iterator[Told]:
+def exits_at_once() -> Iterator[CheckEvent]:
     os._exit(3)
     yield FINE
 
 
-def exits() -> Iterator[Told]:
+def raises_system_exit() -> Iterator[CheckEvent]:
     yield FINE
     sys.exit("no such model")
 
 
-def breaks() -> Iterator[Told]:
+def raises_another_error() -> Iterator[CheckEvent]:
     raise KeyError("first line\nsecond line")
     yield FINE
 
 
-def refuses() -> Iterator[Told]:
-    raise BundleError("Model.tflite: damaged;\n copy it again")
+def raises_our_error() -> Iterator[CheckEvent]:
+    raise BundleError("Model.tflite:\n damaged", fix="copy it\n again")
     yield FINE
 
 
 @pytest.mark.parametrize(
-    ("look", "before", "told"),
+    ("run", "before", "message", "fix"),
     [
-        (hangs, [FINE], "it hangs: no answer within 0.3 s"),
-        (aborts, [FINE], "looking at it ended in SIGABRT"),
-        (leaves, [], "looking at it ended in exit status 3"),
-        (exits, [FINE], "SystemExit: no such model"),
-        (breaks, [], r"KeyError: 'first line\nsecond line'"),
-        (refuses, [], "Model.tflite: damaged; copy it again"),
+        (hangs, [FINE], "the check hangs: no result within 0.3 s", "run the doctor again"),
+        (aborts, [FINE], "the check crashed with SIGABRT", "a library that this part uses is broken"),
+        (exits_at_once, [], "the check crashed with exit status 3", "a library that this part uses is broken"),
+        (raises_system_exit, [FINE], "SystemExit: no such model", "unexpected: "),
+        (raises_another_error, [], r"KeyError: 'first line\nsecond line'", "unexpected: "),
+        (raises_our_error, [], "Model.tflite: damaged", "copy it again"),
     ],
 )  # fmt: skip
-def test_the_others_are_still_looked_at(look: "type[Iterator[Told]]", before: list[Finding], told: str) -> None:
-    found = list(examine([Check("fine", fine), Check("part", look, limit_s=0.3), Check("fine", fine)]))
+def test_a_failing_check_does_not_stop_the_others(
+    run: "type[Iterator[CheckEvent]]", before: list[Finding], message: str, fix: str
+) -> None:
+    found = list(run_checks([Check("fine", fine), Check("part", run, limit_s=0.3), Check("fine", fine)]))
     assert found[0] == found[-1] == FINE
     *first, last = found[1:-1]
     assert first == before
-    assert last == Finding("part", Verdict.BAD, told, getattr(last, "mend", ""))
+    assert isinstance(last, Finding)
+    assert last == Finding("part", Verdict.FAIL, message, last.fix)
+    assert last.fix.startswith(fix)
 
 
-def test_only_the_first_line_of_an_error_is_told() -> None:
-    def look() -> Iterator[Told]:
+def test_only_the_first_line_of_an_error_is_reported() -> None:
+    def run() -> Iterator[CheckEvent]:
         raise RuntimeError("one\ntwo")
         yield FINE
 
-    [found] = examine([Check("part", look)])
+    [found] = run_checks([Check("part", run)])
     assert isinstance(found, Finding)
-    assert found.told == "RuntimeError: one"
+    assert found.message == "RuntimeError: one"
 
 
-def test_it_is_told_as_soon_as_it_is_known() -> None:
-    def look() -> Iterator[Told]:
-        yield Level(-20.0)
+def test_events_arrive_as_soon_as_they_are_known() -> None:
+    def run() -> Iterator[CheckEvent]:
+        yield MicrophoneLevel(-20.0)
         threading.Event().wait()
 
-    told = examine([Check("part", look, limit_s=60)])
-    assert next(told) == Level(-20.0)
-    told.close()  # type: ignore[attr-defined]  # a generator, and the process that waits goes with it
+    events = run_checks([Check("part", run, limit_s=60)])
+    assert next(events) == MicrophoneLevel(-20.0)
+    events.close()  # type: ignore[attr-defined]  # a generator; closing it ends the process of the check
 
 
-def test_nothing_of_it_is_left_behind(tmp_path: Path) -> None:
-    def look() -> Iterator[Told]:
+def test_the_process_of_a_check_that_hangs_is_killed(tmp_path: Path) -> None:
+    def run() -> Iterator[CheckEvent]:
         (tmp_path / "pid").write_text(str(os.getpid()))
         yield FINE
         threading.Event().wait()
 
-    list(examine([Check("part", look, limit_s=0.3)]))
+    list(run_checks([Check("part", run, limit_s=0.3)]))
     pid = int((tmp_path / "pid").read_text())
-    end = time.monotonic() + 5
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < end, "the process is still there"
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), limit_s=5, message="the process is still there")
 
 
-def test_ctrl_c_is_for_the_parent_alone() -> None:
-    def look() -> Iterator[Told]:
+def test_ctrl_c_is_handled_by_the_parent_alone() -> None:
+    def run() -> Iterator[CheckEvent]:
         os.kill(os.getpid(), signal.SIGINT)
         yield FINE
 
-    assert list(examine([Check("part", look)])) == [FINE]
+    assert list(run_checks([Check("part", run)])) == [FINE]
 
 
-def test_what_libraries_say_does_not_come_between(capfd: pytest.CaptureFixture[str]) -> None:
-    def look() -> Iterator[Told]:
+def test_output_of_libraries_is_discarded(capfd: pytest.CaptureFixture[str]) -> None:
+    def run() -> Iterator[CheckEvent]:
         for descriptor in (1, 2):
             os.write(descriptor, b"ALSA lib pcm.c: unknown PCM")
         yield FINE
 
-    assert list(examine([Check("part", look)])) == [FINE]
+    assert list(run_checks([Check("part", run)])) == [FINE]
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""Models that are there, that are not, and that were damaged on the way."""
+"""Models that are present, missing, or damaged."""
 
 import importlib
 import importlib.util
@@ -20,8 +20,8 @@ from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import ClassifierSettings, Settings, TranscriberSettings
 
 
-def one(found: Iterable[Finding]) -> Finding:
-    [finding] = found
+def only(findings: Iterable[Finding]) -> Finding:
+    [finding] = findings
     return finding
 
 
@@ -36,41 +36,41 @@ def requiring(runtime: str, path: Path) -> Path:
     return path
 
 
-def test_the_bundle_that_ships() -> None:
-    found = one(models.bundle(Settings()))
-    assert (found.name, found.verdict.value) == ("model", "good")
-    assert found.told.startswith("the one that ships: negative, neutral, positive; ")
+def test_the_shipped_bundle() -> None:
+    found = only(models.check_bundle(Settings()))
+    assert (found.topic, found.verdict.value) == ("model", "OK")
+    assert found.message.startswith("the shipped model: negative, neutral, positive; ")
 
 
-def test_a_bundle_that_requires_what_is_there(tmp_path: Path) -> None:
-    there = read_bundle(DEFAULT_BUNDLE)
-    runtime = interpreter.runtime_of(interpreter.load_interpreter(there.model))
+def test_a_bundle_that_requires_an_installed_runtime(tmp_path: Path) -> None:
+    bundle = read_bundle(DEFAULT_BUNDLE)
+    runtime = interpreter.runtime_of(interpreter.load_interpreter(bundle.model))
     path = requiring(runtime, tmp_path / "Model.tflite")
-    assert one(models.bundle(with_model(path))).told.endswith(f"{path}: negative, neutral, positive; "
-                                                              f"{runtime}, which it requires")  # fmt: skip
+    assert only(models.check_bundle(with_model(path))).message.endswith(f"{path}: negative, neutral, positive; "
+                                                              f"{runtime}, which the model requires")  # fmt: skip
 
 
-def test_a_bundle_that_requires_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_that_requires_a_missing_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(interpreter.RUNTIMES, "ai-edge-litert", "no_such_package.interpreter")
     path = requiring("ai-edge-litert", tmp_path / "Model.tflite")
     with pytest.raises(InterpreterError, match="requires ai-edge-litert, which is not installed: pip install"):
-        one(models.bundle(with_model(path)))
+        only(models.check_bundle(with_model(path)))
 
 
-def test_a_class_to_show_that_the_model_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(classifier=ClassifierSettings(confidence=0.5, low_confidence="neutral"))
-    assert one(models.bundle(settings)).verdict.value == "good"
+def test_the_class_for_low_confidence_must_be_one_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(classifier=ClassifierSettings(confidence=0.5, unsure="neutral"))
+    assert only(models.check_bundle(settings)).verdict.value == "OK"
     monkeypatch.setattr(unsure, "NEUTRAL", "calm")
     with pytest.raises(SettingsError, match="the model has no such class"):
-        one(models.bundle(settings))
+        only(models.check_bundle(settings))
 
 
-def test_a_bundle_that_is_none(tmp_path: Path) -> None:
+def test_files_that_are_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be read"):
-        one(models.bundle(with_model(tmp_path / "Model.tflite")))
+        only(models.check_bundle(with_model(tmp_path / "Model.tflite")))
     (tmp_path / "half.tflite").write_bytes(DEFAULT_BUNDLE.read_bytes()[:100_000])
     with pytest.raises(BundleError, match="without labels"):
-        one(models.bundle(with_model(tmp_path / "half.tflite")))
+        only(models.check_bundle(with_model(tmp_path / "half.tflite")))
 
 
 def test_a_bundle_that_is_too_new_for_its_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,12 +81,12 @@ def test_a_bundle_that_is_too_new_for_its_runtime(monkeypatch: pytest.MonkeyPatc
         if importlib.util.find_spec(name.partition(".")[0]):
             monkeypatch.setattr(importlib.import_module(name), "Interpreter", old)
     with pytest.raises(InterpreterError, match=r"refuses the model \(Didn't find op for builtin opcode"):
-        one(models.bundle(Settings()))
+        only(models.check_bundle(Settings()))
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speech_model: Path) -> Path:
-    """A cache of its own, with the true model in it, linked."""
+    """A separate cache folder with links to the files of the real model."""
     folder = tmp_path / "cache" / ENGLISH.name
     for name in ENGLISH.files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -95,9 +95,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speech_model: Path) -
     return folder
 
 
-def test_a_whole_speech_model(cache: Path) -> None:
-    found = one(models.speech(TranscriberSettings()))
-    assert (found.verdict.value, found.told) == ("good", f"{cache}: all {len(ENGLISH.files)} files as published")
+def test_a_complete_speech_model(cache: Path) -> None:
+    found = only(models.check_speech_model(TranscriberSettings()))
+    assert (found.verdict.value, found.message) == ("OK", f"{cache}: all {len(ENGLISH.files)} files are as published")
 
 
 def test_a_speech_model_with_one_wrong_bit(cache: Path) -> None:
@@ -106,38 +106,38 @@ def test_a_speech_model_with_one_wrong_bit(cache: Path) -> None:
     content[0] ^= 1
     path.unlink()
     path.write_bytes(content)
-    found = one(models.speech(TranscriberSettings()))
-    assert found.verdict.value == "bad"
-    assert str(path) in found.told
-    assert found.mend == "run `edge-mcnn fetch-speech-model`"
+    found = only(models.check_speech_model(TranscriberSettings()))
+    assert found.verdict.value == "FAIL"
+    assert str(path) in found.message
+    assert found.fix == "run `edge-mcnn fetch-speech-model`"
 
 
 def test_an_incomplete_speech_model(cache: Path) -> None:
     (cache / "am" / "final.mdl").unlink()
-    found = one(models.speech(TranscriberSettings()))
-    assert (found.verdict.value, found.told) == ("bad", f"{cache / 'am' / 'final.mdl'} is missing")
+    found = only(models.check_speech_model(TranscriberSettings()))
+    assert (found.verdict.value, found.message) == ("FAIL", f"{cache / 'am' / 'final.mdl'} is missing")
 
 
-def test_a_speech_model_that_is_not_there_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_speech_model_that_has_not_been_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech_models, "default_path", lambda: tmp_path / "none")
-    found = one(models.speech(TranscriberSettings()))
-    assert (found.verdict.value, found.told) == ("warning", "not there yet; `listen` fetches it, 68 MB")
+    found = only(models.check_speech_model(TranscriberSettings()))
+    assert (found.verdict.value, found.message) == ("WARN", "not present yet; `listen` fetches it, 68 MB")
     assert list(tmp_path.iterdir()) == [], "nothing is fetched"
 
 
-def test_a_speech_model_of_the_users_own_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_the_users_own_speech_model_is_not_verified(tmp_path: Path) -> None:
     settings = TranscriberSettings(speech_model=str(tmp_path))
     with pytest.raises(SpeechModelError, match=r"is not a Vosk model: it has no am/final\.mdl"):
-        one(models.speech(settings))
+        only(models.check_speech_model(settings))
     (tmp_path / "am").mkdir()
     (tmp_path / "am" / "final.mdl").write_text("anything")
     (tmp_path / "conf").mkdir()
-    assert one(models.speech(settings)).told == f"{tmp_path}, as the settings say"
+    assert only(models.check_speech_model(settings)).message == f"{tmp_path}, from the settings"
 
 
-def test_weights_of_the_voice_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert one(models.detector()).verdict.value == "good"
+def test_the_weights_of_the_voice_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert only(models.check_voice_detector()).verdict.value == "OK"
     (tmp_path / "weights").write_bytes(b"\0" * 1000)
     monkeypatch.setattr(silero, "_weights_path", lambda: tmp_path / "weights")
     with pytest.raises(DetectorError, match="pip install --force-reinstall"):
-        one(models.detector())
+        only(models.check_voice_detector())

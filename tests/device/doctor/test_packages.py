@@ -1,4 +1,4 @@
-"""Packages as pip leaves them behind on a bad day."""
+"""Packages that are missing, too old or broken, as pip may leave them."""
 
 import importlib
 import importlib.util
@@ -16,13 +16,13 @@ from device.recognition.runtimes import RUNTIMES
 from device.settings.schema import ClassifierSettings
 
 
-def one(found: Iterable[Finding]) -> Finding:
-    [finding] = found
+def only(findings: Iterable[Finding]) -> Finding:
+    [finding] = findings
     return finding
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
-    """These packages have these versions; None for one that is missing."""
+    """Pretend that these packages have these versions; None for one that is missing."""
 
     def version(name: str) -> str:
         found = versions.get(name, real_version(name) if name not in versions else None)
@@ -33,13 +33,13 @@ def installed(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
     monkeypatch.setattr(packages, "version", version)
 
 
-def test_all_is_well_here() -> None:
-    found = one(packages.packages())
-    assert (found.name, found.verdict.value, found.mend) == ("packages", "good", "")
+def test_the_installed_packages() -> None:
+    found = only(packages.check_packages())
+    assert (found.topic, found.verdict.value, found.fix) == ("packages", "OK", "")
 
 
 @pytest.mark.parametrize(
-    ("name", "found", "told", "mend"),
+    ("name", "found", "message", "fix"),
     [
         # --only-binary: srt, which a newer vosk needs, has no wheel.
         ("vosk", "0.3.42", "vosk 0.3.42 is too old, 0.3.45 is needed", "run: pip install 'vosk>=0.3.45'"),
@@ -49,27 +49,27 @@ def test_all_is_well_here() -> None:
     ],
 )
 def test_packages_that_are_too_old_or_missing(
-    name: str, found: str | None, told: str, mend: str, monkeypatch: pytest.MonkeyPatch
+    name: str, found: str | None, message: str, fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(monkeypatch, **{name: found})
-    finding = one(packages.packages())
-    assert (finding.verdict.value, finding.told) == ("bad", told)
-    assert mend in finding.mend
+    finding = only(packages.check_packages())
+    assert (finding.verdict.value, finding.message) == ("FAIL", message)
+    assert fix in finding.fix
 
 
-def test_newer_ones_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_versions_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, gpiozero="2.0.1.post4", vosk="0.4", soxr="1.0.0rc1")
-    assert one(packages.packages()).verdict.value == "good"
+    assert only(packages.check_packages()).verdict.value == "OK"
 
 
 @pytest.mark.parametrize(
-    ("fault", "mend"),
+    ("fault", "fix"),
     [
         ("libatomic.so.1: cannot open shared object file", "run: sudo apt-get install libatomic1"),
         ("libvosk.so: invalid ELF header", "run: pip install --force-reinstall vosk"),
     ],
 )
-def test_a_library_that_does_not_fit_this_machine(fault: str, mend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_native_library_that_does_not_fit_this_machine(fault: str, fix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     imported = importlib.import_module
 
     def broken(name: str, *rest: Any) -> Any:
@@ -78,8 +78,8 @@ def test_a_library_that_does_not_fit_this_machine(fault: str, mend: str, monkeyp
         return imported(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    finding = one(packages.packages())
-    assert (finding.verdict.value, finding.told, finding.mend) == ("bad", f"vosk cannot be used: {fault}", mend)
+    finding = only(packages.check_packages())
+    assert (finding.verdict.value, finding.message, finding.fix) == ("FAIL", f"vosk cannot be imported: {fault}", fix)
 
 
 LITERT, TFLITE = RUNTIMES
@@ -87,7 +87,7 @@ LITERT, TFLITE = RUNTIMES
 
 @pytest.fixture
 def runtimes(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Which are installed, by name, and what is wrong with each; to be filled in by the test."""
+    """The installed runtimes and what is wrong with each, by name; filled in by the test."""
     there: dict[str, str] = {}
     modules = {module.partition(".")[0]: name for name, module in RUNTIMES.items()}
     monkeypatch.setattr(
@@ -108,52 +108,52 @@ NUMPY_2 = "it does not go with the numpy that is installed, which is 2.4.1"
 
 
 @pytest.mark.parametrize(
-    ("there", "setting", "verdict", "told", "mend"),
+    ("there", "setting", "verdict", "message", "fix"),
     [
-        ({LITERT: ""}, "auto", "good", "LiteRT 2.3.0, the faster one", ""),
-        ({LITERT: "", TFLITE: ""}, "auto", "good",
-         "LiteRT 2.3.0, the faster one; tflite-runtime 2.14.0 is there, too", ""),
-        ({LITERT: "", TFLITE: ""}, TFLITE, "good",
-         "tflite-runtime 2.14.0, as the settings choose; LiteRT 2.3.0 is there, too", ""),
-        ({TFLITE: ""}, "auto", "good", "tflite-runtime 2.14.0, since the faster LiteRT is not installed", ""),
-        ({LITERT: "no", TFLITE: ""}, "auto", "warning",
-         "tflite-runtime 2.14.0, since the faster LiteRT is broken; LiteRT 2.3.0 is broken: no",
+        ({LITERT: ""}, "auto", "OK", "LiteRT 2.3.0, the faster runtime", ""),
+        ({LITERT: "", TFLITE: ""}, "auto", "OK",
+         "LiteRT 2.3.0, the faster runtime; tflite-runtime 2.14.0 is also installed", ""),
+        ({LITERT: "", TFLITE: ""}, TFLITE, "OK",
+         "tflite-runtime 2.14.0, selected by the settings; LiteRT 2.3.0 is also installed", ""),
+        ({TFLITE: ""}, "auto", "OK", "tflite-runtime 2.14.0, because the faster LiteRT is not installed", ""),
+        ({LITERT: "no", TFLITE: ""}, "auto", "WARN",
+         "tflite-runtime 2.14.0, because the faster LiteRT is broken; LiteRT 2.3.0 is broken: no",
          "run: pip uninstall ai-edge-litert"),
-        ({LITERT: "", TFLITE: NUMPY_2}, "auto", "warning",
-         f"LiteRT 2.3.0, the faster one; tflite-runtime 2.14.0 is broken: {NUMPY_2}",
+        ({LITERT: "", TFLITE: NUMPY_2}, "auto", "WARN",
+         f"LiteRT 2.3.0, the faster runtime; tflite-runtime 2.14.0 is broken: {NUMPY_2}",
          "run: pip uninstall tflite-runtime"),
-        ({TFLITE: NUMPY_2}, "auto", "bad", f"tflite-runtime 2.14.0 is broken: {NUMPY_2}",
+        ({TFLITE: NUMPY_2}, "auto", "FAIL", f"tflite-runtime 2.14.0 is broken: {NUMPY_2}",
          "run: pip install ai-edge-litert"),
-        ({}, "auto", "bad", "none is installed", "run: pip install ai-edge-litert"),
-        ({TFLITE: ""}, LITERT, "bad", "the settings choose ai-edge-litert, which is not installed",
-         "choose auto, which takes tflite-runtime, or run: pip install ai-edge-litert"),
-        ({LITERT: "", TFLITE: NUMPY_2}, TFLITE, "bad",
-         f"the settings choose tflite-runtime, which is broken; tflite-runtime 2.14.0 is broken: {NUMPY_2}",
-         "choose auto, which takes ai-edge-litert"),
+        ({}, "auto", "FAIL", "none is installed", "run: pip install ai-edge-litert"),
+        ({TFLITE: ""}, LITERT, "FAIL", "the settings select ai-edge-litert, which is not installed",
+         'set runtime = "auto" under [classifier], which selects tflite-runtime, or run: pip install ai-edge-litert'),
+        ({LITERT: "", TFLITE: NUMPY_2}, TFLITE, "FAIL",
+         f"the settings select tflite-runtime, which is broken; tflite-runtime 2.14.0 is broken: {NUMPY_2}",
+         'set runtime = "auto" under [classifier], which selects ai-edge-litert'),
     ],
 )  # fmt: skip
-def test_which_interpreter_and_why(
-    there: dict[str, str], setting: str, verdict: str, told: str, mend: str, runtimes: dict[str, str]
+def test_which_interpreter_is_selected_and_why(
+    there: dict[str, str], setting: str, verdict: str, message: str, fix: str, runtimes: dict[str, str]
 ) -> None:
     runtimes.update(there)
-    found = one(packages.interpreter(ClassifierSettings(runtime=setting)))
-    assert (found.name, found.verdict.value, found.told, found.mend) == ("interpreter", verdict, told, mend)
+    found = only(packages.check_interpreter(ClassifierSettings(runtime=setting)))
+    assert (found.topic, found.verdict.value, found.message, found.fix) == ("interpreter", verdict, message, fix)
 
 
-def test_the_real_ones_load_the_model_that_ships() -> None:
-    found = one(packages.interpreter(ClassifierSettings()))
+def test_the_real_runtimes_load_the_shipped_model() -> None:
+    found = only(packages.check_interpreter(ClassifierSettings()))
     there = [name for name, module in RUNTIMES.items() if importlib.util.find_spec(module.partition(".")[0])]
-    assert found.verdict.value == "good"
-    assert real_version(there[0]) in found.told
+    assert found.verdict.value == "OK"
+    assert real_version(there[0]) in found.message
 
 
-def test_a_real_one_that_breaks_with_this_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_runtime_that_fails_with_this_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     def interpreter_of_numpy_1(**_options: object) -> None:
         raise SystemError("returned a result with an exception set")
 
     for module in RUNTIMES.values():
         if importlib.util.find_spec(module.partition(".")[0]):
             monkeypatch.setattr(importlib.import_module(module), "Interpreter", interpreter_of_numpy_1)
-    found = one(packages.interpreter(ClassifierSettings()))
-    assert found.verdict.value == "bad"
-    assert f"does not go with the numpy that is installed, which is {real_version('numpy')}" in found.told
+    found = only(packages.check_interpreter(ClassifierSettings()))
+    assert found.verdict.value == "FAIL"
+    assert f"does not go with the numpy that is installed, which is {real_version('numpy')}" in found.message
