@@ -31,9 +31,10 @@ from device.audio import microphone
 from device.audio.audio_file import Recording
 from device.audio.liveness import Liveness, State
 from device.audio.microphone import Block, MicrophoneInfo
-from device.doctor import checks, machine, pins, sound
-from device.doctor.findings import Finding, Told
-from device.doctor.isolation import examine
+from device.doctor import checks, machine, pins
+from device.doctor import microphone as microphone_checks
+from device.doctor.findings import CheckEvent, Finding
+from device.doctor.isolation import run_checks
 from device.events import SAMPLE_RATE, Frame
 from device.loading import LoadedModels
 from device.outputs import lights
@@ -128,18 +129,20 @@ def doctor() -> Console:
         ):
             stack.enter_context(patched)
         (root / "my.toml").write_text('[microphone]\nname = "USB"\n')
-        settings, told = checks.read(root / "my.toml", {})
-        looks = {
-            "machine": partial(machine.board, root),
-            "memory": partial(machine.memory, listening=False, root=root),
+        settings, finding = checks.check_settings(root / "my.toml", {})
+        imitated = {
+            "machine": partial(machine.check_board, root),
+            "memory": partial(machine.check_memory, daemon_runs=False, root=root),
             "disk": partial(_disk, root),
-            "temperature": partial(machine.heat, root),
-            "power": partial(machine.power, root),
-            "lights": partial(pins.lights, settings, dev=root / "dev"),
-            "sound cards": partial(sound.cards, root),
+            "temperature": partial(machine.check_temperature, root),
+            "power": partial(machine.check_power, root),
+            "lights": partial(pins.check_lights, settings, dev=root / "dev"),
+            "sound cards": partial(microphone_checks.check_sound_cards, root),
         }
-        wanted = [replace(check, look=looks.get(check.name, check.look)) for check in checks.everything(settings)]
-        doctor_cli.show(_at_a_pi(itertools.chain([told], examine(wanted)), root), console)
+        on_a_pi = [
+            replace(check, run=imitated.get(check.topic, check.run)) for check in checks.all_checks(settings)
+        ]
+        doctor_cli.show(_at_a_pi(itertools.chain([finding], run_checks(on_a_pi)), root), console)
     return console
 
 
@@ -164,10 +167,10 @@ class _Microphone:
 
 def _disk(root: Path) -> Iterator[Finding]:
     with mock.patch.object(machine.shutil, "disk_usage", return_value=mock.Mock(free=23.4e9)):
-        yield from machine.disk(root / ".cache/edge-mcnn", 0)
+        yield from machine.check_disk(root / ".cache/edge-mcnn", 0)
 
 
-def _at_a_pi(told: Iterable[Told], root: Path) -> Iterator[Told]:
+def _at_a_pi(events: Iterable[CheckEvent], root: Path) -> Iterator[CheckEvent]:
     """With the paths that a Raspberry Pi has for those of this machine."""
     paths = {
         str(root / "dev"): "/dev",
@@ -175,11 +178,11 @@ def _at_a_pi(told: Iterable[Told], root: Path) -> Iterator[Told]:
         str(speech_model.default_path().parent): "/home/pi/.cache/edge-mcnn",
         sys.prefix: "/home/pi/edge-mcnn/.venv",
     }
-    for each in told:
-        if isinstance(each, Finding):
+    for event in events:
+        if isinstance(event, Finding):
             for here, there in paths.items():
-                each = replace(each, told=each.told.replace(here, there), mend=each.mend.replace(here, there))
-            yield each
+                event = replace(event, message=event.message.replace(here, there), fix=event.fix.replace(here, there))
+            yield event
 
 
 def _evening() -> NDArray[np.float32]:

@@ -37,19 +37,19 @@ def install(
     """
     from rich.console import Console
 
-    from device.doctor.checks import needs_of_service
+    from device.doctor.checks import service_checks
     from device.doctor.findings import Finding, Verdict
-    from device.doctor.isolation import examine
+    from device.doctor.isolation import run_checks
     from device.errors import ServiceError
     from device.service.install import apply_changes, plan_install
-    from edge_mcnn.doctor import line
+    from edge_mcnn.doctor import finding_text
 
     console = Console(highlight=False, soft_wrap=True)
     plan = plan_install(model, _announce)
-    findings = [each for each in examine(needs_of_service(plan.settings)) if isinstance(each, Finding)]
+    findings = [each for each in run_checks(service_checks(plan.settings)) if isinstance(each, Finding)]
     for finding in findings:
-        console.print(line(finding, console))
-    if failed := [finding.name for finding in findings if finding.verdict == Verdict.BAD]:
+        console.print(finding_text(finding, console))
+    if failed := [finding.topic for finding in findings if finding.verdict == Verdict.FAIL]:
         raise ServiceError("nothing was installed", fix=f"fix first: {', '.join(failed)}")
     if dry_run:
         for change in plan.changes:

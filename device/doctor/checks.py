@@ -45,20 +45,21 @@ def check_settings(config: Path | None, environment: Mapping[str, str]) -> tuple
     Returns:
         The settings, or the defaults if there is a problem; and the finding.
     """
-    problems, fixes = [], []
+    errors: list[SettingsError] = []
+    fixes = []
     try:
-        if config is not None and (problems := mistakes(config)):
+        if config is not None and (errors := check_file(config)):
             fixes.append(f"edge-mcnn settings --check {config}")
     except SettingsError as error:
-        problems = [error.message]
+        errors = [error]
         fixes.append(error.fix)
     try:
         read_settings(None, environment)
     except SettingsError as error:
-        problems.append(error.message)
+        errors.append(error)
         fixes.append(error.fix)
-    if problems:
-        message = f"{'; '.join(problems)}; the other checks use the defaults"
+    if errors:
+        message = f"{'; '.join(error.message for error in errors)}; the other checks use the defaults"
         return Settings(), Finding("settings", Verdict.FAIL, message, "; ".join(filter(None, fixes)))
     variables = sum(name.startswith(PREFIX) for name in environment)
     message = f"{config} is valid" if config is not None else "defaults"
@@ -68,7 +69,7 @@ def check_settings(config: Path | None, environment: Mapping[str, str]) -> tuple
 
 def all_checks(settings: Settings) -> list[Check]:
     """All checks for this machine and this user, from the hardware up to the service."""
-    daemon = running()
+    daemon = running_daemon()
     return [
         Check("machine", machine.check_board),
         Check("Python", machine.check_python),

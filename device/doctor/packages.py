@@ -40,7 +40,7 @@ def check_packages() -> Iterator[Finding]:
             importlib.import_module(module)
         except (ImportError, OSError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-            fix = how_to_get(error) or f"run: pip install --force-reinstall {module}"
+            fix = how_to_install(error) or f"run: pip install --force-reinstall {module}"
             yield Finding("packages", Verdict.FAIL, f"{module} cannot be imported: {reason}", fix)
             return
     yield Finding("packages", Verdict.OK, f"all {len(needed)} are recent enough; vosk {version('vosk')}")

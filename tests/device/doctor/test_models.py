@@ -58,7 +58,7 @@ def test_a_bundle_that_requires_a_missing_runtime(tmp_path: Path, monkeypatch: p
 
 
 def test_the_class_for_low_confidence_must_be_one_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(classifier=ClassifierSettings(confidence=0.5, unsure="neutral"))
+    settings = Settings(classifier=ClassifierSettings(confidence=0.5, low_confidence="neutral"))
     assert only(models.check_bundle(settings)).verdict.value == "OK"
     monkeypatch.setattr(unsure, "NEUTRAL", "calm")
     with pytest.raises(SettingsError, match="the model has no such class"):

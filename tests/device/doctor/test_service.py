@@ -1,4 +1,4 @@
-"""What systemd and the daemon say, in every combination that has another cure."""
+"""States of the service and of its daemon, in every combination that needs a different fix."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,26 +17,26 @@ RUNS = {
 
 
 @pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finding]:
-    def look(daemon: Status | None, **manager: str) -> Finding:
-        monkeypatch.setattr(service, "manager_says", lambda: manager)
+def check(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finding]:
+    def run(daemon: Status | None, **properties: str) -> Finding:
+        monkeypatch.setattr(systemctl, "service_properties", lambda: properties)
         [found] = service_state.check_service(daemon)
         return found
 
-    return look
+    return run
 
 
-def test_it_runs_and_hears(says: Callable[..., Finding]) -> None:
-    found = says(STATUS, **RUNS)
+def test_a_service_that_runs_and_listens(check: Callable[..., Finding]) -> None:
+    found = check(STATUS, **RUNS)
     assert found.verdict.value == "OK"
-    assert found.message == 'runs, restarted 0 times; process 42 hears a "USB" mic, has answered 2 times'
+    assert found.message == 'running, restarted 0 times; process 42 listens to a "USB" mic, 2 predictions'
 
 
 @pytest.mark.parametrize(
-    ("daemon", "manager", "verdict", "message", "fix"),
+    ("daemon", "properties", "verdict", "message", "fix"),
     [
         (None, {"LoadState": "not-found"}, "OK", "not installed", "sudo edge-mcnn service install"),
-        (STATUS, {"LoadState": "not-found"}, "OK", "not installed; process 42 hears", ""),
+        (STATUS, {"LoadState": "not-found"}, "OK", "not installed; process 42 listens to", ""),
         (None, {**RUNS, "ActiveState": "failed", "SubState": "failed", "NRestarts": "4"}, "FAIL",
          "failed (failed), restarted 4 times", "journalctl -u edge-mcnn.service -n 20"),
         (None, {**RUNS, "ActiveState": "inactive", "SubState": "dead"}, "FAIL", "inactive (dead)", "systemctl restart"),
@@ -44,27 +44,27 @@ def test_it_runs_and_hears(says: Callable[..., Finding]) -> None:
          "activating (auto-restart), restarted 99 times", "journalctl"),
         (STATUS, {**RUNS, "UnitFileState": "disabled"}, "WARN", "does not start with this machine",
          "sudo systemctl enable edge-mcnn.service"),
-        (None, RUNS, "WARN", "does not answer", "journalctl"),
-        (replace(STATUS, state="lost", reason="it is gone; was it pulled out?"), RUNS, "WARN",
-         "process 42 is lost: it is gone; was it pulled out?", ""),
+        (None, RUNS, "WARN", "its daemon does not respond", "journalctl"),
+        (replace(STATUS, state="lost", reason="it disconnected"), RUNS, "WARN",
+         "process 42 is lost: it disconnected", ""),
         (replace(STATUS, state="starting"), RUNS, "WARN", "process 42 is starting", ""),
-        (replace(STATUS, blocks_dropped=7), RUNS, "WARN", "dropped 7 blocks of sound", "edge-mcnn benchmark"),
+        (replace(STATUS, blocks_dropped=7), RUNS, "WARN", "7 audio blocks dropped", "edge-mcnn benchmark"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_and_what_to_do(
-    daemon: Status | None, manager: dict[str, str], verdict: str, message: str, fix: str, says: Callable[..., Finding]
+def test_problems_and_their_fixes(
+    daemon: Status | None, properties: dict[str, str], verdict: str, message: str, fix: str, check: Callable[..., Finding]
 ) -> None:
-    found = says(daemon, **manager)
+    found = check(daemon, **properties)
     assert (found.topic, found.verdict.value) == ("service", verdict)
     assert message in found.message
     assert fix in found.fix
 
 
 def test_a_machine_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> dict[str, str]:
+    def missing() -> dict[str, str]:
         raise ServiceError("this machine has no services", fix="run: edge-mcnn listen --wait")
 
-    monkeypatch.setattr(service, "manager_says", none)
+    monkeypatch.setattr(systemctl, "service_properties", missing)
     [found] = service_state.check_service(None)
     assert (found.verdict.value, found.message) == ("OK", "this machine has no services")
-    assert found.fix == "run `edge-mcnn listen --wait`"
+    assert found.fix == "run: edge-mcnn listen --wait"
