@@ -139,9 +139,7 @@ def doctor() -> Console:
             "lights": partial(pins.check_lights, settings, dev=root / "dev"),
             "sound cards": partial(microphone_checks.check_sound_cards, root),
         }
-        on_a_pi = [
-            replace(check, run=imitated.get(check.topic, check.run)) for check in checks.all_checks(settings)
-        ]
+        on_a_pi = [replace(check, run=imitated.get(check.topic, check.run)) for check in checks.all_checks(settings)]
         doctor_cli.show(_at_a_pi(itertools.chain([finding], run_checks(on_a_pi)), root), console)
     return console
 

@@ -7,7 +7,7 @@ from device.settings.schema import TranscriberSettings
 
 LEAST_REAL_TIME_FACTOR = 1.3
 """The rest is for sound system, lights, and what else a machine does in between."""
-LEAST_AVAILABLE_MB = 100.0
+MIN_AVAILABLE_MB = 100.0
 _CLEARLY = 1.2
 """Times faster; less than that is a matter of luck."""
 _NOTICED_MS = 1.0
@@ -32,7 +32,7 @@ class Verdict:
 def verdict(benchmark: Benchmark) -> Verdict:
     """Judge the figures."""
     keeps_up = benchmark.real_time_factor >= LEAST_REAL_TIME_FACTOR
-    enough_memory = benchmark.rehearsal.available_mb >= LEAST_AVAILABLE_MB
+    enough_memory = benchmark.rehearsal.available_mb >= MIN_AVAILABLE_MB
     lines = [_speed(benchmark, keeps_up=keeps_up)]
     if not keeps_up:
         lines.append(_faster(benchmark, enough_memory=enough_memory))
@@ -106,7 +106,7 @@ def _smaller(benchmark: Benchmark) -> str:
     todo.append("close other programs (a service of edge-mcnn that runs is one), or use a system without a desktop")
     return (
         f"Memory is short: {benchmark.rehearsal.available_mb:.0f} MB are available while it listens, and "
-        f"{LEAST_AVAILABLE_MB:.0f} should be. What helps: {'; '.join(todo)}."
+        f"{MIN_AVAILABLE_MB:.0f} should be. What helps: {'; '.join(todo)}."
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from device.daemon.status import Status
+from device.daemon.status import Status, running_daemon
 from device.doctor import machine, packages
 from device.doctor.findings import CheckEvent, Finding, Verdict
 from device.doctor.isolation import Check, run_checks
@@ -16,7 +16,7 @@ from device.errors import SettingsError
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings
-from device.settings.toml import PREFIX, read_settings
+from device.settings.toml import PREFIX, check_file, read_settings
 
 _SLOW_READ_LIMIT_S = 60.0
 """Seconds for checks that read or checksum large files, on the slowest memory cards."""

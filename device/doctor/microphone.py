@@ -141,7 +141,7 @@ def measure_level(settings: Settings, daemon: Status | None) -> Iterator[CheckEv
                 return
             measured_s += len(block.samples) / opened.rate
             all_zero = all_zero and block.zero
-            new = [_dbfs(frame.samples) for frame in framer.push(block.samples, heard_at=block.heard_at)]
+            new = [_dbfs(frame.samples) for frame in framer.push(block.samples, arrived_at=block.arrived_at)]
             levels += new
             if new:
                 yield MicrophoneLevel(max(new))

@@ -8,7 +8,7 @@ from device.bundle import DEFAULT_BUNDLE
 from device.doctor.findings import Finding, Verdict
 from device.errors import SpeechModelError
 from device.loading import open_bundle
-from device.recognition.classifier import Classifier
+from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model import fetch as speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
@@ -23,7 +23,7 @@ def check_bundle(settings: Settings) -> Iterator[Finding]:
         SettingsError: a prediction with low confidence is to be shown as a class that the model does not have.
     """
     bundle = open_bundle(settings)
-    shown_instead(settings.classifier, bundle.companions.labels)
+    low_confidence_label(settings.classifier, bundle.companions.labels)
     classifier = Classifier(bundle, runtime=settings.classifier.runtime)
     path = "the shipped model" if bundle.path == DEFAULT_BUNDLE else str(bundle.path)
     required = ", which the model requires" if bundle.companions.card.get("requires") else ""

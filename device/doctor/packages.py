@@ -10,6 +10,7 @@ from device.doctor.findings import Finding, Verdict
 from device.errors import InterpreterError
 from device.recognition.runtimes import RUNTIMES, is_installed, load_runtime
 from device.settings.schema import ClassifierSettings
+from device.system.shared_libraries import how_to_install
 
 _NATIVE = ("numpy", "soundfile", "soxr", "vosk")
 """Modules with native libraries that may not fit this machine; PortAudio and the interpreters have checks of their

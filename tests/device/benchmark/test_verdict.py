@@ -11,7 +11,7 @@ from rich.console import Console
 
 from device.benchmark import run as measuring
 from device.benchmark.results import Benchmark, Choice, InterpreterCall, Rehearsal, Stage
-from device.benchmark.verdict import LEAST_AVAILABLE_MB, LEAST_REAL_TIME_FACTOR, verdict
+from device.benchmark.verdict import LEAST_REAL_TIME_FACTOR, MIN_AVAILABLE_MB, verdict
 from device.settings.schema import Settings
 from device.system.machine import Machine
 from edge_mcnn import benchmark as benchmark_cli
@@ -78,8 +78,8 @@ def test_a_slow_machine_is_told_what_helps() -> None:
 
 
 def test_short_memory_is_told_what_helps() -> None:
-    assert verdict(short_of_memory(LEAST_AVAILABLE_MB)).enough_memory
-    judged = verdict(short_of_memory(LEAST_AVAILABLE_MB - 1))
+    assert verdict(short_of_memory(MIN_AVAILABLE_MB)).enough_memory
+    judged = verdict(short_of_memory(MIN_AVAILABLE_MB - 1))
     assert judged.keeps_up
     assert not judged.enough_memory
     assert "utterances_per_recogniser = 1," in judged.lines[1]

@@ -60,7 +60,11 @@ def test_the_check_publishes_nothing_and_does_not_disconnect_the_daemon(tmp_path
         assert witness.next("edge-mcnn/kitchen/prediction").payload  # so the broker has received everything before it
         before = broker.log.read_text().count("Received PUBLISH from")
         assert check(at(broker.port)) == [
-            ("OK", f"127.0.0.1:{broker.port} accepts the connection; predictions go to edge-mcnn/kitchen/prediction", "")
+            (
+                "OK",
+                f"127.0.0.1:{broker.port} accepts the connection; predictions go to edge-mcnn/kitchen/prediction",
+                "",
+            )
         ]
         log = broker.log.read_text()
         assert log.count("Received PUBLISH from") == before
@@ -83,7 +87,11 @@ def test_passwords(tmp_path: Path) -> None:
         [(verdict, message, _)] = check(at(broker.port, user="lamp", password_file=right))
         assert (verdict, message.partition(";")[0]) == ("OK", f"{where} accepts the connection as lamp")
         assert check(at(broker.port, user="lamp", password_file=wrong)) == [
-            ("FAIL", f"{where} refuses the connection (Not authorized)", f"check mqtt.user and the password in {wrong}"),
+            (
+                "FAIL",
+                f"{where} refuses the connection (Not authorized)",
+                f"check mqtt.user and the password in {wrong}",
+            ),
             (
                 "WARN",
                 f"mqtt.password_file: every user of this machine can read {wrong}",
@@ -111,7 +119,9 @@ def test_tls(tmp_path: Path) -> None:
         [(verdict, message, fix)] = check(at(broker.port, tls=True, ca_file=authority, host="localhost"))
         assert (verdict, "Hostname mismatch" in message) == ("FAIL", True)
         assert "mqtt.host to the name in its certificate" in fix
-        assert check(at(broker.port)) == [("FAIL", f"{where} closes the connection without a response", "try mqtt.tls = true")]
+        assert check(at(broker.port)) == [
+            ("FAIL", f"{where} closes the connection without a response", "try mqtt.tls = true")
+        ]
 
 
 @with_mosquitto
@@ -218,7 +228,7 @@ def test_without_paho(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_outputs_that_are_not_configured_are_not_checked() -> None:
     def names(settings: Settings) -> set[str]:
-        return {check.name for check in all_checks(settings)} & {"broker", "command"}
+        return {check.topic for check in all_checks(settings)} & {"broker", "command"}
 
     assert names(Settings()) == set()
     assert names(Settings(mqtt=MqttSettings("h"))) == {"broker"}
@@ -226,7 +236,7 @@ def test_outputs_that_are_not_configured_are_not_checked() -> None:
 
 
 def check_program(*command: str) -> Row:
-    [check] = [check for check in all_checks(Settings(publish=PublishSettings(command))) if check.name == "command"]
+    [check] = [check for check in all_checks(Settings(publish=PublishSettings(command))) if check.topic == "command"]
     [found] = run_checks([check])
     assert isinstance(found, Finding)
     return found.verdict.value, found.message, found.fix

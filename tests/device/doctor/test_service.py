@@ -9,6 +9,7 @@ from device.daemon.status import Status
 from device.doctor import service as service_state
 from device.doctor.findings import Finding
 from device.errors import ServiceError
+from device.service import systemctl
 from tests.device.daemon.test_status import STATUS
 
 RUNS = {
@@ -52,7 +53,12 @@ def test_a_service_that_runs_and_listens(check: Callable[..., Finding]) -> None:
     ],
 )  # fmt: skip
 def test_problems_and_their_fixes(
-    daemon: Status | None, properties: dict[str, str], verdict: str, message: str, fix: str, check: Callable[..., Finding]
+    daemon: Status | None,
+    properties: dict[str, str],
+    verdict: str,
+    message: str,
+    fix: str,
+    check: Callable[..., Finding],
 ) -> None:
     found = check(daemon, **properties)
     assert (found.topic, found.verdict.value) == ("service", verdict)
