@@ -1,4 +1,4 @@
-"""`python -m edge_mcnn` is `edge-mcnn`."""
+"""Run `edge-mcnn` as `python -m edge_mcnn`."""
 
 from edge_mcnn.main import main
 

@@ -1,4 +1,4 @@
-"""The command `edge-mcnn convert`; everything it does can be called as `convert.convert.convert`."""
+"""`edge-mcnn convert`. From Python: `convert.convert.convert`."""
 
 import shlex
 from enum import StrEnum
@@ -9,6 +9,7 @@ import typer
 
 from convert.recipes import DEFAULT_MODE, RECIPES
 from device.errors import ConversionError
+from edge_mcnn.output import out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,7 @@ class Runtime(StrEnum):
     LITERT = "ai-edge-litert"
 
 
-def _known(mode: str) -> str:
+def _check_mode(mode: str) -> str:
     if mode not in RECIPES:
         raise typer.BadParameter(f"{mode!r} is not one of {', '.join(RECIPES)}")
     return mode
@@ -37,7 +38,7 @@ def convert_command(
         Path,
         typer.Argument(
             metavar="MODEL",
-            help="What Keras saved: a Model.h5, a Model.keras, or the folder of a SavedModel; Keras 2 or 3.",
+            help="A model saved by Keras 2 or 3: a Model.h5, a Model.keras, or the folder of a SavedModel.",
             show_default=False,
         ),
     ],
@@ -47,14 +48,15 @@ def convert_command(
             "--output",
             "-o",
             metavar="PATH",
-            help="File or folder to write to; by default beside MODEL, ending in .tflite.",
+            help="File or folder to write to. Default: beside MODEL, with the suffix .tflite.",
             show_default=False,
         ),
     ] = None,
     mode: Annotated[
         str,
         typer.Option(
-            callback=_known,
+            metavar="MODE",
+            callback=_check_mode,
             help="How the weights are stored. " + " ".join(f"{name}: {r.summary}." for name, r in RECIPES.items()),
         ),
     ] = DEFAULT_MODE,
@@ -62,7 +64,8 @@ def convert_command(
         str | None,
         typer.Option(
             metavar="A,B,C",
-            help="Names of the classes in the order of the softmax, for a model that `edge-mcnn train` did not write.",
+            help="Names of the classes in the order of the softmax; only for a model that `edge-mcnn train` did not "
+            "write.",
             show_default=False,
         ),
     ] = None,
@@ -70,8 +73,8 @@ def convert_command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Its words: one per line, the first being id 1, or the JSON of Keras's tokenizer.to_json() or "
-            "tokenizer.word_index.",
+            help="Vocabulary of such a model: one word per line, the first has id 1; or the JSON of Keras's "
+            "tokenizer.to_json() or tokenizer.word_index.",
             show_default=False,
         ),
     ] = None,
@@ -79,8 +82,9 @@ def convert_command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Settings of its pictures and ids: a JSON object as `edge-mcnn inspect --json` shows it; what it "
-            "leaves out is as in the tutorial, and {} takes all of that.",
+            help="Settings for the spectrogram images and word ids of such a model: a JSON object as "
+            "`edge-mcnn inspect --json` prints it. Missing keys have the values of the tutorial; {} selects all of "
+            "them.",
             show_default=False,
         ),
     ] = None,
@@ -88,8 +92,9 @@ def convert_command(
         Path | None,
         typer.Option(
             metavar="TABLE.csv|FOLDER",
-            help="Recordings and texts like those that the device will hear, as `edge-mcnn train` takes them: 8 bits "
-            "are fitted to some and the agreement is measured on others. Without it both is done on made-up ones.",
+            help="Recordings and transcripts that resemble those on the device, in the format of `edge-mcnn train`. "
+            "8-bit values are calibrated on some of them, and the agreement is measured on others. Default: synthetic "
+            "samples.",
             show_default=False,
         ),
     ] = None,
@@ -97,54 +102,52 @@ def convert_command(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="With --calibrate: folder that audio paths in the table start from.",
-            show_default="the table's",
+            help="With --calibrate: folder that relative audio paths in the table start from.",
+            show_default="the table's folder",
         ),
     ] = None,
     tolerance: Annotated[
         float | None,
         typer.Option(
             metavar="DIFFERENCE",
-            help="How far any probability of any sample may be from Keras's; the mean of the samples may be a tenth of "
-            "it. Beyond that nothing is written.",
+            help="Largest accepted difference from Keras in any probability of any sample; the mean over the samples "
+            "may be a tenth of it. If a difference is larger, no file is written.",
             show_default=", ".join(f"{name} {r.tolerance:g}" for name, r in RECIPES.items()),
         ),
     ] = None,
     requires: Annotated[
         Runtime | None,
         typer.Option(
-            help="Allow a model that only this runtime can run, and that says so to a device without it. It may be a "
-            "little closer to Keras.",
+            help="Allow a model that only this runtime can run; it may agree slightly better with Keras. A device "
+            "without the runtime reports what is missing.",
             show_default="runs in every runtime",
         ),
     ] = None,
 ) -> None:
-    """Turn a trained Keras model into the Model.tflite that a Raspberry Pi runs.
+    """Convert a trained Keras model to the Model.tflite that the device runs.
 
-    The labels, the vocabulary and the front end travel inside the new file, so that nothing can be mismatched. Before
-    it is written, the model is run in every TFLite runtime installed here and its answers are compared with Keras's;
-    when anything is wrong, nothing is written and an existing file stays as it was. Needs tensorflow: do this on the
-    laptop, then copy the one file to the Pi.
+    Labels, vocabulary and front end are stored inside the new file, so that they can never be mismatched. Before the
+    file is written, the model is run in every installed TFLite runtime and its predictions are compared with those of
+    Keras. If anything is wrong, nothing is written and an existing file is not changed.
 
-    Examples:
-    edge-mcnn convert Model.h5
+    The conversion needs tensorflow: run it on a laptop, then copy the one file to the device.
 
-    edge-mcnn convert Model.h5 --mode int8 --calibrate clips.csv
+    For example:
 
-    edge-mcnn convert other.keras --labels positive,neutral,negative --vocabulary words.txt --front-end picture.json
+        edge-mcnn convert Model.h5
+        edge-mcnn convert Model.h5 --mode int8 --calibrate clips.csv
+        edge-mcnn convert other.keras --labels negative,positive --vocabulary words.txt --front-end front_end.json
     """
-    from rich.console import Console
-
     try:
         from convert.companions.companions import Given
         from convert.convert import convert
         from convert.options import Choices
     except ModuleNotFoundError as error:
         raise ConversionError(
-            f'converting needs {error.name}, which is not installed: pip install "edge-mcnn[train]"'
+            f"converting needs {error.name}, which is not installed", fix='run: pip install "edge-mcnn[train]"'
         ) from None
 
-    errors = Console(stderr=True)
+    progress_console = out.progress_console()
     choices = Choices(
         mode=mode,
         given=Given(labels, vocabulary, front_end),
@@ -153,13 +156,13 @@ def convert_command(
         tolerance=tolerance,
         requires=None if requires is None else requires.value,
     )
-    with _Shown(errors) as shown:
-        report = convert(model, output, choices=choices, progress=shown.progress, console=errors)
-    _tell(report, given=labels is not None or vocabulary is not None or front_end is not None)
+    with _StageBar(progress_console) as bar:
+        report = convert(model, output, choices=choices, progress=bar.show, console=progress_console)
+    _print_report(report, user_supplied=labels is not None or vocabulary is not None or front_end is not None)
 
 
-class _Shown:
-    """A bar for the stage that is going on; it appears with the first one, until then the console is free."""
+class _StageBar:
+    """A progress bar for the current stage; it appears with the first stage and leaves the console alone before."""
 
     def __init__(self, console: "Console") -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -168,58 +171,66 @@ class _Shown:
         self._bar = Progress(*columns, console=console, transient=True)
         self._task = self._bar.add_task("")
 
-    def __enter__(self) -> "_Shown":
+    def __enter__(self) -> "_StageBar":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar.live.is_started:  # it would leave an empty line behind otherwise
+        if self._bar.live.is_started:  # stopping a bar that was never shown prints an empty line
             self._bar.stop()
 
-    def progress(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """See `convert.subprocess_job.Progress`."""
+    def show(self, stage: str, done: int = 0, total: int = 0) -> None:
+        """Show a stage and how much of it is done, as `convert.subprocess_job.Progress` defines."""
         self._bar.start()
         self._bar.update(self._task, description=stage, completed=done, total=total or None)
 
 
-def _tell(report: "ConversionReport", *, given: bool) -> None:
-    from rich.console import Console
+def _print_report(report: "ConversionReport", *, user_supplied: bool) -> None:
+    """Print sizes, agreement with Keras, warnings, and the next command.
 
-    console = Console(highlight=False)
+    Args:
+        report: result of the conversion.
+        user_supplied: whether labels, vocabulary or front end come from the command line instead of the model file.
+    """
+    console = out.console(highlight=False)
 
-    def say(line: str, style: str = "") -> None:
-        console.print(line, style=style, markup=False, soft_wrap=True)
+    def line(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, soft_wrap=True)
 
-    say(
+    line(
         f"{report.target}: {_megabytes(report.bytes_before)} -> {_megabytes(report.bytes_after)} ({report.mode}) "
         f"in {report.seconds:.0f} s"
     )
-    say(f"compared with {report.keras} on {report.asked}:")
+    line(f"compared with {report.keras} on {report.asked}:")
     console.print(_table(report))
     if report.requires:
-        say(f"runs in {report.requires} only; a device without it will say so", "yellow")
-    front_end = report.companions.front_end
-    edges = "no edges cut off" if front_end.trim_db is None else f"edges below -{front_end.trim_db:g} dB cut off"
-    if given:
-        say(
-            f"front end: {front_end.sample_rate} Hz, {front_end.n_fft}-sample windows every {front_end.hop_length}, "
-            f"{front_end.n_mels} mel bands up to {front_end.f_max:g} Hz, {edges}; "
-            f"{front_end.sequence_length} ids, zeros {'in front' if front_end.padding == 'pre' else 'behind'}; "
-            "if the network was trained otherwise, its answers mean nothing: say so with --front-end"
-        )
+        line(f"this model requires {report.requires}; a device without it reports an error", "yellow")
+    if user_supplied:
+        line(_front_end_line(report))
     if report.never_heard:
         words = ", ".join(repr(word) for word in report.never_heard[:_SHOWN_WORDS])
-        say(
-            f"{len(report.never_heard)} words of the vocabulary can never be heard, such as {words}: the device writes "
-            "words in lower case and without marks",
+        line(
+            f"{len(report.never_heard)} words of the vocabulary can never occur on the device, such as {words}: speech "
+            "recognition writes lower case without punctuation",
             "yellow",
         )
-    say(f"next: edge-mcnn classify --model {shlex.quote(str(report.target))} clip.wav")
+    line(f"next: edge-mcnn classify --model {shlex.quote(str(report.target))} clip.wav")
+
+
+def _front_end_line(report: "ConversionReport") -> str:
+    front_end = report.companions.front_end
+    trim = "no trimming" if front_end.trim_db is None else f"silence below -{front_end.trim_db:g} dB trimmed"
+    return (
+        f"front end: {front_end.sample_rate} Hz, {front_end.n_fft}-sample windows every {front_end.hop_length} samples"
+        f", {front_end.n_mels} mel bands up to {front_end.f_max:g} Hz, {trim}; {front_end.sequence_length} word ids, "
+        f"padded with zeros {'in front' if front_end.padding == 'pre' else 'at the end'}. If the network was trained "
+        "with other values, its predictions are meaningless; set the values with --front-end"
+    )
 
 
 def _table(report: "ConversionReport") -> "Table":
     from rich.table import Table
 
-    table = Table("", "same answer", "of", "largest difference", "mean", box=None, pad_edge=False)
+    table = Table("", "same prediction", "of", "largest difference", "mean", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for runtime, agreement in report.agreements.items():

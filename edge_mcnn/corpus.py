@@ -1,4 +1,7 @@
-"""`edge-mcnn pictures` and `edge-mcnn transcribe`: what can be computed once, before any training."""
+"""`edge-mcnn pictures` and `edge-mcnn transcribe`: results that are computed once, before any training.
+
+From Python: `training.images.image_cache.ImageCache` and `training.data.transcription.transcribe`.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,45 +9,52 @@ from typing import Annotated
 import typer
 
 from device.errors import TrainingError
-from edge_mcnn.corpus_options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, opened, require
+from edge_mcnn.options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, open_selected_corpus, require
+from edge_mcnn.output import out
 
 
 def pictures_command(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the pictures go.", show_default=False)
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Folder to write the images to, or to update.", show_default=False
+        ),
     ],
     corpus: CorpusArgument = None,
     meld: Meld = None,
     audio_root: AudioRoot = None,
 ) -> None:
-    """Compute the picture of every clip's sound, once, as the device would.
+    """Compute the spectrogram images of a corpus once.
 
-    A PNG per recording, and index.json that says which is whose. What is there already is kept, so the command can be
-    interrupted with Ctrl-C and run again; what is out of date, because the recording or the front end has changed,
-    is computed anew. `edge-mcnn train --pictures FOLDER` takes the pictures from there.
+    The folder receives one PNG per recording, computed exactly as the device computes it, and index.json, which
+    assigns images to recordings. `edge-mcnn train --pictures FOLDER` reads the images from there.
+
+    You can stop the command with Ctrl-C and run it again: existing images are not computed again, unless their
+    recording or the front end has changed.
+
+    Example: `edge-mcnn pictures clips.csv --output images`
     """
     require("librosa", "PIL")
-    source = opened(corpus, meld, Target.SENTIMENT, audio_root)
-    from rich.console import Console
+    source = open_selected_corpus(corpus, meld, Target.SENTIMENT, audio_root)
 
     from device.front_end.parameters import FrontEnd
     from training.data.clips import report_skipped
     from training.images.image_cache import ImageCache
 
-    console = Console()
+    console = out.console()
     recordings = [clip.audio for clip in source.clips if clip.audio is not None]
     if not recordings:
         raise TrainingError(
-            f"{source.name}: no clip has a recording, so there is nothing to draw; fill the column audio"
+            f"{source.name}: no clip has a recording, so there are no images to compute", fix="fill the column audio"
         )
     try:
         filled = ImageCache(output, FrontEnd()).fill(recordings, console)
     except KeyboardInterrupt:
-        console.print("stopped; run it again to go on from here")
+        console.print(_STOPPED)
         raise
     report_skipped((*source.skipped, *filled.skipped), len(set(recordings)) + len(source.skipped), console)
     console.print(
-        f"{output}: {filled.computed} pictures computed, {filled.kept} kept, {filled.removed} out of date removed",
+        f"{output}: {filled.computed} images computed, {filled.kept} reused, {filled.removed} outdated removed",
         markup=False,
         soft_wrap=True,
     )
@@ -52,28 +62,35 @@ def pictures_command(
 
 def transcribe_command(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="TABLE.csv", help="The table to write.", show_default=False)
+        Path, typer.Option("--output", "-o", metavar="TABLE.csv", help="Table to write.", show_default=False)
     ],
     corpus: CorpusArgument = None,
     meld: Meld = None,
     target: MeldTarget = Target.SENTIMENT,
     audio_root: AudioRoot = None,
 ) -> None:
-    """Write down what Vosk hears in every clip, with the very model and settings of the device.
+    """Transcribe the recordings of a corpus with Vosk.
 
-    The table has the corpus's clips with one column more, text_vosk; `edge-mcnn train TABLE.csv --text vosk` trains on
-    what the device will really read. Ctrl-C keeps what was heard so far, and running it again goes on from there.
+    The device uses the same speech model with the same settings, so a network that is trained on these transcripts
+    (`edge-mcnn train TABLE.csv --text vosk`) learns from the same errors that it will meet there. The table contains
+    the clips of the corpus with one more column, text_vosk.
+
+    You can stop the command with Ctrl-C and run it again: it continues after the last finished clip.
+
+    Example: `edge-mcnn transcribe recordings/ --output transcripts.csv`
     """
     require("librosa")
-    source = opened(corpus, meld, target, audio_root)
-    from rich.console import Console
+    source = open_selected_corpus(corpus, meld, target, audio_root)
 
     from training.data.transcription import transcribe
 
-    console = Console()
+    console = out.console()
     source.report(console)
     try:
         transcribe(source, output, console)
     except KeyboardInterrupt:
-        console.print("stopped; run it again to go on from here")
+        console.print(_STOPPED)
         raise
+
+
+_STOPPED = "stopped; run the same command again to continue"

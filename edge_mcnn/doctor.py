@@ -1,13 +1,14 @@
-"""The command `edge-mcnn doctor`; from Python, use `device.doctor.checks`."""
+"""`edge-mcnn doctor`. From Python: `device.doctor.checks`."""
 
-import json as json_format
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+from edge_mcnn.options import Config, Json, Model
+from edge_mcnn.output import out
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,31 +26,29 @@ _MIN_WIDTH = 40
 
 
 def doctor_command(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON list of findings and nothing else.")] = False,
-    model: Annotated[
-        Path | None, typer.Option("--model", help="A bundle to check instead of the one in the settings.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="A TOML file with settings to check.")] = None,
+    json: Json = False,
+    model: Model = None,
+    config: Config = None,
 ) -> None:
-    """Check every part that listening needs, and print what is wrong and how to fix it.
+    """Check everything that listening needs, and print how to fix problems.
 
-    The microphone is measured for a moment: speak. If the settings name a broker, the doctor connects to it without
-    publishing anything. Nothing is changed, fetched or stored. OK: no problem; WARN: it works, with a limitation; FAIL:
-    fix this first.
+    The command measures the level of the microphone for a moment: speak meanwhile. If the settings name a broker, it
+    connects to it without publishing anything. Nothing is changed, downloaded or stored. OK: no problem; WARN: it
+    works, with a limitation; FAIL: fix this first. With --json the findings are one list.
 
     Exit status: 0 if no check failed, 1 if one did.
-    """
-    from rich.console import Console
 
+    Example: `edge-mcnn doctor --config /etc/edge-mcnn/config.toml`
+    """
     from device.doctor.checks import diagnose
     from device.doctor.findings import Finding, Verdict
 
     events = diagnose(config, os.environ, model)
     if json:
         findings = [event for event in events if isinstance(event, Finding)]
-        print(json_format.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+        out.json([asdict(finding) for finding in findings], indent=2)
     else:
-        findings = show(events, Console(highlight=False))
+        findings = show(events, out.console(highlight=False))
     if any(finding.verdict == Verdict.FAIL for finding in findings):
         raise typer.Exit(1)
 

@@ -1,9 +1,5 @@
-"""`edge-mcnn evaluate`: everything it does can be called from Python (`training.evaluation.evaluator`)."""
+"""`edge-mcnn evaluate`. From Python: `training.evaluation.evaluator.evaluate_model`."""
 
-import json as json_text
-import os
-import shlex
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +7,21 @@ from typing import Annotated
 import typer
 
 from device.recognition.runtimes import RUNTIMES
-from edge_mcnn.corpus_options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, TextOption, opened, require
+from edge_mcnn.options import (
+    AudioRoot,
+    CorpusArgument,
+    ImageCache,
+    Json,
+    Meld,
+    MeldTarget,
+    Target,
+    TextOption,
+    open_selected_corpus,
+    require,
+    silence_tensorflow,
+    typed_command,
+)
+from edge_mcnn.output import out
 
 
 class Split(StrEnum):
@@ -22,76 +32,88 @@ class Split(StrEnum):
     TEST = "test"
 
 
-def _known(runtime: str) -> str:
+def _check_runtime(runtime: str) -> str:
     if runtime not in ("auto", *RUNTIMES):
         raise typer.BadParameter(f"{runtime!r} is not one of auto, {', '.join(RUNTIMES)}")
     return runtime
 
 
 def evaluate_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A Model.h5 or a Model.tflite.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="The Model.h5 or Model.tflite to evaluate.", show_default=False)
+    ],
     corpus: CorpusArgument = None,
     meld: Meld = None,
     target: MeldTarget = Target.SENTIMENT,
     text: Annotated[
         TextOption,
         typer.Option(
-            help="The words to ask by: the corpus's own, those that `transcribe` wrote down, or both, side by side."
+            help="Which text to evaluate on: the transcripts of the corpus (reference), those that "
+            "`edge-mcnn transcribe` wrote (vosk), or both, side by side."
         ),
     ] = TextOption.REFERENCE,
     audio_root: AudioRoot = None,
-    split: Annotated[Split, typer.Option(help="The rows to ask.")] = Split.VALIDATION,
-    words_only: Annotated[bool, typer.Option("--words-only", help="Ask by words alone; no recording is read.")] = False,
-    sound_only: Annotated[bool, typer.Option("--sound-only", help="Ask by sound alone; no text is read.")] = False,
+    split: Annotated[Split, typer.Option(help="Which rows of the corpus to evaluate.")] = Split.VALIDATION,
+    text_only: Annotated[
+        bool, typer.Option("--text-only", help="Evaluate the text branch only; no recording is read.")
+    ] = False,
+    audio_only: Annotated[
+        bool, typer.Option("--audio-only", help="Evaluate the audio branch only; no transcript is read.")
+    ] = False,
     word_errors: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Ask once more with this share of the words garbled, as by a recogniser."),
-    ] = 0.0,
-    pictures: Annotated[
-        Path | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Take the pictures of the sound from there, as `edge-mcnn pictures` keeps them; add those missing.",
-            show_default="computed anew",
+            min=0,
+            max=1,
+            help="Evaluate a second time with this share of the words corrupted, to simulate recognition errors.",
         ),
-    ] = None,
+    ] = 0.0,
+    pictures: ImageCache = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Write report.md with pictures there.", show_default="no report"
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Write a report with figures, report.md, to this folder.",
+            show_default="no report",
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
     runtime: Annotated[
-        str, typer.Option(callback=_known, help=f"What runs a Model.tflite: auto, {', '.join(RUNTIMES)}.")
+        str,
+        typer.Option(callback=_check_runtime, help=f"Runtime for a Model.tflite: auto, {', '.join(RUNTIMES)}."),
     ] = "auto",
     seed: Annotated[
         int,
         typer.Option(
-            min=0, help="The same seed draws the same samples; where the table has no splits, take the training's."
+            min=0,
+            help="Random seed; the same seed draws the same samples. For a table without splits, use the seed of the "
+            "training.",
         ),
     ] = 1,
 ) -> None:
-    """Tell how well a model answers: with sound and words, by words alone, and by sound alone.
+    """Evaluate a model: audio + text, text only, and audio only.
 
-    Accuracy, F1, precision, recall, confusion and calibration error, with 95 % intervals: over speakers or dialogues
-    where the corpus tells them. A Model.tflite is asked as the device will ask it; evaluate the Model.h5 that it was
-    converted from to see what the conversion cost. Where sound and words contradict each other it also tells whom the
-    model follows. `--text both` shows what recognition errors cost: the same rows as written and as heard.
+    The result contains accuracy, F1, precision, recall, confusion and calibration error with 95 % confidence
+    intervals, which are computed over each speaker or dialogue if the corpus names them. It also shows which modality
+    wins where audio and text contradict each other.
 
-    Example: edge-mcnn evaluate Model.tflite table.csv --output report
+    A Model.tflite is evaluated with the device's own code; evaluate the Model.h5 that it was converted from to see
+    what the conversion costs. `--text both` shows what recognition errors cost: the same rows with the transcripts of
+    the corpus and with those of Vosk.
+
+    Example: `edge-mcnn evaluate Model.tflite table.csv --output report`
     """
-    if words_only and sound_only:
-        raise typer.BadParameter("--words-only and --sound-only exclude each other; leave both out to ask by both")
-    if sound_only and word_errors:
-        raise typer.BadParameter("--word-errors is about words, and --sound-only reads none; leave one of them out")
+    if text_only and audio_only:
+        raise typer.BadParameter("--text-only and --audio-only exclude each other: omit both to evaluate audio + text")
+    if audio_only and word_errors:
+        raise typer.BadParameter("--word-errors corrupts the text, which --audio-only does not read: omit one of them")
     needed = ["librosa", *(["matplotlib"] if output is not None else [])]
     if model.suffix != ".tflite":  # an HDF5 file may have any name
         needed += ["tf_keras", "h5py"]
-    require(*needed, by="evaluating")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to a maker
-
-    from rich.console import Console
+    require(*needed, purpose="evaluating")
+    silence_tensorflow()
 
     from training.evaluation.evaluator import EvaluationSettings, evaluate_model
     from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY
@@ -101,7 +123,7 @@ def evaluate_command(
         check_folder(output)
     settings = EvaluationSettings(
         split=split.value,
-        asked=(TEXT_ONLY,) if words_only else (AUDIO_ONLY,) if sound_only else MODALITIES,
+        asked=(TEXT_ONLY,) if text_only else (AUDIO_ONLY,) if audio_only else MODALITIES,
         text=text.value,
         word_errors=word_errors,
         audio_root=audio_root,
@@ -109,14 +131,15 @@ def evaluate_command(
         runtime=runtime,
         seed=seed,
     )
-    command = shlex.join(["edge-mcnn", *sys.argv[1:]])
-    progress = Console(stderr=True)
-    sound, words = settings.reads_sound, settings.reads_words
-    clips = opened(corpus, meld, target, audio_root, seed, audio=sound, text=words)
-    evaluation = evaluate_model(model, clips, settings, progress)
+    command = typed_command()
+    progress = out.progress_console()
+    source = open_selected_corpus(
+        corpus, meld, target, audio_root, seed, audio=settings.reads_sound, text=settings.reads_words
+    )
+    evaluation = evaluate_model(model, source, settings, progress)
     if json:
-        print(json_text.dumps(as_table(evaluation, command), ensure_ascii=False))
+        out.json(as_table(evaluation, command))
     else:
-        show(evaluation, Console())
+        show(evaluation, out.console())
     if output is not None:
         progress.print(f"wrote {write_report(evaluation, output, command)}", markup=False, soft_wrap=True)

@@ -1,6 +1,5 @@
-"""The command `edge-mcnn inspect`; all of it can be had as `convert.tflite_model.inspection.inspect_bundle`."""
+"""`edge-mcnn inspect`. From Python: `convert.tflite_model.inspection.inspect_bundle`."""
 
-import json as json_text
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
@@ -8,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_mcnn.options import Json
+from edge_mcnn.output import out
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from convert.tflite_model.inspection import Inspection
 
 _RUNTIMES = {"tflite-runtime": "tflite-runtime 2.14", "ai-edge-litert": "LiteRT"}
-"""Names for people."""
+"""Runtimes by the name that the inspection uses, and as they are printed."""
 
 
 def inspect_command(
@@ -22,33 +24,31 @@ def inspect_command(
         Path | None,
         typer.Argument(
             metavar="MODEL",
-            help="A Model.tflite that `edge-mcnn convert` wrote. Default: the one that ships.",
+            help="A Model.tflite that `edge-mcnn convert` wrote. Default: the model that ships with edge-mcnn.",
             show_default=False,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
-    """Tell what a Model.tflite is: its sizes, where it runs, its operators, and what travels inside it.
+    """Show what a Model.tflite contains and where it runs.
 
-    Nothing of it is run, and no TFLite runtime is needed. A file that is damaged, or not a bundle, gets one line that
-    says so.
+    The output lists sizes, compatible runtimes, inputs and outputs, operators, labels, vocabulary, front end and model
+    card. The model is not executed, so no TFLite runtime is needed.
 
-    Example: edge-mcnn inspect Model.tflite
-    """  # fmt: skip
+    Example: `edge-mcnn inspect Model.tflite`
+    """
     from convert.tflite_model.inspection import inspect_bundle
     from device.bundle import DEFAULT_BUNDLE
 
     inspection = inspect_bundle(model or DEFAULT_BUNDLE)
     if json:
-        print(json_text.dumps(inspection.as_table(), ensure_ascii=False))
+        out.json(inspection.as_table())
         return
-    from rich.console import Console
-
-    show(inspection, Console())
+    show(inspection, out.console())
 
 
 def show(inspection: "Inspection", console: "Console") -> None:
-    """Print for people, within the console's width."""
+    """Print the inspection as sections with tables, within the width of the console."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
@@ -75,64 +75,63 @@ def show(inspection: "Inspection", console: "Console") -> None:
             table.add_row(*(Text(_printable(cell)) for cell in row))
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
-    one = inspection
-    console.print(Text(_printable(one.file), "bold"), soft_wrap=True)
-    packed = one.bytes - one.flatbuffer_bytes
+    console.print(Text(_printable(inspection.file), "bold"), soft_wrap=True)
+    model, companions = inspection.flatbuffer_bytes, inspection.bytes - inspection.flatbuffer_bytes
     pairs(
         {
-            "size": f"{_size(one.bytes)} = model {_size(one.flatbuffer_bytes)} + companions {_size(packed)}",
-            "weights": _shares(one.weights_bytes, one.stored),
-            "runs on": runs_on(one.runtimes),
-            "requires": "any TFLite runtime" if one.requires is None else str(one.requires),
-            "sha256": one.sha256,
-            "of the model": one.flatbuffer_sha256,
+            "size": f"{_size(inspection.bytes)} = model {_size(model)} + companions {_size(companions)}",
+            "weights": _shares(inspection.weights_bytes, inspection.stored),
+            "runs on": runs_on(inspection.runtimes),
+            "requires": "any TFLite runtime" if inspection.requires is None else str(inspection.requires),
+            "file sha256": inspection.sha256,
+            "model sha256": inspection.flatbuffer_sha256,
         }
     )
     section("Inputs and outputs")
     rows = [
         [what, each["name"], " x ".join(map(str, each["shape"])) or "one number", each["dtype"]]
-        for what, tensors in (("in", one.inputs), ("out", one.outputs))
+        for what, tensors in (("in", inspection.inputs), ("out", inspection.outputs))
         for each in tensors
     ]
     if rows:
         listed("- name shape type", rows)
     else:
-        console.print("  none: without a signature serving_default edge-mcnn cannot run it", highlight=False)
-    section(f"Operators, {sum(group.count for group in one.operators)}")
+        console.print("  none: edge-mcnn cannot run a model without the signature serving_default", highlight=False)
+    section(f"Operators, {sum(group.count for group in inspection.operators)}")
     listed(
         "operator version count weights stored",
-        [[g.name, str(g.version), str(g.count), _size(g.bytes), ", ".join(g.stored)] for g in one.operators],
+        [[g.name, str(g.version), str(g.count), _size(g.bytes), ", ".join(g.stored)] for g in inspection.operators],
         right=(1, 2, 3),
     )
     section("Labels and vocabulary")
-    words, first = one.vocabulary["size"], one.vocabulary["first"]
+    words, first = inspection.vocabulary["size"], inspection.vocabulary["first"]
     more = [] if words == len(first) else ["..."]
-    pairs({"labels": ", ".join(one.labels), "words": f"{words}: {', '.join([*first, *more])}"})
+    pairs({"labels": ", ".join(inspection.labels), "words": f"{words}: {', '.join([*first, *more])}"})
     section("Front end")
-    pairs({name: _plain(value) for name, value in one.front_end.items()})
+    pairs({name: _plain(value) for name, value in inspection.front_end.items()})
     section("Model card")
-    for depth, line in _indented({name: value for name, value in one.card.items() if name != FLATBUFFER_SUM}):
+    for depth, line in _indented({name: value for name, value in inspection.card.items() if name != FLATBUFFER_SUM}):
         margin = " " * min(2 + 2 * depth, 40)
         for part in wrap(_printable(line), console.width, initial_indent=margin, subsequent_indent=margin + "  "):
             console.print(Text(part))
 
 
 def runs_on(runtimes: Mapping[str, list[dict[str, Any]]]) -> str:
-    """One line on the runtimes, of what each lacks."""
-    able = [_RUNTIMES[name] for name, lacks in runtimes.items() if not lacks]
-    if len(able) == len(runtimes):
-        return " and ".join(able)
+    """Return one line: the runtimes that can run the model, and the operators that the others lack."""
+    compatible = [_RUNTIMES[name] for name, lacks in runtimes.items() if not lacks]
+    if len(compatible) == len(runtimes):
+        return " and ".join(compatible)
     lacking = "; ".join(
         ", ".join(f"{each['name']} version {each['version']}" for each in lacks)
-        + f" ({_RUNTIMES[name]} knows {', '.join(str(each['newest'] or 'none') for each in lacks)})"
+        + f" ({_RUNTIMES[name]} supports {', '.join(str(each['newest'] or 'none') for each in lacks)})"
         for name, lacks in runtimes.items()
         if lacks
     )
-    return f"{' and '.join(able)} only: {lacking}" if able else f"no runtime known to edge-mcnn: {lacking}"
+    return f"{' and '.join(compatible)} only: {lacking}" if compatible else f"no supported runtime: {lacking}"
 
 
 def _indented(table: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[int, str]]:
-    """Depth and text of each line of nested tables and lists."""
+    """Yield the depth and the text of each line of nested tables and lists."""
     for name, value in table.items():
         if isinstance(value, Mapping) and value:
             yield depth, str(name)
@@ -165,7 +164,7 @@ def _plain(value: Any) -> str:
 
 
 def _shares(total: int, stored: Mapping[str, int]) -> str:
-    return "\n".join(f"{_size(size):>8} {name}" for name, size in [("in all", total), *stored.items()])
+    return "\n".join(f"{_size(size):>8} {name}" for name, size in [("total", total), *stored.items()])
 
 
 def _size(size: int) -> str:
@@ -176,7 +175,7 @@ def _size(size: int) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without control characters: a file from a stranger must not paint the terminal."""
+    """Replace control characters: a file from an untrusted source must not control the terminal."""
     return "".join(
         letter if letter.isprintable() or letter == "\n" else " " if letter.isspace() else "\N{REPLACEMENT CHARACTER}"
         for letter in text

@@ -1,84 +1,65 @@
-"""The command `edge-mcnn listen`; what it does can be called in `device.daemon.daemon`."""
+"""`edge-mcnn listen`. From Python: `device.daemon.daemon`."""
 
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
-from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_mcnn.options import Config, Json, Lights, Microphone, Model, limit_arithmetic_threads, load_settings
+from edge_mcnn.output import out
+
 if TYPE_CHECKING:
     from device.loading import LoadedModels
-    from device.outputs.lights import Lights
+    from device.outputs.lights import Lights as OpenLights
     from device.outputs.terminal.screen import Screen
     from device.settings.schema import Settings
 
 
-class LightsKind(StrEnum):
-    """Values of `--lights`."""
-
-    AUTO = "auto"
-    GPIO = "gpio"
-    TERMINAL = "terminal"
-    NONE = "none"
-
-
 def listen_command(
-    microphone: Annotated[
-        str | None,
-        typer.Option("--microphone", "-m", help="Its name or a part of it, as `edge-mcnn microphones` lists it."),
-    ] = None,
-    lights: Annotated[
-        LightsKind | None,
-        typer.Option("--lights", help="LEDs on the GPIO pins, lights drawn here, or what fits this machine (auto)."),
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per prediction and nothing else.")
-    ] = False,
+    microphone: Microphone = None,
+    lights: Lights = None,
+    json: Json = False,
     words: Annotated[
-        bool, typer.Option("--words", help="Write the words into plain output, too (a terminal always shows them).")
+        bool,
+        typer.Option("--words", help="Include the transcript in plain output; a terminal always shows it."),
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="If there is no microphone, wait until one is plugged in. A service does.")
+        bool,
+        typer.Option("--wait", help="If there is no microphone, wait until one is plugged in, as the service does."),
     ] = False,
-    model: Annotated[
-        Path | None, typer.Option("--model", help="A bundle made by `edge-mcnn convert`. Default: the one that ships.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Settings in a TOML file; options here win over it.")
-    ] = None,
+    model: Model = None,
+    config: Config = None,
 ) -> None:
-    """Listen to the microphone and light a light for each utterance.
+    """Listen to the microphone and light the LED of each emotion.
 
-    Speak, pause, and the light of your mood comes on: LEDs on a Raspberry Pi (BCM pins 17 positive, 27 neutral, 22
-    negative unless the settings say otherwise). A terminal shows all that goes on: the level, the words as they are
-    heard, the lights, and the picture that the network sees; a file or a pipe gets a line per answer. Ctrl-C ends it.
-    Sound stays in memory and is never stored. A microphone that is lost meanwhile is waited for: all LEDs flash
-    together until it is back.
+    Speak, then pause: the light of the detected emotion comes on. On a Raspberry Pi these are LEDs on the BCM pins 17
+    (positive), 27 (neutral) and 22 (negative), unless the settings name others. A terminal also shows the input
+    level, the words as they are recognised, and the spectrogram image that the network classifies. A file or a pipe
+    receives one line per prediction; with --json each line is a JSON object. Ctrl-C ends the command.
+
+    Audio stays in memory and is never stored. If the microphone is lost, all LEDs flash together until it is back.
+
+    For example:
+
+        edge-mcnn listen
+        edge-mcnn listen --microphone USB --lights terminal
+        edge-mcnn listen --lights none --json | jq .label
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `edge_mcnn.main`: before numpy is imported
+    limit_arithmetic_threads()
     from device.daemon.daemon import Daemon
     from device.daemon.status import socket_path
     from device.daemon.systemd import Systemd
     from device.outputs.publishers import publishers
-    from device.settings.toml import read_settings
     from device.system.stderr import silence_c_libraries
 
-    settings = read_settings(config, os.environ)
-    if model is not None:
-        settings = replace(settings, classifier=replace(settings.classifier, model=str(model)))
-    if microphone is not None:
-        settings = replace(settings, microphone=replace(settings.microphone, name=microphone))
-    if lights is not None:
-        settings = replace(settings, lights=replace(settings.lights, kind=lights.value))
+    settings = load_settings(config, model=model, microphone=microphone, lights=lights)
     if json and settings.lights.kind == "terminal":
-        raise typer.BadParameter("--json and lights in the terminal would write over each other; take --lights none")
+        raise typer.BadParameter("--json and lights in the terminal would overwrite each other: add --lights none")
     with ExitStack() as stack:
         screen = None if json else _screen(settings, stack)
         if screen is not None or not logging.getLogger().isEnabledFor(logging.INFO):
@@ -88,11 +69,11 @@ def listen_command(
             load=partial(_load, settings, screen),
             show=partial(_open_lights, settings, screen),
             tell=_teller(settings, screen, json=json, words=words),
-            announce=_announce,
+            announce=out.announce,
             patient=wait,
             systemd=Systemd(),
             status_socket=socket_path(),
-            publishers=publishers(settings, _announce),
+            publishers=publishers(settings, out.announce),
             observer=screen,
         ).run()
 
@@ -123,10 +104,10 @@ def _load(settings: "Settings", screen: "Screen | None") -> "LoadedModels":
         settings.transcriber.speech_model or speech_model.is_present(speech_model.default_path())
     ):
         screen.begin()
-    return LoadedModels.load(settings, _announce)
+    return LoadedModels.load(settings, out.announce)
 
 
-def _open_lights(settings: "Settings", screen: "Screen | None", labels: Sequence[str]) -> "Lights":
+def _open_lights(settings: "Settings", screen: "Screen | None", labels: Sequence[str]) -> "OpenLights":
     from device.outputs.lights import open_lights
 
     lights = open_lights(settings.lights, labels)
@@ -148,7 +129,3 @@ def _teller(
     if screen is not None or kind_of(settings.lights) == "none":
         return lambda table: None
     return lambda table: print(as_plain_line(table, words=words), flush=True)
-
-
-def _announce(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

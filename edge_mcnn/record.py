@@ -1,21 +1,30 @@
-"""The command `edge-mcnn record`; what it does can be called in `device.recording_session`."""
+"""`edge-mcnn record`. From Python: `device.recorder`."""
 
 import logging
 import os
+import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from device.errors import EdgeMcnnError, RecordingError
+from edge_mcnn.options import Config, Microphone, limit_arithmetic_threads, load_settings
+from edge_mcnn.output import out
+
 if TYPE_CHECKING:
     from device.recorder.clip_folder import ClipFolder
     from device.recorder.session import RecordingPlan
     from device.settings.schema import Settings
-import shlex
-from collections.abc import Mapping
+
+_FEW_CLIPS = 10
+_UNEVEN_RATIO = 1.5
+"""From this ratio of clips between the largest and the smallest class, uneven classes are worth a warning."""
+_MANY_CLIPS, _EPOCHS_FOR_FEW_CLIPS = 200, 60
+"""With fewer clips an epoch has so few steps that after the default 13 the network always predicts one class."""
 
 
 def record_command(
@@ -23,83 +32,87 @@ def record_command(
         Path,
         typer.Argument(
             metavar="FOLDER",
-            help="Where the clips go, and clips.csv, the table of them; made if missing.",
+            help="Folder for the clips and their table, clips.csv; it is created if it does not exist.",
             show_default=False,
         ),
     ],
     classes: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B,C", help="Names of the classes.", show_default="those of the clips that are there already"
+            metavar="A,B,C",
+            help="Names of the classes to record.",
+            show_default="the classes of the clips in FOLDER",
         ),
     ] = None,
     clips: Annotated[
-        int, typer.Option(min=1, max=100_000, help="How many of each class, with those that are there already.")
+        int, typer.Option(min=1, max=100_000, help="Number of clips per class, including those already in FOLDER.")
     ] = 10,
     speaker: Annotated[
-        str, typer.Option(help="Who speaks: with two or more, training keeps whole speakers for validation.")
+        str,
+        typer.Option(
+            help="Name of the person who speaks. With two or more speakers, training validates on speakers that it did "
+            "not train on."
+        ),
     ] = "",
-    microphone: Annotated[
-        str | None,
-        typer.Option("--microphone", "-m", help="Its name or a part of it, as `edge-mcnn microphones` lists it."),
-    ] = None,
+    microphone: Microphone = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Sentences to read aloud, one per line; each class reads the same ones."),
+        typer.Option(
+            metavar="FILE",
+            help="Text file of sentences to read aloud, one per line; every class uses the same ones.",
+        ),
     ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="Settings in a TOML file.")] = None,
+    config: Config = None,
     no_transcribe: Annotated[
         bool,
         typer.Option(
             "--no-transcribe",
-            help="Do not write down what Vosk hears; the sentences of --prompts are, if there are any.",
+            help="Do not transcribe the clips with Vosk. The sentences of --prompts are stored as text all the same.",
         ),
     ] = False,
 ) -> None:
-    """Record clips of your own voice, class by class, to train on.
+    """Record labelled clips of your own voice to train on.
 
-    **This writes sound to the disk**, into the folder that you name, because you ask for it; no other command keeps
-    what the microphone hears, and none sends it anywhere.
+    **This command writes audio to the disk**, to the folder that you name. No other command stores what the
+    microphone records, and none sends it anywhere.
 
-    A clip begins and ends as an utterance does for `listen`: speak, and pause. Then Enter keeps it, r does it again, n
-    goes on with the next class, and q or Ctrl-C ends; what was kept is safe. Run it again to go on where it stopped.
-    Where standard input is no terminal each clip is kept.
+    A clip starts and ends like an utterance of `listen`: speak, then pause. Then press Enter to save the clip, r to
+    repeat it, n to go to the next class, or q to quit. Saved clips are safe even after Ctrl-C, and the same command
+    continues where you stopped. If standard input is not a terminal, every clip is saved.
+
+    For example:
 
         edge-mcnn record my-voice --classes happy,calm,angry
-
         edge-mcnn train my-voice/clips.csv --network evidence --epochs 60 --output Model.h5
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in `edge_mcnn.main`: before numpy is imported
-    from device.errors import RecordingError
+    limit_arithmetic_threads()
     from device.recorder.clip_folder import ClipFolder
     from device.recorder.names import class_names, read_sentences, speaker_name
     from device.recorder.session import RecordingPlan
-    from device.settings.toml import read_settings
     from device.system.stderr import silence_c_libraries
 
-    settings = read_settings(config, os.environ)
-    if microphone is not None:
-        settings = replace(settings, microphone=replace(settings.microphone, name=microphone))
-    wanted = class_names(classes) if classes is not None else ()
+    settings = load_settings(config, microphone=microphone)
+    requested = class_names(classes) if classes is not None else ()
     sentences = read_sentences(prompts) if prompts is not None else ()
-    who = speaker_name(speaker)
+    name = speaker_name(speaker)
     if not logging.getLogger().isEnabledFor(logging.INFO):
         silence_c_libraries()
-    unnamed = RecordingError(f"{folder}: no clips in it yet; name the classes: --classes happy,calm,angry")
-    if not wanted and not folder.exists():
-        raise unnamed
-    with ClipFolder(folder, _announce) as opened:
-        there = [label for label in opened.counts() if label not in wanted]
-        if not wanted and not there:
-            raise unnamed
-        if wanted and there:
-            _announce(f"{opened.table} has {', '.join(there)} as well: added to the classes")
-        _record(settings, RecordingPlan((*wanted, *there), clips, who, sentences, not no_transcribe), opened)
+    no_classes = RecordingError(
+        f"{folder}: contains no clips yet, so the classes are unknown",
+        fix="name the classes: --classes happy,calm,angry",
+    )
+    if not requested and not folder.exists():
+        raise no_classes
+    with ClipFolder(folder, out.announce) as opened:
+        others = [label for label in opened.counts() if label not in requested]
+        if not requested and not others:
+            raise no_classes
+        if requested and others:
+            out.announce(f"{opened.table} also contains {', '.join(others)}: added to the classes")
+        _record(settings, RecordingPlan((*requested, *others), clips, name, sentences, not no_transcribe), opened)
 
 
 def _record(settings: "Settings", plan: "RecordingPlan", folder: "ClipFolder") -> None:
-    from rich.console import Console
-
     from device.audio.silero_vad import VoiceDetector
     from device.errors import AudioError
     from device.loading import load_transcriber
@@ -109,22 +122,23 @@ def _record(settings: "Settings", plan: "RecordingPlan", folder: "ClipFolder") -
     from device.recorder.ui import RecorderDisplay
     from device.system.terminal_mode import Keyboard
 
-    display = RecorderDisplay(Console(highlight=False))
-    asks = sys.stdin is not None and sys.stdin.isatty()
+    display = RecorderDisplay(out.console(highlight=False))
+    has_keyboard = sys.stdin is not None and sys.stdin.isatty()
     counts = folder.counts()
     if all(counts[label] >= plan.clips for label in plan.classes):
         display.print(
-            f"all clips are there, {plan.clips} of each class; to record more name more: --clips {2 * plan.clips}"
+            f"all clips are recorded, {plan.clips} per class; to record more, raise --clips, for example: "
+            f"--clips {2 * plan.clips}"
         )
     else:
-        display.print(f"What you say is written to disk, to {folder.path}, and sent nowhere.", "bold yellow")
-        if asks:
-            display.print("After each clip: Enter keeps it, r does it again, n goes to the next class, q ends.")
-        transcriber = load_transcriber(settings, _announce) if plan.transcribed else None
+        display.print(f"Your recordings are written to disk, to {folder.path}, and sent nowhere.", "bold yellow")
+        if has_keyboard:
+            display.print("After each clip: Enter saves it, r repeats it, n goes to the next class, q quits.")
+        transcriber = load_transcriber(settings, out.announce) if plan.transcribed else None
         detector = VoiceDetector(settings.endpoint.gate_dbfs)
         listener = TakeListener(settings.endpoint, detector, transcriber)
         with ExitStack() as stack:
-            keyboard = stack.enter_context(Keyboard(sys.stdin.fileno())) if asks else None
+            keyboard = stack.enter_context(Keyboard(sys.stdin.fileno())) if has_keyboard else None
             stack.enter_context(display)
             session = Session(plan, folder, listener, display, keyboard)
             recorder = Recorder(settings, session, display)
@@ -133,57 +147,49 @@ def _record(settings: "Settings", plan: "RecordingPlan", folder: "ClipFolder") -
             except AudioError as error:
                 if recorder.stuck:
                     stack.close()
-                    _leave(error)
+                    _exit_immediately(error)
                 raise
     counts = folder.counts()
-    of_each = {label: counts[label] for label in plan.classes}
-    for line in next_steps(folder.table, of_each, words=folder.has_transcripts):
+    selected = {label: counts[label] for label in plan.classes}
+    for line in next_steps(folder.table, selected, words=folder.has_transcripts):
         display.print(line)
 
 
-def _leave(error: Exception) -> None:
-    """End the process although a thread hangs in the sound system; what was kept is on the disk."""
-    _announce(f"edge-mcnn: {error}")
+def _exit_immediately(error: EdgeMcnnError) -> None:
+    """End the process although a thread is stuck in the audio driver; the saved clips are on the disk."""
+    out.error(error)
     sys.stdout.flush()
     os._exit(1)
 
 
-def _announce(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-_FEW = 10
-_UNEVEN = 1.5
-"""Times as many clips as of another class."""
-_MANY, _EPOCHS = 200, 60
-"""With fewer clips an epoch has so few steps that the usual 13 leave a network that says the same to everything."""
-
-
 def next_steps(table: Path, counts: Mapping[str, int], *, words: bool) -> list[str]:
-    """Lines for the user.
+    """Return lines for the user: whether the clips suffice, and which command comes next.
 
     Args:
-        table: of the clips.
-        counts: clips of each class, those without any included.
-        words: whether the words of any clip are known; training needs some.
+        table: path of the table of the clips.
+        counts: number of clips by class, including classes without clips.
+        words: whether any clip has a transcript; training needs transcripts.
     """
     lines = [f"{table.parent}: {', '.join(f'{count} {label}' for label, count in counts.items())}"]
     if not any(counts.values()):
-        return [*lines, "no clip was kept, so there is nothing to train on yet"]
-    few = [label for label, count in counts.items() if count < _FEW]
+        return [*lines, "no clips were saved, so there is nothing to train on yet"]
+    few = [label for label, count in counts.items() if count < _FEW_CLIPS]
     if few:
-        lines.append(f"few clips of {', '.join(few)}: {_FEW} of each are little, 30 are better; run it again to go on")
+        lines.append(
+            f"few clips of {', '.join(few)}: fewer than {_FEW_CLIPS} per class are rarely enough, 30 are better; run "
+            "the same command again to add clips"
+        )
     if sum(count > 1 for count in counts.values()) < 2:
-        return [*lines, "training needs two classes, with two clips each, at least"]
-    if max(counts.values()) > _UNEVEN * min(counts.values()):
-        lines.append("the classes are uneven: record more of the rare ones, or train with --balanced")
-    epochs = ["--epochs", str(_EPOCHS)] if sum(counts.values()) < _MANY else []
+        return [*lines, "training needs at least two classes with at least two clips each"]
+    if max(counts.values()) > _UNEVEN_RATIO * min(counts.values()):
+        lines.append("the classes are uneven: record more clips of the rare ones, or train with --balanced")
+    epochs = ["--epochs", str(_EPOCHS_FOR_FEW_CLIPS)] if sum(counts.values()) < _MANY_CLIPS else []
     network = ["--network", "evidence", *epochs, "--output", "Model.h5"]
     if words:
         return [*lines, f"next: {shlex.join(['edge-mcnn', 'train', str(table), *network])}"]
-    heard = str(table.with_name("transcripts.csv"))
+    transcripts = str(table.with_name("transcripts.csv"))
     return [
         *lines,
-        f"next: {shlex.join(['edge-mcnn', 'transcribe', str(table), '--output', heard])}",
-        f"then: {shlex.join(['edge-mcnn', 'train', heard, '--text', 'vosk', *network])}",
+        f"next: {shlex.join(['edge-mcnn', 'transcribe', str(table), '--output', transcripts])}",
+        f"then: {shlex.join(['edge-mcnn', 'train', transcripts, '--text', 'vosk', *network])}",
     ]

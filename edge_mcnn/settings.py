@@ -1,42 +1,45 @@
-"""The command `edge-mcnn settings`; what it does can be called in `device.settings.toml`."""
+"""`edge-mcnn settings`. From Python: `device.settings.toml`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edge_mcnn.options import Config, load_settings
+from edge_mcnn.output import out
+
 
 def settings_command(
     show: Annotated[
-        bool, typer.Option("--show", help="Print all settings as a TOML file, each with its meaning and its limits.")
+        bool, typer.Option("--show", help="Print all settings as a TOML file with comments: meaning and limits.")
     ] = False,
     check: Annotated[
-        Path | None, typer.Option("--check", metavar="FILE", help="Say what is wrong in a file, line by line.")
+        Path | None, typer.Option("--check", metavar="FILE", help="Report every mistake in a settings file by line.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="With --show: print the values of this file, not the defaults.")
-    ] = None,
+    config: Config = None,
 ) -> None:
-    """Show every setting of every stage, or check a file of settings.
+    """Print every setting with its meaning, or check a settings file.
+
+    An environment variable sets a single value and overrides the file: EDGE_MCNN_ENDPOINT_HANG_OVER_S=0.8 sets
+    hang_over_s in [endpoint]. With --config, --show prints the values of that file instead of the defaults.
+
+    Exit status of --check: 0 if the file is valid, 1 if it is not.
+
+    For example:
 
         edge-mcnn settings --show > my.toml
-
-    Each can also be set in the environment, which wins over the file: EDGE_MCNN_ENDPOINT_HANG_OVER_S=0.8 for
-    hang_over_s in [endpoint].
-
-    Exit status of --check: 0 if the file is right, 1 if not.
+        edge-mcnn settings --check my.toml
     """
-    from device.settings.toml import as_toml, check_file, read_settings
+    from device.settings.toml import as_toml, check_file
 
     if show == (check is not None):
-        raise typer.BadParameter("say either --show or --check FILE")
+        raise typer.BadParameter("use either --show or --check FILE")
     if check is None:
-        print(as_toml(read_settings(config, os.environ)))
+        out.line(as_toml(load_settings(config)))
         return
     found = check_file(check)
     for mistake in found:
-        print(mistake)
+        out.line(str(mistake))
     if found:
         raise typer.Exit(1)
-    print(f"{check}: all right")
+    out.line(f"{check}: no mistakes found")

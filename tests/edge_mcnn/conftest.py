@@ -1,4 +1,4 @@
-"""The fixtures of `convert` and `training`, whose commands are tested here."""
+"""Fixtures of the tests of `convert` and `training`, for the tests of their commands."""
 
 from tests.convert.conftest import full_size as full_size
 from tests.convert.conftest import in_this_process as in_this_process

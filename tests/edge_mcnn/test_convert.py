@@ -18,7 +18,7 @@ app.command()(convert_command)
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_converts_and_says_what_comes_next(small_model: Path, tmp_path: Path) -> None:
+def test_converts_and_prints_the_next_command(small_model: Path, tmp_path: Path) -> None:
     source = Path(shutil.copy(small_model, tmp_path / "My Model.h5"))
     result = CliRunner().invoke(app, [str(source)], catch_exceptions=False)
     assert result.exit_code == 0
@@ -34,7 +34,7 @@ def test_converts_and_says_what_comes_next(small_model: Path, tmp_path: Path) ->
     assert (tmp_path / "My Model.tflite").read_bytes()[4:8] == b"TFL3"
 
 
-def test_faults_are_left_to_the_caller(tmp_path: Path) -> None:
+def test_errors_reach_the_caller(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="cannot be read"):
         CliRunner().invoke(app, [str(tmp_path / "Model.h5")], catch_exceptions=False)
 
@@ -45,7 +45,7 @@ def test_unknown_mode_is_a_usage_error() -> None:
     assert "float32, float16, dynamic, int8" in " ".join(result.stderr.replace("│", " ").split())
 
 
-def test_help_teaches() -> None:
+def test_help_shows_examples_and_modes() -> None:
     text = CliRunner().invoke(app, ["--help"]).stdout
     assert "edge-mcnn convert Model.h5" in text
     assert "--output" in text
@@ -56,12 +56,12 @@ def test_without_h5py() -> None:
     code = "import sys; sys.modules['h5py'] = None; from edge_mcnn import convert as c; c.convert_command('Model.h5')"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (
-        'ConversionError: converting needs h5py, which is not installed: pip install "edge-mcnn[train]"'
+        'ConversionError: converting needs h5py, which is not installed; run: pip install "edge-mcnn[train]"'
         in result.stderr
     )
 
 
-def test_is_light_and_independent() -> None:
+def test_imports_nothing_heavy() -> None:
     # What a Pi without tensorflow imports to show `edge-mcnn --help`.
     code = "import edge_mcnn.convert, sys; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

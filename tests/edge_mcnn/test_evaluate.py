@@ -28,15 +28,15 @@ def table(corpus: Path) -> Path:
     return corpus
 
 
-def test_help_teaches(app: typer.Typer) -> None:
+def test_help_names_the_options(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
-    for expected in ("--words-only", "--sound-only", "--split", "--audio-root", "--json", "report.md", "speaker"):
+    for expected in ("--text-only", "--audio-only", "--split", "--audio-root", "--json", "report.md", "speaker"):
         assert expected in result.output
 
 
 def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> None:
-    # In a process of its own: standard output must hold one JSON object and nothing else, and no tensorflow is needed.
+    # In a separate process: standard output must contain one JSON object and nothing else, and no tensorflow is needed.
     code = (
         "import sys\nfrom edge_mcnn.main import main\n"
         f"sys.argv = ['edge-mcnn', 'evaluate', {str(DEFAULT_BUNDLE)!r}, {str(table)!r}, '--json', '-o', 'out']\n"
@@ -62,7 +62,7 @@ def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> 
 
 
 def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
-    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), str(table), "--words-only", "--split", "train"])
+    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), str(table), "--text-only", "--split", "train"])
     assert result.exit_code == 0
     assert "text only" in result.output
     assert "audio only" not in result.output
@@ -71,10 +71,10 @@ def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--words-only", "--sound-only"], "exclude each other"),
+        (["--text-only", "--audio-only"], "exclude each other"),
         (["--split", "dev"], "Invalid value"),
         (["--runtime", "onnx"], "'onnx' is not one of auto, ai-edge-litert"),
-        (["--sound-only", "--word-errors", "0.2"], "--word-errors is about words"),
+        (["--audio-only", "--word-errors", "0.2"], "--word-errors corrupts the text"),
         (["--word-errors", "1.5"], "Invalid value"),
         (["--meld", "MELD.Raw"], "name one corpus"),
     ],
@@ -85,30 +85,30 @@ def test_wrong_options(options: list[str], expected: str, app: typer.Typer) -> N
     assert expected in result.output
 
 
-def test_asks_by_the_words_that_vosk_heard(app: typer.Typer, tmp_path: Path) -> None:
+def test_evaluates_the_transcripts_of_vosk(app: typer.Typer, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
     lines = ["audio,text,label,split,text_vosk"]
     lines += [f"a.wav,i hate you,{label},validation,thank you so much i love it" for label in ("positive", "negative")]
     table = tmp_path / "transcripts.csv"
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    answers = {}
+    confusions = {}
     for text in ("reference", "vosk"):
-        options = [str(DEFAULT_BUNDLE), str(table), "--words-only", "--text", text, "--json"]
+        options = [str(DEFAULT_BUNDLE), str(table), "--text-only", "--text", text, "--json"]
         result = CliRunner().invoke(app, options)
         assert result.exit_code == 0, result.output
-        answers[text] = json.loads(result.stdout)["asked"]["text only"]["confusion"]
-    assert answers["reference"] != answers["vosk"]
+        confusions[text] = json.loads(result.stdout)["asked"]["text only"]["confusion"]
+    assert confusions["reference"] != confusions["vosk"]
 
 
-def test_meld_by_words_needs_no_films_and_by_sound_keeps_its_pictures(
+def test_meld_needs_no_films_for_text_and_caches_the_images_for_audio(
     app: typer.Typer, meld: Path, tmp_path: Path
 ) -> None:
     for name in ("train", "dev", "test"):
         shutil.copy(meld / f"{name}_sent_emo.csv", tmp_path)
-    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(tmp_path), "--words-only", "--json"])
+    result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(tmp_path), "--text-only", "--json"])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["asked"]["text only"]["rows"] == 8
-    options = ["--split", "train", "--sound-only", "--pictures", str(tmp_path / "p"), "--json"]
+    options = ["--split", "train", "--audio-only", "--pictures", str(tmp_path / "p"), "--json"]
     result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(meld), *options])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
@@ -118,7 +118,7 @@ def test_meld_by_words_needs_no_films_and_by_sound_keeps_its_pictures(
     assert figures["labels_without_clips"] == ["neutral"]
 
 
-def test_says_what_to_install(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_the_missing_package(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf_keras" else object())
     result = CliRunner().invoke(app, ["Model.h5", "t.csv"])
     assert isinstance(result.exception, TrainingError)
@@ -126,7 +126,7 @@ def test_says_what_to_install(app: typer.Typer, monkeypatch: pytest.MonkeyPatch)
     assert 'pip install "edge-mcnn[train]"' in str(result.exception)
 
 
-def test_a_report_in_no_place_is_told_first(app: typer.Typer, tmp_path: Path) -> None:
+def test_an_unusable_report_folder_is_refused_first(app: typer.Typer, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = CliRunner().invoke(app, ["m.tflite", "t.csv", "-o", str(tmp_path / "file")])
     assert isinstance(result.exception, TrainingError)

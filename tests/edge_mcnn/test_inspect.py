@@ -16,6 +16,7 @@ from device.front_end.parameters import FrontEnd
 from edge_mcnn.inspect import runs_on, show
 from tests.convert.tflite_model.operator_probe import packed
 from tests.convert.tflite_model.test_flatbuffer import TWO_GRAPHS, two_graphs
+from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 
 LABELS = ("positive", "negative")
 
@@ -40,21 +41,14 @@ def shown(path: Path, width: int = 80) -> str:
     return file.getvalue()
 
 
-def edge_mcnn(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "edge_mcnn", "inspect", *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-
-
-def test_tells_of_the_bundle_that_ships() -> None:
-    done = edge_mcnn("--json", DEFAULT_BUNDLE)
+def test_json_of_the_shipped_bundle() -> None:
+    done = edge_mcnn("inspect", "--json", DEFAULT_BUNDLE)
     assert (done.returncode, done.stderr) == (0, "")
     table = json.loads(done.stdout)
-    whole = read_bundle(DEFAULT_BUNDLE)
-    assert table["bytes"] == len(whole.model)
+    shipped = read_bundle(DEFAULT_BUNDLE)
+    assert table["bytes"] == len(shipped.model)
     assert (
-        table["flatbuffer_sha256"] == whole.companions.card["flatbuffer_sha256"] == table["card"]["flatbuffer_sha256"]
+        table["flatbuffer_sha256"] == shipped.companions.card["flatbuffer_sha256"] == table["card"]["flatbuffer_sha256"]
     )
     assert table["runtimes"] == {"tflite-runtime": [], "ai-edge-litert": []}
     assert {each["name"]: (each["shape"], each["dtype"]) for each in table["inputs"]} == {
@@ -62,35 +56,35 @@ def test_tells_of_the_bundle_that_ships() -> None:
         "images": ([1, 64, 64, 3], "float32"),
     }
     assert table["outputs"] == [{"name": "probabilities", "shape": [1, 3], "dtype": "float32"}]
-    assert table["labels"] == list(whole.companions.labels)
-    assert table["vocabulary"]["size"] == len(whole.companions.vocabulary)
-    assert table["vocabulary"]["first"] == list(whole.companions.vocabulary[:12])
-    assert table["front_end"] == json.loads(whole.companions.front_end.to_json())
-    assert table["card"] == whole.companions.card
+    assert table["labels"] == list(shipped.companions.labels)
+    assert table["vocabulary"]["size"] == len(shipped.companions.vocabulary)
+    assert table["vocabulary"]["first"] == list(shipped.companions.vocabulary[:12])
+    assert table["front_end"] == json.loads(shipped.companions.front_end.to_json())
+    assert table["card"] == shipped.companions.card
     assert sum(group["bytes"] for group in table["operators"]) == table["weights_bytes"]
     assert sum(table["stored"].values()) == table["weights_bytes"] < table["flatbuffer_bytes"] < table["bytes"]
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_reads_well_in_a_terminal(width: int) -> None:
+def test_text_fits_the_terminal(width: int) -> None:
     lines = shown(DEFAULT_BUNDLE, width).splitlines()
     assert max(map(len, lines[1:])) <= width
     text = "\n".join(lines)
-    for told in (
+    for expected in (
         "tflite-runtime 2.14 and LiteRT",
         "int8 per channel",
         "1 x 64 x 64 x 3",
         "trim_db",
         "  limits\n    - ",
     ):
-        assert told in text
+        assert expected in text
     assert "{" not in text.partition("Model card")[2]
 
 
-def test_the_card_is_a_list_of_lines(tmp_path: Path) -> None:
+def test_the_card_is_printed_as_lines(tmp_path: Path) -> None:
     card = {
         "name": "n",
-        "scores": [{"words": 0.123456789, "sound": None}, [1, 2]],
+        "scores": [{"words": 0.123456789, "audio": None}, [1, 2]],
         "none": [],
         "a": {"b": {"c": True}},
         "long": "word " * 30,
@@ -100,7 +94,7 @@ def test_the_card_is_a_list_of_lines(tmp_path: Path) -> None:
         "  name: n",
         "  scores",
         "    - words: 0.123457",
-        "      sound: none",
+        "      audio: none",
         "    - 1, 2",
         "  none: none",
         "  a",
@@ -121,21 +115,21 @@ def test_each_constant_counts_once(tmp_path: Path) -> None:
     assert [each["name"] for each in inspection.inputs + inspection.outputs] == ["x", "y"]
 
 
-def test_which_runtimes() -> None:
+def test_runs_on() -> None:
     new = {"name": "FULLY_CONNECTED", "version": 12, "newest": 10}
     flex = {"name": "FlexErf", "version": 1, "newest": 0}
     assert runs_on({"tflite-runtime": [], "ai-edge-litert": []}) == "tflite-runtime 2.14 and LiteRT"
     assert (
         runs_on({"tflite-runtime": [new], "ai-edge-litert": []})
-        == "LiteRT only: FULLY_CONNECTED version 12 (tflite-runtime 2.14 knows 10)"
+        == "LiteRT only: FULLY_CONNECTED version 12 (tflite-runtime 2.14 supports 10)"
     )
     assert runs_on({"tflite-runtime": [new, flex], "ai-edge-litert": [flex]}) == (
-        "no runtime known to edge-mcnn: FULLY_CONNECTED version 12, FlexErf version 1 "
-        "(tflite-runtime 2.14 knows 10, none); FlexErf version 1 (LiteRT knows none)"
+        "no supported runtime: FULLY_CONNECTED version 12, FlexErf version 1 "
+        "(tflite-runtime 2.14 supports 10, none); FlexErf version 1 (LiteRT supports none)"
     )
 
 
-def test_says_what_it_requires(tmp_path: Path) -> None:
+def test_required_runtime_is_printed(tmp_path: Path) -> None:
     model = two_graphs()
     del model.subgraphs[1:], model.signatureDefs[1:]
     text = shown(bundle(tmp_path, packed(model), {"requires": "ai-edge-litert"}))
@@ -146,10 +140,10 @@ def test_says_what_it_requires(tmp_path: Path) -> None:
 def test_without_the_signature(tmp_path: Path) -> None:
     path = bundle(tmp_path)
     assert inspect_bundle(path).inputs == []
-    assert "without a signature serving_default" in shown(path)
+    assert "none: edge-mcnn cannot run a model without the signature serving_default" in shown(path)
 
 
-def test_a_stranger_cannot_paint_the_terminal(tmp_path: Path) -> None:
+def test_an_untrusted_file_cannot_control_the_terminal(tmp_path: Path) -> None:
     model = two_graphs()
     model.operatorCodes[1].customCode = b"\x1b[31mred\x07"
     text = shown(bundle(tmp_path, packed(model), {"\x1b[2J": "\x9b1m [bold]x[/bold]", "requires": "\x1b"}))
@@ -158,7 +152,7 @@ def test_a_stranger_cannot_paint_the_terminal(tmp_path: Path) -> None:
     assert "[bold]x[/bold]" in text
 
 
-def test_a_card_without_a_floor(tmp_path: Path) -> None:
+def test_a_card_that_is_nested_too_deep(tmp_path: Path) -> None:
     card: dict[str, Any] = {}
     for _ in range(200):
         card = {"deeper": card}
@@ -167,7 +161,7 @@ def test_a_card_without_a_floor(tmp_path: Path) -> None:
         inspect_bundle(path)
 
 
-def test_a_flatbuffer_that_is_none_but_has_its_sum(tmp_path: Path) -> None:
+def test_an_invalid_flatbuffer_with_a_valid_checksum(tmp_path: Path) -> None:
     path = bundle(tmp_path, b"\xff\xff\xff\xffTFL3" + bytes(64))
     with pytest.raises(BundleError, match=f"^{path}: damaged: an offset points outside"):
         inspect_bundle(path)
@@ -182,11 +176,11 @@ def bomb() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
-        (lambda whole: whole.replace(b"serving_default", b"serving_defeat!", 1), "checksum"),
-        (lambda whole: whole[: len(whole) // 2], "without labels, vocabulary and front end"),
-        (lambda whole: whole[:1000], "without labels, vocabulary and front end"),
+        (lambda content: content.replace(b"serving_default", b"serving_defeat!", 1), "checksum"),
+        (lambda content: content[: len(content) // 2], "without labels, vocabulary and front end"),
+        (lambda content: content[:1000], "without labels, vocabulary and front end"),
         (lambda _: TWO_GRAPHS, "without labels, vocabulary and front end"),
         (lambda _: bomb(), "labels.txt: larger than 16 MB"),
         (lambda _: b"just a text\n", "not a TFLite model"),
@@ -196,15 +190,14 @@ def bomb() -> bytes:
     ],
     ids=["changed", "half", "start", "bare", "bomb", "text", "empty", "h5", "missing"],
 )
-def test_what_is_no_bundle_gets_one_line(make: Any, told: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_bundle_is_refused(make: Any, message: str, tmp_path: Path) -> None:
     path = tmp_path / "Model.tflite"
     if make:
         path.write_bytes(make(DEFAULT_BUNDLE.read_bytes()))
-    done = edge_mcnn(path)
-    assert (done.returncode, done.stdout) == (1, "")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"edge-mcnn: {path}: ")
-    assert told in line
+    done = edge_mcnn("inspect", path)
+    assert_refused(done, message)
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"edge-mcnn: {path}: ")
 
 
 def test_nothing_heavy_and_no_runtime() -> None:

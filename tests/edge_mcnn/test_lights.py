@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
+from tests.edge_mcnn.command_line import assert_refused
 
 REPOSITORY = Path(__file__).parents[2]
 THREE = ("negative", "neutral", "positive")
@@ -23,7 +24,7 @@ LIMIT_S = 60
 
 @pytest.fixture(scope="module")
 def seven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle with MELD's emotions; `lights` asks a bundle for nothing but its classes."""
+    """A bundle with MELD's emotions; `lights` reads nothing but the classes of a bundle."""
     bundle = read_bundle(DEFAULT_BUNDLE)
     path = tmp_path_factory.mktemp("seven") / "Model.tflite"
     path.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], replace(bundle.companions, labels=SEVEN)))
@@ -45,16 +46,14 @@ def lights(*arguments: str | Path, module: str = "edge_mcnn", **environment: str
 
 
 def on_mock_pins(*arguments: str | Path) -> tuple[list[str], dict[str, list[bool]]]:
-    """Lines, and what each pin did."""
+    """Return the printed lines, and the states of each pin."""
     done = lights(*arguments, "--lights", "gpio", module="tests.system.with_mock_pins")
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines(), json.loads(done.stderr.splitlines()[-1])
 
 
-def one_line(done: subprocess.CompletedProcess[str], told: str) -> None:
-    assert done.returncode == 1, done
-    assert told in done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+def refused(done: subprocess.CompletedProcess[str], *expected: str) -> None:
+    assert_refused(done, *expected)
     assert done.stdout == ""
 
 
@@ -91,7 +90,7 @@ def test_one_light_for_some_time() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("command", "status"), [(["set", "neutral"], 0), (["test", "--seconds", "60"], 130)])
-def test_switched_off_when_told_to_end(command: list[str], status: int, number: int) -> None:
+def test_signals_switch_off(command: list[str], status: int, number: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.system.with_mock_pins", "lights", *command, "--lights", "gpio"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY,
@@ -108,7 +107,7 @@ def test_switched_off_when_told_to_end(command: list[str], status: int, number: 
     pins = json.loads(history)
     assert process.returncode == status
     assert sum(True in states for states in pins.values()) == 1, "one was on"
-    assert not any(states[-1] for states in pins.values()), "and stayed on"
+    assert not any(states[-1] for states in pins.values()), "none stays on"
 
 
 def test_in_a_pipe_the_lights_of_the_terminal_are_names() -> None:
@@ -119,7 +118,7 @@ def test_in_a_pipe_the_lights_of_the_terminal_are_names() -> None:
 
 
 def terminal_shows(*arguments: str, **environment: str) -> str:
-    """What a process writes into a terminal of its own."""
+    """Return what the process writes to a terminal of its own."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "edge_mcnn", "lights", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
@@ -143,7 +142,7 @@ def _read(terminal: int) -> Iterator[bytes]:
         yield part
 
 
-def test_lamps_in_a_terminal() -> None:
+def test_lights_in_a_terminal() -> None:
     written = terminal_shows("test", "--seconds", "0.1", "--lights", "terminal", NO_COLOR="1")
     shown = [line for line in written.replace("\r", "\n").split("\n") if "positive" in line]
     lit = [[label for label in THREE if f"\u25cf {label}" in line] for line in shown]
@@ -151,7 +150,7 @@ def test_lamps_in_a_terminal() -> None:
     assert lit[-1] == [], "dark at the end"
 
 
-def test_the_picture_has_colours_in_a_terminal_and_none_without() -> None:
+def test_the_drawing_has_colours_only_in_a_terminal() -> None:
     assert "\x1b[" not in lights("wiring").stdout
     assert "\x1b[" in terminal_shows("wiring")
     bare = terminal_shows("wiring", NO_COLOR="1")
@@ -159,13 +158,13 @@ def test_the_picture_has_colours_in_a_terminal_and_none_without() -> None:
     assert "GPIO17 11 \u25cf" in bare
 
 
-def test_wiring_into_a_file_has_the_picture_however_narrow_the_terminal() -> None:
+def test_wiring_in_a_file_is_complete_however_narrow_the_terminal() -> None:
     done = lights("wiring", COLUMNS="40", EDGE_MCNN_LIGHTS_PINS="{ negative = 17, neutral = 18, positive = 22 }")
     assert done.returncode == 0
     assert "GPIO17 11 \u25cf \u25cf 12 GPIO18\u2500[330 \u03a9]\u2500\u25b7|\u2500GND neutral\n" in done.stdout
 
 
-def test_wiring_for_an_output_with_few_characters_and_for_none() -> None:
+def test_wiring_without_unicode_and_without_output() -> None:
     done = lights("wiring", PYTHONIOENCODING="latin-1")
     assert done.returncode == 0
     assert "negative GND-|<-[330 R]-GPIO22 15 * o 16 GPIO23" in done.stdout
@@ -177,42 +176,42 @@ def test_wiring_for_an_output_with_few_characters_and_for_none() -> None:
 
 
 def test_wiring_of_seven_classes(seven: Path, config: Path) -> None:
-    one_line(lights("wiring", "--model", seven), "no pin for anger, disgust, fear, joy, sadness, surprise; write")
+    refused(lights("wiring", "--model", seven), "no pin for anger, disgust, fear, joy, sadness, surprise", "write")
     done = lights("wiring", "--model", seven, "--config", config)
     assert done.returncode == 0
     assert "red \u2500\u2500\u2500\u2500[330 \u03a9]\u2500\u2500\u2500\u2500\u2500GPIO5 29 \u25cf" in done.stdout
     assert "Colours: anger red, disgust green, fear magenta, joy white," in done.stdout
 
 
-def test_wiring_as_a_picture(seven: Path, config: Path, tmp_path: Path) -> None:
-    picture = tmp_path / "w\u00efring.svg"
-    picture.write_text("an older one" * 10_000)
-    done = lights("wiring", "--model", seven, "--config", config, "--svg", picture)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {picture}\n", "")
-    words = "".join(ET.parse(picture).getroot().itertext())  # noqa: S314  # our own
+def test_wiring_as_svg(seven: Path, config: Path, tmp_path: Path) -> None:
+    svg = tmp_path / "w\u00efring.svg"
+    svg.write_text("an older one" * 10_000)
+    done = lights("wiring", "--model", seven, "--config", config, "--svg", svg)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"saved {svg}\n", "")
+    words = "".join(ET.parse(svg).getroot().itertext())  # noqa: S314  # our own
     assert all(name in words for name in (*SEVEN, "GPIO13", "One RGB LED, common cathode"))
-    one_line(
+    refused(
         lights("wiring", "--svg", tmp_path / "no" / "w.svg"), "w.svg: cannot be written (No such file or directory)"
     )
-    one_line(lights("wiring", "--model", seven, "--svg", tmp_path / "w.svg"), "no pin for anger")
+    refused(lights("wiring", "--model", seven, "--svg", tmp_path / "w.svg"), "no pin for anger")
     assert not (tmp_path / "w.svg").exists()
 
 
-def test_a_model_is_not_mistaken_for_a_picture(seven: Path) -> None:
+def test_svg_does_not_overwrite_a_model(seven: Path) -> None:
     before = seven.read_bytes()
     done = lights("wiring", "--svg", seven)
     assert done.returncode == 2
-    assert "ends in .svg" in done.stderr
+    assert "must end in .svg" in done.stderr
     assert seven.read_bytes() == before
 
 
-def test_mistakes_get_a_line(seven: Path, tmp_path: Path) -> None:
-    one_line(lights("set", "happy"), "there is no class 'happy'; the model knows negative, neutral, positive")
-    one_line(lights("test", "--lights", "gpio", "--model", seven), "no pin for anger")
-    one_line(lights("test", EDGE_MCNN_LIGHTS_KIND="none"), "lights.kind is none; say --lights gpio")
-    one_line(lights("wiring", "--model", tmp_path / "none.tflite"), "cannot be read")
-    one_line(lights("wiring", EDGE_MCNN_LIGHTS_RGB="{ red = 1 }"), "lights.rgb has no green, blue")
-    one_line(lights("set", "neutral", "--lights", "gpio", GPIOZERO_PIN_FACTORY="lgpio"), "cannot be driven")
+def test_mistakes_are_refused(seven: Path, tmp_path: Path) -> None:
+    refused(lights("set", "happy"), "the model has no class 'happy'", "choose one of negative, neutral, positive")
+    refused(lights("test", "--lights", "gpio", "--model", seven), "no pin for anger")
+    refused(lights("test", EDGE_MCNN_LIGHTS_KIND="none"), "lights.kind is none", "--lights gpio")
+    refused(lights("wiring", "--model", tmp_path / "none.tflite"), "cannot be read")
+    refused(lights("wiring", EDGE_MCNN_LIGHTS_RGB="{ red = 1 }"), "lights.rgb has no green, blue")
+    refused(lights("set", "neutral", "--lights", "gpio", GPIOZERO_PIN_FACTORY="lgpio"), "cannot be driven")
 
 
 @pytest.mark.parametrize(

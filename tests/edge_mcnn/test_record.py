@@ -1,4 +1,4 @@
-"""`edge-mcnn record` as a careless user meets it; with a microphone it is tried in `tests.system`."""
+"""`edge-mcnn record` without a microphone; `tests.system` runs it with one."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from device.recorder.clip_folder import ClipFolder
-from tests.edge_mcnn.test_main import edge_mcnn, one_line
+from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 
 NO_CARD = "pcm.default { type hw card 31 }\n"
 
@@ -18,26 +18,26 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {"ALSA_CONFIG_PATH": str(tmp_path / "alsa.conf")}
 
 
-def test_help_says_that_sound_is_written() -> None:
+def test_help_warns_that_audio_is_written() -> None:
     done = edge_mcnn("record", "--help")
     assert done.returncode == 0
-    assert "writes sound to the disk" in done.stdout
+    assert "writes audio to the disk" in done.stdout
     assert "--no-transcribe" in done.stdout
 
 
-def test_slips_are_told_in_a_line(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_mistakes_are_refused(tmp_path: Path, environment: dict[str, str]) -> None:
     data, file = tmp_path / "data", tmp_path / "file"
     file.write_text("")
-    one_line(edge_mcnn("record", data, "--classes", "happy,../calm"), "contains /")
-    one_line(edge_mcnn("record", data, "--classes", "happy,happy"), "is named twice")
-    one_line(edge_mcnn("record", data, "--classes", "a,b", "--prompts", tmp_path / "none"), "a sentence per line")
-    one_line(edge_mcnn("record", data), "name the classes")
-    assert not data.exists(), "nothing was made for an order that is none"
+    assert_refused(edge_mcnn("record", data, "--classes", "happy,../calm"), "contains /")
+    assert_refused(edge_mcnn("record", data, "--classes", "happy,happy"), "is named twice")
+    assert_refused(edge_mcnn("record", data, "--classes", "a,b", "--prompts", tmp_path / "none"), "a sentence per line")
+    assert_refused(edge_mcnn("record", data), "name the classes")
+    assert not data.exists(), "a refused command creates nothing"
     data.mkdir()
-    one_line(edge_mcnn("record", data), "name the classes")
-    one_line(edge_mcnn("record", file, "--classes", "happy,calm"), "it is a file")
+    assert_refused(edge_mcnn("record", data), "name the classes")
+    assert_refused(edge_mcnn("record", file, "--classes", "happy,calm"), "it is a file")
     (data / "clips.csv").write_text("a;b\n1;2\n")
-    one_line(edge_mcnn("record", data, "--classes", "happy,calm"), "not a table of clips")
+    assert_refused(edge_mcnn("record", data, "--classes", "happy,calm"), "not a table of clips")
     assert (data / "clips.csv").read_text() == "a;b\n1;2\n"
     assert edge_mcnn("record").returncode == 2
     assert edge_mcnn("record", data, "--clips", "0").returncode == 2
@@ -45,19 +45,19 @@ def test_slips_are_told_in_a_line(tmp_path: Path, environment: dict[str, str]) -
 
 def test_no_microphone(tmp_path: Path, environment: dict[str, str]) -> None:
     done = edge_mcnn("record", tmp_path / "data", "--classes", "a,b", "--no-transcribe", environment=environment)
-    one_line(done, "no microphone found")
-    assert "is written to disk" in done.stdout
+    assert_refused(done, "no microphone found")
+    assert "are written to disk" in done.stdout
 
 
-def test_classes_that_are_there_already(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_existing_classes(tmp_path: Path, environment: dict[str, str]) -> None:
     with ClipFolder(tmp_path, print) as folder:
         for label in ("happy", "calm"):
             folder.add(np.zeros(999, np.int16), label, "", "")
     done = edge_mcnn("record", tmp_path, "--clips", "1", environment=environment)
     assert done.returncode == 0
     assert done.stderr == ""
-    assert "all clips are there, 1 of each class" in done.stdout
+    assert "all clips are recorded, 1 per class" in done.stdout
     assert f"{tmp_path}: 1 happy, 1 calm" in done.stdout
     more = edge_mcnn("record", tmp_path, "--classes", "calm,angry", "--no-transcribe", environment=environment)
-    assert f"{tmp_path}/clips.csv has happy as well: added to the classes" in more.stderr
+    assert f"{tmp_path}/clips.csv also contains happy: added to the classes" in more.stderr
     assert "no microphone found" in more.stderr

@@ -12,7 +12,7 @@ def test_enough_of_each() -> None:
     ]
 
 
-def test_many_clips_need_no_more_epochs_than_usual() -> None:
+def test_many_clips_need_the_default_epochs() -> None:
     assert "--epochs" not in next_steps(TABLE, {"happy": 100, "angry": 100}, words=True)[-1]
 
 
@@ -25,14 +25,14 @@ def test_few_and_uneven() -> None:
 
 
 def test_too_few_to_train_on() -> None:
-    assert next_steps(TABLE, {"happy": 0, "angry": 0}, words=True)[-1].startswith("no clip was kept")
+    assert next_steps(TABLE, {"happy": 0, "angry": 0}, words=True)[-1].startswith("no clips were saved")
     for counts in ({"happy": 20}, {"happy": 20, "angry": 1}):
         lines = next_steps(TABLE, counts, words=True)
-        assert lines[-1].startswith("training needs two classes")
+        assert lines[-1].startswith("training needs at least two classes")
         assert not any("next:" in line for line in lines)
 
 
-def test_training_needs_words() -> None:
+def test_training_needs_transcripts() -> None:
     assert next_steps(TABLE, {"happy": 12, "angry": 10}, words=False)[1:] == [
         "next: edge-mcnn transcribe 'my voice/clips.csv' --output 'my voice/transcripts.csv'",
         "then: edge-mcnn train 'my voice/transcripts.csv' --text vosk --network evidence --epochs 60 --output Model.h5",

@@ -20,7 +20,7 @@ def app() -> typer.Typer:
     return application
 
 
-def test_help_teaches(app: typer.Typer) -> None:
+def test_help_names_the_options(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
     for expected in (
@@ -50,7 +50,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     )
     options = [str(table_file), "-o", "x.h5", "--epochs", "2", "--batch-size", "4", "--learning-rate", "0.01"]
     options += ["--seed", "9"]
-    options += ["--audio-root", "sound", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
+    options += ["--audio-root", "audio", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
     options += ["--text", "both", "--pictures", "p", "--network", "mine", "--patience", "3", "--resume"]
     assert CliRunner().invoke(app, options).exit_code == 0
     source, output, settings = calls[0]
@@ -82,7 +82,7 @@ def test_without_tensorflow(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -
     [
         (None, "cannot be read"),
         (b"{", "not valid JSON"),
-        (b"[1]", "expected a JSON obj"),
+        (b"[1]", "expected a JSON object"),
         (b'"\xe9"', "not valid JSON"),
     ],
 )

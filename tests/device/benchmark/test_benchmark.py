@@ -21,7 +21,7 @@ from device.errors import BenchmarkError, InterpreterError
 from device.events import FRAME_SECONDS, Frame
 from device.settings.schema import EndpointSettings, Settings
 from device.system.machine import cores, machine_name
-from tests.edge_mcnn.test_main import edge_mcnn, one_line
+from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 
 STAGES = [
     "loudness_gate", "voice_detector", "mel_spectrogram", "picture", "vosk_feed", "vosk_last_words", "token_ids",
@@ -156,12 +156,12 @@ def test_the_command_prints_one_object(speech_model: Path) -> None:
     assert done.returncode == (0 if table["verdict"]["keeps_up"] and table["verdict"]["enough_memory"] else 1)
 
 
-def test_mistakes_get_one_line(speech_model: Path, tmp_path: Path) -> None:
+def test_mistakes_are_refused(speech_model: Path, tmp_path: Path) -> None:
     (tmp_path / "text.tflite").write_text("hello, this is not a model")
-    one_line(edge_mcnn("benchmark", "--model", tmp_path / "text.tflite"), "not a TFLite model")
-    one_line(edge_mcnn("benchmark", "--config", tmp_path / "none.toml"), "none.toml")
+    assert_refused(edge_mcnn("benchmark", "--model", tmp_path / "text.tflite"), "not a TFLite model")
+    assert_refused(edge_mcnn("benchmark", "--config", tmp_path / "none.toml"), "none.toml")
     deaf = {"EDGE_MCNN_ENDPOINT_GATE_DBFS": "0.0"}
-    one_line(edge_mcnn("benchmark", environment=deaf), "endpoint.gate_dbfs")
+    assert_refused(edge_mcnn("benchmark", environment=deaf), "endpoint.gate_dbfs")
     assert edge_mcnn("benchmark", "--seconds", "0").returncode == 2
 
 

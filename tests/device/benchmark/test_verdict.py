@@ -12,7 +12,6 @@ from rich.console import Console
 from device.benchmark import run as measuring
 from device.benchmark.results import Benchmark, Choice, InterpreterCall, Rehearsal, Stage
 from device.benchmark.verdict import LEAST_REAL_TIME_FACTOR, MIN_AVAILABLE_MB, verdict
-from device.settings.schema import Settings
 from device.system.machine import Machine
 from edge_mcnn import benchmark as benchmark_cli
 from tests.device.benchmark.test_benchmark import STAGES
@@ -130,12 +129,13 @@ def test_exit_status(
     found: Benchmark, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(measuring, "benchmark", lambda *_, **__: found)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # the command sets it, and other tests must not inherit it
     if status:
         with pytest.raises(typer.Exit) as left:
-            benchmark_cli.run(Settings(), seconds=1, json=True)
+            benchmark_cli.benchmark_command(seconds=1, json=True)
         assert left.value.exit_code == status
     else:
-        benchmark_cli.run(Settings(), seconds=1, json=True)
+        benchmark_cli.benchmark_command(seconds=1, json=True)
     table = json.loads(capsys.readouterr().out)
     judged = table.pop("verdict")
     assert judged == {**asdict(verdict(found)), "lines": list(verdict(found).lines)}

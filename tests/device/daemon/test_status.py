@@ -16,7 +16,7 @@ from rich.console import Console
 from device.daemon import status as status_module
 from device.daemon.status import Status, StatusServer, prometheus, read_status, running_daemon, socket_path
 from device.errors import StatusError
-from edge_mcnn.service import _table
+from edge_mcnn.status import status_table
 
 STATUS = Status(
     state="healthy", reason="", state_duration_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000,
@@ -173,7 +173,7 @@ def test_socket_path(environment: dict[str, str], path: str) -> None:
 
 def test_names_with_brackets_are_no_markup() -> None:
     console = Console(file=StringIO(), width=100)
-    console.print(_table(replace(STATUS, state="lost", microphone="USB [/x] mic", reason="see [lights.pins]")))
+    console.print(status_table(replace(STATUS, state="lost", microphone="USB [/x] mic", reason="see [lights.pins]")))
     assert isinstance(console.file, StringIO)
     assert "USB [/x] mic, 48000 Hz" in console.file.getvalue()
     assert "see [lights.pins]" in console.file.getvalue()

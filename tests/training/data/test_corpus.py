@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from device.errors import TrainingError
-from edge_mcnn.corpus_options import Target, opened
+from edge_mcnn.options import Target, open_selected_corpus
 from tests.training.conftest import printed
 from training.data.clip_table import read_clip_table, read_table, write_clip_table
 from training.data.clips import Clip, check_trainable
@@ -127,11 +127,11 @@ def test_which_words_to_train_on() -> None:
 def test_one_corpus_is_named(tmp_path: Path) -> None:
     for corpus, meld in ((None, None), (tmp_path, tmp_path)):
         with pytest.raises(typer.BadParameter, match="name one corpus"):
-            opened(corpus, meld, Target.SENTIMENT, None)
+            open_selected_corpus(corpus, meld, Target.SENTIMENT, None)
 
 
 def test_meld_on_the_command_line(meld: Path) -> None:
-    assert {clip.label for clip in opened(None, meld, Target.EMOTION, None).clips} == {"joy", "anger"}
+    assert {clip.label for clip in open_selected_corpus(None, meld, Target.EMOTION, None).clips} == {"joy", "anger"}
 
 
 def test_one_word_vocabulary(tmp_path: Path, console: Console) -> None:

@@ -1,0 +1,60 @@
+"""`edge-mcnn classify`. From Python: `device.loading.classify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from device.errors import AudioError
+from edge_mcnn.options import Config, Json, Model, limit_arithmetic_threads, load_settings
+from edge_mcnn.output import out
+
+
+def classify_command(
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="WAV or FLAC files with any sample rate and any number of channels."),
+    ],
+    json: Json = False,
+    model: Model = None,
+    config: Config = None,
+) -> None:
+    """Detect the emotion in recordings.
+
+    A recording is processed exactly as if it were spoken into the microphone: it is cut into utterances, and each
+    utterance gets a prediction. With --json each prediction is one line.
+
+    Exit status: 0 if every recording got a prediction, 1 if one could not be read or contains no speech; the other
+    recordings are still classified.
+
+    For example:
+
+        edge-mcnn classify clip.wav
+        edge-mcnn classify --json *.flac
+    """
+    limit_arithmetic_threads()
+    import time
+
+    from device.loading import LoadedModels, classify
+    from device.outputs.json_lines import as_table
+    from device.outputs.terminal.prediction_rows import Answer
+
+    models = LoadedModels.load(load_settings(config, model=model), out.announce)
+    console = out.console()
+    failed = 0
+    for path in recordings:
+        try:
+            for prediction in classify(models, path):
+                table = as_table(prediction, time.monotonic())
+                if json:
+                    out.json({"file": str(path), **table})
+                    continue
+                span = f"{table['start_s']:.1f} s to {table['start_s'] + table['seconds']:.1f} s"
+                console.print(f"[bold]{path.name}[/bold]  [dim]{span}[/dim]", highlight=False)
+                console.print(Answer(models.classifier.labels, prediction))
+                console.print()
+        except AudioError as error:
+            failed += 1
+            out.error(error)
+    if failed:
+        raise typer.Exit(1)

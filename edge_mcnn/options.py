@@ -1,0 +1,229 @@
+"""Options that several commands share, each defined once, and what every command does with them before it starts.
+
+`edge-mcnn --help` imports all commands, so this module imports nothing heavy.
+"""
+
+import importlib.util
+import os
+import shlex
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from device.errors import TrainingError
+
+if TYPE_CHECKING:
+    from device.settings.schema import Settings
+    from training.data.corpus import Corpus
+
+
+class ListenLights(StrEnum):
+    """Values of `--lights` for `listen`."""
+
+    AUTO = "auto"
+    GPIO = "gpio"
+    TERMINAL = "terminal"
+    NONE = "none"
+
+
+class ManualLights(StrEnum):
+    """Values of `--lights` for `lights test` and `lights set`, which have nothing to do without any lights."""
+
+    GPIO = "gpio"
+    TERMINAL = "terminal"
+
+
+class Target(StrEnum):
+    """Values of `--target`."""
+
+    SENTIMENT = "sentiment"
+    EMOTION = "emotion"
+
+
+class TextOption(StrEnum):
+    """Values of `--text`."""
+
+    REFERENCE = "reference"
+    VOSK = "vosk"
+    BOTH = "both"
+
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="Use this Model.tflite, written by `edge-mcnn convert`, instead of the model in the settings or, if they "
+        "name none, the one that ships with edge-mcnn.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Read the settings from this TOML file; environment variables and options override it. "
+        "`edge-mcnn settings --show` prints a file to start from.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")]
+Microphone = Annotated[
+    str | None,
+    typer.Option(
+        "--microphone",
+        "-m",
+        metavar="NAME",
+        help="Use this microphone: its name or a part of it, as `edge-mcnn microphones` lists it.",
+    ),
+]
+Lights = Annotated[
+    ListenLights | None,
+    typer.Option(
+        "--lights",
+        help="Where to show the emotion: LEDs on the GPIO pins, lights drawn in the terminal, no lights, or whichever "
+        "fits this machine (auto).",
+    ),
+]
+LightsByHand = Annotated[
+    ManualLights | None,
+    typer.Option(
+        "--lights", help="LEDs on the GPIO pins, or lights drawn in the terminal. Default: the same as `listen` uses."
+    ),
+]
+
+CorpusArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[TABLE.csv|FOLDER]",
+        help="A CSV file in UTF-8 with one clip per row and the columns audio, text, label, split (train or "
+        "validation; optional), and, if known, speaker and dialogue. Leave audio empty for a clip without a "
+        "recording, text empty for a clip without a transcript. Or a folder that contains one folder of recordings "
+        "per class.",
+        show_default=False,
+    ),
+]
+Meld = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MELD.Raw",
+        help="Use the MELD data set, as its archive unpacks, instead of a table or a folder.",
+        show_default=False,
+    ),
+]
+MeldTarget = Annotated[
+    Target, typer.Option(help="With --meld: use its three sentiments or its seven emotions as classes.")
+]
+AudioRoot = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Folder that relative audio paths in the table start from.",
+        show_default="the table's folder",
+    ),
+]
+ImageCache = Annotated[
+    Path | None,
+    typer.Option(
+        "--pictures",
+        metavar="FOLDER",
+        help="Read spectrogram images from this cache, as `edge-mcnn pictures` writes it; missing ones are computed "
+        "and added. Training also caches the output of its frozen layers there.",
+        show_default="no cache",
+    ),
+]
+
+
+def load_settings(
+    config: Path | None = None,
+    *,
+    model: Path | None = None,
+    microphone: str | None = None,
+    lights: ListenLights | ManualLights | None = None,
+) -> "Settings":
+    """Read the settings file and the environment, then apply the options of the command line, which override both.
+
+    Raises:
+        SettingsError: the file cannot be read, or it or the environment has an unknown key or a value that is not
+            allowed.
+    """
+    from device.settings.toml import read_settings
+
+    settings = read_settings(config, os.environ)
+    if model is not None:
+        settings = replace(settings, classifier=replace(settings.classifier, model=str(model)))
+    if microphone is not None:
+        settings = replace(settings, microphone=replace(settings.microphone, name=microphone))
+    if lights is not None:
+        settings = replace(settings, lights=replace(settings.lights, kind=lights.value))
+    return settings
+
+
+def limit_arithmetic_threads() -> None:
+    """Let numpy compute on one thread. Call this before anything imports numpy.
+
+    The products here are small, and numpy's other threads wait for the next one in a busy loop, which costs a
+    complete core while someone speaks.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def silence_tensorflow() -> None:
+    """Hide TensorFlow's start-up remarks, which mean nothing to users. Call this before anything imports tensorflow."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def typed_command() -> str:
+    """Return the command as the user typed it, for model cards and reports."""
+    return shlex.join(["edge-mcnn", *sys.argv[1:]])
+
+
+def require(*packages: str, purpose: str = "training") -> None:
+    """Check that packages of the extra `train` are installed.
+
+    Raises:
+        TrainingError: a package is missing that `purpose`, such as "training", needs.
+    """
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise TrainingError(
+            f"{purpose} needs {missing[0]}, which is not installed", fix='run: pip install "edge-mcnn[train]"'
+        )
+
+
+def open_selected_corpus(
+    corpus: Path | None,
+    meld: Path | None,
+    target: Target,
+    audio_root: Path | None,
+    seed: int = 1,
+    *,
+    audio: bool = True,
+    text: bool = True,
+) -> "Corpus":
+    """Open the corpus that the command line names.
+
+    Args:
+        corpus: table, or folder of class folders.
+        meld: folder of the MELD data set, instead of `corpus`.
+        target: classes to use with `meld`.
+        audio_root: folder that relative audio paths in a table start from; None for the folder of the table.
+        seed: draws the validation rows of a table without the column split.
+        audio: whether the recordings will be read; they need not exist otherwise.
+        text: whether the transcripts will be read.
+
+    Raises:
+        typer.BadParameter: the command line names no corpus, or two.
+        TrainingError: the corpus cannot be read.
+    """
+    from training.data import corpus as corpora  # imports numpy
+
+    if (corpus is None) == (meld is None):
+        raise typer.BadParameter("name one corpus: a table, a folder of class folders, or MELD with --meld MELD.Raw")
+    if meld is not None:
+        return corpora.open_meld(meld, target.value, audio=audio)
+    assert corpus is not None  # noqa: S101  # the check above; for the type checker
+    return corpora.open_corpus(corpus, audio_root, seed, audio=audio, text=text)

@@ -1,0 +1,100 @@
+"""`edge-mcnn status`. From Python: `device.daemon.status.read_status`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_mcnn.options import Json
+from edge_mcnn.output import out
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from device.daemon.status import Status
+
+
+def status_command(
+    json: Json = False,
+    prometheus: Annotated[
+        bool,
+        typer.Option(
+            "--prometheus", help="Print the Prometheus text format, for the textfile collector of node_exporter."
+        ),
+    ] = False,
+    socket: Annotated[
+        Path | None,
+        typer.Option(
+            "--socket",
+            metavar="PATH",
+            help="Socket of the daemon to query. Default: the socket of the service, else that of your own `listen`.",
+        ),
+    ] = None,
+) -> None:
+    """Print the state of the running daemon.
+
+    The state covers the microphone, received and dropped audio, utterances, latencies and memory; it contains no
+    spoken words.
+
+    Exit status: 0 if the daemon receives audio from its microphone, 1 if it does not or no daemon is running.
+
+    For example:
+
+        edge-mcnn status
+        edge-mcnn status --prometheus > /var/lib/node_exporter/edge_mcnn.prom
+    """
+    from dataclasses import asdict
+
+    from device.daemon.status import SERVICE_SOCKET, read_status, socket_path
+    from device.daemon.status import prometheus as as_prometheus
+
+    own = socket_path()
+    status = read_status(socket or (own if own and own.exists() and not SERVICE_SOCKET.exists() else SERVICE_SOCKET))
+    if json:
+        out.json(asdict(status))
+    elif prometheus:
+        out.line(as_prometheus(status).rstrip("\n"))
+    else:
+        out.console().print(status_table(status))
+    if status.state != "healthy":
+        raise typer.Exit(1)
+
+
+def status_table(status: "Status") -> "Table":
+    """Return the state of the daemon as a table with a name and a value per row."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from device.audio.microphone import BLOCK_SECONDS
+
+    colour = "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting") else "red"
+    reason = f": {escape(status.reason)}" if status.reason else ""
+    rows: Mapping[str, str] = {
+        "state": f"[bold {colour}]{status.state}[/] for {_duration(status.state_duration_s)}{reason}",
+        "microphone": f"{escape(status.microphone)}, {status.rate} Hz" if status.microphone else "none",
+        "audio": f"{_duration(status.blocks_received * BLOCK_SECONDS)} received, "
+        f"{status.blocks_dropped} blocks dropped, microphone lost {status.microphone_losses} times",
+        "utterances": f"{status.utterances}" + (f", the last {escape(status.last_label)}" if status.last_label else ""),
+        "endpoint to light": f"{status.latency_ms:g} ms; median {status.latency_median_ms:g}, worst "
+        f"{status.latency_worst_ms:g} of the last hundred"
+        if status.utterances
+        else "-",
+        "process": f"{status.pid}, running for {_duration(status.uptime_s)}, {status.memory_mb:g} MB, "
+        f"{status.threads} threads, {status.open_files} open files",
+        "versions": ", ".join(f"{name} {number}" for name, number in status.versions.items()),
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _duration(seconds: float) -> str:
+    """Format a duration in its two largest units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next((index for index, (number, _) in enumerate(parts) if number), 3)
+    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2])

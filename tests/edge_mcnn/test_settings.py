@@ -1,0 +1,21 @@
+from pathlib import Path
+
+from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
+
+
+def test_printed_settings_are_a_valid_file(tmp_path: Path) -> None:
+    shown = edge_mcnn("settings", "--show", environment={"EDGE_MCNN_ENDPOINT_HANG_OVER_S": "0.8"})
+    assert "hang_over_s = 0.8" in shown.stdout
+    path = tmp_path / "my.toml"
+    path.write_text(shown.stdout)
+    assert edge_mcnn("settings", "--check", path).stdout == f"{path}: no mistakes found\n"
+
+
+def test_every_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("[endpoint]\nhangover_s = 1\nonset_s = 9\n")
+    done = edge_mcnn("settings", "--check", path)
+    assert done.returncode == 1
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == [f"{path}:2", f"{path}:3"]
+    assert_refused(edge_mcnn("settings", "--check", tmp_path / "none.toml"), "cannot be read")
+    assert edge_mcnn("settings").returncode == 2
