@@ -117,13 +117,13 @@ def evaluate_command(
 
     from training.evaluation.evaluator import EvaluationSettings, evaluate_model
     from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY
-    from training.evaluation.report import as_table, check_folder, show, write_report
+    from training.evaluation.report import as_json, check_folder, print_tables, write_report
 
     if output is not None:
         check_folder(output)
     settings = EvaluationSettings(
         split=split.value,
-        asked=(TEXT_ONLY,) if text_only else (AUDIO_ONLY,) if audio_only else MODALITIES,
+        modalities=(TEXT_ONLY,) if text_only else (AUDIO_ONLY,) if audio_only else MODALITIES,
         text=text.value,
         word_errors=word_errors,
         audio_root=audio_root,
@@ -134,12 +134,12 @@ def evaluate_command(
     command = typed_command()
     progress = out.progress_console()
     source = open_selected_corpus(
-        corpus, meld, target, audio_root, seed, audio=settings.reads_sound, text=settings.reads_words
+        corpus, meld, target, audio_root, seed, audio=settings.reads_audio, text=settings.reads_text
     )
     evaluation = evaluate_model(model, source, settings, progress)
     if json:
-        out.json(as_table(evaluation, command))
+        out.json(as_json(evaluation, command))
     else:
-        show(evaluation, out.console())
+        print_tables(evaluation, out.console())
     if output is not None:
         progress.print(f"wrote {write_report(evaluation, output, command)}", markup=False, soft_wrap=True)

@@ -55,7 +55,7 @@ def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> 
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert figures["labels"] == ["negative", "neutral", "positive"]
-    assert figures["asked"]["audio + text"]["rows"] == 8
+    assert figures["results"]["audio + text"]["rows"] == 8
     assert figures["command"].startswith("edge-mcnn evaluate")
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8")) == figures
     assert figures["command"] in (tmp_path / "out" / "report.md").read_text("utf-8")
@@ -96,7 +96,7 @@ def test_evaluates_the_transcripts_of_vosk(app: typer.Typer, tmp_path: Path) -> 
         options = [str(DEFAULT_BUNDLE), str(table), "--text-only", "--text", text, "--json"]
         result = CliRunner().invoke(app, options)
         assert result.exit_code == 0, result.output
-        confusions[text] = json.loads(result.stdout)["asked"]["text only"]["confusion"]
+        confusions[text] = json.loads(result.stdout)["results"]["text only"]["confusion"]
     assert confusions["reference"] != confusions["vosk"]
 
 
@@ -107,14 +107,14 @@ def test_meld_needs_no_films_for_text_and_caches_the_images_for_audio(
         shutil.copy(meld / f"{name}_sent_emo.csv", tmp_path)
     result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(tmp_path), "--text-only", "--json"])
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["asked"]["text only"]["rows"] == 8
+    assert json.loads(result.stdout)["results"]["text only"]["rows"] == 8
     options = ["--split", "train", "--audio-only", "--pictures", str(tmp_path / "p"), "--json"]
     result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(meld), *options])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
-    assert figures["asked"]["audio only"]["rows"] == len(list((tmp_path / "p").glob("*.png"))) == 11
+    assert figures["results"]["audio only"]["rows"] == len(list((tmp_path / "p").glob("*.png"))) == 11
     assert [Path(path).name for path in figures["recordings_missing"]] == ["dia3_utt0.mp4"]
-    assert figures["clips_left_out"] == len(figures["recordings_unreadable"]) == 4
+    assert figures["clips_skipped"] == len(figures["recordings_unreadable"]) == 4
     assert figures["labels_without_clips"] == ["neutral"]
 
 

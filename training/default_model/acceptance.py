@@ -102,7 +102,7 @@ def _figure(name: str, evidence: Evidence, figure: str, seed: int, must: float |
 
 def of_answers(evaluation: Evaluation) -> list[Figure]:
     """Figures of the joint answers, and of whom they follow, by a model asked rows that it never learnt from."""
-    both = evaluation.answers[AUDIO_AND_TEXT]
+    both = evaluation.results[AUDIO_AND_TEXT]
     low, high = (None, None) if both.resampled is None else interval(getattr(both.resampled, _CALIBRATION))
     found = [
         Figure(
@@ -115,11 +115,11 @@ def of_answers(evaluation: Evaluation) -> list[Figure]:
             at_most=True,
         )
     ]
-    if evaluation.contradiction is not None:
-        shares = evaluation.contradiction.shares
+    if evaluation.conflict is not None:
+        shares = evaluation.conflict.shares
         found += [
             Figure(f"where the two contradict each other, it follows the {side}", shares[side], 0.6, 0.5, at_most=True)
-            for side in ("words", "sound")
+            for side in ("text", "audio")
         ]
     return found
 

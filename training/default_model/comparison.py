@@ -42,11 +42,11 @@ def ask(model: Path, corpus: Corpus, *, errors: float, seed: int, pictures: Path
 
 def difference(bundle: Evaluation, network: Evaluation) -> Difference:
     """Compare the answers to the same rows."""
-    before, after = (each.answers[AUDIO_AND_TEXT].probabilities for each in (network, bundle))
+    before, after = (each.results[AUDIO_AND_TEXT].probabilities for each in (network, bundle))
     changes = np.abs(after - before).max(axis=1)
     return Difference(
         {
-            way: abs(float(getattr(bundle.answers[way].scores, name) - getattr(network.answers[way].scores, name)))
+            way: abs(float(getattr(bundle.results[way].scores, name) - getattr(network.results[way].scores, name)))
             for way, name in FIGURES.items()
         },
         int((before.argmax(axis=1) == after.argmax(axis=1)).sum()),

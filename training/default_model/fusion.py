@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from training.evaluation.modality_conflict import Side, pairs
+from training.evaluation.modality_conflict import SingleModality, conflicting_pairs
 from training.evaluation.scores import Scores
 
 _COLDEST, _HOTTEST = 0.1, 10.0
@@ -93,7 +93,7 @@ def balance(words: Evidence, sound: Evidence, seed: int) -> Balance:
     other, as far as a trust of at most 1 allows it; other voices and other texts shift it to one side.
     """
     words_factor, sound_factor = 1 / temperature(words), 1 / temperature(sound, classes_equal=True)
-    heard, read = pairs(_side(sound), _side(words), seed=seed, most=_PAIRS)
+    heard, read = conflicting_pairs(_side(sound), _side(words), seed=seed, limit=_PAIRS)
     of_words, of_sound = words.logits[read] * words_factor, sound.logits[heard] * sound_factor
 
     def most_followed(trust: float) -> float:
@@ -142,5 +142,5 @@ def _of_one_class(
     return texts, np.array([random.choice(np.flatnonzero(sound == words[text])) for text in texts], np.int64)
 
 
-def _side(evidence: Evidence) -> Side:
-    return Side(np.arange(len(evidence.labels)), evidence.labels, evidence.logits.argmax(axis=1))
+def _side(evidence: Evidence) -> SingleModality:
+    return SingleModality(np.arange(len(evidence.labels)), evidence.labels, evidence.logits.argmax(axis=1))

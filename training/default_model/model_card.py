@@ -20,7 +20,7 @@ from training.default_model.recipe import Made
 from training.default_model.texts import LABELS
 from training.evaluation.evaluator import Evaluation
 from training.evaluation.modalities import AUDIO_AND_TEXT
-from training.evaluation.plots import confusion, reliability
+from training.evaluation.plots import plot_confusion, plot_reliability
 from training.evaluation.scores import Scores
 
 CARD: Mapping[str, Any] = {
@@ -77,13 +77,16 @@ def write_model_card(
         comments=f"{made.texts['comments']:,}",
         figures=_table(("", "measured", "must", "aim", "reached"), [_cells(each) for each in figures]),
         always_neutral=_always(made.words, "neutral"),
-        rows=asked["bundle"].answers[AUDIO_AND_TEXT].scores.rows,
+        rows=asked["bundle"].results[AUDIO_AND_TEXT].scores.rows,
         comparison=_comparison(asked, change, sizes),
     )
     pictures = folder / "model-card"
     try:
         pictures.mkdir(parents=True, exist_ok=True)
-        for name, figure in (("confusion", confusion(held_out, LABELS)), ("reliability", reliability(held_out))):
+        for name, figure in (
+            ("confusion", plot_confusion(held_out, LABELS)),
+            ("reliability", plot_reliability(held_out)),
+        ):
             FigureCanvasAgg(figure)
             figure.savefig(pictures / f"{name}.png", dpi=110, facecolor="white")
         path = folder / "model-card.md"
@@ -102,19 +105,19 @@ def _cells(figure: Figure) -> tuple[str, ...]:
 def _comparison(asked: Mapping[str, Evaluation], change: Difference, sizes: Mapping[str, int]) -> str:
     own, peer = asked["bundle"], asked["tutorial"]
     lines = [("bundle", f"{sizes['bundle'] / 1e6:.2f} MB", f"{sizes['tutorial'] / 1e6:.1f} MB")]
-    for way, answers in own.answers.items():
-        other = peer.answers[way].scores
+    for way, answers in own.results.items():
+        other = peer.results[way].scores
         lines += [
             (f"{way}, {name}", f"{value:.3f}", f"{second:.3f}")
             for name, value, second in zip(
                 ("weighted F1", "macro F1", "calibration error"), _of(answers.scores), _of(other), strict=True
             )
         ]
-    if own.contradiction is not None and peer.contradiction is not None:
-        first, second = own.contradiction.shares, peer.contradiction.shares
+    if own.conflict is not None and peer.conflict is not None:
+        first, second = own.conflict.shares, peer.conflict.shares
         lines += [
             (f"contradicted, follows the {side}", f"{first[side]:.0%}", f"{second[side]:.0%}")
-            for side in ("words", "sound")
+            for side in ("text", "audio")
         ]
     lines.append(("answers that 8 bits leave as they were", f"{change.same_class} of {change.rows}", ""))
     return _table(("", "this model", "tutorial"), lines)

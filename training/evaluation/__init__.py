@@ -1,1 +1,1 @@
-"""How good a model is: predictions, scores, reports."""
+"""Measures how good a trained model is: its predictions on labelled clips, their scores, tables, plots and reports."""

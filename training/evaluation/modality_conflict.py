@@ -1,7 +1,8 @@
-"""Whom a model believes when sound and words contradict each other.
+"""Which modality wins when audio and text contradict each other.
 
-Recordings are paired with words of another class, where sound alone and words alone get different answers, and the
-joint answer is compared with the two. Knows no files; the answers come from whoever asks.
+Recordings are paired with texts of another class for which audio only and text only give different predictions, and
+the prediction from both is compared with these two. Independent of files and models: the caller passes a function that
+predicts.
 """
 
 from dataclasses import dataclass
@@ -9,87 +10,96 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluation.modalities import Answer
+from training.evaluation.modalities import Predict
 from training.images.examples import Examples
 
 PAIRS = 1000
-"""Pairs that are asked at most."""
-_OF_EACH_SIDE = 2000
-"""Rows drawn of each side at most, so that the table of all pairs stays small."""
+"""Largest number of pairs that are evaluated."""
+_ROWS_PER_MODALITY = 2000
+"""Largest number of rows drawn from each modality, which keeps the table of all pairs small."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two inputs, asked alone."""
+class SingleModality:
+    """Predictions from one of the two inputs."""
 
     rows: NDArray[np.int64]
-    """Shape (n,): which examples were asked."""
+    """Numbers of the evaluated examples, shape (n,)."""
     labels: NDArray[np.int64]
-    """Shape (n,): their true classes."""
-    answers: NDArray[np.int64]
-    """Shape (n,): the classes answered."""
+    """Their true classes, shape (n,)."""
+    predictions: NDArray[np.int64]
+    """Their predicted classes, shape (n,)."""
 
 
 @dataclass(frozen=True)
-class Contradiction:
-    """How many of the pairs got which answer."""
+class ModalityConflict:
+    """How often each modality decides the prediction of a contradicting pair."""
 
     pairs: int
-    with_words: int
-    """The answer is that of the words alone."""
-    with_sound: int
-    """The answer is that of the sound alone."""
+    """Number of pairs evaluated."""
+    text_wins: int
+    """Pairs whose prediction is that of their text only."""
+    audio_wins: int
+    """Pairs whose prediction is that of their audio only."""
 
     @property
     def shares(self) -> dict[str, float]:
-        """Shares of the pairs by whom the answer follows, 0 to 1."""
-        neither = self.pairs - self.with_words - self.with_sound
-        counts = {"words": self.with_words, "sound": self.with_sound, "neither": neither}
+        """Share of the pairs, 0 to 1, that `text`, `audio` or `neither` wins."""
+        neither = self.pairs - self.text_wins - self.audio_wins
+        counts = {"text": self.text_wins, "audio": self.audio_wins, "neither": neither}
         return {name: count / self.pairs for name, count in counts.items()}
 
 
-def contradiction(examples: Examples, sound: Side, words: Side, answer: Answer, *, seed: int) -> Contradiction | None:
-    """Pair sound with words that say something else, and count whom the model follows.
+def measure_conflict(
+    examples: Examples, audio: SingleModality, text: SingleModality, predict: Predict, *, seed: int
+) -> ModalityConflict | None:
+    """Pair audio with contradicting text and count which of the two the model follows.
 
     Args:
         examples: all rows.
-        sound: rows asked by sound alone.
-        words: rows asked by words alone.
-        answer: asks the model.
-        seed: the same seed draws the same pairs.
+        audio: predictions from audio only.
+        text: predictions from text only.
+        predict: runs the model on both inputs.
+        seed: random seed; the same seed draws the same pairs.
 
     Returns:
-        None where no pair contradicts itself.
+        None where there is no contradicting pair.
     """
-    heard, read = pairs(sound, words, seed=seed)
-    if not len(heard):
+    audio_places, text_places = conflicting_pairs(audio, text, seed=seed)
+    if not len(audio_places):
         return None
-    rows, other = sound.rows[heard], words.rows[read]
-    asked = Examples(examples.images, examples.index[rows], examples.ids[other], words.labels[read])
-    said = answer(asked).argmax(axis=1)
-    return Contradiction(len(said), int((said == words.answers[read]).sum()), int((said == sound.answers[heard]).sum()))
+    audio_rows, text_rows = audio.rows[audio_places], text.rows[text_places]
+    pairs = Examples(examples.images, examples.index[audio_rows], examples.ids[text_rows], text.labels[text_places])
+    predicted = predict(pairs).argmax(axis=1)
+    return ModalityConflict(
+        pairs=len(predicted),
+        text_wins=int((predicted == text.predictions[text_places]).sum()),
+        audio_wins=int((predicted == audio.predictions[audio_places]).sum()),
+    )
 
 
-def pairs(sound: Side, words: Side, *, seed: int, most: int = PAIRS) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw pairs of different classes and different answers, as many of each two classes as far as there are so many.
+def conflicting_pairs(
+    audio: SingleModality, text: SingleModality, *, seed: int, limit: int = PAIRS
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw pairs that differ in true class and in prediction, the same number for every two classes where possible.
 
     Returns:
-        Places in `sound` and in `words`, each of shape (pairs,).
+        Places in `audio` and in `text`, each of shape (pairs,), at most `limit`.
     """
     random = np.random.default_rng(seed)
-    heard, read = (random.permutation(len(side.rows))[:_OF_EACH_SIDE] for side in (sound, words))
-    differ = sound.labels[heard][:, None] != words.labels[read]
-    differ &= sound.answers[heard][:, None] != words.answers[read]
+    audio_drawn, text_drawn = (random.permutation(len(side.rows))[:_ROWS_PER_MODALITY] for side in (audio, text))
+    differ = audio.labels[audio_drawn][:, None] != text.labels[text_drawn]
+    differ &= audio.predictions[audio_drawn][:, None] != text.predictions[text_drawn]
     one, other = np.nonzero(differ)
     order = random.permutation(len(one))
     one, other = one[order], other[order]
-    kinds = np.stack([sound.labels[heard][one], words.labels[read][other]], axis=1)
-    _, kind = np.unique(kinds, axis=0, return_inverse=True)
-    # The first of every kind, the second of every kind, and so on.
+    classes = np.stack([audio.labels[audio_drawn][one], text.labels[text_drawn][other]], axis=1)
+    _, kind = np.unique(classes, axis=0, return_inverse=True)
+    # Take the first pair of every combination of classes, then the second of every combination, and so on.
     kind = kind.reshape(-1)
     by_kind = np.argsort(kind, kind="stable")
     starts = np.searchsorted(kind[by_kind], np.arange(kind.max(initial=-1) + 1))
-    turn = np.empty(len(kind), np.int64)
-    turn[by_kind] = np.arange(len(kind)) - starts[kind[by_kind]] if len(kind) else 0
-    chosen = np.argsort(turn, kind="stable")[:most]
-    return heard[one[chosen]], read[other[chosen]]
+    rank = np.empty(len(kind), np.int64)
+    rank[by_kind] = np.arange(len(kind)) - starts[kind[by_kind]] if len(kind) else 0
+    chosen = np.argsort(rank, kind="stable")[:limit]
+    return audio_drawn[one[chosen]], text_drawn[other[chosen]]

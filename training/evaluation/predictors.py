@@ -1,4 +1,4 @@
-"""Models that answer, `.h5` and `.tflite` alike: rows in, probabilities out. What follows need not know which it is."""
+"""Models that predict, `.h5` and `.tflite` alike: rows in, probabilities out, behind one interface."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,55 +13,65 @@ from device.bundle import HDF5_SIGNATURE, Bundle, Companions, read_bundle
 from device.errors import ConversionError, TrainingError
 from training.images.examples import Examples
 
-_PICTURES, _ROWS = 32, 512
-"""Rows that Keras is given at once, with pictures and with a few numbers in their place."""
+_IMAGE_BATCH, _FEATURE_BATCH = 32, 512
+"""Rows per batch for Keras: of images, and of the few features that stand for an image."""
 
 Progress = Callable[[int], None]
 """Called with the number of steps that were done since the last call."""
 
 
-class Model(Protocol):
-    """A model with all that belongs to it."""
+class Predictor(Protocol):
+    """A model with its labels, vocabulary and front end, ready to predict."""
 
     companions: Companions
-    kind: str
-    """What runs it, and its version."""
+    """Labels, vocabulary, front end and card of the model."""
+    runtime: str
+    """Name and version of the package that runs the model."""
     sha256: str
-    """Of the file."""
+    """SHA-256 of the model file, in hexadecimal."""
 
     def steps(self, rows: Examples) -> int:
-        """How many steps of progress `probabilities` will report."""
+        """Return the number of steps of progress that `probabilities` will report."""
 
     def probabilities(self, rows: Examples, progress: Progress) -> NDArray[np.float32]:
-        """The answers, shape (rows, labels); `rows.images` holds pictures."""
+        """Return the probabilities, shape (rows, labels); `rows.images` holds spectrogram images."""
 
 
-def open_model(path: Path, *, runtime: str = "auto") -> Model:
-    """Open a `Model.h5` or a `Model.tflite`, told apart by their content.
+def open_predictor(path: Path, *, runtime: str = "auto") -> Predictor:
+    """Open a `Model.h5` or a `Model.tflite`; the content of the file decides which it is.
 
     Args:
-        path: of the model.
-        runtime: which TFLite interpreter, see `device.recognition.runtimes`; of no use to an `.h5`.
+        path: path of the model.
+        runtime: TFLite interpreter, see `device.recognition.runtimes`; not applicable to an `.h5`.
 
     Raises:
-        TrainingError: no such file, or a runtime was chosen for an `.h5`.
-        BundleError, ConversionError: damaged, without companions, or not a network that this project knows to ask.
-        InterpreterError: no interpreter is installed, or it refuses the model.
+        TrainingError: there is no such file, or a runtime was chosen for an `.h5`.
+        BundleError, ConversionError: the file is damaged, has no companions, or holds a network of unknown structure.
+        InterpreterError: no interpreter is installed, or the interpreter refuses the model.
     """
     try:
         with path.open("rb") as file:
             is_keras = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
     except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror}); give a Model.h5 or a Model.tflite") from None
+        raise TrainingError(
+            f"{path}: cannot be read ({error.strerror})", fix="name a Model.h5 or a Model.tflite"
+        ) from None
     if not is_keras:
-        return TfliteModel(read_bundle(path), runtime)
+        return TflitePredictor(read_bundle(path), runtime)
     if runtime != "auto":
-        raise TrainingError(f"{path}: --runtime {runtime} is for a Model.tflite; Keras runs a Model.h5")
-    return KerasModel(path)
+        raise TrainingError(
+            f"{path}: --runtime {runtime} is for a Model.tflite, and Keras runs a Model.h5", fix="leave --runtime out"
+        )
+    return KerasPredictor(path)
 
 
-class TfliteModel:
-    """A bundle, run by the very class that the device runs it by, a row at a time."""
+class TflitePredictor:
+    """Runs a bundle with the same class as the device does, one row at a time.
+
+    Args:
+        bundle: the model.
+        runtime: TFLite interpreter, see `device.recognition.runtimes`.
+    """
 
     def __init__(self, bundle: Bundle, runtime: str) -> None:
         from device.recognition.classifier import Classifier
@@ -69,26 +79,30 @@ class TfliteModel:
         self.companions = bundle.companions
         self.sha256 = hashlib.sha256(bundle.model).hexdigest()
         self._classifier = Classifier(bundle, runtime=runtime)
-        self.kind = f"{self._classifier.runtime} {version(self._classifier.runtime)}"
+        self.runtime = f"{self._classifier.runtime} {version(self._classifier.runtime)}"
 
     def steps(self, rows: Examples) -> int:
-        """One for each row."""
+        """Return one step for each row."""
         return len(rows)
 
     def probabilities(self, rows: Examples, progress: Progress) -> NDArray[np.float32]:
-        """The answers, shape (rows, labels)."""
-        answers = np.zeros((len(rows), len(self.companions.labels)), np.float32)
+        """Return the probabilities, shape (rows, labels)."""
+        found = np.zeros((len(rows), len(self.companions.labels)), np.float32)
         for row, (index, ids) in enumerate(zip(rows.index, rows.ids, strict=True)):
-            answers[row] = list(self._classifier.probabilities(rows.images[index], ids).values())
+            found[row] = list(self._classifier.probabilities(rows.images[index], ids).values())
             progress(1)
-        return answers
+        return found
 
 
-class KerasModel:
-    """A trained network, run by tf_keras; what only looks at the picture is run once for each picture.
+class KerasPredictor:
+    """Runs a trained network with tf_keras; the layers that depend on the image alone run once per distinct image.
+
+    Args:
+        path: path of the `.h5`.
 
     Raises:
-        ConversionError: carries no companions, or carries code, or is not "picture and ids in, one softmax out".
+        ConversionError: the file has no companions, carries code, or is not a network of image and ids with one
+            softmax.
     """
 
     def __init__(self, path: Path) -> None:
@@ -96,7 +110,7 @@ class KerasModel:
         from convert.source.keras_source import read_source
         from convert.source.model_spec import check_companions, examine
 
-        source = read_source(path)  # before Keras builds, and might run, anything
+        source = read_source(path)  # first of all: building the network with Keras might run code that it carries
         self.companions = model_file.read_companions(path)
         try:
             check_companions(examine(source.configuration), self.companions)
@@ -106,62 +120,72 @@ class KerasModel:
             trained = in_keras_2(load_network(path, source.format, source.keras, source.stored), source.configuration)
             model = taking_pictures_and_ids(trained, len(self.companions.labels))
         except ConversionError as error:
-            raise ConversionError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+            raise ConversionError(f"{path}: {error.message.removeprefix(f'{path}: ')}", fix=error.fix) from None
         self.sha256 = source.sha256
-        self.kind = f"tf-keras {version('tf-keras')}"
-        self._trunk, self._head = split(model)
+        self.runtime = f"tf-keras {version('tf-keras')}"
+        self._trunk, self._head = split_network(model)
 
     def steps(self, rows: Examples) -> int:
-        """One for each distinct picture."""
+        """Return one step for each distinct image."""
         return len(np.unique(rows.index))
 
     def probabilities(self, rows: Examples, progress: Progress) -> NDArray[np.float32]:
-        """The answers, shape (rows, labels)."""
+        """Return the probabilities, shape (rows, labels)."""
         used, index = np.unique(rows.index, return_inverse=True)
         parts = []
-        for start in range(0, len(used), _PICTURES):
-            pictures = rows.images[used[start : start + _PICTURES]]
-            parts.append(self._trunk.predict_on_batch(pictures))
-            progress(len(pictures))
+        for start in range(0, len(used), _IMAGE_BATCH):
+            images = rows.images[used[start : start + _IMAGE_BATCH]]
+            parts.append(self._trunk.predict_on_batch(images))
+            progress(len(images))
         features = Examples(np.concatenate(parts), index, rows.ids, rows.labels)
         return predict_keras(self._head, self._head.input_names[0], self._head.input_names[1], features)
 
 
-def predict_keras(model: Any, pictures: str, ids: str, rows: Examples) -> NDArray[np.float32]:
-    """Ask a Keras model with two inputs, which have these names; returns shape (rows, labels)."""
+def predict_keras(model: Any, images: str, ids: str, rows: Examples) -> NDArray[np.float32]:
+    """Run a Keras model of two inputs.
+
+    Args:
+        model: a tf_keras model with one output.
+        images: name of the input for `rows.images`.
+        ids: name of the input for `rows.ids`.
+        rows: the inputs.
+
+    Returns:
+        Probabilities, shape (rows, labels).
+    """
     # `predict_on_batch` in few large batches: `predict` would start a data pipeline each time.
     parts = []
-    for start in range(0, len(rows), _ROWS):
-        batch = rows.take(np.arange(start, min(start + _ROWS, len(rows))))
-        parts.append(model.predict_on_batch({pictures: batch.images[batch.index], ids: batch.ids}))
-    answers: NDArray[np.float32] = np.concatenate(parts)
-    return answers
+    for start in range(0, len(rows), _FEATURE_BATCH):
+        batch = rows.take(np.arange(start, min(start + _FEATURE_BATCH, len(rows))))
+        parts.append(model.predict_on_batch({images: batch.images[batch.index], ids: batch.ids}))
+    found: NDArray[np.float32] = np.concatenate(parts)
+    return found
 
 
-def split(model: Any) -> tuple[Any, Any]:
-    """Cut a network in two where its picture branch, which sees nothing of the words, ends.
+def split_network(model: Any) -> tuple[Any, Any]:
+    """Split a network where its image branch, which does not depend on the text, ends.
 
     Args:
         model: a tf_keras model of [images, ids] with one output.
 
     Returns:
         The trunk, `images -> features`, and the head, `[features, ids] -> output`, which share the model's layers:
-        `head([trunk(images), ids])` equals `model([images, ids])`. A network that joins the two in more than one place
-        gets a trunk that does nothing.
+        `head([trunk(images), ids])` equals `model([images, ids])`. If the network joins image and text in more than
+        one place, the trunk is the identity.
     """
     import tensorflow as tf
     import tf_keras
 
     images, ids = model.inputs
-    sees = {id(images): {"images"}, id(ids): {"ids"}}
+    depends_on = {id(images): {"images"}, id(ids): {"ids"}}
     border: dict[int, Any] = {}
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
             if node.is_input:
                 continue
-            seen = set().union(*(sees[id(tensor)] for tensor in node.keras_inputs))
-            sees |= {id(tensor): seen for tensor in tf.nest.flatten(node.outputs)}
-            if len(seen) == 2:
-                border |= {id(tensor): tensor for tensor in node.keras_inputs if sees[id(tensor)] == {"images"}}
+            inputs = set().union(*(depends_on[id(tensor)] for tensor in node.keras_inputs))
+            depends_on |= {id(tensor): inputs for tensor in tf.nest.flatten(node.outputs)}
+            if len(inputs) == 2:
+                border |= {id(tensor): tensor for tensor in node.keras_inputs if depends_on[id(tensor)] == {"images"}}
     feature = next(iter(border.values())) if len(border) == 1 else images
     return tf_keras.Model(images, feature), tf_keras.Model([feature, ids], model.outputs[0])

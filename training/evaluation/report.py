@@ -1,4 +1,4 @@
-"""An evaluation in words: one JSON object, tables for the terminal, and `report.md` beside its pictures."""
+"""An evaluation as text: one JSON object, tables for the terminal, and `report.md` beside its plots."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from rich.console import Console
 from device.errors import TrainingError
 from device.system.atomic_write import require_writable
 from training.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, Groups, interval
-from training.evaluation.evaluator import Answers, Evaluation
+from training.evaluation.evaluator import Evaluation, QueryResult
 from training.evaluation.score_tables import (
     SUMMARY,
     class_cells,
@@ -23,33 +23,38 @@ from training.evaluation.score_tables import (
 from training.evaluation.scores import BINS, Scores
 from training.evaluation.text_conditions import DRAWS
 
-REPORT, FIGURES = "report.md", "evaluation.json"
+REPORT, JSON = "report.md", "evaluation.json"
+"""Names of the files of a report, besides its plots."""
 
 
-def as_table(evaluation: Evaluation, command: str) -> dict[str, Any]:
-    """All figures as plain values for JSON.
+def as_json(evaluation: Evaluation, command: str) -> dict[str, Any]:
+    """Return all results as plain values for JSON.
 
-    `asked` holds an object for each way of asking and kind of words (`words alone`, `words alone, as heard`): rows,
+    `results` holds an object for each modality and text condition (`text only`, `text only, Vosk transcript`): rows,
     groups of the bootstrap, accuracy, weighted_f1, macro_f1, calibration_error, classes (precision, recall, f1,
-    support) and the confusion matrix. Each figure is `{"value": ..., "low": ..., "high": ...}`, 0 to 1, without `low`
-    and `high` where there is no interval. `word_error_rate` and `contradiction` are null where they are not known.
+    support) and the confusion matrix. Each metric is `{"value": ..., "low": ..., "high": ...}`, 0 to 1, without `low`
+    and `high` where there is no interval. `word_error_rate` and `modality_conflict` are null where they are not known.
+
+    Args:
+        evaluation: the results.
+        command: command line that repeats the evaluation.
     """
     return {
         "command": command,
         "model": str(evaluation.model),
-        "model_sha256": evaluation.opened.sha256,
-        "runs_in": evaluation.opened.kind,
+        "model_sha256": evaluation.predictor.sha256,
+        "runtime": evaluation.predictor.runtime,
         "table": str(evaluation.table),
         "split": evaluation.settings.split,
         "text": evaluation.settings.text,
         "word_error_rate": None if evaluation.word_error_rate is None else round(evaluation.word_error_rate, 4),
-        "word_errors_simulated": evaluation.settings.word_errors,
+        "simulated_word_errors": evaluation.settings.word_errors,
         "clips": len(evaluation.data.clips),
-        "clips_left_out": evaluation.left_out,
+        "clips_skipped": evaluation.skipped_clips,
         "recordings_missing": [str(each.recording) for each in evaluation.missing],
         "recordings_unreadable": [str(path) for path in evaluation.data.unreadable],
         "labels": list(evaluation.labels),
-        "labels_without_clips": _unused(evaluation),
+        "labels_without_clips": _labels_without_clips(evaluation),
         "interval": {
             "percent": 95,
             "bootstrap_over": _groups(evaluation).by,
@@ -57,152 +62,160 @@ def as_table(evaluation: Evaluation, command: str) -> dict[str, Any]:
             "seed": evaluation.settings.seed,
         },
         "calibration_bins": BINS,
-        "asked": {way: _figures(answers, evaluation.labels) for way, answers in evaluation.answers.items()},
-        "contradiction": _about_pairs(evaluation),
+        "results": {name: _metrics(result, evaluation.labels) for name, result in evaluation.results.items()},
+        "modality_conflict": _conflict(evaluation),
     }
 
 
-def show(evaluation: Evaluation, console: Console) -> None:
-    """Print the figures as tables."""
-    scores = {way: answers.scores for way, answers in evaluation.answers.items()}
-    resampled = {way: answers.resampled for way, answers in evaluation.answers.items()}
+def print_tables(evaluation: Evaluation, console: Console) -> None:
+    """Print the metrics as tables, with the remarks that belong to them."""
+    scores = {name: result.scores for name, result in evaluation.results.items()}
+    resampled = {name: result.resampled for name, result in evaluation.results.items()}
     console.print(scores_table(scores, f"{evaluation.model.name}, {evaluation.settings.split}", resampled))
-    for way, answers in _first_of_each_way(evaluation).items():
-        console.print(class_table(way, answers.scores, evaluation.labels, answers.resampled))
-        console.print(confusion_table(way, answers.scores, evaluation.labels))
+    for name, result in _first_of_each_modality(evaluation).items():
+        console.print(class_table(name, result.scores, evaluation.labels, result.resampled))
+        console.print(confusion_table(name, result.scores, evaluation.labels))
     for line in (*_remarks(evaluation), _about_intervals(evaluation)):
         console.print(line, markup=False, highlight=False)
-    if evaluation.left_out:
-        console.print(f"left out: {_about_left_out(evaluation)}", markup=False, highlight=False)
+    if evaluation.skipped_clips:
+        console.print(f"skipped: {_about_skipped(evaluation)}", markup=False, highlight=False)
 
 
 def check_folder(folder: Path) -> None:
-    """See that the report can be written, before work is spent on it; makes the folder.
+    """Check, before the evaluation starts, that the report can be written; creates the folder.
 
     Raises:
-        TrainingError: not a place to write to.
+        TrainingError: the folder cannot be written to.
     """
     require_writable(folder, folder)
 
 
 def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:
-    """Write pictures, `evaluation.json` and `report.md` into a folder, the report last; returns its path.
+    """Write the plots, `evaluation.json` and, last of all, `report.md` into a folder, replacing an earlier report.
 
-    Files of these names from an earlier evaluation are replaced.
+    Args:
+        evaluation: the results.
+        folder: folder to write to; created if missing.
+        command: command line that repeats the evaluation.
+
+    Returns:
+        Path of `report.md`.
 
     Raises:
-        TrainingError: not a place to write to, or the disk is full.
+        TrainingError: the folder cannot be written to, or the disk is full.
     """
     check_folder(folder)
-    from training.evaluation.plots import draw_all  # matplotlib: only where pictures are asked for
+    from training.evaluation.plots import plot_all  # matplotlib: only needed for a report
 
     report = folder / REPORT
     try:
-        report.unlink(missing_ok=True)  # a report stands for figures and pictures that are all there
-        pictures = draw_all(evaluation, folder)
-        table = json.dumps(as_table(evaluation, command), indent=2, ensure_ascii=False)
-        # A path that is not UTF-8 is no reason to lose the report.
-        (folder / FIGURES).write_text(table + "\n", encoding="utf-8", errors="backslashreplace")
-        report.write_text(_markdown(evaluation, pictures, command), encoding="utf-8", errors="backslashreplace")
+        report.unlink(missing_ok=True)  # a report must never stand beside metrics and plots of another evaluation
+        plots = plot_all(evaluation, folder)
+        table = json.dumps(as_json(evaluation, command), indent=2, ensure_ascii=False)
+        # A path that is not UTF-8 must not cost the report.
+        (folder / JSON).write_text(table + "\n", encoding="utf-8", errors="backslashreplace")
+        report.write_text(_markdown(evaluation, plots, command), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise TrainingError(
-            f"{error.filename or folder}: cannot be written ({error.strerror or error}); "
-            "free some space or choose another folder with --output"
+            f"{error.filename or folder}: cannot be written ({error.strerror or error})",
+            fix="free some space or choose another folder with --output",
         ) from None
     return report
 
 
-def _markdown(evaluation: Evaluation, pictures: Mapping[str, str], command: str) -> str:
+def _markdown(evaluation: Evaluation, plots: Mapping[str, str], command: str) -> str:
     parts = [
-        f"# How well {_cell(evaluation.model.name)} answers",
+        f"# Evaluation of {_cell(evaluation.model.name)}",
         f"```sh\n{command}\n```",
         _markdown_table(
             ("", ""),
             [
-                ("model", f"{evaluation.model.name}, SHA-256 `{evaluation.opened.sha256}`"),
-                ("runs in", evaluation.opened.kind),
+                ("model", f"{evaluation.model.name}, SHA-256 `{evaluation.predictor.sha256}`"),
+                ("runtime", evaluation.predictor.runtime),
                 ("table", f"{evaluation.table.name}, split {evaluation.settings.split}"),
                 ("clips", f"{len(evaluation.data.clips)}"),
-                ("left out", _about_left_out(evaluation)),
-                ("not there", f"{len(evaluation.missing)} recordings" if evaluation.missing else "none"),
+                ("skipped", _about_skipped(evaluation)),
+                ("missing", f"{len(evaluation.missing)} recordings" if evaluation.missing else "none"),
             ],
         ),
-        "## Figures",
+        "## Metrics",
         _markdown_table(
-            ("asked by", "rows", *SUMMARY),
+            ("input", "rows", *SUMMARY),
             [
-                (way, str(answers.scores.rows), *summary_cells(answers.scores, answers.resampled))
-                for way, answers in evaluation.answers.items()
+                (name, str(result.scores.rows), *summary_cells(result.scores, result.resampled))
+                for name, result in evaluation.results.items()
             ],
         ),
         *_remarks(evaluation),
         _about_intervals(evaluation),
-        "Asked by words alone, the picture is that of silence, and rows without a word that the model knows are left "
-        "out; asked by sound alone, there are no words, and each recording counts once.",
-        f"The calibration error is the expected calibration error: answers are put into {BINS} equally wide bins by "
-        "the probability of the answered class (each bin with its upper edge), and the distance between mean "
-        "probability and share of right answers is averaged over the bins, each weighing as many answers as it holds. "
-        "It is never below 0, so that chance adds to it, and the bootstrap adds some more: with few rows both the "
-        "figure and its interval lie too high.",
+        "Text only: the image is that of silence, and rows without a word that the model knows are left out. "
+        "Audio only: there are no words, and each recording counts once.",
+        f"The calibration error is the expected calibration error: predictions are put into {BINS} equally wide bins "
+        "by the probability of the predicted class (each bin with its upper edge), and the distance between mean "
+        "probability and share of correct predictions is averaged over the bins, each weighted by the number of its "
+        "predictions. It is never below 0, so that chance adds to it, and the bootstrap adds some more: with few rows "
+        "both the value and its interval lie too high.",
         "## By class",
     ]
-    for way, answers in evaluation.answers.items():
-        classes = zip(evaluation.labels, class_cells(answers.scores, answers.resampled), strict=True)
+    for name, result in evaluation.results.items():
+        classes = zip(evaluation.labels, class_cells(result.scores, result.resampled), strict=True)
         rows = [(label, *cells) for label, cells in classes]
-        counts = zip(evaluation.labels, answers.scores.confusion.tolist(), strict=True)
+        counts = zip(evaluation.labels, result.scores.confusion.tolist(), strict=True)
         parts += [
-            f"### {way.capitalize()}",
+            f"### {name[:1].upper()}{name[1:]}",
             _markdown_table(("", "precision", "recall", "F1", "rows"), rows),
-            "Rows are the true class, columns the answer:",
+            "Rows are the true class, columns the predicted class:",
             _markdown_table(
                 ("", *evaluation.labels), [(label, *(str(count) for count in row)) for label, row in counts]
             ),
         ]
-    for title, name in pictures.items():
+    for title, name in plots.items():
         parts += [f"## {title}", f"![{title}]({name})"]
     return "\n\n".join(parts) + "\n"
 
 
-def _first_of_each_way(evaluation: Evaluation) -> dict[str, Answers]:
-    """By the first kind of words: the terminal is small, and the report has the others."""
-    found: dict[str, Answers] = {}
-    for name, answers in evaluation.answers.items():
-        if answers.way not in {each.way for each in found.values()}:
-            found[name] = answers
+def _first_of_each_modality(evaluation: Evaluation) -> dict[str, QueryResult]:
+    """Return the results of the first text condition: a terminal is small, and the report has the others."""
+    found: dict[str, QueryResult] = {}
+    for name, result in evaluation.results.items():
+        if result.modality not in {each.modality for each in found.values()}:
+            found[name] = result
     return found
 
 
 def _remarks(evaluation: Evaluation) -> list[str]:
-    """What there is to say of the figures, a sentence each."""
+    """Return what else is to be known about the metrics, a sentence each."""
     lines = []
     if evaluation.word_error_rate is not None:
-        lines.append(f"Word error rate of what Vosk heard: {evaluation.word_error_rate:.1%} of the words as written.")
-    if evaluation.settings.word_errors and evaluation.settings.reads_words:
+        lines.append(
+            f"Word error rate of the Vosk transcripts: {evaluation.word_error_rate:.1%} of the reference words."
+        )
+    if evaluation.settings.word_errors and evaluation.settings.reads_text:
         lines.append(
             f"Word errors are simulated: {evaluation.settings.word_errors:.0%} of the words, of these 60 % replaced, "
-            f"20 % lost and 20 % inserted; {DRAWS} draws count together, so each row counts {DRAWS} times."
+            f"20 % deleted and 20 % inserted; {DRAWS} draws count together, so each row counts {DRAWS} times."
         )
-    if (found := evaluation.contradiction) is not None:
+    if (found := evaluation.conflict) is not None:
         shares = found.shares
         lines.append(
-            f"Where sound and words contradict each other ({found.pairs} pairs made of different classes and different "
-            f"answers), the joint answer follows the words in {shares['words']:.0%}, the sound in "
-            f"{shares['sound']:.0%}, neither in {shares['neither']:.0%}."
+            f"Where audio and text contradict each other ({found.pairs} synthetic pairs of different classes and "
+            f"different predictions), the text wins in {shares['text']:.0%}, the audio in {shares['audio']:.0%}, "
+            f"neither in {shares['neither']:.0%}."
         )
-    if unused := _unused(evaluation):
-        lines.append(f"No row asked is truly {' or '.join(unused)}: of these classes the figures say nothing.")
+    if unused := _labels_without_clips(evaluation):
+        lines.append(f"No evaluated row is truly {' or '.join(unused)}: the metrics do not cover these classes.")
     return lines
 
 
-def _about_pairs(evaluation: Evaluation) -> dict[str, float] | None:
-    found = evaluation.contradiction
+def _conflict(evaluation: Evaluation) -> dict[str, float] | None:
+    found = evaluation.conflict
     if found is None:
         return None
-    return {"pairs": found.pairs, **{f"follows_{name}": round(share, 4) for name, share in found.shares.items()}}
+    return {"pairs": found.pairs, **{f"{name}_wins": round(share, 4) for name, share in found.shares.items()}}
 
 
-def _unused(evaluation: Evaluation) -> list[str]:
-    """Classes that the model knows and the clips do not have."""
+def _labels_without_clips(evaluation: Evaluation) -> list[str]:
+    """Return the classes of the model that no evaluated clip has."""
     used = set(evaluation.examples.labels.tolist())
     return [label for place, label in enumerate(evaluation.labels) if place not in used]
 
@@ -218,14 +231,14 @@ def _cell(text: str) -> str:
 
 def _about_intervals(evaluation: Evaluation) -> str:
     groups = _groups(evaluation)
-    if all(answers.resampled is None for answers in evaluation.answers.values()):
-        same = "there is but one row" if groups.by == "row" else f"every row is of the same {groups.by}"
-        return f"No intervals: {same}, which says nothing about others."
-    sizes = {way: len(answers.groups) for way, answers in evaluation.answers.items()}
+    if all(result.resampled is None for result in evaluation.results.values()):
+        same = "there is only one row" if groups.by == "row" else f"every row has the same {groups.by}"
+        return f"No intervals: {same}, from which nothing follows about others."
+    sizes = {name: len(result.groups) for name, result in evaluation.results.items()}
     counts = (
         str(min(sizes.values()))
         if len(set(sizes.values())) == 1
-        else ", ".join(f"{size} {way}" for way, size in sizes.items())
+        else ", ".join(f"{size} {name}" for name, size in sizes.items())
     )
     text = (
         f"Intervals of 95 %: percentiles of a bootstrap over {groups.by}s ({counts}; {RESAMPLES} samples, "
@@ -233,42 +246,42 @@ def _about_intervals(evaluation: Evaluation) -> str:
     )
     if groups.by == "row":
         text += (
-            " The table has no column speaker or dialogue, so that rows count as independent: what is said by the same "
-            "people, or heard in the same recording, is not, and the intervals are too narrow for that."
+            " The table has no column speaker or dialogue, so that rows count as independent: utterances of the same "
+            "person, or from the same recording, are not, and the intervals are too narrow for that."
         )
-    if min(len(answers.groups) for answers in evaluation.answers.values()) < FEW_GROUPS:
+    if min(len(result.groups) for result in evaluation.results.values()) < FEW_GROUPS:
         text += f" With fewer than {FEW_GROUPS} {groups.by}s they are too narrow."
     return text
 
 
-def _about_left_out(evaluation: Evaluation) -> str:
+def _about_skipped(evaluation: Evaluation) -> str:
     recordings = len(evaluation.data.unreadable)
-    return f"{evaluation.left_out} clips, of {recordings} recordings that cannot be read" if recordings else "none"
+    return f"{evaluation.skipped_clips} clips, of {recordings} recordings that cannot be read" if recordings else "none"
 
 
 def _groups(evaluation: Evaluation) -> Groups:
-    return next(iter(evaluation.answers.values())).groups
+    return next(iter(evaluation.results.values())).groups
 
 
-def _figures(answers: Answers, labels: Sequence[str]) -> dict[str, Any]:
-    scores, samples = answers.scores, answers.resampled
-    classes = {figure: _each(scores, samples, figure) for figure in ("precision", "recall", "f1")}
+def _metrics(result: QueryResult, labels: Sequence[str]) -> dict[str, Any]:
+    scores, samples = result.scores, result.resampled
+    classes = {metric: _with_intervals(scores, samples, metric) for metric in ("precision", "recall", "f1")}
     return {
         "rows": scores.rows,
-        "groups": len(answers.groups),
-        **{figure: _each(scores, samples, figure)[0] for figure in SUMMARY.values()},
+        "groups": len(result.groups),
+        **{metric: _with_intervals(scores, samples, metric)[0] for metric in SUMMARY.values()},
         "classes": {
-            label: {**{figure: each[place] for figure, each in classes.items()}, "support": int(scores.support[place])}
+            label: {**{metric: each[place] for metric, each in classes.items()}, "support": int(scores.support[place])}
             for place, label in enumerate(labels)
         },
         "confusion": scores.confusion.tolist(),
     }
 
 
-def _each(scores: Scores, samples: Scores | None, figure: str) -> list[dict[str, float]]:
-    """The figure, of each class if it is one by class, with its interval if there is one."""
-    columns = {"value": getattr(scores, figure)}
+def _with_intervals(scores: Scores, samples: Scores | None, metric: str) -> list[dict[str, float]]:
+    """Return the value of a metric with its interval if there is one; of a metric by class, one for each class."""
+    columns = {"value": getattr(scores, metric)}
     if samples is not None:
-        columns["low"], columns["high"] = interval(getattr(samples, figure))
+        columns["low"], columns["high"] = interval(getattr(samples, metric))
     lists = {name: np.atleast_1d(column).round(4).tolist() for name, column in columns.items()}
     return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]

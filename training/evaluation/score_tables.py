@@ -1,4 +1,4 @@
-"""Figures as tables for the terminal."""
+"""Tables of metrics for the terminal."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ SUMMARY = {
     "macro F1": "macro_f1",
     "calibration error": "calibration_error",
 }
-"""Figures of a whole answer sheet: what they are called, and the property of `Scores`."""
+"""Heading of each metric over all classes, and the property of `Scores` that computes it."""
 
 
 def scores_table(
@@ -22,12 +22,12 @@ def scores_table(
     title: str = "validation",
     resampled: Mapping[str, Scores | None] | None = None,
 ) -> Table:
-    """One line of figures per way of asking.
+    """Build a table with one line of metrics per modality.
 
     Args:
-        scores: by way of asking.
-        title: above the table.
-        resampled: samples of the scores by a bootstrap, to show intervals.
+        scores: scores by modality.
+        title: heading of the table.
+        resampled: scores of bootstrap samples by modality, to show intervals.
     """
     table = Table(title=title)
     table.add_column("")
@@ -40,26 +40,21 @@ def scores_table(
 
 
 def f1_table(scores: Mapping[str, Scores], labels: Sequence[str]) -> Table:
-    """F1 of each class, a line each, since there may be more of them than a terminal has room for side by side.
+    """Build a table of F1 with one line per class: a terminal may be too narrow for a column per class.
 
     Args:
-        scores: by way of asking.
-        labels: the classes.
+        scores: scores by modality.
+        labels: names of the classes.
     """
     table = Table("", *(Column(name, justify="right") for name in scores), title="F1 by class")
-    columns = [_written(score, None, "f1") for score in scores.values()]
+    columns = [_formatted(score, None, "f1") for score in scores.values()]
     for label, *cells in zip(labels, *columns, strict=True):
         table.add_row(label, *cells)
     return table
 
 
-def summary_cells(score: Scores, resampled: Scores | None) -> list[str]:
-    """The figures of `SUMMARY` as written: `0.503 (0.471-0.534)` (with an en dash), or without an interval."""
-    return [cell for figure in SUMMARY.values() for cell in _written(score, resampled, figure)]
-
-
 def class_table(name: str, score: Scores, labels: Sequence[str], resampled: Scores | None) -> Table:
-    """Precision, recall, F1 and support of each class."""
+    """Build a table of precision, recall, F1 and support of each class."""
     table = Table(title=f"by class, {name}")
     for heading in ("", "precision", "recall", "F1", "rows"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -68,28 +63,33 @@ def class_table(name: str, score: Scores, labels: Sequence[str], resampled: Scor
     return table
 
 
+def confusion_table(name: str, score: Scores, labels: Sequence[str]) -> Table:
+    """Build a table of the confusion matrix."""
+    table = Table("true \\ predicted", *labels, title=f"confusion, {name}")
+    for label, counts in zip(labels, score.confusion, strict=True):
+        table.add_row(label, *(str(count) for count in counts))
+    return table
+
+
+def summary_cells(score: Scores, resampled: Scores | None) -> list[str]:
+    """Format the metrics of `SUMMARY`: `0.503 (0.471-0.534)` (with an en dash), or without an interval."""
+    return [cell for metric in SUMMARY.values() for cell in _formatted(score, resampled, metric)]
+
+
 def class_cells(score: Scores, resampled: Scores | None) -> list[list[str]]:
-    """Precision, recall, F1 and support as written, a list for each class."""
-    columns = [_written(score, resampled, figure) for figure in ("precision", "recall", "f1")]
+    """Format precision, recall, F1 and support of each class; returns a list for each class."""
+    columns = [_formatted(score, resampled, metric) for metric in ("precision", "recall", "f1")]
     return [list(cells) for cells in zip(*columns, map(str, score.support), strict=True)]
 
 
 def _on_two_lines(cell: str) -> str:
-    """The interval below its figure, and nothing around it: the table has to fit into 80 columns."""
+    """Put the interval below its value, without brackets: the table has to fit into 80 columns."""
     return cell.replace(" (", "\n").removesuffix(")")
 
 
-def _written(score: Scores, resampled: Scores | None, figure: str) -> list[str]:
-    values = np.atleast_1d(getattr(score, figure))
+def _formatted(score: Scores, resampled: Scores | None, metric: str) -> list[str]:
+    values = np.atleast_1d(getattr(score, metric))
     if resampled is None:
         return [f"{value:.3f}" for value in values]
-    bounds = (np.atleast_1d(bound) for bound in interval(getattr(resampled, figure)))
+    bounds = (np.atleast_1d(bound) for bound in interval(getattr(resampled, metric)))
     return [f"{value:.3f} ({low:.3f}\u2013{high:.3f})" for value, low, high in zip(values, *bounds, strict=True)]
-
-
-def confusion_table(name: str, score: Scores, labels: Sequence[str]) -> Table:
-    """The confusion matrix for the terminal."""
-    table = Table("said \\ heard as", *labels, title=f"confusion, {name}")
-    for label, counts in zip(labels, score.confusion, strict=True):
-        table.add_row(label, *(str(count) for count in counts))
-    return table

@@ -1,7 +1,7 @@
-"""How well probabilities agree with labels: accuracy, F1, precision, recall, confusion and calibration.
+"""Metrics of probabilities against labels: accuracy, F1, precision, recall, confusion matrix and calibration error.
 
-Every figure is computed from sums over rows alone (`confusion` and `reliability`), so that a bootstrap can draw
-thousands of samples by adding up sums. The figures of many samples are computed at once along leading axes.
+Every metric is computed from sums over rows alone (`confusion` and `reliability`), so that a bootstrap can draw
+thousands of samples by adding up sums. The metrics of many samples are computed at once along leading axes.
 """
 
 from collections.abc import Sequence
@@ -11,30 +11,30 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Figure: TypeAlias = NDArray[np.float64]
-"""Shape (...): one number, or one for each sample of a bootstrap."""
+Metric: TypeAlias = NDArray[np.float64]
+"""Values of a metric, shape (...): one number, or one for each sample of a bootstrap."""
 
 BINS = 15
-"""Of the calibration error: equally wide bins of confidence, each without its lower and with its upper edge."""
+"""Number of equally wide confidence bins of the calibration error; a bin includes its upper edge, not its lower one."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Agreement of answers with labels. What would be divided by 0 is 0, as in scikit-learn with `zero_division=0`."""
+    """Agreement of predictions with labels. A division by 0 gives 0, as in scikit-learn with `zero_division=0`."""
 
     confusion: NDArray[np.int64]
-    """Shape (..., labels, labels): rows are the true class, columns the answered one."""
+    """Confusion matrix, shape (..., labels, labels): rows are true classes, columns are predicted ones."""
     reliability: NDArray[np.float64]
-    """Shape (..., BINS, 3): by confidence, the number of answers, the sum of their confidence, and how many are right.
-    """
+    """Sums by confidence bin, shape (..., BINS, 3): number of predictions, sum of their confidences, number correct."""
 
     @classmethod
     def of(cls, labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> "Scores":
-        """Count answers.
+        """Count the predictions of some rows.
 
         Args:
-            labels: shape (rows,), the true classes.
-            probabilities: shape (rows, labels), 0 to 1; the answer is the largest, its probability the confidence.
+            labels: true classes, shape (rows,).
+            probabilities: predicted probabilities, shape (rows, labels), 0 to 1; the prediction is the most probable
+                class, and its probability is the confidence.
         """
         return cls.of_groups(labels, probabilities, np.zeros_like(labels), 1).total(np.ones(1, np.int64))
 
@@ -42,74 +42,91 @@ class Scores:
     def of_groups(
         cls, labels: NDArray[np.int64], probabilities: NDArray[np.float32], groups: NDArray[np.int64], count: int
     ) -> "Scores":
-        """The same for each group of rows; `groups` has shape (rows,) and numbers below `count`."""
+        """Count the predictions of each group of rows separately.
+
+        Args:
+            labels: true classes, shape (rows,).
+            probabilities: predicted probabilities, shape (rows, labels), 0 to 1.
+            groups: number of each row's group, shape (rows,), below `count`.
+            count: number of groups.
+
+        Returns:
+            Scores with a leading axis of `count`.
+        """
         classes = probabilities.shape[1]
         confusion = np.zeros((count, classes, classes), np.int64)
         reliability = np.zeros((count, BINS, 3))
         if len(labels):
-            answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1).astype(np.float64)
-            np.add.at(confusion, (groups, labels, answers), 1)
+            predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1).astype(np.float64)
+            np.add.at(confusion, (groups, labels, predicted), 1)
             bins = np.searchsorted(np.arange(1, BINS) / BINS, confidence)
-            counted = np.stack([np.ones(len(labels)), confidence, answers == labels], axis=1)
+            counted = np.stack([np.ones(len(labels)), confidence, predicted == labels], axis=1)
             np.add.at(reliability, (groups, bins), counted)
         return cls(confusion, reliability)
 
     def total(self, weights: NDArray[np.int64]) -> "Scores":
-        """Scores of samples of the groups along the first axis: shape (..., groups) says how often each is in it."""
+        """Add up groups into samples.
+
+        Args:
+            weights: how often each sample contains each group, shape (..., groups).
+
+        Returns:
+            Scores whose leading axes are those of `weights` without the last.
+        """
         return Scores(np.tensordot(weights, self.confusion, 1), np.tensordot(weights, self.reliability, 1))
 
     @property
     def rows(self) -> int:
-        """Number of answers, of all samples together."""
+        """Number of predictions, over all samples together."""
         return int(self.confusion.sum())
 
     @property
     def support(self) -> NDArray[np.int64]:
-        """How many rows truly have each class, shape (..., labels)."""
+        """Number of rows whose true class is each class, shape (..., labels)."""
         return np.asarray(self.confusion.sum(axis=-1))
 
     @property
-    def accuracy(self) -> Figure:
-        """Share of answers that are right, 0 to 1."""
+    def accuracy(self) -> Metric:
+        """Share of correct predictions, 0 to 1."""
         return _share(self._hits.sum(axis=-1), self.confusion.sum(axis=(-2, -1)))
 
     @property
-    def precision(self) -> Figure:
-        """Of the answers that name a class, the share that is right; shape (..., labels), 0 to 1."""
+    def precision(self) -> Metric:
+        """Share of the predictions of each class that are correct, shape (..., labels), 0 to 1."""
         return _share(self._hits, self.confusion.sum(axis=-2))
 
     @property
-    def recall(self) -> Figure:
-        """Of the rows that have a class, the share that got it as answer; shape (..., labels), 0 to 1."""
+    def recall(self) -> Metric:
+        """Share of the rows of each true class that are predicted so, shape (..., labels), 0 to 1."""
         return _share(self._hits, self.support)
 
     @property
-    def f1(self) -> Figure:
-        """F1 of each class, shape (..., labels), 0 to 1: twice the hits over all true plus all answered."""
-        return _share(2 * self._hits, self._true_and_answered)
+    def f1(self) -> Metric:
+        """F1 of each class, shape (..., labels), 0 to 1: twice the hits over all true plus all predicted rows."""
+        return _share(2 * self._hits, self._true_and_predicted)
 
     @property
-    def weighted_f1(self) -> Figure:
-        """Mean of F1, each class weighing as many rows as it truly has."""
+    def weighted_f1(self) -> Metric:
+        """Mean of F1 over the classes, each weighted by its support, 0 to 1."""
         return _share((self.f1 * self.support).sum(axis=-1), self.support.sum(axis=-1))
 
     @property
-    def macro_f1(self) -> Figure:
-        """Plain mean of F1 over the classes that occur at all, as a label or as an answer."""
-        return _share(self.f1.sum(axis=-1), (self._true_and_answered > 0).sum(axis=-1))
+    def macro_f1(self) -> Metric:
+        """Unweighted mean of F1 over the classes that occur at all, as a label or as a prediction, 0 to 1."""
+        return _share(self.f1.sum(axis=-1), (self._true_and_predicted > 0).sum(axis=-1))
 
     @property
-    def calibration_error(self) -> Figure:
-        """Expected calibration error, 0 to 1: how far confidence and accuracy are apart, on average over the answers.
+    def calibration_error(self) -> Metric:
+        """Expected calibration error, 0 to 1: the mean gap between confidence and accuracy over the predictions.
 
-        The sum over `BINS` bins of `|right - sum of confidence|`, over all rows (Guo et al., "On Calibration of Modern
-        Neural Networks", 2017, equation 3).
+        The sum over `BINS` bins of `|correct - sum of confidence|`, over all rows (Guo et al., "On Calibration of
+        Modern Neural Networks", 2017, equation 3).
         """
         gaps = np.abs(self.reliability[..., 2] - self.reliability[..., 1]).sum(axis=-1)
         return _share(gaps, self.reliability[..., 0].sum(axis=-1))
 
     def to_card(self, labels: Sequence[str]) -> dict[str, Any]:
-        """The figures as they stand in a model card."""
+        """Return the metrics as plain values for a model card, rounded to four digits."""
         return {
             "rows": self.rows,
             "accuracy": round(float(self.accuracy), 4),
@@ -125,10 +142,10 @@ class Scores:
         return np.diagonal(self.confusion, axis1=-2, axis2=-1)
 
     @property
-    def _true_and_answered(self) -> NDArray[np.int64]:
+    def _true_and_predicted(self) -> NDArray[np.int64]:
         return np.asarray(self.confusion.sum(axis=-1) + self.confusion.sum(axis=-2))
 
 
-def _share(part: NDArray[Any], whole: NDArray[Any]) -> Figure:
-    """`part / whole`, and 0 where the whole is 0."""
-    return np.asarray(part / np.where(whole == 0, 1, whole), np.float64)
+def _share(part: NDArray[Any], total: NDArray[Any]) -> Metric:
+    """Return `part / total`, and 0 where the total is 0."""
+    return np.asarray(part / np.where(total == 0, 1, total), np.float64)

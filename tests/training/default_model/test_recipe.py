@@ -28,7 +28,7 @@ from training.default_model.recipe import Made, Settings, make
 from training.default_model.sound_training import HeadSettings
 from training.default_model.sounds import Copies
 from training.default_model.words_training import WordsSettings
-from training.evaluation.predictors import KerasModel
+from training.evaluation.predictors import KerasPredictor
 from training.networks.evidence_audio import audio_evidence
 from training.networks.evidence_text import text_evidence
 from training.networks.network import AUDIO_PART, evidence_network
@@ -140,7 +140,7 @@ def test_from_corpora_to_a_model_that_can_be_asked(made: Made) -> None:
     assert set(made.sound.groups) == set(range(1, 11))
     assert [len(each.labels) for each in made.words_with_errors] == [18] * 5
 
-    model = KerasModel(made.output)
+    model = KerasPredictor(made.output)
     assert model.companions.labels == ("negative", "neutral", "positive")
     assert "great" in model.companions.vocabulary
     assert model.companions.front_end.sequence_length == recipe.SEQUENCE_LENGTH

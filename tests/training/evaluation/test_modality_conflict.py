@@ -4,60 +4,60 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.evaluation.modality_conflict import Side, contradiction, pairs
+from training.evaluation.modality_conflict import SingleModality, conflicting_pairs, measure_conflict
 from training.images.examples import Examples
 
 
-def side(labels: list[int], answers: list[int]) -> Side:
-    return Side(np.arange(len(labels)), np.array(labels), np.array(answers))
+def single(labels: list[int], predictions: list[int]) -> SingleModality:
+    return SingleModality(np.arange(len(labels)), np.array(labels), np.array(predictions))
 
 
-def test_pairs_differ_in_class_and_answer_and_all_classes_take_part() -> None:
+def test_pairs_differ_in_class_and_prediction_and_all_classes_take_part() -> None:
     # Many pairs of the classes 0 and 1, few of 2.
     random = np.random.default_rng(0)
     labels = [*random.integers(0, 2, 300).tolist(), 2, 2]
-    sound = side(labels, random.integers(0, 3, 302).tolist())
-    words = side(labels, random.integers(0, 3, 302).tolist())
-    heard, read = pairs(sound, words, seed=1, most=120)
-    assert len(heard) == len(read) == 120
-    assert (sound.labels[heard] != words.labels[read]).all()
-    assert (sound.answers[heard] != words.answers[read]).all()
-    kinds, counts = np.unique(np.stack([sound.labels[heard], words.labels[read]]), axis=1, return_counts=True)
+    audio = single(labels, random.integers(0, 3, 302).tolist())
+    text = single(labels, random.integers(0, 3, 302).tolist())
+    of_audio, of_text = conflicting_pairs(audio, text, seed=1, limit=120)
+    assert len(of_audio) == len(of_text) == 120
+    assert (audio.labels[of_audio] != text.labels[of_text]).all()
+    assert (audio.predictions[of_audio] != text.predictions[of_text]).all()
+    kinds, counts = np.unique(np.stack([audio.labels[of_audio], text.labels[of_text]]), axis=1, return_counts=True)
     assert kinds.shape[1] == 6
     assert counts.tolist() == [20] * 6
-    assert len(np.unique(np.stack([heard, read]), axis=1).T) == 120  # none twice
-    again = pairs(sound, words, seed=1, most=120)
-    np.testing.assert_array_equal(again, (heard, read))
-    assert not np.array_equal(pairs(sound, words, seed=2, most=120), (heard, read))
+    assert len(np.unique(np.stack([of_audio, of_text]), axis=1).T) == 120  # no pair occurs twice
+    again = conflicting_pairs(audio, text, seed=1, limit=120)
+    np.testing.assert_array_equal(again, (of_audio, of_text))
+    assert not np.array_equal(conflicting_pairs(audio, text, seed=2, limit=120), (of_audio, of_text))
 
 
-@pytest.mark.parametrize("trust", ["words", "sound", "neither"])
-def test_counts_whom_the_answer_follows(trust: str) -> None:
-    """Picture and word tell the class; the model believes one of the two."""
+@pytest.mark.parametrize("winner", ["text", "audio", "neither"])
+def test_counts_which_modality_wins(winner: str) -> None:
+    """Image and word each encode a class; the model follows one of the two."""
     classes = np.arange(3)
     examples = Examples(np.zeros((4, 1), np.float32), 1 + classes, 1 + classes[:, None].astype(np.int32), classes)
 
-    def answer(rows: Examples) -> NDArray[np.float32]:
+    def predict(rows: Examples) -> NDArray[np.float32]:
         assert (rows.index != rows.ids[:, 0]).all()
-        sound, words = rows.index - 1, rows.ids[:, 0] - 1
-        said: dict[str, NDArray[np.integer[Any]]] = {"words": words, "sound": sound, "neither": 3 - sound - words}
-        return np.asarray(np.eye(3)[said[trust]], np.float32)
+        audio, text = rows.index - 1, rows.ids[:, 0] - 1
+        winning: dict[str, NDArray[np.integer[Any]]] = {"text": text, "audio": audio, "neither": 3 - audio - text}
+        return np.asarray(np.eye(3)[winning[winner]], np.float32)
 
-    each = Side(classes, classes, classes)
-    found = contradiction(examples, each, each, answer, seed=1)
+    each = SingleModality(classes, classes, classes)
+    found = measure_conflict(examples, each, each, predict, seed=1)
     assert found is not None
     assert found.pairs == 6
-    assert found.shares == {name: float(name == trust) for name in ("words", "sound", "neither")}
+    assert found.shares == {name: float(name == winner) for name in ("text", "audio", "neither")}
 
 
-def test_nothing_contradicts_itself() -> None:
+def test_no_pair_contradicts_itself() -> None:
     examples = Examples(
         np.zeros((2, 1), np.float32), np.ones(2, np.int64), np.ones((2, 1), np.int32), np.zeros(2, np.int64)
     )
-    agreed = side([0, 0], [0, 0])
+    agreed = single([0, 0], [0, 0])
 
-    def answer(_rows: Examples) -> NDArray[np.float32]:
+    def predict(_rows: Examples) -> NDArray[np.float32]:
         raise AssertionError
 
-    assert contradiction(examples, agreed, agreed, answer, seed=1) is None
-    assert contradiction(examples, agreed, side([1, 1], [0, 0]), answer, seed=1) is None
+    assert measure_conflict(examples, agreed, agreed, predict, seed=1) is None
+    assert measure_conflict(examples, agreed, single([1, 1], [0, 0]), predict, seed=1) is None
