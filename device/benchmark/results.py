@@ -1,6 +1,6 @@
-"""What the benchmark tells, as values; `edge-mcnn benchmark --json` prints exactly these fields.
+"""The results of the benchmark as values; `edge-mcnn benchmark --json` prints exactly these fields, and the verdict.
 
-MB are 10^6 bytes, times are those of the wall clock.
+MB are 10^6 bytes; times are wall-clock times.
 """
 
 from collections.abc import Mapping
@@ -10,93 +10,101 @@ from device.system.machine import Machine
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the settings choose of what is measured."""
+class MeasuredSettings:
+    """The settings that influence the results."""
 
     model: str
-    """Path of the bundle; empty for the one that ships."""
+    """Path of the bundle; empty for the shipped one."""
     runtime: str
-    """Of the interpreter, after `auto` was resolved."""
+    """TFLite runtime, after `auto` was resolved."""
     threads: int
-    """Of the interpreter."""
+    """Number of threads of the interpreter."""
     search: str
-    """Of Vosk, `quick` or `thorough`."""
+    """Vosk's search for words, `quick` or `thorough`."""
     utterances_per_recogniser: int
-    """Of Vosk."""
+    """Number of utterances after which a Vosk recogniser is replaced."""
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """One fresh process that started as `listen` does and heard the clip, with nothing else loaded."""
+class ColdStart:
+    """A fresh process, with nothing else loaded, that started as `listen` does and processed the clip."""
 
     imports_s: float
-    """Seconds from the start of the process until Python and edge-mcnn's modules were there."""
-    model_s: float
+    """Seconds from the start of the process until Python and the modules of edge-mcnn were loaded."""
+    model_load_s: float
     """Seconds to load the interpreter and the bundle."""
-    speech_model_s: float
+    speech_model_load_s: float
     """Seconds to load Vosk and its model."""
     ready_s: float
-    """Seconds from the start of the process until it could listen: all three."""
-    peak_mb: float
-    """The most memory that it ever held; a recogniser that serves more utterances than the clip has goes on growing."""
-    available_mb: float
-    """Memory of the machine that was still available when it had heard the clip."""
+    """Seconds from the start of the process until it could listen: the sum of the three above."""
+    peak_memory_mb: float
+    """Peak memory of the process, MB; it grows further if a recogniser serves more utterances than the clip has."""
+    available_memory_mb: float
+    """Memory of the machine that was still available after the clip, MB."""
     utterances: int
-    """How many it heard in the clip, and answered."""
+    """Number of utterances that were detected in the clip and classified."""
     endpoint_to_light_median_ms: float
-    """Milliseconds from the arrival of the block of sound that ended the pause to the answer, had the sound come as it
-    does from a microphone: work that was not done in time counts."""
+    """Median of the milliseconds from the arrival of the audio block that ended the pause to the prediction, as if the
+    audio had come from a microphone: work that was not finished in time counts."""
     endpoint_to_light_worst_ms: float
-    """The same, the worst."""
+    """Maximum of the same milliseconds."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the way from sound to answer."""
+    """Timing of one stage on the way from audio to prediction."""
 
     per: str
-    """What one run of it serves: a `frame` of 32 ms, a `second` of speech, or an `utterance`."""
+    """The amount of audio that one run processes: a `frame` of 32 ms, a `second` of speech, or an `utterance`."""
     median_ms: float
-    """Milliseconds of a run, median."""
+    """Median duration of a run, milliseconds."""
     p95_ms: float
-    """The same, 95th percentile."""
+    """95th percentile of the duration of a run, milliseconds."""
     runs: int
-    """How many were measured."""
+    """Number of runs that were measured."""
     core_share: float | None
-    """Share of one core, 0 to 1, that it takes while someone speaks; None for what is done once per utterance."""
+    """Share of one CPU core, 0 to 1, that it uses while someone speaks; None for a stage that runs once per utterance.
+    """
 
 
 @dataclass(frozen=True)
 class InterpreterCall:
-    """The network, asked with one runtime and one number of threads."""
+    """Timing of the network in one runtime with one number of threads."""
 
     runtime: str
+    """TFLite runtime, a key of `device.recognition.runtimes.RUNTIMES`."""
     threads: int
+    """Number of threads of the interpreter."""
     median_ms: float
-    """Milliseconds of a call, median."""
+    """Median duration of a call, milliseconds."""
     p95_ms: float
-    """The same, 95th percentile."""
+    """95th percentile of the duration of a call, milliseconds."""
     selected: bool
-    """Whether the settings choose this one."""
+    """Whether the settings select this runtime and number of threads."""
 
 
 @dataclass(frozen=True)
-class Benchmark:
-    """All of it."""
+class BenchmarkResults:
+    """All results of one benchmark."""
 
     machine: Machine
-    settings: Choice
-    rehearsal: Rehearsal
+    """The machine that was measured."""
+    settings: MeasuredSettings
+    """The settings that it was measured with."""
+    cold_start: ColdStart
+    """Start and latency of a fresh process."""
     stages: Mapping[str, Stage]
-    """By name, in the order of the work: loudness_gate, voice_detector, mel_spectrogram, picture, vosk_feed,
-    vosk_last_words, token_ids, interpreter."""
+    """Stages by name, in the order of the work: loudness_gate, voice_detector, mel_spectrogram, spectrogram_image,
+    vosk_feed, vosk_final_result, token_ids, interpreter."""
     core_share: float
-    """Of all stages together while someone speaks, 0 to 1 and more: above 1 speech comes faster than it is heard."""
-    real_time_factor: float
-    """Its inverse: how many times faster than it is spoken speech is heard, by a recogniser that was never used."""
-    vosk_real_time_factor: float
-    """The same, of Vosk alone."""
+    """Share of one CPU core that all stages together use while someone speaks; above 1, processing is slower than
+    speech."""
+    times_real_time: float
+    """How many times faster than it is spoken speech is processed, by a recogniser that has not been used before; the
+    inverse of `core_share`."""
+    vosk_times_real_time: float
+    """How many times faster than it is spoken Vosk alone processes speech."""
     interpreter_calls: tuple[InterpreterCall, ...]
-    """For each installed runtime and each power of two of threads up to the number of cores."""
+    """One entry for each installed runtime and each power of two of threads, up to the number of cores."""
     unusable_runtimes: Mapping[str, str]
-    """Runtimes that are installed and do not run this bundle, and why."""
+    """Reason by runtime, for installed runtimes that cannot run this bundle."""

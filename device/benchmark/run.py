@@ -1,28 +1,28 @@
-"""The whole benchmark, to be called from Python as well; who is shown the figures it does not know.
+"""Runs the benchmark; independent of how the results are shown.
 
-Nothing heavy is imported here: the fresh process comes first and is to have the memory for itself.
+Nothing heavy is imported when this module is: the fresh process runs first and needs the memory for itself.
 """
 
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from device.benchmark.cold_start import rehearse
-from device.benchmark.results import Benchmark, Choice, Stage
+from device.benchmark.cold_start import measure_cold_start
+from device.benchmark.results import BenchmarkResults, MeasuredSettings, Stage
 from device.settings.schema import Settings
 from device.system.machine import this_machine
 
-_SHARE_OF_CALLS = 0.3
-"""Of the time, for the interpreters; the rest is for the other stages."""
+_INTERPRETER_SHARE = 0.3
+"""Share of the measuring time for the interpreters; the other stages use the rest."""
 
-STEPS = ("a fresh edge-mcnn starts and listens", "the interpreters", "the stages, one by one")
-"""What is done, one after the other."""
+PHASES = ("cold start of edge-mcnn", "interpreters", "stages, one by one")
+"""The parts of the benchmark, in the order in which they run."""
 
 Announce = Callable[[str], None]
-"""Takes one line for the user."""
+"""Prints one line for the user."""
 
 
-def _announce(line: str) -> None:
+def _print_to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -30,60 +30,63 @@ def benchmark(
     settings: Settings,
     *,
     seconds: float = 10.0,
+    entry_point: str = "",
     progress: Announce = lambda _: None,
-    announce: Announce = _announce,
-) -> Benchmark:
-    """Measure this machine. Loading comes on top of `seconds`, and on a slow board hearing the clip twice.
+    announce: Announce = _print_to_stderr,
+) -> BenchmarkResults:
+    """Measure this machine. Loading takes extra time, and on a slow board processing the clip twice does.
 
     Args:
-        settings: of the daemon.
-        seconds: for which stages are repeated; each runs at least once.
-        progress: is told which of `STEPS` begins.
-        announce: is told if the speech model must be fetched.
+        settings: the daemon's settings.
+        seconds: the time for which the stages are repeated; each runs at least once.
+        entry_point: module that starts the daemon, whose import counts as part of the cold start; empty for the daemon
+            alone.
+        progress: called with an element of `PHASES` when that phase begins.
+        announce: called with a line for the user if the speech model must be fetched.
 
     Raises:
-        BenchmarkError: a fresh edge-mcnn cannot start, or is killed.
-        EdgeMcnnError: the bundle, the interpreter or the speech model cannot be used, as their errors say.
+        BenchmarkError: a fresh edge-mcnn process cannot start, or is killed.
+        EdgeMcnnError: the bundle, the interpreter or the speech model cannot be used; a subclass for each.
     """
     from device.bundle import DEFAULT_BUNDLE, read_bundle
     from device.recognition.speech_model import fetch as speech_model
 
     path = Path(settings.classifier.model).expanduser() if settings.classifier.model else DEFAULT_BUNDLE
-    read_bundle(path)  # before much is fetched
+    read_bundle(path)  # an unusable bundle is reported before the speech model is fetched
     configured = settings.transcriber.speech_model
     speech_model.find(Path(configured).expanduser() if configured else None, announce=announce)
-    progress(STEPS[0])
-    rehearsal = rehearse(settings)
+    progress(PHASES[0])
+    cold_start = measure_cold_start(settings, entry_point)
 
-    from device.benchmark import stages
+    from device.benchmark.stages import installed_runtimes, measure_interpreters, measure_stages
 
     bundle = read_bundle(path)
-    progress(STEPS[1])
+    progress(PHASES[1])
     machine = this_machine()
-    calls, unusable, interpreter = stages.interpreter_calls(
-        settings, bundle, stages.installed_runtimes(), machine.cores, _SHARE_OF_CALLS * seconds
+    calls, unusable, interpreter = measure_interpreters(
+        settings, bundle, installed_runtimes(), machine.cores, _INTERPRETER_SHARE * seconds
     )
-    progress(STEPS[2])
-    found = stages.stages(settings, bundle, (1 - _SHARE_OF_CALLS) * seconds, announce)
-    share = _core_share(found)
-    return Benchmark(
+    progress(PHASES[2])
+    stages = measure_stages(settings, bundle, (1 - _INTERPRETER_SHARE) * seconds, announce)
+    core_share = _core_share(stages)
+    return BenchmarkResults(
         machine=machine,
-        settings=Choice(
+        settings=MeasuredSettings(
             model=settings.classifier.model,
             runtime=next(call.runtime for call in calls if call.selected),
             threads=settings.classifier.threads,
             search=settings.transcriber.search,
             utterances_per_recogniser=settings.transcriber.utterances_per_recogniser,
         ),
-        rehearsal=rehearsal,
-        stages={**found, "interpreter": interpreter},
-        core_share=round(share, 4),
-        real_time_factor=round(1 / share, 2),
-        vosk_real_time_factor=round(1 / _core_share({"vosk_feed": found["vosk_feed"]}), 2),
+        cold_start=cold_start,
+        stages={**stages, "interpreter": interpreter},
+        core_share=round(core_share, 4),
+        times_real_time=round(1 / core_share, 2),
+        vosk_times_real_time=round(1 / _core_share({"vosk_feed": stages["vosk_feed"]}), 2),
         interpreter_calls=tuple(calls),
         unusable_runtimes=unusable,
     )
 
 
 def _core_share(stages: Mapping[str, Stage]) -> float:
-    return sum(each.core_share for each in stages.values() if each.core_share is not None)
+    return sum(stage.core_share for stage in stages.values() if stage.core_share is not None)

@@ -1,115 +1,116 @@
-"""What the figures mean, in plain words, and what to do about them."""
+"""Judges the results of the benchmark, in plain sentences, with advice where something can be improved."""
 
 from dataclasses import dataclass
 
-from device.benchmark.results import Benchmark, InterpreterCall
+from device.benchmark.results import BenchmarkResults, InterpreterCall
 from device.settings.schema import TranscriberSettings
 
-LEAST_REAL_TIME_FACTOR = 1.3
-"""The rest is for sound system, lights, and what else a machine does in between."""
+MIN_TIMES_REAL_TIME = 1.3
+"""The reserve is for the sound system, the lights, and other work of the machine."""
 MIN_AVAILABLE_MB = 100.0
-_CLEARLY = 1.2
-"""Times faster; less than that is a matter of luck."""
-_NOTICED_MS = 1.0
-"""Nobody notices an answer that comes less than this sooner."""
+"""Megabytes that should stay available on the machine while it listens."""
+_MIN_SPEED_UP = 1.2
+"""How many times faster a call must be to be recommended; less may be measurement noise."""
+_MIN_SAVING_MS = 1.0
+"""Milliseconds that a call must save to be recommended; less is not noticeable."""
 _SLOW_CALL_MS = 20.0
-_USUAL_UTTERANCES = TranscriberSettings().utterances_per_recogniser
-_QUICKER_RUNTIME = "ai-edge-litert"
+_DEFAULT_UTTERANCES = TranscriberSettings().utterances_per_recogniser
+_FASTER_RUNTIME = "ai-edge-litert"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Of a benchmark."""
+class BenchmarkVerdict:
+    """What the results mean for the user."""
 
     keeps_up: bool
-    """Whether speech is heard faster than it is spoken, with something to spare."""
+    """Whether speech is processed faster than it is spoken, with some reserve."""
     enough_memory: bool
-    """Whether memory is left over while it listens."""
+    """Whether the machine has memory left while it listens."""
     lines: tuple[str, ...]
-    """Sentences: how it is, then what to do, if there is anything."""
+    """Sentences: the verdict first, then advice, if there is any."""
 
 
-def verdict(benchmark: Benchmark) -> Verdict:
-    """Judge the figures."""
-    keeps_up = benchmark.real_time_factor >= LEAST_REAL_TIME_FACTOR
-    enough_memory = benchmark.rehearsal.available_mb >= MIN_AVAILABLE_MB
-    lines = [_speed(benchmark, keeps_up=keeps_up)]
+def judge(results: BenchmarkResults) -> BenchmarkVerdict:
+    """Judge the results."""
+    keeps_up = results.times_real_time >= MIN_TIMES_REAL_TIME
+    enough_memory = results.cold_start.available_memory_mb >= MIN_AVAILABLE_MB
+    lines = [_speed(results, keeps_up=keeps_up)]
     if not keeps_up:
-        lines.append(_faster(benchmark, enough_memory=enough_memory))
+        lines.append(_advice_for_speed(results, enough_memory=enough_memory))
     if not enough_memory:
-        lines.append(_smaller(benchmark))
-    if better := better_call(benchmark.interpreter_calls):
-        now = next(call for call in benchmark.interpreter_calls if call.selected)
-        wanted = [f'runtime = "{better.runtime}"'] if better.runtime != now.runtime else []
-        wanted += [f"threads = {better.threads}"] if better.threads != now.threads else []
+        lines.append(_advice_for_memory(results))
+    if better := _better_call(results.interpreter_calls):
+        now = next(call for call in results.interpreter_calls if call.selected)
+        changes = [f'runtime = "{better.runtime}"'] if better.runtime != now.runtime else []
+        changes += [f"threads = {better.threads}"] if better.threads != now.threads else []
         lines.append(
-            f"The network answers in {milliseconds(better.median_ms)} instead of {milliseconds(now.median_ms)} with "
-            f"these settings: [classifier] {', '.join(wanted)}."
+            f"The network takes {_milliseconds(better.median_ms)} instead of {_milliseconds(now.median_ms)} with "
+            f"these settings: [classifier] {', '.join(changes)}."
         )
-    elif benchmark.stages["interpreter"].median_ms >= _SLOW_CALL_MS and _can_have_quicker_runtime(benchmark):
+    elif results.stages["interpreter"].median_ms >= _SLOW_CALL_MS and _lacks_faster_runtime(results):
         lines.append(
-            f"The network takes {milliseconds(benchmark.stages['interpreter'].median_ms)}; LiteRT is often several "
-            f"times faster: pip install {_QUICKER_RUNTIME}."
+            f"The network takes {_milliseconds(results.stages['interpreter'].median_ms)}; LiteRT is often several "
+            f"times faster: pip install {_FASTER_RUNTIME}."
         )
-    return Verdict(keeps_up, enough_memory, tuple(lines))
+    return BenchmarkVerdict(keeps_up, enough_memory, tuple(lines))
 
 
-def better_call(calls: tuple[InterpreterCall, ...]) -> InterpreterCall | None:
-    """The fastest call, if it is clearly and noticeably faster than what the settings choose."""
+def _better_call(calls: tuple[InterpreterCall, ...]) -> InterpreterCall | None:
+    """The fastest call, if it is clearly and noticeably faster than the one that the settings select."""
     now = next((call for call in calls if call.selected), None)
     if now is None:
         return None
     best = min(calls, key=lambda call: call.median_ms)
-    clearly = now.median_ms > _CLEARLY * best.median_ms and now.median_ms - best.median_ms >= _NOTICED_MS
+    clearly = now.median_ms > _MIN_SPEED_UP * best.median_ms and now.median_ms - best.median_ms >= _MIN_SAVING_MS
     return best if clearly else None
 
 
-def milliseconds(value: float) -> str:
-    """With two digits that mean something."""
+def _milliseconds(value: float) -> str:
+    """Format milliseconds with two significant digits."""
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 1 else f"{value:.2g} ms"
 
 
-def _speed(benchmark: Benchmark, *, keeps_up: bool) -> str:
-    factor, answered = benchmark.real_time_factor, milliseconds(benchmark.rehearsal.endpoint_to_light_median_ms)
+def _speed(results: BenchmarkResults, *, keeps_up: bool) -> str:
+    factor, latency = results.times_real_time, _milliseconds(results.cold_start.endpoint_to_light_median_ms)
     if keeps_up:
         return (
-            f"This machine keeps up with {factor:.1f} times real time; an utterance is answered in {answered} after "
-            "the pause."
+            f"This machine keeps up, at {factor:.1f} times real time; the light comes on {latency} after the pause "
+            "that ends an utterance."
         )
-    lost = "so sound is lost when someone speaks for long" if factor < 1 else "which leaves too little for other work"
+    problem = "so audio is lost when someone speaks for long" if factor < 1 else "which leaves too little for other work"
     return (
-        f"This machine does not keep up: it hears speech at {factor:.2f} times real time, {lost}. An utterance is "
-        f"answered in {answered} after the pause."
+        f"This machine does not keep up: it processes speech at {factor:.2f} times real time, {problem}. The light "
+        f"comes on {latency} after the pause that ends an utterance."
     )
 
 
-def _faster(benchmark: Benchmark, *, enough_memory: bool) -> str:
-    chosen = benchmark.settings
-    todo = []
-    if chosen.search != "quick":
-        todo.append('set [transcriber] search = "quick"')
-    if chosen.utterances_per_recogniser < _USUAL_UTTERANCES and enough_memory:
-        todo.append(
-            f"set [transcriber] utterances_per_recogniser = {_USUAL_UTTERANCES}, which saves time where words return "
-            "(this figure leaves that out)"
+def _advice_for_speed(results: BenchmarkResults, *, enough_memory: bool) -> str:
+    settings = results.settings
+    advice = []
+    if settings.search != "quick":
+        advice.append('set [transcriber] search = "quick"')
+    if settings.utterances_per_recogniser < _DEFAULT_UTTERANCES and enough_memory:
+        advice.append(
+            f"set [transcriber] utterances_per_recogniser = {_DEFAULT_UTTERANCES}, which saves time when words are "
+            "repeated (not included in this result)"
         )
-    if benchmark.machine.bits == 32:
-        todo.append("install a 64-bit system")
-    todo.append("close other programs, and see that the board is cooled and gets enough current")
-    return f"What helps: {'; '.join(todo)}."
+    if results.machine.bits == 32:
+        advice.append("install a 64-bit system")
+    advice.append("close other programs, and check the cooling and the power supply of the board")
+    return f"To improve it: {'; '.join(advice)}."
 
 
-def _smaller(benchmark: Benchmark) -> str:
-    todo = []
-    if benchmark.settings.utterances_per_recogniser > 1:
-        todo.append("set [transcriber] utterances_per_recogniser = 1, which takes less memory and more time")
-    todo.append("close other programs (a service of edge-mcnn that runs is one), or use a system without a desktop")
+def _advice_for_memory(results: BenchmarkResults) -> str:
+    advice = []
+    if results.settings.utterances_per_recogniser > 1:
+        advice.append("set [transcriber] utterances_per_recogniser = 1, which needs less memory and more time")
+    advice.append("close other programs (a running edge-mcnn service is one), or use a system without a desktop")
     return (
-        f"Memory is short: {benchmark.rehearsal.available_mb:.0f} MB are available while it listens, and "
-        f"{MIN_AVAILABLE_MB:.0f} should be. What helps: {'; '.join(todo)}."
+        f"Memory is low: {results.cold_start.available_memory_mb:.0f} MB are available while it listens, and "
+        f"{MIN_AVAILABLE_MB:.0f} MB should be. To improve it: {'; '.join(advice)}."
     )
 
 
-def _can_have_quicker_runtime(benchmark: Benchmark) -> bool:
-    known = (*(call.runtime for call in benchmark.interpreter_calls), *benchmark.unusable_runtimes)
-    return _QUICKER_RUNTIME not in known
+def _lacks_faster_runtime(results: BenchmarkResults) -> bool:
+    installed = (*(call.runtime for call in results.interpreter_calls), *results.unusable_runtimes)
+    return _FASTER_RUNTIME not in installed

@@ -168,7 +168,7 @@ def test_microphones_are_listed_with_their_rates(microphone: VirtualMicrophone) 
 
 def test_a_name_that_fits_none_or_two(plain_microphone: VirtualMicrophone) -> None:
     for name, told in [
-        ("Blue Yeti", f"no microphone is named 'Blue Yeti'; there are {NAME!r}"),
+        ("Blue Yeti", f"no microphone is named 'Blue Yeti'; use one of {NAME!r}"),
         ("u", "more than one"),
     ]:
         done = run(plain_microphone, "listen", "--microphone", name, "--lights", "none")
