@@ -1,4 +1,4 @@
-"""`edge-mcnn benchmark`. From Python: `device.benchmark.run.benchmark` and `device.benchmark.verdict.verdict`."""
+"""`edge-mcnn benchmark`. From Python: `device.benchmark.run.benchmark` and `device.benchmark.verdict.judge`."""
 
 import sys
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from edge_mcnn.output import out
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from device.benchmark.results import Benchmark
-    from device.benchmark.verdict import Verdict
+    from device.benchmark.results import BenchmarkResults
+    from device.benchmark.verdict import BenchmarkVerdict
 
 _STAGES = {
     "loudness_gate": "loudness gate",
     "voice_detector": "voice detector",
     "mel_spectrogram": "mel spectrogram",
-    "picture": "spectrogram image",
+    "spectrogram_image": "spectrogram image",
     "vosk_feed": "Vosk, while speaking",
-    "vosk_last_words": "Vosk, last words",
+    "vosk_final_result": "Vosk, final result",
     "token_ids": "token ids",
     "interpreter": "network",
 }
@@ -59,50 +59,57 @@ def benchmark_command(
     """
     limit_arithmetic_threads()
     from device.benchmark.run import benchmark
-    from device.benchmark.verdict import verdict
+    from device.benchmark.verdict import judge
 
     settings = load_settings(config, model=model)
     with ExitStack() as stack:
-        result = benchmark(settings, seconds=seconds, progress=_progress(stack), announce=out.announce)
-    judged = verdict(result)
+        results = benchmark(
+            settings,
+            seconds=seconds,
+            entry_point="edge_mcnn.main",
+            progress=_progress(stack),
+            announce=out.announce,
+        )
+    verdict = judge(results)
     if json:
-        out.json({**asdict(result), "verdict": asdict(judged)})
+        out.json({**asdict(results), "verdict": asdict(verdict)})
     else:
-        show(result, judged, out.console(highlight=False))
-    if not (judged.keeps_up and judged.enough_memory):
+        show(results, verdict, out.console(highlight=False))
+    if not (verdict.keeps_up and verdict.enough_memory):
         raise typer.Exit(1)
 
 
-def show(result: "Benchmark", judged: "Verdict", console: "Console") -> None:
+def show(results: "BenchmarkResults", verdict: "BenchmarkVerdict", console: "Console") -> None:
     """Print tables and sentences for people, within 80 columns."""
     from rich.markup import escape
 
-    for part in (_overview(result), _stages(result), _calls(result)):
+    for part in (_overview(results), _stages(results), _calls(results)):
         console.print(part)
         console.print()
-    for runtime, reason in result.unusable_runtimes.items():
+    for runtime, reason in results.unusable_runtimes.items():
         console.print(f"{runtime} cannot be used: {escape(reason)}")
-    good = judged.keeps_up and judged.enough_memory
-    for number, line in enumerate(judged.lines):
+    good = verdict.keeps_up and verdict.enough_memory
+    for number, line in enumerate(verdict.lines):
         style = ("bold green" if good else "bold red") if number == 0 else None
         console.print(escape(line), style=style)
 
 
-def _overview(result: "Benchmark") -> "RenderableType":
+def _overview(results: "BenchmarkResults") -> "RenderableType":
     from rich.markup import escape
     from rich.table import Table
 
-    machine, rehearsal = result.machine, result.rehearsal
+    machine, start = results.machine, results.cold_start
     numbers = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     rows = {
         "machine": f"{escape(machine.name)}, {machine.cores} core{'s' if machine.cores > 1 else ''}, "
         f"{machine.architecture}, {machine.bits} bit, {machine.memory_mb:.0f} MB",
         "versions": numbers,
-        "ready after": f"{rehearsal.ready_s:.2f} s: imports {rehearsal.imports_s:.2f}, "
-        f"network {rehearsal.model_s:.2f}, speech model {rehearsal.speech_model_s:.2f}",
-        "memory": f"{rehearsal.peak_mb:.0f} MB at most, {rehearsal.available_mb:.0f} MB of the machine still available",
-        "endpoint to light": f"{_ms(rehearsal.endpoint_to_light_median_ms)} ms, worst "
-        f"{_ms(rehearsal.endpoint_to_light_worst_ms)} over {rehearsal.utterances} utterances",
+        "ready after": f"{start.ready_s:.2f} s: imports {start.imports_s:.2f}, "
+        f"network {start.model_load_s:.2f}, speech model {start.speech_model_load_s:.2f}",
+        "memory": f"{start.peak_memory_mb:.0f} MB at most, "
+        f"{start.available_memory_mb:.0f} MB of the machine still available",
+        "endpoint to light": f"{_ms(start.endpoint_to_light_median_ms)} ms, worst "
+        f"{_ms(start.endpoint_to_light_worst_ms)} over {start.utterances} utterances",
     }
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
@@ -110,22 +117,22 @@ def _overview(result: "Benchmark") -> "RenderableType":
     return table
 
 
-def _stages(result: "Benchmark") -> "RenderableType":
+def _stages(results: "BenchmarkResults") -> "RenderableType":
     from rich.table import Table
 
     table = Table("stage", "per", box=None, pad_edge=False, header_style="dim")
     for heading in ("median ms", "p95 ms", "share of a core"):
         table.add_column(heading, justify="right")
-    for name, stage in result.stages.items():
+    for name, stage in results.stages.items():
         share = "" if stage.core_share is None else f"{stage.core_share:.1%}"
         table.add_row(_STAGES[name], _PER[stage.per], _ms(stage.median_ms), _ms(stage.p95_ms), share)
-    table.add_row("while someone speaks", "", "", "", f"{result.core_share:.1%}", style="bold")
-    table.add_row("times real time", "", "", "", f"{result.real_time_factor:.1f}", style="bold")
-    table.add_row("Vosk alone", "", "", "", f"{result.vosk_real_time_factor:.1f}")
+    table.add_row("while someone speaks", "", "", "", f"{results.core_share:.1%}", style="bold")
+    table.add_row("times real time", "", "", "", f"{results.times_real_time:.1f}", style="bold")
+    table.add_row("Vosk alone", "", "", "", f"{results.vosk_times_real_time:.1f}")
     return table
 
 
-def _calls(result: "Benchmark") -> "RenderableType":
+def _calls(results: "BenchmarkResults") -> "RenderableType":
     from rich.table import Table
 
     table = Table("the network in", "threads", box=None, pad_edge=False, header_style="dim")
@@ -133,7 +140,7 @@ def _calls(result: "Benchmark") -> "RenderableType":
     for heading in ("median ms", "p95 ms"):
         table.add_column(heading, justify="right")
     table.add_column("")
-    for call in result.interpreter_calls:
+    for call in results.interpreter_calls:
         selected = "selected by the settings" if call.selected else ""
         table.add_row(call.runtime, str(call.threads), _ms(call.median_ms), _ms(call.p95_ms), selected)
     return table
@@ -146,23 +153,23 @@ def _ms(value: float) -> str:
 
 
 def _progress(stack: ExitStack) -> Callable[[str], Any]:
-    """Return a function that shows the current step on a terminal; the bar is removed when the stack is closed."""
+    """Return a function that shows the current phase on a terminal; the bar is removed when the stack is closed."""
     if not sys.stderr.isatty():
         return lambda _: None
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from device.benchmark.run import STEPS
+    from device.benchmark.run import PHASES
 
-    # Drawn only when a step begins: a bar that refreshes itself would use part of the core that is being measured.
+    # Drawn only when a phase begins: a bar that refreshes itself would use part of the core that is being measured.
     bar = Progress(
         TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"),
         console=out.progress_console(), auto_refresh=False, transient=True,
     )  # fmt: skip
-    task = bar.add_task("", total=len(STEPS), visible=False)
+    task = bar.add_task("", total=len(PHASES), visible=False)
     stack.callback(bar.stop)
 
-    def show_step(step: str) -> None:
+    def show_phase(phase: str) -> None:
         bar.start()  # not earlier: downloading a speech model shows its own bar
-        bar.update(task, description=step, completed=STEPS.index(step), visible=True, refresh=True)
+        bar.update(task, description=phase, completed=PHASES.index(phase), visible=True, refresh=True)
 
-    return show_step
+    return show_phase

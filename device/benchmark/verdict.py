@@ -77,7 +77,9 @@ def _speed(results: BenchmarkResults, *, keeps_up: bool) -> str:
             f"This machine keeps up, at {factor:.1f} times real time; the light comes on {latency} after the pause "
             "that ends an utterance."
         )
-    problem = "so audio is lost when someone speaks for long" if factor < 1 else "which leaves too little for other work"
+    problem = (
+        "so audio is lost when someone speaks for long" if factor < 1 else "which leaves too little for other work"
+    )
     return (
         f"This machine does not keep up: it processes speech at {factor:.2f} times real time, {problem}. The light "
         f"comes on {latency} after the pause that ends an utterance."

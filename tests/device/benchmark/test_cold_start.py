@@ -86,7 +86,9 @@ def test_the_entry_point_is_imported_as_well(tmp_path: Path, monkeypatch: pytest
 
 def test_a_file_in_the_working_folder_is_not_imported(speech_model: Path, tmp_path: Path) -> None:
     (tmp_path / "device.py").write_text("raise SystemExit('a file of the user')")
-    script = "from device.benchmark.cold_start import measure_cold_start as m, Settings; print(m(Settings()).utterances)"
+    script = (
+        "from device.benchmark.cold_start import measure_cold_start as m, Settings; print(m(Settings()).utterances)"
+    )
     root = str(Path(cold_start.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-P", "-c", script], capture_output=True, text=True, timeout=120, check=True, cwd=tmp_path,

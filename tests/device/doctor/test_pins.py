@@ -1,8 +1,6 @@
 """GPIO pins and their library, on a Raspberry Pi that is set up and on others."""
 
-import grp
 import os
-import pwd
 import sys
 from pathlib import Path
 
@@ -12,7 +10,6 @@ from device.doctor import pins
 from device.doctor.findings import Finding
 from device.outputs import lights as lights_module
 from device.settings.schema import ClassifierSettings, LightsSettings, Settings
-from device.system import permissions as rights
 
 GPIO = Settings(lights=LightsSettings(kind="gpio"))
 REAL = "def gpiochip_open(number): ..."
@@ -156,42 +153,3 @@ def test_a_library_that_does_not_support_a_pi_5(lgpio: Path) -> None:
     found = pins._check_library({"GPIOZERO_PIN_FACTORY": "rpigpio"})
     assert (found.verdict.value, found.fix) == ("WARN", "unset GPIOZERO_PIN_FACTORY")
     assert pins._check_library({"GPIOZERO_PIN_FACTORY": "lgpio"}).verdict.value == "OK"
-
-
-class Group:
-    def __init__(self, *members: str) -> None:
-        self.gr_mem = list(members)
-
-
-class User:
-    pw_name = "pi"
-
-
-@pytest.fixture
-def groups(monkeypatch: pytest.MonkeyPatch) -> dict[str, Group]:
-    there: dict[str, Group] = {}
-    monkeypatch.setattr(grp, "getgrnam", lambda name: there[name])
-    monkeypatch.setattr(pwd, "getpwuid", lambda number: User)
-    return there
-
-
-def test_how_a_user_joins_a_group(groups: dict[str, Group]) -> None:
-    assert rights.how_to_join("gpio") == "there is no group gpio; run: sudo groupadd gpio"
-    groups["gpio"] = Group("someone")
-    assert rights.how_to_join("gpio") == "run: sudo usermod -aG gpio pi, then log out and in again"
-    groups["gpio"] = Group("someone", "pi")
-    assert "log out and in again" in rights.how_to_join("gpio")
-    assert "usermod" not in rights.how_to_join("gpio")
-
-
-def test_what_may_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "device").touch()
-    assert rights.may_open(tmp_path / "device")
-    assert not rights.may_open(tmp_path / "none")
-    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)  # as for a user who is not root
-    assert not rights.may_open(tmp_path / "device"), "reading alone lights nothing"
-
-
-def test_groups_that_are_there() -> None:
-    assert rights.has_group("root")
-    assert not rights.has_group("no-such-group")
