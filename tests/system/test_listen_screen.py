@@ -217,8 +217,9 @@ def test_without_a_microphone_there_is_one_line_and_a_terminal_as_before(
     microphone.unplug()
     terminal = start("--lights", "terminal")
     assert terminal.end() == 1
-    [line] = [line for line in terminal.shown if line]
-    assert line.startswith("edge-mcnn: no microphone")
+    message, fix = (line for line in terminal.shown if line)
+    assert message.startswith("edge-mcnn: no microphone")
+    assert fix.startswith("  fix: ")
     assert not terminal.screen.cursor.hidden
 
 

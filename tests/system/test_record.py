@@ -118,7 +118,7 @@ def test_without_a_terminal_each_clip_is_kept(
         assert recording.end() == 0, recording.shown
     finally:
         recording.close()
-    assert "is written to disk" in recording.shown[0]
+    assert "are written to disk" in recording.shown[0]
     assert f"{data}: 1 calm, 1 angry" in recording.shown
     assert rows(data) == [
         ("calm/0001.flac", READING_WORDS[: len(OTHER_WORDS)], "calm", "", "Ann"),

@@ -78,6 +78,6 @@ def test_command_says_so(source: Path, tmp_path: Path) -> None:
     arguments = [str(source), "-o", str(tmp_path / "x.tflite"), "--requires", "ai-edge-litert", "--tolerance", "0.2"]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    assert "runs in ai-edge-litert only; a device without it will say so" in result.stdout
+    assert "this model requires ai-edge-litert; a device without it reports an error" in result.stdout
     card = json.loads(json.dumps(dict(read_bundle(tmp_path / "x.tflite").companions.card)))
     assert card["agreement"]["tolerance"] == 0.2

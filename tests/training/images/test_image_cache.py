@@ -130,13 +130,13 @@ def test_a_stopped_process_goes_on(stopped_by: signal.Signals, recordings: list[
     output, _ = process.communicate(timeout=60)
     if stopped_by == signal.SIGINT:
         assert process.returncode == 130
-        assert "stopped; run it again to go on from here" in output
+        assert "stopped; run the same command again to continue" in output
         assert "Traceback" not in output
         assert not list(folder.glob(".*"))
     done = {name: (folder / name).read_bytes() for name in pngs(folder)}
     assert len(done) < 132
     again = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True, timeout=120).stdout
-    assert f"{132 - len(done)} pictures computed, {len(done)} kept, 0 out of date removed" in again
+    assert f"{132 - len(done)} images computed, {len(done)} reused, 0 outdated removed" in again
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert done.items() <= found.items()
     # Each picture and the index are what they would be without the interruption, and nothing else is left behind.
@@ -166,7 +166,7 @@ def test_a_full_disk_keeps_what_is_done(tmp_path: Path) -> None:
     assert {name[0] for name in pngs(tmp_path / "p")} == set("012345")
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == sorted([*pngs(tmp_path / "p"), INDEX])
     result = CliRunner().invoke(app, command)
-    assert "2 pictures computed, 6 kept" in result.output
+    assert "2 images computed, 6 reused" in result.output
 
 
 def test_a_lost_index_loses_nothing(
@@ -260,8 +260,8 @@ def test_command(meld: Path, tmp_path: Path) -> None:
     assert first.exit_code == 0
     assert "dia3_utt0.mp4: no such file" in first.output
     assert "5 of 28 recordings skipped" in first.output
-    assert "23 pictures computed, 0 kept, 0 out of date removed" in first.output
-    assert "0 pictures computed, 23 kept" in CliRunner().invoke(app, options).output
+    assert "23 images computed, 0 reused, 0 outdated removed" in first.output
+    assert "0 images computed, 23 reused" in CliRunner().invoke(app, options).output
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:
