@@ -1,1 +1,1 @@
-"""What the project costs, measured: run by hand, never a timed test."""
+"""Measures the cost of the project in time, CPU and memory; run by hand, never as a timed test."""

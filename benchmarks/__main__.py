@@ -1,8 +1,8 @@
-"""Measures edge-mcnn and what it is held against, side by side, and writes `benchmarks/RESULTS.md` and a picture.
+"""Measures edge-mcnn and its peers side by side, and writes `benchmarks/RESULTS.md` and a chart.
 
     make bench            # or: python -m benchmarks [ROUNDS]
 
-Takes some twenty minutes. The subjects take turns, so that a machine that is busy for a while is unfair to none.
+Takes about twenty minutes. The subjects take turns, so that other load on the machine affects all of them alike.
 """
 
 import sys
@@ -13,12 +13,12 @@ from benchmarks.measurements import measure
 from benchmarks.report import write
 
 
-def _told(line: str) -> None:
+def _announce(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        report = write(measure(rounds, Path(folder), _told), rounds, Path(__file__).parent)
+        report = write(measure(rounds, Path(folder), _announce), rounds, Path(__file__).parent)
     print(report.read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
-"""What each mode of `edge-mcnn convert` costs and keeps: size, answers, and milliseconds per call in each runtime.
+"""Compares the modes of `edge-mcnn convert`: size, agreement with Keras, and milliseconds per call in each runtime.
 
     python -m benchmarks.conversion Model.h5 TABLE.csv [--audio-root FOLDER]
 
-Prints a Markdown table. Each bundle is prepared on some rows of the table and compared with Keras on 500 others; each
-timing is the median of calls in a process of its own, the runtimes taking turns, so that noise hits all of them.
+Prints a Markdown table. Each bundle is calibrated on some rows of the table and compared with Keras on 500 others; each
+timing is the median of calls in a separate process. The runtimes take turns, so that other load affects all of them.
 """
 
 import statistics
@@ -26,11 +26,15 @@ _THREADS = (1, 2)
 
 
 def main(
-    model: Annotated[Path, typer.Argument(help="What `edge-mcnn train` wrote.")],
-    table: Annotated[Path, typer.Argument(help="Clips that it was not trained on, or a folder of class folders.")],
-    audio_root: Annotated[Path | None, typer.Option(help="Folder that audio paths in the table start from.")] = None,
+    model: Annotated[Path, typer.Argument(help="Keras model that `edge-mcnn train` wrote.")],
+    table: Annotated[
+        Path, typer.Argument(help="Clips that were not used for training: a CSV table, or a folder of class folders.")
+    ],
+    audio_root: Annotated[
+        Path | None, typer.Option(help="Folder that audio paths in the table are relative to.")
+    ] = None,
 ) -> None:
-    """Convert in every mode and print what came of it."""
+    """Convert in every mode and print the comparison."""
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as name:
         reports = {}
@@ -40,8 +44,8 @@ def main(
             reports[mode] = convert(model, Path(name) / f"{mode}.tflite", choices=choices, console=console)
         runtimes = [runtime for runtime in RUNTIMES if NAMES[runtime] in reports["float32"].runtimes]
         times: dict[tuple[str, str, int], list[float]] = {}
-        for turn in range(_ROUNDS):
-            console.print(f"timing: round {turn + 1} of {_ROUNDS}")
+        for number in range(_ROUNDS):
+            console.print(f"timing: round {number + 1} of {_ROUNDS}")
             for mode, report in reports.items():
                 for runtime in runtimes:
                     for threads in _THREADS:
@@ -54,23 +58,26 @@ def _table(
     reports: dict[str, ConversionReport], runtimes: list[str], times: dict[tuple[str, str, int], list[float]]
 ) -> str:
     samples = reports["float32"].samples
-    header = ["mode", "MB", "of float32", f"answers kept of {samples}", "largest difference", "mean difference"]
+    header = ["mode", "MB", "of float32", f"same class, of {samples}", "largest difference", "mean difference"]
     header += [
         f"ms, {NAMES[runtime]}, {threads} thread{'s'[: threads - 1]}" for runtime in runtimes for threads in _THREADS
     ]
     lines = [header, ["---"] * len(header)]
     for mode, report in reports.items():
-        kept = " / ".join(str(report.agreements[NAMES[runtime]].same_class) for runtime in runtimes)
+        same = " / ".join(str(report.agreements[NAMES[runtime]].same_class) for runtime in runtimes)
         largest = " / ".join(f"{report.agreements[NAMES[runtime]].largest_difference:.4f}" for runtime in runtimes)
         mean = " / ".join(f"{report.agreements[NAMES[runtime]].mean_difference:.4f}" for runtime in runtimes)
         row = [mode, f"{report.bytes_after / 1e6:.2f}", f"{report.bytes_after / reports['float32'].bytes_after:.1%}"]
-        row += [kept, largest, mean]
+        row += [same, largest, mean]
         row += [
             f"{statistics.median(times[mode, runtime, threads]):.1f}" for runtime in runtimes for threads in _THREADS
         ]
         lines.append(row)
     order = " / ".join(NAMES[runtime] for runtime in runtimes)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\nWhere two figures stand, they are {order}."
+    return (
+        "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        + f"\n\nWhere a cell has two values, they are for {order}."
+    )
 
 
 if __name__ == "__main__":

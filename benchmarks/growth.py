@@ -1,8 +1,8 @@
-"""Whether work costs more the longer it goes on: per second of sound after ten hours, or of a long utterance.
+"""Measures whether the cost grows: per second of audio after ten hours, and with the length of an utterance.
 
     python -m benchmarks.growth
 
-Sound is pushed through the stages as fast as they take it. Prints one JSON object.
+The audio is processed as fast as possible. Prints one JSON object.
 """
 
 import json
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as `edge-mcnn listen` does, before numpy is there
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in `edge-mcnn listen`, before numpy is imported
 
 import numpy as np
 import soundfile
@@ -40,17 +40,17 @@ def _clips() -> list[NDArray[np.int16]]:
     return [soundfile.read(path, dtype="int16")[0] for path in sorted(CLIPS.glob("austen-*.flac"))]
 
 
-def _costs(pipeline: Pipeline, script: Iterable[tuple[str, NDArray[np.int16]]]) -> list[tuple[str, float]]:
-    """Name of each stretch of sound in the script, and the CPU seconds per second that it takes, in one stream."""
+def _costs(pipeline: Pipeline, segments: Iterable[tuple[str, NDArray[np.int16]]]) -> list[tuple[str, float]]:
+    """Process the segments of audio in one stream; return the name and the CPU seconds per second of each."""
     costs: list[tuple[str, float]] = []
     framer = Framer(SAMPLE_RATE)
 
     def frames() -> Iterator[Frame]:
-        for name, samples in script:
-            began = time.process_time()
+        for name, samples in segments:
+            started = time.process_time()
             for start in range(0, len(samples), 2048):
                 yield from framer.push(samples[start : start + 2048, None], arrived_at=0.0)
-            costs.append((name, (time.process_time() - began) / len(samples) * SAMPLE_RATE))
+            costs.append((name, (time.process_time() - started) / len(samples) * SAMPLE_RATE))
 
     for _ in pipeline.predictions(frames()):
         pass
@@ -58,10 +58,10 @@ def _costs(pipeline: Pipeline, script: Iterable[tuple[str, NDArray[np.int16]]]) 
 
 
 def hours() -> dict[str, list[float]]:
-    """CPU seconds per second of the same quiet and the same talk, in each round of the first minutes and the last."""
+    """CPU seconds per second of audio for the same silence and the same talk, in the first rounds and in the last."""
     settings = Settings()
     clips = _clips()
-    # As many utterances as a recogniser serves: each round begins with a new one, and so has the same to do.
+    # As many utterances as a recogniser serves: each round begins with a new one and has the same work to do.
     talk = np.concatenate(
         [
             part
@@ -70,26 +70,26 @@ def hours() -> dict[str, list[float]]:
         ]
     )
     quiet = _pause(_QUIET_S)
-    script = [(QUIET, quiet), (TALK, talk)] * round(_HOURS * 3600 / (_QUIET_S + len(talk) / SAMPLE_RATE))
-    costs = _costs(_models(settings).pipeline(), script)
+    segments = [(QUIET, quiet), (TALK, talk)] * round(_HOURS * 3600 / (_QUIET_S + len(talk) / SAMPLE_RATE))
+    costs = _costs(_models(settings).pipeline(), segments)
     found: dict[str, list[float]] = {}
     for name in (QUIET, TALK):
-        values = [cost for of, cost in costs if of == name]
-        found |= {f"{name}, at first": values[:_ROUNDS], f"{name}, after {_HOURS} h": values[-_ROUNDS:]}
+        values = [cost for segment, cost in costs if segment == name]
+        found |= {f"{name}, at the start": values[:_ROUNDS], f"{name}, after {_HOURS} h": values[-_ROUNDS:]}
     return found
 
 
 def lengths() -> dict[int, list[float]]:
-    """CPU seconds for one utterance of each length in seconds, each with a new recogniser."""
+    """CPU seconds for one utterance, by its length in seconds, each with a new recogniser."""
     settings = Settings()
     models = _models(replace(settings, transcriber=replace(settings.transcriber, utterances_per_recogniser=1)))
     spoken = np.concatenate(_clips())
     found: dict[int, list[float]] = {length: [] for length in _LENGTHS_S}
     for _ in range(_ROUNDS):
         for length, costs in found.items():
-            said = np.concatenate([spoken[: length * SAMPLE_RATE], _pause(1.0)])
-            [(_, per_second)] = _costs(models.pipeline(), [("", said)])
-            costs.append(per_second * len(said) / SAMPLE_RATE)
+            utterance = np.concatenate([spoken[: length * SAMPLE_RATE], _pause(1.0)])
+            [(_, per_second)] = _costs(models.pipeline(), [("", utterance)])
+            costs.append(per_second * len(utterance) / SAMPLE_RATE)
     return found
 
 
@@ -98,19 +98,19 @@ class Fit:
     """A straight line through the costs of utterances by their length."""
 
     fixed_s: float
-    """Of each."""
+    """CPU seconds for each utterance, whatever its length."""
     per_second_s: float
-    """For each second of it."""
-    largest_miss: float
-    """Furthest that a cost is from the line, as a share of it."""
+    """Additional CPU seconds for each second of the utterance."""
+    max_error: float
+    """Largest distance of a cost from the line, as a share of that cost."""
 
 
 def fit(costs: dict[int, float]) -> Fit:
-    """The line, by least squares."""
-    seconds, found = np.array(list(costs)), np.array(list(costs.values()))
-    slope, fixed = np.polyfit(seconds, found, 1)
-    misses = np.abs(fixed + slope * seconds - found) / found
-    return Fit(float(fixed), float(slope), float(misses.max()))
+    """Fit the line by least squares."""
+    seconds, cpu_s = np.array(list(costs)), np.array(list(costs.values()))
+    slope, fixed = np.polyfit(seconds, cpu_s, 1)
+    errors = np.abs(fixed + slope * seconds - cpu_s) / cpu_s
+    return Fit(float(fixed), float(slope), float(errors.max()))
 
 
 def _models(settings: Settings) -> LoadedModels:

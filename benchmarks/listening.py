@@ -1,7 +1,7 @@
-"""What listening costs: edge-mcnn, Vosk alone and openWakeWord hear the same scenes from the same microphone, in turns.
+"""Measures the cost of listening: edge-mcnn, Vosk alone and openWakeWord record the same scenes, in turns.
 
-The microphone is a virtual one, heard through ALSA as a real one is; its client library's share is in every figure.
-openWakeWord takes part if the environment `.venv/peers` holds it: its packages do not go together with ours.
+The microphone is a virtual one behind ALSA, like a real one; the cost of its client library is part of every result.
+openWakeWord is included if the environment `.venv/peers` exists, since its packages are incompatible with ours.
 """
 
 import json
@@ -23,7 +23,7 @@ from tests.conftest import CLIPS
 from tests.system.virtual_microphone import VirtualMicrophone
 
 OURS, OURS_TUTORIAL = "edge-mcnn", "edge-mcnn, tutorial's network"
-VOSK, WAKE_WORD, PORT_AUDIO = "Vosk alone, fed always", "openWakeWord 0.5.1", "PortAudio alone, sound thrown away"
+VOSK, WAKE_WORD, PORT_AUDIO = "Vosk alone, always fed", "openWakeWord 0.5.1", "PortAudio alone, audio discarded"
 QUIET, SPEECH, NOISE = "quiet room", "someone speaks", "loud noise"
 _RATE = 16_000
 _SCENES_S = {QUIET: 15, SPEECH: 30, NOISE: 15}
@@ -32,49 +32,49 @@ _PEERS_PYTHON = Path(sys.prefix) / "peers" / "bin" / "python"
 
 
 @dataclass
-class Heard:
-    """What listening cost one of those compared; one figure for each round."""
+class ListeningCost:
+    """Cost of listening for one subject, with one value for each round."""
 
     cpu: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By scene: CPU seconds per second."""
+    """CPU seconds per second, by scene."""
     peak_mb: list[float] = field(default_factory=list)
-    """The most memory that was held at once, after all scenes."""
+    """Peak memory after all scenes, MB."""
     ready_s: list[float] = field(default_factory=list)
-    """From the start of the process to the first sound."""
+    """Seconds from the start of the process until it listens."""
     latencies_ms: list[float] = field(default_factory=list)
-    """From the endpoint to the light, of each utterance of each round."""
+    """Milliseconds from the endpoint to the light, for each utterance of each round."""
 
 
 def scenes() -> dict[str, NDArray[np.float32]]:
-    """By name, shape (samples,), 16 kHz, -1 to 1: a quiet room, people who speak with pauses of a second, and a fan."""
+    """The scenes by name: a quiet room, speech with pauses of a second, and a fan; shape (samples,), 16 kHz."""
     random = np.random.default_rng(0)
     length = _SCENES_S[SPEECH] * _RATE
     room = (random.standard_normal(length) * 10 ** (-72 / 20)).astype(np.float32)
     speech = room.copy()
-    at = _RATE
+    position = _RATE
     for path in sorted(CLIPS.glob("austen-*.flac")):
         clip, _ = soundfile.read(path, dtype="float32")
-        if at + len(clip) > length:
+        if position + len(clip) > length:
             break
-        speech[at : at + len(clip)] += clip
-        at += len(clip) + round(_PAUSE_S * _RATE)
+        speech[position : position + len(clip)] += clip
+        position += len(clip) + round(_PAUSE_S * _RATE)
     # Noise with the spectrum of a fan: its power falls with the frequency.
     spectrum = np.fft.rfft(random.standard_normal(length))
     fan = np.fft.irfft(spectrum / np.sqrt(np.arange(len(spectrum)) + 50), length)
     noise = (fan / fan.std() * 10 ** (-32 / 20)).astype(np.float32)
-    whole = {QUIET: room, SPEECH: speech, NOISE: noise}
-    return {name: samples[: _SCENES_S[name] * _RATE] for name, samples in whole.items()}
+    scene = {QUIET: room, SPEECH: speech, NOISE: noise}
+    return {name: samples[: _SCENES_S[name] * _RATE] for name, samples in scene.items()}
 
 
-def measure(rounds: int, tutorial: Path, told: Callable[[str], None]) -> dict[str, Heard]:
-    """Let each hear its scenes, in turns.
+def measure(rounds: int, tutorial: Path, announce: Callable[[str], None]) -> dict[str, ListeningCost]:
+    """Let each subject record its scenes, in turns.
 
     Args:
-        rounds: how often.
-        tutorial: bundle with the tutorial's network.
-        told: is given a line for each process that begins.
+        rounds: number of turns of each subject.
+        tutorial: path of the bundle with the tutorial's network.
+        announce: called with a line for the user when a process starts.
     """
-    results: dict[str, Heard] = defaultdict(Heard)
+    results: dict[str, ListeningCost] = defaultdict(ListeningCost)
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name)
         for scene, samples in scenes().items():
@@ -82,12 +82,12 @@ def measure(rounds: int, tutorial: Path, told: Callable[[str], None]) -> dict[st
         with VirtualMicrophone(folder / "mic", rate=_RATE, channels=1, strict=False) as microphone:
             environment = {**os.environ, **microphone.environment}
             for number in range(rounds):
-                for subject, (command, ready, hears) in _subjects(tutorial).items():
-                    told(f"listening, round {number + 1} of {rounds}: {subject}")
+                for subject, (command, ready, scene_names) in _subjects(tutorial).items():
+                    announce(f"listening, round {number + 1} of {rounds}: {subject}")
                     result = results[subject]
                     with running(command, environment, ready) as process:
                         result.ready_s.append(process.ready_s)
-                        for scene in hears:
+                        for scene in scene_names:
                             play = threading.Thread(target=microphone.play, args=(folder / f"{scene}.wav",))
                             before = process.cpu_s()
                             play.start()
@@ -95,26 +95,26 @@ def measure(rounds: int, tutorial: Path, told: Callable[[str], None]) -> dict[st
                             result.cpu[scene].append((process.cpu_s() - before) / _SCENES_S[scene])
                         result.peak_mb.append(process.peak_mb())
                         if subject in (OURS, OURS_TUTORIAL):
-                            microphone.play(folder / f"{SPEECH}.wav")  # again, for more answers
-                        answers = [json.loads(line) for line in process.lines.queue if line.startswith("{")]
+                            microphone.play(folder / f"{SPEECH}.wav")  # again, for more predictions
+                        predictions = [json.loads(line) for line in process.lines.queue if line.startswith("{")]
                         result.latencies_ms += [
-                            each["ms_endpoint_to_light"] for each in answers if "ms_endpoint_to_light" in each
+                            each["ms_endpoint_to_light"] for each in predictions if "ms_endpoint_to_light" in each
                         ]
     return dict(results)
 
 
 def _subjects(tutorial: Path) -> dict[str, tuple[list[str], str, tuple[str, ...]]]:
-    """Command of each, how it says that it listens, and which scenes it hears."""
+    """By subject: the command, the part of its output that means it listens, and the names of its scenes."""
     ours = [sys.executable, "-m", "edge_mcnn", "listen", "--json", "--lights", "none"]
     peers = [sys.executable, "-m", "benchmarks.peers"]
-    every = (QUIET, SPEECH, NOISE)
-    found: dict[str, tuple[list[str], str, tuple[str, ...]]] = {
-        OURS: (ours, "listening to", every),
-        VOSK: ([*peers, "Vosk alone"], "ready", every),
+    all_scenes = (QUIET, SPEECH, NOISE)
+    subjects: dict[str, tuple[list[str], str, tuple[str, ...]]] = {
+        OURS: (ours, "listening to", all_scenes),
+        VOSK: ([*peers, "Vosk alone"], "ready", all_scenes),
         OURS_TUTORIAL: ([*ours, "--model", str(tutorial)], "listening to", (SPEECH,)),
         PORT_AUDIO: ([*peers, "PortAudio alone"], "ready", (QUIET,)),
     }
     if _PEERS_PYTHON.exists():
         script = str(Path(__file__).with_name("peers.py"))
-        found[WAKE_WORD] = ([str(_PEERS_PYTHON), script, "openWakeWord"], "ready", every)
-    return found
+        subjects[WAKE_WORD] = ([str(_PEERS_PYTHON), script, "openWakeWord"], "ready", all_scenes)
+    return subjects

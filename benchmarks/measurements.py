@@ -1,4 +1,4 @@
-"""Everything that `make bench` measures, subject after subject, in rounds; what the figures mean it does not know."""
+"""Runs everything that `make bench` measures, one subject after the other, in rounds; independent of the goals."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.interpreter import call_ms
-from benchmarks.listening import Heard
+from benchmarks.listening import ListeningCost
 from benchmarks.listening import measure as measure_listening
 from benchmarks.processes import running
 from device.bundle import DEFAULT_BUNDLE
@@ -19,98 +19,98 @@ from device.settings.schema import Settings
 from tests.conftest import CLIPS
 
 SHIPPED, TUTORIAL = "shipped", "tutorial"
-_HELPS = 5
+_HELP_CALLS = 5
 _CALLS = 60
 
 
 @dataclass
 class Measurements:
-    """Raw figures; lists have one figure for each round, or several."""
+    """Raw results; lists have one value for each round, or several."""
 
-    listening: dict[str, Heard] = field(default_factory=dict)
-    """By subject."""
+    listening: dict[str, ListeningCost] = field(default_factory=dict)
+    """Cost of listening, by subject."""
     live_ready_s: list[float] = field(default_factory=list)
-    """The tutorial's live path: from its start until it could answer."""
+    """Seconds from the start of the tutorial's live path until it can predict."""
     live_first_ms: list[float] = field(default_factory=list)
-    """Its first answer."""
+    """Milliseconds for its first prediction."""
     live_warm_ms: list[float] = field(default_factory=list)
-    """Every later one."""
+    """Milliseconds for every later prediction."""
     live_peak_mb: list[float] = field(default_factory=list)
-    """The most memory that it held."""
+    """Its peak memory, MB."""
     call_ms: dict[str, list[float]] = field(default_factory=dict)
-    """Calls of the bare interpreter, by network."""
+    """Milliseconds for each call of the bare interpreter, by network."""
     classify_s: list[float] = field(default_factory=list)
-    """`edge-mcnn classify` of the recordings, from its start to its end."""
+    """Seconds for a complete run of `edge-mcnn classify` on the recordings."""
     classified_s: float = 0.0
-    """Sound in those recordings."""
+    """Total length of those recordings, seconds."""
     help_s: list[float] = field(default_factory=list)
-    """`edge-mcnn --help`, from its start to its end."""
+    """Seconds for a complete run of `edge-mcnn --help`."""
     growth: dict[str, Any] = field(default_factory=dict)
-    """What `benchmarks.growth` printed."""
-    pictures: dict[str, list[float]] = field(default_factory=dict)
-    """What `benchmarks.pictures` printed."""
+    """Output of `benchmarks.growth`."""
+    images: dict[str, list[float]] = field(default_factory=dict)
+    """Output of `benchmarks.images`."""
     search: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What `benchmarks.search` printed."""
+    """Output of `benchmarks.search`."""
     board: dict[str, Any] = field(default_factory=dict)
-    """What `edge-mcnn benchmark --json` printed."""
+    """Output of `edge-mcnn benchmark --json`."""
 
 
-def measure(rounds: int, folder: Path, told: Callable[[str], None]) -> Measurements:
-    """Measure everything; some twenty minutes.
+def measure(rounds: int, folder: Path, announce: Callable[[str], None]) -> Measurements:
+    """Measure everything, which takes about twenty minutes.
 
     Args:
-        rounds: how often each subject takes its turn.
-        folder: for the tutorial's network, some 100 MB.
-        told: is given a line when something begins.
+        rounds: number of turns of each subject.
+        folder: an empty folder for the tutorial's network, about 100 MB.
+        announce: called with a line for the user when a measurement begins.
     """
     found = Measurements()
-    told("making and converting the tutorial's network")
+    announce("creating and converting the tutorial's network")
     keras, bundle = folder / "Model.h5", folder / "Model.tflite"
     _python("-c", f"import pathlib, benchmarks.tutorial as t; t.write_network(pathlib.Path({str(keras)!r}))")
     _python("-m", "edge_mcnn", "convert", str(keras))
     clips = sorted(CLIPS.glob("*.flac"))
     for number in range(rounds):
-        told(f"single answers, round {number + 1} of {rounds}")
+        announce(f"single predictions, round {number + 1} of {rounds}")
         _live(found, keras, clips)
         for network, path in ((TUTORIAL, bundle), (SHIPPED, DEFAULT_BUNDLE)):
             threads = Settings().classifier.threads
             found.call_ms.setdefault(network, []).extend(call_ms(path, threads=threads, calls=_CALLS))
-        found.help_s += [_seconds("-m", "edge_mcnn", "--help") for _ in range(_HELPS)]
+        found.help_s += [_seconds("-m", "edge_mcnn", "--help") for _ in range(_HELP_CALLS)]
         found.classify_s.append(_seconds("-m", "edge_mcnn", "classify", "--json", *map(str, clips)))
     found.classified_s = sum(_length_s(clip) for clip in clips)
-    found.listening = measure_listening(rounds, bundle, told)
-    for name in ("growth", "pictures", "search"):
-        told(f"benchmarks.{name}")
+    found.listening = measure_listening(rounds, bundle, announce)
+    for name in ("growth", "images", "search"):
+        announce(f"benchmarks.{name}")
         setattr(found, name, json.loads(_python("-m", f"benchmarks.{name}")))
-    told("edge-mcnn benchmark")
+    announce("edge-mcnn benchmark")
     found.board = json.loads(_python("-m", "edge_mcnn", "benchmark", "--json"))
     return found
 
 
 def _live(found: Measurements, keras: Path, clips: list[Path]) -> None:
-    """One process of the tutorial's live path."""
+    """Measure one process of the tutorial's live path."""
     command = [sys.executable, "-m", "benchmarks.tutorial", str(keras), "3", *map(str, clips)]
     with running(command, {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}, "ready\n") as process:
         found.live_ready_s.append(process.ready_s)
-        answers: list[float] = []
-        while len(answers) < 3 * len(clips):
+        latencies_ms: list[float] = []
+        while len(latencies_ms) < 3 * len(clips):
             line = process.lines.get(timeout=120)
             if line.startswith("{"):
-                answers.append(json.loads(line)["ms"])
+                latencies_ms.append(json.loads(line)["ms"])
         found.live_peak_mb.append(process.peak_mb())
-    found.live_first_ms.append(answers[0])
-    found.live_warm_ms += answers[1:]
+    found.live_first_ms.append(latencies_ms[0])
+    found.live_warm_ms += latencies_ms[1:]
 
 
 def _python(*arguments: str) -> str:
-    """Standard output of a Python of its own."""
+    """Run a Python process and return its standard output."""
     return subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
 def _seconds(*arguments: str) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     _python(*arguments)
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
 def _length_s(clip: Path) -> float:

@@ -1,9 +1,9 @@
-"""What edge-mcnn is held against, each a process of its own that says when it is ready.
+"""The programs that edge-mcnn is compared with, each a separate process that prints when it is ready.
 
     python -m benchmarks.peers NAME
 
-They hear the same microphone through PortAudio. None of them is a straw man: each is written as its own documentation
-shows it, and does less than edge-mcnn.
+All record from the same microphone through PortAudio. The comparison is fair: each is written as its own documentation
+recommends, and does less than edge-mcnn.
 """
 
 import sys
@@ -17,7 +17,7 @@ RATE = 16_000
 
 
 def _blocks(length: int) -> Iterator[bytes]:
-    """Sound from the microphone, as bytes of 16 bits."""
+    """Yield blocks of 16-bit audio from the microphone."""
     with sounddevice.RawInputStream(samplerate=RATE, blocksize=length, channels=1, dtype="int16") as stream:
         for number in range(sys.maxsize):
             data, _ = stream.read(length)
@@ -27,7 +27,7 @@ def _blocks(length: int) -> Iterator[bytes]:
 
 
 def vosk_alone() -> None:
-    """Vosk's own example for a microphone: fed all the time, with words."""
+    """Run Vosk's own microphone example: always fed, with words."""
     import vosk
 
     from device.recognition.speech_model import fetch as speech_model
@@ -42,7 +42,7 @@ def vosk_alone() -> None:
 
 
 def open_wake_word() -> None:
-    """One of its words, as openWakeWord's own example for a microphone has it."""
+    """Run openWakeWord's own microphone example, with one of its wake words."""
     import openwakeword
     from openwakeword.model import Model
 
@@ -53,14 +53,14 @@ def open_wake_word() -> None:
 
 
 def port_audio_alone() -> None:
-    """What hearing costs before anything is done with the sound: blocks as edge-mcnn takes them, thrown away."""
-    first, over = threading.Event(), threading.Event()
+    """Record blocks of the same size as edge-mcnn and discard them: the cost before any processing."""
+    first, end = threading.Event(), threading.Event()
     with sounddevice.RawInputStream(
         samplerate=RATE, blocksize=2048, channels=1, dtype="int16", callback=lambda *_: first.set()
     ):
         first.wait()
         print("ready", flush=True)
-        over.wait()
+        end.wait()
 
 
 PEERS: dict[str, Callable[[], None]] = {

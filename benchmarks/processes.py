@@ -1,7 +1,4 @@
-"""Running processes, measured from outside: CPU time to the nanosecond, and the most memory that they ever held.
-
-What they do, and what the figures are compared with, it does not know.
-"""
+"""Measures running processes from outside: CPU time in nanoseconds, and peak memory."""
 
 import contextlib
 import queue
@@ -15,16 +12,16 @@ _START_LIMIT_S = 180
 
 
 class Process:
-    """A process that writes lines.
+    """A process that prints lines.
 
     Args:
-        command: to run.
-        environment: of it.
-        ready: a part of the line, of output or errors, by which it says that it listens.
+        command: program and arguments.
+        environment: its environment variables.
+        ready: part of the line, on standard output or error, that means that it listens.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], ready: str) -> None:
-        began = time.monotonic()
+        started = time.monotonic()
         self._process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -34,8 +31,8 @@ class Process:
         self._reader.start()
         if not self._ready.wait(_START_LIMIT_S) or self._process.poll() is not None:
             raise RuntimeError(f"{' '.join(command)} did not start: {list(self.lines.queue)}")
-        self.ready_s = time.monotonic() - began
-        """From its start until it said so."""
+        self.ready_s = time.monotonic() - started
+        """Seconds from its start until it printed that line."""
 
     def _read(self, ready: str) -> None:
         assert self._process.stdout is not None
@@ -46,7 +43,7 @@ class Process:
         self._ready.set()
 
     def cpu_s(self) -> float:
-        """CPU time of all its threads that live."""
+        """CPU seconds of all its current threads."""
         total = 0
         for task in Path(f"/proc/{self._process.pid}/task").iterdir():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -54,12 +51,12 @@ class Process:
         return total / 1e9
 
     def peak_mb(self) -> float:
-        """The most memory that it ever held, 10^6 bytes."""
+        """Peak memory, 10^6 bytes."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 
     def end(self) -> None:
-        """Ask it to end."""
+        """Terminate it, and kill it if it has not ended after 10 s."""
         self._process.terminate()
         try:
             self._process.wait(10)
@@ -73,7 +70,7 @@ class Process:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], environment: Mapping[str, str], ready: str) -> Iterator[Process]:
-    """A process that has said that it is ready; ended with the context."""
+    """Start a process and wait until it is ready; it is terminated when the context is left."""
     process = Process(command, environment, ready)
     try:
         yield process

@@ -1,4 +1,4 @@
-"""Writes what was measured as a page of Markdown with a picture."""
+"""Writes the results as a Markdown page with a chart."""
 
 import datetime as dt
 import platform
@@ -11,17 +11,17 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 from benchmarks import listening
-from benchmarks.figures import Figure
 from benchmarks.goals import goals
 from benchmarks.measurements import SHIPPED, TUTORIAL, Measurements
+from benchmarks.summary import Summary
 
-REPORT, PICTURE = "RESULTS.md", "results.png"
+REPORT, CHART = "RESULTS.md", "results.png"
 _PACKAGES = ("edge-mcnn", "vosk", "ai-edge-litert", "tflite-runtime", "numpy", "tensorflow", "librosa", "matplotlib")
 
 
 def write(found: Measurements, rounds: int, folder: Path) -> Path:
-    """Write the page and its picture into a folder, and give the page's path."""
-    _draw(found, folder / PICTURE)
+    """Write the page and its chart into a folder, and return the path of the page."""
+    _draw(found, folder / CHART)
     page = folder / REPORT
     page.write_text("\n".join(_lines(found, rounds)) + "\n", encoding="utf-8")
     return page
@@ -34,14 +34,14 @@ def _lines(found: Measurements, rounds: int) -> Iterator[str]:
     system = f"{platform.system()} {machine['architecture']}, Python {platform.python_version()}"
     yield f"`make bench`, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {rounds} rounds in turns, on {machine['name']},"
     yield f"{machine['cores']} cores, {system}, {', '.join(_versions())}."
-    yield "Medians; in brackets the least and the most. CPU is CPU seconds per second, all threads together; the"
-    yield "microphone is a virtual one, whose client library takes a share of every figure."
+    yield "Medians, with minimum and maximum in brackets. CPU is CPU seconds per second, all threads together; the"
+    yield "microphone is a virtual one, and the cost of its client library is part of every result."
     yield ""
     yield from _table(
-        ("what", "wanted", "found", ""),
-        [(goal.what, goal.wanted, goal.found, "met" if goal.met else "**not met**") for goal in goals(found)],
+        ("quantity", "target", "result", ""),
+        [(goal.quantity, goal.target, goal.result, "met" if goal.met else "**not met**") for goal in goals(found)],
     )
-    yield f"![CPU, start and memory side by side]({PICTURE})"
+    yield f"![CPU, start and memory side by side]({CHART})"
     yield ""
     yield "## Listening"
     yield ""
@@ -51,36 +51,36 @@ def _lines(found: Measurements, rounds: int) -> Iterator[str]:
         [
             (
                 subject,
-                *(_cpu(heard, scene) for scene in scenes),
-                Figure.of(heard.peak_mb).told(".0f"),
-                Figure.of(heard.ready_s).told(".2f"),
-                *_latencies(heard),
+                *(_cpu(cost, scene) for scene in scenes),
+                Summary.of(cost.peak_mb).text(".0f"),
+                Summary.of(cost.ready_s).text(".2f"),
+                *_latencies(cost),
             )
-            for subject, heard in found.listening.items()
+            for subject, cost in found.listening.items()
         ],
     )  # fmt: skip
-    yield "## One answer"
+    yield "## One prediction"
     yield ""
-    classify = Figure.of(found.classify_s)
+    classify = Summary.of(found.classify_s)
     yield from _table(
-        ("", "found"),
+        ("", "result"),
         [
-            ("the tutorial's live path: s to load", Figure.of(found.live_ready_s).told()),
-            ("ms for its first clip", Figure.of(found.live_first_ms).told(".0f")),
-            ("ms for each later one", Figure.of(found.live_warm_ms).told(".0f")),
-            ("peak MB, without any speech recognition", Figure.of(found.live_peak_mb).told(".0f")),
-            ("bare interpreter, tutorial's network: ms", Figure.of(found.call_ms[TUTORIAL]).told(".2f")),
-            ("bare interpreter, the network that ships: ms", Figure.of(found.call_ms[SHIPPED]).told(".2f")),
+            ("the tutorial's live path: s to load", Summary.of(found.live_ready_s).text()),
+            ("ms for its first clip", Summary.of(found.live_first_ms).text(".0f")),
+            ("ms for each later one", Summary.of(found.live_warm_ms).text(".0f")),
+            ("peak MB, without any speech recognition", Summary.of(found.live_peak_mb).text(".0f")),
+            ("bare interpreter, tutorial's network: ms", Summary.of(found.call_ms[TUTORIAL]).text(".2f")),
+            ("bare interpreter, shipped network: ms", Summary.of(found.call_ms[SHIPPED]).text(".2f")),
             (
-                f"`edge-mcnn classify`, {found.classified_s:.0f} s of recordings: s, start included",
-                classify.told(".2f"),
+                f"`edge-mcnn classify`, {found.classified_s:.0f} s of recordings: s, including the start",
+                classify.text(".2f"),
             ),
         ],
     )
-    yield "## Each stage by itself (`edge-mcnn benchmark`)"
+    yield "## Stage by stage (`edge-mcnn benchmark`)"
     yield ""
     yield from _table(
-        ("stage", "for each", "median ms", "95th percentile ms"),
+        ("stage", "per", "median ms", "95th percentile ms"),
         [
             (name.replace("_", " "), stage["per"], f"{stage['median_ms']:.3g}", f"{stage['p95_ms']:.3g}")
             for name, stage in found.board["stages"].items()
@@ -89,27 +89,27 @@ def _lines(found: Measurements, rounds: int) -> Iterator[str]:
     yield "## Growth (`python -m benchmarks.growth`)"
     yield ""
     yield from _table(
-        ("sound", "CPU ms per second"),
-        [(name, Figure.of(values).told(".3g", 1000)) for name, values in found.growth["hours"].items()],
+        ("audio", "CPU ms per second"),
+        [(name, Summary.of(values).text(".3g", 1000)) for name, values in found.growth["hours"].items()],
     )
     yield from _table(
         ("utterance of", "CPU ms"),
-        [(f"{length} s", Figure.of(values).told(".0f", 1000)) for length, values in found.growth["lengths"].items()],
+        [(f"{length} s", Summary.of(values).text(".0f", 1000)) for length, values in found.growth["lengths"].items()],
     )
-    yield "## The search for words (`python -m benchmarks.search`)"
+    yield "## Vosk's search (`python -m benchmarks.search`)"
     yield ""
-    [noises] = {tuple(key for key in rates if key != "cpu") for rates in found.search.values()}
+    [conditions] = {tuple(key for key in rates if key != "cpu") for rates in found.search.values()}
     yield from _table(
-        ("`[transcriber] search`", *(f"word errors, {noise}" for noise in noises), "CPU ms per second"),
+        ("`[transcriber] search`", *(f"word errors, {condition}" for condition in conditions), "CPU ms per second"),
         [
-            (search, *(f"{rates[noise]:.1%}" for noise in noises), f"{rates['cpu'] * 1000:.0f}")
+            (search, *(f"{rates[condition]:.1%}" for condition in conditions), f"{rates['cpu'] * 1000:.0f}")
             for search, rates in found.search.items()
         ],
     )
-    yield "## Training's pictures (`python -m benchmarks.pictures`)"
+    yield "## Training's spectrogram images (`python -m benchmarks.images`)"
     yield ""
     yield from _table(
-        ("", "ms per clip"), [(name, Figure.of(values).told(".2f")) for name, values in found.pictures.items()]
+        ("", "ms per clip"), [(name, Summary.of(values).text(".2f")) for name, values in found.images.items()]
     )
 
 
@@ -119,15 +119,15 @@ def _versions() -> Iterator[str]:
             yield f"{package} {version(package)}"
 
 
-def _cpu(heard: listening.Heard, scene: str) -> str:
-    return Figure.of(heard.cpu[scene]).told(".2f", 100) if scene in heard.cpu else ""
+def _cpu(cost: listening.ListeningCost, scene: str) -> str:
+    return Summary.of(cost.cpu[scene]).text(".2f", 100) if scene in cost.cpu else ""
 
 
-def _latencies(heard: listening.Heard) -> tuple[str, str]:
-    if not heard.latencies_ms:
+def _latencies(cost: listening.ListeningCost) -> tuple[str, str]:
+    if not cost.latencies_ms:
         return "", ""
-    figure = Figure.of(heard.latencies_ms)
-    return figure.told(), f"{figure.p95:.1f}"
+    latency = Summary.of(cost.latencies_ms)
+    return latency.text(), f"{latency.p95:.1f}"
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
@@ -137,16 +137,16 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str
 
 
 def _draw(found: Measurements, path: Path) -> None:
-    """A bar for each subject that a figure was measured of."""
+    """Draw a bar chart for each quantity, with a bar for each subject."""
     mpl.use("Agg")
     charts: dict[str, dict[str, float]] = {}
-    for subject, heard in found.listening.items():
-        for scene, values in heard.cpu.items():
-            charts.setdefault(f"CPU, {scene}: % of a core", {})[subject] = Figure.of(values).median * 100
-        charts.setdefault("memory: MB", {})[subject] = Figure.of(heard.peak_mb).median
-        charts.setdefault("start: s", {})[subject] = Figure.of(heard.ready_s).median
-    charts["memory: MB"]["the tutorial's live path"] = Figure.of(found.live_peak_mb).median
-    charts["start: s"]["the tutorial's live path"] = Figure.of(found.live_ready_s).median
+    for subject, cost in found.listening.items():
+        for scene, values in cost.cpu.items():
+            charts.setdefault(f"CPU, {scene}: % of a core", {})[subject] = Summary.of(values).median * 100
+        charts.setdefault("memory: MB", {})[subject] = Summary.of(cost.peak_mb).median
+        charts.setdefault("start: s", {})[subject] = Summary.of(cost.ready_s).median
+    charts["memory: MB"]["the tutorial's live path"] = Summary.of(found.live_peak_mb).median
+    charts["start: s"]["the tutorial's live path"] = Summary.of(found.live_ready_s).median
     heights = [len(bars) + 1.5 for bars in charts.values()]
     figure, axes = plt.subplots(
         len(charts), 1, figsize=(7, 0.3 * sum(heights)), height_ratios=heights, layout="constrained"

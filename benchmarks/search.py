@@ -1,10 +1,10 @@
-"""What Vosk's search for words costs and finds: CPU time against word error rate, for each `[transcriber] search`.
+"""Compares the values of `[transcriber] search`: CPU time against word error rate.
 
     python -m benchmarks.search [TABLE.csv [AUDIO_ROOT]]
 
-Each recording is heard as it is and with white noise of two levels. Without a table (`audio,text,...`, as `edge-mcnn
-train` takes it) they are the few recordings of the tests; their texts stand in `tests/fixtures/README.md`. Prints
-one JSON object.
+Each recording is transcribed unchanged and with white noise at two levels. Without a table (`audio,text,...`, as for
+`edge-mcnn train`) the few recordings of the tests are used, with the texts in `tests/fixtures/README.md`. Prints one
+JSON object.
 """
 
 import json
@@ -31,7 +31,7 @@ _BLOCK = 2048
 
 
 def recordings(table: Path | None, audio_root: Path | None) -> list[tuple[Path, str]]:
-    """Path and words of each."""
+    """Path and text of each recording."""
     if table is not None:
         return [(clip.audio, clip.text) for clip in read_clip_table(table, audio_root) if clip.audio and clip.text]
     rows = re.findall(r"\| `speech/(.+?)` \| (.+?) \|", (CLIPS.parent / "README.md").read_text(encoding="utf-8"))
@@ -39,31 +39,33 @@ def recordings(table: Path | None, audio_root: Path | None) -> list[tuple[Path, 
 
 
 def measure(spoken: list[tuple[Path, str]]) -> dict[str, dict[str, float]]:
-    """For each search, by noise the word error rate, and the CPU seconds per second of sound."""
+    """For each search, the word error rate by condition, and `cpu`: CPU seconds per second of audio."""
     random = np.random.default_rng(0)
-    sounds = [read_recording(path, SAMPLE_RATE) for path, _ in spoken]
-    heard = {noise: [_noisy(sound, level, random) for sound in sounds] for noise, level in NOISES_DB.items()}
+    recorded = [read_recording(path, SAMPLE_RATE) for path, _ in spoken]
+    audio = {name: [_with_noise(each, level, random) for each in recorded] for name, level in NOISES_DB.items()}
     model = speech_model.find(announce=lambda line: print(line, file=sys.stderr))
     found: dict[str, dict[str, float]] = {}
     for search in SEARCHES:
-        of = Settings().transcriber
-        transcriber = Transcriber(model, of.lone_word_confidence, of.utterances_per_recogniser, search=search)
-        began, seconds, rates = time.process_time(), 0.0, {}
-        for noise, samples in heard.items():
+        defaults = Settings().transcriber
+        transcriber = Transcriber(
+            model, defaults.lone_word_confidence, defaults.utterances_per_recogniser, search=search
+        )
+        started, seconds, rates = time.process_time(), 0.0, {}
+        for name, samples in audio.items():
             pairs = []
             for (_, text), each in zip(spoken, samples, strict=True):
                 pairs.append((text.split(), _words(transcriber, each)))
                 seconds += len(each) / SAMPLE_RATE
-            rates[noise] = word_error_rate(pairs) or 0.0
-        found[search] = {**rates, "cpu": (time.process_time() - began) / seconds}
+            rates[name] = word_error_rate(pairs) or 0.0
+        found[search] = {**rates, "cpu": (time.process_time() - started) / seconds}
     return found
 
 
-def _noisy(sound: NDArray[np.float32], level_db: float | None, random: np.random.Generator) -> NDArray[np.int16]:
-    """With noise of so much less power than the sound has on average."""
+def _with_noise(samples: NDArray[np.float32], level_db: float | None, random: np.random.Generator) -> NDArray[np.int16]:
+    """Add white noise whose power is `level_db` relative to the average power of the audio; None adds none."""
     if level_db is not None:
-        sound = sound + random.standard_normal(len(sound)) * np.sqrt(np.mean(sound**2)) * 10 ** (level_db / 20)
-    return np.clip(sound * 32767, -32768, 32767).astype(np.int16)
+        samples = samples + random.standard_normal(len(samples)) * np.sqrt(np.mean(samples**2)) * 10 ** (level_db / 20)
+    return np.clip(samples * 32767, -32768, 32767).astype(np.int16)
 
 
 def _words(transcriber: Transcriber, samples: NDArray[np.int16]) -> list[str]:
@@ -74,5 +76,5 @@ def _words(transcriber: Transcriber, samples: NDArray[np.int16]) -> list[str]:
 
 
 if __name__ == "__main__":
-    given = [Path(name) for name in sys.argv[1:]]
-    print(json.dumps(measure(recordings(*given, *[None] * (2 - len(given))))))
+    arguments = [Path(name) for name in sys.argv[1:]]
+    print(json.dumps(measure(recordings(*arguments, *[None] * (2 - len(arguments))))))

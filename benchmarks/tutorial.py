@@ -1,9 +1,9 @@
-"""The tutorial's network and its live path, as published: what edge-mcnn is held against.
+"""The tutorial's network and its live path, as published, for comparison with edge-mcnn.
 
     python -m benchmarks.tutorial Model.h5 TIMES CLIP ...
 
-librosa draws the mel spectrogram, Matplotlib saves it as a JPEG, Keras reads it back and predicts, in one process. The
-words are given: the tutorial has no speech recognition. It prints a line of JSON for each answer.
+In one process, librosa computes the mel spectrogram, Matplotlib saves it as a JPEG, Keras reads it back and predicts.
+The words are fixed, because the tutorial has no speech recognition. Prints one JSON object per prediction.
 """
 
 import json
@@ -19,7 +19,7 @@ _WORDS = 5000
 
 
 def write_network(path: Path) -> None:
-    """Write the tutorial's `Model.h5` with random weights, which cost as much time and memory as any."""
+    """Write the tutorial's `Model.h5` with random weights, which need as much time and memory as trained ones."""
     from training.fit.h5_writer import write_model
     from training.networks.network import build_network
 
@@ -32,11 +32,11 @@ def write_network(path: Path) -> None:
 
 
 def live(model: Path, times: int, clips: list[Path]) -> None:
-    """Load everything, say so, and answer the clips."""
+    """Load everything, print `ready`, and classify the clips."""
     import numpy as np
     import tf_keras
 
-    from benchmarks.pictures import published
+    from benchmarks.images import tutorial_image
 
     network = tf_keras.models.load_model(model, compile=False)
     ids = np.zeros((1, 200), np.int32)
@@ -44,10 +44,10 @@ def live(model: Path, times: int, clips: list[Path]) -> None:
     print("ready", flush=True)
     for _ in range(times):
         for clip in clips:
-            began = time.perf_counter()
-            pixels = published(clip)[None]
+            started = time.perf_counter()
+            pixels = tutorial_image(clip)[None]
             network.predict([pixels, ids], verbose=0)
-            print(json.dumps({"ms": (time.perf_counter() - began) * 1000}), flush=True)
+            print(json.dumps({"ms": (time.perf_counter() - started) * 1000}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `make bench` says of what it measured, with made-up figures."""
+"""The report of `make bench`, for invented measurements."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,29 +6,29 @@ from pathlib import Path
 import pytest
 
 from benchmarks import growth, listening
-from benchmarks.figures import Figure
 from benchmarks.goals import goals
-from benchmarks.listening import Heard
+from benchmarks.images import OURS, THEIRS
+from benchmarks.listening import ListeningCost
 from benchmarks.measurements import SHIPPED, TUTORIAL, Measurements
-from benchmarks.pictures import OURS, THEIRS
 from benchmarks.report import write
+from benchmarks.summary import Summary
 
 SCENES = (listening.QUIET, listening.SPEECH, listening.NOISE)
 
 
-def heard(*cpu: float, peak_mb: float, ready_s: float, latencies_ms: tuple[float, ...] = ()) -> Heard:
+def cost(*cpu: float, peak_mb: float, ready_s: float, latencies_ms: tuple[float, ...] = ()) -> ListeningCost:
     shares = {scene: [share] * 3 for scene, share in zip(SCENES, cpu, strict=False)}
-    return Heard(shares, [peak_mb] * 3, [ready_s] * 3, list(latencies_ms))
+    return ListeningCost(shares, [peak_mb] * 3, [ready_s] * 3, list(latencies_ms))
 
 
 @pytest.fixture
 def good() -> Measurements:
     return Measurements(
         listening={
-            listening.OURS: heard(0.002, 0.08, 0.01, peak_mb=255, ready_s=0.9, latencies_ms=(1.0, 1.2, 1.4)),
-            listening.VOSK: heard(0.04, 0.08, 0.04, peak_mb=259, ready_s=0.8),
-            listening.OURS_TUTORIAL: heard(peak_mb=290, ready_s=1.0, latencies_ms=(2.0, 2.2, 2.4)),
-            listening.WAKE_WORD: heard(0.03, 0.04, 0.04, peak_mb=200, ready_s=1.5),
+            listening.OURS: cost(0.002, 0.08, 0.01, peak_mb=255, ready_s=0.9, latencies_ms=(1.0, 1.2, 1.4)),
+            listening.VOSK: cost(0.04, 0.08, 0.04, peak_mb=259, ready_s=0.8),
+            listening.OURS_TUTORIAL: cost(peak_mb=290, ready_s=1.0, latencies_ms=(2.0, 2.2, 2.4)),
+            listening.WAKE_WORD: cost(0.03, 0.04, 0.04, peak_mb=200, ready_s=1.5),
         },
         live_ready_s=[15.0],
         live_first_ms=[7000.0],
@@ -41,11 +41,11 @@ def good() -> Measurements:
         growth={
             "lengths": {"2": [0.34], "4": [0.48], "8": [0.76], "14": [1.18]},
             "hours": {
-                f"{growth.QUIET}, at first": [0.0001], f"{growth.QUIET}, after 10 h": [0.0001],
-                f"{growth.TALK}, at first": [0.04], f"{growth.TALK}, after 10 h": [0.039],
+                f"{growth.QUIET}, at the start": [0.0001], f"{growth.QUIET}, after 10 h": [0.0001],
+                f"{growth.TALK}, at the start": [0.04], f"{growth.TALK}, after 10 h": [0.039],
             },
         },
-        pictures={OURS: [1.0], THEIRS: [24.0]},
+        images={OURS: [1.0], THEIRS: [24.0]},
         search={"quick": {"as recorded": 0.04, "cpu": 0.06}, "thorough": {"as recorded": 0.04, "cpu": 0.1}},
         board={
             "machine": {"name": "a board", "cores": 4, "architecture": "aarch64"},
@@ -55,7 +55,7 @@ def good() -> Measurements:
 
 
 def missed(found: Measurements) -> list[str]:
-    return [f"{goal.what}: {goal.wanted}" for goal in goals(found) if not goal.met]
+    return [f"{goal.quantity}: {goal.target}" for goal in goals(found) if not goal.met]
 
 
 def test_all_goals_are_met(good: Measurements) -> None:
@@ -63,7 +63,7 @@ def test_all_goals_are_met(good: Measurements) -> None:
 
 
 def test_each_goal_can_be_missed(good: Measurements) -> None:
-    ours = heard(0.0061, 0.0881, 0.021, peak_mb=300, ready_s=1.81, latencies_ms=(5.1, 5.1, 5.2, 11.0))
+    ours = cost(0.0061, 0.0881, 0.021, peak_mb=300, ready_s=1.81, latencies_ms=(5.1, 5.1, 5.2, 11.0))
     slow = replace(
         good,
         listening={
@@ -78,14 +78,14 @@ def test_each_goal_can_be_missed(good: Measurements) -> None:
             "hours": {key: [value * (1.2 if "after" in key else 1) for value in values]
                       for key, values in good.growth["hours"].items()},
         },
-        pictures={OURS: [1.3], THEIRS: [24.0]},
+        images={OURS: [1.3], THEIRS: [24.0]},
     )  # fmt: skip
     assert len(missed(slow)) == sum(1 for _ in goals(slow))
 
 
-def test_what_did_not_take_part_is_not_compared(good: Measurements) -> None:
+def test_a_missing_peer_is_not_compared(good: Measurements) -> None:
     del good.listening[listening.WAKE_WORD]
-    assert not [goal for goal in goals(good) if "openWakeWord" in goal.wanted]
+    assert not [goal for goal in goals(good) if "openWakeWord" in goal.target]
 
 
 def test_the_page(good: Measurements, tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_the_page(good: Measurements, tmp_path: Path) -> None:
     assert (tmp_path / "results.png").stat().st_size > 10_000
 
 
-def test_figures() -> None:
-    figure = Figure.of([3.0, 1.0, 2.0])
-    assert (figure.median, figure.told(".0f", 10)) == (2.0, "20 (10 to 30)")
-    assert Figure.of([float(each) for each in range(100)]).p95 == 95
+def test_summary_and_fit() -> None:
+    summary = Summary.of([3.0, 1.0, 2.0])
+    assert (summary.median, summary.text(".0f", 10)) == (2.0, "20 (10 to 30)")
+    assert Summary.of([float(each) for each in range(100)]).p95 == 95
     line = growth.fit({2: 1.2, 4: 1.4, 8: 1.8})
     assert [line.fixed_s, line.per_second_s] == pytest.approx([1.0, 0.1])
-    assert line.largest_miss == pytest.approx(0, abs=1e-9)
+    assert line.max_error == pytest.approx(0, abs=1e-9)

@@ -1,9 +1,9 @@
-"""How long training's pictures take: ours, on all cores, against librosa and Matplotlib's, one after the other.
+"""Times the spectrogram images of training: ours, on all cores, against librosa and Matplotlib, one by one.
 
-    python -m benchmarks.pictures
+    python -m benchmarks.images
 
-Both read the same recordings, at 16 kHz, and have drawn one before. Prints one JSON object: milliseconds per clip, each
-round.
+Both read the same recordings, at 16 kHz, after drawing one to warm up. Prints one JSON object: milliseconds per clip in
+each round.
 """
 
 import io
@@ -28,13 +28,13 @@ from training.images.image_cache import ImageCache
 
 OURS, THEIRS = "edge-mcnn pictures", "librosa and Matplotlib"
 _COPIES = 100
-_THEIR_SHARE = 20
-"""One of so many clips is drawn with Matplotlib, which would take minutes for all."""
+_THEIR_STEP = 20
+"""Only one of this many clips is drawn with Matplotlib, which would take minutes for all of them."""
 _ROUNDS = 3
 
 
-def published(clip: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """The picture as the tutorial draws it, shape (64, 64, 3), 0 to 1."""
+def tutorial_image(clip: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Draw the spectrogram image as the published tutorial does; shape (64, 64, 3), float32, 0 to 1."""
     samples, rate = librosa.load(clip, sr=None)
     figure = plt.figure(figsize=[0.72, 0.72])
     axes = figure.add_subplot(111)
@@ -57,17 +57,17 @@ def _main() -> None:
         for clip in sorted(CLIPS.glob("austen-*.flac")):
             copies = (Path(name) / f"{number}-{clip.name}" for number in range(_COPIES))
             recordings += [Path(shutil.copy(clip, copy)) for copy in copies]
-        published(recordings[0])
+        tutorial_image(recordings[0])
         ImageCache(Path(name) / "first", FrontEnd()).fill(recordings[:1], console)
         for number in range(_ROUNDS):
-            began = time.perf_counter()
+            started = time.perf_counter()
             ImageCache(Path(name) / str(number), FrontEnd()).fill(recordings, console)
-            times[OURS].append((time.perf_counter() - began) * 1000 / len(recordings))
-            some = recordings[::_THEIR_SHARE]
-            began = time.perf_counter()
-            for recording in some:
-                published(recording)
-            times[THEIRS].append((time.perf_counter() - began) * 1000 / len(some))
+            times[OURS].append((time.perf_counter() - started) * 1000 / len(recordings))
+            sample = recordings[::_THEIR_STEP]
+            started = time.perf_counter()
+            for recording in sample:
+                tutorial_image(recording)
+            times[THEIRS].append((time.perf_counter() - started) * 1000 / len(sample))
     print(json.dumps(times))
 
 
