@@ -10,7 +10,7 @@ from device.audio.silero_vad import VoiceDetector
 from device.bundle import DEFAULT_BUNDLE, Bundle, Companions, read_bundle
 from device.errors import AudioError
 from device.events import Prediction
-from device.outputs.base import Observer
+from device.outputs.base import Monitor
 from device.pipeline import Pipeline
 from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model import fetch as speech_model
@@ -44,8 +44,8 @@ class LoadedModels:
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
 
-    def pipeline(self, observer: Observer | None = None) -> Pipeline:
-        """A listener for one stream, watched by `observer`, if there is one."""
+    def pipeline(self, monitor: Monitor | None = None) -> Pipeline:
+        """A listener for one stream, followed by `monitor`, if there is one."""
         endpoint = self.settings.endpoint
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
         return Pipeline(
@@ -55,7 +55,7 @@ class LoadedModels:
             self.companions,
             confidence=self.settings.classifier.confidence,
             low_confidence_label=low_confidence_label(self.settings.classifier, self.companions.labels),
-            observer=observer,
+            monitor=monitor,
         )
 
 

@@ -14,7 +14,7 @@ from device.bundle import Companions
 from device.events import Frame, Prediction, Utterance
 from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
-from device.outputs.base import Observer
+from device.outputs.base import Monitor
 from device.recognition.transcriber import Transcriber, Transcription
 
 
@@ -56,7 +56,7 @@ class Pipeline:
         companions: whose front end and vocabulary the classifier's network was trained with.
         confidence: probability below which an answer is not sure.
         low_confidence_label: the class that is shown of an answer that is not sure; None for none.
-        observer: is told what is heard as it is heard, if there is one.
+        monitor: follows speech as it happens; None where nothing shows it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Pipeline:
         *,
         confidence: float = 0.0,
         low_confidence_label: str | None = None,
-        observer: Observer | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
         self._endpointer = endpointer
         self._transcriber = transcriber
@@ -77,7 +77,7 @@ class Pipeline:
         self._tokens = Tokens(companions.vocabulary, self._front_end)
         self._confidence = confidence
         self._low_confidence_label = low_confidence_label
-        self._observer = observer
+        self._monitor = monitor
         self._hearing: _Hearing | None = None
 
     @property
@@ -89,8 +89,8 @@ class Pipeline:
         """One prediction per utterance, as soon as it is over."""
         for frame in frames:
             yield from self._after(self._endpointer.push(frame))
-            if self._observer is not None:  # last, so that no light waits for it
-                self._observer.frame(frame)
+            if self._monitor is not None:  # last, so that no light waits for it
+                self._monitor.frame(frame)
         yield from self._after(self._endpointer.finish())
 
     def _after(self, step: EndpointerUpdate) -> Iterator[Prediction]:
@@ -109,8 +109,8 @@ class Pipeline:
                 hearing.transcription.feed(frame.samples)
             hearing.unsaid.clear()
             hearing.answer = None
-            if self._observer is not None and step.utterance is None and not step.expected:
-                self._observer.speech(hearing.transcription.so_far, partial(self._seen, hearing))
+            if self._monitor is not None and step.utterance is None and not step.expected:
+                self._monitor.speech(hearing.transcription.so_far, partial(self._seen, hearing))
         if step.expected and hearing.answer is None:
             hearing.answer = self._answer(hearing)
         if step.utterance is not None:

@@ -1,9 +1,9 @@
-"""Draws `docs/listen.svg` and `docs/doctor.svg`, the pictures in the README: `python docs/screenshots.py [FOLDER]`.
+"""Draws `docs/listen.svg` and `docs/doctor.svg`, the images in the README: `python docs/screenshots.py [FOLDER]`.
 
-What is drawn is what the commands draw. `listen` hears recorded clips one after the other in the noise of a quiet room;
-the time of day and the name of the microphone are made up. `doctor` looks at a Raspberry Pi that is imitated by files,
-as in its tests, whose power supply is weak and on which lgpio is missing; of the packages and models, which it looks at
-for real, the paths are those of a Raspberry Pi.
+The commands themselves draw them. `listen` receives recorded clips one after the other in the noise of a quiet room;
+the time of day and the name of the microphone are synthetic. `doctor` checks a Raspberry Pi that is imitated by files,
+as in its tests, with a weak power supply and without lgpio; it checks the packages and models of this machine, and
+their paths are replaced by those of a Raspberry Pi.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import cast
 from unittest import mock
 
 import numpy as np
@@ -38,8 +39,9 @@ from device.doctor.isolation import run_checks
 from device.events import SAMPLE_RATE, Frame
 from device.loading import LoadedModels
 from device.outputs import lights
-from device.outputs.terminal.layout import ListeningView
-from device.outputs.terminal.state import Scene
+from device.outputs.base import Monitor
+from device.outputs.terminal.layout import ScreenLayout
+from device.outputs.terminal.state import ScreenState
 from device.outputs.terminal.text import UNICODE
 from device.recognition.speech_model import fetch as speech_model
 from device.service import systemctl
@@ -49,14 +51,14 @@ from edge_mcnn import doctor as doctor_cli
 HERE = Path(__file__).parent
 SPEECH = HERE.parent / "tests" / "fixtures" / "speech"
 CLIPS = ("espeak-ruined", "austen-0920", "espeak-thank-you")
-BEGAN = datetime(2026, 1, 2, 19, 30)  # noqa: DTZ001  # a wall clock's
+BEGAN = datetime(2026, 1, 2, 19, 30)  # noqa: DTZ001  # the time on a wall clock
 USB = MicrophoneInfo(0, "USB PnP Sound Device: Audio (hw:1,0)", 48_000, 1, is_default=True)
 ROOM_DBFS = -66.0
 COLUMNS, LINES = 90, 30
 SHAPES = {"\u2580": (0.0, 0.5), UNICODE.full: (0.44, 0.14), UNICODE.empty: (0.485, 0.05)}
-"""Of a line, counted from its top: where a character begins, and how high it is."""
+"""Where a character begins, from the top of its line, and its height, both as a share of the height of the line."""
 _LINE, _BASELINE = 24.4, 18.5
-"""Of rich's SVG."""
+"""Height of a line and its baseline in rich's SVG."""
 BOARD = {
     "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.5\0",
     "proc/meminfo": "MemTotal: 3884996 kB\nMemAvailable: 3221876 kB\n",
@@ -69,44 +71,45 @@ BOARD = {
 
 
 def draw(folder: Path) -> None:
-    """Both pictures."""
+    """Draw both images into a folder."""
     _write(listen(), "edge-mcnn listen", folder / "listen.svg")
     _write(doctor(), "edge-mcnn doctor", folder / "doctor.svg")
 
 
 def listen() -> Console:
-    """The screen just after the last clip was answered."""
+    """The screen just after the prediction for the last clip."""
     console = _console()
     models = LoadedModels.load(Settings(), print)
-    scene = Scene(UNICODE, hold_s=5, clock=lambda: 0.0, now=lambda: BEGAN)
-    view = ListeningView(console, Settings().endpoint.gate_dbfs)
+    state = ScreenState(UNICODE, hold_s=5, clock=lambda: 0.0, now=lambda: BEGAN)
+    layout = ScreenLayout(console, Settings().endpoint.gate_dbfs)
     console.print("$ edge-mcnn listen", style="bold")
-    scene.say(f"listening to {USB.name} at {USB.rate} Hz; speak, or end with Ctrl-C")
-    scene.classes(models.classifier.labels)
-    scene.microphone(Liveness(State.HEALTHY, 0, ""), USB.name, USB.rate)
+    state.message(f"listening to {USB.name} at {USB.rate} Hz; speak, or end with Ctrl-C")
+    state.classes(models.classifier.labels)
+    state.microphone(Liveness(State.HEALTHY, 0, "", USB.name, USB.rate))
 
-    def looked_at(frames: Iterator[Frame]) -> Iterator[Frame]:
+    def drawn(frames: Iterator[Frame]) -> Iterator[Frame]:
         for number, frame in enumerate(frames):
             yield frame
             if number % 4 == 3:  # as often as blocks come from a microphone
-                for entry in scene.look().above:
+                for entry in state.snapshot().above:
                     console.print(entry)
 
+    monitor = cast(Monitor, state)  # the pipeline calls `frame` and `speech` alone
     with tempfile.TemporaryDirectory() as name:
         evening = Path(name) / "evening.wav"
         soundfile.write(evening, _evening(), SAMPLE_RATE)
-        for prediction in models.pipeline(scene).predictions(looked_at(Recording(evening).frames())):
-            scene.answer(replace(prediction, time=BEGAN + timedelta(seconds=prediction.utterance.end_s)))
-    look = scene.look()
-    for entry in look.above:
+        for prediction in models.pipeline(monitor).predictions(drawn(Recording(evening).frames())):
+            state.prediction(replace(prediction, time=BEGAN + timedelta(seconds=prediction.utterance.end_s)))
+    last = state.snapshot()
+    for entry in last.above:
         console.print(entry)
-    for line in view.lines(look.moment, look.dbfs, lit=look.lit):
+    for line in layout.lines(last.content, last.dbfs, lit=last.lit):
         console.print(Segments([*line, Segment.line()]), soft_wrap=True)
     return console
 
 
 def doctor() -> Console:
-    """All that it says of that Raspberry Pi."""
+    """The complete report about that Raspberry Pi."""
     console = _console()
     console.print("$ edge-mcnn doctor", style="bold")
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
@@ -145,7 +148,7 @@ def doctor() -> Console:
 
 
 class _Microphone:
-    """One that hears a clip."""
+    """A microphone that delivers a recorded clip."""
 
     info = USB
     rate = USB.rate
@@ -160,7 +163,7 @@ class _Microphone:
         return Block(samples, 0.0, zero=not samples.any())
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: nothing is open."""
 
 
 def _disk(root: Path) -> Iterator[Finding]:
@@ -169,7 +172,7 @@ def _disk(root: Path) -> Iterator[Finding]:
 
 
 def _at_a_pi(events: Iterable[CheckEvent], root: Path) -> Iterator[CheckEvent]:
-    """With the paths that a Raspberry Pi has for those of this machine."""
+    """Replace the paths of this machine by those that a Raspberry Pi has."""
     paths = {
         str(root / "dev"): "/dev",
         str(root): "/home/pi",
@@ -184,7 +187,7 @@ def _at_a_pi(events: Iterable[CheckEvent], root: Path) -> Iterator[CheckEvent]:
 
 
 def _evening() -> NDArray[np.float32]:
-    """The clips one after the other, in a quiet room; mono, 16 kHz."""
+    """The clips one after the other in the noise of a quiet room; mono, 16 kHz."""
     parts = [np.zeros(SAMPLE_RATE)]
     for name in CLIPS:
         samples, rate = soundfile.read(SPEECH / f"{name}.flac")
@@ -203,20 +206,20 @@ def _console() -> Console:
 
 def _write(console: Console, title: str, path: Path) -> None:
     svg = console.export_svg(title=title, unique_id=path.stem)
-    # Without the fonts that rich would have the reader's browser fetch.
+    # Without the web fonts, which the reader's browser would download.
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     path.write_text(_without_gaps(svg), "utf-8")
 
 
 def _without_gaps(svg: str) -> str:
-    """Blocks and lines as shapes: between those of a font there are gaps, and how wide they are, each font decides."""
+    """Draw blocks and lines as shapes: as characters they would have gaps, whose width depends on the font."""
     fills = dict(re.findall(r"\.(\S+) \{ fill: (#\w+)", svg))
 
     def shape(text: re.Match[str]) -> str:
-        style, x, y, width, signs = text.groups()
-        if len(kinds := set(signs)) != 1 or (sign := kinds.pop()) not in SHAPES:
+        style, x, y, width, characters = text.groups()
+        if len(kinds := set(characters)) != 1 or (character := kinds.pop()) not in SHAPES:
             return text[0]
-        top, height = SHAPES[sign]
+        top, height = SHAPES[character]
         y = float(y) - _BASELINE + top * _LINE
         return f'<rect fill="{fills[style]}" x="{x}" y="{y:.1f}" width="{width}" height="{height * _LINE:.1f}"/>'
 

@@ -1,4 +1,4 @@
-"""Draws the pictures of `docs/wiring.md`, as `edge-mcnn lights wiring --svg` does: `python docs/wiring_pictures.py`."""
+"""Draws the diagrams in `docs/wiring.md`, as `edge-mcnn lights wiring --svg` does: `python docs/wiring_pictures.py`."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ from device.outputs.wiring.svg import wiring_svg
 from device.settings.schema import LightsSettings
 
 HERE = Path(__file__).parent
-PICTURES = {
+DIAGRAMS = {
     "wiring.svg": LightsSettings(),
     "wiring-rgb.svg": LightsSettings(rgb={"red": 17, "green": 27, "blue": 22}),
 }
 
 
-def pictures() -> dict[str, str]:
-    """Each, by the name of its file."""
+def diagrams() -> dict[str, str]:
+    """Content of each diagram by the name of its file."""
     labels = read_bundle(DEFAULT_BUNDLE).companions.labels
-    return {name: wiring_svg(settings, labels) for name, settings in PICTURES.items()}
+    return {name: wiring_svg(settings, labels) for name, settings in DIAGRAMS.items()}
 
 
 if __name__ == "__main__":
-    for name, picture in pictures().items():
-        (HERE / name).write_text(picture, "utf-8")
+    for name, diagram in diagrams().items():
+        (HERE / name).write_text(diagram, "utf-8")

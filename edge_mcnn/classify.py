@@ -37,7 +37,7 @@ def classify_command(
 
     from device.loading import LoadedModels, classify
     from device.outputs.json_lines import as_table
-    from device.outputs.terminal.prediction_rows import Answer
+    from device.outputs.terminal.prediction_rows import PredictionView
 
     models = LoadedModels.load(load_settings(config, model=model), out.announce)
     console = out.console()
@@ -51,7 +51,7 @@ def classify_command(
                     continue
                 span = f"{table['start_s']:.1f} s to {table['start_s'] + table['seconds']:.1f} s"
                 console.print(f"[bold]{path.name}[/bold]  [dim]{span}[/dim]", highlight=False)
-                console.print(Answer(models.classifier.labels, prediction))
+                console.print(PredictionView(models.classifier.labels, prediction))
                 console.print()
         except AudioError as error:
             failed += 1

@@ -103,11 +103,11 @@ def _meter(level: "MicrophoneLevel", console: "Console") -> "Text":
     from rich.text import Text
 
     from device.outputs.terminal.meter import meter
-    from device.outputs.terminal.text import signs_for
+    from device.outputs.terminal.text import symbols_for
 
     prompt, value = "speak  ", f"  {level.dbfs:.0f} dBFS"
     width = max(0, min(_METER_CELLS, console.width - len(prompt) - len(value)))
-    return Text.assemble(prompt, meter(level.dbfs, width, signs_for(console)), value, no_wrap=True, overflow="crop")
+    return Text.assemble(prompt, meter(level.dbfs, width, symbols_for(console)), value, no_wrap=True, overflow="crop")
 
 
 def _summary(findings: Sequence["Finding"]) -> str:

@@ -1,4 +1,4 @@
-"""`edge-mcnn lights test`, `set` and `wiring`. From Python: `device.outputs.gpio.manual`, `device.outputs.wiring`."""
+"""`edge-mcnn lights test`, `set` and `wiring`. From Python: `device.outputs.manual_lights`, `device.outputs.wiring`."""
 
 import contextlib
 import signal
@@ -13,7 +13,7 @@ from edge_mcnn.options import Config, LightsByHand, ManualLights, Model, load_se
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
-    from device.outputs.gpio.manual import Lamp
+    from device.outputs.manual_lights import ManualLight
     from device.settings.schema import LightsSettings
 
 lights_commands = typer.Typer(help="Test the lights, or show how to wire the LEDs.", no_args_is_help=True)
@@ -35,15 +35,15 @@ def light_each_command(
 
     Example: `edge-mcnn lights test --config /etc/edge-mcnn/config.toml`
     """
-    from device.outputs.gpio.manual import open_lamps
+    from device.outputs.manual_lights import open_manual_lights
 
     settings, labels = _settings_and_labels(lights, model, config)
     console = out.console(highlight=False, markup=False, soft_wrap=True)
     _interrupt_at_sigterm()
-    with open_lamps(settings, labels, console) as (classes, legs):
-        for lamp in (*legs, *classes):
-            lamp.light()
-            _print_name(lamp, [each.name for each in (*legs, *classes)])
+    with open_manual_lights(settings, labels, console) as (classes, legs):
+        for light in (*legs, *classes):
+            light.switch_on()
+            _print_name(light, [each.name for each in (*legs, *classes)])
             threading.Event().wait(seconds)
 
 
@@ -63,7 +63,7 @@ def set_command(
     Example: `edge-mcnn lights set positive --seconds 5`
     """
     from device.errors import LightsError
-    from device.outputs.gpio.manual import open_lamps
+    from device.outputs.manual_lights import open_manual_lights
 
     settings, labels = _settings_and_labels(lights, model, config)
     if label not in labels:
@@ -71,10 +71,10 @@ def set_command(
     console = out.console(highlight=False, markup=False, soft_wrap=True)
     _interrupt_at_sigterm()
     # Ctrl-C is the regular way to end this command.
-    with contextlib.suppress(KeyboardInterrupt), open_lamps(settings, labels, console) as (classes, _):
-        lamp = classes[labels.index(label)]
-        lamp.light()
-        _print_name(lamp, [label])
+    with contextlib.suppress(KeyboardInterrupt), open_manual_lights(settings, labels, console) as (classes, _):
+        light = classes[labels.index(label)]
+        light.switch_on()
+        _print_name(light, [label])
         threading.Event().wait(seconds)
 
 
@@ -131,9 +131,9 @@ def _settings_and_labels(
     return settings.lights, open_bundle(settings).companions.labels
 
 
-def _print_name(lamp: "Lamp", names: Sequence[str]) -> None:
-    if lamp.told is not None:
-        out.line(f"{lamp.name:{max(map(len, names))}}  {lamp.told}".rstrip())
+def _print_name(light: "ManualLight", names: Sequence[str]) -> None:
+    if light.description is not None:
+        out.line(f"{light.name:{max(map(len, names))}}  {light.description}".rstrip())
 
 
 def _interrupt_at_sigterm() -> None:

@@ -1,12 +1,9 @@
 """`edge-mcnn listen`. From Python: `device.daemon.daemon`."""
 
 import logging
-import os
-import sys
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +12,6 @@ from edge_mcnn.output import out
 
 if TYPE_CHECKING:
     from device.loading import LoadedModels
-    from device.outputs.lights import Lights as OpenLights
     from device.outputs.terminal.screen import Screen
     from device.settings.schema import Settings
 
@@ -54,78 +50,40 @@ def listen_command(
     from device.daemon.daemon import Daemon
     from device.daemon.status import socket_path
     from device.daemon.systemd import Systemd
-    from device.outputs.publishers import publishers
+    from device.outputs.create import create_outputs, create_screen
     from device.system.stderr import silence_c_libraries
 
     settings = load_settings(config, model=model, microphone=microphone, lights=lights)
     if json and settings.lights.kind == "terminal":
         raise typer.BadParameter("--json and lights in the terminal would overwrite each other: add --lights none")
     with ExitStack() as stack:
-        screen = None if json else _screen(settings, stack)
+        screen = None if json else create_screen(settings)
+        if screen is not None:
+            stack.enter_context(screen)
         if screen is not None or not logging.getLogger().isEnabledFor(logging.INFO):
             silence_c_libraries()
-        Daemon(
+        outputs = create_outputs(
+            settings, screen, out.announce, lambda error: daemon.stop(error), json=json, words=words
+        )
+        daemon = Daemon(
             settings,
-            load=partial(_load, settings, screen),
-            show=partial(_open_lights, settings, screen),
-            tell=_teller(settings, screen, json=json, words=words),
-            announce=out.announce,
+            partial(_load, settings, screen),
+            outputs,
+            out.announce,
             patient=wait,
             systemd=Systemd(),
             status_socket=socket_path(),
-            publishers=publishers(settings, out.announce),
-            observer=screen,
-        ).run()
-
-
-def _screen(settings: "Settings", stack: ExitStack) -> "Screen | None":
-    """If standard output is a terminal that can be drawn on, and is to show anything."""
-    from rich.console import Console
-
-    from device.outputs.lights import kind_of
-
-    output = sys.stdout
-    if output is None or not output.isatty() or not Console().is_interactive or kind_of(settings.lights) == "none":
-        return None
-    from device.outputs.terminal.screen import Screen
-
-    # A file of its own: at the end of the process Python waits for its own, which a held terminal would make long.
-    own = os.fdopen(os.dup(output.fileno()), "w", encoding=output.encoding, errors="replace", newline="")
-    console = Console(file=own, highlight=False, markup=False)
-    return stack.enter_context(Screen(console, gate_dbfs=settings.endpoint.gate_dbfs, hold_s=settings.lights.hold_s))
+        )
+        daemon.run()
 
 
 def _load(settings: "Settings", screen: "Screen | None") -> "LoadedModels":
     from device.loading import LoadedModels
     from device.recognition.speech_model import fetch as speech_model
 
-    # Fetching the speech model draws a bar of its own: the screen comes after it.
+    # Fetching the speech model draws its own progress bar: the screen comes after it.
     if screen is not None and (
         settings.transcriber.speech_model or speech_model.is_present(speech_model.default_path())
     ):
         screen.begin()
     return LoadedModels.load(settings, out.announce)
-
-
-def _open_lights(settings: "Settings", screen: "Screen | None", labels: Sequence[str]) -> "OpenLights":
-    from device.outputs.lights import open_lights
-
-    lights = open_lights(settings.lights, labels)
-    if screen is not None:
-        screen.classes(labels)
-        screen.begin()
-    return lights
-
-
-def _teller(
-    settings: "Settings", screen: "Screen | None", *, json: bool, words: bool
-) -> Callable[[dict[str, Any]], None]:
-    """What becomes of the table of an answer."""
-    from device.outputs.json_lines import as_line, as_plain_line
-    from device.outputs.lights import kind_of
-
-    if json:
-        return lambda table: print(as_line(table), flush=True)
-    if screen is not None or kind_of(settings.lights) == "none":
-        return lambda table: None
-    return lambda table: print(as_plain_line(table, words=words), flush=True)

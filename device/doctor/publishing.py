@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from device.doctor.findings import Finding, Verdict
 from device.errors import PublishingError
-from device.outputs.mqtt.client import client_id, device_name, new_client, topic_name, where, why
+from device.outputs.mqtt.client import (
+    broker_address,
+    client_id,
+    connection_failure,
+    device_name,
+    new_client,
+    topic_name,
+)
 from device.outputs.mqtt.client import port as port_of
 from device.outputs.mqtt.discovery import Topics
 from device.service import systemctl
@@ -45,7 +52,7 @@ def check_broker(settings: MqttSettings, limit_s: float = LIMIT_S) -> Iterator[F
         device = topic_name(device_name(settings))
         client = new_client(settings, f"{client_id(device)}-doctor-{secrets.token_hex(2)}", lambda _: None)
     except PublishingError as error:
-        yield Finding(_BROKER, Verdict.FAIL, error.message, error.fix or _unreadable_password_fix(settings))
+        yield Finding(_BROKER, Verdict.FAIL, error.message, _unreadable_password_fix(settings) or error.fix)
         return
     problem = _resolve(settings, limit_s) or _connect(settings, client, limit_s)
     if problem is not None:
@@ -53,7 +60,7 @@ def check_broker(settings: MqttSettings, limit_s: float = LIMIT_S) -> Iterator[F
     else:
         topic = Topics(settings.topic_prefix, device).prediction
         user = f" as {settings.user}" if settings.user else ""
-        message = f"{where(settings)} accepts the connection{user}; predictions go to {topic}"
+        message = f"{broker_address(settings)} accepts the connection{user}; predictions go to {topic}"
         yield Finding(_BROKER, Verdict.OK, message)
     yield from _check_password_file(settings)
     if systemctl.UNIT_FILE.exists() and not systemctl.NETWORK_DROP_IN.exists():
@@ -114,7 +121,7 @@ def _resolve(settings: MqttSettings, limit_s: float) -> Finding | None:
     thread.join(limit_s)
     if results and results[0] is None:
         return None
-    reason = why(results[0]) if results else f"no response within {limit_s:g} s"
+    reason = connection_failure(results[0]) if results else f"no response within {limit_s:g} s"
     fix = "check mqtt.host, or use the broker's IP address"
     if settings.host.endswith(".local"):
         fix += "; names in .local need: sudo apt-get install libnss-mdns"
@@ -137,9 +144,9 @@ def _connect(settings: MqttSettings, client: "Client", limit_s: float) -> Findin
     client.disconnect()
     if not reasons:
         if connected:
-            message = f"{where(settings)} accepts the connection, but does not respond within {limit_s:g} s"
+            message = f"{broker_address(settings)} accepts the connection, but does not respond within {limit_s:g} s"
             return Finding(_BROKER, Verdict.WARN, message, "check mqtt.port: is this the port of the broker?")
-        message = f"{where(settings)} closes the connection without a response"
+        message = f"{broker_address(settings)} closes the connection without a response"
         return Finding(_BROKER, Verdict.FAIL, message, f"try mqtt.tls = {str(not settings.tls).lower()}")
     if not reasons[0].is_failure:
         return None
@@ -147,11 +154,11 @@ def _connect(settings: MqttSettings, client: "Client", limit_s: float) -> Findin
         fix = f"check mqtt.user and the password in {settings.password_file}"
     else:
         fix = "set mqtt.user and mqtt.password_file"
-    return Finding(_BROKER, Verdict.FAIL, f"{where(settings)} refuses the connection ({reasons[0]})", fix)
+    return Finding(_BROKER, Verdict.FAIL, f"{broker_address(settings)} refuses the connection ({reasons[0]})", fix)
 
 
 def _unreachable(settings: MqttSettings, error: Exception) -> Finding:
-    message = f"{where(settings)} cannot be reached ({why(error)})"
+    message = f"{broker_address(settings)} cannot be reached ({connection_failure(error)})"
     if isinstance(error, ssl.SSLCertVerificationError):
         fix = "set mqtt.ca_file to the certificate of its authority, and mqtt.host to the name in its certificate"
         return Finding(_BROKER, Verdict.FAIL, message, fix)

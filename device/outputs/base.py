@@ -1,10 +1,6 @@
-"""What can be watched while the daemon listens, and in which order it is told; what is done with it, nobody here knows.
+"""The protocol of every output: the one way in which predictions and the state of the microphone leave the daemon."""
 
-Where nobody watches, nothing of it is computed.
-"""
-
-from collections.abc import Callable
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,35 +10,57 @@ from device.audio.liveness import Liveness
 from device.events import Frame, Prediction
 
 
-class Observer(Protocol):
-    """Is told by the thread that listens, which a light waits for: no call may take long, or wait for anything."""
+class Output(Protocol):
+    """Where predictions go.
 
-    def microphone(self, liveness: Liveness, name: str, rate: int) -> None:
-        """How the microphone is has changed; its name and rate in Hz, empty and 0 where none is open."""
+    All methods but `close` are called by the listening thread, which a light waits for: none of them may take long or
+    wait for anything. An output that may block puts its work into an `Outbox`.
+    """
 
-    def frame(self, frame: Frame) -> None:
-        """A frame was heard, and all that it brings is done."""
+    @property
+    def name(self) -> str:
+        """What messages about this output call it."""
 
-    def speech(self, words: Callable[[], str], picture: Callable[[], NDArray[np.float32]]) -> None:
-        """Someone speaks on, and `answer` will follow.
+    def open(self, labels: Sequence[str]) -> None:
+        """Start; called once, before the microphone is opened.
 
         Args:
-            words: gives those so far, which may still change; costs CPU time, as `picture` does. To be called within
-                this call alone.
-            picture: gives what the network would see if the utterance ended here, shape as `Prediction.image`.
+            labels: classes of the model.
+
+        Raises:
+            EdgeMcnnError: the output cannot work; this ends the daemon.
         """
 
-    def answer(self, prediction: Prediction) -> None:
-        """An utterance is answered, and its light is on."""
+    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+        """Pass on the prediction for an utterance.
 
-    def close(self) -> None:
-        """The end: give back what was taken. May be called more than once."""
+        Args:
+            prediction: the prediction.
+            lit_at: `time.monotonic()` when its light was on; for the light itself, when it was switched.
+        """
+
+    def microphone(self, liveness: Liveness) -> None:
+        """Pass on that the state of the microphone has changed."""
+
+    def close(self, limit_s: float) -> None:
+        """Deliver what is waiting, as far as the limit in seconds allows, and release every resource.
+
+        May be called from any thread, more than once, and before `open`.
+        """
 
 
-class Trouble(StrEnum):
-    """Something that is wrong for a while."""
+class Monitor(Output, Protocol):
+    """An output that also follows speech as it happens; nothing of that is computed when there is no monitor."""
 
-    LOST = "lost"
-    """There is no microphone, or it gives nothing."""
-    SILENT = "silent"
-    """It gives nothing but zeros."""
+    def frame(self, frame: Frame) -> None:
+        """Show the level of a frame; called after everything that the frame causes, so that no light waits for it."""
+
+    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+        """Show an utterance that goes on; `prediction` follows when it is over.
+
+        Args:
+            words: returns the words so far, which may still change. It costs CPU time, as `image` does, and may only
+                be called within this method.
+            image: returns the spectrogram image that the network would classify if the utterance ended here; shape as
+                `Prediction.image`.
+        """

@@ -1,19 +1,29 @@
-"""Predictions as lines, one each: JSON for other programs, or plain for a log."""
+"""Predictions as lines, one each: JSON for other programs, or plain text for a log."""
 
 import json
-from typing import Any
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
 
+from device.audio.liveness import Liveness
 from device.events import Prediction
+from device.outputs.outbox import Outbox
 
-NO_WORDS = "(no words; answered by the sound alone)"
-UNSURE = "unsure"
+Table = Mapping[str, Any]
+"""The JSON object of a prediction, as `as_table` makes it."""
+
+NO_WORDS = "(no words; classified by the audio alone)"
+LOW_CONFIDENCE = "low confidence"
+_NAME = "standard output"
+_BOUND = 1000
 
 
 def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
-    """What is told of a prediction.
+    """The JSON object for a prediction.
 
     Args:
-        prediction: the answer.
+        prediction: the prediction.
         lit_at: `time.monotonic()` when its light was on.
     """
     return {
@@ -31,13 +41,90 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
     }
 
 
-def as_plain_line(table: dict[str, Any], *, words: bool) -> str:
-    """The table as a line for people; what was said is in it only with `words`, that nothing was always."""
-    doubt = "" if table["confident"] else f"  {UNSURE}"
-    said = f"  \u201c{table['text']}\u201d" if words and table["text"] else "" if table["text"] else f"  {NO_WORDS}"
-    return f"{table['time'][11:19]}  {table['label']:10}{table['probabilities'][table['label']]:4.0%}{doubt}{said}"
+def without_words(table: Table) -> Table:
+    """The same object without the words that were spoken."""
+    return {name: value for name, value in table.items() if name != "text"}
 
 
-def as_line(table: dict[str, Any]) -> str:
-    """The table as one line of JSON."""
-    return json.dumps(table, ensure_ascii=False)
+def as_line(table: Table) -> str:
+    """The object as one line of JSON."""
+    return json.dumps(dict(table), ensure_ascii=False)
+
+
+def as_plain_line(table: Table, *, words: bool) -> str:
+    """The object as a line for people.
+
+    Args:
+        table: the object, as `as_table` makes it.
+        words: whether the line quotes the words that were spoken; that there were none is always in it.
+    """
+    doubt = "" if table["confident"] else f"  {LOW_CONFIDENCE}"
+    quoted = f"  \u201c{table['text']}\u201d" if words and table["text"] else "" if table["text"] else f"  {NO_WORDS}"
+    return f"{table['time'][11:19]}  {table['label']:10}{table['probabilities'][table['label']]:4.0%}{doubt}{quoted}"
+
+
+class LineOutput:
+    """Writes a line for each prediction to standard output.
+
+    A program that reads the lines slowly, or not at all, delays nothing: the lines wait in an outbox.
+
+    Args:
+        as_line: formats the JSON object of a prediction, without the end of the line.
+        announce: prints a line about what goes wrong.
+        stop: ends the program with an error, from any thread: when the reader has gone, there is no reason to go on.
+        stream: standard output; None if the process has none.
+    """
+
+    name = _NAME
+
+    def __init__(
+        self,
+        as_line: Callable[[Table], str],
+        announce: Callable[[str], None],
+        stop: Callable[[BaseException], None],
+        stream: TextIO | None = sys.stdout,
+    ) -> None:
+        self._as_line = as_line
+        self._announce = announce
+        self._stop = stop
+        self._stream = stream
+        self._descriptor: int | None = None
+        self._outbox: Outbox[Table] = Outbox(_NAME, self._write, announce, bound=_BOUND)
+
+    def open(self, labels: Sequence[str]) -> None:
+        """Start to write; see `Output.open`."""
+        del labels  # a line is the same for any model
+        if self._stream is not None:
+            # Its own descriptor and no buffer: at the end of the process Python waits for the lock of `sys.stdout`,
+            # which a reader that does not read would turn into a process that never ends.
+            self._descriptor = os.dup(self._stream.fileno())
+            self._outbox.open()
+
+    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+        """Queue the line; see `Output.prediction`."""
+        if self._stream is not None:
+            self._outbox.put(as_table(prediction, lit_at))
+
+    def microphone(self, liveness: Liveness) -> None:
+        """Do nothing: the lines are predictions only."""
+
+    def close(self, limit_s: float) -> None:
+        """Write the waiting lines; see `Output.close`."""
+        if self._outbox.close(limit_s) and self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def _write(self, table: Table) -> bool:
+        if self._stream is None or self._descriptor is None:
+            return False
+        line = f"{self._as_line(table)}\n".encode(self._stream.encoding, self._stream.errors or "strict")
+        try:
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+        except BrokenPipeError as error:
+            self._stop(error)
+            return False
+        except OSError as error:
+            self._announce(f"{_NAME}: cannot be written ({error.strerror}); no more lines follow")
+            return False
+        return True

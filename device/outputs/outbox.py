@@ -1,27 +1,29 @@
-"""A queue between one who must not wait and one who may take long. What is delivered, and how, it does not know."""
+"""A bounded queue between the listening thread, which must not wait, and a delivery that may take long."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from device.outputs.publishers import Table
+Item = TypeVar("Item")
 
 
-class Outbox:
-    """Delivers in a thread of its own, one after the other, in order; of too many the oldest are dropped.
+class Outbox(Generic[Item]):
+    """Delivers items in its own thread, one after the other, in order. When it is full, the oldest are dropped.
 
     Args:
-        name: of the publisher, in what is told.
-        deliver: takes as long as it likes; returns whether it went well enough to go on. It must not raise.
-        announce: is told, in a line, how many were dropped; by the thread that delivers.
-        bound: how many may wait.
+        name: name of the output, for messages.
+        deliver: delivers one item, however long it takes, and returns whether to continue with the next one. It must
+            not raise.
+        announce: prints a line about dropped predictions; called by the delivering thread.
+        bound: how many items may wait.
         held: see `hold`.
     """
 
     def __init__(
         self,
         name: str,
-        deliver: Callable[[Table], bool],
+        deliver: Callable[[Item], bool],
         announce: Callable[[str], None],
         *,
         bound: int,
@@ -30,38 +32,38 @@ class Outbox:
         self._name = name
         self._deliver = deliver
         self._announce = announce
-        self._waiting: deque[Table] = deque(maxlen=bound)
+        self._waiting: deque[Item] = deque(maxlen=bound)
         self._changed = threading.Condition()
         self._closing = False
         self._held = held
         self._thread: threading.Thread | None = None
-        self._told_drops = 0
+        self._reported_drops = 0
         self.dropped = 0
-        """Since the start."""
+        """Number of items dropped since the start."""
 
     def open(self) -> None:
-        """Begin to deliver."""
+        """Start to deliver."""
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
-    def put(self, table: Table) -> None:
-        """Have it delivered. Does not wait."""
+    def put(self, item: Item) -> None:
+        """Queue an item for delivery. Does not wait."""
         with self._changed:
             self.dropped += len(self._waiting) == self._waiting.maxlen
-            self._waiting.append(table)
+            self._waiting.append(item)
             self._changed.notify()
 
     def hold(self, *, held: bool) -> None:
-        """Begin no delivery until told that it is not held any more. Does not wait."""
+        """Start no delivery while `held` is true. Does not wait."""
         with self._changed:
             self._held = held
             self._changed.notify()
 
     def close(self, limit_s: float) -> bool:
-        """Deliver what waits, unless it is held, as far as the limit allows.
+        """Deliver the waiting items, unless they are held, as far as the limit in seconds allows.
 
         Returns:
-            Whether nothing is being delivered any more.
+            Whether no delivery is in progress any more.
         """
         with self._changed:
             self._closing = True
@@ -70,24 +72,24 @@ class Outbox:
             return True
         self._thread.join(max(0.0, limit_s))
         if self._waiting:
-            self._announce(f"{self._name}: {len(self._waiting)} answers were left at the end")
+            self._announce(f"{self._name}: {len(self._waiting)} predictions were not delivered before the end")
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        well = True
-        while well and (table := self._next()) is not None:
-            well = self._deliver(table)
-            if self.dropped >= max(1, 2 * self._told_drops):  # once, and again each time that there are twice as many
-                self._tell_drops()
-        if self.dropped > self._told_drops:
-            self._tell_drops()
+        working = True
+        while working and (item := self._next()) is not None:
+            working = self._deliver(item)
+            if self.dropped >= max(1, 2 * self._reported_drops):  # once, and whenever the number has doubled
+                self._report_drops()
+        if self.dropped > self._reported_drops:
+            self._report_drops()
 
-    def _next(self) -> Table | None:
-        """The one to deliver; None when there will be none any more."""
+    def _next(self) -> Item | None:
+        """Wait for the next item; None when there will be no more."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or (self._waiting and not self._held))
             return self._waiting.popleft() if self._waiting and not self._held else None
 
-    def _tell_drops(self) -> None:
-        self._told_drops = self.dropped
-        self._announce(f"{self._name}: {self._told_drops} answers were dropped so far, the oldest of too many")
+    def _report_drops(self) -> None:
+        self._reported_drops = self.dropped
+        self._announce(f"{self._name}: {self._reported_drops} predictions were dropped so far, the oldest of too many")

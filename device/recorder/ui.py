@@ -6,7 +6,7 @@ from rich.text import Text
 
 from device.errors import EdgeMcnnError
 from device.outputs.terminal.meter import meter
-from device.outputs.terminal.text import signs_for
+from device.outputs.terminal.text import symbols_for
 
 _METER_CELLS = 24
 """Width of the level meter; less in a narrow terminal."""
@@ -47,7 +47,7 @@ class RecorderDisplay:
     def meter(self, level_dbfs: float, remark: str) -> None:
         """Draw the level (RMS, dB relative to full scale) and a remark in the redrawn line."""
         width = min(_METER_CELLS, max(self._console.width - len(remark) - _BESIDE_METER, 1))
-        bar = meter(level_dbfs, width, signs_for(self._console))
+        bar = meter(level_dbfs, width, symbols_for(self._console))
         self._redraw(Text.assemble("  ", bar, f" {level_dbfs:4.0f} dB  {remark}"))
 
     def question(self, question: str) -> None:

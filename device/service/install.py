@@ -13,7 +13,7 @@ from pathlib import Path
 
 from device.bundle import read_bundle
 from device.errors import ServiceError
-from device.outputs.publishers import publishers
+from device.outputs.create import create_publishers
 from device.recognition.speech_model import fetch as speech_model
 from device.service.systemctl import (
     DROP_IN_FOLDER,
@@ -74,7 +74,7 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
     """
     require_systemd()
     settings = read_settings(CONFIG) if CONFIG.exists() else Settings()
-    publishers(settings, announce)  # their errors would end every start of the service
+    create_publishers(settings, announce)  # their errors would end every start of the service
     changes: list[ServiceChange] = []
     required = settings
     if model is not None:

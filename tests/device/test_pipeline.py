@@ -12,7 +12,7 @@ from device.audio.endpoint import Endpointer, EndpointerUpdate
 from device.bundle import Companions
 from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance
 from device.front_end.parameters import FrontEnd
-from device.outputs.base import Observer
+from device.outputs.base import Monitor
 from device.pipeline import Pipeline
 from device.recognition.transcriber import Transcriber
 
@@ -29,7 +29,7 @@ class Rig:
         words: bool = True,
         confidence: float = 0.0,
         instead: str | None = None,
-        observer: Observer | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
         self.calls: list[str] = []
         self._frames = 0
@@ -43,7 +43,7 @@ class Rig:
             companions,
             confidence=confidence,
             low_confidence_label=instead,
-            observer=observer,
+            monitor=monitor,
         )
 
     # The endpointer
@@ -181,7 +181,7 @@ def test_an_answer_below_the_confidence_is_unsure(
 
 
 class Watcher:
-    """An observer that asks for all that it can have, and writes down what it is told."""
+    """An monitor that asks for all that it can have, and writes down what it is told."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -198,15 +198,15 @@ class Watcher:
 STEPS = (True, True, False, False, True, False, False)
 
 
-def watched(observer: Watcher | None) -> tuple[Rig, list[Prediction]]:
-    rig = Rig(observer=cast(Observer, observer))
+def watched(monitor: Watcher | None) -> tuple[Rig, list[Prediction]]:
+    rig = Rig(monitor=cast(Monitor, monitor))
     steps = [EndpointerUpdate((rig.frame(LOUD if loud else QUIET),), expected=not loud) for loud in STEPS]
     return rig, rig.heard(EndpointerUpdate(), *steps, EndpointerUpdate((rig.frame(QUIET),), over()))
 
 
 def test_who_watches_is_told_each_frame_and_words_while_someone_speaks() -> None:
     watcher = Watcher()
-    rig = Rig(observer=cast(Observer, watcher))
+    rig = Rig(monitor=cast(Monitor, watcher))
     rig._steps = iter(
         [
             EndpointerUpdate(),

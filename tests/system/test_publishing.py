@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CLIPS
-from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Witness
+from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Subscriber
 from tests.system.listening import Listening
 from tests.system.virtual_microphone import missing_programs, plugged_in
 
@@ -22,7 +22,7 @@ def test_a_spoken_sentence_is_published(speech_model: Path, tmp_path: Path) -> N
     with (
         plugged_in(rate=16_000, channels=1, strict=False) as microphone,
         Broker(tmp_path) as broker,
-        Witness(broker.port) as witness,
+        Subscriber(broker.port) as subscriber,
     ):
         settings = tmp_path / "config.toml"
         command = json.dumps([sys.executable, "-c", append, str(tmp_path / "out")])
@@ -34,9 +34,9 @@ def test_a_spoken_sentence_is_published(speech_model: Path, tmp_path: Path) -> N
             listening.wait_for("listening to")
             microphone.play(CLIPS / "espeak-ruined.flac")
             printed = listening.next_answer()
-            published = json.loads(witness.next("edge-mcnn/Wohnzimmer/prediction").payload)
+            published = json.loads(subscriber.next("edge-mcnn/Wohnzimmer/prediction").payload)
             listening.end(signal.SIGTERM)
-        told = [witness.next("edge-mcnn/Wohnzimmer/availability").payload for _ in range(2)]
+        told = [subscriber.next("edge-mcnn/Wohnzimmer/availability").payload for _ in range(2)]
         assert told == ["online", "offline"]
     assert printed["text"].startswith("no i hate this")
     assert json.loads((tmp_path / "out").read_text()) == printed

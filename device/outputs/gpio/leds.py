@@ -1,37 +1,118 @@
-"""LEDs on the GPIO pins of a Raspberry Pi, through gpiozero: one for each class, or one RGB LED for all."""
+"""LEDs on the GPIO pins of a Raspberry Pi, through gpiozero: one for each class, or one RGB LED for all.
+
+Everything that they show is a sequence of patterns: how bright each pin is, and one pattern after the other for a time
+each. Predictions light one class; a microphone that gives no audio flashes all LEDs together.
+"""
 
 import itertools
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
+from device.audio.liveness import Liveness, State
 from device.errors import LightsError
 from device.events import Prediction
-from device.outputs.base import Trouble
 from device.settings.leds import CLASS_COLOURS, COLOURS, RGB, rgb_levels
 from device.settings.schema import LightsSettings
 from device.settings.toml import toml_value
 
 Pattern = tuple[float, ...]
-"""Light of each pin, 0 to 1, as the eye sees it."""
-Step = tuple[Pattern, float | None]
-"""A pattern, and seconds for which it stays; None for as long as nothing else is asked for."""
+"""Brightness of each pin, 0 to 1, as the eye sees it."""
+TimedPattern = tuple[Pattern, float | None]
+"""A pattern and the seconds for which it stays; None until something else is played."""
 
 _GAMMA = 2.2
+_FLASH_S = 0.1
+_FLASH_PERIOD_S = {State.LOST: 1.0, State.SILENT: 4.0}
+"""Seconds from flash to flash. All LEDs flash together, which no prediction does: quickly when there is no microphone,
+slowly when it gives silence."""
+_DIMMEST = 0.2
+"""Brightness of the least probable prediction, which must be visible too."""
+_PLAIN_PINS = (17, 27, 22, 23, 24, 25, 5, 6, 16, 26, 12, 13, 18, 19, 20, 21, 4, 7, 8, 9, 10, 11, 15, 14)
+"""BCM pins, those without another use first, those of SPI and of the serial console last. Those below 4 are missing:
+they are a bus of plugged-on boards and have their own pull-up resistors."""
+_TAKEN_FIX = "stop the program that uses the pins; if it is the service, run: sudo systemctl stop edge-mcnn"
+_NO_PINS_FIX = (
+    "on a Raspberry Pi install python3-lgpio and add this user to the group gpio; on another machine use "
+    "--lights terminal"
+)
 
 
-def duty(pattern: Pattern) -> Pattern:
-    """Share of the time that each pin is on, 0 to 1: half the time looks like three quarters of the light (sRGB)."""
-    return tuple(light**_GAMMA for light in pattern)
+class GpioLeds:
+    """The output that lights LEDs.
 
-
-class Player:
-    """Plays patterns on LEDs: the first at once, the others in a thread of its own.
+    Each LED is connected, through a resistor, between its pin and ground, or 3.3 V if the settings say so.
 
     Args:
-        leds: what gpiozero gives for some LEDs: its `value` is a tuple with the duty of each.
+        settings: BCM pins and colours by class, and how bright and for how many seconds a light is on.
+    """
+
+    name = "lights"
+
+    def __init__(self, settings: LightsSettings) -> None:
+        self._settings = settings
+        self._by_confidence = settings.brightness == "confidence"
+        self._patterns: Mapping[str, Pattern] = {}
+        self._leds: Any = None
+        self._player: PatternPlayer | None = None
+
+    def open(self, labels: Sequence[str]) -> None:
+        """Take the pins and switch them off; see `Output.open`.
+
+        Raises:
+            LightsError: a class has no pin or colour, or gpiozero cannot drive the pins.
+        """
+        self._patterns = class_patterns(self._settings, labels)
+        # Where full brightness is all that is needed, no thread of the driver need switch pins on and off.
+        between = any(0 < light < 1 for pattern in self._patterns.values() for light in pattern)
+        self._leds = _open_pins(self._settings, labels, pwm=self._by_confidence or between)
+        self._player = PatternPlayer(self._leds)
+
+    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+        """Light one class for the hold time and turn the others off; see `Output.prediction`."""
+        del lit_at  # this is the light
+        if prediction.light is None:
+            self._play_nothing()
+            return
+        light = max(prediction.probabilities[prediction.label], _DIMMEST) if self._by_confidence else 1.0
+        pattern = tuple(light * share for share in self._patterns[prediction.light])
+        self._play([(pattern, self._settings.hold_s)])
+
+    def microphone(self, liveness: Liveness) -> None:
+        """Flash all LEDs together while there is no audio, until there is; see `Output.microphone`."""
+        if liveness.state == State.HEALTHY:
+            self._play_nothing()
+        elif (period_s := _FLASH_PERIOD_S.get(liveness.state)) is not None:
+            pins = len(next(iter(self._patterns.values())))
+            self._play(itertools.cycle([((1.0,) * pins, _FLASH_S), ((0.0,) * pins, period_s - _FLASH_S)]))
+
+    def hold(self, pattern: Pattern) -> None:
+        """Show a pattern until something else is shown, to try the wiring."""
+        self._play([(pattern, None)])
+
+    def close(self, limit_s: float) -> None:
+        """Switch all LEDs off and release the pins; see `Output.close`."""
+        del limit_s  # nothing of this waits for long
+        if self._player is not None:
+            self._player.stop()
+            self._leds.close()
+            self._player = None
+
+    def _play(self, steps: Iterable[TimedPattern]) -> None:
+        if self._player is not None:
+            self._player.play(steps)
+
+    def _play_nothing(self) -> None:
+        if self._player is not None:
+            self._player.stop()
+
+
+class PatternPlayer:
+    """Plays patterns on LEDs: the first at once, the others in its own thread.
+
+    Args:
+        leds: the gpiozero object for the LEDs; its `value` is a tuple with the duty cycle of each.
     """
 
     def __init__(self, leds: Any) -> None:
@@ -39,21 +120,21 @@ class Player:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def play(self, steps: Iterable[Step]) -> None:
-        """Play these and leave the LEDs dark after the last; what was played before is over. Does not wait."""
+    def play(self, steps: Iterable[TimedPattern]) -> None:
+        """Play these patterns instead of those before, and leave the LEDs off after the last. Does not wait."""
         self._end()
         left = iter(steps)
         pattern, seconds = next(left)
-        self._leds.value = duty(pattern)
+        self._leds.value = duty_cycles(pattern)
         self._stopping = threading.Event()
-        # A daemon: one that hangs in the driver keeps no process alive.
+        # A daemon thread: one that hangs in the driver keeps no process alive.
         self._thread = threading.Thread(
-            target=self._go_on, args=(left, seconds, self._stopping), name="lights", daemon=True
+            target=self._continue, args=(left, seconds, self._stopping), name="lights", daemon=True
         )
         self._thread.start()
 
     def stop(self) -> None:
-        """All dark."""
+        """Switch all LEDs off."""
         self._end()
         self._leds.off()
 
@@ -62,67 +143,23 @@ class Player:
         if self._thread is not None:
             self._thread.join()
 
-    def _go_on(self, left: Iterator[Step], seconds: float | None, stopping: threading.Event) -> None:
-        for pattern, following in left:
+    def _continue(self, left: Iterator[TimedPattern], seconds: float | None, stopping: threading.Event) -> None:
+        for pattern, next_seconds in left:
             if stopping.wait(seconds):
                 return
-            self._leds.value = duty(pattern)
-            seconds = following
+            self._leds.value = duty_cycles(pattern)
+            seconds = next_seconds
         if not stopping.wait(seconds):
             self._leds.off()
 
 
-_FLASH_S = 0.1
-_PERIOD_S = {Trouble.LOST: 1.0, Trouble.SILENT: 4.0}
-"""All LEDs flash together, which no answer does: quickly when there is no microphone, slowly when it gives silence."""
-_DIMMEST = 0.2
-"""An answer is seen, however improbable it is."""
-_PLAIN_PINS = (17, 27, 22, 23, 24, 25, 5, 6, 16, 26, 12, 13, 18, 19, 20, 21, 4, 7, 8, 9, 10, 11, 15, 14)
-"""Those that nothing else wants come first, those of SPI and of the serial console last. Those below 4 are a bus of
-plugged-on boards and have pull-up resistors of their own."""
+def duty_cycles(pattern: Pattern) -> Pattern:
+    """Share of the time that each pin is on, 0 to 1: half the time looks like three quarters of the light (sRGB)."""
+    return tuple(light**_GAMMA for light in pattern)
 
 
-def colour_of(settings: LightsSettings, label: str) -> str | None:
-    """Of the RGB LED for a class; None if nobody says."""
-    return settings.colours.get(label) or CLASS_COLOURS.get(label)
-
-
-def check_leds(settings: LightsSettings, labels: Sequence[str]) -> None:
-    """See to it that each class has its light.
-
-    Raises:
-        LightsError: a class has no pin, or, with an RGB LED, no colour.
-    """
-    if settings.rgb:
-        what, has = "colour", {label for label in labels if colour_of(settings, label)}
-    else:
-        what, has = "pin", set(settings.pins)
-    without = [label for label in labels if label not in has]
-    if without:
-        mend = _colours_for(settings, labels, without) if settings.rgb else _pins_for(settings, labels)
-        raise LightsError(f"no {what} for {', '.join(without)}", fix=mend)
-
-
-def _pins_for(settings: LightsSettings, labels: Sequence[str]) -> str:
-    """What to write so that each class has a pin; those that have one keep it."""
-    had = {label: settings.pins[label] for label in labels if label in settings.pins}
-    free = [pin for pin in _PLAIN_PINS if pin not in had.values()]
-    if len(labels) - len(had) > len(free):
-        return f"{len(labels)} classes are more than there are pins: one RGB LED shows them all, see rgb under [lights]"
-    pins = {label: had[label] if label in had else free.pop(0) for label in labels}
-    return f"write pins = {toml_value(pins)} under [lights] in a file for --config"
-
-
-def _colours_for(settings: LightsSettings, labels: Sequence[str], without: Sequence[str]) -> str:
-    """What to write so that each class has a colour, as long as there are names of them one that no other has."""
-    taken = {colour_of(settings, label) for label in labels}
-    free = [colour for colour in COLOURS if colour not in taken] or list(COLOURS)
-    colours = {**settings.colours, **dict(zip(without, itertools.cycle(free), strict=False))}
-    return f"write colours = {toml_value(colours)} under [lights] in a file for --config"
-
-
-def patterns(settings: LightsSettings, labels: Sequence[str]) -> Mapping[str, Pattern]:
-    """What shows each class, at full light: of each LED, or of each leg of the RGB LED.
+def class_patterns(settings: LightsSettings, labels: Sequence[str]) -> Mapping[str, Pattern]:
+    """The pattern of each class at full brightness: of each LED, or of each leg of the RGB LED.
 
     Raises:
         LightsError: see `check_leds`.
@@ -133,79 +170,58 @@ def patterns(settings: LightsSettings, labels: Sequence[str]) -> Mapping[str, Pa
     return {label: tuple(float(other == label) for other in labels) for label in labels}
 
 
-class GpioLights:
-    """Each LED between its pin, through a resistor, and ground, or 3.3 V where the settings say so.
+def colour_of(settings: LightsSettings, label: str) -> str | None:
+    """Colour of the RGB LED for a class, from the settings or else the default; None if there is neither."""
+    return settings.colours.get(label) or CLASS_COLOURS.get(label)
 
-    Args:
-        settings: BCM pins and colours by class, and how bright and for how many seconds a light is on.
-        labels: classes of the model.
+
+def check_leds(settings: LightsSettings, labels: Sequence[str]) -> None:
+    """Check that each class has a light.
 
     Raises:
-        LightsError: a class has no pin or colour, or gpiozero cannot drive the pins.
+        LightsError: a class has no pin, or, with an RGB LED, no colour.
     """
-
-    def __init__(self, settings: LightsSettings, labels: Sequence[str]) -> None:
-        self._hold_s = settings.hold_s
-        self._by_confidence = settings.brightness == "confidence"
-        self._patterns = patterns(settings, labels)
-        # Where full light is all that is asked for, no thread of the driver need turn pins on and off.
-        between = any(0 < light < 1 for pattern in self._patterns.values() for light in pattern)
-        self._leds = _opened(settings, labels, pwm=self._by_confidence or between)
-        self._all: Pattern = (1.0,) * len(next(iter(self._patterns.values())))
-        self._dark: Pattern = (0.0,) * len(self._all)
-        self._player = Player(self._leds)
-
-    def show(self, prediction: Prediction) -> None:
-        """Light one class for the hold time and turn the others off."""
-        if prediction.light is None:
-            self._player.stop()
-            return
-        sure = prediction.probabilities[prediction.label]
-        light = max(sure, _DIMMEST) if self._by_confidence else 1.0
-        pattern = tuple(light * share for share in self._patterns[prediction.light])
-        self._player.play([(pattern, self._hold_s)])
-
-    def hold(self, pattern: Pattern) -> None:
-        """Light a pattern until something else is shown: for whoever tries the wiring."""
-        self._player.play([(pattern, None)])
-
-    def trouble(self, trouble: Trouble | None) -> None:
-        """Flash all LEDs together until the trouble is over."""
-        if trouble is None:
-            self._player.stop()
-            return
-        flash = [(self._all, _FLASH_S), (self._dark, _PERIOD_S[trouble] - _FLASH_S)]
-        self._player.play(itertools.cycle(flash))
-
-    def __enter__(self) -> "GpioLights":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._player.stop()
-        self._leds.close()
+    if settings.rgb:
+        what, has = "colour", {label for label in labels if colour_of(settings, label)}
+    else:
+        what, has = "pin", set(settings.pins)
+    missing = [label for label in labels if label not in has]
+    if missing:
+        fix = _colours_fix(settings, labels, missing) if settings.rgb else _pins_fix(settings, labels)
+        raise LightsError(f"no {what} for {', '.join(missing)}", fix=fix)
 
 
-def _opened(settings: LightsSettings, labels: Sequence[str], *, pwm: bool) -> Any:
+def _pins_fix(settings: LightsSettings, labels: Sequence[str]) -> str:
+    """The setting that gives each class a pin; classes that have one keep it."""
+    known = {label: settings.pins[label] for label in labels if label in settings.pins}
+    free = [pin for pin in _PLAIN_PINS if pin not in known.values()]
+    if len(labels) - len(known) > len(free):
+        return f"{len(labels)} classes are more than there are pins: use one RGB LED, see rgb under [lights]"
+    pins = {label: known[label] if label in known else free.pop(0) for label in labels}
+    return f"write pins = {toml_value(pins)} under [lights] in a file for --config"
+
+
+def _colours_fix(settings: LightsSettings, labels: Sequence[str], missing: Sequence[str]) -> str:
+    """The setting that gives each class a colour, one that no other class has as long as there are named colours."""
+    taken = {colour_of(settings, label) for label in labels}
+    free = [colour for colour in COLOURS if colour not in taken] or list(COLOURS)
+    colours = {**settings.colours, **dict(zip(missing, itertools.cycle(free), strict=False))}
+    return f"write colours = {toml_value(colours)} under [lights] in a file for --config"
+
+
+def _open_pins(settings: LightsSettings, labels: Sequence[str], *, pwm: bool) -> Any:
     import gpiozero
 
     options = {"active_high": settings.common == "cathode", "pwm": pwm}
     try:
         with warnings.catch_warnings():
-            # gpiozero warns for every pin library that it tries; the error below says it once.
+            # gpiozero warns for every pin library that it tries; the error below reports it once.
             warnings.simplefilter("ignore", gpiozero.PinFactoryFallback)
-            # Whatever a killed process left on is off from here on.
+            # This also switches off whatever a killed process left on.
             if settings.rgb:
                 return gpiozero.RGBLED(*(settings.rgb[leg] for leg in RGB), **options)
             return gpiozero.LEDBoard(*(settings.pins[label] for label in labels), **options)
     except Exception as error:  # noqa: BLE001  # lgpio's own errors have no other base
-        told = " ".join(str(error).split()) or type(error).__name__
-        if "busy" in told.lower():
-            advice = "another program has the pins; is it the service? sudo systemctl stop edge-mcnn"
-        else:
-            advice = (
-                "is this a Raspberry Pi, is python3-lgpio installed, are you in the group gpio? "
-                "On another machine use --lights terminal"
-            )
-        raise LightsError(f"the LEDs cannot be driven ({told}); {advice}") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        fix = _TAKEN_FIX if "busy" in reason.lower() else _NO_PINS_FIX
+        raise LightsError(f"the LEDs cannot be driven ({reason})", fix=fix) from None

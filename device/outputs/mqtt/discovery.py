@@ -1,4 +1,4 @@
-"""What Home Assistant is told so that it knows a device and its entities by itself.
+"""The messages with which Home Assistant finds a device and its entities by itself.
 
 See https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery.
 """
@@ -11,26 +11,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Topics:
-    """Where one device publishes."""
+    """Topics under which one device publishes."""
 
     prefix: str
-    """Below which all devices are."""
+    """First part of the topics of all devices."""
     device: str
-    """Of letters, digits, - and _."""
+    """Name of the device: ASCII letters, digits, - and _."""
 
     @property
     def prediction(self) -> str:
-        """Each answer, as JSON."""
+        """Topic of each prediction, as JSON."""
         return f"{self.prefix}/{self.device}/prediction"
 
     @property
     def microphone(self) -> str:
-        """`ON` while it gives sound, else `OFF`; retained."""
+        """Topic of the state of the microphone: `ON` while it gives audio, else `OFF`; retained."""
         return f"{self.prefix}/{self.device}/microphone"
 
     @property
     def availability(self) -> str:
-        """`online` or `offline`; retained."""
+        """Topic of the availability of the device: `online` or `offline`; retained."""
         return f"{self.prefix}/{self.device}/availability"
 
 
@@ -38,9 +38,9 @@ def discovery(topics: Topics, name: str, prefix: str) -> dict[str, str]:
     """The retained messages by topic, one per entity: the label, its probability, the microphone.
 
     Args:
-        topics: of the device.
-        name: of the device, for people.
-        prefix: where Home Assistant looks.
+        topics: topics of the device.
+        name: name of the device for people.
+        prefix: topic prefix under which Home Assistant expects discovery messages.
     """
     own_version = version("edge-mcnn")
     device_id = f"edge-mcnn-{topics.device}"
@@ -58,13 +58,13 @@ def discovery(topics: Topics, name: str, prefix: str) -> dict[str, str]:
     }
     entities: dict[tuple[str, str], dict[str, Any]] = {
         ("sensor", "label"): {
-            "name": "Answer",
+            "name": "Emotion",
             "icon": "mdi:emoticon-outline",
             "state_topic": topics.prediction,
             "value_template": "{{ value_json.label }}",
             "json_attributes_topic": topics.prediction,
             "json_attributes_template": "{{ value_json | tojson }}",
-            "force_update": True,  # the same answer again is an answer, too
+            "force_update": True,  # the same label again is a new prediction
         },
         ("sensor", "confidence"): {
             "name": "Confidence",

@@ -1,7 +1,8 @@
-"""What a terminal shows of a daemon that listens, as lines for a terminal of any size.
+"""Lays out what a terminal of any size shows of a listening daemon, as lines.
 
-From top to bottom: the microphone, its level, the words, the lights; on the right the picture that the network sees. In
-a terminal of one size the lines are always as many. What is drawn when, this module does not know.
+From top to bottom: the microphone, its level, the words, the lights; on the right the spectrogram image that the
+network classifies. The number of lines depends on the size of the terminal alone. When they are drawn is decided in
+`device.outputs.terminal.screen`.
 """
 
 from collections import Counter
@@ -14,142 +15,152 @@ from rich.console import Console
 from rich.text import Text
 
 from device.events import Prediction
-from device.outputs.terminal.half_blocks import drawn_picture
+from device.outputs.terminal.half_blocks import render_image
 from device.outputs.terminal.meter import meter
 from device.outputs.terminal.prediction_rows import (
-    Columns,
-    beside,
-    beside_cells,
+    ColumnWidths,
+    aligned_row,
     class_rows,
-    columns,
-    lamps,
-    row,
-    words,
+    column_widths,
+    image_cells,
+    lights_row,
+    side_by_side,
+    transcript,
 )
-from device.outputs.terminal.text import Line, ending, fitted, line_of, printable, signs_for
+from device.outputs.terminal.text import Line, last_lines, printable, render_line, shorten, symbols_for
 
 _SPEAKING, _LISTENING = "speaking", "listening"
 _CAPTION = "what the network sees"
-_PICTURES = ((32, 100, 30), (24, 76, 20), (16, 60, 14))
-"""Its columns; and columns and lines of the terminal that it takes at least."""
+_IMAGE_SIZES = ((32, 100, 30), (24, 76, 20), (16, 60, 14))
+"""Columns of the image, and the columns and lines that the terminal must have for it."""
 _LEFT_TO_HISTORY = 2
+"""Lines of the terminal in which the history scrolls."""
 _SPARE = ("above the lights", "above all", "words", "above the words", "above the level")
-"""What lines are for that nobody needs, most wanted first; more of them are for words."""
+"""Uses of lines that are left, the most important first; further ones are for words."""
 _WIDEST = 72
-"""Cells to the left of the picture: nothing is gained by looking far to the right."""
+"""Most cells to the left of the image: longer rows are harder to read."""
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
-    """What there is to show; a new object whenever any of it changes."""
+class ScreenContent:
+    """Everything that is shown except the level; a new object whenever any of it changes."""
 
     state: Text = field(default_factory=Text)
-    """Of the microphone, in a line."""
-    hears: bool = False
-    """Whether sound comes."""
+    """State of the microphone, in one line."""
+    receiving: bool = False
+    """Whether the microphone delivers audio."""
     speaking: bool = False
-    """Whether an utterance is open."""
+    """Whether an utterance is in progress."""
     labels: Sequence[str] = ()
     """Classes of the model; empty until it is loaded."""
     words: str = ""
-    """While an utterance is open: those so far."""
+    """Words so far of the utterance in progress."""
     prediction: Prediction | None = None
-    """The last one."""
-    picture: NDArray[np.float32] | None = None
-    """As `Prediction.image`; while an utterance is open, what the network would see."""
+    """The latest prediction."""
+    image: NDArray[np.float32] | None = None
+    """Spectrogram image, as `Prediction.image`; during an utterance the one that the network would classify now."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Layout:
-    """A moment but for its level."""
+class _Rows:
+    """The lines for a content, except the row of the level."""
 
     rows: list[Line]
     level: int | None
-    """Which row is that of the level; None if there is none."""
-    at: Columns
-    picture: list[Line]
+    """Index of the row of the level; None if there is none."""
+    widths: ColumnWidths
+    image: list[Line]
     width: int
-    """Cells to the left of the picture."""
+    """Cells to the left of the image."""
 
 
-class ListeningView:
-    """Lays out moments.
+class ScreenLayout:
+    """Lays out contents for one terminal.
 
     Args:
         console: the terminal.
-        gate_dbfs: of the settings; marked on the meter.
+        gate_dbfs: level of the noise gate in the settings, which is marked on the meter.
     """
 
     def __init__(self, console: Console, gate_dbfs: float) -> None:
         self._console = console
         self._gate_dbfs = gate_dbfs
-        self._signs = signs_for(console)
+        self._symbols = symbols_for(console)
         self._key: tuple[object, ...] = ()
-        self._layout = _Layout([], None, Columns(0, 0), [], 0)
+        self._cached = _Rows([], None, ColumnWidths(0, 0), [], 0)
 
-    def lines(self, moment: Moment, dbfs: float, *, lit: bool) -> list[Line]:
-        """The moment at this level, dB relative to full scale, with the light of the last answer on or off.
+    def lines(self, content: ScreenContent, dbfs: float, *, lit: bool) -> list[Line]:
+        """The lines for a content.
 
-        The level changes most often: all but its row is kept from call to call.
+        The level changes most often: everything but its row is cached from call to call.
+
+        Args:
+            content: what to show.
+            dbfs: the level, dB relative to full scale.
+            lit: whether the light of the latest prediction is on.
         """
-        key = (moment, lit, self._console.size)
+        key = (content, lit, self._console.size)
         if key != self._key:
-            self._key, self._layout = key, self._laid_out(moment, lit=lit)
-        layout = self._layout
-        rows = layout.rows
-        if layout.level is not None:
-            level = line_of(self._level(moment, dbfs, layout.at), self._console)
-            rows = [*rows[: layout.level], level, *rows[layout.level + 1 :]]
-        return beside(rows, layout.picture, layout.width)
+            self._key, self._cached = key, self._lay_out(content, lit=lit)
+        cached = self._cached
+        rows = cached.rows
+        if cached.level is not None:
+            level = render_line(self._level_row(content, dbfs, cached.widths), self._console)
+            rows = [*rows[: cached.level], level, *rows[cached.level + 1 :]]
+        return side_by_side(rows, cached.image, cached.width)
 
-    def _laid_out(self, moment: Moment, *, lit: bool) -> "_Layout":
+    def _lay_out(self, content: ScreenContent, *, lit: bool) -> "_Rows":
         width, height = self._console.size
         room = max(height - _LEFT_TO_HISTORY, 1)
-        picture = next((size for size, *least in _PICTURES if width >= least[0] and height >= least[1]), 0)
-        left = min(max(width - 1 - beside_cells(picture), 1), _WIDEST)
-        if not moment.labels:
-            return _Layout([self._line(moment.state, left)], None, Columns(0, 0), [], left)
-        at = columns([*moment.labels, _LISTENING], left)
-        classes = class_rows(moment.labels, moment.prediction, at, self._signs, lit=lit, past=moment.speaking)
+        image = next((size for size, *least in _IMAGE_SIZES if width >= least[0] and height >= least[1]), 0)
+        left = min(max(width - 1 - image_cells(image), 1), _WIDEST)
+        if not content.labels:
+            return _Rows([self._line(content.state, left)], None, ColumnWidths(0, 0), [], left)
+        widths = column_widths([*content.labels, _LISTENING], left)
+        classes = class_rows(content.labels, content.prediction, widths, self._symbols, lit=lit, past=content.speaking)
         if 3 + len(classes) > room:
-            on = moment.prediction.light if lit and moment.prediction is not None else None
-            classes = [self._lamps_alone(moment.labels, on, left)]
-        extra = max(min(room, max(7 + len(classes), picture // 2 + 1)) - 3 - len(classes), 0)
+            on = content.prediction.light if lit and content.prediction is not None else None
+            classes = [self._lights_only(content.labels, on, left)]
+        extra = max(min(room, max(7 + len(classes), image // 2 + 1)) - 3 - len(classes), 0)
         spare = Counter((*_SPARE[:extra], *["words"] * (extra - len(_SPARE))))
-        above = [*[Text()] * spare["above all"], moment.state, *[Text()] * spare["above the level"]]
+        above = [*[Text()] * spare["above all"], content.state, *[Text()] * spare["above the level"]]
         below = [
             *[Text()] * spare["above the words"],
-            *ending(self._said(moment), left, 1 + spare["words"], self._console, self._signs),
+            *last_lines(self._words(content), left, 1 + spare["words"], self._console, self._symbols),
             *[Text()] * spare["above the lights"],
             *classes,
         ]
-        cut = max(len(above) + 1 + len(below) - room, 0)  # from the top: what is below matters more
+        cut = max(len(above) + 1 + len(below) - room, 0)  # from the top: the lower rows matter more
         rows = [self._line(each, left) for each in [*above, Text(), *below][cut:]]
-        if picture:  # room for it, and for the line below it, before there is one
-            rows += [[]] * (picture // 2 + 2 - len(rows))
-        seen: list[Line] = []
-        if picture and moment.picture is not None:
-            caption = self._line(Text(_CAPTION, "dim"), picture)
-            seen = [[], *drawn_picture(moment.picture, picture, self._console, self._signs), caption]
-        return _Layout(rows, len(above) - cut if len(above) >= cut else None, at, seen, left)
+        if image:  # reserve the lines of the image and its caption before there is one
+            rows += [[]] * (image // 2 + 2 - len(rows))
+        drawn: list[Line] = []
+        if image and content.image is not None:
+            caption = self._line(Text(_CAPTION, "dim"), image)
+            drawn = [[], *render_image(content.image, image, self._console, self._symbols), caption]
+        return _Rows(rows, len(above) - cut if len(above) >= cut else None, widths, drawn, left)
 
     def _line(self, text: Text, cells: int) -> Line:
-        return line_of(fitted(text, cells, self._signs), self._console)
+        return render_line(shorten(text, cells, self._symbols), self._console)
 
-    def _level(self, moment: Moment, dbfs: float, at: Columns) -> Text:
-        sign = Text(self._signs.speaks, "bold cyan") if moment.speaking else Text(" ")
-        name = Text(_SPEAKING, "bold cyan") if moment.speaking else Text(_LISTENING if moment.hears else "", "dim")
-        bar = meter(dbfs, at.bar, self._signs, self._gate_dbfs)
-        return row(sign, name, bar, Text(f"{dbfs:.0f} dB" if moment.hears else ""), at, self._signs)
+    def _level_row(self, content: ScreenContent, dbfs: float, widths: ColumnWidths) -> Text:
+        if content.speaking:
+            symbol, name = Text(self._symbols.active, "bold cyan"), Text(_SPEAKING, "bold cyan")
+        else:
+            symbol, name = Text(" "), Text(_LISTENING if content.receiving else "", "dim")
+        bar = meter(dbfs, widths.bar, self._symbols, self._gate_dbfs)
+        number = Text(f"{dbfs:.0f} dB" if content.receiving else "")
+        return aligned_row(symbol, name, bar, number, widths, self._symbols)
 
-    def _said(self, moment: Moment) -> Text:
-        if moment.speaking:
-            return Text(f"{self._signs.opening}{printable(moment.words)} {self._signs.more}", "italic")
-        return Text() if moment.prediction is None else words(moment.prediction, self._signs)
+    def _words(self, content: ScreenContent) -> Text:
+        if content.speaking:
+            return Text(f"{self._symbols.opening}{printable(content.words)} {self._symbols.more}", "italic")
+        return Text() if content.prediction is None else transcript(content.prediction, self._symbols)
 
-    def _lamps_alone(self, labels: Sequence[str], on: str | None, width: int) -> Text:
-        named = lamps(labels, on, self._signs)
+    def _lights_only(self, labels: Sequence[str], on: str | None, width: int) -> Text:
+        """All lights in one row; without the names of those that are off where there is no room for them."""
+        named = lights_row(labels, on, self._symbols)
         if named.cell_len <= width:
             return named
-        lit = Text(f"{self._signs.lit} {printable(on)} ", "bold") if on is not None else Text()
-        return lit.append(self._signs.dark * (len(labels) - (on is not None)), "dim")
+        lit = Text(f"{self._symbols.light_on} {printable(on)} ", "bold") if on is not None else Text()
+        return lit.append(self._symbols.light_off * (len(labels) - (on is not None)), "dim")

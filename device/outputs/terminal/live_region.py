@@ -1,7 +1,8 @@
-"""Some lines at the bottom of what a terminal shows, drawn anew in place, while others scroll by above them.
+"""Some lines at the bottom of a terminal that are redrawn in place, while history scrolls by above them.
 
-Only lines that changed are written, and nothing is wiped off before it is written anew, so that nothing flickers. What
-scrolled by stays in the terminal's own history. What the lines say, this module does not know.
+Only lines that changed are written, and nothing is erased before it is written again, so that nothing flickers. What
+has scrolled by stays in the terminal's own history. What the lines show is decided in
+`device.outputs.terminal.layout`.
 """
 
 import os
@@ -14,18 +15,20 @@ from device.outputs.terminal.text import Line
 
 _HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 _CUT, _WRAP = "\x1b[?7l", "\x1b[?7h"
-"""What becomes of a line that is too long; some terminals count the cells of a character otherwise than we do."""
+"""Cut off or wrap a line that is too long; some terminals count the cells of a character differently than we do."""
+_ERASE_REST_OF_LINE, _ERASE_BELOW = "\x1b[K", "\x1b[J"
 _REFLOWING = ("alacritty", "foot", "tmux-256color", "wezterm", "xterm-ghostty", "xterm-kitty")
+"""Values of TERM in terminals that rewrap long lines when they are resized."""
 _SET_BY_REFLOWING = ("KONSOLE_VERSION", "TERM_PROGRAM", "TMUX", "VTE_VERSION", "WT_SESSION")
-_WIPE_REST_OF_LINE, _WIPE_BELOW = "\x1b[K", "\x1b[J"
+"""Variables that such terminals set."""
 
 
-class Pane:
-    """A place on a terminal; between calls the cursor is at the beginning of its last line.
+class LiveRegion:
+    """The region; between calls the cursor is at the beginning of its last line.
 
     Args:
-        console: the terminal, which nobody else may write to while the pane is shown.
-        environment: tells which terminal it is.
+        console: the terminal, to which nothing else may write while the region is shown.
+        environment: environment variables, from which the kind of terminal is known.
     """
 
     def __init__(self, console: Console, environment: Mapping[str, str] = os.environ) -> None:
@@ -40,21 +43,21 @@ class Pane:
         if above or len(lines) != len(self._shown) or width != self._width:
             drawn = "\n".join(self._rendered(line) for line in lines)
             self._write(
-                f"{_HIDE_CURSOR}{self._to_first_line(width)}{_WIPE_BELOW}{self._printed(above)}{_CUT}{drawn}\r{_WRAP}"
+                f"{_HIDE_CURSOR}{self._to_first_line(width)}{_ERASE_BELOW}{self._printed(above)}{_CUT}{drawn}\r{_WRAP}"
             )
         elif changed := [number for number, line in enumerate(lines) if line != self._shown[number]]:
             last, parts = len(lines) - 1, []
             at = last
             for number in changed:
-                parts += [_moved(number - at), self._rendered(lines[number]), _WIPE_REST_OF_LINE, "\r"]
+                parts += [_move(number - at), self._rendered(lines[number]), _ERASE_REST_OF_LINE, "\r"]
                 at = number
-            self._write(f"{_CUT}{''.join(parts)}{_moved(last - at)}{_WRAP}")
+            self._write(f"{_CUT}{''.join(parts)}{_move(last - at)}{_WRAP}")
         self._shown, self._width = list(lines), width
 
     def close(self, above: Sequence[RenderableType] = ()) -> None:
-        """Wipe it off and give the cursor back; `draw` shows it again."""
+        """Erase the region, print last lines above it and show the cursor again; `draw` shows the region again."""
         if self._shown or above:
-            self._write(f"{self._to_first_line(self._console.width)}{_WIPE_BELOW}{self._printed(above)}{_SHOW_CURSOR}")
+            self._write(f"{self._to_first_line(self._console.width)}{_ERASE_BELOW}{self._printed(above)}{_SHOW_CURSOR}")
         self._shown = []
 
     def _to_first_line(self, width: int) -> str:
@@ -63,7 +66,7 @@ class Pane:
         heights = [1] * len(self._shown)
         if self._reflows and width < self._width:
             heights = [max(1, -(-Segment.get_line_length(line) // width)) for line in self._shown]
-        return _moved(-sum(heights[:-1]))
+        return _move(-sum(heights[:-1]))
 
     def _rendered(self, line: Line) -> str:
         with self._console.capture() as capture:
@@ -81,13 +84,14 @@ class Pane:
         self._console.file.flush()
 
 
-def _moved(lines: int) -> str:
+def _move(lines: int) -> str:
+    """The sequence that moves the cursor down by a number of lines, or up by a negative one."""
     return f"\x1b[{abs(lines)}{'A' if lines < 0 else 'B'}" if lines else ""
 
 
 def _reflows(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal is known to break lines anew that are too long for its new width.
+    """Whether the terminal is known to rewrap lines that are too long for its new width.
 
-    In one that is not known a line of ours is rather left in the history than one wiped off that belongs there.
+    In an unknown one, it is better to leave a line of ours in the history than to erase one that belongs there.
     """
     return environment.get("TERM") in _REFLOWING or any(name in environment for name in _SET_BY_REFLOWING)

@@ -1,4 +1,4 @@
-"""An answer drawn in a terminal: a lamp and a bar for each class, the words, and the picture that the network saw."""
+"""A prediction in a terminal: a light and a bar for each class, the words, and the spectrogram image beside them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,26 +9,35 @@ from rich.segment import Segment
 from rich.text import Text
 
 from device.events import Prediction
-from device.outputs.json_lines import NO_WORDS, UNSURE
-from device.outputs.terminal.half_blocks import drawn_picture
-from device.outputs.terminal.text import UNICODE, Hanging, Line, Signs, fitted, line_of, printable, signs_for
+from device.outputs.json_lines import LOW_CONFIDENCE, NO_WORDS
+from device.outputs.terminal.half_blocks import render_image
+from device.outputs.terminal.text import (
+    UNICODE,
+    HangingIndent,
+    Line,
+    Symbols,
+    printable,
+    render_line,
+    shorten,
+    symbols_for,
+)
 from device.settings.leds import CLASS_COLOURS
 
-# An RGB LED's colours, but for what a terminal with a white background or a yellow beside it would hide.
+# The colours of an RGB LED, except those that a white background or a yellow next to them would hide.
 _KNOWN_COLOURS = {**CLASS_COLOURS, "neutral": "yellow", "joy": "bright_yellow"}
 _OTHER_COLOURS = ("cyan", "magenta", "blue", "bright_green", "bright_red", "bright_yellow", "white")
 _MARGIN = 2
 _GAP = 3
-"""Between what is on the left and the picture on the right."""
+"""Cells between the rows on the left and the image on the right."""
 _LONGEST_BAR = 48
 _NUMBER = 7
 """Cells of `-100 dB` or ` 100%`."""
-_PICTURE_BESIDE = 16
-"""Columns of the picture beside the answer to a recording."""
+_IMAGE_COLUMNS = 16
+"""Width of the image beside the prediction for a recording."""
 
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each class: the usual ones for sentiments and emotions, others in turn."""
+    """A colour for each class: the usual ones for sentiments and emotions, for other classes the next free one."""
     others = [label for label in labels if label not in _KNOWN_COLOURS]
     return {
         label: _KNOWN_COLOURS.get(label) or _OTHER_COLOURS[others.index(label) % len(_OTHER_COLOURS)]
@@ -36,51 +45,59 @@ def colours(labels: Sequence[str]) -> dict[str, str]:
     }
 
 
-def lamps(labels: Sequence[str], on: str | None, signs: Signs = UNICODE) -> Text:
-    """The lamps in a row, that of the class `on` lit."""
+def lights_row(labels: Sequence[str], on: str | None, symbols: Symbols = UNICODE) -> Text:
+    """The lights of all classes in one row, that of the class `on` switched on."""
     colour = colours(labels)
-    row = Text()
+    text = Text()
     for label in labels:
-        lamp, style = (signs.lit, f"bold {colour[label]}") if label == on else (signs.dark, "dim")
-        row.append(f"{lamp} {printable(label)}   ", style=style)
-    return row
+        light, style = (symbols.light_on, f"bold {colour[label]}") if label == on else (symbols.light_off, "dim")
+        text.append(f"{light} {printable(label)}   ", style=style)
+    return text
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Cells of what stands in each row: a sign, a name, a bar, a number."""
+class ColumnWidths:
+    """Widths of what every row consists of, beside a symbol and a number."""
 
     name: int
+    """Cells of the name."""
     bar: int
+    """Cells of the bar; 0 where there is no room for one."""
 
 
-def columns(names: Sequence[str], width: int) -> Columns:
-    """Such that the rows fit into so many cells; in a narrow terminal there are no bars."""
+def column_widths(names: Sequence[str], width: int) -> ColumnWidths:
+    """The widths with which rows of these names fit into `width` cells; a narrow terminal has no bars."""
     name = min(max(cell_len(printable(each)) for each in names), max(width // 2 - 5, 8))
     bar = min(width - name - _NUMBER - 4, _LONGEST_BAR)
-    return Columns(name, bar if bar > 3 else 0)
+    return ColumnWidths(name, bar if bar > 3 else 0)
 
 
-def row(sign: Text, name: Text, bar: Text, number: Text, at: Columns, signs: Signs) -> Text:
-    """Each at its place."""
-    text = Text.assemble(sign, " ", fitted(name, at.name, signs, pad=True), " ")
-    if at.bar:
+def aligned_row(symbol: Text, name: Text, bar: Text, number: Text, widths: ColumnWidths, symbols: Symbols) -> Text:
+    """A row with each part in its column."""
+    text = Text.assemble(symbol, " ", shorten(name, widths.name, symbols, pad=True), " ")
+    if widths.bar:
         text.append_text(bar).append(" ")
     return text.append(" " * (_NUMBER - number.cell_len)).append_text(number)
 
 
 def class_rows(
-    labels: Sequence[str], prediction: Prediction | None, at: Columns, signs: Signs, *, lit: bool, past: bool = False
+    labels: Sequence[str],
+    prediction: Prediction | None,
+    widths: ColumnWidths,
+    symbols: Symbols,
+    *,
+    lit: bool,
+    past: bool = False,
 ) -> list[Text]:
-    """A lamp and a bar for each class.
+    """A row with a light and a bar for each class.
 
     Args:
-        labels: of the model.
-        prediction: None before the first one: all is dark then.
-        at: where what stands.
-        signs: of the terminal.
-        lit: whether the lamp is on.
-        past: whether the bars are of something that was said before; they are dim then.
+        labels: classes of the model.
+        prediction: the prediction; None before the first one, when all lights are off.
+        widths: widths of the columns.
+        symbols: characters of the terminal.
+        lit: whether the light of the prediction is on.
+        past: whether the prediction belongs to an earlier utterance; its bars are dim then.
     """
     colour = colours(labels)
     rows = []
@@ -88,34 +105,34 @@ def class_rows(
         on = lit and prediction is not None and prediction.light == label
         style = f"bold {colour[label]}" if on else "dim" if past else ""
         share = 0.0 if prediction is None else prediction.probabilities[label]
-        cells = round(share * at.bar)
+        cells = round(share * widths.bar)
         bar = Text.assemble(
-            (signs.full * cells, "dim" if past else colour[label]), (signs.empty * (at.bar - cells), "dim")
+            (symbols.full * cells, "dim" if past else colour[label]), (symbols.empty * (widths.bar - cells), "dim")
         )
-        sign = Text(signs.lit, style) if on else Text(signs.dark, "dim")
+        light = Text(symbols.light_on, style) if on else Text(symbols.light_off, "dim")
         number = Text("" if prediction is None else f"{share:.0%}", "dim" if past else "")
-        rows.append(row(sign, Text(printable(label), style), bar, number, at, signs))
+        rows.append(aligned_row(light, Text(printable(label), style), bar, number, widths, symbols))
     return rows
 
 
-def words(prediction: Prediction, signs: Signs) -> Text:
-    """What was understood, in quotation marks, or a remark that no words were; and whether the answer is a doubt."""
-    text = Text() if prediction.confident else Text(f"{UNSURE}  ", "bold")
+def transcript(prediction: Prediction, symbols: Symbols) -> Text:
+    """The words in quotation marks, or a remark that there are none, after a mark for low confidence."""
+    text = Text() if prediction.confident else Text(f"{LOW_CONFIDENCE}  ", "bold")
     if not prediction.text:
         return text.append(NO_WORDS, "dim italic")
-    return text.append(f"{signs.opening}{printable(prediction.text)}{signs.closing}", "italic")
+    return text.append(f"{symbols.opening}{printable(prediction.text)}{symbols.closing}", "italic")
 
 
-def entry(labels: Sequence[str], prediction: Prediction, signs: Signs) -> Hanging:
-    """An answer as it scrolls by: when, what, how probable, and the words."""
+def history_entry(labels: Sequence[str], prediction: Prediction, symbols: Symbols) -> HangingIndent:
+    """A prediction in the scrolling history: time, label, probability and words."""
     head = Text(f"{prediction.time:%H:%M:%S}  ", style="dim")
     head.append(f"{printable(prediction.label):10}", style=f"not dim {colours(labels)[prediction.label]}")
     head.append(f"{prediction.probabilities[prediction.label]:4.0%}  ", style="not dim")
-    return Hanging(head, words(prediction, signs))
+    return HangingIndent(head, transcript(prediction, symbols))
 
 
-def beside(left: Sequence[Line], right: Sequence[Line], width: int) -> list[Line]:
-    """Lines with a margin; on the right, beyond so many cells, the picture."""
+def side_by_side(left: Sequence[Line], right: Sequence[Line], width: int) -> list[Line]:
+    """Lines with a margin, and the image to the right of them after `width` cells."""
     margin = Segment(" " * _MARGIN)
     lines = []
     for number in range(max(len(left), len(right))):
@@ -127,28 +144,33 @@ def beside(left: Sequence[Line], right: Sequence[Line], width: int) -> list[Line
     return lines
 
 
-def beside_cells(picture_columns: int) -> int:
-    """Cells that margin and picture take."""
-    return _MARGIN + (picture_columns + _GAP if picture_columns else 0)
+def image_cells(columns: int) -> int:
+    """Cells that the margin and an image of this width need beside the rows; of the margin alone if it is 0."""
+    return _MARGIN + (columns + _GAP if columns else 0)
 
 
-class Answer:
-    """The answer to a recording, to be printed: lamps, bars and words, and the picture beside them if there is room."""
+class PredictionView:
+    """The prediction for a recording, as rich prints it: lights, bars and words, and the image if there is room.
+
+    Args:
+        labels: classes of the model.
+        prediction: the prediction.
+    """
 
     def __init__(self, labels: Sequence[str], prediction: Prediction) -> None:
         self._labels = labels
         self._prediction = prediction
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        signs = signs_for(console)
+        symbols = symbols_for(console)
         width = options.max_width - 1
-        picture = self._prediction.image
+        image = self._prediction.image
         if width < 60 or not console.is_terminal:
-            picture = None
-        left = width - beside_cells(_PICTURE_BESIDE if picture is not None else 0)
-        rows = class_rows(self._labels, self._prediction, columns(self._labels, left), signs, lit=True)
-        rows += [Text(), *words(self._prediction, signs).wrap(console, max(left, 1))]
-        right = [] if picture is None else drawn_picture(picture, _PICTURE_BESIDE, console, signs)
-        for line in beside([line_of(row, console) for row in rows], right, left):
+            image = None
+        left = width - image_cells(_IMAGE_COLUMNS if image is not None else 0)
+        rows = class_rows(self._labels, self._prediction, column_widths(self._labels, left), symbols, lit=True)
+        rows += [Text(), *transcript(self._prediction, symbols).wrap(console, max(left, 1))]
+        right = [] if image is None else render_image(image, _IMAGE_COLUMNS, console, symbols)
+        for line in side_by_side([render_line(row, console) for row in rows], right, left):
             yield from line
             yield Segment.line()

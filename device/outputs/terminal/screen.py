@@ -1,6 +1,6 @@
-"""The screen of a daemon that listens: told what goes on by the thread that listens, drawn by a thread of its own.
+"""The screen of a listening daemon: the listening thread reports what happens, another thread draws it.
 
-That thread alone writes to the terminal, so neither a slow terminal nor one that is held (Ctrl-S) holds up a light.
+That thread alone writes to the terminal, so neither a slow terminal nor a paused one (Ctrl-S) delays a light.
 """
 
 import contextlib
@@ -16,97 +16,101 @@ from rich.console import Console
 
 from device.audio.liveness import Liveness
 from device.events import Frame, Prediction
-from device.outputs.terminal.layout import ListeningView
-from device.outputs.terminal.live_region import Pane
-from device.outputs.terminal.state import Scene
-from device.outputs.terminal.text import signs_for
+from device.outputs.terminal.layout import ScreenLayout
+from device.outputs.terminal.live_region import LiveRegion
+from device.outputs.terminal.state import ScreenState
+from device.outputs.terminal.text import symbols_for
 from device.system.stderr import StandardError
 from device.system.terminal_mode import KeyboardEcho
 
 _PERIOD_S = 0.125
-"""Between two looks at what there is to draw: a block of sound comes as often."""
+"""Seconds between two snapshots: a block of audio arrives as often."""
 _END_LIMIT_S = 0.5
-"""For a terminal that takes nothing, at the end or when the process is stopped (Ctrl-Z)."""
+"""Seconds for a terminal that accepts nothing, at the end or when the process is suspended (Ctrl-Z)."""
 
 
 class Screen:
-    """An observer that draws; a context manager, in which nothing is drawn before `begin`.
+    """A monitor that draws; a context manager, in which nothing is drawn before `begin`.
 
-    Meanwhile what is written to standard error, where that is a terminal, appears above what is drawn, and keys are not
-    echoed. To be entered by the main thread.
+    Meanwhile, lines that are written to standard error, where that is a terminal, appear above the drawing, and keys
+    are not echoed. The context must be entered by the main thread.
 
     Args:
         console: the terminal.
-        gate_dbfs: of `[endpoint]`.
-        hold_s: of `[lights]`: how long a light stays on.
+        gate_dbfs: level of the noise gate, dB relative to full scale; `gate_dbfs` under `[endpoint]`.
+        hold_s: seconds for which a light stays on; `hold_s` under `[lights]`.
     """
+
+    name = "screen"
 
     def __init__(self, console: Console, *, gate_dbfs: float, hold_s: float) -> None:
         self._console = console
-        self._scene = Scene(signs_for(console), hold_s)
-        self._view = ListeningView(console, gate_dbfs)
-        self._pane = Pane(console)
+        self._state = ScreenState(symbols_for(console), hold_s)
+        self._layout = ScreenLayout(console, gate_dbfs)
+        self._region = LiveRegion(console)
         self._echo = KeyboardEcho(0)
-        self._errors = StandardError(self._scene.say)
+        self._errors = StandardError(self._state.message)
         self._wake = threading.Event()
         self._drawing = threading.Lock()
         self._drawn: tuple[object, ...] = ()
         self._over = False
-        self._thread = threading.Thread(target=self._draw_on, name="screen", daemon=True)
+        self._thread = threading.Thread(target=self._draw_until_over, name="screen", daemon=True)
 
     def __enter__(self) -> "Screen":
-        self._before = signal.signal(signal.SIGTSTP, self._pause)
+        self._previous_handler = signal.signal(signal.SIGTSTP, self._suspend)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        signal.signal(signal.SIGTSTP, self._before)
+        self.close(_END_LIMIT_S)
+        signal.signal(signal.SIGTSTP, self._previous_handler)
 
     def begin(self) -> None:
-        """Draw from here on; does nothing when it was called before, or all is over."""
+        """Start to draw; does nothing if it was called before, or after `close`."""
         if self._over or self._thread.ident is not None:
             return
         self._errors.divert()
         self._echo.off()
         self._thread.start()
 
-    def classes(self, labels: Sequence[str]) -> None:
-        """The model is loaded, and these are its classes."""
-        self._scene.classes(labels)
+    def open(self, labels: Sequence[str]) -> None:
+        """Show the classes of the model and start to draw; see `Output.open`."""
+        self._state.classes(labels)
         self._wake.set()
+        self.begin()
 
-    def microphone(self, liveness: Liveness, name: str, rate: int) -> None:
-        """See `device.outputs.base.Observer`."""
-        self._scene.microphone(liveness, name, rate)
+    def microphone(self, liveness: Liveness) -> None:
+        """Show the state of the microphone; see `Output.microphone`."""
+        self._state.microphone(liveness)
         self._wake.set()
 
     def frame(self, frame: Frame) -> None:
-        """See `device.outputs.base.Observer`."""
-        self._scene.frame(frame)
+        """Let the meter follow the level; see `Monitor.frame`."""
+        self._state.frame(frame)
 
-    def speech(self, words: Callable[[], str], picture: Callable[[], NDArray[np.float32]]) -> None:
-        """See `device.outputs.base.Observer`."""
-        self._scene.speech(words, picture)
+    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+        """Show the words and the image so far; see `Monitor.speech`."""
+        self._state.speech(words, image)
 
-    def answer(self, prediction: Prediction) -> None:
-        """See `device.outputs.base.Observer`."""
-        self._scene.answer(prediction)
+    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+        """Show the prediction; see `Output.prediction`."""
+        del lit_at  # the drawn light is on when it is drawn
+        self._state.prediction(prediction)
         self._wake.set()
 
-    def close(self) -> None:
-        """See `device.outputs.base.Observer`."""
+    def close(self, limit_s: float) -> None:
+        """Erase the drawing and give the terminal back as it was; see `Output.close`."""
         self._over = True
         self._wake.set()
         if self._thread.ident is not None:
-            self._thread.join(_END_LIMIT_S)
+            self._thread.join(min(limit_s, _END_LIMIT_S))
             self._give_back()
 
-    def _draw_on(self) -> None:
-        """The drawing thread."""
+    def _draw_until_over(self) -> None:
+        """Run the drawing thread."""
         try:
-            with contextlib.suppress(OSError):  # the terminal is gone; the lights are not
+            with contextlib.suppress(OSError):  # the terminal has gone; the lights have not
                 try:
                     while not self._over:
                         with self._drawing:
@@ -115,26 +119,26 @@ class Screen:
                         self._wake.clear()
                 finally:
                     with self._drawing:
-                        self._pane.close(self._scene.last())
+                        self._region.close(self._state.last_history())
         finally:
-            self._give_back()  # now, so that the words of an exception are seen
+            self._give_back()  # now, so that the message of an exception is visible
 
     def _draw(self) -> None:
-        look = self._scene.look()
-        now = (look.moment, look.dbfs, look.lit, self._console.size)
-        if look.above or now != self._drawn:
-            self._pane.draw(self._view.lines(look.moment, look.dbfs, lit=look.lit), look.above)
-            self._drawn = now
+        now = self._state.snapshot()
+        key = (now.content, now.dbfs, now.lit, self._console.size)
+        if now.above or key != self._drawn:
+            self._region.draw(self._layout.lines(now.content, now.dbfs, lit=now.lit), now.above)
+            self._drawn = key
 
     def _give_back(self) -> None:
         self._errors.restore()
         self._echo.restore()
 
-    def _pause(self, _number: int, _frame: FrameType | None) -> None:
-        """Ctrl-Z: the shell gets its terminal as it was, and what is drawn comes back with the process."""
+    def _suspend(self, _number: int, _frame: FrameType | None) -> None:
+        """Ctrl-Z: the shell gets its terminal as it was, and the drawing comes back with the process."""
         drawn = self._thread.is_alive() and self._drawing.acquire(timeout=_END_LIMIT_S)
         if drawn:
-            self._pane.close()
+            self._region.close()
             self._echo.restore()
         os.kill(os.getpid(), signal.SIGSTOP)
         if drawn:

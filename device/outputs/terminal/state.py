@@ -1,6 +1,6 @@
-"""What there is to see of a daemon that listens: an observer that remembers, and is asked by whoever draws.
+"""Remembers what a screen shows of a listening daemon.
 
-It is told by one thread and asked by another, and keeps neither waiting.
+The listening thread reports to it, the drawing thread takes snapshots of it, and neither keeps the other waiting.
 """
 
 import threading
@@ -17,149 +17,156 @@ from rich.text import Text
 from device.audio.level import LOWEST_DBFS, level_dbfs
 from device.audio.liveness import Liveness, State
 from device.events import FRAME_SECONDS, Frame, Prediction
-from device.outputs.terminal.layout import Moment
-from device.outputs.terminal.meter import Needle
-from device.outputs.terminal.prediction_rows import entry
-from device.outputs.terminal.text import Hanging, Signs, printable
+from device.outputs.terminal.layout import ScreenContent
+from device.outputs.terminal.meter import DecayingPeak
+from device.outputs.terminal.prediction_rows import history_entry
+from device.outputs.terminal.text import HangingIndent, Symbols, printable
 
-_WORDS_EVERY_S, _PICTURE_EVERY_S = 0.25, 0.5
-"""Of sound, while someone speaks: both cost CPU time."""
+_WORDS_EVERY_S, _IMAGE_EVERY_S = 0.25, 0.5
+"""Seconds of speech between two updates of the words and of the image: both cost CPU time."""
 _MOST_WAITING = 1000
-"""Lines of history that wait for a terminal that takes none."""
-_TROUBLES = {
+"""Lines of history that wait for a terminal that is paused."""
+_PROBLEMS = {
     State.SILENT: ("microphone silent, waiting for it: ", "bold yellow"),
     State.LOST: ("microphone lost, waiting for it: ", "bold red"),
     State.FAILED: ("microphone failed: ", "bold red"),
 }
+"""Beginning of the line about the microphone, and its style."""
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """All that there is to draw at one time."""
+class Snapshot:
+    """Everything that there is to draw at one time."""
 
-    moment: Moment
+    content: ScreenContent
     dbfs: float
-    """Where the needle of the level meter stands, dB relative to full scale."""
+    """Level that the meter shows, dB relative to full scale."""
     lit: bool
-    """Whether the light of the last answer is still on."""
-    above: Sequence[Hanging]
-    """History that was not looked at before, oldest first."""
+    """Whether the light of the latest prediction is still on."""
+    above: Sequence[HangingIndent]
+    """History since the previous snapshot, oldest first."""
 
 
-class Scene:
-    """Remembers what an observer is told.
+class ScreenState:
+    """The state of a screen.
 
     Args:
-        signs: of the terminal.
-        hold_s: how long a light stays on.
-        clock: seconds, monotonic.
-        now: the time of day.
+        symbols: characters of the terminal.
+        hold_s: seconds for which a light stays on.
+        clock: monotonic time, seconds.
+        now: time of day.
     """
 
     def __init__(
         self,
-        signs: Signs,
+        symbols: Symbols,
         hold_s: float,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
-        self._signs = signs
+        self._symbols = symbols
         self._hold_s = hold_s
         self._clock = clock
         self._now = now
         self._lock = threading.Lock()
-        self._moment = Moment(Text("loading the network and the speech model"))
-        self._above: deque[Hanging] = deque(maxlen=_MOST_WAITING)
-        self._unwritten: Prediction | None = None
+        self._content = ScreenContent(Text("loading the network and the speech model"))
+        self._above: deque[HangingIndent] = deque(maxlen=_MOST_WAITING)
+        self._latest: Prediction | None = None
+        """The prediction that is drawn, and not in the history yet."""
         self._lit_until = -float("inf")
-        self._needle = Needle()
-        self._loudest, self._heard_s = LOWEST_DBFS, 0.0
-        self._spoken_s = self._words_due = self._picture_due = 0.0
+        self._peak = DecayingPeak()
+        self._loudest, self._received_s = LOWEST_DBFS, 0.0
+        self._spoken_s = self._words_due = self._image_due = 0.0
 
     def classes(self, labels: Sequence[str]) -> None:
-        """The model is loaded, and these are its classes."""
+        """The model is loaded; these are its classes."""
         with self._lock:
-            self._moment = replace(self._moment, state=Text("opening the microphone"), labels=tuple(labels))
+            self._content = replace(self._content, state=Text("opening the microphone"), labels=tuple(labels))
 
-    def say(self, line: str) -> None:
-        """Something for the history."""
+    def message(self, line: str) -> None:
+        """Add a line to the history."""
         with self._lock:
-            self._write()
-            self._above.append(Hanging(Text(f"{self._now():%H:%M:%S}  ", "dim"), Text(printable(line))))
+            self._move_to_history()
+            self._above.append(HangingIndent(Text(f"{self._now():%H:%M:%S}  ", "dim"), Text(printable(line))))
 
-    def microphone(self, liveness: Liveness, name: str, rate: int) -> None:
-        """See `device.outputs.base.Observer`."""
-        heard = liveness.state in (State.HEALTHY, State.SILENT)
-        if liveness.state in _TROUBLES:
-            trouble, style = _TROUBLES[liveness.state]
-            state = Text(trouble + printable(liveness.reason), style)
+    def microphone(self, liveness: Liveness) -> None:
+        """The state of the microphone has changed; see `Output.microphone`."""
+        receiving = liveness.state in (State.HEALTHY, State.SILENT)
+        if liveness.state in _PROBLEMS:
+            problem, style = _PROBLEMS[liveness.state]
+            state = Text(problem + printable(liveness.reason), style)
         else:
-            state = Text.assemble("" if heard else "opening ", (printable(name), "bold"), (f", {rate} Hz", "dim"))
+            state = Text.assemble(
+                "" if receiving else "opening ",
+                (printable(liveness.microphone), "bold"),
+                (f", {liveness.rate} Hz", "dim"),
+            )
         with self._lock:
-            self._moment = replace(self._moment, state=state, hears=heard)
-            if not heard:
-                self._moment = replace(self._moment, speaking=False)
+            self._content = replace(self._content, state=state, receiving=receiving)
+            if not receiving:
+                self._content = replace(self._content, speaking=False)
 
     def frame(self, frame: Frame) -> None:
-        """See `device.outputs.base.Observer`."""
+        """A frame has arrived; see `Monitor.frame`."""
         dbfs = level_dbfs(frame.samples)
         with self._lock:
             self._loudest = max(self._loudest, dbfs)
-            self._heard_s += FRAME_SECONDS
+            self._received_s += FRAME_SECONDS
 
-    def speech(self, words: Callable[[], str], picture: Callable[[], NDArray[np.float32]]) -> None:
-        """See `device.outputs.base.Observer`."""
-        if not self._moment.speaking:
+    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+        """An utterance goes on; see `Monitor.speech`."""
+        if not self._content.speaking:
             self._spoken_s = self._words_due = 0.0
-            self._picture_due = _PICTURE_EVERY_S
+            self._image_due = _IMAGE_EVERY_S
             with self._lock:
-                self._write()  # what was said before is history
-                self._moment = replace(self._moment, speaking=True, words="")
+                self._move_to_history()  # the previous utterance is history now
+                self._content = replace(self._content, speaking=True, words="")
         if self._spoken_s >= self._words_due:
             self._words_due += _WORDS_EVERY_S
-            said = words()
-            if said != self._moment.words:
+            spoken = words()
+            if spoken != self._content.words:
                 with self._lock:
-                    self._moment = replace(self._moment, words=said)
-        if self._spoken_s >= self._picture_due:
-            self._picture_due += _PICTURE_EVERY_S
-            seen = picture()
+                    self._content = replace(self._content, words=spoken)
+        if self._spoken_s >= self._image_due:
+            self._image_due += _IMAGE_EVERY_S
+            current = image()
             with self._lock:
-                self._moment = replace(self._moment, picture=seen)
+                self._content = replace(self._content, image=current)
         self._spoken_s += FRAME_SECONDS
 
-    def answer(self, prediction: Prediction) -> None:
-        """See `device.outputs.base.Observer`."""
+    def prediction(self, prediction: Prediction) -> None:
+        """An utterance is over and its light is on; see `Output.prediction`."""
         with self._lock:
-            self._write()
-            self._moment = replace(
-                self._moment, speaking=False, words="", prediction=prediction, picture=prediction.image
+            self._move_to_history()
+            self._content = replace(
+                self._content, speaking=False, words="", prediction=prediction, image=prediction.image
             )
-            self._unwritten = prediction
+            self._latest = prediction
             self._lit_until = self._clock() + self._hold_s
 
-    def look(self) -> Look:
-        """What there is now."""
+    def snapshot(self) -> Snapshot:
+        """Everything that there is to draw now."""
         with self._lock:
-            if not self._moment.hears:
-                self._needle = Needle()
-            elif self._heard_s:
-                self._needle.follow(self._loudest, self._heard_s)
-            self._loudest, self._heard_s = LOWEST_DBFS, 0.0
-            above = tuple(self._above)
-            self._above.clear()
-            return Look(self._moment, self._needle.dbfs, self._clock() < self._lit_until, above)
+            if not self._content.receiving:
+                self._peak = DecayingPeak()
+            elif self._received_s:
+                self._peak.update(self._loudest, self._received_s)
+            self._loudest, self._received_s = LOWEST_DBFS, 0.0
+            return Snapshot(self._content, self._peak.dbfs, self._clock() < self._lit_until, self._take_history())
 
-    def last(self) -> Sequence[Hanging]:
-        """What is left to be written when nothing more is drawn."""
+    def last_history(self) -> Sequence[HangingIndent]:
+        """The history that is left when nothing is drawn any more, with the latest prediction."""
         with self._lock:
-            self._write()
-            above = tuple(self._above)
-            self._above.clear()
-            return above
+            self._move_to_history()
+            return self._take_history()
 
-    def _write(self) -> None:
-        """Let the last answer join the history; it was drawn until now."""
-        if self._unwritten is not None:
-            self._above.append(entry(self._moment.labels, self._unwritten, self._signs))
-            self._unwritten = None
+    def _take_history(self) -> Sequence[HangingIndent]:
+        above = tuple(self._above)
+        self._above.clear()
+        return above
+
+    def _move_to_history(self) -> None:
+        """Add the latest prediction to the history; it was drawn until now."""
+        if self._latest is not None:
+            self._above.append(history_entry(self._content.labels, self._latest, self._symbols))
+            self._latest = None

@@ -1,4 +1,7 @@
-"""Lines of a terminal: text that fits into so many cells, whatever it holds."""
+"""Text for terminals: lines that fit into a number of cells whatever they hold, and the characters drawings consist of.
+
+Where a terminal can show ASCII only, other characters stand for the Unicode ones.
+"""
 
 from dataclasses import dataclass
 
@@ -6,49 +9,55 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
+Line = list[Segment]
+"""Content of one line, without its line end."""
+
 
 @dataclass(frozen=True)
-class Signs:
-    """One character each, but for `more`."""
+class Symbols:
+    """The characters of drawings; each is one character, except `more` and `shades`."""
 
     full: str
-    """A cell of a bar that is full."""
+    """A full cell of a bar."""
     empty: str
+    """An empty cell of a bar."""
     gate: str
-    """A mark on a bar."""
-    lit: str
-    """A lamp that is on."""
-    dark: str
-    speaks: str
-    """Before what happens now."""
+    """The mark of the noise gate on a bar."""
+    light_on: str
+    """A light that is on."""
+    light_off: str
+    """A light that is off."""
+    active: str
+    """Stands before what is happening at the moment."""
     opening: str
-    """A quotation mark."""
+    """Opening quotation mark."""
     closing: str
+    """Closing quotation mark."""
     more: str
-    """Stands for words that are left out, or not said yet."""
+    """Stands for words that are left out, or not spoken yet."""
     shades: str
-    """From dark to bright."""
+    """Characters from dark to bright."""
 
 
-UNICODE = Signs(
+UNICODE = Symbols(
     full="\u2501",
     empty="\u2500",
     gate="\u253c",
-    lit="\u25cf",
-    dark="\u25cb",
-    speaks="\u25b8",
+    light_on="\u25cf",
+    light_off="\u25cb",
+    active="\u25b8",
     opening="\u201c",
     closing="\u201d",
     more="\u2026",
     shades=" \u2591\u2592\u2593\u2588",
 )
-ASCII = Signs(
+ASCII = Symbols(
     full="#",
     empty=".",
     gate="|",
-    lit="*",
-    dark="o",
-    speaks=">",
+    light_on="*",
+    light_off="o",
+    active=">",
     opening='"',
     closing='"',
     more="...",
@@ -56,64 +65,60 @@ ASCII = Signs(
 )
 
 
-def signs_for(console: Console) -> Signs:
-    """Those that the console's encoding has."""
+def symbols_for(console: Console) -> Symbols:
+    """The symbols that the encoding of the console contains."""
     return UNICODE if console.encoding.startswith("utf") else ASCII
 
 
-Line = list[Segment]
-"""What stands in one line, without its end."""
-
-
 def printable(text: str) -> str:
-    """The text in one line and without control characters: names of microphones and classes are written by others."""
+    """The text in one line and without control characters: names of microphones and classes come from outside."""
     return "".join(each if each.isprintable() else " " for each in text)
 
 
-def fitted(text: Text, cells: int, signs: Signs, *, pad: bool = False) -> Text:
-    """The beginning of a text, as much as there is room for."""
+def shorten(text: Text, cells: int, symbols: Symbols, *, pad: bool = False) -> Text:
+    """The beginning of a text, as much as fits into the cells; padded with spaces to that width if `pad` is true."""
     text = text.copy()
     if text.cell_len > cells:
-        text.truncate(max(cells - len(signs.more), 0), overflow="crop")
-        text.append(signs.more[:cells])
+        text.truncate(max(cells - len(symbols.more), 0), overflow="crop")
+        text.append(symbols.more[:cells])
     if pad:
         text.pad_right(cells - text.cell_len)
     return text
 
 
-def ending(text: Text, cells: int, lines: int, console: Console, signs: Signs) -> list[Text]:
-    """So many lines, broken between words; of a text that is too long the end, since it is newer."""
+def last_lines(text: Text, cells: int, lines: int, console: Console, symbols: Symbols) -> list[Text]:
+    """The text in exactly this number of lines, broken between words; a text that is too long loses its beginning."""
     broken = list(text.wrap(console, max(cells, 1)))
     if len(broken) > lines:
         broken = broken[-lines:] if lines else []
         if broken:
-            broken[0] = fitted(Text(signs.more, broken[0].style).append_text(broken[0]), cells, signs)
+            broken[0] = shorten(Text(symbols.more, broken[0].style).append_text(broken[0]), cells, symbols)
     for line in broken:
         line.rstrip()
     return broken + [Text()] * (lines - len(broken))
 
 
-def line_of(text: Text, console: Console) -> Line:
-    """As it is drawn."""
-    # `render` leaves the text's own style out where no part of it has another.
+def render_line(text: Text, console: Console) -> Line:
+    """The segments of a text in the styles of the console."""
+    # `render` omits the text's own style where no part of it has another one.
     return list(Segment.apply_style(text.render(console), console.get_style(text.style)))
 
 
 @dataclass(frozen=True)
-class Hanging:
-    """A text beside its head, in as many lines as it needs; where that leaves too little room, behind it."""
+class HangingIndent:
+    """A text beside its head, in as many lines as it needs; after the head where that leaves too little room."""
 
     head: Text
-    told: Text
+    body: Text
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         indent = self.head.cell_len
         room = options.max_width - 1 - indent
         if room < indent:
-            yield Text.assemble(self.head, self.told, overflow="fold")
+            yield Text.assemble(self.head, self.body, overflow="fold")
             return
-        whole = self.head.copy()
-        for number, line in enumerate(self.told.wrap(console, room)):
+        text = self.head.copy()
+        for number, line in enumerate(self.body.wrap(console, room)):
             line.rstrip()
-            whole.append("\n" + " " * indent if number else "").append_text(line)
-        yield whole
+            text.append("\n" + " " * indent if number else "").append_text(line)
+        yield text

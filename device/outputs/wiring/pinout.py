@@ -55,7 +55,7 @@ def header_pin(bcm: int) -> int:
     return HEADER.index(f"GPIO{bcm}") + 1
 
 
-def where(bcm: int) -> str:
+def pin_description(bcm: int) -> str:
     """A pin, in words."""
     return f"GPIO{bcm}, pin {header_pin(bcm)} of the header"
 

@@ -1,6 +1,6 @@
-"""A daemon with a microphone, an understanding and lights of the test, to be sent signals.
+"""A daemon with the microphone, models and outputs of a test, to which signals are sent.
 
-What goes wrong is the first argument.
+The first argument names what goes wrong.
 """
 
 import logging
@@ -8,32 +8,34 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
+from device.audio.liveness import Liveness
 from device.audio.microphone import Block, MicrophoneInfo
-from device.daemon import daemon
+from device.daemon import daemon as daemon_module
 from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
 from device.errors import BundleError, EdgeMcnnError
 from device.events import Frame, Prediction, Utterance
 from device.loading import LoadedModels
-from device.outputs.base import Observer, Trouble
-from device.outputs.lights import Lights
-from device.outputs.publishers import publishers
+from device.outputs.base import Monitor
+from device.outputs.create import create_publishers
+from device.outputs.fan_out import Outputs
 from device.settings.schema import LivenessSettings
 from device.settings.toml import read_settings
 
-WHAT = sys.argv[1]
+PROBLEM = sys.argv[1]
 
 
-def never_returns(what: str) -> None:
-    if what == WHAT:
-        print(what, flush=True)
+def hang_if(problem: str) -> None:
+    """Never return if this is what goes wrong."""
+    if problem == PROBLEM:
+        print(problem, flush=True)
         threading.Event().wait()
 
 
@@ -44,15 +46,15 @@ class Microphone:
     blocks_at_once = 1
 
     def __init__(self, _name: str) -> None:
-        never_returns("opens for ever")
-        self.dropped_blocks = 1000 if WHAT == "drops" else 0
-        self._given = 0
+        hang_if("opening hangs")
+        self.dropped_blocks = 1000 if PROBLEM == "drops" else 0
+        self._delivered = 0
 
     def block(self, limit_s: float) -> Block | None:
-        if WHAT == "closes for ever" and self._given == 5:
+        if PROBLEM == "closing hangs" and self._delivered == 5:
             time.sleep(limit_s)
             return None
-        self._given += 1
+        self._delivered += 1
         time.sleep(0.032)
         return Block(np.full((512, 1), 3000, np.int16), time.monotonic(), zero=False)
 
@@ -60,20 +62,20 @@ class Microphone:
         pass
 
     def close(self) -> None:
-        never_returns("closes for ever")
-        if WHAT == "nobody reads":
+        hang_if("closing hangs")
+        if PROBLEM == "reader gone":
             print("closed", flush=True)
 
 
-class Hearing:
-    """Answers three utterances, in order, the last one unsure, and then only listens."""
+class FakePipeline:
+    """Makes three predictions, in order, the last one with low confidence, and then only listens."""
 
     hearing = False
 
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
-        labels = iter("abc")
+        labels = iter("a" if PROBLEM == "reader gone" else "abc")
         for frame in frames:
-            never_returns("thinks for ever")
+            hang_if("classifying hangs")
             if (label := next(labels, None)) is not None:
                 utterance = Utterance(0.0, 0.5, 1.0, frame.arrived_at, "silence")
                 yield Prediction(
@@ -81,41 +83,51 @@ class Hearing:
                 )
 
 
-class Understands:
-    class classifier:  # noqa: N801  # named as the field it stands for
+class FakeModels:
+    class classifier:  # noqa: N801  # named as the field that it replaces
         labels = ("a", "b", "c")
         runtime = "ai-edge-litert"
 
-    def pipeline(self, observer: Observer | None) -> Hearing:
-        return Hearing()
+    def pipeline(self, monitor: Monitor | None) -> FakePipeline:
+        return FakePipeline()
 
 
-class TestLights:
-    def show(self, prediction: Prediction) -> None:
-        print(f"show {prediction.label}", flush=True)
-        never_returns("shows for ever")
+class FakeLight:
+    name = "lights"
 
-    def trouble(self, trouble: Trouble | None) -> None:
+    def open(self, labels: Sequence[str]) -> None:
+        assert labels == FakeModels.classifier.labels
+
+    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+        print(f"light {prediction.label}", flush=True)
+        hang_if("the light hangs")
+        if PROBLEM == "the light fails" and prediction.label == "b":
+            raise ZeroDivisionError("no")
+
+    def microphone(self, liveness: Liveness) -> None:
         pass
 
-    def __enter__(self) -> "TestLights":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self, limit_s: float) -> None:
         print("off", flush=True)
 
 
+class FakeLines(FakeLight):
+    name = "lines"
+
+    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+        print(f"line {prediction.label}", flush=True)
+        if PROBLEM == "reader gone":
+            daemon.stop(BrokenPipeError())
+
+    def close(self, limit_s: float) -> None:
+        hang_if("closing an output hangs")
+
+
 def load() -> LoadedModels:
-    never_returns("loads for ever")
-    if WHAT == "no model":
-        raise BundleError("there is no such model")
-    return cast(LoadedModels, Understands())
-
-
-def tell(table: dict[str, Any]) -> None:
-    print(f"tell {table['label']}", flush=True)
-    if WHAT == "nobody reads":
-        raise BrokenPipeError
+    hang_if("loading hangs")
+    if PROBLEM == "no model":
+        raise BundleError("there is no such model", fix="convert one")
+    return cast(LoadedModels, FakeModels())
 
 
 def announce(line: str) -> None:
@@ -124,16 +136,18 @@ def announce(line: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
-    daemon._TICK_S = 0.2
-    liveness = LivenessSettings(no_sound_limit_s=0.5, stuck_limit_s=1 if "closes" in WHAT else 100)
+    daemon_module._TICK_S = 0.2
+    liveness = LivenessSettings(no_sound_limit_s=0.5, stuck_limit_s=1 if "closing" in PROBLEM else 100)
     settings = replace(read_settings(None, os.environ), liveness=liveness)
+    outputs = Outputs(FakeLight(), None, [*create_publishers(settings, announce), FakeLines()])
+    daemon = Daemon(
+        settings, load, outputs, announce, patient=True, systemd=Systemd(), status_socket=None,
+        open_microphone=Microphone,
+    )  # fmt: skip
     try:
-        Daemon(
-            settings, load, lambda labels: cast(Lights, TestLights()), tell, announce, patient=True, systemd=Systemd(),
-            status_socket=None, publishers=publishers(settings, announce), open_microphone=Microphone,
-        ).run()  # fmt: skip
+        daemon.run()
     except EdgeMcnnError as error:
         announce(f"edge-mcnn: {error}")
         sys.exit(1)
     except BrokenPipeError:
-        print("told", flush=True)
+        print("broken pipe", flush=True)

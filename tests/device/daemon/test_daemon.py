@@ -1,4 +1,4 @@
-"""The daemon with a microphone, an understanding and lights of the test: order, signals, what it tells and when."""
+"""The daemon with the microphone, models and outputs of a test: order, signals, and what it reports when."""
 
 import json
 import os
@@ -15,19 +15,19 @@ import pytest
 
 from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
-from device.outputs.base import Observer
+from device.outputs.base import Monitor
+from device.outputs.fan_out import Outputs
 from device.settings.schema import Settings
-from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Witness
-from tests.waiting import wait_for_content, wait_until_gone
+from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
+from tests.waiting import LIMIT_S, wait_for_content, wait_until_gone
 
 SCRIPT = Path(__file__).with_name("daemon_process.py")
-LIMIT_S = 30
 
 
 class Process:
-    """`daemon_process.py`, and what it tells systemd."""
+    """`daemon_process.py`, and its notifications for systemd."""
 
-    def __init__(self, address: Path, what: str, watchdog_s: float, settings: dict[str, str]) -> None:
+    def __init__(self, address: Path, problem: str, watchdog_s: float, settings: dict[str, str]) -> None:
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(str(address))
         self.manager.settimeout(LIMIT_S)
@@ -35,28 +35,28 @@ class Process:
             **os.environ, "NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": str(round(watchdog_s * 1e6)), **settings,
         }  # fmt: skip
         self.process = subprocess.Popen(
-            [sys.executable, SCRIPT, what], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            cwd=Path(__file__).parents[3],
+            [sys.executable, SCRIPT, problem], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, cwd=Path(__file__).parents[3],
         )  # fmt: skip
 
-    def wait_for(self, told: str) -> None:
-        while told not in self.manager.recv(1000).decode():
+    def wait_for(self, notification: str) -> None:
+        while notification not in self.manager.recv(1000).decode():
             pass
 
-    def told_within(self, seconds: float) -> list[str]:
-        """What is told in that time."""
-        end, told = time.monotonic() + seconds, []
+    def notifications_within(self, seconds: float) -> list[str]:
+        """The notifications that arrive in that time."""
+        end, notifications = time.monotonic() + seconds, []
         while (left := end - time.monotonic()) > 0:
             self.manager.settimeout(left)
             try:
-                told.append(self.manager.recv(1000).decode())
+                notifications.append(self.manager.recv(1000).decode())
             except TimeoutError:
                 break
         self.manager.settimeout(LIMIT_S)
-        return told
+        return notifications
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """Status, output and errors after a signal."""
+        """Send a signal; return the exit status, standard output and standard error."""
         start = time.monotonic()
         self.process.send_signal(number)
         output, errors = self.process.communicate(timeout=LIMIT_S)
@@ -83,120 +83,139 @@ class Starter:
         self._folder = folder
         self.started: list[Process] = []
 
-    def __call__(self, what: str, watchdog_s: float = 60, settings: dict[str, str] | None = None) -> Process:
-        self.started.append(Process(self._folder / str(len(self.started)), what, watchdog_s, settings or {}))
+    def __call__(self, problem: str, watchdog_s: float = 60, settings: dict[str, str] | None = None) -> Process:
+        self.started.append(Process(self._folder / str(len(self.started)), problem, watchdog_s, settings or {}))
         return self.started[-1]
 
 
-def test_ready_when_sound_has_come_and_answers_in_order(start: Starter) -> None:
-    process = start("well")
-    told = [process.manager.recv(1000).decode()]
-    while "3 answered" not in told[-1]:
-        told.append(process.manager.recv(1000).decode())
-    assert told[0] == "READY=1"
-    assert told[1] == "STATUS=listening to fake at 16000 Hz"
-    assert told[-2].endswith("; 2 answered, the last b")
-    assert told[-1].endswith("; 3 answered, the last low_confidence")
+def test_it_is_ready_when_audio_arrives_and_passes_predictions_on_in_order(start: Starter) -> None:
+    process = start("nothing")
+    notifications = [process.manager.recv(1000).decode()]
+    while "3 predictions" not in notifications[-1]:
+        notifications.append(process.manager.recv(1000).decode())
+    assert notifications[0] == "READY=1"
+    assert notifications[1] == "STATUS=listening to fake at 16000 Hz"
+    assert notifications[-2].endswith("; 2 predictions, the latest b")
+    assert notifications[-1].endswith("; 3 predictions, the latest low confidence")
     status, output, errors = process.end()
     assert status == 0
-    assert output.splitlines() == ["show a", "tell a", "show b", "tell b", "show c", "tell c", "off"]
+    assert output.splitlines() == ["light a", "line a", "light b", "line b", "light c", "line c", "off"]
     assert errors == "listening to fake at 16000 Hz; speak, or end with Ctrl-C\n"
 
 
-def test_when_nobody_reads_its_answers_the_microphone_is_closed_before_it_ends(start: Starter) -> None:
-    process = start("nobody reads").process
+def test_when_the_reader_of_its_lines_has_gone_the_microphone_is_closed_before_it_ends(start: Starter) -> None:
+    process = start("reader gone").process
     output, errors = process.communicate(timeout=LIMIT_S)
-    assert (process.returncode, output.splitlines()) == (0, ["show a", "tell a", "closed", "off", "told"]), errors
+    assert (process.returncode, output.splitlines()) == (0, ["light a", "line a", "closed", "off", "broken pipe"]), (
+        errors
+    )
     assert errors == "listening to fake at 16000 Hz; speak, or end with Ctrl-C\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("what", ["loads for ever", "opens for ever", "thinks for ever", "shows for ever"])
-def test_ends_well_although_a_call_never_returns(start: Starter, what: str, number: int) -> None:
-    process = start(what)
+@pytest.mark.parametrize("problem", ["loading hangs", "opening hangs", "classifying hangs", "the light hangs"])
+def test_it_ends_properly_although_a_call_never_returns(start: Starter, problem: str, number: int) -> None:
+    process = start(problem)
     assert process.process.stdout is not None
-    while what not in process.process.stdout.readline():
+    while problem not in process.process.stdout.readline():
         pass
     status, output, _ = process.end(number)
     assert status == 0
-    assert "off" in output or what in ("loads for ever", "opens for ever")
+    assert "off" in output
 
 
-def test_the_watchdog_is_fed_while_all_is_well_and_not_when_a_call_hangs(start: Starter) -> None:
-    assert start("well", watchdog_s=1).told_within(3).count("WATCHDOG=1") >= 4
-    process = start("thinks for ever", watchdog_s=1)
+def test_the_watchdog_is_notified_unless_a_call_hangs(start: Starter) -> None:
+    assert start("nothing", watchdog_s=1).notifications_within(3).count("WATCHDOG=1") >= 4
+    process = start("classifying hangs", watchdog_s=1)
     process.wait_for("READY=1")
-    process.told_within(1.5)
-    assert "WATCHDOG=1" not in process.told_within(2)
+    process.notifications_within(1.5)
+    assert "WATCHDOG=1" not in process.notifications_within(2)
 
 
 def test_a_sound_system_that_hangs_ends_the_process(start: Starter) -> None:
-    process = start("closes for ever")
+    process = start("closing hangs")
     _, errors = process.process.communicate(timeout=LIMIT_S)
     assert process.process.returncode == 1
     assert errors.splitlines()[-1] == "edge-mcnn: closing the microphone hangs for 1 s"
 
 
-def test_what_cannot_be_loaded_is_raised(start: Starter) -> None:
+def test_an_error_while_loading_is_raised(start: Starter) -> None:
     _, errors = start("no model").process.communicate(timeout=LIMIT_S)
-    assert errors == "edge-mcnn: there is no such model\n"
+    assert errors == "edge-mcnn: there is no such model; convert one\n"
 
 
-def test_a_machine_that_is_too_slow_says_so(start: Starter) -> None:
+def test_a_machine_that_is_too_slow_is_reported(start: Starter) -> None:
     process = start("drops")
-    process.wait_for("1000 blocks of sound dropped, this machine is too slow")
+    process.wait_for("1000 blocks of audio dropped, this machine is too slow")
     _, _, errors = process.end()
-    assert "1000 blocks of sound were dropped so far: this machine is too slow" in errors
+    assert "1000 blocks of audio were dropped so far: this machine is too slow" in errors
 
 
-@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
-def test_answers_go_to_a_program_and_a_broker(start: Starter, tmp_path: Path) -> None:
+@needs_mosquitto
+def test_predictions_go_to_a_program_and_a_broker(start: Starter, tmp_path: Path) -> None:
     append = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
-    with Broker(tmp_path) as broker, Witness(broker.port) as witness:
-        process = start("well", settings={
+    with Broker(tmp_path) as broker, Subscriber(broker.port) as subscriber:
+        process = start("nothing", settings={
             "EDGE_MCNN_PUBLISH_COMMAND": json.dumps([sys.executable, "-c", append, str(tmp_path / "out")]),
             "EDGE_MCNN_MQTT_HOST": "127.0.0.1", "EDGE_MCNN_MQTT_PORT": str(broker.port),
             "EDGE_MCNN_MQTT_DEVICE": "lamp",
         })  # fmt: skip
-        published = [json.loads(witness.next("edge-mcnn/lamp/prediction").payload) for _ in range(3)]
-        process.wait_for("3 answered")
+        published = [json.loads(subscriber.next("edge-mcnn/lamp/prediction").payload) for _ in range(3)]
+        process.wait_for("3 predictions")
         status, output, errors = process.end()
-        told = [witness.next("edge-mcnn/lamp/availability").payload for _ in range(2)]
-        assert told == ["online", "offline"]
-    with_microphone = [line for line in errors.splitlines() if "mqtt" not in line]
-    assert (status, with_microphone) == (0, ["listening to fake at 16000 Hz; speak, or end with Ctrl-C"])
-    assert output.splitlines() == ["show a", "tell a", "show b", "tell b", "show c", "tell c", "off"]
+        availability = [subscriber.next("edge-mcnn/lamp/availability").payload for _ in range(2)]
+        assert availability == ["online", "offline"]
+    other_lines = [line for line in errors.splitlines() if "mqtt" not in line]
+    assert (status, other_lines) == (0, ["listening to fake at 16000 Hz; speak, or end with Ctrl-C"])
+    assert output.splitlines() == ["light a", "line a", "light b", "line b", "light c", "line c", "off"]
     assert [table["label"] for table in published] == ["a", "b", "c"]
     assert [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()] == published
     assert "secret" not in json.dumps(published)
 
 
-def test_a_program_and_a_broker_that_hang_hold_nothing_up(start: Starter, tmp_path: Path) -> None:
+def test_a_program_and_a_broker_that_hang_delay_nothing(start: Starter, tmp_path: Path) -> None:
     hang = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        process = start("well", settings={
+        process = start("nothing", settings={
             "EDGE_MCNN_PUBLISH_COMMAND": json.dumps([sys.executable, "-c", hang, str(tmp_path / "pid")]),
             "EDGE_MCNN_PUBLISH_COMMAND_LIMIT_S": "600",
             "EDGE_MCNN_MQTT_HOST": "127.0.0.1", "EDGE_MCNN_MQTT_PORT": str(silent.getsockname()[1]),
         })  # fmt: skip
         connection, _ = silent.accept()
         with connection:
-            process.wait_for("3 answered")
+            process.wait_for("3 predictions")
             program = int(wait_for_content(tmp_path / "pid"))
             status, output, errors = process.end()  # within two seconds
     assert status == 0
     assert output.splitlines()[-1] == "off"
-    assert "publish.command: 2 answers were left at the end" in errors
-    assert "mqtt: 3 answers were left at the end" in errors
+    assert "publish.command: 2 predictions were not delivered before the end" in errors
+    assert "mqtt: 3 predictions were not delivered before the end" in errors
     wait_until_gone(program)
 
 
-def test_blocks_of_sound_come_at_once_for_who_watches_the_level() -> None:
-    def daemon(observer: Observer | None) -> Daemon:
+def test_an_output_that_fails_is_left_out_and_the_others_go_on(start: Starter) -> None:
+    process = start("the light fails")
+    process.wait_for("3 predictions")
+    status, output, errors = process.end()
+    assert status == 0
+    assert output.splitlines() == ["light a", "line a", "light b", "line b", "line c", "off"]
+    assert errors.count("lights: failed and is left out from now on (ZeroDivisionError: no)") == 1
+
+
+def test_an_output_that_hangs_while_it_closes_does_not_delay_the_end(start: Starter) -> None:
+    process = start("closing an output hangs")
+    process.wait_for("3 predictions")
+    status, output, _ = process.end()  # within two seconds
+    assert status == 0
+    assert "off" in output.splitlines()
+
+
+def test_blocks_are_urgent_when_a_monitor_shows_the_level() -> None:
+    def daemon(monitor: Monitor | None) -> Daemon:
         return Daemon(
-            Settings(), load=Mock(), show=Mock(), tell=Mock(), announce=Mock(), patient=True, systemd=Systemd(),
-            status_socket=None, observer=observer,
+            Settings(), load=Mock(), outputs=Outputs(None, monitor), announce=Mock(), patient=True, systemd=Systemd(),
+            status_socket=None,
         )  # fmt: skip
 
     assert daemon(Mock())._urgent()
-    assert not daemon(None)._urgent(), "in a quiet room they come some at a time, which costs less"
+    assert not daemon(None)._urgent(), "in a quiet room several arrive at a time, which costs less"

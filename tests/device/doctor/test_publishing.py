@@ -13,12 +13,13 @@ from device.doctor import publishing
 from device.doctor.checks import all_checks
 from device.doctor.findings import Finding
 from device.doctor.isolation import Check, run_checks
-from device.outputs.mqtt.publisher import MqttPublisher
+from device.outputs.mqtt.output import MqttOutput
 from device.service import systemctl
 from device.settings.schema import MqttSettings, PublishSettings, Settings
-from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Witness
+from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Subscriber
 from tests.device.outputs.mqtt.locked_broker import make_certificates, with_password, with_tls
-from tests.device.outputs.published_predictions import LIMIT_S, Told, answer
+from tests.device.outputs.predictions import LABELS, LIT_AT, Announcements, numbered_prediction
+from tests.waiting import LIMIT_S
 
 with_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
 
@@ -52,12 +53,14 @@ def silent_port() -> Iterator[int]:
 
 @with_mosquitto
 def test_the_check_publishes_nothing_and_does_not_disconnect_the_daemon(tmp_path: Path) -> None:
-    announced = Told()
-    with Broker(tmp_path, "log_type all") as broker, Witness(broker.port) as witness:
-        daemon = MqttPublisher(at(broker.port), announced)
-        daemon.open()
-        daemon.publish(answer(0))
-        assert witness.next("edge-mcnn/kitchen/prediction").payload  # so the broker has received everything before it
+    announced = Announcements()
+    with Broker(tmp_path, "log_type all") as broker, Subscriber(broker.port) as subscriber:
+        daemon = MqttOutput(at(broker.port), announced)
+        daemon.open(LABELS)
+        daemon.prediction(numbered_prediction(0), LIT_AT)
+        assert subscriber.next(
+            "edge-mcnn/kitchen/prediction"
+        ).payload  # so the broker has received everything before it
         before = broker.log.read_text().count("Received PUBLISH from")
         assert check(at(broker.port)) == [
             (
@@ -69,8 +72,8 @@ def test_the_check_publishes_nothing_and_does_not_disconnect_the_daemon(tmp_path
         log = broker.log.read_text()
         assert log.count("Received PUBLISH from") == before
         assert "-doctor-" in log
-        daemon.publish(answer(1))
-        assert witness.next("edge-mcnn/kitchen/prediction").payload
+        daemon.prediction(numbered_prediction(1), LIT_AT)
+        assert subscriber.next("edge-mcnn/kitchen/prediction").payload
         daemon.close(LIMIT_S)
     assert not [line for line in announced.lines if "lost" in line], "the daemon was disconnected"
 
@@ -112,7 +115,7 @@ def test_tls(tmp_path: Path) -> None:
         [(verdict, message, fix)] = check(at(broker.port, tls=True))
         assert (verdict, message) == (
             "FAIL",
-            f"{where} cannot be reached (its certificate is not to be trusted: self-signed certificate in "
+            f"{where} cannot be reached (its certificate cannot be trusted: self-signed certificate in "
             "certificate chain)",
         )
         assert "set mqtt.ca_file" in fix
@@ -169,11 +172,23 @@ def test_a_name_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("settings", "message", "fix"),
     [
-        (MqttSettings("h", user="u", password_file="/no/such"), "/no/such cannot be read (No such file", ""),
-        (MqttSettings("h", password_file="/no/such"), "mqtt.password_file is set, but mqtt.user is not", ""),
-        (MqttSettings("h", tls=True, ca_file="/no/such"), "mqtt.ca_file: /no/such cannot be read", ""),
-        (MqttSettings("h", ca_file="/dev/null"), "mqtt.ca_file is set, but mqtt.tls is false", ""),
-        (MqttSettings("h", device="厨房"), "mqtt.device is '厨房'", "topics need a name with letters"),
+        (
+            MqttSettings("h", user="u", password_file="/no/such"),
+            "/no/such cannot be read (No such file",
+            "write the password into that file",
+        ),
+        (
+            MqttSettings("h", password_file="/no/such"),
+            "mqtt.password_file is set, but mqtt.user is not",
+            "set mqtt.user",
+        ),
+        (
+            MqttSettings("h", tls=True, ca_file="/no/such"),
+            "mqtt.ca_file: /no/such cannot be read",
+            "set mqtt.ca_file to the PEM file",
+        ),
+        (MqttSettings("h", ca_file="/dev/null"), "mqtt.ca_file is set, but mqtt.tls is false", "set mqtt.tls to true"),
+        (MqttSettings("h", device="厨房"), "mqtt.device is '厨房'", "set mqtt.device to a name with letters"),
     ],
 )
 def test_settings_that_can_never_work(settings: MqttSettings, message: str, fix: str) -> None:

@@ -1,4 +1,4 @@
-"""A real mosquitto of the test's own, and someone who listens to it."""
+"""A real mosquitto for the tests, and a client that subscribes to everything it publishes."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,36 +15,36 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device.settings.schema import MqttSettings
-from tests.device.outputs.published_predictions import LIMIT_S
+from tests.waiting import LIMIT_S, wait_until
 
-# Debian keeps it where only root's path leads.
+# Debian installs it in a folder that only root's path contains.
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
 
 
 class Broker:
-    """Context manager; can be stopped and started again, at the same port.
+    """A broker; a context manager, which can be stopped and started again at the same port.
 
     Args:
-        folder: for its files.
+        folder: folder for its files.
         settings: lines of its configuration, beside those for a listener at 127.0.0.1.
-        remembers: what was retained and who listened, when it is started again.
+        persistent: whether it stores retained messages and sessions until it is started again.
     """
 
-    def __init__(self, folder: Path, *settings: str, remembers: bool = False) -> None:
+    def __init__(self, folder: Path, *settings: str, persistent: bool = False) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.log = folder / "mosquitto.log"
         self._configuration = folder / "mosquitto.conf"
-        lines = [f"listener {self.port} 127.0.0.1", f"persistence {str(remembers).lower()}", *settings]
-        if remembers:
+        lines = [f"listener {self.port} 127.0.0.1", f"persistence {str(persistent).lower()}", *settings]
+        if persistent:
             lines.append(f"persistence_location {folder}/")
         if not any(line.startswith("password_file") for line in settings):
             lines.append("allow_anonymous true")
         if os.geteuid() == 0:
-            lines.append("user root")  # else it becomes another one, who may not enter the folder
+            lines.append("user root")  # else it becomes another user, who may not enter the folder
         self._configuration.write_text("\n".join(lines) + "\n")
 
     def __enter__(self) -> "Broker":
@@ -56,27 +55,27 @@ class Broker:
         self.stop()
 
     def start(self) -> None:
-        """Returns when it can be reached."""
+        """Start it, and wait until it can be reached."""
         assert MOSQUITTO is not None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen([MOSQUITTO, "-c", self._configuration], stdout=log, stderr=log)
-        end = time.monotonic() + LIMIT_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                assert self._process.poll() is None, self.log.read_text()
-                assert time.monotonic() < end, self.log.read_text()
-                time.sleep(0.02)
-            else:
-                return
+        wait_until(self._can_be_reached, message=lambda: self.log.read_text())
+
+    def _can_be_reached(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
 
     def settings(self, device: str, **others: Any) -> MqttSettings:
-        """Of a device at this broker."""
+        """Settings of a device at this broker."""
         return MqttSettings(**{"host": "127.0.0.1", "port": self.port, "device": device, **others})
 
     def stop(self) -> None:
-        """Without a word to those who are connected."""
+        """Stop it without a message to the connected clients."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(LIMIT_S)
@@ -88,18 +87,18 @@ class Message:
     topic: str
     payload: str
     retained: bool
-    """It was there before we came."""
+    """Whether the broker had stored it before the subscription."""
 
 
-class Witness:
-    """Hears all that is published. Context manager.
+class Subscriber:
+    """Receives everything that is published; a context manager.
 
     Args:
-        port: of the broker.
-        user: to log in as.
-        password: of that user.
-        ca_file: for TLS.
-        session: a name under which the broker keeps what was published since, for the next witness with that name.
+        port: port of the broker.
+        user: user name to log in with.
+        password: password of that user.
+        ca_file: certificate of the authority for TLS; empty for no TLS.
+        session: name of a session, for which the broker stores messages until a subscriber of that name connects.
     """
 
     def __init__(self, port: int, user: str = "", password: str = "", ca_file: str = "", session: str = "") -> None:
@@ -121,7 +120,7 @@ class Witness:
             self._messages.append(Message(message.topic, message.payload.decode(), message.retain))
             self._changed.notify_all()
 
-    def __enter__(self) -> "Witness":
+    def __enter__(self) -> "Subscriber":
         self._client.loop_start()
         assert self._ready.wait(LIMIT_S)
         return self
@@ -131,7 +130,7 @@ class Witness:
         self._client.loop_stop()
 
     def next(self, topic: str) -> Message:
-        """The next one with this topic; others are kept until they are asked for."""
+        """The next message with this topic; other messages stay for later calls."""
         with self._changed:
             assert self._changed.wait_for(lambda: any(each.topic == topic for each in self._messages), LIMIT_S), (
                 f"nothing came for {topic}"
@@ -141,5 +140,5 @@ class Witness:
             return message
 
     def numbers(self, device: str, count: int) -> list[float]:
-        """Of the next so many answers of a device, by which they are told apart."""
+        """Numbers of the next predictions of a device; see `numbered_prediction`."""
         return [json.loads(self.next(f"edge-mcnn/{device}/prediction").payload)["seconds"] for _ in range(count)]

@@ -1,18 +1,18 @@
-"""What a mosquitto needs that lets not everyone in, or that proves who it is."""
+"""Configuration of a mosquitto that requires a password, or that has a certificate."""
 
 import subprocess
 from pathlib import Path
 
 
 def with_password(folder: Path, user: str, password: str) -> str:
-    """A line of configuration for a broker that lets only this user in; its file is put into the folder."""
+    """A line of configuration for a broker that accepts only this user; its password file is put into the folder."""
     file = folder / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", file, user, password], check=True, capture_output=True)
     return f"password_file {file}"
 
 
 def make_certificates(folder: Path) -> Path:
-    """Of an authority, `ca.pem`, and of a broker that it vouches for, in the folder."""
+    """Make the certificates of an authority, `ca.pem`, and of a broker signed by it, in the folder."""
     new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-sha256"]
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
     for command in (

@@ -1,4 +1,4 @@
-"""The messages have what Home Assistant's documentation asks for."""
+"""The discovery messages have what Home Assistant's documentation requires."""
 
 import json
 import re
@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from device.outputs.mqtt.client import client_id, topic_name
 from device.outputs.mqtt.discovery import Topics, discovery
-from tests.device.outputs.published_predictions import answer
+from tests.device.outputs.predictions import numbered_table
 
 TOPICS = Topics("home/lamps", "kitchen")
 
@@ -19,18 +18,18 @@ def configs() -> dict[str, dict[str, Any]]:
     return {topic: json.loads(payload) for topic, payload in discovery(TOPICS, "Kitchen", "ha").items()}
 
 
-def test_a_message_for_each_entity(configs: dict[str, dict[str, Any]]) -> None:
+def test_there_is_a_message_for_each_entity(configs: dict[str, dict[str, Any]]) -> None:
     assert sorted(configs) == [
         "ha/binary_sensor/edge-mcnn-kitchen/microphone/config",
         "ha/sensor/edge-mcnn-kitchen/confidence/config",
         "ha/sensor/edge-mcnn-kitchen/label/config",
     ]
     assert len({config["unique_id"] for config in configs.values()}) == 3
-    for topic in configs:  # what Home Assistant takes
+    for topic in configs:  # the form that Home Assistant accepts
         assert re.fullmatch(r"ha/\w+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", topic)
 
 
-def test_all_belong_to_one_device_that_is_there_or_not(configs: dict[str, dict[str, Any]]) -> None:
+def test_all_entities_belong_to_one_device_with_an_availability(configs: dict[str, dict[str, Any]]) -> None:
     for config in configs.values():
         assert config["device"]["identifiers"] == ["edge-mcnn-kitchen"]
         assert config["device"]["name"] == "Kitchen"
@@ -39,32 +38,14 @@ def test_all_belong_to_one_device_that_is_there_or_not(configs: dict[str, dict[s
         assert config["availability_topic"] == "home/lamps/kitchen/availability"
 
 
-def test_states_are_read_from_what_is_published(configs: dict[str, dict[str, Any]]) -> None:
+def test_states_are_read_from_the_published_topics(configs: dict[str, dict[str, Any]]) -> None:
     label = configs["ha/sensor/edge-mcnn-kitchen/label/config"]
     assert label["state_topic"] == label["json_attributes_topic"] == TOPICS.prediction
     assert "tojson" in label["json_attributes_template"]
     templates = [config["value_template"] for config in configs.values() if config["state_topic"] == TOPICS.prediction]
     used = {name for template in templates for name in re.findall(r"value_json\.(\w+)", template)}
-    assert used == {"label", "probabilities"} <= set(answer(1))
+    assert used == {"label", "probabilities"} <= set(numbered_table(1))
     confidence = configs["ha/sensor/edge-mcnn-kitchen/confidence/config"]
     assert (confidence["unit_of_measurement"], confidence["state_class"]) == ("%", "measurement")
     microphone = configs["ha/binary_sensor/edge-mcnn-kitchen/microphone/config"]
     assert (microphone["device_class"], microphone["state_topic"]) == ("connectivity", TOPICS.microphone)
-
-
-@pytest.mark.parametrize(
-    ("name", "cleaned"),
-    [
-        ("Küche 2", "Kuche-2"),
-        ("pi.local", "pi-local"),
-        ("a/b+#c", "a-b-c"),
-        (" $x ", "x"),
-        ("living_room", "living_room"),
-    ],
-)
-def test_a_name_that_topics_can_carry(name: str, cleaned: str) -> None:
-    assert topic_name(name) == cleaned
-
-
-def test_the_id_is_the_same_after_a_restart_and_not_another_devices() -> None:
-    assert client_id("a") == client_id("a") != client_id("b")

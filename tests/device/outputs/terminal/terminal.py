@@ -1,4 +1,4 @@
-"""A terminal of the test, pyte's, that shows what a user would see."""
+"""An emulated terminal (pyte) for tests, which shows what a user would see."""
 
 import io
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from rich.console import Console
 
 
 class Terminal(io.StringIO):
-    """What is written to `console` is in `shown` and `scrolled`."""
+    """The terminal; text that is written to `console` appears in `shown` and `scrolled`."""
 
     encoding = "utf-8"
 
@@ -24,15 +24,15 @@ class Terminal(io.StringIO):
         )
 
     def write(self, text: str) -> int:
-        if not text:  # as a console writes where it has nothing to say
+        if not text:  # a console without output writes this
             return 0
         self.on_write()
         self.written.append(text)
-        self._stream.feed(text.replace("\n", "\r\n"))  # as the terminal's driver does
+        self._stream.feed(text.replace("\n", "\r\n"))  # the terminal's driver does the same
         return len(text)
 
     def resize(self, columns: int, lines: int, *, reflows: bool) -> None:
-        """As most terminals do, which break lines anew that have become too long, or as xterm, which cuts them off."""
+        """Resize as most terminals do, which rewrap lines that are now too long, or as xterm, which cuts them off."""
         if reflows:
             self._reflow(columns, lines)
         else:
@@ -50,7 +50,7 @@ class Terminal(io.StringIO):
 
     @property
     def shown(self) -> list[str]:
-        """From the top to the last line that is not empty."""
+        """The lines on the screen, from the top to the last one that is not empty."""
         lines = [line.rstrip() for line in self.screen.display]
         while lines and not lines[-1]:
             lines.pop()
@@ -58,5 +58,5 @@ class Terminal(io.StringIO):
 
     @property
     def scrolled(self) -> list[str]:
-        """What has left it at the top, oldest first."""
+        """The lines that have scrolled off at the top, oldest first."""
         return ["".join(line[x].data for x in range(self.screen.columns)).rstrip() for line in self.screen.history.top]

@@ -1,4 +1,4 @@
-"""What is seen of a daemon that listens, in terminals of any size."""
+"""The screen of a listening daemon in terminals of any size."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,33 +11,33 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-from device.outputs.terminal.layout import ListeningView, Moment
+from device.outputs.terminal.layout import ScreenContent, ScreenLayout
 from device.outputs.terminal.text import printable
-from tests.device.outputs.predictions import LABELS, PICTURE, prediction
+from tests.device.outputs.predictions import IMAGE, LABELS, prediction
 
 STATE = Text.assemble(("USB microphone", "bold"), ", 48000 Hz")
-QUIET = Moment(STATE, hears=True, labels=LABELS)
+QUIET = ScreenContent(STATE, receiving=True, labels=LABELS)
 SPEAKING = replace(QUIET, speaking=True, words="he might even have")
-ANSWERED = replace(QUIET, prediction=prediction("positive"), picture=PICTURE)
-AGAIN = replace(ANSWERED, speaking=True, words="")
-MOMENTS = (QUIET, SPEAKING, ANSWERED, AGAIN)
+PREDICTED = replace(QUIET, prediction=prediction("positive"), image=IMAGE)
+SPEAKING_AGAIN = replace(PREDICTED, speaking=True, words="")
+CONTENTS = (QUIET, SPEAKING, PREDICTED, SPEAKING_AGAIN)
 SIZES = ((80, 24), (120, 40), (100, 30), (60, 14), (40, 12), (40, 8), (20, 5), (10, 3), (1, 1), (500, 200))
 
 
-def view(width: int, height: int, **options: Any) -> ListeningView:
+def view(width: int, height: int, **options: Any) -> ScreenLayout:
     console = Console(width=width, height=height, **{"force_terminal": True, "color_system": "truecolor", **options})
-    return ListeningView(console, gate_dbfs=-60.0)
+    return ScreenLayout(console, gate_dbfs=-60.0)
 
 
-def seen(
-    width: int, height: int, moment: Moment, dbfs: float = -30.0, *, lit: bool = True, **options: Any
+def drawn_rows(
+    width: int, height: int, content: ScreenContent, dbfs: float = -30.0, *, lit: bool = True, **options: Any
 ) -> list[str]:
-    lines = view(width, height, **options).lines(moment, dbfs, lit=lit)
+    lines = view(width, height, **options).lines(content, dbfs, lit=lit)
     return ["".join(text for text, _, _ in line).rstrip() for line in lines]
 
 
 def test_a_terminal_of_80_by_24_shows_all_of_it() -> None:
-    rows = seen(80, 24, ANSWERED)
+    rows = drawn_rows(80, 24, PREDICTED)
     text = "\n".join(rows)
     assert "USB microphone, 48000 Hz" in text
     assert "    listening " in text
@@ -47,81 +47,81 @@ def test_a_terminal_of_80_by_24_shows_all_of_it() -> None:
     assert "\u25cf positive" in text
     assert "\u25cb negative" in text
     assert "70%" in text
-    assert sum("\u2580" * 24 in row for row in rows) == 12, "the picture"
+    assert sum("\u2580" * 24 in row for row in rows) == 12, "the image"
     assert "what the network sees" in text
 
 
-def test_while_someone_speaks_the_words_grow_and_the_old_light_stays_until_it_is_over() -> None:
-    text = "\n".join(seen(80, 24, SPEAKING))
+def test_during_an_utterance_the_words_grow_and_the_previous_light_stays() -> None:
+    text = "\n".join(drawn_rows(80, 24, SPEAKING))
     assert "\u25b8 speaking" in text
     assert "\u201che might even have \u2026" in text
-    assert "i love it" not in "\n".join(seen(80, 24, AGAIN))
-    assert "\u25cf positive" in "\n".join(seen(80, 24, AGAIN))
-    assert "\u25cf" not in "\n".join(seen(80, 24, ANSWERED, lit=False))
+    assert "i love it" not in "\n".join(drawn_rows(80, 24, SPEAKING_AGAIN))
+    assert "\u25cf positive" in "\n".join(drawn_rows(80, 24, SPEAKING_AGAIN))
+    assert "\u25cf" not in "\n".join(drawn_rows(80, 24, PREDICTED, lit=False))
 
 
-def test_a_doubt_lights_nothing_or_what_the_settings_say() -> None:
-    doubt = replace(prediction("positive"), confident=False)
-    dark = "\n".join(seen(80, 24, replace(ANSWERED, prediction=doubt)))
+def test_a_low_confidence_prediction_lights_nothing_or_the_class_in_the_settings() -> None:
+    doubtful = replace(prediction("positive"), confident=False)
+    dark = "\n".join(drawn_rows(80, 24, replace(PREDICTED, prediction=doubtful)))
     assert "\u25cf" not in dark
-    assert "unsure" in dark
-    instead = replace(ANSWERED, prediction=replace(doubt, low_confidence_label="neutral"))
-    assert "\u25cf neutral" in "\n".join(seen(80, 24, instead))
-    assert "\u25cf neutral" in "\n".join(seen(30, 6, instead))
+    assert "low confidence" in dark
+    neutral = replace(PREDICTED, prediction=replace(doubtful, low_confidence_label="neutral"))
+    assert "\u25cf neutral" in "\n".join(drawn_rows(80, 24, neutral))
+    assert "\u25cf neutral" in "\n".join(drawn_rows(30, 6, neutral))
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("labels", [LABELS, tuple("abcdefg"), tuple(f"class {n}" for n in range(40))])
 def test_the_height_never_changes_and_leaves_room_for_history(width: int, height: int, labels: Sequence[str]) -> None:
     heights = set()
-    for moment in MOMENTS:
-        answer = None if moment.prediction is None else prediction(labels[1], labels=tuple(labels))
+    for content in CONTENTS:
+        latest = None if content.prediction is None else prediction(labels[1], labels=tuple(labels))
         for lit in (True, False):
-            rows = view(width, height).lines(replace(moment, labels=labels, prediction=answer), -30, lit=lit)
+            rows = view(width, height).lines(replace(content, labels=labels, prediction=latest), -30, lit=lit)
             heights.add(len(rows))
     assert len(heights) == 1
     assert max(heights) <= max(height - 2, 1)
 
 
-def test_long_words_show_their_end() -> None:
+def test_a_long_transcript_shows_its_end() -> None:
     long = replace(SPEAKING, words="word " * 200 + "end")
-    rows = seen(80, 24, long)
-    assert len(rows) == len(seen(80, 24, SPEAKING))
+    rows = drawn_rows(80, 24, long)
+    assert len(rows) == len(drawn_rows(80, 24, SPEAKING))
     assert any(row.strip().startswith("\u2026") for row in rows)
     assert any("end \u2026" in row for row in rows)
 
 
-def test_many_classes_in_a_low_terminal_are_lamps_alone() -> None:
+def test_many_classes_in_a_low_terminal_are_one_row_of_lights() -> None:
     labels = tuple("abcdefg")
-    rows = seen(40, 8, replace(ANSWERED, labels=labels, prediction=prediction("c", labels=labels)))
+    rows = drawn_rows(40, 8, replace(PREDICTED, labels=labels, prediction=prediction("c", labels=labels)))
     assert len(rows) == 6
     assert "\u25cf c" in rows[-1]
     assert rows[-1].count("\u25cb") == 6
-    narrow = seen(12, 8, replace(ANSWERED, labels=labels, prediction=prediction("c", labels=labels)))
+    narrow = drawn_rows(12, 8, replace(PREDICTED, labels=labels, prediction=prediction("c", labels=labels)))
     assert "\u25cf c" in narrow[-1]
 
 
-def test_a_moment_before_the_model_is_loaded_is_one_line() -> None:
-    assert seen(80, 24, Moment(Text("loading the speech model"))) == ["  loading the speech model"]
+def test_before_the_model_is_loaded_there_is_one_line() -> None:
+    assert drawn_rows(80, 24, ScreenContent(Text("loading the speech model"))) == ["  loading the speech model"]
 
 
 def test_a_lost_microphone_has_no_level() -> None:
-    text = "\n".join(seen(80, 24, replace(ANSWERED, hears=False, state=Text("microphone lost: pulled out"))))
+    text = "\n".join(drawn_rows(80, 24, replace(PREDICTED, receiving=False, state=Text("microphone lost: pulled out"))))
     assert "microphone lost: pulled out" in text
     assert "dB" not in text
     assert "listening" not in text
 
 
-def test_without_colours_the_picture_is_drawn_in_shades() -> None:
-    rows = seen(80, 24, ANSWERED, no_color=True)
+def test_without_colours_the_image_is_drawn_in_shades() -> None:
+    rows = drawn_rows(80, 24, PREDICTED, no_color=True)
     text = "\n".join(rows)
     assert "\u2580" not in text
     assert "\u2593" in text
 
 
-def test_only_the_row_of_the_level_is_made_anew_when_it_moves() -> None:
+def test_when_the_level_changes_only_its_row_does() -> None:
     drawn = view(80, 24)
-    before, after = (drawn.lines(ANSWERED, dbfs, lit=True) for dbfs in (-30.0, -20.0))
+    before, after = (drawn.lines(PREDICTED, dbfs, lit=True) for dbfs in (-30.0, -20.0))
     differing = [number for number, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
     assert len(differing) == 1
     assert "-20 dB" in "".join(text for text, _, _ in after[differing[0]])
@@ -134,14 +134,14 @@ WILD = st.text(max_size=60)
     st.integers(1, 140), st.integers(1, 60), WILD, WILD, st.lists(WILD, min_size=1, max_size=9, unique=True),
     st.floats(-96, 0), st.booleans(), st.booleans(), st.sampled_from([None, "256", "truecolor", "standard"]),
 )  # fmt: skip
-def test_whatever_is_shown_fits(
-    width: int, height: int, name: str, words: str, labels: list[str], dbfs: float, speaking: bool, sure: bool,
+def test_any_content_fits(
+    width: int, height: int, name: str, words: str, labels: list[str], dbfs: float, speaking: bool, confident: bool,
     colours: str | None,
 ) -> None:  # fmt: skip
-    answer = replace(prediction(labels[0], words, tuple(labels)), confident=sure)
-    moment = Moment(Text(printable(name)), True, speaking, labels, words, answer, PICTURE)
+    latest = replace(prediction(labels[0], words, tuple(labels)), confident=confident)
+    content = ScreenContent(Text(printable(name)), True, speaking, labels, words, latest, IMAGE)
     drawn = view(width, height, color_system=colours)
-    lines = drawn.lines(moment, dbfs, lit=True)
+    lines = drawn.lines(content, dbfs, lit=True)
     assert len(lines) <= max(height - 2, 1)
     for line in lines:
         assert Segment.get_line_length(line) < max(width, 24), "a line that is too long, where there is room for one"

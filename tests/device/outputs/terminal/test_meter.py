@@ -1,7 +1,7 @@
 import pytest
 from rich.text import Text
 
-from device.outputs.terminal.meter import Needle, meter
+from device.outputs.terminal.meter import DecayingPeak, meter
 from device.outputs.terminal.text import ASCII, UNICODE
 
 
@@ -26,7 +26,7 @@ def style_at(text: Text, offset: int) -> str:
     return " ".join([str(text.style), *(str(span.style) for span in text.spans if span.start <= offset < span.end)])
 
 
-def test_what_is_too_loud_or_no_speech_is_seen() -> None:
+def test_too_loud_and_too_quiet_levels_have_their_own_colours() -> None:
     assert "cyan" in style_at(meter(-30, 10, ASCII, -60), 0)
     assert "yellow" in style_at(meter(-10, 10, ASCII, -60), 0)
     assert "red" in style_at(meter(-1, 10, ASCII), 0)
@@ -34,22 +34,22 @@ def test_what_is_too_loud_or_no_speech_is_seen() -> None:
     assert "cyan" not in style_at(meter(-30, 10, ASCII, -60), 9), "the rest is dim"
 
 
-def test_a_needle_rises_at_once_and_falls_slowly() -> None:
-    needle = Needle()
-    needle.follow(-20, 0.125)
-    assert needle.dbfs == -20
-    needle.follow(-96, 0.25)
-    assert needle.dbfs == pytest.approx(-26)
+def test_the_peak_rises_at_once_and_falls_slowly() -> None:
+    peak = DecayingPeak()
+    peak.update(-20, 0.125)
+    assert peak.dbfs == -20
+    peak.update(-96, 0.25)
+    assert peak.dbfs == pytest.approx(-26)
     for _ in range(40):
-        needle.follow(-70, 0.125)
-    assert needle.dbfs == pytest.approx(-70, abs=1.5)
+        peak.update(-70, 0.125)
+    assert peak.dbfs == pytest.approx(-70, abs=1.5)
 
 
-def test_a_needle_is_still_in_a_quiet_room() -> None:
-    needle = Needle()
-    needle.follow(-65, 0.125)
-    stood = []
-    for wavers in (-65.6, -64.2, -65.0, -64.4) * 5:
-        needle.follow(wavers, 0.125)
-        stood.append(needle.dbfs)
-    assert set(stood) == {-65}
+def test_the_peak_is_still_in_a_quiet_room() -> None:
+    peak = DecayingPeak()
+    peak.update(-65, 0.125)
+    shown = []
+    for level in (-65.6, -64.2, -65.0, -64.4) * 5:
+        peak.update(level, 0.125)
+        shown.append(peak.dbfs)
+    assert set(shown) == {-65}

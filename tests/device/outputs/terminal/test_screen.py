@@ -1,4 +1,4 @@
-"""The screen's thread: what it takes from the terminal, what it gives back, and that nobody waits for it."""
+"""The drawing thread: what it does to the terminal, how it gives the terminal back, and that nothing waits for it."""
 
 import io
 import logging
@@ -8,8 +8,7 @@ import signal
 import sys
 import termios
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -20,18 +19,11 @@ from device.outputs.terminal import screen as screen_module
 from device.outputs.terminal.screen import Screen
 from device.system.stderr import StandardError
 from device.system.terminal_mode import KeyboardEcho
-from tests.device.outputs.predictions import LABELS, prediction
+from tests.device.outputs.predictions import LABELS, LIT_AT, prediction
 from tests.device.outputs.terminal.terminal import Terminal
+from tests.waiting import LIMIT_S, wait_until
 
-LIMIT_S = 10
-HEALTHY = Liveness(State.HEALTHY, 0, "")
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
 
 
 @pytest.fixture
@@ -46,77 +38,78 @@ def screen(terminal: Terminal) -> Iterator[Screen]:
 
 
 def test_nothing_is_drawn_before_it_begins(screen: Screen, terminal: Terminal) -> None:
-    screen.classes(LABELS)
-    screen.microphone(HEALTHY, "USB", 16_000)
-    screen.close()
+    screen.microphone(HEALTHY)
+    screen.prediction(prediction("positive"), LIT_AT)
+    screen.close(1)
     screen.begin()
+    screen.open(LABELS)
     assert terminal.written == []
 
 
-def test_it_draws_what_it_is_told_and_leaves_history_alone_behind(screen: Screen, terminal: Terminal) -> None:
+def test_it_draws_the_state_and_leaves_only_history_behind(screen: Screen, terminal: Terminal) -> None:
     screen.begin()
     screen.begin()
     wait_until(lambda: any("loading" in line for line in terminal.shown))
-    screen.classes(LABELS)
-    screen.microphone(HEALTHY, "USB", 16_000)
+    screen.open(LABELS)
+    screen.microphone(HEALTHY)
     screen.frame(Frame(np.full(FRAME_LENGTH, 3277, np.int16), 0, 0))
     wait_until(lambda: any("-20 dB" in line for line in terminal.shown))
-    screen.answer(prediction("positive"))
+    screen.prediction(prediction("positive"), LIT_AT)
     wait_until(lambda: any("\u25cf positive" in line for line in terminal.shown))
     assert terminal.screen.cursor.hidden
-    screen.close()
-    screen.close()
+    screen.close(1)
+    screen.close(1)
     assert terminal.shown == ["03:04:05  positive   70%  \u201ci love it\u201d"]
     assert not terminal.screen.cursor.hidden
 
 
 def test_nothing_is_laid_out_or_written_when_nothing_changed(screen: Screen, terminal: Terminal) -> None:
     screen.begin()
-    screen.classes(LABELS)
-    screen.microphone(HEALTHY, "USB", 16_000)
+    screen.open(LABELS)
+    screen.microphone(HEALTHY)
     wait_until(lambda: any("listening" in line for line in terminal.shown))
-    looked = threading.Semaphore(0)
-    look = screen._scene.look
+    counted_snapshots = threading.Semaphore(0)
+    snapshot = screen._state.snapshot
 
     def counted() -> object:
-        looked.release()
-        return look()
+        counted_snapshots.release()
+        return snapshot()
 
-    screen._scene.look = counted  # type: ignore[method-assign, assignment]  # the same, counted
+    screen._state.snapshot = counted  # type: ignore[method-assign, assignment]  # the same, counted
     for _ in range(2):
-        assert looked.acquire(timeout=LIMIT_S)
+        assert counted_snapshots.acquire(timeout=LIMIT_S)
     written = len(terminal.written)
-    screen._view.lines = lambda *_, **__: 1 / 0  # type: ignore[method-assign, assignment]  # nobody is to ask
+    screen._layout.lines = lambda *_, **__: 1 / 0  # type: ignore[method-assign, assignment]  # must not be called
     for _ in range(5):
-        assert looked.acquire(timeout=LIMIT_S)
+        assert counted_snapshots.acquire(timeout=LIMIT_S)
     assert len(terminal.written) == written
     assert screen._thread.is_alive()
 
 
-def test_a_terminal_that_takes_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_accepts_nothing_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(screen_module, "_END_LIMIT_S", 0.1)
     terminal = Terminal(80, 24)
-    held, writes = threading.Event(), threading.Event()
+    released, writes = threading.Event(), threading.Event()
 
     def hold() -> None:
         writes.set()
-        assert held.wait(LIMIT_S)
+        assert released.wait(LIMIT_S)
 
     terminal.on_write = hold
     with Screen(terminal.console, gate_dbfs=-60, hold_s=5) as screen:
         screen.begin()
         assert writes.wait(LIMIT_S)
-        screen.classes(LABELS)
-        screen.microphone(HEALTHY, "USB", 16_000)
+        screen.open(LABELS)
+        screen.microphone(HEALTHY)
         for _ in range(3000):
             screen.frame(Frame(np.zeros(FRAME_LENGTH, np.int16), 0, 0))
-            screen.answer(prediction("positive"))
+            screen.prediction(prediction("positive"), LIT_AT)
         assert terminal.written == []
-    held.set()
+    released.set()
     wait_until(lambda: not screen._thread.is_alive())
 
 
-def test_a_terminal_that_went_away_ends_the_drawing_alone(
+def test_a_terminal_that_has_gone_ends_only_the_drawing(
     screen: Screen, terminal: Terminal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def gone() -> None:
@@ -125,8 +118,8 @@ def test_a_terminal_that_went_away_ends_the_drawing_alone(
     terminal.on_write = gone
     screen.begin()
     wait_until(lambda: not screen._thread.is_alive())
-    screen.answer(prediction("positive"))
-    screen.close()
+    screen.prediction(prediction("positive"), LIT_AT)
+    screen.close(1)
     assert capsys.readouterr().err == ""
 
 
@@ -135,7 +128,7 @@ class Errors(io.StringIO):
         return True
 
 
-def test_standard_error_is_written_above_and_given_back(
+def test_standard_error_appears_above_and_is_restored(
     screen: Screen, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = Errors()
@@ -149,7 +142,7 @@ def test_standard_error_is_written_above_and_given_back(
         logging.getLogger("device").warning("from a log")
         wait_until(lambda: any("from a log" in line for line in terminal.shown))
         assert [line[10:] for line in terminal.shown[:3]] == ["half a line", "and another", "from a log"]
-        screen.close()
+        screen.close(1)
         assert sys.stderr is errors
         logging.getLogger("device").warning("afterwards")
         assert errors.getvalue() == "afterwards\n"
@@ -157,19 +150,19 @@ def test_standard_error_is_written_above_and_given_back(
         logging.getLogger().removeHandler(handler)
 
 
-def test_standard_error_that_is_a_file_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+def test_standard_error_that_is_a_file_is_not_diverted(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
     for errors in (io.StringIO(), None):
         monkeypatch.setattr(sys, "stderr", errors)
-        diverted = StandardError(said.append)
+        diverted = StandardError(lines.append)
         diverted.divert()
         assert sys.stderr is errors
         diverted.restore()
         assert sys.stderr is errors
-    assert said == []
+    assert lines == []
 
 
-def test_an_error_of_ours_while_drawing_gives_the_terminal_back_and_is_seen(
+def test_an_error_while_drawing_gives_the_terminal_back_and_is_visible(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised: list[object] = []
@@ -179,15 +172,15 @@ def test_an_error_of_ours_while_drawing_gives_the_terminal_back_and_is_seen(
     with Screen(terminal.console, gate_dbfs=-60, hold_s=5) as screen:
         screen.begin()
         wait_until(lambda: bool(terminal.shown))
-        monkeypatch.setattr(screen._pane, "draw", lambda *_: 1 / 0)
-        screen.classes(LABELS)
+        monkeypatch.setattr(screen._region, "draw", lambda *_: 1 / 0)
+        screen.open(LABELS)
         wait_until(lambda: not screen._thread.is_alive())
     assert raised == [(ZeroDivisionError, errors)]
     assert not terminal.screen.cursor.hidden
 
 
-def test_keys_are_not_echoed_meanwhile() -> None:
-    """In a session of its own, whose terminal it has."""
+def test_keys_are_not_echoed_while_the_screen_is_drawn() -> None:
+    """Runs in a new session with its own terminal."""
     child, ours = pty.fork()
     if child == 0:
         echo = KeyboardEcho(0)
@@ -195,18 +188,18 @@ def test_keys_are_not_echoed_meanwhile() -> None:
         def is_echoed() -> bool:
             return bool(termios.tcgetattr(0)[3] & termios.ECHO)
 
-        told = [is_echoed()]
+        echoed = [is_echoed()]
         echo.off()
-        told.append(is_echoed())
+        echoed.append(is_echoed())
         echo.restore()
-        told.append(is_echoed())
-        os._exit(0 if told == [True, False, True] else 1)
+        echoed.append(is_echoed())
+        os._exit(0 if echoed == [True, False, True] else 1)
     _, status = os.waitpid(child, 0)
     os.close(ours)
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def test_a_standard_input_that_is_no_terminal_of_ours(tmp_path: object) -> None:
+def test_a_standard_input_that_is_not_our_terminal_is_not_changed(tmp_path: object) -> None:
     reader, writer = os.pipe()
     ours, theirs = pty.openpty()
     try:
@@ -221,7 +214,7 @@ def test_a_standard_input_that_is_no_terminal_of_ours(tmp_path: object) -> None:
             os.close(descriptor)
 
 
-def test_ctrl_z_is_as_before_when_it_is_over(terminal: Terminal) -> None:
+def test_the_handler_of_ctrl_z_is_restored(terminal: Terminal) -> None:
     before = signal.getsignal(signal.SIGTSTP)
     with Screen(terminal.console, gate_dbfs=-60, hold_s=5):
         assert signal.getsignal(signal.SIGTSTP) != before

@@ -1,4 +1,4 @@
-"""A process that publishes as a device does and prints what is told, to be killed: with its settings as JSON."""
+"""A process that publishes as a device does and prints its announcements; its argument is the settings as JSON."""
 
 import contextlib
 import json
@@ -10,16 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from device.outputs.mqtt.publisher import MqttPublisher
+from device.outputs.mqtt.output import MqttOutput
 from device.settings.schema import MqttSettings
 
 
 @contextlib.contextmanager
 def running(settings: MqttSettings) -> Iterator[IO[str]]:
-    """What such a process tells; in the end it is killed."""
+    """Run such a process and yield its announcements; it is killed at the end."""
     device = subprocess.Popen(
         [sys.executable, "-m", __name__, json.dumps(asdict(settings))],
-        cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parents[4], stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert device.stdout is not None
     try:
@@ -30,5 +30,5 @@ def running(settings: MqttSettings) -> Iterator[IO[str]]:
 
 
 if __name__ == "__main__":
-    MqttPublisher(MqttSettings(**json.loads(sys.argv[1])), lambda line: print(line, flush=True)).open()
+    MqttOutput(MqttSettings(**json.loads(sys.argv[1])), lambda line: print(line, flush=True)).open(())
     threading.Event().wait()

@@ -1,0 +1,91 @@
+"""Creates the outputs that the settings and the options of `edge-mcnn listen` choose.
+
+It imports each implementation only where it is used; no implementation imports this module.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from device.outputs.base import Monitor, Output
+from device.outputs.fan_out import Outputs
+from device.outputs.lights import light_kind
+from device.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from device.outputs.terminal.screen import Screen
+
+
+def create_outputs(
+    settings: Settings,
+    monitor: Monitor | None,
+    announce: Callable[[str], None],
+    stop: Callable[[BaseException], None],
+    *,
+    json: bool,
+    words: bool,
+) -> Outputs:
+    """All outputs of the daemon.
+
+    Args:
+        settings: settings of the daemon.
+        monitor: the screen, if there is one; without it, standard output gets a line for each prediction.
+        announce: prints a line about what goes wrong and when it works again; called from any thread.
+        stop: ends the daemon with an error; called from any thread.
+        json: whether the lines are JSON objects, whatever the lights.
+        words: whether plain lines quote the words that were spoken.
+
+    Raises:
+        PublishingError: an output can never work with these settings.
+    """
+    kind = light_kind(settings.lights)
+    light: Output | None = None
+    if kind == "gpio":
+        from device.outputs.gpio.leds import GpioLeds
+
+        light = GpioLeds(settings.lights)
+    others = create_publishers(settings, announce)
+    if json or (monitor is None and kind != "none"):
+        from device.outputs.json_lines import LineOutput, as_line, as_plain_line
+
+        others.append(LineOutput(as_line if json else partial(as_plain_line, words=words), announce, stop, sys.stdout))
+    return Outputs(light, monitor, others)
+
+
+def create_publishers(settings: Settings, announce: Callable[[str], None]) -> list[Output]:
+    """The outputs that pass predictions on to other programs: those under `[mqtt]` and `[publish]`.
+
+    Args:
+        settings: settings of the daemon.
+        announce: prints a line about what goes wrong and when it works again; called from any thread.
+
+    Raises:
+        PublishingError: one of them can never work with these settings.
+    """
+    found: list[Output] = []
+    if settings.mqtt.host:
+        from device.outputs.mqtt.output import MqttOutput
+
+        found.append(MqttOutput(settings.mqtt, announce))
+    if settings.publish.command:
+        from device.outputs.command import CommandOutput
+
+        found.append(CommandOutput(settings.publish, announce))
+    return found
+
+
+def create_screen(settings: Settings) -> "Screen | None":
+    """The screen, if standard output is a terminal that can be drawn on and the settings choose any light."""
+    from rich.console import Console
+
+    output = sys.stdout
+    if output is None or not output.isatty() or not Console().is_interactive or light_kind(settings.lights) == "none":
+        return None
+    from device.outputs.terminal.screen import Screen
+
+    # Its own file: at the end of the process Python waits for `sys.stdout`, which a paused terminal (Ctrl-S) delays.
+    own = os.fdopen(os.dup(output.fileno()), "w", encoding=output.encoding, errors="replace", newline="")
+    console = Console(file=own, highlight=False, markup=False)
+    return Screen(console, gate_dbfs=settings.endpoint.gate_dbfs, hold_s=settings.lights.hold_s)

@@ -1,0 +1,44 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from device.outputs.mqtt.output import MqttOutput
+from device.settings.schema import MqttSettings
+from tests.device.outputs.mqtt.broker import Broker, Subscriber
+from tests.device.outputs.predictions import LABELS, Announcements
+from tests.waiting import LIMIT_S
+
+Start = Callable[[MqttSettings], MqttOutput]
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def stopped_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that is not running yet, and stores for the session `s` what is published when it runs."""
+    with Broker(tmp_path, persistent=True) as broker:
+        with Subscriber(broker.port, session="s"):
+            pass
+        broker.stop()
+        yield broker
+
+
+@pytest.fixture
+def start(announced: Announcements) -> Iterator[Start]:
+    """Opens outputs, and closes them at the end."""
+    started = []
+
+    def begin(settings: MqttSettings) -> MqttOutput:
+        output = MqttOutput(settings, announced)
+        output.open(LABELS)
+        started.append(output)
+        return output
+
+    yield begin
+    for each in started:
+        each.close(LIMIT_S)

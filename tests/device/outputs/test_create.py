@@ -1,0 +1,63 @@
+"""Which outputs the settings and options choose."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
+
+from device.errors import PublishingError
+from device.outputs import lights as lights_module
+from device.outputs.create import create_outputs, create_publishers, create_screen
+from device.outputs.fan_out import Outputs
+from device.settings.schema import LightsSettings, MqttSettings, PublishSettings, Settings
+from tests.device.outputs.terminal.terminal import Terminal
+
+
+@pytest.fixture(autouse=True)
+def pins(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockFactory]:
+    monkeypatch.setattr(Device, "pin_factory", MockFactory())
+    yield Device.pin_factory
+    Device.pin_factory.reset()
+
+
+def names(outputs: Outputs) -> list[str]:
+    return [output.name for output in outputs._all()]
+
+
+def created(settings: Settings, *, screen: bool = False, json: bool = False) -> list[str]:
+    from device.outputs.terminal.screen import Screen
+
+    monitor = Screen(Terminal(80, 24).console, gate_dbfs=-60, hold_s=5) if screen else None
+    return names(create_outputs(settings, monitor, print, lambda error: None, json=json, words=False))
+
+
+def test_lights_and_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", tmp_path / "model")
+    gpio, drawn, none = (Settings(lights=LightsSettings(kind=kind)) for kind in ("gpio", "terminal", "none"))
+    assert created(gpio) == ["lights", "standard output"]
+    assert created(gpio, screen=True) == ["lights", "screen"]
+    assert created(drawn) == ["standard output"]
+    assert created(drawn, screen=True) == ["screen"]
+    assert created(none) == []
+    assert created(none, json=True) == ["standard output"]
+    assert created(Settings()) == ["standard output"]
+    (tmp_path / "model").write_text("Raspberry Pi 5 Model B Rev 1.0\0")
+    assert created(Settings()) == ["lights", "standard output"]
+
+
+def test_publishers() -> None:
+    settings = Settings(
+        lights=LightsSettings(kind="none"), mqtt=MqttSettings("127.0.0.1"), publish=PublishSettings(("true",))
+    )
+    assert [output.name for output in create_publishers(settings, print)] == ["mqtt", "publish.command"]
+    assert created(settings, json=True) == ["mqtt", "publish.command", "standard output"]
+    assert create_publishers(Settings(), print) == []
+    with pytest.raises(PublishingError) as caught:
+        create_publishers(Settings(mqtt=MqttSettings("a..b")), print)
+    assert caught.value.fix
+
+
+def test_there_is_no_screen_where_standard_output_is_not_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    assert create_screen(Settings()) is None

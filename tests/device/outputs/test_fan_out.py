@@ -1,0 +1,217 @@
+"""The fan-out to all outputs: the order, outputs that raise, outputs that hang."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from device.audio.liveness import Liveness, State
+from device.errors import LightsError, PublishingError
+from device.events import FRAME_LENGTH, Frame, Prediction
+from device.outputs.fan_out import Outputs
+from tests.device.outputs.predictions import IMAGE, LABELS, prediction
+from tests.waiting import LIMIT_S
+
+HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
+FRAME = Frame(np.zeros(FRAME_LENGTH, np.int16), 0, 0)
+
+
+class Recorder:
+    """An output and monitor that records its calls, and raises an error in one of them."""
+
+    def __init__(self, name: str, calls: list[str], raises: tuple[str, Exception] | None = None) -> None:
+        self.name = name
+        self._calls = calls
+        self._raises = raises
+        self.lit_at = 0.0
+
+    def _record(self, call: str) -> None:
+        self._calls.append(f"{self.name} {call}")
+        if self._raises is not None and self._raises[0] == call:
+            raise self._raises[1]
+
+    def open(self, labels: Sequence[str]) -> None:
+        assert labels == LABELS
+        self._record("open")
+
+    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+        self.lit_at = lit_at
+        self._record("prediction")
+
+    def microphone(self, liveness: Liveness) -> None:
+        assert liveness == HEALTHY
+        self._record("microphone")
+
+    def close(self, limit_s: float) -> None:
+        self._record("close")
+
+    def frame(self, frame: Frame) -> None:
+        assert frame is FRAME
+        self._record("frame")
+
+    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+        assert (words(), image() is IMAGE) == ("he might", True)
+        self._record("speech")
+
+
+def use(outputs: Outputs) -> None:
+    """Call everything once that the daemon calls."""
+    outputs.open(LABELS)
+    outputs.microphone(HEALTHY)
+    if (monitor := outputs.monitor) is not None:
+        monitor.frame(FRAME)
+        monitor.speech(lambda: "he might", lambda: IMAGE)
+    outputs.prediction(prediction("positive"))
+
+
+def test_the_light_is_first_then_the_monitor_then_the_others() -> None:
+    calls: list[str] = []
+    light, screen, other, last = (Recorder(name, calls) for name in ("light", "screen", "other", "last"))
+    outputs = Outputs(light, screen, [other, last])
+    use(outputs)
+    names = ("light", "screen", "other", "last")
+    assert calls == [
+        *(f"{name} open" for name in names),
+        *(f"{name} microphone" for name in names),
+        "screen frame",
+        "screen speech",
+        *(f"{name} prediction" for name in names),
+    ]
+    calls.clear()
+    outputs.close(LIMIT_S)
+    assert sorted(calls[:3]) == ["last close", "light close", "other close"]
+    assert calls[3:] == ["screen close"], "what the others report while they close is shown on it"
+
+
+def test_the_others_get_the_time_at_which_the_light_was_on() -> None:
+    class SlowLight(Recorder):
+        def prediction(self, prediction: Prediction, lit_at: float) -> None:
+            super().prediction(prediction, lit_at)
+            while time.monotonic() <= lit_at:
+                pass
+            self.done_at = time.monotonic()
+
+    light, other = SlowLight("light", []), Recorder("other", [])
+    lit_at = Outputs(light, None, [other]).prediction(prediction("positive"))
+    assert light.lit_at < light.done_at <= lit_at
+    assert other.lit_at == lit_at
+
+
+def test_without_a_light_or_a_monitor_predictions_are_passed_on() -> None:
+    calls: list[str] = []
+    outputs = Outputs(others=[Recorder("other", calls)])
+    assert outputs.monitor is None
+    before = time.monotonic()
+    assert before <= outputs.prediction(prediction("positive")) <= time.monotonic()
+    assert calls == ["other prediction"]
+
+
+@pytest.mark.parametrize("call", ["open", "microphone", "prediction", "close"])
+@pytest.mark.parametrize("failing", ["light", "screen", "other"])
+def test_an_output_that_raises_is_reported_once_and_delays_no_other(
+    call: str, failing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+    names = ("light", "screen", "other", "last")
+    light, screen, other, last = (
+        Recorder(name, calls, (call, ZeroDivisionError("one\ntwo")) if name == failing else None) for name in names
+    )
+    outputs = Outputs(light, screen, [other, last])
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            use(outputs)
+        outputs.close(LIMIT_S)
+        outputs.close(LIMIT_S)
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == (
+        f"{failing}: failed and is left out from now on (ZeroDivisionError: one two); "
+        "restart edge-mcnn, and run edge-mcnn doctor if it happens again"
+    )
+    for name in set(names) - {failing}:
+        assert [calls.count(f"{name} {each}") for each in ("open", "microphone", "prediction", "close")] == [2] * 4
+    counts = {"open": 2, "microphone": 1, "prediction": 1, "close": 2}  # it is still closed, to release what it holds
+    assert calls.count(f"{failing} {call}") == counts[call]
+    if call in ("open", "microphone"):
+        assert f"{failing} prediction" not in calls
+
+
+@pytest.mark.parametrize("call", ["frame", "speech"])
+def test_a_monitor_that_raises_is_left_out(call: str, caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[str] = []
+    outputs = Outputs(Recorder("light", calls), Recorder("screen", calls, (call, ValueError("no"))))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            use(outputs)
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith("screen: failed and is left out from now on (ValueError: no); ")
+    assert calls.count(f"screen {call}") == 1
+    assert calls.count("light prediction") == 2
+    assert "screen prediction" not in calls
+
+
+def test_the_report_about_an_error_of_ours_has_its_fix(caplog: pytest.LogCaptureFixture) -> None:
+    error = PublishingError("the file is full", fix="free some space")
+    outputs = Outputs(others=[Recorder("file", [], ("prediction", error))])
+    with caplog.at_level(logging.WARNING):
+        outputs.prediction(prediction("positive"))
+    [record] = caplog.records
+    assert record.getMessage() == "file: failed and is left out from now on (the file is full); free some space"
+    assert not record.exc_info, "a traceback is for --verbose"
+
+
+def test_an_output_that_cannot_work_ends_the_start() -> None:
+    calls: list[str] = []
+    error = LightsError("no pin for anger", fix="write pins")
+    outputs = Outputs(Recorder("light", calls, ("open", error)), None, [Recorder("other", calls)])
+    with pytest.raises(LightsError) as caught:
+        outputs.open(LABELS)
+    assert caught.value is error
+    outputs.close(LIMIT_S)
+    assert sorted(calls[1:]) == ["light close", "other close"], "also those that were not opened"
+
+
+class Hanging(Recorder):
+    """An output whose `close` does not return until it is released."""
+
+    def __init__(self, name: str, calls: list[str]) -> None:
+        super().__init__(name, calls)
+        self.released = threading.Event()
+
+    def close(self, limit_s: float) -> None:
+        super().close(limit_s)
+        assert self.released.wait(LIMIT_S)
+
+
+@pytest.mark.parametrize("place", ["light", "monitor", "others"])
+def test_an_output_that_hangs_while_it_closes_takes_no_time_from_the_others(place: str) -> None:
+    calls: list[str] = []
+    hanging = Hanging("hanging", calls)
+    light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
+    outputs = Outputs(
+        hanging if place == "light" else light,
+        hanging if place == "monitor" else screen,
+        [hanging, other] if place == "others" else [other],
+    )
+    begun = time.monotonic()
+    outputs.close(0.2)
+    took = time.monotonic() - begun
+    hanging.released.set()
+    assert {f"{name} close" for name in ("light", "screen", "other")} - set(calls) <= {
+        {"light": "light close", "monitor": "screen close", "others": ""}[place]
+    }
+    assert 0.2 <= took < 2, "it is left behind at the limit"
+
+
+def test_every_output_has_a_little_time_to_close_when_none_is_left() -> None:
+    class Slow(Recorder):
+        def close(self, limit_s: float) -> None:
+            assert limit_s > 0
+            super().close(limit_s)
+
+    calls: list[str] = []
+    Outputs(Slow("light", calls), Slow("screen", calls)).close(-1)
+    assert calls == ["light close", "screen close"]

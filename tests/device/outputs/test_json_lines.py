@@ -1,0 +1,187 @@
+"""Predictions as lines, and their way to standard output."""
+
+import io
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TextIO
+
+import pytest
+
+from device.audio.liveness import Liveness, State
+from device.outputs import json_lines
+from device.outputs.json_lines import NO_WORDS, LineOutput, as_line, as_plain_line, as_table, without_words
+from tests.device.outputs.predictions import LABELS, LIT_AT, Announcements, numbered_prediction, prediction
+from tests.waiting import LIMIT_S, wait_until
+
+
+def test_a_plain_line_always_says_that_there_were_no_words() -> None:
+    for words in (False, True):
+        table = as_table(prediction("positive", text=""), lit_at=100.0)
+        assert as_plain_line(table, words=words) == f"03:04:05  positive   70%  {NO_WORDS}"
+        assert table["text"] == ""
+
+
+def test_a_plain_line_quotes_the_words_only_on_request() -> None:
+    table = as_table(prediction("positive"), lit_at=100.0)
+    assert as_plain_line(table, words=False) == "03:04:05  positive   70%"
+    assert as_plain_line(table, words=True) == "03:04:05  positive   70%  \u201ci love it\u201d"
+
+
+@pytest.mark.parametrize("light", [None, "neutral"])
+def test_a_low_confidence_prediction_is_marked(light: str | None) -> None:
+    doubtful = replace(prediction("positive"), confident=False, low_confidence_label=light)
+    table = as_table(doubtful, lit_at=100.0)
+    assert (table["label"], table["confident"], table["light"]) == ("positive", False, light)
+    assert table["probabilities"]["positive"] == 0.7
+    assert as_plain_line(table, words=False) == "03:04:05  positive   70%  low confidence"
+
+
+def test_json_line() -> None:
+    line = as_line(as_table(prediction("positive", "\u201c\u00e9\n"), lit_at=LIT_AT))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2026-01-02T03:04:05.000+00:00",
+        "label": "positive",
+        "probabilities": {"negative": 0.15, "neutral": 0.15, "positive": 0.7},
+        "confident": True,
+        "light": "positive",
+        "text": "\u201c\u00e9\n",
+        "start_s": 1.0,
+        "seconds": 2.0,
+        "ending": "silence",
+        "ms_speech_to_light": 625.0,
+        "ms_endpoint_to_light": 25.0,
+    }
+
+
+def test_without_words_only_the_text_is_missing() -> None:
+    table = as_table(prediction("positive"), LIT_AT)
+    assert {**without_words(table), "text": "i love it"} == table
+    assert "text" not in without_words(table)
+
+
+class Pipe:
+    """A pipe as standard output, with a reader that reads when the test does."""
+
+    def __init__(self) -> None:
+        reader, writer = os.pipe()
+        self.reader = os.fdopen(reader, "rb")
+        self.stream: TextIO = os.fdopen(writer, "w", encoding="utf-8")
+
+    def close(self) -> None:
+        self.reader.close()
+        self.stream.close()
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+Make = Callable[[TextIO | None], LineOutput]
+
+
+@pytest.fixture
+def stopped() -> list[BaseException]:
+    return []
+
+
+@pytest.fixture
+def make(announced: Announcements, stopped: list[BaseException]) -> Make:
+    def line_output(stream: TextIO | None) -> LineOutput:
+        output = LineOutput(as_line, announced, stopped.append, stream)
+        output.open(LABELS)
+        return output
+
+    return line_output
+
+
+def test_every_line_is_written_in_order(pipe: Pipe, make: Make, announced: Announcements) -> None:
+    output = make(pipe.stream)
+    for number in range(100):
+        output.prediction(numbered_prediction(number, "\u201c\u00e9"), LIT_AT)
+        output.microphone(Liveness(State.HEALTHY, 0, ""))
+    output.close(LIMIT_S)
+    output.close(LIMIT_S)
+    pipe.stream.close()
+    tables = [json.loads(line) for line in pipe.reader.read().decode().splitlines()]
+    assert [table["seconds"] for table in tables] == list(range(100))
+    assert {table["text"] for table in tables} == {"\u201c\u00e9"}
+    assert announced.lines == []
+
+
+def test_a_line_arrives_without_waiting_for_the_next_one(pipe: Pipe, make: Make) -> None:
+    output = make(pipe.stream)
+    output.prediction(numbered_prediction(7), LIT_AT)
+    assert json.loads(pipe.reader.readline())["seconds"] == 7
+    output.close(LIMIT_S)
+
+
+def test_a_slow_reader_delays_nothing_and_gets_every_line(pipe: Pipe, make: Make, announced: Announcements) -> None:
+    output = make(pipe.stream)
+    long = "x" * 20_000  # four of them fill a pipe
+    for number in range(50):
+        output.prediction(numbered_prediction(number, long), LIT_AT)  # returns although nothing is read
+    lines: list[bytes] = []
+    reader = threading.Thread(target=lambda: lines.extend(pipe.reader))
+    reader.start()
+    output.close(LIMIT_S)
+    pipe.stream.close()
+    reader.join(LIMIT_S)
+    assert [json.loads(line)["seconds"] for line in lines] == list(range(50))
+    assert announced.lines == []
+
+
+def test_a_reader_that_never_reads_costs_the_oldest_lines_and_no_end(
+    pipe: Pipe, make: Make, announced: Announcements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_lines, "_BOUND", 5)
+    output = make(pipe.stream)
+    output.prediction(numbered_prediction(0, "x" * 100_000), LIT_AT)
+    assert os.read(pipe.reader.fileno(), 1) == b"{"  # the first line is being written, and does not fit into the pipe
+    for number in range(1, 50):
+        output.prediction(numbered_prediction(number, "x" * 100_000), LIT_AT)
+    output.close(0.05)
+    assert announced.lines == ["standard output: 5 predictions were not delivered before the end"]
+
+
+def test_a_reader_that_goes_away_ends_the_program(
+    pipe: Pipe, make: Make, announced: Announcements, stopped: list[BaseException]
+) -> None:
+    output = make(pipe.stream)
+    pipe.reader.close()
+    output.prediction(numbered_prediction(1), LIT_AT)
+    wait_until(lambda: stopped)
+    output.prediction(numbered_prediction(2), LIT_AT)
+    output.close(LIMIT_S)
+    assert [type(error) for error in stopped] == [BrokenPipeError]
+
+
+def test_a_full_disk_ends_the_lines_alone(make: Make, announced: Announcements, stopped: list[BaseException]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123  # a device
+        output = make(full)
+        output.prediction(numbered_prediction(1), LIT_AT)
+        announced.wait_for("standard output: cannot be written (No space left on device)")
+        output.close(LIMIT_S)
+    assert stopped == []
+
+
+def test_a_process_without_standard_output_writes_nothing(make: Make, announced: Announcements) -> None:
+    output = make(None)
+    output.prediction(numbered_prediction(1), LIT_AT)
+    output.close(LIMIT_S)
+    assert announced.lines == []
+
+
+def test_characters_that_the_encoding_lacks_are_replaced(make: Make) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as lines, io.TextIOWrapper(os.fdopen(writer, "wb"), "ascii", "replace") as stream:
+        output = make(stream)
+        output.prediction(numbered_prediction(1, "\u00e9"), LIT_AT)
+        assert json.loads(lines.readline())["text"] == "?"
+        output.close(LIMIT_S)
