@@ -1,1 +1,1 @@
-"""A Raspberry Pi's system on another machine: what docs/install-on-a-pi.md says, done there line by line."""
+"""Emulates the system of a Raspberry Pi on another machine, and runs every command of docs/install-on-a-pi.md in it."""

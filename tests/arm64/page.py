@@ -1,4 +1,4 @@
-"""What a reader of docs/install-on-a-pi.md types into the Pi, and what comes of it where there is none."""
+"""Reads the commands in docs/install-on-a-pi.md, and states their expected results on a machine that is no Pi."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +9,17 @@ _REMOVAL = "## Remove it"
 
 @dataclass(frozen=True)
 class Step:
-    """A line of shell, and what must come of it."""
+    """A shell command and its expected result."""
 
     command: str
+    """One line of shell."""
     status: int = 0
-    told: str = ""
-    """Must be in what it prints."""
+    """Expected exit status."""
+    output: str = ""
+    """Text that the output must contain."""
 
 
-# A root has no microphone, no pins and no systemd; what is said then is worth a check, too.
+# A root has no microphone, no pins and no systemd: these commands fail there, with these messages.
 WITHOUT_A_PI = {
     "make listen": (0, "No microphone found"),
     "edge-mcnn doctor": (1, "Fix first: microphone."),
@@ -31,22 +33,27 @@ WITHOUT_A_PI = {
 
 
 def steps(address: str) -> tuple[list[Step], list[Step]]:
-    """The page's lines but for its last part, and the lines of that, which removes it all.
+    """Read the commands of the page.
 
     Args:
-        address: of the repository to clone.
+        address: address of the repository to clone.
+
+    Returns:
+        The commands of all sections but the last, and those of the last, which removes everything.
     """
-    kept, removal = PAGE.read_text("utf-8").split(_REMOVAL)
-    return _steps(kept, address), _steps(removal, address)
+    installation, removal = PAGE.read_text("utf-8").split(_REMOVAL)
+    return _steps(installation, address), _steps(removal, address)
 
 
 def _steps(text: str, address: str) -> list[Step]:
-    found, on_the_pi = [], False
+    steps, on_the_pi = [], False
     for line in text.splitlines():
         if line.startswith("```"):
             on_the_pi = line == "```sh"
         elif on_the_pi:
             command = line.partition("  #")[0].rstrip().replace("ADDRESS", address)
-            status, told = next((it for start, it in WITHOUT_A_PI.items() if command.startswith(start)), (0, ""))
-            found.append(Step(command, status, told))
-    return found
+            status, output = next(
+                (result for start, result in WITHOUT_A_PI.items() if command.startswith(start)), (0, "")
+            )
+            steps.append(Step(command, status, output))
+    return steps
