@@ -1,13 +1,16 @@
 """The protocol of every output: the one way in which predictions and the state of the microphone leave the daemon."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol
 
 from device.audio.liveness import Liveness
-from device.events import Frame, Prediction
+
+# `service install` imports this module, and numpy may be broken on the machine that it checks.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from device.events import Frame, Prediction
 
 
 class Output(Protocol):
@@ -31,7 +34,7 @@ class Output(Protocol):
             EdgeMcnnError: the output cannot work; this ends the daemon.
         """
 
-    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+    def prediction(self, prediction: "Prediction", lit_at: float) -> None:
         """Pass on the prediction for an utterance.
 
         Args:
@@ -52,10 +55,10 @@ class Output(Protocol):
 class Monitor(Output, Protocol):
     """An output that also follows speech as it happens; nothing of that is computed when there is no monitor."""
 
-    def frame(self, frame: Frame) -> None:
+    def frame(self, frame: "Frame") -> None:
         """Show the level of a frame; called after everything that the frame causes, so that no light waits for it."""
 
-    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+    def speech(self, words: Callable[[], str], image: "Callable[[], NDArray[np.float32]]") -> None:
         """Show an utterance that goes on; `prediction` follows when it is over.
 
         Args:

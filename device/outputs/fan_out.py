@@ -4,14 +4,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from device.audio.liveness import Liveness
 from device.errors import EdgeMcnnError
-from device.events import Frame, Prediction
 from device.outputs.base import Monitor, Output
+
+# `service install` imports this module, and numpy may be broken on the machine that it checks.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from device.events import Frame, Prediction
 
 _LOG = logging.getLogger(__name__)
 _GRACE_S = 0.15
@@ -48,7 +52,7 @@ class Outputs:
         for output in self._all():
             output.open(labels)
 
-    def prediction(self, prediction: Prediction) -> float:
+    def prediction(self, prediction: "Prediction") -> float:
         """Switch the light, then pass the prediction on to every other output.
 
         Returns:
@@ -103,7 +107,7 @@ class _Guarded:
         except Exception as error:  # noqa: BLE001  # any error of an output must not end the others
             self._leave_out(error)
 
-    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+    def prediction(self, prediction: "Prediction", lit_at: float) -> None:
         self._call(lambda: self._output.prediction(prediction, lit_at))
 
     def microphone(self, liveness: Liveness) -> None:
@@ -147,10 +151,10 @@ class _GuardedMonitor(_Guarded):
         super().__init__(monitor)
         self._to = monitor
 
-    def frame(self, frame: Frame) -> None:
+    def frame(self, frame: "Frame") -> None:
         self._call(lambda: self._to.frame(frame))
 
-    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+    def speech(self, words: Callable[[], str], image: "Callable[[], NDArray[np.float32]]") -> None:
         self._call(lambda: self._to.speech(words, image))
 
 

@@ -88,27 +88,29 @@ LITERT, TFLITE = RUNTIMES
 @pytest.fixture
 def runtimes(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The installed runtimes and what is wrong with each, by name; filled in by the test."""
-    there: dict[str, str] = {}
+    faults: dict[str, str] = {}
     modules = {module.partition(".")[0]: name for name, module in RUNTIMES.items()}
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda package: modules[package] if modules[package] in there else None
+        importlib.util,
+        "find_spec",
+        lambda package: modules[package] if modules[package] in faults else None,
     )
 
     def load(name: str, model: bytes) -> None:
         assert model
-        if there[name]:
-            raise interpreter.UnusableRuntimeError(there[name])
+        if faults[name]:
+            raise interpreter.UnusableRuntimeError(faults[name])
 
     monkeypatch.setattr(packages, "load_runtime", load)
     installed(monkeypatch, **{LITERT: "2.3.0", TFLITE: "2.14.0"})
-    return there
+    return faults
 
 
 NUMPY_2 = "it does not go with the numpy that is installed, which is 2.4.1"
 
 
 @pytest.mark.parametrize(
-    ("there", "setting", "verdict", "message", "fix"),
+    ("faults", "setting", "verdict", "message", "fix"),
     [
         ({LITERT: ""}, "auto", "OK", "LiteRT 2.3.0, the faster runtime", ""),
         ({LITERT: "", TFLITE: ""}, "auto", "OK",
@@ -133,18 +135,18 @@ NUMPY_2 = "it does not go with the numpy that is installed, which is 2.4.1"
     ],
 )  # fmt: skip
 def test_which_interpreter_is_selected_and_why(
-    there: dict[str, str], setting: str, verdict: str, message: str, fix: str, runtimes: dict[str, str]
+    faults: dict[str, str], setting: str, verdict: str, message: str, fix: str, runtimes: dict[str, str]
 ) -> None:
-    runtimes.update(there)
+    runtimes.update(faults)
     found = only(packages.check_interpreter(ClassifierSettings(runtime=setting)))
     assert (found.topic, found.verdict.value, found.message, found.fix) == ("interpreter", verdict, message, fix)
 
 
 def test_the_real_runtimes_load_the_shipped_model() -> None:
     found = only(packages.check_interpreter(ClassifierSettings()))
-    there = [name for name, module in RUNTIMES.items() if importlib.util.find_spec(module.partition(".")[0])]
+    names = [name for name, module in RUNTIMES.items() if importlib.util.find_spec(module.partition(".")[0])]
     assert found.verdict.value == "OK"
-    assert real_version(there[0]) in found.message
+    assert real_version(names[0]) in found.message
 
 
 def test_a_real_runtime_that_fails_with_this_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

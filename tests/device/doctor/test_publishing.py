@@ -268,24 +268,24 @@ def test_programs_that_can_start(tmp_path: Path) -> None:
     verdict, message, _ = check_program("true")
     assert (verdict, Path(message).name) == ("OK", "true")
     ran = tmp_path / "ran"
-    path = script(tmp_path / "on answer", f"#!/bin/sh\ntouch {ran}\n".encode())
+    path = script(tmp_path / "on prediction", f"#!/bin/sh\ntouch {ran}\n".encode())
     assert check_program(path) == ("OK", path, "")
     assert not ran.exists(), "the program is checked, not run"
 
 
 def test_programs_that_cannot_start(tmp_path: Path) -> None:
-    where = str(tmp_path / "on-answer")
+    where = str(tmp_path / "on-prediction")
     assert check_program(where)[:2] == ("FAIL", f"{where} does not exist")
     assert check_program(str(tmp_path))[:2] == ("FAIL", f"{tmp_path} is a folder")
     assert check_program("no-such-program") == (
         "FAIL", "there is no program 'no-such-program' on the PATH", "use its absolute path in publish.command",
     )  # fmt: skip
     assert check_program("")[0] == "FAIL"
-    script(tmp_path / "on-answer", b"#!/bin/sh\n", 0o644)
+    script(tmp_path / "on-prediction", b"#!/bin/sh\n", 0o644)
     assert check_program(where) == ("FAIL", f"{where} is not executable", f"run: chmod +x {where}")
-    script(tmp_path / "on-answer", b"echo hello\n")
+    script(tmp_path / "on-prediction", b"echo hello\n")
     assert check_program(where)[1] == f"{where} is neither a binary nor a script with an interpreter line"
-    script(tmp_path / "on-answer", b"#!/bin/sh\r\necho hello\r\n")
+    script(tmp_path / "on-prediction", b"#!/bin/sh\r\necho hello\r\n")
     assert "Windows line endings" in check_program(where)[1]
-    script(tmp_path / "on-answer", b"#!/no/such/python\n")
+    script(tmp_path / "on-prediction", b"#!/no/such/python\n")
     assert check_program(where)[1] == f"{where} needs the interpreter /no/such/python, which is not installed"
