@@ -1,4 +1,4 @@
-"""What README and docs tell people to type exists: commands with their options, modules, targets of make, and files."""
+"""Everything that README and docs invite users to type exists: commands with options, modules, make targets, files."""
 
 import importlib.util
 import re
@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def code(page: Path) -> Iterator[str]:
-    """Lines of its blocks, and what stands in the text between backquotes, over line ends."""
+    """Yield the lines of code blocks, and the code in the text between backquotes, joined over line ends."""
     text = page.read_text("utf-8")
     blocks = r"^```[a-z]*\n(.*?)^```"
     for block in re.findall(blocks, text, re.MULTILINE | re.DOTALL):
@@ -27,9 +27,9 @@ def code(page: Path) -> Iterator[str]:
 
 
 def typed(page: Path, start: str) -> list[list[str]]:
-    """The words after `start`, of each line of code that begins with it."""
-    found = (re.match(rf"(?:# |sudo )?(?:\.venv/bin/)?{start} (.+)", line.split(" #")[0]) for line in code(page))
-    return [shlex.split(each[1].replace("\\|", "|")) for each in found if each]
+    """Return the words after `start` for each line of code that begins with it."""
+    matches = (re.match(rf"(?:# |sudo )?(?:\.venv/bin/)?{start} (.+)", line.split(" #")[0]) for line in code(page))
+    return [shlex.split(each[1].replace("\\|", "|")) for each in matches if each]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -41,7 +41,7 @@ def test_commands_and_options(page: Path) -> None:
             alternatives = word.split("|")
             if word.startswith("-"):
                 assert set(alternatives) <= options, words
-            elif commands := getattr(command, "commands", {}):  # of a group
+            elif commands := getattr(command, "commands", {}):  # of a command group
                 assert set(alternatives) <= set(commands), words
                 command = commands[alternatives[0]]
                 options |= options_of(command)
