@@ -13,7 +13,7 @@ from edge_mcnn.output import out
 def classify_command(
     recordings: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="WAV or FLAC files with any sample rate and any number of channels."),
+        typer.Argument(metavar="FILE", help="WAV or FLAC files with any sample rate and any number of channels."),
     ],
     json: Json = False,
     model: Model = None,
