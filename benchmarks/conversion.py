@@ -16,10 +16,11 @@ from rich.console import Console
 
 from benchmarks.interpreter import call_ms
 from convert.convert import ConversionReport, convert
-from convert.options import Choices
+from convert.options import ConversionOptions
 from convert.recipes import RECIPES
 from convert.verify.runner import RUNTIMES as NAMES
 from device.recognition.runtimes import RUNTIMES
+from training.images.conversion_samples import corpus_samples
 
 _ROUNDS, _CALLS = 3, 60
 _THREADS = (1, 2)
@@ -39,9 +40,13 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         reports = {}
         for mode in RECIPES:
-            choices = Choices(mode=mode, calibrate=table, audio_root=audio_root)
             console.print(f"converting: {mode}")
-            reports[mode] = convert(model, Path(name) / f"{mode}.tflite", choices=choices, console=console)
+            reports[mode] = convert(
+                model,
+                Path(name) / f"{mode}.tflite",
+                options=ConversionOptions(mode),
+                samples=lambda companions: corpus_samples(table, audio_root, companions, console),
+            )
         runtimes = [runtime for runtime in RUNTIMES if NAMES[runtime] in reports["float32"].runtimes]
         times: dict[tuple[str, str, int], list[float]] = {}
         for number in range(_ROUNDS):

@@ -1,1 +1,1 @@
-"""Laptop side: from a Keras model to a TFLite bundle."""
+"""Converts a Keras model to a TFLite bundle, on a laptop."""

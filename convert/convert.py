@@ -1,6 +1,6 @@
-"""`convert`: from a trained network to a `Model.tflite` that was really run, or to one clear line and no file.
+"""Converts a trained Keras model into a `Model.tflite` that has been run and compared with Keras, or writes no file.
 
-This module joins the steps and never loads tensorflow itself; `convert.worker` does, in a process of its own.
+This module joins the steps and never loads tensorflow itself: `convert.worker` does, in a process of its own.
 """
 
 import importlib.util
@@ -14,22 +14,21 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from rich.console import Console
 
-from convert import subprocess_job as child
-from convert import worker
-from convert.companions.companions import complete, never_heard
-from convert.options import Choices
+from convert import subprocess_job, worker
+from convert.companions.companions import complete_companions
+from convert.companions.vocabulary import unreachable_words
+from convert.options import ConversionOptions
 from convert.recipes import DEFAULT_MODE, Recipe
-from convert.source.keras_source import Source, read_source
-from convert.source.model_spec import check_companions, examine
+from convert.source.keras_source import KerasSource, name_source, read_source
+from convert.source.model_spec import check_companions, read_spec
 from convert.subprocess_job import Progress
 from convert.tflite_model.flatbuffer import read_flatbuffer
 from convert.tflite_model.operators import check_operators
-from convert.verify import runner as probe
 from convert.verify.agreement import Agreement
-from convert.verify.representative_data import Samples, made_up_samples
-from convert.verify.verify import installed_runtimes, prove
+from convert.verify.representative_data import RepresentativeData, SampleSource, synthetic_samples
+from convert.verify.runner import RUNTIMES
+from convert.verify.verify import installed_runtimes, verify
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
@@ -38,34 +37,35 @@ from device.system.atomic_write import atomic_write
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What a conversion did."""
+    """The results of a conversion."""
 
     target: Path
-    """The bundle that was written."""
+    """Path of the bundle that was written."""
     mode: str
-    """How the weights are stored, a name in `convert.recipes.RECIPES`."""
+    """How the weights are stored: the canonical name of a recipe in `convert.recipes.RECIPES`."""
     bytes_before: int
-    """Size of the source."""
+    """Size of the Keras model in bytes."""
     bytes_after: int
-    """Size of the bundle."""
+    """Size of the bundle in bytes."""
     seconds: float
-    """Time taken."""
+    """Duration of the conversion."""
     agreements: Mapping[str, Agreement]
-    """By the name of the runtime in which the bundle was loaded and run: how far its answers are from Keras's."""
+    """How closely the bundle agrees with Keras in each runtime in which it was loaded and run, by the runtime's name
+    for people."""
     keras: str
-    """Name and version of what answered first."""
-    asked: str
-    """What the samples were, for people."""
+    """Name and version of the Keras package whose probabilities are the reference."""
+    samples_origin: str
+    """Where the samples come from, for people, such as "32 synthetic samples"."""
     requires: str | None
-    """The only package that can run the bundle; None if every runtime can."""
+    """Package name of the only runtime that can run the bundle; None if all of them can."""
     companions: Companions
-    """What the bundle carries."""
-    never_heard: tuple[str, ...]
-    """Words of the vocabulary that no transcript can contain, as the device writes them."""
+    """Labels, vocabulary, front end and model card in the bundle."""
+    unreachable_words: tuple[str, ...]
+    """Words of the vocabulary that no transcript can contain, because the device normalises words differently."""
 
     @property
     def runtimes(self) -> tuple[str, ...]:
-        """Names of the runtimes."""
+        """Names of the runtimes in which the bundle was run, for people."""
         return tuple(self.agreements)
 
     @property
@@ -80,12 +80,12 @@ class ConversionReport:
 
     @property
     def same_class(self) -> int:
-        """Samples for which the most probable class is Keras's, in the worst of the runtimes."""
+        """Number of samples whose most probable class is Keras's, in the worst of the runtimes."""
         return min(agreement.same_class for agreement in self.agreements.values())
 
     @property
     def samples(self) -> int:
-        """Samples compared."""
+        """Number of samples compared."""
         return next(iter(self.agreements.values())).samples
 
 
@@ -94,90 +94,86 @@ def convert(
     target: Path | None = None,
     *,
     mode: str = DEFAULT_MODE,
-    choices: Choices | None = None,
+    options: ConversionOptions | None = None,
+    samples: SampleSource | None = None,
     progress: Progress = lambda stage, done=0, total=0: None,
-    console: Console | None = None,
 ) -> ConversionReport:
-    """Convert a trained network into the bundle that a device takes.
+    """Convert a trained Keras model into a bundle for the device.
 
     Args:
         source: a Keras `.h5` or `.keras` file or a SavedModel folder, of Keras 2 or 3.
-        target: where to write, a file or an existing folder; beside the source, as `.tflite`, when not given. An
-            existing file is replaced in one step, and only by a model that has passed every check.
-        mode: a name in `convert.recipes.RECIPES`, where `choices` are not given.
-        choices: everything that can be chosen.
-        progress: told each stage as it begins and goes on.
-        console: where the reading of recordings is shown; nowhere if None.
+        target: file or existing folder to write to; by default beside the source, as `.tflite`. An existing file is
+            replaced atomically, and only by a model that has passed every check.
+        mode: name or alias of a recipe in `convert.recipes.RECIPES`; ignored if there are `options`.
+        options: all choices at once.
+        samples: returns representative data for the companions of the model, read from recordings; None for synthetic
+            data.
+        progress: receives each stage as it begins and advances.
 
     Raises:
-        ConversionError: the source, the target or the network will not do; nothing was written.
+        ConversionError: the source, the target, the options or the network cannot be used; nothing was written.
     """
     began = time.monotonic()
-    choices = choices or Choices(mode)
+    options = options or ConversionOptions(mode)
     target = _target(source, target)
-    recipe = choices.recipe()
+    recipe = options.recipe(has_recordings=samples is not None)
     _require_tensorflow()
-    runtimes = installed_runtimes(choices.requires)
+    runtimes = installed_runtimes(options.requires)
     try:
-        read = read_source(source)
-        with _written(target) as written:
+        keras_source = read_source(source)
+        with _opened(target) as stream:
             try:
-                network = examine(read.configuration)
-                height, width = network.picture_size
-                usual = FrontEnd()  # for what the network leaves open
-                companions = complete(
+                spec = read_spec(keras_source.configuration)
+                height, width = spec.image_size
+                defaults = FrontEnd()  # for the sizes that the network leaves open
+                companions = complete_companions(
                     str(source),
-                    read.companions,
-                    choices.given,
-                    picture_size=(height or usual.image_height, width or usual.image_width),
-                    sequence_length=network.sequence_length or usual.sequence_length,
+                    keras_source.companions,
+                    options.companions,
+                    image_size=(height or defaults.image_height, width or defaults.image_width),
+                    sequence_length=spec.sequence_length or defaults.sequence_length,
                 )
-                network = check_companions(network, companions)
+                spec = check_companions(spec, companions)
             except ConversionError as error:
-                raise ConversionError(_told_once(source, error)) from None
-            samples = (
-                made_up_samples(companions)
-                if choices.calibrate is None
-                else _corpus_samples(choices.calibrate, choices.audio_root, companions, console or Console(quiet=True))
-            )
+                raise name_source(source, error) from None
+            representative = synthetic_samples(companions) if samples is None else samples(companions)
             job = worker.Job(
                 source=str(source.resolve()),
-                format=read.format,
-                keras=read.keras,
-                stored=read.stored,
-                configuration=read.configuration,
-                network=network,
-                mode=choices.mode,
+                format=keras_source.format,
+                keras=keras_source.keras,
+                stored=keras_source.stored,
+                configuration=keras_source.configuration,
+                spec=spec,
+                mode=recipe.name,
                 labels=len(companions.labels),
-                per_channel_dense=choices.requires is not None,
+                per_channel_dense=options.requires is not None,
             )
-            converted = _converted(read, job, companions, samples, runtimes, choices, recipe, progress)
-            written.write(converted.bundle)
+            fix = options.fix_for_disagreement(has_recordings=samples is not None)
+            converted = _convert_and_verify(
+                keras_source, job, companions, representative, runtimes, options.requires, recipe, fix, progress
+            )
+            stream.write(converted.bundle)
     except OSError as error:
         raise ConversionError(
-            f"{error.filename or target}: {error.strerror or error}; mend this and convert again"
+            f"{error.filename or target}: {error.strerror or error}",
+            fix="make sure that the file system is writable and has free space, then convert again",
         ) from error
+    front_end = companions.front_end
     return ConversionReport(
         target=target,
-        mode=choices.mode,
-        bytes_before=read.size,
+        mode=recipe.name,
+        bytes_before=keras_source.size,
         bytes_after=len(converted.bundle),
         seconds=time.monotonic() - began,
         agreements=converted.agreements,
         keras=converted.result.keras,
-        asked=samples.origin,
+        samples_origin=representative.origin,
         requires=converted.requires,
         companions=companions,
-        never_heard=never_heard(
-            companions.vocabulary[: companions.front_end.num_words - 1], companions.front_end.out_of_vocabulary
+        unreachable_words=unreachable_words(
+            companions.vocabulary[: front_end.num_words - 1], front_end.out_of_vocabulary
         ),
     )
-
-
-def _corpus_samples(*arguments: Any) -> Samples:
-    from training.images.conversion_samples import corpus_samples
-
-    return corpus_samples(*arguments)
 
 
 @dataclass(frozen=True)
@@ -188,57 +184,58 @@ class _Converted:
     requires: str | None
 
 
-def _converted(
-    source: Source,
+def _convert_and_verify(
+    source: KerasSource,
     job: worker.Job,
     companions: Companions,
-    samples: Samples,
+    samples: RepresentativeData,
     runtimes: list[str],
-    choices: Choices,
+    allowed_requirement: str | None,
     recipe: Recipe,
+    fix: str,
     progress: Progress,
 ) -> _Converted:
-    """The bytes of the bundle, and how far its answers are from Keras's in each runtime."""
+    """The bytes of the bundle, and how closely it agrees with Keras in each runtime."""
     with tempfile.TemporaryDirectory(prefix="edge-mcnn-convert-") as name:
         folder = Path(name)
         np.savez(folder / worker.SAMPLES, images=samples.images, features=samples.features)
         np.savez(folder / worker.CALIBRATION, images=samples.calibration_images, features=samples.calibration_features)
         (folder / worker.JOB).write_text(job.to_json(), "utf-8")
         try:
-            child.run("the conversion", "convert.worker", [name], progress)
+            subprocess_job.run("the conversion", "convert.worker", [name], progress)
             result = worker.Result.from_json((folder / worker.RESULT).read_text("utf-8"))
             flatbuffer = (folder / worker.MODEL).read_bytes()
             operators = read_flatbuffer(flatbuffer).operators
-            requires = check_operators(operators, job.network.lstm_layers, requires=choices.requires)
-            card = _card(source, choices.mode, result, requires)
-            # As the device gets it: with the companions behind it.
+            requires = check_operators(operators, job.spec.lstm_layers, requires=allowed_requirement)
+            card = _card(source, recipe.name, result, requires)
+            # The runtimes load the file as the device will: with the companions appended.
             model = folder / "bundle.tflite"
             model.write_bytes(_packed(flatbuffer, companions, card))
-            proven = prove(
+            verified = verify(
                 model,
                 folder / worker.SAMPLES,
                 np.asarray(result.expected, np.float32),
                 companions.labels,
                 [runtime for runtime in runtimes if requires in (None, runtime)],
                 tolerance=recipe.tolerance,
-                advice=choices.advice(),
+                fix=fix,
                 progress=progress,
             )
-            agreements = {probe.RUNTIMES[runtime]: agreement for runtime, agreement in proven.items()}
-            versions = {probe.RUNTIMES[runtime]: version(runtime) for runtime in proven}
+            agreements = {RUNTIMES[runtime]: agreement for runtime, agreement in verified.items()}
+            versions = {RUNTIMES[runtime]: version(runtime) for runtime in verified}
             card["agreement"] = {
-                "asked": samples.origin,
-                "of": result.keras,
+                "compared_on": samples.origin,
+                "reference": result.keras,
                 "tolerance": recipe.tolerance,
-                **{name: {"version": versions[name], **each.as_table()} for name, each in agreements.items()},
+                **{name: {"version": versions[name], **each.as_dict()} for name, each in agreements.items()},
             }
             return _Converted(_packed(flatbuffer, companions, card), agreements, result, requires)
         except (ConversionError, BundleError) as error:
-            raise ConversionError(_told_once(source.path, error)) from error
+            raise name_source(source.path, error) from error
 
 
-def _card(source: Source, mode: str, result: worker.Result, requires: str | None) -> dict[str, Any]:
-    """What the conversion adds to the model card."""
+def _card(source: KerasSource, mode: str, result: worker.Result, requires: str | None) -> dict[str, Any]:
+    """The entries that the conversion adds to the model card."""
     conversion = {
         "mode": mode,
         "source": source.path.name,
@@ -250,15 +247,9 @@ def _card(source: Source, mode: str, result: worker.Result, requires: str | None
 
 
 def _packed(flatbuffer: bytes, companions: Companions, card: Mapping[str, Any]) -> bytes:
-    kept = {key: value for key, value in companions.card.items() if key not in ("requires", "agreement")}
-    try:
-        return pack(flatbuffer, replace(companions, card={**kept, **card}))
-    except BundleError as error:
-        raise ConversionError(str(error)) from None
-
-
-def _told_once(source: Path, error: Exception) -> str:
-    return str(error) if str(error).startswith(f"{source}: ") else f"{source}: {error}"
+    # A model that was converted before may carry the results of that conversion.
+    source_card = {key: value for key, value in companions.card.items() if key not in ("requires", "agreement")}
+    return pack(flatbuffer, replace(companions, card={**source_card, **card}))
 
 
 def _target(source: Path, target: Path | None) -> Path:
@@ -267,24 +258,26 @@ def _target(source: Path, target: Path | None) -> Path:
     elif target.is_dir():
         target = target / f"{source.stem}.tflite"
     if target.resolve() == source.resolve():
-        raise ConversionError(f"{target}: is the model to convert; give another --output")
+        raise ConversionError(f"{target}: is the model to convert", fix="choose another file with --output")
     return target
 
 
 def _require_tensorflow() -> None:
     for package in ("tensorflow", "tf_keras"):
         if importlib.util.find_spec(package) is None:
-            raise ConversionError(f'converting needs {package}, which is not installed: pip install "edge-mcnn[train]"')
+            raise ConversionError(
+                f"converting needs {package}, which is not installed", fix='run: pip install "edge-mcnn[train]"'
+            )
 
 
 @contextmanager
-def _written(target: Path) -> Iterator[IO[bytes]]:
-    """The target, opened before the slow work, so that a folder that takes no file is known at once."""
+def _opened(target: Path) -> Iterator[IO[bytes]]:
+    """Open the target before the slow work, so that a folder that cannot be written to is reported at once."""
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(atomic_write(target))
         except OSError as error:
             raise ConversionError(
-                f"{target}: cannot be written ({error.strerror}); choose a folder with --output"
+                f"{target}: cannot be written ({error.strerror})", fix="choose another folder with --output"
             ) from None
         yield stream

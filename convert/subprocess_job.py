@@ -1,7 +1,7 @@
-"""Running a step of the conversion in a process of its own: a converter that crashes takes its process along.
+"""Runs a step of the conversion in a process of its own, so that a converter that crashes does not crash the caller.
 
-The child tells the parent, by lines on its stdout, what it is doing and why it refuses; its stderr, full of
-tensorflow's remarks, is kept back and only its last useful line is shown when the child fails.
+The child process reports progress and refusals as lines on its stdout. Its stderr is full of tensorflow's log messages;
+it is captured, and only its last useful line is shown when the child fails.
 """
 
 import os
@@ -19,42 +19,42 @@ from device.errors import ConversionError
 
 _STAGE, _REFUSAL = "stage\t", "refusal\t"
 _NOISE = re.compile(r"[IW]\d{4} |\d{4}-\d\d-\d\d .*: [IW] |INFO|WARNING|\s|\S*Warning:|\(")
-"""How lines of stderr begin that explain no failure."""
+"""Matches the beginning of stderr lines that do not explain a failure."""
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",  # a GPU gains nothing here, and its memory may be in use
-    "PYTHONWARNINGS": "ignore",  # other packages' deprecations are not the user's to mend
+    "PYTHONWARNINGS": "ignore",  # users cannot fix the deprecations of other packages
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
 
 
 class Progress(Protocol):
-    """Told what is being done."""
+    """Callback that receives the progress of a conversion."""
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
-        """A stage, in a few words, has begun, or gone on; `total` is 0 where its end is not known."""
+        """Report that a stage, described in a few words, has begun or advanced; `total` is 0 if unknown."""
 
 
-def _nobody(stage: str, done: int = 0, total: int = 0) -> None:
+def _ignore_progress(stage: str, done: int = 0, total: int = 0) -> None:
     pass
 
 
 def command(module: str, arguments: Sequence[str]) -> list[str]:
     """The command line that runs a module of this project in a fresh interpreter."""
-    # -P: a file of the user's working folder that is called like a module must not be imported in its place.
+    # -P: a file in the user's working folder that has the name of a module must not be imported in its place.
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def run(what: str, module: str, arguments: Sequence[str], progress: Progress = _nobody) -> None:
-    """Run `python -m module arguments...` to its end.
+def run(step: str, module: str, arguments: Sequence[str], progress: Progress = _ignore_progress) -> None:
+    """Run `python -m module arguments...` and wait until it ends.
 
     Args:
-        what: the step, as the subject of an error message, such as "the conversion".
-        module: a module that uses `child` below.
-        arguments: its arguments.
-        progress: told what the child tells.
+        step: name of the step, the subject of error messages, such as "the conversion".
+        module: a module that uses `reporting_to_parent`.
+        arguments: command-line arguments of the module.
+        progress: receives what the child process reports.
 
     Raises:
-        ConversionError: the child refused, failed, or was killed.
+        ConversionError: the child process refused, failed, or was killed.
     """
     refusal = None
     root = str(Path(__file__).resolve().parents[1])
@@ -78,22 +78,23 @@ def run(what: str, module: str, arguments: Sequence[str], progress: Progress = _
                     stage, done, total = line.removeprefix(_STAGE).rstrip("\n").split("\t")
                     progress(stage, int(done), int(total))
                 elif line.startswith(_REFUSAL):
-                    refusal = line.removeprefix(_REFUSAL).strip()
+                    refusal = line.removeprefix(_REFUSAL).rstrip("\n")
             process.wait()
         except BaseException:
             process.kill()
             raise
         errors.seek(0)
-        last = _last_useful(errors.read().decode("utf-8", "replace"))
+        last_line = _last_useful_line(errors.read().decode("utf-8", "replace"))
     if refusal is not None:
-        raise ConversionError(refusal)
+        message, _, fix = refusal.partition("\t")
+        raise ConversionError(message, fix=fix)
     if process.returncode != 0:
-        raise ConversionError(_failure(what, process.returncode, last))
+        raise _failure(step, process.returncode, last_line)
 
 
 @contextmanager
-def child() -> Iterator[Progress]:
-    """In the child: gives what reports a stage, and reports a `ConversionError` as the refusal."""
+def reporting_to_parent() -> Iterator[Progress]:
+    """In the child process: yields the callback that reports a stage, and reports a `ConversionError` as refusal."""
 
     def report(stage: str, done: int = 0, total: int = 0) -> None:
         print(f"{_STAGE}{stage}\t{done}\t{total}", flush=True)
@@ -101,24 +102,31 @@ def child() -> Iterator[Progress]:
     try:
         yield report
     except ConversionError as error:
-        print(f"{_REFUSAL}{' '.join(str(error).split())}", flush=True)
+        print(f"{_REFUSAL}{_on_one_line(error.message)}\t{_on_one_line(error.fix)}", flush=True)
         sys.exit(1)
 
 
-def _failure(what: str, status: int, last: str) -> str:
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _failure(step: str, status: int, last_line: str) -> ConversionError:
+    out_of_memory = "MemoryError" in last_line
     if status >= 0:
-        reason = "ran out of memory" if "MemoryError" in last else f"failed with status {status}"
+        reason = "ran out of memory" if out_of_memory else f"failed with status {status}"
     else:
         try:
             name = signal.Signals(-status).name
         except ValueError:
             name = f"signal {-status}"
         reason = f"was killed by {name}"
-        if -status == signal.SIGKILL:
-            reason += " (by hand, or because the memory ran out: close other programs and try again)"
-    return f"{what} {reason}" + (f"; its last words: {last}" if last else "")
+        out_of_memory = out_of_memory or -status == signal.SIGKILL  # the kernel's out-of-memory killer uses it
+    return ConversionError(
+        f"{step} {reason}" + (f", its last error line: {last_line}" if last_line else ""),
+        fix="close other programs in case the memory ran out, then convert again" if out_of_memory else "",
+    )
 
 
-def _last_useful(text: str) -> str:
+def _last_useful_line(text: str) -> str:
     lines = [line.rstrip() for line in text.splitlines() if line.strip() and not _NOISE.match(line)]
     return lines[-1][:300] if lines else ""

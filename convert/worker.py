@@ -1,10 +1,9 @@
-"""The child process in which tensorflow loads, mends and converts a network: `python -m convert.worker FOLDER`.
+"""The child process in which tensorflow loads, prepares and converts a network: `python -m convert.worker FOLDER`.
 
-FOLDER holds `job.json`, `samples.npz` and `calibration.npz`; the worker adds `model.tflite` and `result.json`, the
-latter with what Keras itself answers to the samples.
+FOLDER holds `job.json`, `samples.npz` and `calibration.npz`. The worker adds `model.tflite` and `result.json`, which
+holds Keras's own probabilities for the samples.
 """
 
-import importlib
 import importlib.metadata
 import json
 import sys
@@ -15,43 +14,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.recipes import RECIPES
-from convert.source.keras_loading import copy_weights, in_keras_2, load_network, plain
+from convert.recipes import RECIPES, Recipe
+from convert.source.keras_loading import (
+    copy_weights,
+    in_keras_2,
+    keras_package,
+    load_network,
+    strip_module_names,
+    with_ordered_inputs,
+)
 from convert.source.keras_source import Format
-from convert.source.model_spec import Network, frozen
-from convert.subprocess_job import Progress, child
+from convert.source.model_spec import ModelSpec, freeze
+from convert.subprocess_job import Progress, reporting_to_parent
 from device.errors import ConversionError
 from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
 
 JOB, SAMPLES, CALIBRATION, MODEL, RESULT = "job.json", "samples.npz", "calibration.npz", "model.tflite", "result.json"
 _BATCH = 8
-_FEW = 32
-"""Samples by which a step between two networks that should be the same is checked."""
-_SAME = 1e-3
-"""Largest difference in any probability that arithmetic in another order may make."""
+_CHECKED_SAMPLES = 32
+"""Number of samples on which two networks that should be equivalent are compared."""
+_NUMERICAL_TOLERANCE = 1e-3
+"""Largest difference in any probability that a different order of arithmetic may cause."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the worker is asked for."""
+    """The input of the worker."""
 
     source: str
-    """Absolute path of the file or folder."""
+    """Absolute path of the file or folder to convert."""
     format: Format
+    """File format of the source."""
     keras: int
-    """2 or 3."""
+    """Major version of the Keras that saved it: 2 or 3."""
     stored: dict[str, Any]
-    """Its configuration, found to be free of code."""
+    """Configuration of the network as stored, checked to contain no code."""
     configuration: dict[str, Any]
-    """The same as Keras 2 writes it."""
-    network: Network
-    """What the configuration says; every size is known."""
+    """The same configuration in the notation of Keras 2."""
+    spec: ModelSpec
+    """Inputs and sizes of the network; all sizes are known."""
     mode: str
-    """A name in `RECIPES`."""
+    """Canonical name of a recipe in `RECIPES`."""
     labels: int
-    """How many classes the output must have."""
+    """Number of classes that the output must have."""
     per_channel_dense: bool
-    """Whether a model that tflite-runtime refuses will do."""
+    """Whether dense layers may have one scale per unit, which tflite-runtime 2.14 refuses."""
 
     def to_json(self) -> str:
         """The job as JSON text."""
@@ -61,20 +68,20 @@ class Job:
     def from_json(cls, text: str) -> "Job":
         """Read what `to_json` wrote."""
         table = json.loads(text)
-        network = table["network"]
-        return cls(**{**table, "network": Network(**{**network, "picture_size": tuple(network["picture_size"])})})
+        spec = table["spec"]
+        return cls(**{**table, "spec": ModelSpec(**{**spec, "image_size": tuple(spec["image_size"])})})
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the worker found, beside the model."""
+    """The output of the worker, besides the model."""
 
     expected: list[list[float]]
     """Keras's own probabilities for the samples, shape (samples, labels)."""
     tensorflow: str
-    """Version that converted."""
+    """Version of the tensorflow that converted."""
     keras: str
-    """Name and version of what answered."""
+    """Name and version of the Keras package that computed `expected`."""
 
     def to_json(self) -> str:
         """The result as JSON text."""
@@ -87,44 +94,46 @@ class Result:
 
 
 def main(folder: Path) -> None:
-    """Do the job that lies in `folder`, as the child of `convert.convert`."""
-    with child() as progress:
+    """Do the job in `folder`, as the child process of `convert.convert`."""
+    with reporting_to_parent() as progress:
         work(folder, progress)
 
 
 def work(folder: Path, progress: Progress) -> None:
-    """Do the job that lies in `folder`.
+    """Do the job in `folder`.
 
     Raises:
-        ConversionError: the network will not do.
+        ConversionError: the network cannot be converted.
     """
     job = Job.from_json((folder / JOB).read_text("utf-8"))
     progress("loading tensorflow")
     import tensorflow as tf
     import tf_keras
 
-    from convert.quantise import tflite as tflite_converter
-    from convert.quantise.prepare import keep_float, mend
+    from convert.quantise import tflite
+    from convert.quantise.prepare import keep_float, prepare_weights
 
     recipe = RECIPES[job.mode]
     progress("loading the network")
     trained = load_network(Path(job.source), job.format, job.keras, job.stored)
-    reference = taking_pictures_and_ids(trained, job.labels)
+    reference = with_ordered_inputs(trained, job.labels)
     with np.load(folder / SAMPLES) as samples:
         images, features = samples["images"], samples["features"]
-    expected = answers(reference, images, features, progress)
-    in_2 = in_keras_2(trained, job.configuration)
-    changeable = taking_pictures_and_ids(in_2, job.labels)
-    few = slice(0, _FEW)
+    expected = predict(reference, images, features, progress)
+    trained_in_2 = in_keras_2(trained, job.configuration)
+    prepared = with_ordered_inputs(trained_in_2, job.labels)
+    checked = slice(0, _CHECKED_SAMPLES)
     if job.keras == 3:
-        _check_same(expected[few], answers(changeable, images[few], features[few]), "rebuilt in Keras 2")
-    model = tf_keras.models.model_from_json(json.dumps(frozen(_configuration(in_2), job.network)))
+        _check_equivalent(
+            expected[checked], predict(prepared, images[checked], features[checked]), "rebuilt in Keras 2"
+        )
+    model = tf_keras.models.model_from_json(json.dumps(freeze(_configuration(trained_in_2), job.spec)))
 
-    def convert(saved: Path, recipe: Any) -> bytes:
-        copy_weights(in_2, model)
-        tflite_converter.save(model, job.network, saved)
+    def convert(saved: Path, recipe: Recipe) -> bytes:
+        copy_weights(trained_in_2, model)
+        tflite.save(model, job.spec, saved)
         with np.load(folder / CALIBRATION) as samples:
-            return tflite_converter.flatbuffer(
+            return tflite.to_flatbuffer(
                 saved,
                 recipe,
                 per_channel_dense=job.per_channel_dense,
@@ -133,84 +142,70 @@ def work(folder: Path, progress: Progress) -> None:
             )
 
     if recipe.weights != "float32":
-        # The LSTM that became one operator is held against the one that Keras runs, before 8 bits blur the view.
+        # The fused LSTM operator is compared with Keras's LSTM before quantisation, which would hide small errors.
         progress("checking the fused LSTM")
-        fused = _invoked(convert(folder / "fused", RECIPES["float32"]), images[few], features[few])
-        _check_same(expected[few], fused, "converted without quantisation")
+        fused = _predict_in_tflite(convert(folder / "fused", RECIPES["float32"]), images[checked], features[checked])
+        _check_equivalent(expected[checked], fused, "converted without quantisation")
     if recipe.weights == "int8":
         with np.load(folder / CALIBRATION) as samples:
-            mend(
-                changeable,
-                _configuration(in_2),
+            prepare_weights(
+                prepared,
+                _configuration(trained_in_2),
                 recipe,
                 samples["images"],
                 samples["features"],
-                lambda done, total: progress("rounding the weights together", done, total),
+                lambda done, total: progress("preparing the weights for 8 bits", done, total),
             )
         keep_float(model, recipe)
     progress(f"converting ({job.mode})")
     (folder / MODEL).write_bytes(convert(folder / "saved_model", recipe))
-    (folder / RESULT).write_text(Result(expected.tolist(), tf.__version__, _version(trained)).to_json(), "utf-8")
+    package = keras_package(trained)
+    keras = f"{package} {importlib.metadata.version(package)}"
+    (folder / RESULT).write_text(Result(expected.tolist(), tf.__version__, keras).to_json(), "utf-8")
 
 
-def taking_pictures_and_ids(trained: Any, labels: int) -> Any:
-    """The same network, with the same weights, taking [images, features].
-
-    Args:
-        trained: a Keras model of two inputs, in whatever order, and one output.
-        labels: how many classes the output must have.
-
-    Raises:
-        ConversionError: its output is not one number per label.
-    """
-    by_rank = {len(tensor.shape): tensor for tensor in trained.inputs}
-    keras = importlib.import_module(_package(trained))
-    model = keras.Model([by_rank[4], by_rank[2]], trained.outputs[0])
-    shape = tuple(model.output_shape)
-    if len(shape) != 2 or shape[1] != labels:
-        raise ConversionError(
-            f"the output of the network has shape {shape}, but there are {labels} labels; "
-            f"expected (None, {labels}), one probability per label"
-        )
-    return model
-
-
-def answers(
+def predict(
     model: Any, images: NDArray[np.float32], features: NDArray[np.int32], progress: Progress | None = None
 ) -> NDArray[np.float32]:
-    """Probabilities of a Keras model that takes [images, features], shape (samples, labels).
+    """Probabilities of a Keras model whose inputs are [images, features], shape (samples, labels).
 
     Raises:
-        ConversionError: they are none.
+        ConversionError: the output is not a softmax.
     """
+    import tensorflow as tf
+
+    run = tf.function(lambda images, ids: model([images, ids], training=False))  # eagerly, an LSTM is a Python loop
     dtype = model.inputs[1].dtype
     ids = features.astype(getattr(dtype, "name", dtype))
     rows = []
     for start in range(0, len(images), _BATCH):
         batch = slice(start, start + _BATCH)
-        rows.append(np.asarray(model([images[batch], ids[batch]], training=False)))
+        rows.append(np.asarray(run(images[batch], ids[batch])))
         if progress is not None:
-            progress("asking Keras for its answers", min(batch.stop, len(images)), len(images))
+            progress("running the network in Keras", min(batch.stop, len(images)), len(images))
     softmax: NDArray[np.float32] = np.concatenate(rows).astype(np.float32)
     if not softmax.min() >= 0 or not np.allclose(softmax.sum(axis=1), 1, atol=1e-3):
-        raise ConversionError("the output of the network is no softmax: it does not add up to 1; end it with a softmax")
+        raise ConversionError(
+            "the output of the network is not a softmax: it does not add up to 1", fix="end the network with a softmax"
+        )
     return softmax
 
 
 def _configuration(model: Any) -> dict[str, Any]:
-    return plain(json.loads(model.to_json()))
+    return strip_module_names(json.loads(model.to_json()))
 
 
-def _check_same(expected: NDArray[np.float32], found: NDArray[np.float32], what: str) -> None:
+def _check_equivalent(expected: NDArray[np.float32], found: NDArray[np.float32], step: str) -> None:
     largest = float(np.abs(expected - found).max())
-    if not largest <= _SAME:
+    if not largest <= _NUMERICAL_TOLERANCE:
         raise ConversionError(
-            f"{what} the network answers up to {largest:.3g} off from Keras, where it should answer the same; a layer "
-            "does something else there: replace what is unusual in it"
+            f"{step}, the network's probabilities differ by up to {largest:.3g} from Keras's, where they should be the "
+            "same: a layer computes something else there",
+            fix="replace unusual layers and settings of the network",
         )
 
 
-def _invoked(model: bytes, images: NDArray[np.float32], features: NDArray[np.int32]) -> NDArray[np.float32]:
+def _predict_in_tflite(model: bytes, images: NDArray[np.float32], features: NDArray[np.int32]) -> NDArray[np.float32]:
     import tensorflow as tf
 
     interpreter = tf.lite.Interpreter(model_content=model)
@@ -221,17 +216,6 @@ def _invoked(model: bytes, images: NDArray[np.float32], features: NDArray[np.int
         interpreter.reset_all_variables()
         rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
     return np.stack(rows)
-
-
-def _version(model: Any) -> str:
-    """Of the Keras that a model is of."""
-    package = _package(model)
-    return f"{package} {importlib.metadata.version(package)}"
-
-
-def _package(model: Any) -> str:
-    """`keras` or `tf_keras`."""
-    return type(model).__module__.split(".")[0]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convert.recipes import DEFAULT_MODE, RECIPES
+from convert.recipes import DEFAULT_MODE, RECIPES, find_recipe
 from device.errors import ConversionError
 from edge_mcnn.output import out
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from convert.convert import ConversionReport
     from convert.verify.agreement import Agreement, ClassAgreement
+    from convert.verify.representative_data import SampleSource
 
 _SHOWN_WORDS = 5
 
@@ -27,10 +28,16 @@ class Runtime(StrEnum):
     LITERT = "ai-edge-litert"
 
 
-def _check_mode(mode: str) -> str:
-    if mode not in RECIPES:
-        raise typer.BadParameter(f"{mode!r} is not one of {', '.join(RECIPES)}")
-    return mode
+def _canonical_mode(mode: str) -> str:
+    try:
+        return find_recipe(mode).name
+    except ConversionError as error:
+        raise typer.BadParameter(f"{error.message}: {error.fix}") from None
+
+
+def _mode_names(name: str) -> str:
+    alias = RECIPES[name].alias
+    return f"{name} ({alias})" if alias else name
 
 
 def convert_command(
@@ -56,8 +63,9 @@ def convert_command(
         str,
         typer.Option(
             metavar="MODE",
-            callback=_check_mode,
-            help="How the weights are stored. " + " ".join(f"{name}: {r.summary}." for name, r in RECIPES.items()),
+            callback=_canonical_mode,
+            help="How the weights are stored. "
+            + " ".join(f"{_mode_names(name)}: {recipe.summary}." for name, recipe in RECIPES.items()),
         ),
     ] = DEFAULT_MODE,
     labels: Annotated[
@@ -139,26 +147,31 @@ def convert_command(
         edge-mcnn convert other.keras --labels negative,positive --vocabulary words.txt --front-end front_end.json
     """
     try:
-        from convert.companions.companions import Given
+        from convert.companions.companions import UserCompanions
         from convert.convert import convert
-        from convert.options import Choices
+        from convert.options import ConversionOptions
     except ModuleNotFoundError as error:
         raise ConversionError(
             f"converting needs {error.name}, which is not installed", fix='run: pip install "edge-mcnn[train]"'
         ) from None
 
     progress_console = out.progress_console()
-    choices = Choices(
+    samples = None if calibrate is None else _recorded_samples(calibrate, audio_root, progress_console)
+    options = ConversionOptions(
         mode=mode,
-        given=Given(labels, vocabulary, front_end),
-        calibrate=calibrate,
-        audio_root=audio_root,
+        companions=UserCompanions(labels, vocabulary, front_end),
         tolerance=tolerance,
         requires=None if requires is None else requires.value,
     )
     with _StageBar(progress_console) as bar:
-        report = convert(model, output, choices=choices, progress=bar.show, console=progress_console)
+        report = convert(model, output, options=options, samples=samples, progress=bar.show)
     _print_report(report, user_supplied=labels is not None or vocabulary is not None or front_end is not None)
+
+
+def _recorded_samples(corpus: Path, audio_root: Path | None, console: "Console") -> "SampleSource":
+    from training.images.conversion_samples import corpus_samples
+
+    return lambda companions: corpus_samples(corpus, audio_root, companions, console)
 
 
 class _StageBar:
@@ -200,17 +213,17 @@ def _print_report(report: "ConversionReport", *, user_supplied: bool) -> None:
         f"{report.target}: {_megabytes(report.bytes_before)} -> {_megabytes(report.bytes_after)} ({report.mode}) "
         f"in {report.seconds:.0f} s"
     )
-    line(f"compared with {report.keras} on {report.asked}:")
+    line(f"compared with {report.keras} on {report.samples_origin}:")
     console.print(_table(report))
     if report.requires:
         line(f"this model requires {report.requires}; a device without it reports an error", "yellow")
     if user_supplied:
         line(_front_end_line(report))
-    if report.never_heard:
-        words = ", ".join(repr(word) for word in report.never_heard[:_SHOWN_WORDS])
+    if report.unreachable_words:
+        words = ", ".join(repr(word) for word in report.unreachable_words[:_SHOWN_WORDS])
         line(
-            f"{len(report.never_heard)} words of the vocabulary can never occur on the device, such as {words}: speech "
-            "recognition writes lower case without punctuation",
+            f"{len(report.unreachable_words)} words of the vocabulary can never occur on the device, such as {words}: "
+            "speech recognition writes lower case without punctuation",
             "yellow",
         )
     line(f"next: edge-mcnn classify --model {shlex.quote(str(report.target))} clip.wav")

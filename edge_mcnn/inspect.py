@@ -42,7 +42,7 @@ def inspect_command(
 
     inspection = inspect_bundle(model or DEFAULT_BUNDLE)
     if json:
-        out.json(inspection.as_table())
+        out.json(inspection.as_dict())
         return
     show(inspection, out.console())
 

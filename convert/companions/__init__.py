@@ -1,1 +1,1 @@
-"""What a model file may lack and the user supplies: labels, vocabulary, front end."""
+"""The companions of a network that users can supply: labels, vocabulary, front end."""

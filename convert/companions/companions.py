@@ -1,154 +1,153 @@
-"""What a user gives beside a Keras model that carries nothing: its labels, its vocabulary, its front end.
+"""Completes the companions of a Keras model (labels, vocabulary, front end) with those that the user supplies.
 
-Knows texts and files, nothing of Keras or tensorflow.
+It reads texts and files, and is independent of Keras and tensorflow.
 """
 
 import difflib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from convert.companions.text_files import LONGEST_SHOWN, broken_json, read_text, shown
+from convert.companions.text_files import LONGEST_SHOWN, invalid_json, read_text, shown
 from convert.companions.vocabulary import Vocabulary, read_vocabulary
 from device.bundle import Companions
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
-from device.front_end.tokens import normalise
+
+_LABELS_USAGE = "give --labels two or more names, with commas between them"
+_FRONT_END_USAGE = "give --front-end a JSON object; {} means the tutorial's settings"
 
 
 @dataclass(frozen=True)
-class Given:
-    """The options as the user typed them; None where an option is absent."""
+class UserCompanions:
+    """The companions that the user supplies; None where an option is absent."""
 
     labels: str | None = None
-    """Class names in the order of the softmax, with commas between."""
+    """Class names in the order of the softmax, separated by commas."""
     vocabulary: Path | None = None
     """File that `convert.companions.vocabulary.read_vocabulary` reads."""
     front_end: Path | None = None
     """File that `read_front_end` reads."""
 
 
-def complete(
-    where: str,
-    carried: Companions | None,
-    given: Given,
+def complete_companions(
+    model: str,
+    stored: Companions | None,
+    user: UserCompanions,
     *,
-    picture_size: tuple[int, int],
+    image_size: tuple[int, int],
     sequence_length: int,
 ) -> Companions:
-    """Put together what is given and what the model file carries; what is given wins.
+    """Combine the companions that the user supplies with those in the model file; the user's take precedence.
 
     Args:
-        where: the model file, for messages.
-        carried: what it carries, None if nothing.
-        given: what the user gives.
-        picture_size: height and width that the network takes, pixels.
-        sequence_length: ids that the network takes.
+        model: path of the model file, for messages.
+        stored: companions in the model file, None if it has none.
+        user: companions that the user supplies.
+        image_size: height and width of the network's image input in pixels.
+        sequence_length: number of ids per utterance in the network's text input.
 
     Raises:
-        ConversionError: something is neither given nor carried, or a file or text is not what its option takes.
+        ConversionError: a companion is missing, or a file or text does not have the format of its option.
     """
-    if carried is None:
-        _check_all_given(where, given)
-    labels = carried.labels if carried else ()
-    front_end = carried.front_end if carried else FrontEnd()
-    vocabulary = Vocabulary(carried.vocabulary if carried else (), front_end.num_words, front_end.out_of_vocabulary)
-    if given.labels is not None:
-        labels = read_labels(given.labels)
-    if given.vocabulary is not None:
-        vocabulary = read_vocabulary(given.vocabulary)
+    if stored is None:
+        _check_all_supplied(model, user)
+    labels = stored.labels if stored else ()
+    front_end = stored.front_end if stored else FrontEnd()
+    vocabulary = Vocabulary(stored.vocabulary if stored else (), front_end.num_words, front_end.out_of_vocabulary)
+    if user.labels is not None:
+        labels = read_labels(user.labels)
+    if user.vocabulary is not None:
+        vocabulary = read_vocabulary(user.vocabulary)
     num_words = vocabulary.num_words or len(vocabulary.words) + 1
     try:
-        if given.front_end is not None:
+        if user.front_end is not None:
             front_end = read_front_end(
-                given.front_end,
-                picture_height=picture_size[0],
-                picture_width=picture_size[1],
+                user.front_end,
+                picture_height=image_size[0],
+                picture_width=image_size[1],
                 sequence_length=sequence_length,
                 num_words=num_words,
                 out_of_vocabulary=vocabulary.out_of_vocabulary,
             )
         elif vocabulary.of_tokenizer:
             front_end = replace(front_end, num_words=num_words, out_of_vocabulary=vocabulary.out_of_vocabulary)
-        return Companions(labels, vocabulary.words, front_end, carried.card if carried else {})
+        return Companions(labels, vocabulary.words, front_end, stored.card if stored else {})
     except BundleError as error:
-        # Its messages begin with "labels" or "vocabulary", or with the front end that the tokenizer spoils.
-        raise ConversionError(f"--{str(error).replace('front end: ', 'vocabulary: ', 1)}") from None
+        # Its messages begin with "labels" or "vocabulary", or with the front end that the tokenizer invalidates.
+        message = f"--{error.message.replace('front end: ', 'vocabulary: ', 1)}"
+        raise ConversionError(message, fix=error.fix) from None
 
 
 def read_labels(text: str) -> tuple[str, ...]:
     """Class names in the order of the softmax, from a text such as "angry, happy, neutral".
 
     Raises:
-        ConversionError: fewer than two, or one is empty, there twice or cannot be printed.
+        ConversionError: there are fewer than two, or one is empty, a duplicate or not printable.
     """
     labels = tuple(label.strip() for label in text.split(","))
     for place, label in enumerate(labels, start=1):
         if not label:
-            raise ConversionError(f"--labels: label {place} of {len(labels)} is empty; give a name between the commas")
+            raise ConversionError(
+                f"--labels: label {place} of {len(labels)} is empty", fix="give a name between the commas"
+            )
         if not label.isprintable():
-            raise ConversionError(f"--labels: {shown(label)} has characters that cannot be printed; use plain text")
+            raise ConversionError(
+                f"--labels: {shown(label)} has characters that cannot be printed", fix="use plain text"
+            )
         if label in labels[: place - 1]:
-            raise ConversionError(f"--labels: {shown(label)} is there twice; give one name for each class")
+            raise ConversionError(f"--labels: {shown(label)} is a duplicate", fix="give every class its own name")
     if len(labels) < 2:
-        raise ConversionError(f"--labels: {shown(text)} is one label; give two or more, with commas between")
+        raise ConversionError(f"--labels: {shown(text)} is one label", fix=_LABELS_USAGE)
     return labels
 
 
-def read_front_end(path: Path, **found: int | str) -> FrontEnd:
-    """Settings from a JSON object in which any may be missing: such take the tutorial's value.
+def read_front_end(path: Path, **derived: int | str) -> FrontEnd:
+    """Read front-end parameters from a JSON object; parameters that are missing there get the tutorial's values.
 
     Args:
         path: the file.
-        found: what network and tokenizer tell, by the name of the setting; used where the file does not name it.
+        derived: parameters that follow from the network and the tokenizer, by their names in the file; used where the
+            file does not state them.
 
     Raises:
-        ConversionError: not a JSON object, a setting that does not exist, or a value that the device cannot honour.
+        ConversionError: the file is not a JSON object, names an unknown parameter, or has a value that the device does
+            not support.
     """
-    text = read_text(path, "--front-end takes a JSON object, such as {}")
+    text = read_text(path, _FRONT_END_USAGE)
     try:
         table = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise broken_json(path, error) from None
+        raise invalid_json(path, error, _FRONT_END_USAGE) from None
     if not isinstance(table, dict):
-        raise ConversionError(f"{path}: not a JSON object; {{}} takes the tutorial's settings")
+        raise ConversionError(f"{path}: not a JSON object", fix=_FRONT_END_USAGE)
     names = FrontEnd.stored_names()
     for name in table:
         if name not in names:
             near = difflib.get_close_matches(name[:LONGEST_SHOWN], names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-            raise ConversionError(f"{path}: {shown(name)} is no setting of the front end; {hint}")
+            fix = f"did you mean {near[0]}?" if near else f"choose among {', '.join(names)}"
+            raise ConversionError(f"{path}: {shown(name)} is not a parameter of the front end", fix=fix)
     try:
-        return FrontEnd.from_table({**found, **table})
-    except (BundleError, RecursionError) as error:
-        taken = [name for name in found if name not in table and f" {name} is " in str(error)]
-        hint = "; the file does not name it, so the network's or the tokenizer's was taken" if taken else ""
-        raise ConversionError(f"{path}: {error}{hint}") from None
+        return FrontEnd.from_table({**derived, **table})
+    except BundleError as error:
+        used = [name for name in derived if name not in table and f" {name} is " in error.message]
+        source = f" (from the network or the tokenizer, because the file does not state {used[0]})" if used else ""
+        raise ConversionError(f"{path}: {error.message}{source}", fix=error.fix) from None
+    except RecursionError as error:
+        raise ConversionError(f"{path}: {error}", fix=_FRONT_END_USAGE) from None
 
 
-def never_heard(vocabulary: Sequence[str], out_of_vocabulary: str) -> tuple[str, ...]:
-    """Words that no text can give, because `normalise` writes them otherwise, such as "Hello" or "well-known".
-
-    Args:
-        vocabulary: the word at index i has id i + 1.
-        out_of_vocabulary: with "first" the first word is the out-of-vocabulary token, which nobody needs to say.
-    """
-    words = vocabulary[1:] if out_of_vocabulary == "first" else vocabulary
-    return tuple(word for word in words if normalise(word) != word)
-
-
-def _check_all_given(where: str, given: Given) -> None:
+def _check_all_supplied(model: str, user: UserCompanions) -> None:
     options = (
-        (given.labels, "no labels", "--labels a,b,c"),
-        (given.vocabulary, "no vocabulary", "--vocabulary FILE"),
-        (given.front_end, "no front end", "--front-end FILE (a JSON object; {} takes the tutorial's settings)"),
+        (user.labels, "no labels", "--labels a,b,c"),
+        (user.vocabulary, "no vocabulary", "--vocabulary FILE"),
+        (user.front_end, "no front end", "--front-end FILE (a JSON object; {} means the tutorial's settings)"),
     )
-    missing = [(what, option) for value, what, option in options if value is None]
+    missing = [(companion, option) for value, companion, option in options if value is None]
     if missing:
-        *others, last = [what for what, _ in missing]
+        *others, last = [companion for companion, _ in missing]
         listed = f"{', '.join(others)} and {last}" if others else last
         raise ConversionError(
-            f"{where}: carries {listed}, so its answers would have no meaning; "
-            f"give {' '.join(option for _, option in missing)}"
+            f"{model}: carries {listed}, so its predictions would have no meaning",
+            fix=f"give {' '.join(option for _, option in missing)}",
         )

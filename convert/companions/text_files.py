@@ -1,4 +1,4 @@
-"""Texts that a user gives: files of them are read, and what will not do in them is told in one line, not too long."""
+"""Reads the text files that a user supplies, and words the errors about their content in one short line."""
 
 import json
 from pathlib import Path
@@ -6,52 +6,60 @@ from pathlib import Path
 from device.errors import ConversionError
 
 LONGEST_SHOWN = 40
-"""Characters of a value."""
+"""Number of characters of a value that an error message shows."""
 _LARGEST_FILE = 16 << 20
+"""Bytes."""
 _PICKLE_STARTS = (b"\x80", b"ccopy_reg\n", b"(dp")
 
 
-def read_text(path: Path, takes: str, *, pickles: bool = False) -> str:
-    """The text of a file that a user names.
+def read_text(path: Path, usage: str, *, may_be_pickle: bool = False) -> str:
+    """Read a text file that a user names.
 
     Args:
         path: the file.
-        takes: what the option takes, for messages.
-        pickles: whether people may think of giving a pickle.
+        usage: what the option accepts, in the imperative; the fix in error messages.
+        may_be_pickle: whether users may try to give a pickle, which then gets an error message of its own.
 
     Raises:
-        ConversionError: it cannot be read, is too large, or is no UTF-8 text with more than spaces in it.
+        ConversionError: the file cannot be read, is too large, is not UTF-8 text, or is empty.
     """
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
     except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror}); {takes}") from None
-    if pickles and (content.startswith(_PICKLE_STARTS) or path.suffix.lower() in (".pkl", ".pickle")):
-        raise ConversionError(f"{path}: a pickle can carry code; save it with tokenizer.to_json()")
+        raise ConversionError(f"{path}: cannot be read ({error.strerror})", fix=usage) from None
+    if may_be_pickle and (content.startswith(_PICKLE_STARTS) or path.suffix.lower() in (".pkl", ".pickle")):
+        raise ConversionError(f"{path}: a pickle can carry code", fix="save it with tokenizer.to_json()")
     if len(content) > _LARGEST_FILE:
-        raise ConversionError(f"{path}: larger than {_LARGEST_FILE >> 20} MB; {takes}")
+        raise ConversionError(f"{path}: larger than {_LARGEST_FILE >> 20} MB", fix=usage)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConversionError(f"{path}: line {line} is not UTF-8; save it as UTF-8 text") from None
+        raise ConversionError(f"{path}: line {line} is not UTF-8", fix="save it as UTF-8 text") from None
     if "\0" in text:
-        raise ConversionError(f"{path}: is binary or UTF-16, not UTF-8 text; {takes}")
+        raise ConversionError(f"{path}: is binary or UTF-16, not UTF-8 text", fix=usage)
     if not text.strip():
-        raise ConversionError(f"{path}: is empty; {takes}")
+        raise ConversionError(f"{path}: is empty", fix=usage)
     return text
 
 
-def broken_json(path: Path, error: Exception) -> ConversionError:
-    """What to tell of a file in which `json.loads` found this error."""
+def invalid_json(path: Path, error: Exception, usage: str) -> ConversionError:
+    """The error about a file in which `json.loads` found `error`.
+
+    Args:
+        path: the file.
+        error: raised by `json.loads`.
+        usage: what the option accepts, in the imperative; the fix.
+    """
     if isinstance(error, json.JSONDecodeError):
-        return ConversionError(f"{path}: line {error.lineno}, column {error.colno}: not valid JSON ({error.msg})")
-    return ConversionError(f"{path}: not valid JSON ({error})")
+        place = f"line {error.lineno}, column {error.colno}: "
+        return ConversionError(f"{path}: {place}not valid JSON ({error.msg})", fix=usage)
+    return ConversionError(f"{path}: not valid JSON ({error})", fix=usage)
 
 
 def shown(value: object) -> str:
-    """A value in a message: quoted, on one line, not too long."""
+    """A value as an error message shows it: quoted, on one line, and shortened if it is long."""
     if isinstance(value, list | dict):
         return "a JSON list" if isinstance(value, list) else "a JSON object"
     text = repr(value)

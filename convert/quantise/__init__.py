@@ -1,1 +1,1 @@
-"""From Keras to TFLite with weights of 8 or 16 bits."""
+"""Converts Keras networks to TFLite, with weights of 32, 16 or 8 bits."""

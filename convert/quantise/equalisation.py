@@ -1,10 +1,10 @@
-"""Channels of about the same range: an 8-bit activation has one scale for all channels of a layer.
+"""Equalises the ranges of channels, because an 8-bit activation has one scale for all channels of a layer.
 
-In VGG19 the loudest channel of a layer is ten times as loud as the quietest, which is then stored in a tenth of the
-steps. Where a convolution is followed, through nothing but ReLU and pooling, by one other layer, a channel can be made
-quieter there and its weights in the next layer larger, and the network computes the same. Each is divided by a power of
-its largest value: all of it would move the trouble into the weights. This is the smoothing of Xiao et al.,
-"SmoothQuant" (ICML 2023), folded into the layer before.
+In VGG19 the largest channel of a layer is ten times as large as the smallest, for which only a tenth of the steps is
+then left. Where a convolution is followed, through nothing but ReLU and pooling, by one other layer, its channels can
+be scaled down and their weights in the next layer scaled up, and the network computes the same. Each channel is divided
+by a power of its largest value: the full value would move the problem into the weights. This is the smoothing of Xiao
+et al., "SmoothQuant" (ICML 2023), folded into the previous layer.
 """
 
 from collections.abc import Mapping
@@ -14,52 +14,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.source.keras_loading import layer_at
-from convert.source.layer_graph import Graph, Path
+from convert.source.layer_graph import LayerGraph, LayerPath
 
-_PASSING = frozenset({"InputLayer", "Dropout", "SpatialDropout2D", "ZeroPadding2D", "MaxPooling2D", "AveragePooling2D"})
-"""Layers through which a factor per channel passes unchanged."""
+_TRANSPARENT = frozenset(
+    {"InputLayer", "Dropout", "SpatialDropout2D", "ZeroPadding2D", "MaxPooling2D", "AveragePooling2D"}
+)
+"""Layers that commute with a factor per channel."""
 _FLATTENING = frozenset({"GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten"})
-"""Likewise; a dense layer may follow."""
+"""Layers that commute with a factor per channel, and may be followed by a dense layer."""
 _SHARE_BEFORE_DENSE = 0.75
-"""Of the differences in range before a dense layer, as a power, that moves into its weights. It is mostly kept in
-floating point and bears that; not all, since a channel that is louder on the device than it was here still has to fit.
+"""Exponent of the differences in range that are moved into the weights of a dense layer. It can be high, because dense
+layers mostly stay in floating point; but not 1, because channels with larger values on the device still have to fit.
 """
-_QUIETEST = 0.01
-"""Of the loudest channel: one that is quieter still, or silent, is not made louder than this one would be."""
+_BATCH = 32
+_SMALLEST = 0.01
+"""Share of the largest channel below which all channels, also those that are always zero, are scaled alike."""
 
 
-def equalise(model: Any, graph: Graph, share: float, images: NDArray[np.float32], features: NDArray[np.int32]) -> int:
-    """Change the weights of neighbouring layers so that the activations between them need fewer steps.
+def equalise(
+    model: Any, graph: LayerGraph, share: float, images: NDArray[np.float32], features: NDArray[np.int32]
+) -> int:
+    """Scale the weights of consecutive layers so that the channels between them have similar ranges.
 
     Args:
-        model: a tf_keras model taking [images, features]; changed in place, and computes the same as before.
-        graph: of its configuration.
-        share: of the differences in range between convolutions, as a power, what moves into the weights of the next.
-        images: pictures to measure on, shape (pictures, height, width, 3), float32, 0 to 1.
-        features: ids to go with them, shape (pictures, sequence_length), int32.
+        model: a tf_keras model with the inputs [images, features]; changed in place, and computes the same as before.
+        graph: the layers of its configuration.
+        share: exponent of the differences in range between convolutions that are moved into the weights of the second.
+        images: images to measure on, shape (images, height, width, 3), float32, 0 to 1.
+        features: word ids for these images, shape (images, sequence_length), int32.
 
     Returns:
-        How many pairs of layers were changed.
+        Number of pairs of layers that were changed.
     """
     pairs = [(layer_at(model, first), layer_at(model, second)) for first, second in _pairs(graph)]
-    loudest = _loudest([first for first, _ in pairs], model, images, features)
-    for (first, second), loud in zip(pairs, loudest, strict=True):
+    largest_values = _largest_values([first for first, _ in pairs], model, images, features)
+    for (first, second), largest in zip(pairs, largest_values, strict=True):
         power = share if second.kernel.shape.rank == 4 else _SHARE_BEFORE_DENSE
-        factors = np.maximum(loud, _QUIETEST * loud.max()) ** power
+        factors = np.maximum(largest, _SMALLEST * largest.max()) ** power
         if not np.all(factors > 0):
             continue
         factors /= np.exp(np.log(factors).mean())
         first.kernel.assign(first.kernel / factors)
         if first.use_bias:
             first.bias.assign(first.bias / factors)
-        # After Flatten there is a row for each pixel and channel, the channels side by side.
+        # After Flatten there is a row for each pixel and channel, with the channels of a pixel side by side.
         rows = np.tile(factors, second.kernel.shape[-2] // len(factors))
         second.kernel.assign(second.kernel * rows[:, None])
     return len(pairs)
 
 
 def is_plain_convolution(layer: Mapping[str, Any]) -> bool:
-    """Whether each output channel of a layer, as `Graph` tells of it, sees all of its input channels."""
+    """Whether a layer of a `LayerGraph` is a convolution whose output channels each depend on all input channels."""
     settings = layer["config"]
     return bool(
         layer["class_name"] == "Conv2D"
@@ -68,7 +73,7 @@ def is_plain_convolution(layer: Mapping[str, Any]) -> bool:
     )
 
 
-def _pairs(graph: Graph) -> list[tuple[Path, Path]]:
+def _pairs(graph: LayerGraph) -> list[tuple[LayerPath, LayerPath]]:
     pairs = []
     for path, layer in graph.layers.items():
         if (
@@ -89,7 +94,7 @@ def _pairs(graph: Graph) -> list[tuple[Path, Path]]:
                 pairs.append((path, here))
                 break
             flat = flat or kind in _FLATTENING
-            if kind not in _PASSING | _FLATTENING and not _is_relu_or_linear(following):
+            if kind not in _TRANSPARENT | _FLATTENING and not _is_relu_or_linear(following):
                 break
     return pairs
 
@@ -103,27 +108,34 @@ def _is_relu_or_linear(layer: Mapping[str, Any]) -> bool:
     )
 
 
-def _loudest(
+def _largest_values(
     layers: list[Any], model: Any, images: NDArray[np.float32], features: NDArray[np.int32]
 ) -> list[NDArray[np.float32]]:
-    """The largest absolute output of each channel of each layer, after its activation, over all pictures."""
+    """The largest absolute output of each channel of each layer, after its activation, over all images."""
     import tensorflow as tf
 
-    found: dict[int, NDArray[np.float32]] = {}
+    found: list[NDArray[np.float32]] = []
+    traced: dict[int, Any] = {}
 
     def measured(inputs: Any, kernel: Any, layer: Any) -> Any:
         outputs = type(layer).convolution_op(layer, inputs, kernel)
-        shown = layer.activation(outputs + layer.bias if layer.use_bias else outputs)
-        largest = tf.reduce_max(tf.abs(shown), axis=[0, 1, 2]).numpy()
-        found[id(layer)] = np.maximum(found.get(id(layer), 0), largest)
+        activations = layer.activation(outputs + layer.bias if layer.use_bias else outputs)
+        traced[id(layer)] = tf.reduce_max(tf.abs(activations), axis=[0, 1, 2])
         return outputs
+
+    # As a graph, because eager execution would also run the text branch, whose LSTM is then a slow Python loop.
+    @tf.function  # type: ignore[untyped-decorator]  # tensorflow ships no types
+    def run(images: Any, features: Any) -> list[Any]:
+        model([images, features], training=False)
+        return [traced[id(layer)] for layer in layers]
 
     for layer in layers:
         layer.convolution_op = lambda inputs, kernel, layer=layer: measured(inputs, kernel, layer)
     try:
-        for start in range(0, len(images), 32):
-            model([images[start : start + 32], features[start : start + 32]], training=False)
+        for start in range(0, len(images), _BATCH):
+            values = [value.numpy() for value in run(images[start : start + _BATCH], features[start : start + _BATCH])]
+            found = [np.maximum(*pair) for pair in zip(found, values, strict=True)] if found else values
     finally:
         for layer in layers:
             del layer.convolution_op
-    return [found[id(layer)] for layer in layers]
+    return found

@@ -1,11 +1,11 @@
-"""Kernels of convolutions rounded to 8 bits so that a layer's output, and not each weight by itself, is kept.
+"""Rounds the kernels of convolutions to 8 bits so that the outputs of a layer, not its single weights, change least.
 
 TFLite would round each weight to the nearest step. Here the weights of an output channel are rounded one after the
-other, and those that are still to come take over the error that was made, as far as their inputs go together: Frantar
-et al., "GPTQ" (ICLR 2023). Then the bias takes back the shift that is left in the mean: the bias correction of Nagel et
-al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (ICCV 2019). Each layer is rounded with
-its inputs as the rounded layers before it give them. The result lies on TFLite's own steps, so that TFLite's rounding
-changes nothing any more.
+other, and the remaining ones compensate for the rounding error, as far as their inputs are correlated: Frantar et al.,
+"GPTQ" (ICLR 2023). Then the bias compensates for the remaining shift of the mean: the bias correction of Nagel et al.,
+"Data-Free Quantization Through Weight Equalization and Bias Correction" (ICCV 2019). Each layer is rounded with the
+inputs that it gets from the rounded layers before it. The results are multiples of TFLite's own step size, so that
+TFLite's rounding changes nothing afterwards.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALLEST_QUANTISED = 1024
-"""Weights; TFLite leaves smaller kernels as they are."""
+"""Number of weights; TFLite does not quantise smaller kernels."""
 _HIGHEST = 127
+"""Largest 8-bit weight in steps."""
 _MOST_ROWS = 8192
-"""Inputs of one output pixel each that a layer is rounded by."""
+"""Number of output pixels, over all images, whose inputs determine how a layer is rounded."""
 _ROWS_AT_ONCE = 2048
 _DAMPING = 0.01
-"""Of the mean square of an input, added to each: what few pictures cannot tell apart is not told apart."""
+"""Share of the mean square of all inputs that is added to each, to regularise what few images cannot determine."""
 _BLOCK = 128
 
 
@@ -32,18 +33,19 @@ def round_convolutions(
     features: NDArray[np.int32],
     progress: Callable[[int], None] = lambda done: None,
     *,
-    rounded_as_one: bool = False,
+    static_ranges: bool = False,
 ) -> None:
     """Round the kernels of `layers`, and correct their biases.
 
     Args:
-        layers: of the model, `Conv2D` with one group and channels last, each used once; of a smaller one than TFLite
-            quantises only the bias is left alone, too.
-        model: a tf_keras model taking [images, features] in any batch; changed in place.
-        images: pictures to measure on, shape (pictures, height, width, 3), float32, 0 to 1.
-        features: ids to go with them, shape (pictures, sequence_length), int32.
+        layers: `Conv2D` layers of the model with one group and channels last, each used once; layers that are too small
+            for TFLite to quantise stay unchanged, including the bias.
+        model: a tf_keras model with the inputs [images, features] and any batch size; changed in place.
+        images: images to measure on, shape (images, height, width, 3), float32, 0 to 1.
+        features: word ids for these images, shape (images, sequence_length), int32.
         progress: called with the number of layers done.
-        rounded_as_one: what goes into a layer will be rounded with one range for all pictures, not one for each.
+        static_ranges: whether the runtime will quantise the inputs of a layer with one range for all images, instead of
+            one range for each image.
     """
     import tensorflow as tf
 
@@ -51,14 +53,14 @@ def round_convolutions(
     done = 0
     shifts: dict[int, Any] = {}
 
-    # The network runs once, on each picture twice: the first half of the batch goes through the layers as they were
-    # trained, the second half as they will be.
+    # The network runs once, on each image twice: the first half of the batch passes the layers with the trained
+    # weights, the second half with the rounded ones.
     def rounded(inputs: Any, kernel: Any, layer: Any) -> Any:
         nonlocal done
         exact, coarse = tf.split(inputs, 2)
         convolution = type(layer).convolution_op
         expected = convolution(layer, exact, tf.identity(kernel))
-        coarse = _rounded_inputs(coarse, as_one=rounded_as_one)
+        coarse = _rounded_inputs(coarse, static_range=static_ranges)
         steps, largest = _on_steps(kernel.numpy(), _gram(coarse, layer))
         kernel.assign(steps * largest / _HIGHEST)
         outputs = convolution(layer, coarse, tf.identity(kernel))
@@ -83,58 +85,58 @@ def round_convolutions(
 def _on_steps(
     kernel: NDArray[np.float32], gram: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The kernel in whole steps, -127 to 127, shape as given, and the largest weight of each output channel."""
+    """The kernel in integer steps, -127 to 127, of the same shape, and the largest weight of each output channel."""
     weights = kernel.reshape(-1, kernel.shape[-1])
     largest = np.maximum(np.abs(weights).max(axis=0), np.finfo(np.float32).tiny)
-    steps = _rounded_together(weights / largest * _HIGHEST, gram)
-    # TFLite takes the largest weight for its scale, so one must be as large as before.
+    steps = _round_jointly(weights / largest * _HIGHEST, gram)
+    # TFLite derives its scale from the largest weight, so that weight must stay as large as it was.
     at, channels = np.abs(weights).argmax(axis=0), np.arange(weights.shape[1])
     steps[at, channels] = np.where(weights[at, channels] < 0, -_HIGHEST, _HIGHEST)
     return steps.reshape(kernel.shape), largest
 
 
-def _rounded_together(weights: NDArray[np.float32], gram: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights in steps, shape (inputs, outputs), made whole.
+def _round_jointly(weights: NDArray[np.float32], gram: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round weights in steps, shape (inputs, outputs), to integers.
 
-    `gram`, shape (inputs, inputs), says which inputs go together.
+    `gram`, shape (inputs, inputs), is the correlation of the inputs.
     """
     from scipy.linalg import cholesky, lapack
 
     gram = gram.copy()
     power = np.diag(gram).copy()
     gram[np.diag_indices(len(gram))] += _DAMPING * power.mean() + np.finfo(np.float32).tiny
-    order = np.argsort(-power, kind="stable")  # those first whose error weighs most
+    order = np.argsort(-power, kind="stable")  # the weights whose error matters most come first
     gram, left = gram[np.ix_(order, order)], weights[order]
     # The upper Cholesky factor of the inverse, from that of the reversed matrix: half the work of inverting first.
     reversed_factor = cholesky(gram[::-1, ::-1], lower=True, check_finite=False)
-    passed_on = np.ascontiguousarray(lapack.strtri(reversed_factor, lower=1)[0][::-1, ::-1])
-    whole = np.empty_like(left)
+    propagation = np.ascontiguousarray(lapack.strtri(reversed_factor, lower=1)[0][::-1, ::-1])
+    rounded = np.empty_like(left)
     for start in range(0, len(left), _BLOCK):
         block = slice(start, min(start + _BLOCK, len(left)))
         errors = np.empty_like(left[block])
         for row in range(block.start, block.stop):
-            whole[row] = np.clip(np.round(left[row]), -_HIGHEST, _HIGHEST)
-            errors[row - block.start] = (left[row] - whole[row]) / passed_on[row, row]
-            left[row : block.stop] -= np.outer(passed_on[row, row : block.stop], errors[row - block.start])
-        left[block.stop :] -= passed_on[block, block.stop :].T @ errors
-    result = np.empty_like(whole)
-    result[order] = whole
+            rounded[row] = np.clip(np.round(left[row]), -_HIGHEST, _HIGHEST)
+            errors[row - block.start] = (left[row] - rounded[row]) / propagation[row, row]
+            left[row : block.stop] -= np.outer(propagation[row, row : block.stop], errors[row - block.start])
+        left[block.stop :] -= propagation[block, block.stop :].T @ errors
+    result = np.empty_like(rounded)
+    result[order] = rounded
     return result
 
 
 def _gram(inputs: Any, layer: Any) -> NDArray[np.float32]:
-    """Mean over output pixels of the product of each two of the inputs that make one, shape (inputs, inputs)."""
+    """Mean over output pixels of the products of all pairs of their inputs, shape (inputs, inputs)."""
     import tensorflow as tf
 
     size = int(np.prod(layer.kernel.shape[:-1]))
     random = np.random.default_rng(0)
     each = max(1, _MOST_ROWS // len(inputs))
     gram = np.zeros((size, size), np.float32)
-    waiting: list[NDArray[np.float32]] = []
+    batch: list[NDArray[np.float32]] = []
     rows = 0
-    for number, picture in enumerate(inputs, start=1):
+    for number, image in enumerate(inputs, start=1):
         patches = tf.image.extract_patches(
-            picture[None],
+            image[None],
             sizes=[1, *layer.kernel_size, 1],
             strides=[1, *layer.strides, 1],
             rates=[1, *layer.dilation_rate, 1],
@@ -143,21 +145,21 @@ def _gram(inputs: Any, layer: Any) -> NDArray[np.float32]:
         block = patches.numpy().reshape(-1, size)
         if len(block) > each:
             block = block[random.choice(len(block), each, replace=False)]
-        waiting.append(block)
-        # Many rows at once: each product reads and writes the whole matrix, of up to 85 MB.
-        if sum(map(len, waiting)) >= _ROWS_AT_ONCE or number == len(inputs):
-            together = np.concatenate(waiting)
-            gram += together.T @ together
-            rows += len(together)
-            waiting = []
+        batch.append(block)
+        # Many rows at once, because each product reads and writes the complete matrix of up to 85 MB.
+        if sum(map(len, batch)) >= _ROWS_AT_ONCE or number == len(inputs):
+            joined = np.concatenate(batch)
+            gram += joined.T @ joined
+            rows += len(joined)
+            batch = []
     return gram / np.float32(rows)
 
 
-def _rounded_inputs(inputs: Any, *, as_one: bool) -> Any:
-    """To 8 bits, per picture or as one, from the lowest to the highest value and with an exact zero."""
+def _rounded_inputs(inputs: Any, *, static_range: bool) -> Any:
+    """Quantise inputs to 8 bits between their extremes, with an exact zero, and one range for all or for each image."""
     import tensorflow as tf
 
-    axes = list(range(0 if as_one else 1, inputs.shape.rank))
+    axes = list(range(0 if static_range else 1, inputs.shape.rank))
     lowest = tf.minimum(tf.reduce_min(inputs, axes, keepdims=True), 0)
     highest = tf.maximum(tf.reduce_max(inputs, axes, keepdims=True), 0)
     step = tf.maximum((highest - lowest) / 255, np.finfo(np.float32).tiny)

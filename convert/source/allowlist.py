@@ -1,7 +1,7 @@
-"""What a Keras configuration may name: Keras's own layers, and what belongs to them. Everything else may be code.
+"""The classes that a Keras configuration may name: Keras's own layers and their settings. Anything else may be code.
 
-A configuration names classes and modules, which Keras imports and calls while it builds the network. Lists of what is
-harmful have been shown wrong again and again, so this is a list of what is known.
+A configuration names classes and modules, which Keras imports and calls while it builds the network. Denylists of
+harmful names have repeatedly been circumvented, so this is an allowlist.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,55 +30,60 @@ _SETTINGS = """
     Policy DTypePolicy FloatDTypePolicy __keras_tensor__ __tuple__
 """
 _LONGEST_NAME = 100
-_KNOWN = frozenset(f"{_MODELS} {_LAYERS} {_SETTINGS}".split())
+_ALLOWED = frozenset(f"{_MODELS} {_LAYERS} {_SETTINGS}".split())
 
 
 def refuse_code(configuration: object) -> None:
-    """See that a configuration names nothing but what Keras itself has.
+    """Check that a configuration names only classes of Keras itself.
 
     Args:
-        configuration: of a network, as Keras stored it.
+        configuration: configuration of a network, as Keras stored it.
 
     Raises:
-        ConversionError: a Lambda, an operation, a custom object, or an object of another module.
+        ConversionError: it names a Lambda, an operation, a custom object, or an object of another module.
     """
     for part in parts(configuration):
         _refuse_code(part)
 
 
 def parts(node: object) -> Iterator[dict[str, Any]]:
-    """Every `{"class_name": ..., ...}` in the tree: layers, nested models, initialisers and so on."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
+    """Yield every `{"class_name": ..., ...}` in the tree: layers, nested models, initialisers and so on."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
         if isinstance(node, dict):
             if "class_name" in node:
                 yield node
-            waiting += reversed(node.values())
+            stack += reversed(node.values())
         elif isinstance(node, list):
-            waiting += reversed(node)
+            stack += reversed(node)
 
 
 def _refuse_code(part: Mapping[str, Any]) -> None:
     kind, settings = part["class_name"], part.get("config")
     name = settings.get("name", kind) if isinstance(settings, dict) else kind
     if not isinstance(kind, str) or not kind.isprintable() or len(kind) > _LONGEST_NAME:
-        raise ConversionError(f"a class_name in it is {repr(kind)[:_LONGEST_NAME]} and no name; save the model again")
+        raise ConversionError(
+            f"a class_name in it is {repr(kind)[:_LONGEST_NAME]}, not a name", fix="save the model again"
+        )
     if kind.endswith("Lambda") or kind == "__lambda__":
         raise ConversionError(
-            f"layer {name!r} is a {kind}: it carries code, which edge-mcnn does not run; use Keras's own layers instead"
+            f"layer {name!r} is a {kind}: it carries code, which edge-mcnn does not run",
+            fix="use Keras's own layers instead",
         )
     module = part.get("module")
     if str(module).startswith("keras.src.ops."):
         raise ConversionError(
-            f"{name!r} is an operation on tensors ({kind}) and no layer; use a layer such as Add, Multiply or Rescaling"
+            f"{name!r} is an operation on tensors ({kind}), not a layer",
+            fix="use a layer such as Add, Multiply or Rescaling",
         )
     if module is not None and not any(str(module) == own or str(module).startswith(f"{own}.") for own in _MODULES):
         raise ConversionError(
-            f"{name!r} comes from the Python module {module!r}, which edge-mcnn does not import; use Keras's own layers"
+            f"{name!r} comes from the Python module {module!r}, which edge-mcnn does not import",
+            fix="use Keras's own layers instead",
         )
-    if kind not in _KNOWN:
+    if kind not in _ALLOWED:
         raise ConversionError(
-            f"{name!r} is a {kind}, which is none of the layers that edge-mcnn knows; custom objects are refused, "
-            "not run: use Keras's own layers"
+            f"{name!r} is a {kind}, which is not a layer that edge-mcnn allows: custom objects are refused, not run",
+            fix="use Keras's own layers instead",
         )

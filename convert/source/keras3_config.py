@@ -1,7 +1,8 @@
-"""A Keras 3 configuration written as Keras 2 would have written it, since only Keras 2 gives TFLite a fused LSTM.
+"""Translates a Keras 3 configuration into the notation of Keras 2, because only Keras 2 gives TFLite a fused LSTM.
 
-Works on the JSON alone. Settings that decide how a network is trained are left out; what Keras 2 does not know is left
-for `convert.source.keras_loading`, which can ask it, and which holds the answers of the two against each other.
+It works on the JSON alone. Settings that only matter for training are left out. Settings that Keras 2 lacks stay in;
+`convert.source.keras_loading`, which can inspect Keras 2, removes them, and `convert.worker` compares the probabilities
+of the two networks.
 """
 
 from collections.abc import Mapping
@@ -12,10 +13,10 @@ from device.errors import ConversionError
 
 
 def as_keras_2(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Rewrite the configuration of a functional or sequential model.
+    """Translate the configuration of a functional or sequential model.
 
     Raises:
-        ConversionError: a layer is called in a way that a Keras 2 configuration cannot say.
+        ConversionError: a layer is called in a way that a Keras 2 configuration cannot express.
     """
     return _layer(configuration)
 
@@ -29,7 +30,8 @@ def _layer(stored: Mapping[str, Any]) -> dict[str, Any]:
         nested = {
             each["config"]["name"] for each in settings["layers"] if isinstance(each["config"].get("layers"), list)
         }
-        # Of its ends, unlike of its calls, Keras 3 does count as Keras 2 does, unless the nested model is sequential.
+        # For the inputs and outputs of the model, unlike for calls, Keras 3 counts nodes as Keras 2 does, except for
+        # those of a nested sequential model.
         sequential = {
             each["config"]["name"] for each in settings["layers"] if each["class_name"] == "Sequential"
         } & nested
@@ -57,31 +59,33 @@ def _value(key: str, value: Any) -> Any:
     if isinstance(value, Mapping) and "class_name" in value:
         if key == "dtype":
             return value["config"]["name"]
-        return _layer(value)  # what a wrapper wraps
+        return _layer(value)  # the layer inside a wrapper
     return value
 
 
 def _call(layer: Mapping[str, Any], node: Any, nested: set[str]) -> list[Any]:
     """One call of a layer: `{"args": ..., "kwargs": ...}` becomes a list of `[layer, node, tensor, {}]`."""
     arguments, options = list(node["args"]), node.get("kwargs", {})
-    # Neither says anything: a network that answers is not training, and nothing here makes a mask.
+    # Neither has an effect: nothing is trained here, and no layer computes a mask.
     more = [key for key, value in options.items() if key not in ("training", "mask") or isinstance(value, (dict, list))]
     if len(arguments) != 1 or more:
         raise ConversionError(
             f"layer {layer['config'].get('name')!r} is called with more than its input "
-            f"({', '.join(more) or f'{len(arguments)} arguments'}), which cannot be converted; pass one tensor"
+            f"({', '.join(more) or f'{len(arguments)} arguments'}), which cannot be converted",
+            fix="pass one tensor",
         )
     tensors = arguments[0] if isinstance(arguments[0], list) else [arguments[0]]
     try:
         return [[*_place(tensor["config"]["keras_history"], nested), {}] for tensor in tensors]
     except (KeyError, TypeError):
         raise ConversionError(
-            f"layer {layer['config'].get('name')!r} takes a constant or a structure of tensors, which cannot be "
-            "converted; pass one tensor or a list of them"
+            f"layer {layer['config'].get('name')!r} is called with a constant or a structure of tensors, which cannot "
+            "be converted",
+            fix="pass one tensor or a list of them",
         ) from None
 
 
 def _place(place: Any, nested: set[str]) -> list[Any]:
-    """`[layer, node, tensor]`; Keras 2 counts the making of a nested model as its first call, Keras 3 does not."""
+    """`[layer, node, tensor]`; Keras 2 counts building a nested model as its first call, Keras 3 does not."""
     name, node, tensor = place
     return [name, node + (name in nested), tensor]

@@ -1,6 +1,6 @@
-"""Reading and marking a `Model.h5`: the Keras configuration, and the companions in the HDF5 group `edge_mcnn`.
+"""Reads and writes a `Model.h5`: the Keras configuration, and the companions in the HDF5 group `edge_mcnn`.
 
-Only h5py is needed. Nothing in the file is executed or built here.
+It needs only h5py. Nothing in the file is executed or built here.
 """
 
 import json
@@ -14,9 +14,11 @@ import h5py
 from device.bundle import HDF5_GROUP, HDF5_SIGNATURE, Companions
 from device.errors import BundleError, ConversionError
 
+_WRITE_COMPANIONS = "train the model again, or write its companions again with convert.source.keras_h5.write_companions"
+
 
 def write_companions(path: Path, companions: Companions) -> None:
-    """Put the companions into a Keras HDF5 file, in place of those that it may have.
+    """Write the companions into a Keras HDF5 file, replacing any that it has.
 
     Each entry of `Companions.entries()` becomes a UTF-8 scalar string dataset of its name in the group `edge_mcnn`.
 
@@ -32,25 +34,26 @@ def write_companions(path: Path, companions: Companions) -> None:
 
 
 def read_companions(path: Path) -> Companions:
-    """Read what `write_companions` wrote.
+    """Read the companions that `write_companions` wrote.
 
     Raises:
-        ConversionError: not an HDF5 file, no group `edge_mcnn`, or the group lacks or garbles an entry.
+        ConversionError: not an HDF5 file, no group `edge_mcnn`, or an entry of the group is missing or corrupted.
     """
     companions = find_companions(path)
     if companions is None:
         raise ConversionError(
-            f"{path}: has no group {HDF5_GROUP!r} with labels, vocabulary and front end, so its answers would have no "
-            "meaning; train it with `edge-mcnn train`, or add them with convert.source.keras_h5.write_companions"
+            f"{path}: has no group {HDF5_GROUP!r} with labels, vocabulary and front end, so its predictions would have "
+            "no meaning",
+            fix="train it with `edge-mcnn train`, or add them with convert.source.keras_h5.write_companions",
         )
     return companions
 
 
 def find_companions(path: Path) -> Companions | None:
-    """As `read_companions`, but None if a stranger wrote the file, who knew of none.
+    """Read the companions; None if the file has no group `edge_mcnn`, as a file that other programs wrote.
 
     Raises:
-        ConversionError: not an HDF5 file, or the group `edge_mcnn` lacks or garbles an entry.
+        ConversionError: not an HDF5 file, or an entry of the group `edge_mcnn` is missing or corrupted.
     """
     with _opened(path, "r") as file:
         group = file.get(HDF5_GROUP)
@@ -60,37 +63,39 @@ def find_companions(path: Path) -> Companions | None:
     try:
         return Companions.from_entries(entries)
     except BundleError as error:
-        raise ConversionError(f"{path}: group {HDF5_GROUP!r}: {error}; train or mark the model again") from None
+        raise ConversionError(f"{path}: group {HDF5_GROUP!r}: {error.message}", fix=_WRITE_COMPANIONS) from None
 
 
 def read_configuration(path: Path) -> tuple[dict[str, Any], str]:
     """The network's Keras configuration, `{"class_name": ..., "config": ...}`, and the version of Keras that stored it.
 
     Raises:
-        ConversionError: not an HDF5 file, or weights only.
+        ConversionError: not an HDF5 file, or a file of weights only.
     """
     with _opened(path, "r") as file:
         stored = file.attrs.get("model_config")
         version = _decoded(file.attrs.get("keras_version", ""))
     if stored is None:
         raise ConversionError(
-            f"{path}: holds no network, only weights or other data; save it with model.save('Model.h5')"
+            f"{path}: holds no network, only weights or other data", fix="save it with model.save('Model.h5')"
         )
     try:
         configuration = json.loads(_decoded(stored))
     except (ValueError, RecursionError) as error:
-        raise ConversionError(f"{path}: damaged: model_config is not JSON ({error}); save the model again") from None
+        raise ConversionError(
+            f"{path}: damaged: model_config is not JSON ({error})", fix="save the model again"
+        ) from None
     if not isinstance(configuration, dict):
-        raise ConversionError(f"{path}: damaged: model_config is not a JSON object; save the model again")
+        raise ConversionError(f"{path}: damaged: model_config is not a JSON object", fix="save the model again")
     return configuration, version
 
 
-def refuse_other_files(weights: Path) -> None:
-    """Refuse an HDF5 file that takes its content from elsewhere: a stranger's model has no business on this disk.
+def refuse_external_data(weights: Path) -> None:
+    """Refuse an HDF5 file that refers to other files: an untrusted model must not read from this disk.
 
     Raises:
-        ConversionError: a link to, or data kept in, another file.
-        OSError, KeyError, ValueError, RuntimeError: h5py's, the file is damaged.
+        ConversionError: the file has a link to another file, or data stored in one.
+        OSError, KeyError, ValueError, RuntimeError: raised by h5py, the file is damaged.
     """
     with h5py.File(weights) as file:
         groups: list[h5py.Group] = [file]
@@ -100,10 +105,12 @@ def refuse_other_files(weights: Path) -> None:
             for name in group:
                 link = group.get(name, getlink=True)
                 if isinstance(link, h5py.SoftLink):
-                    continue  # within the file, where it is come across by its own name
+                    continue  # its target is within the file, and is visited under its own name
                 found = None if isinstance(link, h5py.ExternalLink) else group[name]
                 if found is None or (isinstance(found, h5py.Dataset) and (found.external or found.is_virtual)):
-                    raise ConversionError(f"{group.name.rstrip('/')}/{name} is kept in another file; save it again")
+                    raise ConversionError(
+                        f"{group.name.rstrip('/')}/{name} is stored in another file", fix="save the model again"
+                    )
                 address = h5py.h5o.get_info(found.id).addr
                 if isinstance(found, h5py.Group) and address not in seen:
                     seen.add(address)
@@ -112,29 +119,29 @@ def refuse_other_files(weights: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, mode: str) -> Iterator[h5py.File]:
-    """The file, with every way in which HDF5 can fail made one clear line."""
+    """Open the file; every failure of HDF5 becomes a `ConversionError`."""
     try:
         with path.open("rb") as file:
             signature = file.read(len(HDF5_SIGNATURE))
     except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror}); give the path of a Model.h5") from None
+        raise ConversionError(f"{path}: cannot be read ({error.strerror})", fix="give the path of a Model.h5") from None
     if signature != HDF5_SIGNATURE:
-        raise ConversionError(f"{path}: not an HDF5 file; give the Model.h5 that Keras's model.save wrote")
+        raise ConversionError(f"{path}: not an HDF5 file", fix="give the Model.h5 that Keras's model.save wrote")
     try:
         with h5py.File(path, mode) as file:
             yield file
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        if isinstance(error, ConversionError):
-            raise
         reason = " ".join(str(error).split())
         if mode == "r":
-            raise ConversionError(f"{path}: damaged or cut short ({reason}); copy or save it again") from None
-        raise ConversionError(f"{path}: companions cannot be written to it ({reason})") from None
+            raise ConversionError(f"{path}: damaged or cut short ({reason})", fix="copy or save it again") from None
+        raise ConversionError(
+            f"{path}: companions cannot be written to it ({reason})", fix="free some space, or write to another folder"
+        ) from None
 
 
 def _text(path: Path, name: str, dataset: object) -> str:
     if not isinstance(dataset, h5py.Dataset) or dataset.shape != () or h5py.check_string_dtype(dataset.dtype) is None:
-        raise ConversionError(f"{path}: {HDF5_GROUP}/{name} is not one text; train or mark the model again")
+        raise ConversionError(f"{path}: {HDF5_GROUP}/{name} is not one text", fix=_WRITE_COMPANIONS)
     return _decoded(dataset[()])
 
 

@@ -1,6 +1,6 @@
-"""A trained network as it lies on disk: its format, its Keras, its configuration. Nothing in it is built or run here.
+"""Reads a saved network: its file format, its Keras version, its configuration. Nothing in it is built or run here.
 
-`.h5` (HDF5) and `.keras` (a zip) come from Keras 2 and 3, a SavedModel folder with its layers in it from Keras 2.
+`.h5` (HDF5) and `.keras` (a zip) come from Keras 2 and 3, a SavedModel folder that includes its layers from Keras 2.
 """
 
 import hashlib
@@ -12,52 +12,54 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from convert.source import keras_h5 as model_file
+from convert.source import keras_h5
 from convert.source.allowlist import refuse_code
 from convert.source.keras3_config import as_keras_2
 from device.bundle import HDF5_SIGNATURE, Companions
-from device.errors import ConversionError
+from device.errors import ConversionError, EdgeMcnnError
 
 Format = Literal["hdf5", "keras", "saved_model"]
 WEIGHTS_ENTRY = "model.weights.h5"
 _LARGEST_TEXT = 64 << 20
+"""Bytes."""
 _LARGEST_WEIGHTS = 2 << 30
-"""What a TFLite file can hold at most."""
-_HALF = ("mixed_float16", "mixed_bfloat16")
+"""Bytes; a TFLite file cannot hold more."""
+_HALF_PRECISION = ("mixed_float16", "mixed_bfloat16")
 
 
 @dataclass(frozen=True)
-class Source:
-    """A network and where it came from."""
+class KerasSource:
+    """A saved network, without its weights."""
 
     path: Path
-    """File or folder."""
+    """File or folder of the network."""
     format: Format
+    """Its file format."""
     keras: int
-    """2 or 3."""
+    """Major version of the Keras that saved it: 2 or 3."""
     stored: dict[str, Any]
-    """Its configuration, free of code, in single precision throughout."""
+    """Its configuration, checked to contain no code, with every dtype changed to single precision."""
     configuration: dict[str, Any]
-    """The same as Keras 2 writes it; the same object, if Keras 2 did."""
+    """The configuration in the notation of Keras 2; the same object as `stored` if Keras 2 saved it."""
     companions: Companions | None
-    """What it carries, None if nothing."""
+    """Labels, vocabulary and front end in the file, None if it has none."""
     size: int
-    """Bytes, of a folder those of all its files."""
+    """Size in bytes, for a folder that of all its files."""
     sha256: str
-    """Of the file, or of the files of the folder in the order of their names."""
+    """SHA-256 of the file, or of the files of the folder in the order of their names."""
 
 
-def read_source(path: Path) -> Source:
-    """Read everything but the weights.
+def read_source(path: Path) -> KerasSource:
+    """Read everything except the weights.
 
     Raises:
-        ConversionError: no such file, damaged, of another kind, without a network, or with code in it.
+        ConversionError: there is no such file, or it is damaged, has another format, holds no network, or carries code.
     """
     format_ = _format(path)
     companions = None
     if format_ == "hdf5":
-        stored, version = model_file.read_configuration(path)
-        companions = model_file.find_companions(path)
+        stored, version = keras_h5.read_configuration(path)
+        companions = keras_h5.find_companions(path)
     elif format_ == "keras":
         stored, version = _read_keras_zip(path)
     else:
@@ -68,35 +70,53 @@ def read_source(path: Path) -> Source:
         keras = 3 if version.startswith("3") else 2
         configuration = as_keras_2(stored) if keras == 3 else stored
     except ConversionError as error:
-        raise ConversionError(f"{path}: {error}") from None
+        raise name_source(path, error) from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise ConversionError(
-            f"{path}: its configuration is not one of a functional Keras model; build it with Model(inputs, outputs)"
+            f"{path}: its configuration is not one of a functional Keras model",
+            fix="build the network with Model(inputs, outputs)",
         ) from None
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return Source(
-        path, format_, keras, stored, configuration, companions, sum(file.stat().st_size for file in files), _sum(files)
+    return KerasSource(
+        path,
+        format_,
+        keras,
+        stored,
+        configuration,
+        companions,
+        sum(file.stat().st_size for file in files),
+        _sha256(files),
     )
+
+
+def name_source(path: Path, error: EdgeMcnnError) -> ConversionError:
+    """The same error as a `ConversionError` whose message begins with the path of the model."""
+    prefix = f"{path}: "
+    message = error.message if error.message.startswith(prefix) else f"{prefix}{error.message}"
+    return ConversionError(message, fix=error.fix)
 
 
 def _format(path: Path) -> Format:
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
             return "saved_model"
-        raise ConversionError(f"{path}: a folder without saved_model.pb, so no SavedModel; give a Model.h5 or .keras")
+        raise ConversionError(
+            f"{path}: a folder without saved_model.pb, so not a SavedModel", fix="give a Model.h5 or Model.keras"
+        )
     try:
         with path.open("rb") as file:
             start = file.read(8)
     except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror}); give the path of a Model.h5") from None
+        raise ConversionError(f"{path}: cannot be read ({error.strerror})", fix="give the path of a Model.h5") from None
     if start == HDF5_SIGNATURE:
         return "hdf5"
     if start[:4] == b"PK\x03\x04":
         return "keras"
     if start[4:8] == b"TFL3":
-        raise ConversionError(f"{path}: is a TFLite model already; `edge-mcnn inspect` says what is in it")
+        raise ConversionError(f"{path}: is a TFLite model already", fix="show its content with `edge-mcnn inspect`")
     raise ConversionError(
-        f"{path}: not an HDF5 file, a .keras file or a SavedModel folder; give what Keras's model.save wrote"
+        f"{path}: not an HDF5 file, a .keras file or a SavedModel folder",
+        fix="give the model that Keras's model.save wrote",
     )
 
 
@@ -106,55 +126,62 @@ def _read_keras_zip(path: Path) -> tuple[dict[str, Any], str]:
             names = [info.filename for info in archive.infolist()]
             for name in ("config.json", "metadata.json", WEIGHTS_ENTRY):
                 if name not in names:
-                    raise ConversionError(f"{path}: no Keras model, it has no {name}; save it with model.save")
-                if names.count(name) > 1:  # one reader may take the first, another the last
-                    raise ConversionError(f"{path}: has {name} {names.count(name)} times; save it with model.save")
+                    raise ConversionError(f"{path}: not a Keras model, it has no {name}", fix="save it with model.save")
+                if names.count(name) > 1:  # one reader may use the first, another the last
+                    raise ConversionError(
+                        f"{path}: has {name} {names.count(name)} times", fix="save it with model.save"
+                    )
             weights = archive.getinfo(WEIGHTS_ENTRY)
             if weights.file_size > _LARGEST_WEIGHTS or any(
                 archive.getinfo(name).file_size > _LARGEST_TEXT for name in ("config.json", "metadata.json")
             ):
-                raise ConversionError(f"{path}: unpacks to more than a model can be; save it again")
+                raise ConversionError(f"{path}: unpacks to more bytes than a model can have", fix="save it again")
             texts = [archive.read(name) for name in ("config.json", "metadata.json")]
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, ConversionError):
-            raise
-        raise ConversionError(f"{path}: damaged or cut short ({error}); copy or save it again") from None
+        raise ConversionError(f"{path}: damaged or cut short ({error})", fix="copy or save it again") from None
     try:
         stored, metadata = (json.loads(text) for text in texts)
-        # The rest says how it was compiled, which may well name a loss of the user's own, and is of no use here.
+        # The other entries describe how it was compiled, which may name a custom loss, and are not needed here.
         return {key: stored[key] for key in ("module", "class_name", "config") if key in stored}, str(
             metadata["keras_version"]
         )
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise ConversionError(f"{path}: damaged: its configuration is not JSON of Keras ({error})") from None
+        raise ConversionError(
+            f"{path}: damaged: its configuration is not JSON of Keras ({error})", fix="save the model again"
+        ) from None
 
 
 def _read_saved_model(folder: Path) -> dict[str, Any]:
-    """The configuration in a SavedModel that Keras 2 wrote: in a file beside it, or up to TensorFlow 2.4 in it."""
+    """Read the configuration of a SavedModel of Keras 2: from a second file, or up to TensorFlow 2.4 from the same."""
     try:
-        kept = folder / "keras_metadata.pb"
-        if kept.is_file():
-            texts = [text for node in _fields(kept.read_bytes(), 1) for text in _fields(node, 5)]
+        metadata = folder / "keras_metadata.pb"
+        if metadata.is_file():
+            texts = [text for node in _fields(metadata.read_bytes(), 1) for text in _fields(node, 5)]
         else:
             content = (folder / "saved_model.pb").read_bytes()
             # meta_graphs, object_graph_def, nodes, user_object, metadata
             texts = list(_nested(content, 2, 7, 1, 4, 3))
     except OSError as error:
-        raise ConversionError(f"{folder}: cannot be read ({error.strerror})") from None
+        raise ConversionError(
+            f"{folder}: cannot be read ({error.strerror})", fix="make the folder and its files readable"
+        ) from None
     except ValueError:
-        raise ConversionError(f"{folder}: damaged: not a SavedModel; save it again") from None
+        raise ConversionError(f"{folder}: damaged: not a SavedModel", fix="save it again") from None
     for text in texts:
         try:
             table = json.loads(text)
         except (ValueError, RecursionError):
             continue
         if isinstance(table, dict) and table.get("class_name") in ("Functional", "Model", "Sequential"):
-            # The first that is a model is the outermost.
-            plain: dict[str, Any] = _without_tuples({"class_name": table["class_name"], "config": table.get("config")})
-            return plain
+            # The first entry that is a model is the outermost one.
+            configuration: dict[str, Any] = _without_tuples(
+                {"class_name": table["class_name"], "config": table.get("config")}
+            )
+            return configuration
     raise ConversionError(
-        f"{folder}: exported for inference, its layers are not in it any more, and without them its LSTM cannot become "
-        "one TFLite operator; convert the Model.keras or Model.h5 that model.save wrote before the export"
+        f"{folder}: exported for inference, so its layers are no longer in it, and without them its LSTM cannot become "
+        "one TFLite operator",
+        fix="convert the Model.keras or Model.h5 that model.save wrote before the export",
     )
 
 
@@ -167,7 +194,7 @@ def _nested(content: bytes, *numbers: int) -> Iterator[bytes]:
 
 
 def _fields(content: bytes, number: int) -> list[bytes]:
-    """What is in a protobuf message under a number, where the message's definition is not at hand.
+    """The values of a field in a protobuf message whose definition is not available.
 
     Raises:
         ValueError: not a protobuf message.
@@ -195,15 +222,15 @@ def _without_tuples(node: Any) -> Any:
 
 
 def _in_single_precision(node: Any) -> Any:
-    """Half precision is for training on a GPU; the weights are in single precision in any case."""
+    """Replace half precision, which is for training on a GPU: the weights are stored in single precision anyway."""
     if isinstance(node, dict):
         return {key: _in_single_precision(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_in_single_precision(value) for value in node]
-    return "float32" if node in _HALF else node
+    return "float32" if node in _HALF_PRECISION else node
 
 
-def _sum(files: list[Path]) -> str:
+def _sha256(files: list[Path]) -> str:
     total = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:

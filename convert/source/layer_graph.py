@@ -1,6 +1,7 @@
-"""Which layer follows which, read from a Keras 2 configuration, through nested models as if they were not nested.
+"""The graph of a network's layers, read from a Keras 2 configuration; nested models are flattened.
 
-Works on the JSON alone. A layer is named by its path: its name, after those of the models that it is nested in.
+It works on the JSON alone. A layer is identified by its path: the names of the nested models that contain it, outermost
+first, then its own name.
 """
 
 import itertools
@@ -8,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-Path = tuple[str, ...]
+LayerPath = tuple[str, ...]
 
 
-class Graph:
+class LayerGraph:
     """The layers of a network and their connections.
 
     Args:
@@ -19,24 +20,26 @@ class Graph:
     """
 
     def __init__(self, configuration: Mapping[str, Any]) -> None:
-        self.layers: dict[Path, Mapping[str, Any]] = {}
-        """Class name and settings of each layer that is no model itself; a layer that is used twice is there once."""
-        self._followers: defaultdict[Path, list[Path]] = defaultdict(list)
+        self.layers: dict[LayerPath, Mapping[str, Any]] = {}
+        """Class name and settings of each layer that is not a model itself; a layer that is used twice occurs once."""
+        self._followers: defaultdict[LayerPath, list[LayerPath]] = defaultdict(list)
         self._add(configuration["config"], configuration["class_name"], ())
 
-    def followers(self, path: Path) -> Sequence[Path]:
-        """The layers that take the layer's output, once for each time that they do."""
+    def followers(self, path: LayerPath) -> Sequence[LayerPath]:
+        """The layers whose input is the layer's output, once per use."""
         return self._followers[path]
 
-    def uses(self, path: Path) -> int:
-        """How often the layer takes an input: 1, unless it is shared."""
+    def uses(self, path: LayerPath) -> int:
+        """How often the layer is called: once, unless it is shared."""
         return sum(path in following for following in self._followers.values())
 
-    def _add(self, settings: Mapping[str, Any], kind: str, prefix: Path) -> tuple[list[Path], list[Path]]:
-        """Add a model; returns its input and its output layers."""
-        ends: dict[str, tuple[list[Path], list[Path]]] = {}
+    def _add(
+        self, settings: Mapping[str, Any], kind: str, prefix: LayerPath
+    ) -> tuple[list[LayerPath], list[LayerPath]]:
+        """Add a model and return its input and its output layers."""
+        ends: dict[str, tuple[list[LayerPath], list[LayerPath]]] = {}
         for layer in settings["layers"]:
-            # In a sequential model some layers, and in files of Keras 2.4 all, have their name in their settings alone.
+            # Some layers of sequential models, and all in files of Keras 2.4, have their name only in the settings.
             name = layer["config"]["name"]
             path = (*prefix, name)
             if isinstance(layer["config"].get("layers"), list):
@@ -63,13 +66,13 @@ class Graph:
         outputs = [path for name, _, _ in references(settings["output_layers"]) for path in ends[name][1]]
         return inputs, outputs
 
-    def _connect(self, sources: Sequence[Path], targets: Sequence[Path]) -> None:
+    def _connect(self, sources: Sequence[LayerPath], targets: Sequence[LayerPath]) -> None:
         for source in sources:
             self._followers[source] += targets
 
 
 def references(node: object) -> Iterator[tuple[str, int, int]]:
-    """The `[layer, node, tensor]` triples in whatever lists or tables Keras nested them."""
+    """Yield the `[layer, node, tensor]` triples, however Keras nested them in lists and tables."""
     if isinstance(node, dict):
         for value in node.values():
             yield from references(value)

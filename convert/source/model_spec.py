@@ -1,6 +1,6 @@
-"""What a Keras configuration says about a network, and that network rewritten so that TFLite can express it.
+"""Reads inputs and sizes from a Keras configuration, and rewrites the configuration so that TFLite can express it.
 
-Works on the JSON alone, as Keras 2 writes it: a network that will not do is refused before tensorflow is loaded.
+It works on JSON in the notation of Keras 2: unsuitable networks are refused before tensorflow is loaded.
 """
 
 import copy
@@ -15,28 +15,28 @@ from device.errors import ConversionError
 
 
 @dataclass(frozen=True)
-class Network:
-    """What the converter must know of a network."""
+class ModelSpec:
+    """The properties of a network that matter for the conversion."""
 
-    picture: str
-    """Name of the input layer that takes the picture."""
-    ids: str
-    """Name of the input layer that takes the word ids."""
-    picture_size: tuple[int | None, int | None]
-    """Height and width, pixels; None where the network takes any."""
+    image_input: str
+    """Name of the input layer for spectrogram images."""
+    ids_input: str
+    """Name of the input layer for word ids."""
+    image_size: tuple[int | None, int | None]
+    """Height and width of the images in pixels; None where the network accepts any."""
     sequence_length: int | None
-    """Ids per utterance; None if the network takes any number."""
+    """Number of ids per utterance; None if the network accepts any number."""
     embedding_rows: int | None
-    """Rows of the smallest embedding, so ids must lie below it; None without an embedding."""
+    """Number of rows of the smallest embedding, so all ids must be lower; None without an embedding."""
     lstm_layers: int
-    """Each must become one fused operator."""
+    """Number of LSTM layers, each of which must become one fused operator."""
 
 
-def examine(configuration: Mapping[str, Any]) -> Network:
-    """Find the two inputs, by shape and not by name or order, and what else decides whether the network fits.
+def read_spec(configuration: Mapping[str, Any]) -> ModelSpec:
+    """Find the two inputs, by shape and not by name or order, and check that the network can be converted.
 
     Raises:
-        ConversionError: the network is not "picture and ids in, one softmax out".
+        ConversionError: the network does not have an image and an id input and one softmax output.
     """
     try:
         layers = {layer["config"]["name"]: layer for layer in configuration["config"]["layers"]}
@@ -44,87 +44,93 @@ def examine(configuration: Mapping[str, Any]) -> Network:
         shapes = [tuple(layer["config"]["batch_input_shape"]) for layer in inputs]
         outputs = _names(configuration["config"].get("output_layers", []))
     except (KeyError, TypeError, AttributeError):
-        raise ConversionError("not a functional Keras model; build it with Model(inputs, outputs)") from None
-    pictures = [i for i, shape in enumerate(shapes) if len(shape) == 4 and shape[3] == 3]
+        raise ConversionError("not a functional Keras model", fix="build it with Model(inputs, outputs)") from None
+    images = [i for i, shape in enumerate(shapes) if len(shape) == 4 and shape[3] == 3]
     ids = [i for i, shape in enumerate(shapes) if len(shape) == 2]
-    if len(shapes) != 2 or len(pictures) != 1 or len(ids) != 1:
-        found = ", ".join(_written(shape) for shape in shapes) or "none"
+    if len(shapes) != 2 or len(images) != 1 or len(ids) != 1:
+        found = ", ".join(_shown_shape(shape) for shape in shapes) or "none"
         raise ConversionError(
-            f"the inputs of the network are {found}; expected two, "
-            "a picture (None, height, width, 3) and ids (None, length)"
+            f"the inputs of the network are {found}, expected two",
+            fix="build it with an image input (None, height, width, 3) and an id input (None, length)",
         )
     if len(outputs) != 1:
-        raise ConversionError(f"the network has {len(outputs)} outputs; expected one softmax over the labels")
+        raise ConversionError(
+            f"the network has {len(outputs)} outputs, expected one", fix="build it with one softmax over the labels"
+        )
     layers_and_more = list(parts(configuration))
     embeddings: list[Any] = [part.get("config") for part in layers_and_more if part["class_name"] == "Embedding"]
     if not all(isinstance(each, dict) and type(each.get("input_dim")) is int for each in embeddings):
-        raise ConversionError("an Embedding does not say how many rows it has (input_dim); save the model again")
-    if any(embedding.get("mask_zero") for embedding in embeddings):
-        # Dropping the mask would let the LSTM read the padding, and the device would answer otherwise than Keras.
         raise ConversionError(
-            "an Embedding has mask_zero=True, which a fused TFLite LSTM cannot honour; train it with mask_zero=False"
+            "an Embedding does not state how many rows it has (input_dim)", fix="save the model again"
         )
-    return Network(
-        picture=inputs[pictures[0]]["config"]["name"],
-        ids=inputs[ids[0]]["config"]["name"],
-        picture_size=(shapes[pictures[0]][1], shapes[pictures[0]][2]),
+    if any(embedding.get("mask_zero") for embedding in embeddings):
+        # Without the mask the LSTM would read the padding, and the device would predict something else than Keras.
+        raise ConversionError(
+            "an Embedding has mask_zero=True, which a fused TFLite LSTM does not support",
+            fix="train it with mask_zero=False",
+        )
+    return ModelSpec(
+        image_input=inputs[images[0]]["config"]["name"],
+        ids_input=inputs[ids[0]]["config"]["name"],
+        image_size=(shapes[images[0]][1], shapes[images[0]][2]),
         sequence_length=shapes[ids[0]][1],
         embedding_rows=min((embedding["input_dim"] for embedding in embeddings), default=None),
         lstm_layers=sum(part["class_name"] == "LSTM" for part in layers_and_more),
     )
 
 
-def check_companions(network: Network, companions: Companions) -> Network:
-    """Hold the network's inputs against the front end and the vocabulary that travel with it.
+def check_companions(spec: ModelSpec, companions: Companions) -> ModelSpec:
+    """Check that the network's inputs match the front end and the vocabulary that are packed with it.
 
     Returns:
-        The network, with the sizes that it leaves open as the front end gives them.
+        The spec, in which sizes that the network leaves open are those of the front end.
 
     Raises:
-        ConversionError: they do not belong together.
+        ConversionError: they do not match.
     """
     front_end = companions.front_end
     expected = (front_end.image_height, front_end.image_width)
-    if any(size not in (None, given) for size, given in zip(network.picture_size, expected, strict=True)):
+    if any(size not in (None, other) for size, other in zip(spec.image_size, expected, strict=True)):
         raise ConversionError(
-            f"the network takes pictures of {_pixels(network.picture_size)}, its front end makes {_pixels(expected)}; "
-            "train it again with the front end that it is used with"
+            f"the network's images have {_pixels(spec.image_size)}, its front end's {_pixels(expected)}",
+            fix="train it again with the front end that it is used with",
         )
-    if network.sequence_length not in (None, front_end.sequence_length):
+    if spec.sequence_length not in (None, front_end.sequence_length):
         raise ConversionError(
-            f"the network takes {network.sequence_length} ids, its front end gives {front_end.sequence_length} "
-            "(sequence_length); train it again with the front end that it is used with"
+            f"the network's input has {spec.sequence_length} ids, its front end's output {front_end.sequence_length} "
+            "(sequence_length)",
+            fix="train it again with the front end that it is used with",
         )
     highest = min(len(companions.vocabulary), front_end.num_words - 1)
-    if network.embedding_rows is not None and highest >= network.embedding_rows:
+    if spec.embedding_rows is not None and highest >= spec.embedding_rows:
         raise ConversionError(
-            f"the vocabulary gives ids up to {highest}, the embedding has {network.embedding_rows} rows; "
-            f"give the vocabulary that it was trained with, or an Embedding with {highest + 1} rows or more"
+            f"the vocabulary has ids up to {highest}, the embedding has {spec.embedding_rows} rows",
+            fix=f"give the vocabulary that it was trained with, or train an Embedding with {highest + 1} rows or more",
         )
-    return replace(network, picture_size=expected, sequence_length=front_end.sequence_length)
+    return replace(spec, image_size=expected, sequence_length=front_end.sequence_length)
 
 
-def frozen(configuration: Mapping[str, Any], network: Network) -> dict[str, Any]:
-    """The same network, with the same weights, as TFLite needs it: batch 1, whole ids, an LSTM that fuses.
+def freeze(configuration: Mapping[str, Any], spec: ModelSpec) -> dict[str, Any]:
+    """The configuration of the same network as TFLite needs it: batch 1, integer ids, an LSTM that can be fused.
 
-    Its inputs are [picture, ids] and its output is one tensor, whatever structure they had.
+    Its inputs are [images, ids] and its output is one tensor, however they were nested before.
     """
     changed = copy.deepcopy(dict(configuration))
     graph = changed["config"]
     for layer in graph["layers"]:
         settings = layer["config"]
-        # A dynamic batch keeps the LSTM from being converted at all.
-        if settings.get("name") == network.picture:
-            settings["batch_input_shape"] = [1, *network.picture_size, 3]
-        if settings.get("name") == network.ids:
-            settings["batch_input_shape"] = [1, network.sequence_length]
-            settings["dtype"] = "int32"  # as floats, quantisation would destroy them
+        # With a dynamic batch size TFLite cannot convert the LSTM at all.
+        if settings.get("name") == spec.image_input:
+            settings["batch_input_shape"] = [1, *spec.image_size, 3]
+        if settings.get("name") == spec.ids_input:
+            settings["batch_input_shape"] = [1, spec.sequence_length]
+            settings["dtype"] = "int32"  # quantisation would destroy ids that are floats
     for part in parts(changed):
         if part["class_name"] == "LSTM":
-            # Neither changes an answer, and with either the LSTM stays a loop.
+            # Neither changes a prediction, and with either of them the LSTM would stay a loop.
             part["config"].update(recurrent_dropout=0.0, unroll=False)
     (output,) = references(graph["output_layers"])
-    graph["input_layers"] = [[network.picture, 0, 0], [network.ids, 0, 0]]
+    graph["input_layers"] = [[spec.image_input, 0, 0], [spec.ids_input, 0, 0]]
     graph["output_layers"] = [list(output)]
     return changed
 
@@ -133,7 +139,7 @@ def _names(node: object) -> list[str]:
     return [name for name, _, _ in references(node)]
 
 
-def _written(shape: tuple[int | None, ...]) -> str:
+def _shown_shape(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join(map(str, shape))})"
 
 

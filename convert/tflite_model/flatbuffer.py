@@ -1,7 +1,7 @@
-"""What a TFLite flatbuffer says of itself, read with `struct` alone: nothing runs, no runtime and no schema are needed.
+"""Reads the structure of a TFLite flatbuffer with `struct` alone: nothing is run, no runtime or schema is needed.
 
-Field numbers are those of TensorFlow's `schema.fbs`, version 3. A file may come from anywhere, so every offset is
-checked, and a count of what was read keeps a small file from claiming to be a large one.
+Field numbers are those of TensorFlow's `schema.fbs`, version 3. Files are untrusted: every offset is checked, and a
+budget for the parts read prevents a small file from claiming to be a large one.
 """
 
 import struct
@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from convert.tflite_model.operators import NAMES
+from convert.tflite_model.operators import NAMES, Operator
 from device.errors import BundleError
 
 _T = TypeVar("_T")
 _SCHEMA = 3
 _CUSTOM = 32
 _MOST_READ = 1_000_000
-"""Parts: numbers, quarters of a table, lines of a text. A network of ours has some two thousand."""
+"""Parts read at most: numbers, quarters of a table, blocks of text. The tutorial's network has about two thousand."""
 _DTYPES = (
     "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64",
     "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16", "int2", "uint4",
@@ -26,69 +26,64 @@ _DTYPES = (
 
 @dataclass(frozen=True)
 class Tensor:
-    """A constant, or what passes between operators."""
+    """A constant, or a value that operators compute and exchange."""
 
     name: str
+    """Name in the model."""
     shape: tuple[int, ...]
+    """Size of each dimension."""
     dtype: str
-    """As numpy names it, such as float32."""
+    """Data type with its numpy name, such as float32."""
     buffer: int
-    """Number of its buffer; tensors may share one. 0 is the empty buffer."""
+    """Number of the tensor's buffer; tensors may share one. 0 is the empty buffer."""
     bytes: int
-    """Size of its constant data; 0 for what is computed."""
+    """Size of the constant data in bytes; 0 for a computed tensor."""
     scales: int
-    """Quantisation scales: 0 none, 1 for the whole tensor, more for one per channel."""
-
-
-@dataclass(frozen=True)
-class Operator:
-    """A call of one operator."""
-
-    name: str
-    """As the schema names it, such as FULLY_CONNECTED; a custom operator's own name."""
-    version: int
-    custom: bool
-    """Whether it is none of TFLite's own."""
-    inputs: tuple[int, ...]
-    """Indices into `Model.tensors`; -1 is an optional input left out."""
-    outputs: tuple[int, ...]
+    """Number of quantisation scales: 0 if not quantised, 1 for one per tensor, more for one per channel."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Named inputs and outputs of one entry point."""
+    """One entry point of a model."""
 
     inputs: Mapping[str, Tensor]
+    """Input tensors by name."""
     outputs: Mapping[str, Tensor]
+    """Output tensors by name."""
 
 
 @dataclass(frozen=True)
-class Model:
-    """A whole flatbuffer."""
+class FlatbufferModel:
+    """The structure of a model."""
 
     description: str
+    """Text with which the converter describes itself."""
     subgraphs: int
+    """Number of subgraphs."""
     tensors: tuple[Tensor, ...]
-    """Of all subgraphs, one after the other."""
+    """Tensors of all subgraphs, concatenated."""
     operators: tuple[Operator, ...]
-    """Of all subgraphs, one after the other."""
+    """Operator calls of all subgraphs, concatenated; their indices point into `tensors`."""
     signatures: Mapping[str, Signature]
+    """Entry points by name."""
 
 
-def read_flatbuffer(content: bytes) -> Model:
-    """Read the structure of a model; its weights are only measured.
+def read_flatbuffer(content: bytes) -> FlatbufferModel:
+    """Read the structure of a model; of its weights, only the size.
 
     Args:
-        content: a flatbuffer; anything behind it is ignored.
+        content: a flatbuffer; any bytes after it are ignored.
 
     Raises:
         BundleError: not a TFLite flatbuffer, or a damaged one.
     """
     if content[4:8] != b"TFL3":
-        raise BundleError("not a TFLite model")
+        raise BundleError("not a TFLite model", fix="give a Model.tflite that `edge-mcnn convert` wrote")
     root = _Table(_Reader(content), 0).table_at(0)
     if (version := root.number(0, "<I", 0)) != _SCHEMA:
-        raise BundleError(f"a TFLite model of schema version {version}, this edge-mcnn reads {_SCHEMA} only")
+        raise BundleError(
+            f"a TFLite model of schema version {version}, this edge-mcnn reads {_SCHEMA} only", fix="update edge-mcnn"
+        )
     codes = [_code(code) for code in root.tables(1)]
     sizes = [_size(buffer, len(content)) for buffer in root.tables(4)]
     tensors: list[Tensor] = []
@@ -115,15 +110,15 @@ def read_flatbuffer(content: bytes) -> Model:
             for field in (0, 1)
         )
         signatures[signature.text(2)] = Signature(named_inputs, named_outputs)
-    return Model(root.text(3), len(graphs), tuple(tensors), tuple(operators), signatures)
+    return FlatbufferModel(root.text(3), len(graphs), tuple(tensors), tuple(operators), signatures)
 
 
 class _Reader:
-    """The bytes, and how much more of them may be read."""
+    """The bytes of a file, and the remaining budget of parts to read."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
-        self._left = _MOST_READ
+        self._budget = _MOST_READ
 
     def number(self, kind: str, position: int) -> int:
         if not 0 <= position <= len(self.content) - struct.calcsize(kind):
@@ -132,14 +127,14 @@ class _Reader:
         return value
 
     def spend(self, count: int) -> None:
-        self._left -= count
-        if self._left < 0:
+        self._budget -= count
+        if self._budget < 0:
             raise _damaged(f"it claims more than {_MOST_READ} parts")
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A flatbuffer table; fields are asked for by their number in the schema."""
+    """A flatbuffer table; fields are identified by their number in the schema."""
 
     reader: _Reader
     position: int
@@ -171,7 +166,7 @@ class _Table:
         return self.reader.content[start : start + count].decode("utf-8", "replace")
 
     def vector(self, field: int, size: int) -> tuple[int, int]:
-        """Where the elements of `size` bytes start, and how many there are; all within the file."""
+        """Position and number of the elements, of `size` bytes each; all are within the file."""
         position = self._field(field)
         if position is None:
             return 0, 0
@@ -190,15 +185,15 @@ class _Table:
 
 
 def _code(table: _Table) -> tuple[str, int, bool]:
-    """Name, version, and whether it is custom."""
-    # Old files have the first field only, newer ones both; the first ends at 127.
+    """Name and version of an operator, and whether it is custom."""
+    # Old files have only the first field, newer ones both; the first cannot exceed 127.
     code = max(table.number(0, "<b", 0), table.number(3, "<i", 0))
     name = table.text(1) if code == _CUSTOM else NAMES.get(code, f"builtin operator {code}")
     return name, table.number(2, "<i", 1), code == _CUSTOM
 
 
 def _size(buffer: _Table, most: int) -> int:
-    """Bytes of its data, which very large models have behind the flatbuffer."""
+    """Size of a buffer's data in bytes; very large models store it after the flatbuffer."""
     size = buffer.vector(0, 1)[1]
     offset = buffer.number(1, "<Q", 0)
     if offset <= 1:
@@ -229,9 +224,9 @@ def _index(index: int, first: int, end: int) -> int:
 
 def _pick(items: list[_T], index: int, what: str) -> _T:
     if index >= len(items):
-        raise _damaged(f"it asks for {what} that it has not")
+        raise _damaged(f"it refers to {what} that does not exist")
     return items[index]
 
 
 def _damaged(why: str) -> BundleError:
-    return BundleError(f"damaged: {why}; copy it again, or convert it again with `edge-mcnn convert`")
+    return BundleError(f"damaged: {why}", fix="copy it again, or convert it again with `edge-mcnn convert`")

@@ -1,4 +1,4 @@
-"""What a bundle is, without running it: sizes, sums, runtimes, inputs, operators, weights, and what travels with it."""
+"""Describes a bundle without running it: sizes, checksums, runtimes, inputs, operators, weights, and companions."""
 
 import hashlib
 import json
@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from convert.tflite_model.flatbuffer import Model, Tensor, read_flatbuffer
-from convert.tflite_model.operators import PROBED, unsupported
+from convert.tflite_model.flatbuffer import FlatbufferModel, Tensor, read_flatbuffer
+from convert.tflite_model.operators import MEASURED_VERSIONS, unsupported
 from device.bundle import read_bundle
 from device.errors import BundleError
 from device.recognition.classifier import SIGNATURE
@@ -23,58 +23,67 @@ class OperatorGroup:
     """All calls of one version of one operator."""
 
     name: str
+    """Name of the operator in the schema."""
     version: int
+    """Version of the operator."""
     count: int
+    """Number of calls."""
     bytes: int
-    """Size of the constants that they read; one that several groups read counts for the first only."""
+    """Size of the constants that the calls read; one that several groups read counts only for the first."""
     stored: dict[str, int]
-    """Those bytes by the way that they are stored, such as "int8 per channel", the most first."""
+    """These bytes by how they are stored, such as "int8 per channel", the largest first."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Everything told of a bundle; `as_table` gives it as plain data."""
+    """The description of a bundle."""
 
     file: str
+    """Path of the bundle."""
     bytes: int
-    """Of the whole file."""
+    """Size of the file in bytes."""
     sha256: str
-    """Of the whole file."""
+    """SHA-256 of the file."""
     flatbuffer_bytes: int
+    """Size of the model without its companions in bytes."""
     flatbuffer_sha256: str
+    """SHA-256 of the model without its companions."""
     weights_bytes: int
-    """Of all constants, each once."""
+    """Size of all constants in bytes, each counted once."""
     stored: dict[str, int]
-    """Those bytes by the way that they are stored, the most first."""
+    """These bytes by how they are stored, the largest first."""
     runtimes: dict[str, list[dict[str, Any]]]
-    """For each runtime the operators that it lacks: name, version, and the newest version that it knows (0: none)."""
+    """For each runtime the unsupported operators: name, version, and newest supported version (0: none)."""
     requires: Any
-    """The only runtime that the card lets it run in; None if it names none."""
+    """Package name of the only runtime that the model card allows; None if it names none."""
     description: str
-    """What the converter calls itself."""
+    """Text with which the converter describes itself."""
     inputs: list[dict[str, Any]]
-    """Of the signature `serving_default`: name, shape, dtype."""
+    """Inputs of the signature `serving_default`: name, shape, dtype."""
     outputs: list[dict[str, Any]]
-    """The same."""
+    """Outputs of the signature `serving_default`: name, shape, dtype."""
     operators: list[OperatorGroup]
-    """The largest first."""
+    """Operators with their weights, the largest first."""
     labels: list[str]
+    """Class names in the order of the softmax."""
     vocabulary: dict[str, Any]
-    """Its size, and the first words."""
+    """Size of the vocabulary, and its first words."""
     front_end: dict[str, Any]
+    """Parameters of the front end."""
     card: dict[str, Any]
+    """The model card."""
 
-    def as_table(self) -> dict[str, Any]:
-        """As plain data, ready for JSON."""
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain data, ready for JSON."""
         table = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**table, "operators": [vars(group) for group in self.operators]}
 
 
 def inspect_bundle(path: Path) -> Inspection:
-    """Read a bundle and tell what it is. Nothing of it is run, and no TFLite runtime is needed.
+    """Describe a bundle. It is not run, and no TFLite runtime is needed.
 
     Raises:
-        BundleError: no such file, not a bundle, or a damaged one.
+        BundleError: there is no such file, or it is not a bundle, or damaged.
     """
     bundle = read_bundle(path)
     companions = bundle.companions
@@ -84,7 +93,7 @@ def inspect_bundle(path: Path) -> Inspection:
         _check_depth(card)
         model = read_flatbuffer(flatbuffer)
     except BundleError as error:
-        raise BundleError(f"{path}: {error}") from None
+        raise BundleError(f"{path}: {error.message}", fix=error.fix) from None
     signature = model.signatures.get(SIGNATURE)
     constants = {tensor.buffer: tensor for tensor in reversed(model.tensors) if tensor.bytes}
     return Inspection(
@@ -100,7 +109,7 @@ def inspect_bundle(path: Path) -> Inspection:
                 {"name": name, "version": version, "newest": newest}
                 for name, version, newest in unsupported(model.operators, runtime)
             ]
-            for runtime in PROBED
+            for runtime in MEASURED_VERSIONS
         },
         requires=card.get("requires"),
         description=model.description,
@@ -114,7 +123,7 @@ def inspect_bundle(path: Path) -> Inspection:
     )
 
 
-def _groups(model: Model) -> list[OperatorGroup]:
+def _groups(model: FlatbufferModel) -> list[OperatorGroup]:
     counts: defaultdict[tuple[str, int], int] = defaultdict(int)
     constants: defaultdict[tuple[str, int], list[Tensor]] = defaultdict(list)
     counted = set()
@@ -156,7 +165,9 @@ def _check_depth(card: dict[str, Any]) -> None:
     for _ in range(_DEEPEST_CARD):
         level = [part for each in level for part in _parts(each)]
     if level:
-        raise BundleError(f"model_card.json: nested more than {_DEEPEST_CARD} deep")
+        raise BundleError(
+            f"model_card.json: nested more than {_DEEPEST_CARD} levels deep", fix="convert the model again"
+        )
 
 
 def _parts(value: Any) -> list[Any]:

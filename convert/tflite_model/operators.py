@@ -1,25 +1,21 @@
-"""TFLite's own operators, the newest version of each that a runtime knows, and whether a model keeps to them.
+"""TFLite's builtin operators, the newest version of each that a runtime supports, and whether a model needs more.
 
-A model with an operator, or a version of one, that a runtime does not know is refused by it when it is loaded. The
-figures were got by asking the runtimes themselves, tflite-runtime 2.14.0 and ai-edge-litert 2.3.0 (LiteRT), with models
-of a single operator: `python -m tests.convert.tflite_model.operator_probe tflite-runtime` does it again, and
-`tests/convert/tflite_model/test_operators.py` holds the table against it. An operator that a runtime brings under a
-name of its own ("custom") or from TensorFlow ("Flex...") counts as unknown: the packages that the
-device installs have none that the converter writes.
+When it loads a model, a runtime refuses operators, and versions of them, that it does not support. The versions were
+measured with models of a single operator in the runtimes themselves, tflite-runtime 2.14.0 and ai-edge-litert 2.3.0
+(LiteRT). `python -m tests.convert.tflite_model.operator_probe tflite-runtime` measures them again, and
+`tests/convert/tflite_model/test_operators.py` compares the table with the result. Custom operators and those of
+TensorFlow ("Flex...") count as unsupported: the packages on the device have none that the converter writes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from device.errors import ConversionError
 
-if TYPE_CHECKING:
-    from convert.tflite_model.flatbuffer import Operator
+MEASURED_VERSIONS: Mapping[str, str] = {"tflite-runtime": "2.14.0", "ai-edge-litert": "2.3.0"}
+"""The versions of the runtimes that the table describes, by the name of their package."""
 
-PROBED: Mapping[str, str] = {"tflite-runtime": "2.14.0", "ai-edge-litert": "2.3.0"}
-"""Runtimes by the name of their package, and the version of each that the table tells of."""
-
-# Code, name, newest version in tflite-runtime, newest version in LiteRT; 0 where it is unknown there.
+# Code, name, newest version in tflite-runtime, newest version in LiteRT; 0 where it is not supported.
 _TABLE = """
 0 ADD 5 6; 1 AVERAGE_POOL_2D 3 3; 2 CONCATENATION 4 7; 3 CONV_2D 7 8; 4 DEPTHWISE_CONV_2D 7 7;
 5 DEPTH_TO_SPACE 2 2; 6 DEQUANTIZE 5 9; 7 EMBEDDING_LOOKUP 3 5; 8 FLOOR 1 1; 9 FULLY_CONNECTED 10 14;
@@ -61,56 +57,76 @@ _ROWS = [row.split() for row in _TABLE.split(";")]
 NAMES: Mapping[int, str] = {int(code): name for code, name, _, _ in _ROWS}
 """Names of the operators by their code in the schema."""
 NEWEST: Mapping[str, Mapping[str, int]] = {
-    runtime: {row[1]: int(row[column]) for row in _ROWS} for column, runtime in enumerate(PROBED, 2)
+    runtime: {row[1]: int(row[column]) for row in _ROWS} for column, runtime in enumerate(MEASURED_VERSIONS, 2)
 }
-"""For each runtime the newest version that it knows, by name of the operator; 0 where it knows none."""
+"""For each runtime the newest supported version by name of the operator; 0 where none is supported."""
 
 OLDEST: Mapping[str, int] = {"BROADCAST_TO": 2}
-"""The oldest version that the runtimes know, where it is not 1."""
+"""The oldest version that the runtimes support, where it is not 1."""
 
 
-def unsupported(operators: Iterable["Operator"], runtime: str) -> list[tuple[str, int, int]]:
-    """What a runtime would refuse: name, version, and the newest version that it knows (0: none), each once.
+@dataclass(frozen=True)
+class Operator:
+    """A call of one operator in a model."""
+
+    name: str
+    """Name in the schema, such as FULLY_CONNECTED; for a custom operator its custom name."""
+    version: int
+    """Version of the operator, from 1."""
+    custom: bool
+    """Whether it is not one of TFLite's builtin operators."""
+    inputs: tuple[int, ...]
+    """Indices of the input tensors in the model; -1 for an optional input that is absent."""
+    outputs: tuple[int, ...]
+    """Indices of the output tensors in the model."""
+
+
+def unsupported(operators: Iterable[Operator], runtime: str) -> list[tuple[str, int, int]]:
+    """The operators that a runtime would refuse: name, version, and newest supported version (0: none), each once.
 
     Args:
-        operators: of a model, as `convert.tflite_model.flatbuffer.read_flatbuffer` gave them.
-        runtime: a key of `PROBED`.
+        operators: the operators of a model, from `convert.tflite_model.flatbuffer.read_flatbuffer`.
+        runtime: package name of the runtime, a key of `MEASURED_VERSIONS`.
     """
     newest = NEWEST[runtime]
     used = sorted({(each.name, each.version, 0 if each.custom else newest.get(each.name, 0)) for each in operators})
-    return [(name, version, known) for name, version, known in used if not OLDEST.get(name, 1) <= version <= known]
+    return [(name, version, last) for name, version, last in used if not OLDEST.get(name, 1) <= version <= last]
 
 
-def check_operators(operators: Sequence["Operator"], lstm_layers: int, *, requires: str | None) -> str | None:
-    """Hold the operators of a converted network against what the runtimes can do.
+def check_operators(operators: Sequence[Operator], lstm_layers: int, *, requires: str | None) -> str | None:
+    """Check that the runtimes support the operators of a converted network.
 
     Args:
-        operators: of the model that it became.
-        lstm_layers: how many it has, each of which must have become one operator.
-        requires: the one runtime that the user lets it need, by the name of its package; None: it must run in all.
+        operators: the operators of the converted model.
+        lstm_layers: number of LSTM layers of the network, each of which must have become one operator.
+        requires: package name of the only runtime in which the model has to run; None if it has to run in all.
 
     Returns:
-        The one runtime that it really needs, None if it runs in all.
+        Package name of the only runtime that can run the model, None if all can.
 
     Raises:
-        ConversionError: a loop, an operator outside TFLite or too new, or an LSTM that was not fused.
+        ConversionError: there is a loop, an operator that is custom or too new, or an LSTM that was not fused.
     """
     names = [operator.name for operator in operators]
-    foreign = sorted({operator.name for operator in operators if operator.custom})
-    if foreign:
-        raise ConversionError(f"needs {', '.join(foreign)}, which TFLite itself does not have; use other layers")
+    custom = sorted({operator.name for operator in operators if operator.custom})
+    if custom:
+        raise ConversionError(f"needs {', '.join(custom)}, which TFLite does not have", fix="use other layers")
     fused = names.count("UNIDIRECTIONAL_SEQUENCE_LSTM")
     if "WHILE" in names or fused < lstm_layers:
         raise ConversionError(
-            f"{fused} of {lstm_layers} LSTM layers became one operator, and a loop is left, which quantisation "
-            "breaks; use LSTM layers with tanh, sigmoid and a bias (Keras's defaults), and no other recurrent layer"
+            f"{fused} of {lstm_layers} LSTM layers became one operator, and a loop is left, which quantisation breaks",
+            fix="use LSTM layers with tanh, sigmoid and a bias (Keras's defaults), and no other recurrent layer",
         )
-    lacking = {runtime: unsupported(operators, runtime) for runtime in PROBED}
-    too_new = {runtime: lacks for runtime, lacks in lacking.items() if lacks}
-    for runtime, lacks in too_new.items():
-        told = ", ".join(f"{name} version {version} (it knows {newest})" for name, version, newest in lacks)
+    refused = {runtime: unsupported(operators, runtime) for runtime in MEASURED_VERSIONS}
+    refused = {runtime: refusals for runtime, refusals in refused.items() if refusals}
+    for runtime, refusals in refused.items():
         if requires in (None, runtime):
-            other = next((name for name in PROBED if name not in too_new), None)
-            advice = f"convert with --requires {other}" if other and requires is None else "use other layers"
-            raise ConversionError(f"{runtime} {PROBED[runtime]} does not know {told}; {advice}")
-    return requires if too_new else None
+            listed = ", ".join(
+                f"{name} version {version} (newest supported: {newest or 'none'})" for name, version, newest in refusals
+            )
+            other = next((name for name in MEASURED_VERSIONS if name not in refused), None)
+            raise ConversionError(
+                f"{runtime} {MEASURED_VERSIONS[runtime]} does not support {listed}",
+                fix=f"convert with --requires {other}" if other and requires is None else "use other layers",
+            )
+    return requires if refused else None

@@ -1,1 +1,1 @@
-"""Checks that a converted network predicts what the Keras network predicts."""
+"""Verifies that a converted network predicts what the Keras network predicts."""

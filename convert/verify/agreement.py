@@ -1,4 +1,4 @@
-"""How far the answers of a converted network are from Keras's, and how far they may be."""
+"""How closely the predictions of a converted network agree with Keras's, and how closely they have to."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,43 +13,44 @@ from device.errors import ConversionError
 
 @dataclass(frozen=True)
 class ClassAgreement:
-    """The answers to the samples that Keras puts into one class."""
+    """Agreement on the samples for which Keras predicts one class."""
 
     samples: int
+    """Number of these samples."""
     same_class: int
-    """Those that the converted network puts there, too."""
+    """Number of these samples for which the converted network predicts the same class."""
     largest_difference: float
-    """From Keras in any probability of any of them; 0 without samples."""
+    """Largest difference from Keras in any probability of any of them; 0 without samples."""
     mean_difference: float
-    """Mean of each one's largest; 0 without samples."""
+    """Mean over these samples of each one's largest difference; 0 without samples."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Answers held against Keras's; the difference of one answer is that of the probability that differs most."""
+    """Agreement with Keras on all samples; the difference of a sample is that of its most different probability."""
 
     largest_difference: float
-    """Of any answer."""
+    """Largest difference of any sample."""
     mean_difference: float
-    """Over all answers."""
+    """Mean difference of all samples."""
     same_class: int
-    """Answers whose most probable class is Keras's."""
+    """Number of samples whose most probable class is Keras's."""
     samples: int
-    """Answers in all."""
+    """Number of samples."""
     classes: dict[str, ClassAgreement]
-    """By label, in the order of the softmax."""
+    """The same by label, in the order of the softmax."""
 
-    def as_table(self) -> dict[str, Any]:
-        """As plain data with rounded figures, for the model card."""
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain data with rounded numbers, for the model card."""
         table: dict[str, Any] = _rounded(asdict(self))
         return table
 
 
-def measure(answers: NDArray[np.float32], expected: NDArray[np.float32], labels: Sequence[str]) -> Agreement:
-    """Compare probabilities, both of shape (samples, labels)."""
-    differences = np.abs(answers - expected).max(axis=1)
+def measure(probabilities: NDArray[np.float32], expected: NDArray[np.float32], labels: Sequence[str]) -> Agreement:
+    """Compare probabilities with those of Keras, both of shape (samples, labels)."""
+    differences = np.abs(probabilities - expected).max(axis=1)
     best = expected.argmax(axis=1)
-    same = answers.argmax(axis=1) == best
+    same = probabilities.argmax(axis=1) == best
     classes = {}
     for index, label in enumerate(labels):
         rows = best == index
@@ -68,28 +69,30 @@ def measure(answers: NDArray[np.float32], expected: NDArray[np.float32], labels:
     )
 
 
-def check(agreement: Agreement, tolerance: float, runtime: str, advice: str) -> None:
-    """Refuse a conversion that answers too differently.
+def check(agreement: Agreement, tolerance: float, runtime: str, fix: str) -> None:
+    """Refuse a conversion whose predictions differ too much from Keras's.
 
-    The same class is not asked for: where two classes are about equally probable, the least difference changes it.
+    The most probable class need not be the same: where two classes are about equally probable, the smallest difference
+    changes it.
 
     Args:
-        agreement: as measured.
-        tolerance: how much the largest difference may be, and ten times the mean one.
-        runtime: in which it was measured.
-        advice: what to do about it.
+        agreement: the measured agreement.
+        tolerance: limit of the largest difference, and ten times the limit of the mean difference.
+        runtime: name of the runtime in which it was measured, for people.
+        fix: what the user can do about a difference beyond its limit.
 
     Raises:
-        ConversionError: a difference is beyond its limit, or no number.
+        ConversionError: a difference is beyond its limit, or not a number.
     """
-    for what, difference, limit in (
+    for how_far, difference, limit in (
         ("up to", agreement.largest_difference, tolerance),
         ("on average", agreement.mean_difference, MEAN_SHARE * tolerance),
     ):
         if not difference <= limit:  # NaN is not within the limit either
             raise ConversionError(
-                f"in {runtime} the converted model answers {what} {difference:.3g} off from Keras, more than {limit:g} "
-                f"({agreement.same_class} of {agreement.samples} answers are the same); {advice}"
+                f"in {runtime} the converted model's probabilities differ {how_far} {difference:.3g} from Keras's, "
+                f"more than {limit:g} ({agreement.same_class} of {agreement.samples} predictions are the same)",
+                fix=fix,
             )
 
 

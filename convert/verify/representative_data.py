@@ -1,8 +1,9 @@
-"""Real pictures and texts for a conversion: the rows that a corpus gives, as the device would see and read them.
+"""Representative data for a conversion: images and word ids to measure a network on, and others to verify it on.
 
-Reading corpora is `training`'s; this module only picks rows, some to measure the network on and others to prove it on.
+This module makes synthetic data. Recordings are read by `training.images.conversion_samples`, and passed in.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,41 +14,49 @@ from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, spectrogram_image
 
 MOST_COMPARED = 500
+"""Largest number of samples to compare on."""
+CALIBRATION_COUNT = 160
+"""Number of samples to measure on; from fewer images it is left to chance which weights depend on each other."""
+_SYNTHETIC_COUNT = 32
+"""Number of synthetic samples to compare on; with fewer, the mean difference is left to chance."""
+_LONGEST_SENTENCE = 20
+"""Words."""
+_HARMONICS = 24
 
 
 @dataclass(frozen=True)
-class Samples:
-    """What a network is measured on while it is prepared, and what its answers are compared on afterwards."""
+class RepresentativeData:
+    """Samples on which a network is measured while it is prepared, and others on which its predictions are compared."""
 
     images: NDArray[np.float32]
-    """Shape (samples, height, width, 3), 0 to 1: pictures to compare on."""
+    """Images to compare on, shape (samples, height, width, 3), 0 to 1."""
     features: NDArray[np.int32]
-    """Shape (samples, sequence_length): ids to compare on."""
+    """Word ids to compare on, shape (samples, sequence_length)."""
     calibration_images: NDArray[np.float32]
-    """Shape (pictures, height, width, 3): pictures to measure on."""
+    """Images to measure on, shape (images, height, width, 3), 0 to 1."""
     calibration_features: NDArray[np.int32]
-    """Shape (pictures, sequence_length): ids to measure on."""
+    """Word ids to measure on, shape (images, sequence_length)."""
     origin: str
-    """Where they are from, for people: "32 made-up samples"."""
+    """Where the samples to compare on come from, for people, such as "32 synthetic samples"."""
 
 
-def made_up_samples(companions: Companions) -> Samples:
-    """Samples where no recordings are at hand, see `convert.verify.representative_data`."""
-    images, features = make_samples(companions, seed=0)
-    return Samples(images, features, *make_samples(companions, 1, CALIBRATION_COUNT), f"{COUNT} made-up samples")
+SampleSource = Callable[[Companions], RepresentativeData]
+"""Makes representative data for the front end and vocabulary of a model."""
 
 
-COUNT = 32
-"""Fewer leave the mean difference to chance."""
-CALIBRATION_COUNT = 160
-"""Fewer pictures leave it to chance which weights go together."""
-_LONGEST_SENTENCE = 20
+def synthetic_samples(companions: Companions) -> RepresentativeData:
+    """Synthetic representative data, the same each time, for when there are no recordings."""
+    return RepresentativeData(
+        *synthetic_inputs(companions, seed=0),
+        *synthetic_inputs(companions, seed=1, count=CALIBRATION_COUNT),
+        f"{_SYNTHETIC_COUNT} synthetic samples",
+    )
 
 
-def make_samples(
-    companions: Companions, seed: int, count: int = COUNT
+def synthetic_inputs(
+    companions: Companions, seed: int, count: int = _SYNTHETIC_COUNT
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Pictures, shape (count, height, width, 3), float32, 0 to 1, and ids, shape (count, sequence_length), int32."""
+    """Synthetic images, shape (count, height, width, 3), float32, 0 to 1, and ids, shape (count, sequence_length)."""
     front_end = companions.front_end
     random = np.random.default_rng(seed)
     images = np.stack(
@@ -64,12 +73,14 @@ def make_samples(
 
 
 def _voice(random: np.random.Generator, front_end: FrontEnd) -> NDArray[np.float32]:
-    """One to three seconds of a gliding tone with harmonics, in syllables, over a little noise."""
+    """Audio of one to three seconds: a gliding tone with harmonics, in syllables, over a little noise."""
     samples = int(random.uniform(1, 3) * front_end.sample_rate)
     time = np.arange(samples) / front_end.sample_rate
     pitch = random.uniform(90, 250) * (1 + 0.2 * np.sin(2 * np.pi * random.uniform(0.3, 2) * time))
     phase = 2 * np.pi * np.cumsum(pitch) / front_end.sample_rate
-    tone = sum(random.uniform(0.2, 1) / harmonic * np.sin(harmonic * phase) for harmonic in range(1, 25))
+    amplitudes = random.uniform(0.2, 1, _HARMONICS) / np.arange(1, _HARMONICS + 1)
+    # The sum of amplitude * sin(n * phase) over n = 1, 2, ...: a polynomial in exp(i * phase), faster than 24 sines.
+    tone = np.polyval([*amplitudes[::-1], 0], np.exp(1j * phase)).imag
     syllables = np.clip(np.sin(2 * np.pi * random.uniform(2, 4) * time), 0, 1)
-    sound = 0.2 * tone * syllables + 0.003 * random.standard_normal(samples)
-    return np.asarray(sound, np.float32)
+    audio = 0.2 * tone * syllables + 0.003 * random.standard_normal(samples)
+    return np.asarray(audio, np.float32)

@@ -1,6 +1,6 @@
-"""The child process in which a converted model is really run.
+"""The child process that runs a converted model on samples in one runtime.
 
-`python -m convert.verify.runner RUNTIME MODEL SAMPLES ANSWERS`. A runtime may crash on a model that it should have
+`python -m convert.verify.runner RUNTIME MODEL SAMPLES OUTPUT`. A runtime may crash on a model that it should have
 refused, so each runtime gets a process of its own.
 """
 
@@ -12,26 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from convert.subprocess_job import child
+from convert.subprocess_job import reporting_to_parent
 from device.errors import ConversionError
 from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
 from device.recognition.runtimes import RUNTIMES as MODULES
 
 RUNTIMES: Mapping[str, str] = {"tflite-runtime": "tflite-runtime", "ai-edge-litert": "LiteRT"}
-"""Names for people, by the name of the package; those first that refuse most."""
-_TOLD_EVERY = 10
+"""Names of the runtimes for people, by the name of their package; the strictest first."""
+_PROGRESS_EVERY = 10
+"""Samples."""
 
 
-def main(runtime: str, model: Path, samples: Path, answers: Path) -> None:
-    """Run `model` on `samples` in one runtime and write its probabilities, shape (samples, labels), to `answers`."""
+def main(runtime: str, model: Path, samples: Path, output: Path) -> None:
+    """Run `model` on `samples` in one runtime and write its probabilities, shape (samples, labels), to `output`."""
     name = RUNTIMES[runtime]
-    with child() as progress:
+    with reporting_to_parent() as progress:
         progress(f"running it in {name}")
         try:
             module = importlib.import_module(MODULES[runtime])
         except (ImportError, AttributeError) as error:
             raise ConversionError(
-                f"{name} is installed but cannot be imported ({error}); reinstall or remove it"
+                f"{name} is installed but cannot be imported ({error})", fix=f"reinstall or remove {runtime}"
             ) from error
         try:
             interpreter = module.Interpreter(model_content=model.read_bytes())
@@ -43,11 +44,11 @@ def main(runtime: str, model: Path, samples: Path, answers: Path) -> None:
         with np.load(samples) as stored:
             images, features = stored["images"], stored["features"]
         for image, ids in zip(images, features, strict=True):
-            if len(rows) % _TOLD_EVERY == 0:
+            if len(rows) % _PROGRESS_EVERY == 0:
                 progress(f"running it in {name}", len(rows), len(images))
             interpreter.reset_all_variables()  # as the device does: a fused LSTM keeps its state between calls
             rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
-        np.save(answers, np.stack(rows))
+        np.save(output, np.stack(rows))
 
 
 if __name__ == "__main__":

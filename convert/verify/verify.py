@@ -1,4 +1,4 @@
-"""The bundle, run in the TFLite runtimes that are installed here, and what it answers held against Keras.
+"""Runs a bundle in the TFLite runtimes that are installed here, and compares its predictions with Keras's.
 
 Each runtime runs in a process of its own, see `convert.verify.runner`.
 """
@@ -9,32 +9,33 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convert import subprocess_job as child
+from convert import subprocess_job
 from convert.subprocess_job import Progress
-from convert.verify import runner as probe
 from convert.verify.agreement import Agreement, check, measure
+from convert.verify.runner import RUNTIMES
 from device.errors import ConversionError
 from device.recognition.runtimes import is_installed
 
 
-def installed_runtimes(requires: str | None) -> list[str]:
-    """Runtimes to prove a model in, by the name of their package; those first that refuse most.
+def installed_runtimes(required: str | None) -> list[str]:
+    """Package names of the installed runtimes, in which a model can be verified; the strictest first.
 
     Args:
-        requires: the one that must be among them; None if any will do.
+        required: package name of a runtime that must be among them; None if any will do.
 
     Raises:
         ConversionError: it is not installed, or none is.
     """
-    found = [runtime for runtime in probe.RUNTIMES if is_installed(runtime)]
-    if not found or requires not in (None, *found):
+    found = [runtime for runtime in RUNTIMES if is_installed(runtime)]
+    if not found or required not in (None, *found):
         raise ConversionError(
-            f"no TFLite runtime is installed to prove the model in: pip install {requires or 'ai-edge-litert'}"
+            f"verifying the model needs {required or 'a TFLite runtime'}, which is not installed",
+            fix=f"run: pip install {required or 'ai-edge-litert'}",
         )
     return found
 
 
-def prove(
+def verify(
     bundle: Path,
     samples: Path,
     expected: NDArray[np.float32],
@@ -42,30 +43,33 @@ def prove(
     runtimes: Sequence[str],
     *,
     tolerance: float,
-    advice: str,
+    fix: str,
     progress: Progress,
 ) -> dict[str, Agreement]:
-    """Run the bundle in each runtime; gives by runtime how far its answers are from Keras's.
+    """Run the bundle in each runtime and measure how closely it agrees with Keras.
 
     Args:
-        bundle: as the device gets it.
-        samples: file of the samples, as `convert.worker` takes it; the answers are left beside it.
-        expected: Keras's probabilities for them, shape (samples, labels).
+        bundle: the bundle, as the device will load it.
+        samples: file of the samples in the format of `convert.worker`; the probabilities are written beside it.
+        expected: Keras's probabilities for the samples, shape (samples, labels).
         labels: names of the classes.
-        runtimes: by the name of their package.
-        tolerance: see `convert.verify.agreement.check`.
-        advice: what to do about answers that are too far off.
-        progress: told what is being done.
+        runtimes: package names of the runtimes.
+        tolerance: limit of the differences, see `convert.verify.agreement.check`.
+        fix: what the user can do about differences beyond the limit.
+        progress: receives what is being done.
+
+    Returns:
+        The agreement by package name of the runtime.
 
     Raises:
-        ConversionError: a runtime refuses the bundle or crashes, or answers too differently.
+        ConversionError: a runtime refuses the bundle or crashes, or its predictions differ too much.
     """
     agreements = {}
     for runtime in runtimes:
-        name = probe.RUNTIMES[runtime]
-        answers = samples.with_name(f"{runtime}.npy")
-        arguments = [runtime, str(bundle), str(samples), str(answers)]
-        child.run(f"{name}, running the converted model,", "convert.verify.runner", arguments, progress)
-        agreements[runtime] = measure(np.load(answers), expected, labels)
-        check(agreements[runtime], tolerance, name, advice)
+        name = RUNTIMES[runtime]
+        output = samples.with_name(f"{runtime}.npy")
+        arguments = [runtime, str(bundle), str(samples), str(output)]
+        subprocess_job.run(f"{name}, running the converted model,", "convert.verify.runner", arguments, progress)
+        agreements[runtime] = measure(np.load(output), expected, labels)
+        check(agreements[runtime], tolerance, name, fix)
     return agreements

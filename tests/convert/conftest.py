@@ -1,29 +1,33 @@
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import pytest
+from rich.console import Console
 
-from convert import subprocess_job as child
-from convert import worker
+from convert import subprocess_job, worker
 from convert.convert import ConversionReport, convert
-from convert.options import Choices
 from convert.recipes import RECIPES
 from convert.subprocess_job import Progress
-from convert.verify.representative_data import make_samples
+from convert.verify.representative_data import RepresentativeData, synthetic_inputs
 from convert.verify.runner import RUNTIMES
+from device.bundle import Companions
 from device.recognition.runtimes import is_installed
 from tests.conftest import CLIPS
-from tests.convert import networks, strangers
+from tests.convert import third_party_models, tutorial_models
+from training.images.conversion_samples import corpus_samples
 
 INSTALLED = {runtime: name for runtime, name in RUNTIMES.items() if is_installed(runtime)}
-"""`tests/device/recognition/test_classifier.py` sees to it that both are where both exist."""
+"""`tests/device/recognition/test_classifier.py` checks that both are installed where both exist."""
 
 
 class Stages(list[str]):
-    """Keeps what a `Progress` is told, each stage once."""
+    """A `Progress` that records each stage once."""
 
     def __call__(self, stage: str, done: int = 0, total: int = 0) -> None:
         assert 0 <= done <= total or total == 0
@@ -33,76 +37,91 @@ class Stages(list[str]):
 
 @dataclass(frozen=True)
 class Conversion:
+    """A conversion of the full-size network."""
+
     source: Path
     network: Any
     report: ConversionReport
     stages: list[str]
 
 
+@contextmanager
+def worker_in_this_process() -> Iterator[None]:
+    """Run the worker without a process of its own, so that tensorflow is not loaded again, which takes seconds."""
+    run = subprocess_job.run
+
+    def run_here(step: str, module: str, arguments: list[str], progress: Progress) -> None:
+        if module == worker.__name__:
+            worker.work(Path(arguments[0]), progress)
+        else:
+            run(step, module, arguments, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess_job, "run", run_here)
+        yield
+
+
+@pytest.fixture
+def in_this_process() -> Iterator[None]:
+    with worker_in_this_process():
+        yield
+
+
 @pytest.fixture(scope="session")
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """The tutorial's network with all its weights, which answers according to what it sees and reads.
+    """The tutorial's network with all its weights, whose predictions depend on both inputs.
 
-    Its pictures are a quarter of the tutorial's: the weights are the same, and it is four times faster.
+    Its images are a quarter of the tutorial's: the weights are the same, and it is four times faster.
     """
-    companions = networks.companions(image_height=32, image_width=32)
-    network = networks.tutorial(networks.vgg19, picture_size=32)
-    network = networks.enliven(network, *make_samples(companions, seed=2))
+    companions = tutorial_models.companions(image_height=32, image_width=32)
+    network = tutorial_models.tutorial_model(tutorial_models.vgg19, image_size=32)
+    network = tutorial_models.scale_weights(network, *synthetic_inputs(companions, seed=2))
     network.compile("adam", "categorical_crossentropy")
     path = tmp_path_factory.mktemp("full size") / "Model.h5"
-    return networks.save(network, path, companions), network
+    return tutorial_models.save(network, path, companions), network
 
 
 @pytest.fixture(scope="session")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of real recordings with texts of words that the networks of `networks` know."""
-    table = tmp_path_factory.mktemp("spoken") / "clips.csv"
+def clip_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of real recordings with texts of words in the vocabulary of `tutorial_models`."""
+    table = tmp_path_factory.mktemp("clips") / "clips.csv"
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("audio", "text", "label"))
         for number, clip in enumerate(sorted(CLIPS.glob("*.flac")) * 6):
-            words = " ".join(f"word{number * word**2 % networks.WORDS}" for word in range(number % 12))
-            writer.writerow((clip, words, networks.LABELS[number % 3]))
+            words = " ".join(f"word{number * word**2 % tutorial_models.WORDS}" for word in range(number % 12))
+            writer.writerow((clip, words, tutorial_models.LABELS[number % 3]))
     return table
 
 
 @pytest.fixture(scope="session", params=list(RECIPES))
-def converted(request: pytest.FixtureRequest, full_size: tuple[Path, Any], spoken: Path) -> Conversion:
-    """The full-size network, converted once per mode."""
+def converted(request: pytest.FixtureRequest, full_size: tuple[Path, Any], clip_table: Path) -> Conversion:
+    """The full-size network, converted once per mode; in the default mode with a worker process, as users do."""
     source, network = full_size
+    mode: str = request.param
     stages = Stages()
-    choices = Choices(request.param, calibrate=spoken if request.param == "int8" else None)
-    report = convert(source, source.with_name(f"{request.param}.tflite"), choices=choices, progress=stages)
+
+    def recorded(companions: Companions) -> RepresentativeData:
+        return corpus_samples(clip_table, None, companions, Console(quiet=True))
+
+    run = partial(convert, source, source.with_name(f"{mode}.tflite"), mode=mode, progress=stages)
+    with nullcontext() if mode == "dynamic" else worker_in_this_process():
+        report = run(samples=recorded if mode == "int8" else None)
     return Conversion(source, network, report, stages)
 
 
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole and convertible `Model.h5` of some 400 kB; copy it before changing it."""
-    return networks.save(
-        networks.tutorial(text_first=True), tmp_path_factory.mktemp("small") / "Model.h5", networks.companions()
-    )
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker runs without a process of its own, and without loading tensorflow again."""
-    run = child.run
-
-    def run_here(what: str, module: str, arguments: list[str], progress: Progress) -> None:
-        if module == worker.__name__:
-            worker.work(Path(arguments[0]), progress)
-        else:
-            run(what, module, arguments, progress)
-
-    monkeypatch.setattr(child, "run", run_here)
+    """A complete and convertible `Model.h5` of some 400 kB; copy it before changing it."""
+    network = tutorial_models.tutorial_model(text_first=True)
+    return tutorial_models.save(network, tmp_path_factory.mktemp("small") / "Model.h5", tutorial_models.companions())
 
 
 @pytest.fixture(scope="session")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def keras_3_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the same network as `Model.keras`, `Model.h5` and `Model.weights.h5` of Keras 3."""
-    folder = tmp_path_factory.mktemp("honest")
-    model = strangers.network(keras)
+    folder = tmp_path_factory.mktemp("Keras 3")
+    model = third_party_models.network(keras)
     for name in ("Model.keras", "Model.h5"):
         model.save(folder / name)
     model.save_weights(folder / "Model.weights.h5")

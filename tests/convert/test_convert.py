@@ -1,4 +1,4 @@
-"""What the full-size network became, in each mode and runtime."""
+"""The full-size network, converted in each mode and run in each runtime."""
 
 import hashlib
 import importlib
@@ -9,14 +9,16 @@ import pytest
 
 from convert.recipes import RECIPES
 from convert.tflite_model.flatbuffer import read_flatbuffer
-from convert.verify.representative_data import make_samples
+from convert.verify.representative_data import synthetic_inputs
 from device.bundle import read_bundle
 from device.recognition.classifier import Classifier
 from device.recognition.runtimes import RUNTIMES
-from tests.convert import networks
+from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED, Conversion
 
-COMPANIONS = networks.companions(image_height=32, image_width=32)
+COMPANIONS = tutorial_models.companions(image_height=32, image_width=32)
+# The first test converts, which takes most of a minute for the modes with 8 bits.
+pytestmark = pytest.mark.slow
 LARGEST_SHARE_OF_FLOAT32 = {"float32": 1.0, "float16": 0.51, "dynamic": 0.26, "int8": 0.26}
 
 
@@ -34,8 +36,8 @@ def test_signature_is_bound_by_name(interpreter: Any) -> None:
     assert outputs == {"probabilities": ((1, 3), np.float32)}
 
 
-def test_answers_agree_with_keras(interpreter: Any, converted: Conversion) -> None:
-    images, features = make_samples(COMPANIONS, seed=2)
+def test_predictions_agree_with_keras(interpreter: Any, converted: Conversion) -> None:
+    images, features = synthetic_inputs(COMPANIONS, seed=2)
     expected = converted.network([images, features.astype(np.float32)]).numpy()
     interpreter.allocate_tensors()
     run = interpreter.get_signature_runner("serving_default")
@@ -43,11 +45,11 @@ def test_answers_agree_with_keras(interpreter: Any, converted: Conversion) -> No
     for image, ids in zip(images, features, strict=True):
         interpreter.reset_all_variables()
         rows.append(run(images=image[None], features=ids[None])["probabilities"][0])
-    answers = np.stack(rows)
-    assert len(set(expected.argmax(axis=1))) > 1, "a network that says one thing only proves nothing"
+    probabilities = np.stack(rows)
+    assert len(set(expected.argmax(axis=1))) > 1, "a network that always predicts the same class verifies nothing"
     assert np.ptp(expected, axis=0).min() > 0.1
-    np.testing.assert_allclose(answers, expected, atol=0.05)
-    assert (answers.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
+    np.testing.assert_allclose(probabilities, expected, atol=0.05)
+    assert (probabilities.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
 
 
 def test_lstm_is_one_operator(interpreter: Any) -> None:
@@ -58,8 +60,8 @@ def test_lstm_is_one_operator(interpreter: Any) -> None:
 
 
 @pytest.mark.parametrize("runtime", INSTALLED)
-def test_the_last_utterance_does_not_colour_this_one(runtime: str, converted: Conversion) -> None:
-    images, features = make_samples(COMPANIONS, seed=2)
+def test_an_utterance_does_not_affect_the_next_one(runtime: str, converted: Conversion) -> None:
+    images, features = synthetic_inputs(COMPANIONS, seed=2)
     wordy = int(np.count_nonzero(features, axis=1).argmax())
     classifier = Classifier(read_bundle(converted.report.target), runtime=runtime)
     first = classifier.probabilities(images[0], features[0])
@@ -67,13 +69,12 @@ def test_the_last_utterance_does_not_colour_this_one(runtime: str, converted: Co
     assert classifier.probabilities(images[0], features[0]) == first
 
 
-def test_bundle_carries_the_companions_and_where_it_came_from(converted: Conversion) -> None:
+def test_bundle_carries_the_companions_and_its_origin(converted: Conversion) -> None:
     carried = read_bundle(converted.report.target).companions
-    given = COMPANIONS
     assert (carried.labels, carried.vocabulary, carried.front_end) == (
-        given.labels,
-        given.vocabulary,
-        given.front_end,
+        COMPANIONS.labels,
+        COMPANIONS.vocabulary,
+        COMPANIONS.front_end,
     )
     assert carried.card["trained_on"] == "nothing"
     conversion = carried.card["conversion"]
@@ -84,16 +85,17 @@ def test_bundle_carries_the_companions_and_where_it_came_from(converted: Convers
 
 
 def test_card_carries_the_agreement(converted: Conversion) -> None:
-    kept = read_bundle(converted.report.target).companions.card["agreement"]
-    assert kept["of"].startswith("tf_keras 2.")
-    assert kept["tolerance"] == RECIPES[converted.report.mode].tolerance
+    stored = read_bundle(converted.report.target).companions.card["agreement"]
+    assert stored["reference"].startswith("tf_keras 2.")
+    assert stored["compared_on"] == converted.report.samples_origin
+    assert stored["tolerance"] == RECIPES[converted.report.mode].tolerance
     for runtime, agreement in converted.report.agreements.items():
-        assert kept[runtime]["same_class"] == agreement.same_class
-        assert kept[runtime]["largest_difference"] == pytest.approx(agreement.largest_difference, abs=1e-6)
-        assert sum(each["samples"] for each in kept[runtime]["classes"].values()) == agreement.samples
+        assert stored[runtime]["same_class"] == agreement.same_class
+        assert stored[runtime]["largest_difference"] == pytest.approx(agreement.largest_difference, abs=1e-6)
+        assert sum(each["samples"] for each in stored[runtime]["classes"].values()) == agreement.samples
 
 
-def test_weights_are_stored_as_the_mode_says(converted: Conversion) -> None:
+def test_weights_have_the_dtype_of_the_mode(converted: Conversion) -> None:
     model = read_flatbuffer(converted.report.target.read_bytes())
     mode = converted.report.mode
     stored = {"float32": "float32", "float16": "float16", "dynamic": "int8", "int8": "int8"}[mode]
@@ -118,24 +120,24 @@ def test_report(converted: Conversion) -> None:
     assert report.samples == (28 if report.mode == "int8" else 32)
     assert report.samples - 1 <= report.same_class <= report.samples
     assert report.requires is None
-    assert report.never_heard == ()
+    assert report.unreachable_words == ()
     assert report.seconds > 0
-    # VGG19 has 20,024,384 weights: all are there, and in `dynamic` none in more than a byte.
+    # VGG19 has 20,024,384 weights: all are stored, and in `dynamic` each in one byte.
     assert 20e6 < report.bytes_after < 80.9e6 * LARGEST_SHARE_OF_FLOAT32[report.mode]
 
 
-def test_every_slow_step_is_announced(converted: Conversion) -> None:
+def test_every_slow_step_is_reported(converted: Conversion) -> None:
     assert [stage.split(" (")[0] for stage in converted.stages] == [
         "loading tensorflow",
         "loading the network",
-        "asking Keras for its answers",
+        "running the network in Keras",
         *(["checking the fused LSTM"] if converted.report.mode != "float32" else []),
-        *(["rounding the weights together"] if converted.report.mode in ("dynamic", "int8") else []),
+        *(["preparing the weights for 8 bits"] if converted.report.mode in ("dynamic", "int8") else []),
         "converting",
         *(f"running it in {name}" for name in INSTALLED.values()),
     ]
 
 
-def test_nothing_else_is_left_beside_it(converted: Conversion) -> None:
+def test_no_other_files_are_left_beside_it(converted: Conversion) -> None:
     names = {path.name for path in converted.source.parent.iterdir()}
     assert names <= {"Model.h5", *(f"{mode}.tflite" for mode in RECIPES)}

@@ -1,4 +1,4 @@
-"""What will not do: one clear line each, nothing written, and an existing target as it was."""
+"""What cannot be converted: the error is one clear line, nothing is written, and an existing target is unchanged."""
 
 import importlib.util
 import os
@@ -16,23 +16,24 @@ import tf_keras
 from tf_keras import layers
 
 from convert import convert as converter
-from convert import options as choices
-from convert import subprocess_job as child
-from convert.companions.companions import Given
+from convert import recipes, subprocess_job
+from convert.companions.companions import UserCompanions
 from convert.convert import convert
-from convert.options import Choices
+from convert.options import ConversionOptions
 from convert.recipes import RECIPES
+from convert.verify.representative_data import RepresentativeData
+from device.bundle import Companions
 from device.errors import ConversionError
-from tests.convert import networks
+from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED
-from tests.convert.networks import companions, save, tutorial
+from tests.convert.tutorial_models import companions, save, tutorial_model
 
-pytestmark = pytest.mark.filterwarnings(networks.SEEDING)
+pytestmark = pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
 BEFORE = b"the model that was there before"
 
 
 def refusal(source: Path, target: Path | None = None, mode: str = "dynamic") -> str:
-    """The message of the refusal, after seeing that nothing was written."""
+    """The message and the fix of the refusal, after checking that nothing was written."""
     target = target or source.with_suffix(".tflite")
     target.write_bytes(BEFORE)
     beside = sorted(target.parent.iterdir())
@@ -61,7 +62,7 @@ def without_labels(path: Path) -> None:
         del file["edge_mcnn/labels.txt"]
 
 
-def garbled_labels(path: Path) -> None:
+def corrupted_labels(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         del file["edge_mcnn/labels.txt"]
         file["edge_mcnn/labels.txt"] = [1, 2, 3]
@@ -72,7 +73,7 @@ def weights_only(path: Path) -> None:
         del file.attrs["model_config"]
 
 
-def garbled_configuration(path: Path) -> None:
+def corrupted_configuration(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["model_config"] = "{"
 
@@ -86,9 +87,9 @@ def garbled_configuration(path: Path) -> None:
         (Path.unlink, "cannot be read (No such file or directory)"),
         (without_group, "carries no labels, no vocabulary and no front end"),
         (without_labels, "carries no labels.txt"),
-        (garbled_labels, "labels.txt is not one text"),
+        (corrupted_labels, "labels.txt is not one text"),
         (weights_only, "holds no network"),
-        (garbled_configuration, "model_config is not JSON"),
+        (corrupted_configuration, "model_config is not JSON"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -104,11 +105,11 @@ def one_input() -> Any:
 
 
 def three_outputs() -> Any:
-    model = tutorial()
+    model = tutorial_model()
     return tf_keras.Model(model.inputs, [layers.Dense(1)(model.output) for _ in range(3)])
 
 
-def two_pictures() -> Any:
+def two_images() -> Any:
     inputs = [layers.Input((64, 64, 3)) for _ in range(2)]
     joint = layers.Flatten()(layers.concatenate(inputs))
     return tf_keras.Model(inputs, layers.Dense(3, activation="softmax")(joint))
@@ -116,45 +117,49 @@ def two_pictures() -> Any:
 
 def hidden_lambda() -> Any:
     inside = tf_keras.Sequential([layers.Lambda(lambda x: x * 2, input_shape=(64, 64, 3)), layers.Conv2D(4, 5)])
-    return tutorial(inside)
+    return tutorial_model(inside)
 
 
 @pytest.mark.parametrize(
     ("build", "carried", "message"),
     [
-        (one_input, companions(), "inputs of the network are (None, 64, 64, 3); expected two"),
-        (two_pictures, companions(), "(None, 64, 64, 3), (None, 64, 64, 3); expected two"),
-        (three_outputs, companions(), "has 3 outputs; expected one"),
-        (lambda: tutorial(last=layers.Lambda(lambda x: x)), companions(), "is a Lambda: it carries code"),
+        (one_input, companions(), "inputs of the network are (None, 64, 64, 3), expected two"),
+        (two_images, companions(), "(None, 64, 64, 3), (None, 64, 64, 3), expected two"),
+        (three_outputs, companions(), "has 3 outputs, expected one"),
+        (lambda: tutorial_model(last=layers.Lambda(lambda x: x)), companions(), "is a Lambda: it carries code"),
         (hidden_lambda, companions(), "is a Lambda: it carries code"),
-        (lambda: tutorial(lambda images: images * 2), companions(), "TFOpLambda: it carries code"),
+        (lambda: tutorial_model(lambda images: images * 2), companions(), "TFOpLambda: it carries code"),
         (
-            lambda: tutorial(embedding=layers.Embedding(networks.WORDS + 1, 32, mask_zero=True)),
+            lambda: tutorial_model(embedding=layers.Embedding(tutorial_models.WORDS + 1, 32, mask_zero=True)),
             companions(),
             "mask_zero=True",
         ),
-        (tutorial, companions(words=networks.WORDS + 1), "ids up to 2001, the embedding has 2001 rows"),
-        (tutorial, companions(sequence_length=50), "takes 200 ids, its front end gives 50"),
-        (tutorial, companions(image_width=32), "pictures of 64 x 64 pixels, its front end makes 64 x 32"),
+        (tutorial_model, companions(words=tutorial_models.WORDS + 1), "ids up to 2001, the embedding has 2001 rows"),
+        (tutorial_model, companions(sequence_length=50), "the network's input has 200 ids, its front end's output 50"),
+        (
+            tutorial_model,
+            companions(image_width=32),
+            "the network's images have 64 x 64 pixels, its front end's 64 x 32 pixels",
+        ),
     ],
 )
-def test_network_before_tensorflow_is_loaded(
+def test_network_is_refused_before_tensorflow_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Callable[[], Any], carried: Any, message: str
 ) -> None:
     source = save(build(), tmp_path / "Model.h5", carried)
-    monkeypatch.setattr(child, "run", lambda *_: pytest.fail("tensorflow was loaded"))
+    monkeypatch.setattr(subprocess_job, "run", lambda *_: pytest.fail("tensorflow was loaded"))
     assert message in refusal(source)
 
 
-def test_vocabulary_longer_than_the_embedding_will_do_if_num_words_caps_it(
+def test_vocabulary_may_be_longer_than_the_embedding_if_num_words_limits_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = save(tutorial(), tmp_path / "Model.h5", companions(words=5000, num_words=networks.WORDS + 1))
+    source = save(tutorial_model(), tmp_path / "Model.h5", companions(words=5000, num_words=tutorial_models.WORDS + 1))
 
     def reached(*_: object) -> None:
         raise ConversionError("reached the worker")
 
-    monkeypatch.setattr(child, "run", reached)
+    monkeypatch.setattr(subprocess_job, "run", reached)
     assert "reached the worker" in refusal(source)
 
 
@@ -166,31 +171,30 @@ class Custom(layers.Dense):  # type: ignore[misc]  # tf_keras ships no types
 @pytest.mark.parametrize(
     ("build", "carried", "message"),
     [
-        (tutorial, companions(labels=("yes", "no")), "has shape (None, 3), but there are 2 labels"),
-        (lambda: tutorial(last=layers.Dense(3)), companions(), "is no softmax"),
-        (lambda: tutorial(recurrent=layers.GRU(25)), companions(), "a loop is left"),
-        (lambda: tutorial(last=Custom(3)), companions(), "is none of the layers that edge-mcnn knows"),
+        (tutorial_model, companions(labels=("yes", "no")), "has shape (None, 3), but there are 2 labels"),
+        (lambda: tutorial_model(last=layers.Dense(3)), companions(), "is not a softmax"),
+        (lambda: tutorial_model(recurrent=layers.GRU(25)), companions(), "a loop is left"),
+        (lambda: tutorial_model(last=Custom(3)), companions(), "is not a layer that edge-mcnn allows"),
     ],
-    ids=["labels", "no softmax", "loop", "custom layer"],
+    ids=["labels", "not a softmax", "loop", "custom layer"],
 )
 def test_network_in_the_worker(tmp_path: Path, build: Callable[[], Any], carried: Any, message: str) -> None:
     assert message in refusal(save(build(), tmp_path / "Model.h5", carried), mode="float32")
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_answers_other_than_keras(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choices, "RECIPES", {"float32": replace(RECIPES["float32"], tolerance=-1.0)})
+def test_predictions_other_than_keras(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "RECIPES", {"float32": replace(RECIPES["float32"], tolerance=-1.0)})
     message = refusal(Path(shutil.copy(small_model, tmp_path)), mode="float32")
-    assert f"in {next(iter(INSTALLED.values()))} the converted model answers up to " in message
-    assert "off from Keras, more than -1 (32 of 32 answers are the same); allow more with --tolerance" in message
+    assert f"in {next(iter(INSTALLED.values()))} the converted model's probabilities differ up to " in message
+    assert "from Keras's, more than -1 (32 of 32 predictions are the same); allow more with --tolerance" in message
 
 
 def test_converter_killed(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kill = "import os, signal, sys; print('so much memory', file=sys.stderr); os.kill(os.getpid(), signal.SIGKILL)"
-    monkeypatch.setattr(child, "command", lambda *_: [sys.executable, "-c", kill])
+    monkeypatch.setattr(subprocess_job, "command", lambda *_: [sys.executable, "-c", kill])
     message = refusal(Path(shutil.copy(small_model, tmp_path)))
-    assert "the conversion was killed by SIGKILL" in message
-    assert message.endswith("its last words: so much memory")
+    assert "the conversion was killed by SIGKILL, its last error line: so much memory; close other programs" in message
 
 
 def test_interrupted(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +204,7 @@ def test_interrupted(small_model: Path, tmp_path: Path, monkeypatch: pytest.Monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        child,
+        subprocess_job,
         "command",
         lambda *_: [sys.executable, "-c", "print('stage\\tx\\t0\\t0', flush=True); input()\nwhile True: pass"],
     )
@@ -210,7 +214,7 @@ def test_interrupted(small_model: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("target", ["missing/Model.tflite", "/proc/edge-mcnn/Model.tflite", "/proc/Model.tflite"])
-def test_folder_that_takes_no_file(small_model: Path, tmp_path: Path, target: str) -> None:
+def test_folder_that_cannot_be_written_to(small_model: Path, tmp_path: Path, target: str) -> None:
     with pytest.raises(ConversionError, match=r"Model\.tflite: cannot be written \(.*--output"):
         convert(small_model, tmp_path / target)
     assert list(tmp_path.iterdir()) == []
@@ -218,7 +222,7 @@ def test_folder_that_takes_no_file(small_model: Path, tmp_path: Path, target: st
 
 def test_disk_that_fills_up(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Path(shutil.copy(small_model, tmp_path))
-    monkeypatch.setattr(converter, "_converted", lambda *_: SimpleNamespace(bundle=b"model"))
+    monkeypatch.setattr(converter, "_convert_and_verify", lambda *_: SimpleNamespace(bundle=b"model"))
 
     def full(descriptor: int) -> None:
         raise OSError(28, os.strerror(28))
@@ -238,10 +242,9 @@ def test_target_is_the_source(small_model: Path) -> None:
 
 
 def test_unknown_mode(small_model: Path) -> None:
-    with pytest.raises(
-        ConversionError, match="no mode is called 'int3'; choose one of float32, float16, dynamic, int8"
-    ):
+    with pytest.raises(ConversionError, match="no mode is called 'int3'") as caught:
         convert(small_model, mode="int3")
+    assert caught.value.fix == "choose one of float32, float16, dynamic, int8"
 
 
 @pytest.mark.parametrize("package", ["tensorflow", "tf_keras"])
@@ -252,34 +255,38 @@ def test_without_tensorflow(small_model: Path, monkeypatch: pytest.MonkeyPatch, 
         convert(small_model)
 
 
+@pytest.mark.parametrize("mode", ["int8", "static_wi8_ai8"])
+def test_int8_needs_recordings(small_model: Path, tmp_path: Path, mode: str) -> None:
+    with pytest.raises(ConversionError, match=r"^mode int8 measures the network on recordings beforehand") as caught:
+        convert(small_model, tmp_path / "Model.tflite", mode=mode)
+    assert caught.value.fix.startswith("give --calibrate TABLE.csv or --calibrate FOLDER, or choose --mode dynamic")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
-    ("chosen", "message"),
+    ("options", "message"),
     [
-        (
-            Choices("int8"),
-            "mode int8 measures the network on recordings beforehand and none are given; give --calibrate",
-        ),
-        (Choices(tolerance=0), "--tolerance is 0, expected more than 0"),
-        (Choices(tolerance=float("nan")), "--tolerance is nan"),
-        (Choices(requires="coral"), "--requires is 'coral', expected tflite-runtime or ai-edge-litert"),
-        (Choices(calibrate=Path("missing.csv")), "--calibrate: missing.csv"),
-        (Choices(given=Given(labels="yes")), "--labels"),
-        (Choices(given=Given(front_end=Path("missing.json"))), "missing.json"),
+        (ConversionOptions(tolerance=0), "--tolerance is 0, expected more than 0"),
+        (ConversionOptions(tolerance=float("nan")), "--tolerance is nan"),
+        (ConversionOptions(requires="coral"), "--requires is 'coral', expected tflite-runtime or ai-edge-litert"),
+        (ConversionOptions(companions=UserCompanions(labels="yes")), "--labels"),
+        (ConversionOptions(companions=UserCompanions(front_end=Path("missing.json"))), "missing.json"),
     ],
 )
-def test_choices(small_model: Path, tmp_path: Path, chosen: Choices, message: str) -> None:
+def test_options(small_model: Path, tmp_path: Path, options: ConversionOptions, message: str) -> None:
     with pytest.raises(ConversionError) as caught:
-        convert(small_model, tmp_path / "Model.tflite", choices=chosen)
-    assert message in str(caught.value)
+        convert(small_model, tmp_path / "Model.tflite", options=options)
+    assert message in caught.value.message
+    assert caught.value.fix
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_few_recordings(small_model: Path, tmp_path: Path) -> None:
-    table = tmp_path / "clips.csv"
-    table.write_text("audio,text,label\n,word1 word2,positive\n,word3,negative\n")
-    with pytest.raises(
-        ConversionError, match=r"--calibrate: .*clips\.csv has 2 rows that can be used; give at least 20"
-    ):
-        convert(small_model, tmp_path / "Model.tflite", choices=Choices("int8", calibrate=table))
-    assert list(tmp_path.iterdir()) == [table]
+def test_samples_that_cannot_be_read(small_model: Path, tmp_path: Path) -> None:
+    def unreadable(companions: Companions) -> RepresentativeData:
+        assert companions.labels == tutorial_models.LABELS
+        raise ConversionError("--calibrate: missing.csv: cannot be read", fix="give a clip table")
+
+    with pytest.raises(ConversionError, match=r"^--calibrate: missing\.csv: cannot be read; give a clip table$"):
+        convert(small_model, tmp_path / "Model.tflite", mode="int8", samples=unreadable)
+    assert list(tmp_path.iterdir()) == []

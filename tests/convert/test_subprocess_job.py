@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from convert import subprocess_job as child
+from convert import subprocess_job
 from convert.verify.runner import RUNTIMES
 from device.errors import ConversionError
 from tests.convert.conftest import INSTALLED, Stages
@@ -15,16 +15,16 @@ def stages() -> Stages:
 
 
 def run_code(code: str, monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
-    monkeypatch.setattr(child, "command", lambda *_: [sys.executable, "-c", code])
-    child.run("the step", "", [], stages)
+    monkeypatch.setattr(subprocess_job, "command", lambda *_: [sys.executable, "-c", code])
+    subprocess_job.run("the step", "", [], stages)
 
 
 def test_stages_and_stray_output(monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
     code = """
-from convert.subprocess_job import child
-with child() as progress:
+from convert.subprocess_job import reporting_to_parent
+with reporting_to_parent() as progress:
     progress("one")
-    print("a library that chats")
+    print("log output of a library")
     progress("two")
 """
     run_code(code, monkeypatch, stages)
@@ -32,37 +32,50 @@ with child() as progress:
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
+    ("code", "message", "fix"),
     [
-        ("import os; os.abort()", "the step was killed by SIGABRT"),
-        ("import ctypes; ctypes.string_at(0)", "the step was killed by SIGSEGV"),
-        ("raise MemoryError", "the step ran out of memory; its last words: MemoryError"),
-        ("raise SystemExit(3)", "the step failed with status 3"),
-        ("import nothing_like_it", "failed with status 1; its last words: ModuleNotFoundError: No module"),
+        ("import os; os.abort()", "the step was killed by SIGABRT", ""),
+        ("import ctypes; ctypes.string_at(0)", "the step was killed by SIGSEGV", ""),
         (
-            "import sys\nfor line in ['bad', 'W0000 00:00:1 6131 x.cc:1] chatter', '  ', 'INFO: chatter']: "
-            "print(line, file=sys.stderr)\nsys.exit(2)",
-            "the step failed with status 2; its last words: bad",
+            "raise MemoryError",
+            "the step ran out of memory, its last error line: MemoryError",
+            "close other programs in case the memory ran out, then convert again",
+        ),
+        ("raise SystemExit(3)", "the step failed with status 3", ""),
+        (
+            "import nothing_like_it",
+            "failed with status 1, its last error line: ModuleNotFoundError: No module",
+            "",
         ),
         (
-            "from convert.subprocess_job import child\nfrom device.errors import ConversionError\n"
-            "with child(): raise ConversionError('not\\nthis one')",
+            "import sys\nfor line in ['bad', 'W0000 00:00:1 6131 x.cc:1] noise', '  ', 'INFO: noise']: "
+            "print(line, file=sys.stderr)\nsys.exit(2)",
+            "the step failed with status 2, its last error line: bad",
+            "",
+        ),
+        (
+            "from convert.subprocess_job import reporting_to_parent\nfrom device.errors import ConversionError\n"
+            "with reporting_to_parent(): raise ConversionError('not\\nthis one', fix='try\\nanother')",
             "not this one",
+            "try another",
         ),
     ],
 )
-def test_failures(monkeypatch: pytest.MonkeyPatch, stages: Stages, code: str, message: str) -> None:
+def test_failures(monkeypatch: pytest.MonkeyPatch, stages: Stages, code: str, message: str, fix: str) -> None:
     with pytest.raises(ConversionError) as caught:
         run_code(code, monkeypatch, stages)
-    assert message in str(caught.value)
+    assert message in caught.value.message
+    assert caught.value.fix == fix
     assert "\n" not in str(caught.value)
 
 
-def test_users_folder_is_not_imported_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
+def test_modules_in_the_users_folder_are_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Stages
+) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConversionError, match="refuses the converted model"):
-        child.run("x", "convert.verify.runner", ["ai-edge-litert", __file__, "", ""], stages)
+        subprocess_job.run("x", "convert.verify.runner", ["ai-edge-litert", __file__, "", ""], stages)
 
 
 @pytest.mark.parametrize("package", list(INSTALLED))
@@ -70,5 +83,5 @@ def test_runtime_refuses(package: str, tmp_path: Path, stages: Stages) -> None:
     model = tmp_path / "model"
     model.write_bytes(b"\0\0\0\0TFL3" + bytes(100))
     with pytest.raises(ConversionError, match=rf"{RUNTIMES[package]}.*(refuses the converted model|was killed by)"):
-        child.run(RUNTIMES[package], "convert.verify.runner", [package, str(model), "", ""], stages)
+        subprocess_job.run(RUNTIMES[package], "convert.verify.runner", [package, str(model), "", ""], stages)
     assert stages == [f"running it in {RUNTIMES[package]}"]

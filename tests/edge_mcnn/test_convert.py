@@ -8,9 +8,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from convert import convert as converter
+from convert.options import ConversionOptions
 from device.errors import ConversionError
 from edge_mcnn.convert import convert_command
-from tests.convert import networks
+from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED
 
 app = typer.Typer()
@@ -24,9 +26,10 @@ def test_converts_and_prints_the_next_command(small_model: Path, tmp_path: Path)
     assert result.exit_code == 0
     sizes, compared, *table, following = result.stdout.splitlines()
     assert sizes.startswith(f"{tmp_path / 'My Model.tflite'}: 0.4 MB -> 0.")
-    assert re.fullmatch(r"compared with tf_keras 2\.\S+ on 32 made-up samples:", compared)
+    assert re.fullmatch(r"compared with tf_keras 2\.\S+ on 32 synthetic samples:", compared)
     rows = [line.split() for line in table]
-    assert [row[0] for row in rows[1:]] == [word for name in INSTALLED.values() for word in (name, *networks.LABELS)]
+    names = [word for name in INSTALLED.values() for word in (name, *tutorial_models.LABELS)]
+    assert [row[0] for row in rows[1:]] == names
     for name, same, of, largest, mean in rows[1:]:
         assert int(same) <= int(of) <= 32, name
         assert float(mean) <= float(largest)
@@ -49,7 +52,45 @@ def test_help_shows_examples_and_modes() -> None:
     text = CliRunner().invoke(app, ["--help"]).stdout
     assert "edge-mcnn convert Model.h5" in text
     assert "--output" in text
-    assert "dynamic: weights in 8 bits" in " ".join(text.replace("│", " ").split())
+    words = " ".join(text.replace("│", " ").split())
+    assert "dynamic (dynamic_wi8_afp32): weights in 8 bits" in words
+    assert "int8 (static_wi8_ai8): weights and activations" in words
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"), [("dynamic_wi8_afp32", "dynamic"), ("static_wi8_ai8", "int8"), ("float16", "float16")]
+)
+def test_mode_is_passed_on_by_its_canonical_name(
+    name: str, canonical: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[str] = []
+
+    def convert(*_: object, options: ConversionOptions, **__: object) -> None:
+        modes.append(options.mode)
+        raise ConversionError("not converted")
+
+    monkeypatch.setattr(converter, "convert", convert)
+    with pytest.raises(ConversionError, match="not converted"):
+        CliRunner().invoke(app, [str(tmp_path / "Model.h5"), "--mode", name], catch_exceptions=False)
+    assert modes == [canonical]
+
+
+def test_too_few_recordings(small_model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "clips.csv"
+    table.write_text("audio,text,label\n,word1 word2,positive\n,word3,negative\n")
+    arguments = [str(small_model), "-o", str(tmp_path / "Model.tflite"), "--mode", "int8", "--calibrate", str(table)]
+    with pytest.raises(ConversionError, match=r"--calibrate: .*clips\.csv has 2 rows that can be used") as caught:
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert caught.value.fix == "give at least 20"
+    assert list(tmp_path.iterdir()) == [table]
+
+
+def test_recordings_that_are_missing(small_model: Path, tmp_path: Path) -> None:
+    arguments = [str(small_model), "-o", str(tmp_path / "Model.tflite"), "--calibrate", str(tmp_path / "missing.csv")]
+    with pytest.raises(ConversionError, match=r"^--calibrate: .*missing\.csv") as caught:
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_h5py() -> None:

@@ -157,7 +157,7 @@ def test_a_card_that_is_nested_too_deep(tmp_path: Path) -> None:
     for _ in range(200):
         card = {"deeper": card}
     path = bundle(tmp_path, with_signature(), card)
-    with pytest.raises(BundleError, match=r"model_card\.json: nested more than 20 deep"):
+    with pytest.raises(BundleError, match=r"model_card\.json: nested more than 20 levels deep"):
         inspect_bundle(path)
 
 

@@ -107,20 +107,19 @@ class KerasPredictor:
 
     def __init__(self, path: Path) -> None:
         from convert.source import keras_h5 as model_file
-        from convert.source.keras_source import read_source
-        from convert.source.model_spec import check_companions, examine
+        from convert.source.keras_source import name_source, read_source
+        from convert.source.model_spec import check_companions, read_spec
 
         source = read_source(path)  # first of all: building the network with Keras might run code that it carries
         self.companions = model_file.read_companions(path)
         try:
-            check_companions(examine(source.configuration), self.companions)
-            from convert.source.keras_loading import in_keras_2, load_network
-            from convert.worker import taking_pictures_and_ids
+            check_companions(read_spec(source.configuration), self.companions)
+            from convert.source.keras_loading import in_keras_2, load_network, with_ordered_inputs
 
             trained = in_keras_2(load_network(path, source.format, source.keras, source.stored), source.configuration)
-            model = taking_pictures_and_ids(trained, len(self.companions.labels))
+            model = with_ordered_inputs(trained, len(self.companions.labels))
         except ConversionError as error:
-            raise ConversionError(f"{path}: {error.message.removeprefix(f'{path}: ')}", fix=error.fix) from None
+            raise name_source(path, error) from None
         self.sha256 = source.sha256
         self.runtime = f"tf-keras {version('tf-keras')}"
         self._trunk, self._head = split_network(model)

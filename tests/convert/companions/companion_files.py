@@ -1,4 +1,4 @@
-"""Files and options as a user gives them beside a stranger's network, and how they are refused."""
+"""Files and options that users supply with a third-party network, and a check of how they are refused."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from device.errors import ConversionError
 
 TEXTS = ["The dog isn't happy today, the dog!", "Well-known: the day, the caf\u00e9"]
 WORDS = ("the", "dog", "isn't", "happy", "today", "well", "known", "day", "caf\u00e9")
-TOKEN = "<OOV>"  # noqa: S105  # no password
+TOKEN = "<OOV>"  # noqa: S105  # not a password
 
 
 def tokenizer(**settings: Any) -> Any:
@@ -23,7 +23,7 @@ def tokenizer(**settings: Any) -> Any:
     return fitted
 
 
-def write(folder: Path, content: str | bytes | object, name: str = "given") -> Path:
+def write(folder: Path, content: str | bytes | object, name: str = "supplied") -> Path:
     path = folder / name
     if not isinstance(content, str | bytes):
         content = json.dumps(content)
@@ -38,9 +38,9 @@ def edited(**config: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def refused(told: str) -> Iterator[None]:
-    """In one line that begins so, a regular expression."""
-    with pytest.raises(ConversionError, match=f"^{told}") as error:
+def refused(start: str) -> Iterator[None]:
+    """Check for a `ConversionError` of one line that begins with a regular expression."""
+    with pytest.raises(ConversionError, match=f"^{start}") as error:
         yield
     assert len(str(error.value).splitlines()) == 1
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convert.companions.companions import never_heard
-from convert.companions.vocabulary import Vocabulary, read_vocabulary
+from convert.companions.vocabulary import Vocabulary, read_vocabulary, unreachable_words
 from device.bundle import Companions
 from device.errors import ConversionError
 from device.front_end.parameters import FrontEnd
@@ -46,21 +45,28 @@ def test_a_word_index(tmp_path: Path) -> None:
     assert read_vocabulary(write(tmp_path, index)) == Vocabulary(WORDS, None, "drop")
 
 
-def test_a_word_that_holds_a_space_keeps_its_id(tmp_path: Path) -> None:
+def test_a_word_that_contains_a_space_keeps_its_id(tmp_path: Path) -> None:
     index = {"a\xa0b": 1, "out of vocabulary": 2, "\0": 3, "half \ud800": 4, "end\r": 5}
     words = read_vocabulary(write(tmp_path, index)).words
     assert words == ("a_b", "out_of_vocabulary", "_", "half__", "end_")
-    assert never_heard(words, "drop") == words
+    assert unreachable_words(words, "drop") == words
     Companions(("no", "yes"), words, FrontEnd())
 
 
+def test_words_that_no_transcript_can_contain() -> None:
+    vocabulary = ("<OOV>", "the", "Hello", "isn't", "'tis", "well-known", "\u2019em", "caf\u00e9", "snake_case")
+    unreachable = ("Hello", "'tis", "well-known", "\u2019em", "snake_case")
+    assert unreachable_words(vocabulary, "first") == unreachable
+    assert unreachable_words(vocabulary, "drop") == ("<OOV>", *unreachable)
+
+
 @pytest.mark.parametrize(("num_words", "read"), [(0, None), (4.0, 4), (2, 2)])
-def test_num_words_as_keras_takes_it(tmp_path: Path, num_words: object, read: int | None) -> None:
+def test_num_words_as_keras_reads_it(tmp_path: Path, num_words: object, read: int | None) -> None:
     assert read_vocabulary(write(tmp_path, edited(num_words=num_words))).num_words == read
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf \n\n", "is empty"),
@@ -68,7 +74,7 @@ def test_num_words_as_keras_takes_it(tmp_path: Path, num_words: object, read: in
         ("\nthe", "line 1 is empty"),
         ("the\ndog 2", "line 2: 'dog 2' is not one word"),
         ("the\ta\rb", "is not one word"),
-        ("the\ndog\nthe", "line 3: 'the' is there twice, first in line 1"),
+        ("the\ndog\nthe", "line 3: 'the' is a duplicate of line 1"),
         ("the\nd\u00f6g".encode("latin-1"), "line 2 is not UTF-8"),
         ("the\ndog".encode("utf-16"), "line 1 is not UTF-8"),
         ("the\ndog".encode("utf-16-le"), "binary or UTF-16"),
@@ -85,10 +91,10 @@ def test_num_words_as_keras_takes_it(tmp_path: Path, num_words: object, read: in
         ('"hello"', "holds 'hello', expected one word per line"),
         (["the", "dog"], "holds a JSON list, expected one word per line"),
         ({}, "has no words"),
-        ({"the": 1, "dog": 3}, "no word has id 2; 2 words have the ids 1 to 2"),
+        ({"the": 1, "dog": 3}, "no word has id 2, but 2 words need the ids 1 to 2"),
         ({"the": 1, "dog": 1}, "'the' and 'dog' both have id 1"),
-        ({"the": 0, "dog": 1}, "'the' has id 0; ids begin with 1"),
-        ({"the": 1.0}, "'the' has id 1.0, expected a whole number"),
+        ({"the": 0, "dog": 1}, "'the' has id 0, but ids begin with 1"),
+        ({"the": 1.0}, "'the' has id 1.0, expected an integer"),
         ({"the": True}, "has id True"),
         ({"1": "the"}, "'1' has id 'the'"),
         ({"the": [1]}, "has id a JSON list"),
@@ -111,25 +117,25 @@ def test_num_words_as_keras_takes_it(tmp_path: Path, num_words: object, read: in
         (edited(oov_token=["the"]), "does not have id 1"),
     ],
 )
-def test_vocabularies_that_will_not_do(tmp_path: Path, content: str | bytes | object, told: str) -> None:
+def test_invalid_vocabularies(tmp_path: Path, content: str | bytes | object, message: str) -> None:
     path = write(tmp_path, content)
-    with refused(f"{re.escape(str(path))}: .*{told}"):
+    with refused(f"{re.escape(str(path))}: .*{message}"):
         read_vocabulary(path)
 
 
 @pytest.mark.parametrize("name", ["tokenizer.pkl", "tokenizer.PICKLE"])
-def test_a_pickle_is_known_by_its_name_too(tmp_path: Path, name: str) -> None:
+def test_a_pickle_is_recognised_by_its_name_too(tmp_path: Path, name: str) -> None:
     with refused(".*a pickle can carry code; save it with"):
         read_vocabulary(write(tmp_path, "the\ndog", name))
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with refused(r".*none: cannot be read \(No such file.*\); --vocabulary takes one word"):
+    with refused(r".*none: cannot be read \(No such file.*\); give --vocabulary one word"):
         read_vocabulary(tmp_path / "none")
     huge = tmp_path / "huge"
     with huge.open("wb") as file:
         file.truncate((16 << 20) + 1)
-    with refused(".*larger than 16 MB; --vocabulary takes"):
+    with refused(".*larger than 16 MB; give --vocabulary"):
         read_vocabulary(huge)
 
 
@@ -163,7 +169,7 @@ contents = st.one_of(
 @example(b'"[')
 @example(b'"{}"')
 @example(b"\xef\xbb\xbf")
-def test_any_other_vocabulary_is_one_clear_line(content: bytes) -> None:
+def test_any_other_vocabulary_is_read_or_refused_in_one_line(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             vocabulary = read_vocabulary(write(Path(folder), content))

@@ -9,8 +9,8 @@ import tf_keras
 from tf_keras import layers
 
 from convert.quantise.equalisation import equalise
-from convert.source.keras_loading import plain
-from convert.source.layer_graph import Graph
+from convert.source.keras_loading import strip_module_names
+from convert.source.layer_graph import LayerGraph
 from tests.convert.quantise.test_prepare import chain, convolutions, ids, network, pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
@@ -27,7 +27,7 @@ def equalised(model: Any) -> int:
             ]
         )
     expected = model([pictures(1), ids()]).numpy()
-    pairs = equalise(model, Graph(plain(json.loads(model.to_json()))), 0.5, pictures(0), ids())
+    pairs = equalise(model, LayerGraph(strip_module_names(json.loads(model.to_json()))), 0.5, pictures(0), ids())
     np.testing.assert_allclose(model([pictures(1), ids()]).numpy(), expected, atol=1e-5)
     assert not [layer for layer in convolutions(model) if "convolution_op" in vars(layer)]
     return pairs
@@ -88,5 +88,5 @@ def test_silent_channels_stay_numbers() -> None:
         bias[1::4] = -1e6
         layer.set_weights([kernel, bias])
     before = model([pictures(1), ids()]).numpy()
-    equalise(model, Graph(plain(json.loads(model.to_json()))), 0.5, pictures(0) * 0, ids())
+    equalise(model, LayerGraph(strip_module_names(json.loads(model.to_json()))), 0.5, pictures(0) * 0, ids())
     np.testing.assert_allclose(model([pictures(1), ids()]).numpy(), before, atol=1e-5)

@@ -11,11 +11,11 @@ import tf_keras
 from numpy.typing import NDArray
 from tf_keras import layers
 
-from convert.quantise import tflite as tflite_converter
-from convert.quantise.prepare import keep_float, mend
+from convert.quantise import tflite
+from convert.quantise.prepare import keep_float, prepare_weights
 from convert.recipes import RECIPES
-from convert.source.keras_loading import plain
-from convert.source.model_spec import Network
+from convert.source.keras_loading import strip_module_names
+from convert.source.model_spec import ModelSpec
 
 SIZE, LENGTH = 16, 4
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
@@ -57,8 +57,8 @@ def convolutions(model: Any) -> list[Any]:
 
 
 def converted(model: Any, folder: Path, mode: str = "dynamic") -> Any:
-    tflite_converter.save(model, Network("images", "features", (SIZE, SIZE), LENGTH, None, 0), folder)
-    content = tflite_converter.flatbuffer(
+    tflite.save(model, ModelSpec("images", "features", (SIZE, SIZE), LENGTH, None, 0), folder)
+    content = tflite.to_flatbuffer(
         folder, RECIPES[mode], per_channel_dense=False, images=pictures(0, 40), features=ids(40)
     )
     interpreter = tf.lite.Interpreter(model_content=content)
@@ -140,7 +140,7 @@ def test_uneven_channels_answer_more_like_keras(tmp_path: Path, mode: str) -> No
 
     expected = np.concatenate([model([picture[None], ids(1)]).numpy() for picture in pictures(1, 40)])
     before = np.abs(answers(converted(model, tmp_path / "before", mode)) - expected).mean()
-    mend(model, plain(json.loads(model.to_json())), RECIPES[mode], pictures(0, 40), ids(40))
+    prepare_weights(model, strip_module_names(json.loads(model.to_json())), RECIPES[mode], pictures(0, 40), ids(40))
     keep_float(model, RECIPES[mode])
     after = np.abs(answers(converted(model, tmp_path / "after", mode)) - expected).mean()
     assert np.ptp(expected, axis=0).min() > 0.3

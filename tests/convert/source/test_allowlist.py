@@ -1,4 +1,4 @@
-"""What a configuration may not name; nothing that a file names is imported or called."""
+"""Configurations that name code are refused, and nothing that a file names is imported or called."""
 
 import json
 import sys
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from convert.source.allowlist import refuse_code
 from convert.source.keras_loading import in_keras_2, load_network
 from convert.source.keras_source import read_source
-from convert.source.model_spec import examine
+from convert.source.model_spec import read_spec
 from device.errors import ConversionError
-from tests.convert.strangers import HDF5_IS_LEGACY, answers, keras_file, network
+from tests.convert.third_party_models import IGNORE_HDF5_WARNING, answers, keras_file, network
 
-pytestmark = pytest.mark.filterwarnings(HDF5_IS_LEGACY)
+pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING)
 
 
 def model(*layers: object) -> dict[str, Any]:
@@ -46,7 +46,7 @@ GET_FILE = {
 }
 SYSTEM = {"module": "builtins", "class_name": "function", "config": "system", "registered_name": "function"}
 NOT_RUN = "carries code, which edge-mcnn does not run"
-NOT_KNOWN = "none of the layers that edge-mcnn knows"
+NOT_ALLOWED = "not a layer that edge-mcnn allows"
 NOT_IMPORTED = "which edge-mcnn does not import"
 HOSTILE = {
     "Lambda": (layer("Lambda", module="keras.layers"), f"layer 'strange' is a Lambda: it {NOT_RUN}"),
@@ -55,30 +55,30 @@ HOSTILE = {
     "TFOpLambda": (layer("TFOpLambda"), "is a TFOpLambda"),
     "SlicingOpLambda": (layer("SlicingOpLambda"), "is a SlicingOpLambda"),
     "__lambda__": (dense(activation={"class_name": "__lambda__", "config": {"value": "4wEA"}}), NOT_RUN),
-    "operation": (layer("Multiply", module="keras.src.ops.numpy"), r"operation on tensors \(Multiply\) and no layer"),
-    "TFSMLayer": (layer("TFSMLayer", module="keras.layers"), f"'strange' is a TFSMLayer, which is {NOT_KNOWN}"),
-    "TorchModuleWrapper": (layer("TorchModuleWrapper", module="keras.layers"), NOT_KNOWN),
-    "StringLookup": (layer("StringLookup", module="keras.layers"), NOT_KNOWN),
+    "operation": (layer("Multiply", module="keras.src.ops.numpy"), r"operation on tensors \(Multiply\), not a layer"),
+    "TFSMLayer": (layer("TFSMLayer", module="keras.layers"), f"'strange' is a TFSMLayer, which is {NOT_ALLOWED}"),
+    "TorchModuleWrapper": (layer("TorchModuleWrapper", module="keras.layers"), NOT_ALLOWED),
+    "StringLookup": (layer("StringLookup", module="keras.layers"), NOT_ALLOWED),
     "os": (layer("system", module="os"), f"'strange' comes from the Python module 'os', {NOT_IMPORTED}"),
     "os of Dense": (layer("Dense", module="os"), NOT_IMPORTED),
     "like Keras": (layer("Dense", module="keras_evil.layers"), NOT_IMPORTED),
     "module is a list": (layer("Dense", module=["keras"]), NOT_IMPORTED),
-    "get_file": (GET_FILE, f"'get_file' is a get_file, which is {NOT_KNOWN}"),
-    "get_file in a setting": (dense(kernel_initializer=GET_FILE), NOT_KNOWN),
+    "get_file": (GET_FILE, f"'get_file' is a get_file, which is {NOT_ALLOWED}"),
+    "get_file in a setting": (dense(kernel_initializer=GET_FILE), NOT_ALLOWED),
     "system": (dense(activation=SYSTEM), f"'function' comes from the Python module 'builtins', {NOT_IMPORTED}"),
-    "function of no module": (dense(activation={**SYSTEM, "module": None}), NOT_KNOWN),
-    "custom": (layer("Mine", module=None, registered_name="me>Mine"), NOT_KNOWN),
-    "custom of Keras 2": (layer("me>Mine"), NOT_KNOWN),
-    "no name": (layer(3), "a class_name in it is 3 and no name"),
-    "list": (layer(["Dense"]), r"a class_name in it is \['Dense'\] and no name"),
-    "two lines": (layer("Lam\nbda"), r"a class_name in it is 'Lam\\nbda' and no name"),
+    "function of no module": (dense(activation={**SYSTEM, "module": None}), NOT_ALLOWED),
+    "custom": (layer("Mine", module=None, registered_name="me>Mine"), NOT_ALLOWED),
+    "custom of Keras 2": (layer("me>Mine"), NOT_ALLOWED),
+    "no name": (layer(3), "a class_name in it is 3, not a name"),
+    "list": (layer(["Dense"]), r"a class_name in it is \['Dense'\], not a name"),
+    "two lines": (layer("Lam\nbda"), r"a class_name in it is 'Lam\\nbda', not a name"),
 }
 
 
-@pytest.mark.parametrize(("hostile", "told"), HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(("hostile", "message"), HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("kind", ["keras", "h5"])
-def test_code_is_refused(hostile: dict[str, Any], told: str, kind: str, tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match=told):
+def test_code_is_refused(hostile: dict[str, Any], message: str, kind: str, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=message):
         refuse_code(hostile)
     path = tmp_path / f"Model.{kind}"
     if kind == "keras":
@@ -87,29 +87,29 @@ def test_code_is_refused(hostile: dict[str, Any], told: str, kind: str, tmp_path
         with h5py.File(path, "w") as file:
             file.attrs["model_config"] = json.dumps(model(dense(), hostile))
             file.attrs["keras_version"] = "2.15.0"
-    with pytest.raises(ConversionError, match=told) as caught:
+    with pytest.raises(ConversionError, match=message) as caught:
         read_source(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
-def test_what_keras_has_is_let_through() -> None:
+def test_classes_of_keras_are_allowed() -> None:
     refuse_code(model(dense(), dense(kernel_initializer={"module": "keras.initializers", "class_name": "Zeros"})))
     refuse_code(model(layer("Dense", module=None), layer("LSTM", module="tensorflow.python.keras.layers")))
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
-        ("Model.keras", r"'multiply\w*' is an operation on tensors \(Multiply\) and no layer"),
-        # There Keras 3 leaves out the module, by which alone it would differ from the layer Multiply.
+        ("Model.keras", r"'multiply\w*' is an operation on tensors \(Multiply\), not a layer"),
+        # Here Keras 3 leaves out the module, the only difference from the layer Multiply.
         ("Model.h5", r"layer 'multiply\w*' is called with more than its input \(2 arguments\)"),
     ],
 )
-def test_operation_that_keras_3_saved(name: str, told: str, tmp_path: Path) -> None:
+def test_operation_that_keras_3_saved(name: str, message: str, tmp_path: Path) -> None:
     images = keras.Input((4,))
     keras.Model(images, keras.layers.Dense(2)(images * 2)).save(tmp_path / name)
-    with pytest.raises(ConversionError, match=told):
+    with pytest.raises(ConversionError, match=message):
         read_source(tmp_path / name)
 
 
@@ -123,7 +123,7 @@ def test_lambda_that_keras_3_saved(name: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that appears once the module `sprung_trap`, which can be imported, is."""
+    """A file that exists only after the module `sprung_trap`, which is on the path, has been imported."""
     sprung = tmp_path / "sprung"
     code = f"open({str(sprung)!r}, 'w').close()\n\ndef shut(*args, **kwargs):\n    return None\n\nShut = shut\n"
     (tmp_path / "sprung_trap.py").write_text(code, "utf-8")
@@ -160,11 +160,11 @@ def test_nothing_is_imported(hostile: dict[str, Any], kind: str, version: str, t
     assert "sprung_trap" not in sys.modules
 
 
-def test_how_it_was_compiled_is_not_looked_at(trap: Path, tmp_path: Path) -> None:
+def test_the_compile_configuration_is_ignored(trap: Path, tmp_path: Path) -> None:
     trained = network(keras)
     stored = json.loads(trained.to_json())
     stored |= {"compile_config": {"loss": TRAP, "optimizer": TRAP}, "build_config": TRAP, "registered_name": "Shut"}
-    trained.save(tmp_path / "honest.h5")
+    trained.save(tmp_path / "trusted.h5")
     path = tmp_path / "Model.h5"
     trained.save(path)
     with h5py.File(path, "r+") as file:
@@ -186,25 +186,29 @@ _KEYS = (
 )
 KEYS = st.sampled_from(_KEYS.split())
 KINDS = ["Functional", "Dense", "Embedding", "LSTM", "InputLayer", "Lambda", "__keras_tensor__", "__tuple__", "keras"]
-WILD = st.recursive(
+RANDOM_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.sampled_from(KINDS),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=6),
     max_leaves=25,
 )
-LAYERS = st.lists(st.fixed_dictionaries({"class_name": st.sampled_from(KINDS) | WILD, "config": WILD}), max_size=3)
+LAYERS = st.lists(
+    st.fixed_dictionaries({"class_name": st.sampled_from(KINDS) | RANDOM_JSON, "config": RANDOM_JSON}), max_size=3
+)
 LIKE_MODELS = st.fixed_dictionaries(
     {
         "class_name": st.just("Functional"),
-        "config": st.fixed_dictionaries({"name": WILD, "layers": LAYERS, "input_layers": WILD, "output_layers": WILD}),
+        "config": st.fixed_dictionaries(
+            {"name": RANDOM_JSON, "layers": LAYERS, "input_layers": RANDOM_JSON, "output_layers": RANDOM_JSON}
+        ),
     }
 )
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(stored=WILD | LIKE_MODELS, version=st.sampled_from(["2.15.0", "3.5.0"]))
-def test_wild_configurations(stored: object, version: str, tmp_path: Path) -> None:
+@given(stored=RANDOM_JSON | LIKE_MODELS, version=st.sampled_from(["2.15.0", "3.5.0"]))
+def test_random_configurations(stored: object, version: str, tmp_path: Path) -> None:
     path = keras_file(tmp_path / "Model.keras", stored, version=version)
     try:
-        examine(read_source(path).configuration)
+        read_spec(read_source(path).configuration)
     except ConversionError as error:
-        assert len(str(error).splitlines()) == 1  # noqa: PT017  # it need not be refused
+        assert len(str(error).splitlines()) == 1  # noqa: PT017  # not every example is refused

@@ -1,4 +1,4 @@
-"""Files that hold no network that can be read: one clear line each, and no trace of what the reader is made of."""
+"""Files without a readable network: each gets one clear line, without internals of the reader."""
 
 import json
 import zipfile
@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from convert.source.keras_source import WEIGHTS_ENTRY, read_source
-from convert.source.model_spec import examine
+from convert.source.model_spec import read_spec
 from device.errors import ConversionError
-from tests.convert.strangers import HDF5_IS_LEGACY, MODEL, claiming, keras_file
+from tests.convert.third_party_models import IGNORE_HDF5_WARNING, MODEL, claiming, keras_file
 
-pytestmark = pytest.mark.filterwarnings(HDF5_IS_LEGACY, "ignore:Duplicate name:UserWarning")
+pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING, "ignore:Duplicate name:UserWarning")
 
 
-def told(path: Path) -> str:
-    """The one line by which a file is refused."""
+def refusal(path: Path) -> str:
+    """The error of a file, which must be one line."""
     with pytest.raises(ConversionError) as caught:
         read_source(path)
     message = str(caught.value)
@@ -26,19 +26,19 @@ def told(path: Path) -> str:
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["Model.keras", "Model.h5"])
-def test_cut_short(part: float, name: str, honest: Path, tmp_path: Path) -> None:
-    content = (honest / name).read_bytes()
+def test_cut_short(part: float, name: str, keras_3_files: Path, tmp_path: Path) -> None:
+    content = (keras_3_files / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(len(content) * part)])
-    assert "damaged or cut short" in told(tmp_path / name)
+    assert "damaged or cut short" in refusal(tmp_path / name)
 
 
-def test_flipped_bytes(honest: Path, tmp_path: Path) -> None:
-    content = bytearray((honest / "Model.keras").read_bytes())
-    with zipfile.ZipFile(honest / "Model.keras") as archive:
+def test_flipped_bytes(keras_3_files: Path, tmp_path: Path) -> None:
+    content = bytearray((keras_3_files / "Model.keras").read_bytes())
+    with zipfile.ZipFile(keras_3_files / "Model.keras") as archive:
         start = archive.getinfo("config.json").header_offset + 200
     content[start : start + 8] = b"\xff" * 8
     (tmp_path / "Model.keras").write_bytes(content)
-    assert "damaged" in told(tmp_path / "Model.keras")
+    assert "damaged" in refusal(tmp_path / "Model.keras")
 
 
 def without(path: Path, *names: str) -> Path:
@@ -50,34 +50,36 @@ def without(path: Path, *names: str) -> Path:
 
 @pytest.mark.parametrize("name", ["metadata.json", "config.json", WEIGHTS_ENTRY])
 def test_entry_is_missing(name: str, tmp_path: Path) -> None:
-    assert f"no Keras model, it has no {name}; save it with model.save" in told(without(tmp_path / "a.keras", name))
+    assert f"not a Keras model, it has no {name}; save it with model.save" in refusal(
+        without(tmp_path / "a.keras", name)
+    )
 
 
 def test_other_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
         archive.writestr("a.png", b"")
-    assert "no Keras model" in told(tmp_path / "pictures.zip")
+    assert "not a Keras model" in refusal(tmp_path / "pictures.zip")
 
 
-def test_configuration_is_there_twice(tmp_path: Path) -> None:
-    # One reader may take the first, another the last.
-    assert "has config.json 2 times" in told(keras_file(tmp_path / "Model.keras", MODEL, times=2))
+def test_duplicate_configuration(tmp_path: Path) -> None:
+    # One reader may use the first, another the last.
+    assert "has config.json 2 times" in refusal(keras_file(tmp_path / "Model.keras", MODEL, times=2))
 
 
 def test_unpacks_to_too_much_text(tmp_path: Path) -> None:
     path = keras_file(tmp_path / "Model.keras", f'"{" " * (65 << 20)}"')
     assert path.stat().st_size < 1 << 20
-    assert "unpacks to more than a model can be" in told(path)
+    assert "unpacks to more bytes than a model can have" in refusal(path)
 
 
 def test_weights_claim_to_be_too_large(tmp_path: Path) -> None:
     path = claiming(tmp_path / "Model.keras", WEIGHTS_ENTRY, 3 << 30)
     assert path.stat().st_size < 2000
-    assert "unpacks to more than a model can be" in told(path)
+    assert "unpacks to more bytes than a model can have" in refusal(path)
 
 
 def test_configuration_is_more_than_it_claims(tmp_path: Path) -> None:
-    assert "damaged" in told(claiming(tmp_path / "Model.keras", "config.json", 10))
+    assert "damaged" in refusal(claiming(tmp_path / "Model.keras", "config.json", 10))
 
 
 @pytest.mark.parametrize(
@@ -95,41 +97,41 @@ def test_configuration_is_more_than_it_claims(tmp_path: Path) -> None:
     ],
 )
 def test_other_json(text: str, message: str, tmp_path: Path) -> None:
-    assert message in told(keras_file(tmp_path / "Model.keras", text))
+    assert message in refusal(keras_file(tmp_path / "Model.keras", text))
 
 
 @pytest.mark.parametrize("settings", [None, [], {}, {"input_dim": None}, {"input_dim": "many"}])
-def test_embedding_without_its_settings(settings: object, honest: Path) -> None:
-    stored = json.loads(json.dumps(read_source(honest / "Model.keras").configuration))
+def test_embedding_without_its_settings(settings: object, keras_3_files: Path) -> None:
+    stored = json.loads(json.dumps(read_source(keras_3_files / "Model.keras").configuration))
     (embedding,) = (layer for layer in stored["config"]["layers"] if layer["class_name"] == "Embedding")
     hidden = {"class_name": "Embedding", **({} if settings is None else {"config": settings})}
     embedding["config"]["embeddings_constraint"] = hidden
-    with pytest.raises(ConversionError, match="an Embedding does not say how many rows it has"):
-        examine(stored)
+    with pytest.raises(ConversionError, match="an Embedding does not state how many rows it has"):
+        read_spec(stored)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"# Keras\n", b"\x80\x04pickled", b"PK\x05\x06" + bytes(18)])
 def test_other_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "Model.keras").write_bytes(content)
-    assert "not an HDF5 file, a .keras file or a SavedModel folder" in told(tmp_path / "Model.keras")
+    assert "not an HDF5 file, a .keras file or a SavedModel folder" in refusal(tmp_path / "Model.keras")
 
 
 def test_tflite_model(tmp_path: Path) -> None:
     (tmp_path / "Model.h5").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
-    assert "is a TFLite model already; `edge-mcnn inspect` says what is in it" in told(tmp_path / "Model.h5")
+    assert "is a TFLite model already; show its content with `edge-mcnn inspect`" in refusal(tmp_path / "Model.h5")
 
 
 def test_no_file(tmp_path: Path) -> None:
-    assert "cannot be read (No such file or directory)" in told(tmp_path / "Model.keras")
+    assert "cannot be read (No such file or directory)" in refusal(tmp_path / "Model.keras")
 
 
-def test_weights_alone(honest: Path) -> None:
-    assert "holds no network, only weights or other data" in told(honest / "Model.weights.h5")
+def test_weights_alone(keras_3_files: Path) -> None:
+    assert "holds no network, only weights or other data" in refusal(keras_3_files / "Model.weights.h5")
 
 
 def test_other_folder(tmp_path: Path) -> None:
     (tmp_path / "variables").mkdir()
-    assert "a folder without saved_model.pb, so no SavedModel" in told(tmp_path)
+    assert "a folder without saved_model.pb, so not a SavedModel" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "keras_metadata.pb"])
@@ -137,9 +139,9 @@ def test_other_folder(tmp_path: Path) -> None:
 def test_garbage_in_a_saved_model(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"")
     (tmp_path / name).write_bytes(content)
-    assert "damaged: not a SavedModel; save it again" in told(tmp_path)
+    assert "damaged: not a SavedModel; save it again" in refusal(tmp_path)
 
 
 def test_empty_saved_model(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"")
-    assert "exported for inference" in told(tmp_path)
+    assert "exported for inference" in refusal(tmp_path)

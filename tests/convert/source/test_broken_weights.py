@@ -1,4 +1,4 @@
-"""Networks whose weights are missing, broken, kept elsewhere or another's: refused when they are loaded."""
+"""Networks whose weights are missing, corrupted, in another file or of another network are refused when loaded."""
 
 import shutil
 import zipfile
@@ -13,13 +13,13 @@ import tf_keras
 from convert.source.keras_loading import load_network
 from convert.source.keras_source import WEIGHTS_ENTRY, read_source
 from device.errors import ConversionError
-from tests.convert.strangers import HDF5_IS_LEGACY, claiming, keras_file, network
+from tests.convert.third_party_models import IGNORE_HDF5_WARNING, claiming, keras_file, network
 
-pytestmark = pytest.mark.filterwarnings(HDF5_IS_LEGACY, "ignore:Duplicate name:UserWarning")
+pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING, "ignore:Duplicate name:UserWarning")
 
 
 def refusal(path: Path) -> str:
-    """The one line by which the weights of a network are refused; all else of it is read."""
+    """The error about the weights of a network, which must be one line; the rest of the file is readable."""
     source = read_source(path)
     with pytest.raises(ConversionError) as caught:
         load_network(path, source.format, source.keras, source.stored)
@@ -28,18 +28,18 @@ def refusal(path: Path) -> str:
     return message
 
 
-def configuration(honest: Path) -> str:
-    with zipfile.ZipFile(honest / "Model.keras") as archive:
+def configuration(keras_3_files: Path) -> str:
+    with zipfile.ZipFile(keras_3_files / "Model.keras") as archive:
         return archive.read("config.json").decode()
 
 
-def test_weights_are_more_than_they_claim(honest: Path, tmp_path: Path) -> None:
-    path = claiming(tmp_path / "Model.keras", WEIGHTS_ENTRY, 10, configuration(honest))
+def test_weights_are_more_than_they_claim(keras_3_files: Path, tmp_path: Path) -> None:
+    path = claiming(tmp_path / "Model.keras", WEIGHTS_ENTRY, 10, configuration(keras_3_files))
     assert "Keras cannot load the network: Bad CRC-32" in refusal(path)
 
 
-def test_weights_are_garbled(honest: Path, tmp_path: Path) -> None:
-    path = keras_file(tmp_path / "Model.keras", configuration(honest), weights=b"x" * 1000)
+def test_weights_are_corrupted(keras_3_files: Path, tmp_path: Path) -> None:
+    path = keras_file(tmp_path / "Model.keras", configuration(keras_3_files), weights=b"x" * 1000)
     with zipfile.ZipFile(path) as archive:
         start = archive.getinfo(WEIGHTS_ENTRY).header_offset + 30 + len(WEIGHTS_ENTRY)
     content = bytearray(path.read_bytes())
@@ -78,39 +78,39 @@ def linked(path: Path) -> None:
     move_first_dataset(path, lambda file, name, _: file.__setitem__(name, h5py.ExternalLink("other.h5", "/there")))
 
 
-def kept_elsewhere(path: Path) -> None:
-    def keep(file: h5py.File, name: str, data: Any) -> None:
+def stored_externally(path: Path) -> None:
+    def store(file: h5py.File, name: str, data: Any) -> None:
         raw = path.parent / "other.raw"
         raw.write_bytes(data.tobytes())
         file.create_dataset(name, data.shape, data.dtype, external=[(str(raw), 0, data.nbytes)])
 
-    move_first_dataset(path, keep)
+    move_first_dataset(path, store)
 
 
 def virtual(path: Path) -> None:
-    def keep(file: h5py.File, name: str, data: Any) -> None:
+    def store(file: h5py.File, name: str, data: Any) -> None:
         layout = h5py.VirtualLayout(data.shape, data.dtype)
         layout[...] = h5py.VirtualSource("other.h5", "there", data.shape)
         file.create_virtual_dataset(name, layout)
 
-    move_first_dataset(path, keep)
+    move_first_dataset(path, store)
 
 
-def move_first_dataset(path: Path, keep: Callable[[h5py.File, str, Any], None]) -> None:
-    """Take weights out of the file and put them into another; what Keras reads then is the same."""
+def move_first_dataset(path: Path, store: Callable[[h5py.File, str, Any], None]) -> None:
+    """Move weights to another file in such a way that Keras would read the same values."""
     with h5py.File(path, "r+") as file:
         name = _datasets(file)[0]
         data = file[name][()]
         del file[name]
         with h5py.File(path.parent / "other.h5", "w") as other:
             other["there"] = data
-        keep(file, name, data)
+        store(file, name, data)
 
 
-@pytest.mark.parametrize("move", [linked, kept_elsewhere, virtual])
+@pytest.mark.parametrize("move", [linked, stored_externally, virtual])
 @pytest.mark.parametrize("name", ["Model.h5", "Model.keras"])
-def test_weights_in_another_file(move: Callable[[Path], None], name: str, honest: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(honest / name, tmp_path))
+def test_weights_in_another_file(move: Callable[[Path], None], name: str, keras_3_files: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(keras_3_files / name, tmp_path))
     if name == "Model.h5":
         move(path)
     else:
@@ -121,15 +121,17 @@ def test_weights_in_another_file(move: Callable[[Path], None], name: str, honest
         with zipfile.ZipFile(path, "w") as archive:
             for entry in ("config.json", "metadata.json", WEIGHTS_ENTRY):
                 archive.write(tmp_path / entry, entry)
-    assert "is kept in another file; save it again" in refusal(path)
+    assert "is stored in another file; save the model again" in refusal(path)
 
 
 @pytest.mark.parametrize("break_weights", [fewer, none_at_all, of_another_shape])
 @pytest.mark.parametrize("version", [2, 3])
-def test_weights_do_not_fit(break_weights: Callable[[Path], None], version: int, honest: Path, tmp_path: Path) -> None:
+def test_weights_do_not_fit(
+    break_weights: Callable[[Path], None], version: int, keras_3_files: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "Model.h5"
     if version == 3:
-        shutil.copy(honest / path.name, path)
+        shutil.copy(keras_3_files / path.name, path)
     else:
         network(tf_keras).save(path)
     break_weights(path)

@@ -1,4 +1,4 @@
-"""Configurations that Keras 3 really writes, as Keras 2 would have written them."""
+"""Configurations that Keras 3 writes are translated into the notation of Keras 2."""
 
 import json
 from collections.abc import Callable
@@ -20,8 +20,8 @@ def stored(model: Any) -> dict[str, Any]:
     return table
 
 
-def rewritten(model: Any) -> dict[str, dict[str, Any]]:
-    """The layers by their names, after seeing that Keras 2 takes them and answers the same."""
+def translated(model: Any) -> dict[str, dict[str, Any]]:
+    """The translated layers by name, after checking that Keras 2 builds the network and computes the same."""
     before = stored(model)
     configuration = as_keras_2(before)
     assert before == stored(model)
@@ -39,10 +39,10 @@ def inner(name: str = "inner") -> Any:
     return keras.Model(seen, layers.Dense(3, activation="tanh", name="of_inner")(seen), name=name)
 
 
-def test_what_a_layer_says() -> None:
+def test_settings_of_a_layer() -> None:
     seen = layers.Input((4,), name="seen")
     dense = layers.Dense(2, activation="relu", kernel_initializer="he_normal", kernel_regularizer="l2", name="dense")
-    found = rewritten(keras.Model(seen, dense(seen)))
+    found = translated(keras.Model(seen, dense(seen)))
     assert found["seen"]["config"]["batch_input_shape"] == [None, 4]
     settings = found["dense"]["config"]
     assert settings.items() >= {"units": 2, "activation": "relu", "use_bias": True, "dtype": "float32"}.items()
@@ -51,10 +51,10 @@ def test_what_a_layer_says() -> None:
     assert not {"module", "registered_name", "build_config"} & set(found["dense"])
 
 
-def test_nested_model_is_called_once_more() -> None:
+def test_calls_of_a_nested_model_are_counted_from_one() -> None:
     seen, nested = layers.Input((4,), name="seen"), inner()
     model = keras.Model(seen, layers.Dense(2, name="last")(nested(seen)))
-    found = rewritten(model)
+    found = translated(model)
     assert found["inner"]["inbound_nodes"] == [[["seen", 0, 0, {}]]]
     assert found["last"]["inbound_nodes"] == [[["inner", 1, 0, {}]]]
     assert [layer["class_name"] for layer in found["inner"]["config"]["layers"]] == ["InputLayer", "Dense"]
@@ -65,41 +65,41 @@ def test_nested_model_is_called_once_more() -> None:
 def test_nested_model_at_the_end_and_used_twice() -> None:
     one, two, nested = layers.Input((4,), name="one"), layers.Input((4,), name="two"), inner()
     model = keras.Model([one, two], layers.Add(name="sum")([nested(one), nested(two)]))
-    assert rewritten(model)["sum"]["inbound_nodes"] == [[["inner", 1, 0, {}], ["inner", 2, 0, {}]]]
+    assert translated(model)["sum"]["inbound_nodes"] == [[["inner", 1, 0, {}], ["inner", 2, 0, {}]]]
     model = keras.Model(one, inner("last")(one))
-    rewritten(model)
+    translated(model)
     assert as_keras_2(stored(model))["config"]["output_layers"] == [["last", 1, 0]]
 
 
 def test_nested_in_nested() -> None:
     middle, seen = layers.Input((4,)), layers.Input((4,), name="seen")
     outer = keras.Model(middle, layers.ReLU(name="relu")(inner()(middle)), name="outer")
-    found = rewritten(keras.Model(seen, outer(seen)))
+    found = translated(keras.Model(seen, outer(seen)))
     of_outer = {layer["name"]: layer for layer in found["outer"]["config"]["layers"]}
     assert of_outer["relu"]["inbound_nodes"] == [[["inner", 1, 0, {}]]]
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["told its input", "left to find it"])
-def test_nested_sequential(told: bool) -> None:
+@pytest.mark.parametrize("with_input", [True, False], ids=["with input", "without input"])
+def test_nested_sequential(with_input: bool) -> None:
     seen = layers.Input((4,), name="seen")
-    nested = keras.Sequential([layers.Input((4,))] * told + [layers.Dense(3), layers.ReLU()], name="sequence")
+    nested = keras.Sequential([layers.Input((4,))] * with_input + [layers.Dense(3), layers.ReLU()], name="sequence")
     model = keras.Model(seen, nested(seen))
-    assert rewritten(model)["sequence"]["class_name"] == "Sequential"
+    assert translated(model)["sequence"]["class_name"] == "Sequential"
     assert as_keras_2(stored(model))["config"]["output_layers"] == [["sequence", 1, 0]]
-    found = rewritten(keras.Model(seen, layers.ReLU(name="last")(nested(seen))))
+    found = translated(keras.Model(seen, layers.ReLU(name="last")(nested(seen))))
     assert found["last"]["inbound_nodes"] == [[["sequence", 1, 0, {}]]]
 
 
 def test_layers_of_several_inputs() -> None:
     one, two = layers.Input((4,), name="one"), layers.Input((3,), name="two")
-    found = rewritten(keras.Model([one, two], layers.Concatenate(axis=-1, name="both")([two, one])))
+    found = translated(keras.Model([one, two], layers.Concatenate(axis=-1, name="both")([two, one])))
     assert found["both"]["inbound_nodes"] == [[["two", 0, 0, {}], ["one", 0, 0, {}]]]
 
 
 def test_wrapped_layers() -> None:
     seen = layers.Input((5, 4), name="seen")
     both = layers.Bidirectional(layers.LSTM(3, name="lstm"), name="both")(seen)
-    found = rewritten(keras.Model(seen, both))
+    found = translated(keras.Model(seen, both))
     assert found["both"]["config"]["layer"]["class_name"] == "LSTM"
 
 
@@ -113,37 +113,37 @@ def test_training_and_mask_are_dropped(options: dict[str, Any]) -> None:
 
 
 def attention(one: Any, two: Any) -> Any:
-    return layers.MultiHeadAttention(1, 2, name="strange")(one, two)
+    return layers.MultiHeadAttention(1, 2, name="unusual")(one, two)
 
 
-def started(one: Any, _: Any) -> Any:
+def with_initial_state(one: Any, _: Any) -> Any:
     state = layers.Flatten()(layers.Cropping1D((0, 4))(one))
-    return layers.LSTM(4, name="strange")(one, initial_state=[state, state])
+    return layers.LSTM(4, name="unusual")(one, initial_state=[state, state])
 
 
 def masked(one: Any, _: Any) -> Any:
-    whole = layers.Input((5,), dtype="bool", name="mask")
-    return layers.LSTM(4, name="strange")(one, mask=whole)
+    mask = layers.Input((5,), dtype="bool", name="mask")
+    return layers.LSTM(4, name="unusual")(one, mask=mask)
 
 
 @pytest.mark.parametrize(
-    ("call", "more"), [(attention, "2 arguments"), (started, "initial_state"), (masked, "mask")], ids=str
+    ("call", "more"), [(attention, "2 arguments"), (with_initial_state, "initial_state"), (masked, "mask")], ids=str
 )
-def test_calls_that_keras_2_cannot_say(call: Callable[[Any, Any], Any], more: str) -> None:
+def test_calls_that_keras_2_cannot_express(call: Callable[[Any, Any], Any], more: str) -> None:
     one, two = layers.Input((5, 4)), layers.Input((5, 4))
     output = call(one, two)
     inputs = [tensor for tensor in (one, two) if call is attention or tensor is one]
     if call is masked:
         inputs.append(output._keras_history.operation._inbound_nodes[0].arguments.kwargs["mask"])
-    with pytest.raises(ConversionError, match=rf"'strange' is called with more than its input \({more}\)"):
+    with pytest.raises(ConversionError, match=rf"'unusual' is called with more than its input \({more}\)"):
         as_keras_2(stored(keras.Model(inputs, output)))
 
 
 def test_constants_and_structures() -> None:
     seen = layers.Input((4,), name="seen")
     configuration = stored(keras.Model(seen, layers.Dense(2, name="last")(seen)))
-    stranger: list[Any] = [3.0, [1, 2], {"class_name": "__numpy__", "config": {"value": [1]}}, {"a": {}}]
-    for strange in stranger:
-        configuration["config"]["layers"][-1]["inbound_nodes"] = [{"args": [strange], "kwargs": {}}]
-        with pytest.raises(ConversionError, match="'last' takes a constant or a structure of tensors"):
+    unsupported: list[Any] = [3.0, [1, 2], {"class_name": "__numpy__", "config": {"value": [1]}}, {"a": {}}]
+    for argument in unsupported:
+        configuration["config"]["layers"][-1]["inbound_nodes"] = [{"args": [argument], "kwargs": {}}]
+        with pytest.raises(ConversionError, match="'last' is called with a constant or a structure of tensors"):
             as_keras_2(configuration)

@@ -9,10 +9,10 @@ from convert.source.keras_h5 import read_companions, read_configuration, write_c
 from device.bundle import HDF5_GROUP, Companions
 from device.errors import ConversionError
 from device.front_end.parameters import FrontEnd
-from tests.convert import networks
+from tests.convert import tutorial_models
 
 
-@pytest.mark.filterwarnings(networks.SEEDING)
+@pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
 def test_companions_come_back_and_keras_still_opens_the_file(small_model: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(small_model, tmp_path))
     given = Companions(

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from tf_keras import Model, Sequential, layers
 
-from convert.source.keras_loading import plain
-from convert.source.layer_graph import Graph
-from tests.convert import networks
+from convert.source.keras_loading import strip_module_names
+from convert.source.layer_graph import LayerGraph
+from tests.convert import tutorial_models
 
-pytestmark = pytest.mark.filterwarnings(networks.SEEDING)
+pytestmark = pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
 
 
-def graph_of(model: Any) -> Graph:
-    return Graph(plain(json.loads(model.to_json())))
+def graph_of(model: Any) -> LayerGraph:
+    return LayerGraph(strip_module_names(json.loads(model.to_json())))
 
 
 def trunk(name: str = "trunk") -> Any:

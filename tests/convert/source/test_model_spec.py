@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from convert.source.keras_h5 import read_configuration
-from convert.source.model_spec import Network, check_companions, examine, frozen
+from convert.source.model_spec import ModelSpec, check_companions, freeze, read_spec
 from device.errors import ConversionError
-from tests.convert import networks
+from tests.convert import tutorial_models
 
 
 @pytest.fixture(scope="module")
@@ -17,16 +17,16 @@ def configuration(small_model: Path) -> dict[str, Any]:
 
 def test_inputs_are_told_apart_by_shape(configuration: dict[str, Any]) -> None:
     assert [name for name, *_ in configuration["config"]["input_layers"]] == ["transcript", "spectrogram"]
-    network = examine(configuration)
-    assert network == Network("spectrogram", "transcript", (64, 64), 200, embedding_rows=2001, lstm_layers=1)
+    network = read_spec(configuration)
+    assert network == ModelSpec("spectrogram", "transcript", (64, 64), 200, embedding_rows=2001, lstm_layers=1)
     other_order = copy.deepcopy(configuration)
     other_order["config"]["input_layers"] = {"b": ["spectrogram", 0, 0], "a": ["transcript", 0, 0]}
-    assert examine(other_order) == network
+    assert read_spec(other_order) == network
 
 
 def test_frozen_for_tflite(configuration: dict[str, Any]) -> None:
     before = copy.deepcopy(configuration)
-    changed = frozen(configuration, examine(configuration))["config"]
+    changed = freeze(configuration, read_spec(configuration))["config"]
     assert configuration == before
     layers = {layer["config"]["name"]: layer["config"] for layer in changed["layers"]}
     assert layers["spectrogram"]["batch_input_shape"] == [1, 64, 64, 3]
@@ -41,7 +41,7 @@ def test_frozen_for_tflite(configuration: dict[str, Any]) -> None:
 @pytest.mark.parametrize("not_a_model", [{}, {"class_name": "Sequential", "config": []}, {"config": {"layers": [1]}}])
 def test_other_json(not_a_model: dict[str, Any]) -> None:
     with pytest.raises(ConversionError, match="not a functional Keras model"):
-        examine(not_a_model)
+        read_spec(not_a_model)
 
 
 def test_open_sizes_are_the_front_ends(configuration: dict[str, Any]) -> None:
@@ -50,10 +50,10 @@ def test_open_sizes_are_the_front_ends(configuration: dict[str, Any]) -> None:
         shape = layer["config"].get("batch_input_shape")
         if layer["class_name"] == "InputLayer":
             shape[1:3] = [None] * len(shape[1:3])
-    network = examine(loose)
-    assert (network.picture_size, network.sequence_length) == ((None, None), None)
-    fitted = check_companions(network, networks.companions(image_width=32, sequence_length=50))
-    assert (fitted.picture_size, fitted.sequence_length) == ((64, 32), 50)
-    layers = {layer["config"]["name"]: layer["config"] for layer in frozen(loose, fitted)["config"]["layers"]}
+    network = read_spec(loose)
+    assert (network.image_size, network.sequence_length) == ((None, None), None)
+    fitted = check_companions(network, tutorial_models.companions(image_width=32, sequence_length=50))
+    assert (fitted.image_size, fitted.sequence_length) == ((64, 32), 50)
+    layers = {layer["config"]["name"]: layer["config"] for layer in freeze(loose, fitted)["config"]["layers"]}
     assert layers["spectrogram"]["batch_input_shape"] == [1, 64, 32, 3]
     assert layers["transcript"]["batch_input_shape"] == [1, 50]

@@ -12,18 +12,18 @@ import pytest
 import tf_keras
 from google.protobuf import message
 
-from convert.companions.companions import Given
+from convert.companions.companions import UserCompanions
 from convert.convert import convert
-from convert.options import Choices
+from convert.options import ConversionOptions
 from convert.source.keras_loading import in_keras_2, load_network
-from convert.source.keras_source import Source, read_source
-from convert.source.model_spec import examine
+from convert.source.keras_source import KerasSource, read_source
+from convert.source.model_spec import read_spec
 from convert.tflite_model.flatbuffer import read_flatbuffer
 from device.bundle import read_bundle
 from device.errors import ConversionError
-from tests.convert.strangers import HDF5_IS_LEGACY, LENGTH, PICTURE, WORDS, answers, network
+from tests.convert.third_party_models import IGNORE_HDF5_WARNING, LENGTH, PICTURE, WORDS, answers, network
 
-pytestmark = pytest.mark.filterwarnings(HDF5_IS_LEGACY)
+pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING)
 KERAS: dict[int, Any] = {2: tf_keras, 3: keras}
 SAVINGS = [
     (2, "Model.h5", "hdf5"),
@@ -46,14 +46,14 @@ def saved_model(trained: dict[int, Any], tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
-def rebuilt(path: Path) -> tuple[Source, Any, Any]:
+def rebuilt(path: Path) -> tuple[KerasSource, Any, Any]:
     """What was read, the network in its own Keras, and in Keras 2."""
     source = read_source(path)
     own = load_network(path, source.format, source.keras, source.stored)
     return source, own, in_keras_2(own, source.configuration)
 
 
-def check_same(expected: Any, path: Path) -> Source:
+def check_same(expected: Any, path: Path) -> KerasSource:
     source, own, in_2 = rebuilt(path)
     assert type(own).__module__.split(".")[0] == KERAS[source.keras].__name__
     assert type(in_2).__module__.split(".")[0] == "tf_keras"
@@ -78,8 +78,8 @@ def test_every_format_of_both_keras(
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     assert source.size == sum(file.stat().st_size for file in files)
     assert len(source.sha256) == 64
-    found = examine(source.configuration)
-    assert (found.picture, found.ids, found.picture_size) == ("spectrogram", "transcript", (PICTURE, PICTURE))
+    found = read_spec(source.configuration)
+    assert (found.image_input, found.ids_input, found.image_size) == ("spectrogram", "transcript", (PICTURE, PICTURE))
     assert (found.sequence_length, found.embedding_rows, found.lstm_layers) == (LENGTH, WORDS + 1, 1)
 
 
@@ -130,17 +130,17 @@ def test_saved_model_of_tensorflow_2_4(trained: dict[int, Any], saved_model: Pat
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize(
     "options",
-    [{"text_first": True}, {"ids_dtype": "int32"}, {"picture_size": None, "length": None}],
+    [{"text_first": True}, {"ids_dtype": "int32"}, {"image_size": None, "length": None}],
     ids=["text first", "whole ids", "open sizes"],
 )
 def test_networks_built_otherwise(version: int, options: dict[str, Any], tmp_path: Path) -> None:
     model = network(KERAS[version], **options)
     model.save(tmp_path / "Model.keras")
     source = check_same(model, tmp_path / "Model.keras")
-    found = examine(source.configuration)
-    assert (found.picture, found.ids) == ("spectrogram", "transcript")
+    found = read_spec(source.configuration)
+    assert (found.image_input, found.ids_input) == ("spectrogram", "transcript")
     if "length" in options:
-        assert (found.picture_size, found.sequence_length) == ((None, None), None)
+        assert (found.image_size, found.sequence_length) == ((None, None), None)
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -168,10 +168,10 @@ def test_exported_for_inference(version: int, trained: dict[int, Any], tmp_path:
     assert "\n" not in str(caught.value)
 
 
-def given(folder: Path) -> Given:
+def given(folder: Path) -> UserCompanions:
     (folder / "words.txt").write_text("\n".join(f"word{index}" for index in range(WORDS)), "utf-8")
     (folder / "front_end.json").write_text("{}", "utf-8")
-    return Given("angry, happy, neutral", folder / "words.txt", folder / "front_end.json")
+    return UserCompanions("angry, happy, neutral", folder / "words.txt", folder / "front_end.json")
 
 
 @pytest.mark.usefixtures("in_this_process")
@@ -183,7 +183,7 @@ def test_strangers_network_becomes_a_bundle(
     if version == 3:
         path = tmp_path / "Model.keras"
         trained[3].save(path)
-    report = convert(path, target, choices=Choices(mode, given(tmp_path)))
+    report = convert(path, target, options=ConversionOptions(mode, given(tmp_path)))
     assert report.keras.split()[0] == KERAS[version].__name__
     bundle = read_bundle(target)
     assert bundle.companions.labels == ("angry", "happy", "neutral")

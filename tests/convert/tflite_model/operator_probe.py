@@ -1,7 +1,8 @@
-"""Asks a runtime which operators it knows: `python -m tests.convert.tflite_model.operator_probe RUNTIME`.
+"""Measures which operators a runtime supports: `python -m tests.convert.tflite_model.operator_probe RUNTIME`.
 
-RUNTIME is tflite-runtime or ai-edge-litert; prints a JSON object, the known versions by name, found with models of a
-single operator. A process of its own, because what the runtimes say goes past Python into file descriptor 2.
+RUNTIME is tflite-runtime or ai-edge-litert. It prints a JSON object, the supported versions by name of the operator,
+found with models of a single operator. It runs in a process of its own, because the runtimes print to file descriptor
+2, bypassing Python.
 """
 
 import importlib
@@ -17,13 +18,13 @@ from device.recognition.runtimes import RUNTIMES
 
 CODES = {name: code for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
 TRIED = 25
-"""The first version that is not tried; none is that new."""
+"""The first version that is not tried; no operator has such a high version."""
 REFUSALS = ("Didn't find op for builtin", "builtin_code out of range")
-"""What the runtimes say of an operator that they do not know; its missing options are complained of otherwise."""
+"""Messages of the runtimes about an unsupported operator; missing options of a supported one have other messages."""
 
 
 def one_operator(code: int, version: int = 1, custom: bytes | None = None) -> bytes:
-    """A flatbuffer whose only operator has this code and version."""
+    """A flatbuffer with a single operator of this code and version."""
     operator_code = schema.OperatorCodeT()
     operator_code.builtinCode, operator_code.deprecatedBuiltinCode = code, min(code, 127)
     operator_code.version, operator_code.customCode = version, custom
@@ -46,7 +47,7 @@ def packed(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
-def knows(interpreter: Any, code: int, version: int) -> bool:
+def supports(interpreter: Any, code: int, version: int) -> bool:
     try:
         interpreter(model_content=one_operator(code, version))
     except ValueError as error:
@@ -58,8 +59,8 @@ def main(runtime: str) -> None:
     interpreter = importlib.import_module(RUNTIMES[runtime]).Interpreter
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     codes = {name: code for name, code in CODES.items() if name != "CUSTOM"}
-    known = {name: [v for v in range(1, TRIED) if knows(interpreter, code, v)] for name, code in codes.items()}
-    print(json.dumps(known))
+    supported = {name: [v for v in range(1, TRIED) if supports(interpreter, code, v)] for name, code in codes.items()}
+    print(json.dumps(supported))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ FLATBUFFER = BUNDLE.model[: BUNDLE.flatbuffer_size]
 
 
 def two_graphs() -> Any:
-    """A `ModelT` with all that is read: two subgraphs, shared and scaled constants, a custom operator, signatures."""
+    """A `ModelT` with every part that is read: two subgraphs, scaled constants, a custom operator, signatures."""
     model = schema.ModelT()
     model.version, model.description = 3, b"two graphs"
     codes = []
@@ -64,7 +64,7 @@ def two_graphs() -> Any:
 TWO_GRAPHS = packed(two_graphs())
 
 
-def test_reads_what_the_schema_reads() -> None:
+def test_reads_the_same_as_the_schema() -> None:
     model = read_flatbuffer(FLATBUFFER)
     expected = schema.ModelT.InitFromObj(schema.Model.GetRootAs(FLATBUFFER))
     (graph,) = expected.subgraphs
@@ -91,11 +91,11 @@ def test_reads_what_the_schema_reads() -> None:
     assert list(signature.outputs) == ["probabilities"]
 
 
-def test_the_companions_behind_it_change_nothing() -> None:
+def test_appended_companions_are_ignored() -> None:
     assert read_flatbuffer(BUNDLE.model) == read_flatbuffer(FLATBUFFER)
 
 
-def test_every_type_has_its_name() -> None:
+def test_every_dtype_has_its_name() -> None:
     for name, code in vars(schema.TensorType).items():
         if name.isupper():
             model = two_graphs()
@@ -122,13 +122,13 @@ def test_operators_of_old_and_new_files() -> None:
     assert read_flatbuffer(one_operator(4321)).operators[0].name == "builtin operator 4321"
 
 
-def refused(content: bytes, told: str) -> None:
-    with pytest.raises(BundleError, match=told) as caught:
+def refused(content: bytes, message: str) -> None:
+    with pytest.raises(BundleError, match=message) as caught:
         read_flatbuffer(content)
     assert "\n" not in str(caught.value)
 
 
-def test_indices_without_a_target() -> None:
+def test_invalid_indices() -> None:
     def changed(what: str) -> bytes:
         model = two_graphs()
         graph = model.subgraphs[1]
@@ -149,22 +149,22 @@ def test_indices_without_a_target() -> None:
                 model.buffers[1].offset, model.buffers[1].size = 100, 1 << 63
         return packed(model)
 
-    refused(changed("code"), "an operator code that it has not")
+    refused(changed("code"), "an operator code that does not exist")
     refused(changed("input"), "no tensor 4")
     refused(changed("negative"), "no tensor -2")
-    refused(changed("buffer"), "a buffer that it has not")
-    refused(changed("subgraph"), "a subgraph that it has not")
-    refused(changed("tensor"), "a tensor that it has not")
+    refused(changed("buffer"), "a buffer that does not exist")
+    refused(changed("subgraph"), "a subgraph that does not exist")
+    refused(changed("tensor"), "a tensor that does not exist")
     refused(changed("data"), "a buffer reaches beyond")
 
 
-def test_data_behind_the_flatbuffer() -> None:
+def test_data_after_the_flatbuffer() -> None:
     model = two_graphs()
     model.buffers[1].data, model.buffers[1].offset, model.buffers[1].size = None, 100, 50
     assert read_flatbuffer(packed(model)).tensors[1].bytes == 50
 
 
-def test_what_is_none() -> None:
+def test_other_files() -> None:
     refused(b"", "not a TFLite model")
     refused(b"hello, world", "not a TFLite model")
     refused(b"\x08\x00\x00\x00TFL3", "damaged")
@@ -175,16 +175,16 @@ def test_what_is_none() -> None:
     refused(packed(model), "schema version 4")
 
 
-@pytest.mark.parametrize("kept", [9, 50, 300, 1000, -1, -4, -100])
-def test_truncated(kept: int) -> None:
-    # Flatbuffers are written from their end: what is cut off is needed.
-    refused(TWO_GRAPHS[: min(kept, len(TWO_GRAPHS) - 1)], "damaged")
-    refused(FLATBUFFER[:kept] if kept > 0 else FLATBUFFER[: len(FLATBUFFER) // 2], "damaged")
+@pytest.mark.parametrize("length", [9, 50, 300, 1000, -1, -4, -100])
+def test_truncated(length: int) -> None:
+    # Flatbuffers are written from their end, so the part that is cut off is needed.
+    refused(TWO_GRAPHS[: min(length, len(TWO_GRAPHS) - 1)], "damaged")
+    refused(FLATBUFFER[:length] if length > 0 else FLATBUFFER[: len(FLATBUFFER) // 2], "damaged")
 
 
 @pytest.mark.timeout(30)
 def test_a_small_file_that_claims_to_be_a_large_one() -> None:
-    """Vectors whose elements are all the same table, with a long text or a long vector in it."""
+    """Vectors whose elements are all the same table, which contains a long text."""
     builder = flatbuffers.Builder(1024)
     text = builder.CreateString("x" * 100_000)
     schema.OperatorCodeStart(builder)
@@ -222,7 +222,7 @@ changes = st.lists(st.tuples(st.integers(0, 1 << 30), st.binary(min_size=1, max_
 def test_changed_bytes_are_read_or_refused(changed: list[tuple[int, bytes]], small: bool) -> None:
     content = bytearray(TWO_GRAPHS if small else FLATBUFFER)
     for position, change in changed:
-        # Nearly all structure of the large one is in its last part, behind the weights.
+        # Nearly all structure of the large file is in its last part, after the weights.
         where = position % len(content) if small else len(content) - 1 - position % (len(content) // 20)
         content[where : where + len(change)] = change
     reads_or_refuses(bytes(content))
@@ -230,5 +230,5 @@ def test_changed_bytes_are_read_or_refused(changed: list[tuple[int, bytes]], sma
 
 @given(st.binary(max_size=200))
 @settings(max_examples=300)
-def test_nonsense_is_refused(content: bytes) -> None:
+def test_random_bytes_are_read_or_refused(content: bytes) -> None:
     reads_or_refuses(struct.pack("<I", 8) + b"TFL3" + content)

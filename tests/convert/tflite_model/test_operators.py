@@ -1,4 +1,4 @@
-"""The table against what each installed runtime says of itself."""
+"""The table of operators agrees with measurements in each installed runtime."""
 
 import functools
 import importlib.metadata
@@ -11,8 +11,15 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from convert.tflite_model.flatbuffer import Operator
-from convert.tflite_model.operators import NAMES, NEWEST, OLDEST, PROBED, check_operators, unsupported
+from convert.tflite_model.operators import (
+    MEASURED_VERSIONS,
+    NAMES,
+    NEWEST,
+    OLDEST,
+    Operator,
+    check_operators,
+    unsupported,
+)
 from device.errors import ConversionError
 from device.recognition.runtimes import RUNTIMES
 from tests.convert.conftest import INSTALLED
@@ -26,7 +33,7 @@ def operator(name: str, version: int = 1, *, custom: bool = False) -> Operator:
 
 
 @functools.cache
-def probed(runtime: str) -> dict[str, list[int]]:
+def measured(runtime: str) -> dict[str, list[int]]:
     done = subprocess.run(
         [sys.executable, "-m", operator_probe.__name__, runtime], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -35,11 +42,11 @@ def probed(runtime: str) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("runtime", INSTALLED)
-def test_the_table_says_what_the_runtime_says(runtime: str) -> None:
-    found = probed(runtime)
+def test_the_table_agrees_with_the_runtime(runtime: str) -> None:
+    found = measured(runtime)
     assert len(found) > 200
     table = {name: list(range(OLDEST.get(name, 1), NEWEST[runtime].get(name, 0) + 1)) for name in found}
-    if Version(importlib.metadata.version(runtime)) > Version(PROBED[runtime]):
+    if Version(importlib.metadata.version(runtime)) > Version(MEASURED_VERSIONS[runtime]):
         assert [name for name, versions in table.items() if not set(versions) <= set(found[name])] == []
     else:
         assert table == found
@@ -47,24 +54,24 @@ def test_the_table_says_what_the_runtime_says(runtime: str) -> None:
 
 
 def test_names_and_codes_are_those_of_the_schema() -> None:
-    assert set(RUNTIMES) == set(PROBED)
+    assert set(RUNTIMES) == set(MEASURED_VERSIONS)
     assert all(operator_probe.CODES[name] == code for code, name in NAMES.items())
     assert len(set(NAMES.values())) == len(NAMES)
 
 
-def test_litert_knows_all_that_tflite_runtime_knows() -> None:
+def test_litert_supports_everything_that_tflite_runtime_supports() -> None:
     assert all(NEWEST["ai-edge-litert"][name] >= version for name, version in NEWEST["tflite-runtime"].items())
 
 
-def test_names_what_a_runtime_lacks_once() -> None:
+def test_each_unsupported_operator_is_named_once() -> None:
     operators = [operator("FULLY_CONNECTED", 12)] * 2 + [operator("FULLY_CONNECTED", 1), operator("DILATE")]
     assert unsupported(operators, "tflite-runtime") == [("DILATE", 1, 0), ("FULLY_CONNECTED", 12, 10)]
     assert unsupported(operators, "ai-edge-litert") == []
 
 
-def test_what_is_none_of_tflites_own_is_unknown() -> None:
+def test_custom_and_unknown_operators_are_unsupported() -> None:
     operators = [operator("FlexErf", custom=True), operator("ADD", custom=True), operator("builtin operator 999")]
-    for runtime in PROBED:
+    for runtime in MEASURED_VERSIONS:
         assert unsupported(operators, runtime) == [("ADD", 1, 0), ("FlexErf", 1, 0), ("builtin operator 999", 1, 0)]
     assert unsupported([operator("ADD", 0), operator("ADD", -1)], "tflite-runtime") == [("ADD", -1, 5), ("ADD", 0, 5)]
 
@@ -75,7 +82,7 @@ def called(*operators: tuple[str, int] | str) -> list[Operator]:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("operators", "message"),
     [
         (["GATHER", "WHILE"], "0 of 1 LSTM layers became one operator"),
         (["UNIDIRECTIONAL_SEQUENCE_LSTM", "WHILE"], "a loop is left"),
@@ -83,21 +90,24 @@ def called(*operators: tuple[str, int] | str) -> list[Operator]:
         (["UNIDIRECTIONAL_SEQUENCE_LSTM", "FlexErf"], "needs FlexErf"),
         (
             ["UNIDIRECTIONAL_SEQUENCE_LSTM", ("FULLY_CONNECTED", 12)],
-            "tflite-runtime 2.14.0 does not know FULLY_CONNECTED version 12 (it knows 10); "
+            "tflite-runtime 2.14.0 does not support FULLY_CONNECTED version 12 (newest supported: 10); "
             "convert with --requires ai-edge-litert",
         ),
-        (["UNIDIRECTIONAL_SEQUENCE_LSTM", ("CONV_2D", 99)], "CONV_2D version 99 (it knows 7); use other layers"),
+        (
+            ["UNIDIRECTIONAL_SEQUENCE_LSTM", ("CONV_2D", 99)],
+            "CONV_2D version 99 (newest supported: 7); use other layers",
+        ),
     ],
 )
-def test_operators_that_will_not_do(wrong: list[tuple[str, int] | str], message: str) -> None:
+def test_refused_operators(operators: list[tuple[str, int] | str], message: str) -> None:
     with pytest.raises(ConversionError, match=re.escape(message)):
-        check_operators(called(*wrong), 1, requires=None)
+        check_operators(called(*operators), 1, requires=None)
 
 
-def test_only_what_needs_the_newer_runtime_says_so() -> None:
+def test_the_newer_runtime_is_required_only_if_needed() -> None:
     assert check_operators(called("UNIDIRECTIONAL_SEQUENCE_LSTM", "SOFTMAX"), 1, requires=None) is None
     newer = called("UNIDIRECTIONAL_SEQUENCE_LSTM", ("FULLY_CONNECTED", 12))
     assert check_operators(newer, 1, requires="ai-edge-litert") == "ai-edge-litert"
     assert check_operators(called("UNIDIRECTIONAL_SEQUENCE_LSTM"), 1, requires="ai-edge-litert") is None
-    with pytest.raises(ConversionError, match=r"ai-edge-litert 2\.3\.0 does not know CONV_2D version 99"):
+    with pytest.raises(ConversionError, match=r"ai-edge-litert 2\.3\.0 does not support CONV_2D version 99"):
         check_operators(called("UNIDIRECTIONAL_SEQUENCE_LSTM", ("CONV_2D", 99)), 1, requires="ai-edge-litert")

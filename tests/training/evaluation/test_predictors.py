@@ -13,7 +13,7 @@ from tf_keras import layers
 from convert.convert import convert
 from convert.source.keras_h5 import read_companions
 from device.errors import BundleError, ConversionError, TrainingError
-from tests.convert import networks
+from tests.convert import tutorial_models
 from training.evaluation.predictors import KerasPredictor, TflitePredictor, open_predictor, split_network
 from training.images.examples import Examples
 
@@ -21,7 +21,7 @@ from training.images.examples import Examples
 def examples(rows: int = 9, length: int = 200) -> Examples:
     random = np.random.default_rng(0)
     images = random.random((4, 64, 64, 3), np.float32)
-    ids = random.integers(0, networks.WORDS, (rows, length)).astype(np.int32)
+    ids = random.integers(0, tutorial_models.WORDS, (rows, length)).astype(np.int32)
     return Examples(images, random.integers(0, 4, rows), ids, np.zeros(rows, np.int64))
 
 
@@ -29,8 +29,10 @@ def examples(rows: int = 9, length: int = 200) -> Examples:
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
     """The same network as `.h5`, as `.tflite`, and as a Keras model."""
     rows = examples(40)
-    network = networks.enliven(networks.tutorial(text_first=True), rows.images[rows.index], rows.ids)
-    source = networks.save(network, tmp_path_factory.mktemp("models") / "Model.h5", networks.companions())
+    network = tutorial_models.scale_weights(
+        tutorial_models.tutorial_model(text_first=True), rows.images[rows.index], rows.ids
+    )
+    source = tutorial_models.save(network, tmp_path_factory.mktemp("models") / "Model.h5", tutorial_models.companions())
     return source, convert(source, mode="float32").target, network
 
 
@@ -46,7 +48,7 @@ def test_predictions_equal_the_network(predictor: type, models: tuple[Path, Path
     np.testing.assert_allclose(found, network.predict_on_batch(feed), atol=1e-5)
     assert np.ptp(found, axis=0).max() > 0.1  # it depends on its inputs
     assert sum(steps) == model.steps(rows)
-    assert model.companions.labels == networks.LABELS
+    assert model.companions.labels == tutorial_models.LABELS
     assert len(model.sha256) == 64
     assert model.runtime.startswith(("tf-keras ", "ai-edge-litert ", "tflite-runtime "))
 
@@ -86,7 +88,7 @@ def test_refuses_unusable_models(models: tuple[Path, Path, Any], tmp_path: Path)
     stripped.write_bytes(content[: content.index(b"PK\x03\x04")])
     with pytest.raises(BundleError, match="without labels, vocabulary and front end"):
         open_predictor(stripped)
-    bare = networks.save(network, tmp_path / "bare.h5")
+    bare = tutorial_models.save(network, tmp_path / "bare.h5")
     with pytest.raises(ConversionError, match=r"bare\.h5: has no group 'edge_mcnn'"):
         open_predictor(bare)
 
@@ -95,10 +97,10 @@ def test_refuses_code_and_companions_of_another_network(models: tuple[Path, Path
     from convert.source.keras_h5 import write_companions
 
     foreign = Path(shutil.copy(models[0], tmp_path / "foreign.h5"))
-    write_companions(foreign, networks.companions(sequence_length=50))
-    with pytest.raises(ConversionError, match=r"^\S*foreign\.h5: the network takes 200 ids, its front end gives 50"):
+    write_companions(foreign, tutorial_models.companions(sequence_length=50))
+    with pytest.raises(ConversionError, match=r"^\S*foreign\.h5: the network's input has 200 ids, its front end's"):
         open_predictor(foreign)
-    write_companions(foreign, networks.companions(labels=("a", "b")))
+    write_companions(foreign, tutorial_models.companions(labels=("a", "b")))
     with pytest.raises(ConversionError, match="there are 2 labels"):
         open_predictor(foreign)
     with warnings.catch_warnings():
@@ -106,6 +108,8 @@ def test_refuses_code_and_companions_of_another_network(models: tuple[Path, Path
         images, ids = layers.Input((64, 64, 3)), layers.Input((200,))
         pooled = layers.Lambda(lambda x: x)(layers.GlobalAveragePooling2D()(images))
         last = layers.Dense(3, activation="softmax")(layers.Concatenate()([pooled, ids]))
-        code = networks.save(tf_keras.Model([images, ids], last), tmp_path / "code.h5", read_companions(models[0]))
+        code = tutorial_models.save(
+            tf_keras.Model([images, ids], last), tmp_path / "code.h5", read_companions(models[0])
+        )
     with pytest.raises(ConversionError, match="it carries code"):
         open_predictor(code)

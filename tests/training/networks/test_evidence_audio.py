@@ -5,7 +5,7 @@ import pytest
 import tf_keras
 from numpy.typing import NDArray
 
-from convert.source.model_spec import examine
+from convert.source.model_spec import read_spec
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MAGMA, silent_image
@@ -125,7 +125,7 @@ def test_carries_no_code() -> None:
     joint = tf_keras.layers.Concatenate()([audio_evidence(audio_statistics(images), labels=3), words])
     model = tf_keras.Model([images, ids], tf_keras.layers.Dense(3, activation="softmax")(joint))
     configuration = json.loads(model.to_json())
-    assert examine(configuration).picture_size == (64, 64)
+    assert read_spec(configuration).image_size == (64, 64)
     again = tf_keras.models.model_from_json(json.dumps(configuration))
     again.set_weights(model.get_weights())
     feed = {"images": PICTURES, "features": np.zeros((4, 8), np.int32)}

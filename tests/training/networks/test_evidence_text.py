@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import tf_keras
 
-from convert.source.model_spec import examine
+from convert.source.model_spec import read_spec
 from training.networks.evidence_text import text_evidence
 
 ROWS = np.array([[0] * 8, [0] * 7 + [1], [0, 0, 0, 0, 3, 1, 6, 2], [1, 2, 3, 4, 5, 6, 1, 2]], np.int32)
@@ -52,6 +52,6 @@ def test_carries_neither_code_nor_its_weights_as_configuration() -> None:
     words = text_evidence(ids, vocabulary=6, labels=3, vectors=np.full((6, 5), 0.125, np.float32))
     sound = tf_keras.layers.Dense(3)(tf_keras.layers.GlobalAveragePooling2D()(images))
     model = tf_keras.Model([images, ids], tf_keras.layers.Softmax()(tf_keras.layers.Add()([words, sound])))
-    network = examine({"class_name": "Functional", "config": model.get_config()})
+    network = read_spec({"class_name": "Functional", "config": model.get_config()})
     assert (network.sequence_length, network.embedding_rows) == (8, 7)
     assert "0.125" not in model.to_json()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convert.source.keras_source import WEIGHTS_ENTRY
 
 WORDS, LENGTH, PICTURE = 60, 12, 16
-HDF5_IS_LEGACY = "ignore:You are saving your model as an HDF5 file:UserWarning"
+IGNORE_HDF5_WARNING = "ignore:You are saving your model as an HDF5 file:UserWarning"
 MODEL: dict[str, Any] = {"class_name": "Functional", "config": {"name": "model", "layers": []}}
 """A configuration with nothing in it that could be wrong."""
 
@@ -20,7 +20,7 @@ MODEL: dict[str, Any] = {"class_name": "Functional", "config": {"name": "model",
 def network(
     keras: Any,
     *,
-    picture_size: int | None = PICTURE,
+    image_size: int | None = PICTURE,
     length: int | None = LENGTH,
     ids_dtype: str = "float32",
     text_first: bool = False,
@@ -29,13 +29,13 @@ def network(
 
     Args:
         keras: `tf_keras` or `keras`.
-        picture_size: of its height and width; None leaves them open.
+        image_size: of its height and width; None leaves them open.
         length: ids per utterance; None leaves it open.
         ids_dtype: of its second input; float32 is how the tutorial leaves it.
         text_first: whether the ids are its first input.
     """
     layers, two = keras.layers, keras is tf_keras
-    shape = (picture_size, picture_size, 3)
+    shape = (image_size, image_size, 3)
     seen = layers.Input(shape)
     # 1200 weights, so that quantisation has something to do in the nested model.
     pictures = keras.Model(seen, layers.Conv2D(16, 5, strides=2, activation="relu")(seen), name="pictures")

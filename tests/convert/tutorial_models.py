@@ -14,7 +14,7 @@ from device.front_end.parameters import FrontEnd
 
 LABELS = ("positive", "neutral", "negative")
 WORDS = 2000
-SEEDING = "ignore:non-integer arguments to randrange:DeprecationWarning"
+IGNORE_SEEDING_WARNING = "ignore:non-integer arguments to randrange:DeprecationWarning"
 """Once seeded, tf_keras draws further seeds with randint(1, 1e9)."""
 
 
@@ -33,26 +33,24 @@ def small(images: Any) -> Any:
     return layers.Conv2D(8, 5, strides=4, activation="relu")(images)
 
 
-def tutorial(
+def tutorial_model(
     picture_branch: Any = small,
     *,
     recurrent: Any = None,
     embedding: Any = None,
     last: Any = None,
     text_first: bool = False,
-    picture_size: int = 64,
+    image_size: int = 64,
     seed: int = 0,
 ) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="non-integer arguments to randrange", category=DeprecationWarning)
         tf_keras.utils.set_random_seed(seed)
-        return _tutorial(picture_branch, recurrent, embedding, last, text_first, picture_size)
+        return _tutorial(picture_branch, recurrent, embedding, last, text_first, image_size)
 
 
-def _tutorial(
-    picture_branch: Any, recurrent: Any, embedding: Any, last: Any, text_first: bool, picture_size: int
-) -> Any:
-    images = layers.Input((picture_size, picture_size, 3), name="spectrogram")
+def _tutorial(picture_branch: Any, recurrent: Any, embedding: Any, last: Any, text_first: bool, image_size: int) -> Any:
+    images = layers.Input((image_size, image_size, 3), name="spectrogram")
     pooled = layers.GlobalAveragePooling2D()(picture_branch(images))
     ids = layers.Input((200,), name="transcript")  # float32, as the tutorial leaves it
     words = (embedding or layers.Embedding(WORDS + 1, 32, input_length=200))(ids)
@@ -65,7 +63,7 @@ def _tutorial(
     return tf_keras.Model([ids, images] if text_first else [images, ids], output)
 
 
-def enliven(model: Any, images: Any, features: Any) -> Any:
+def scale_weights(model: Any, images: Any, features: Any) -> Any:
     """Scale the weights so that the answers depend on both inputs; as initialised, VGG19 gives nearly nothing."""
     feed = {"spectrogram": images, "transcript": features.astype(np.float32)}
     for layer in model.layers:
