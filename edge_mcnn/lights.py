@@ -93,7 +93,7 @@ def wiring_command(
 
     Example: `edge-mcnn lights wiring --config my.toml --svg wiring.svg`
     """
-    from device.outputs.wiring.text import WIDTH, plain, wiring
+    from device.outputs.wiring.text import WIDTH, to_encoding, wiring
 
     if svg is not None and svg.suffix != ".svg":
         raise typer.BadParameter(f"--svg {svg}: the file name must end in .svg")
@@ -106,7 +106,7 @@ def wiring_command(
         console.width = max(console.width, WIDTH)
     with console.capture() as capture:
         console.print(wiring(settings, labels, console.width))
-    out.line(plain(capture.get(), console.encoding).removesuffix("\n"))
+    out.line(to_encoding(capture.get(), console.encoding).removesuffix("\n"))
 
 
 def _save(svg: Path, settings: "LightsSettings", labels: Sequence[str]) -> None:

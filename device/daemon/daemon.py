@@ -220,7 +220,7 @@ class Daemon:
     def _publish_status(self) -> None:
         line = _description(self._liveness.now).partition(";")[0]
         if self._last_label:
-            line += f"; {self._utterances} predictions, the latest {self._last_label.replace('_', ' ')}"
+            line += f"; predictions: {self._utterances}, latest: {self._last_label.replace('_', ' ')}"
         if self._reported_drops:
             line += f"; {self._reported_drops} blocks of audio dropped, this machine is too slow"
         self._systemd.status(line)

@@ -89,6 +89,7 @@ class LineOutput:
         self._stop = stop
         self._stream = stream
         self._descriptor: int | None = None
+        self._broken = False
         self._outbox: Outbox[Table] = Outbox(_NAME, self._write, announce, bound=_BOUND)
 
     def open(self, labels: Sequence[str]) -> None:
@@ -102,7 +103,7 @@ class LineOutput:
 
     def prediction(self, prediction: Prediction, lit_at: float) -> None:
         """Queue the line; see `Output.prediction`."""
-        if self._stream is not None:
+        if self._stream is not None and not self._broken:
             self._outbox.put(as_table(prediction, lit_at))
 
     def microphone(self, liveness: Liveness) -> None:
@@ -110,6 +111,8 @@ class LineOutput:
 
     def close(self, limit_s: float) -> None:
         """Write the waiting lines; see `Output.close`."""
+        if self._broken:
+            self._outbox.clear()  # why no line can be written has been reported
         if self._outbox.close(limit_s) and self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
@@ -122,9 +125,11 @@ class LineOutput:
             while line:
                 line = line[os.write(self._descriptor, line) :]
         except BrokenPipeError as error:
+            self._broken = True
             self._stop(error)
             return False
         except OSError as error:
+            self._broken = True
             self._announce(f"{_NAME}: cannot be written ({error.strerror}); no more lines follow")
             return False
         return True

@@ -59,6 +59,11 @@ class Outbox(Generic[Item]):
             self._held = held
             self._changed.notify()
 
+    def clear(self) -> None:
+        """Drop the waiting items without a report: no item can be delivered any more."""
+        with self._changed:
+            self._waiting.clear()
+
     def close(self, limit_s: float) -> bool:
         """Deliver the waiting items, unless they are held, as far as the limit in seconds allows.
 
@@ -72,7 +77,7 @@ class Outbox(Generic[Item]):
             return True
         self._thread.join(max(0.0, limit_s))
         if self._waiting:
-            self._announce(f"{self._name}: {len(self._waiting)} predictions were not delivered before the end")
+            self._announce(f"{self._name}: predictions not delivered before the end: {len(self._waiting)}")
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -92,4 +97,4 @@ class Outbox(Generic[Item]):
 
     def _report_drops(self) -> None:
         self._reported_drops = self.dropped
-        self._announce(f"{self._name}: {self._reported_drops} predictions were dropped so far, the oldest of too many")
+        self._announce(f"{self._name}: predictions dropped so far, the oldest of too many: {self._reported_drops}")

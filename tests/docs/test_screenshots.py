@@ -1,4 +1,4 @@
-"""The pictures in the README: a command draws them, and they hold what they should and nothing of a machine of ours."""
+"""The images in the README: a command draws them; they show what they should, and nothing of this machine."""
 
 import getpass
 import re
@@ -24,8 +24,8 @@ def drawn(speech_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows(path: Path) -> list[str]:
-    """The text of each line, spaces as they are."""
-    root = ET.parse(path).getroot()  # noqa: S314  # our own
+    """The text of each line, with its runs of spaces collapsed."""
+    root = ET.parse(path).getroot()  # noqa: S314  # our own file
     lines: dict[float, str] = {}
     for element in root.iter():
         if element.tag.endswith("text") and "clip-path" in element.attrib:
@@ -38,12 +38,12 @@ def colours(path: Path) -> set[str]:
     return set(re.findall(r'<rect fill="(#\w+)"', path.read_text("utf-8")))
 
 
-@pytest.fixture(params=["as it is", "drawn anew"])
+@pytest.fixture(params=["stored", "drawn now"])
 def folder(request: pytest.FixtureRequest, drawn: Path) -> Path:
-    return DOCS if request.param == "as it is" else drawn
+    return DOCS if request.param == "stored" else drawn
 
 
-def test_listen_shows_history_level_words_lights_and_picture(folder: Path) -> None:
+def test_listen_shows_history_level_words_lights_and_image(folder: Path) -> None:
     shown = rows(folder / "listen.svg")
     assert shown[0] == "$ edge-mcnn listen"
     text = "\n".join(shown)
@@ -53,7 +53,7 @@ def test_listen_shows_history_level_words_lights_and_picture(folder: Path) -> No
         "what the network sees",
     ):  # fmt: skip
         assert part in text, part
-    assert len(colours(folder / "listen.svg")) > 50, "the picture"
+    assert len(colours(folder / "listen.svg")) > 50, "the spectrogram image"
 
 
 def test_doctor_shows_a_pi_with_something_to_fix(folder: Path) -> None:
@@ -72,19 +72,19 @@ def test_doctor_shows_a_pi_with_something_to_fix(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_of_this_machine_is_in_them_and_they_are_small(folder: Path, name: str) -> None:
+def test_the_images_show_nothing_of_this_machine_and_are_small(folder: Path, name: str) -> None:
     svg = (folder / name).read_text("utf-8")
     text = "\n".join(rows(folder / name))
     assert len(svg) < 150_000
     assert "@font-face" not in svg
     assert "http" not in svg.replace("http://www.w3.org/2000/svg", "").replace("https://www.textualize.io", "")
-    ours = [
+    this_machine = [
         socket.gethostname(),
         sys.prefix,
         str(Path.home()),
         str(DOCS.parent),
         str(speech_models.default_path().parent),
     ]
-    for private in ours:
+    for private in this_machine:
         assert private not in text
     assert getpass.getuser() not in re.split(r"\W+", text)

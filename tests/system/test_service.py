@@ -75,7 +75,7 @@ def test_a_sentence_is_answered_in_the_journal_without_its_words(machine: Machin
     machine.wait_for(lambda: f"  {label} " in machine.journal(), "a line for it")
     assert "hate" not in machine.journal()
     assert "hate" not in json.dumps(machine.status())
-    assert f"1 predictions, the latest {label}" in machine.shown("StatusText")
+    assert f"predictions: 1, latest: {label}" in machine.shown("StatusText")
 
 
 def test_killed_it_comes_back(machine: Machine) -> None:

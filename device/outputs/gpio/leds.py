@@ -42,7 +42,7 @@ _NO_PINS_FIX = (
 class GpioLeds:
     """The output that lights LEDs.
 
-    Each LED is connected, through a resistor, between its pin and ground, or 3.3 V if the settings say so.
+    Each LED is connected, through a resistor, between its pin and ground, or 3.3 V with a common anode.
 
     Args:
         settings: BCM pins and colours by class, and how bright and for how many seconds a light is on.

@@ -1,4 +1,4 @@
-"""How a device identifies itself to an MQTT broker and connects to it as the settings say; errors in plain words.
+"""How a device identifies itself to an MQTT broker and connects to it; errors are in plain words.
 
 A device has a name that topics can carry, a client id that no other device has, and a password. The daemon and
 `edge-mcnn doctor` both use this.

@@ -1,4 +1,4 @@
-"""The header of a Raspberry Pi, and which of its pins the LEDs of the settings hang on.
+"""The header of a Raspberry Pi, and the pins to which the settings connect the LEDs.
 
 Every Raspberry Pi since the B+ has this header: https://pinout.xyz.
 """
@@ -17,25 +17,25 @@ HEADER = (
     "GPIO9", "GPIO25", "GPIO11", "GPIO8", "GND", "GPIO7", "GPIO0", "GPIO1", "GPIO5", "GND",
     "GPIO6", "GPIO12", "GPIO13", "GND", "GPIO19", "GPIO16", "GPIO26", "GPIO20", "GND", "GPIO21",
 )  # fmt: skip
-"""What each pin of the header is, from pin 1 on: odd ones in the left row, even ones in the right row."""
+"""Function of each pin of the header, from pin 1 on: odd pins in the left row, even pins in the right row."""
 RESISTOR = "330 \u03a9"
-"""Between each pin and its LED."""
+"""Resistor between each pin and its LED."""
 
 
 @dataclass(frozen=True)
 class Connections:
-    """What hangs on the header."""
+    """Everything that is connected to the header."""
 
     ends: Mapping[int, str]
-    """By pin of the header, 1 to 40: a class, or a leg of the RGB LED."""
+    """Class or leg of the RGB LED, by pin of the header, 1 to 40."""
     colours: Mapping[str, str]
-    """Of each class or leg, as rich names it."""
+    """Colour of each class or leg, as rich names it."""
     common: int
-    """The pin of the header, ground or 3V3, that they all share."""
+    """Pin of the header, ground or 3V3, to which all LEDs are connected."""
 
 
 def connections(settings: LightsSettings, labels: Sequence[str]) -> Connections:
-    """What the settings hang on the header for the classes of a model.
+    """The connections that the settings define for the classes of a model.
 
     Raises:
         LightsError: a class has no pin or colour.
@@ -51,17 +51,17 @@ def connections(settings: LightsSettings, labels: Sequence[str]) -> Connections:
 
 
 def header_pin(bcm: int) -> int:
-    """Number on the header, 1 to 40, of a BCM pin."""
+    """Number of a BCM pin on the header, 1 to 40."""
     return HEADER.index(f"GPIO{bcm}") + 1
 
 
 def pin_description(bcm: int) -> str:
-    """A pin, in words."""
+    """A BCM pin in words, with its place on the header."""
     return f"GPIO{bcm}, pin {header_pin(bcm)} of the header"
 
 
 def _nearest(name: str, pins: Sequence[int]) -> int:
-    """The pin of that name from which the wires are shortest, in steps along the header and twice those across it."""
+    """The pin of this name with the shortest wires, in steps along the header and twice those across it."""
 
     def steps(number: int) -> int:
         return sum(abs((number + 1) // 2 - (pin + 1) // 2) + 2 * abs(number % 2 - pin % 2) for pin in pins)

@@ -1,6 +1,6 @@
-"""What is wired, as it looks, in SVG: header, wire, resistor, LEDs. Lengths are in user units of the picture.
+"""SVG drawings of the parts of a wiring diagram: header, wire, resistor, LEDs. Lengths are in SVG user units.
 
-Where each is put, `device.outputs.wiring.svg` knows.
+`device.outputs.wiring.svg` places them.
 """
 
 import re
@@ -17,9 +17,9 @@ FAINT = "#57606a"
 BLACK = "#2b2f36"
 DARK_RED = "#9c2a1f"
 PITCH = 28
-"""From pin to pin of the header."""
+"""Distance from pin to pin of the header."""
 ODD_X, EVEN_X, FIRST_Y = 150, 178, 112
-"""Of the header's pins: of the inner row, of the outer one, of pins 1 and 2."""
+"""Coordinates of the header's pins: x of the inner row and of the outer one, y of pins 1 and 2."""
 BOARD_RIGHT, BOARD_BOTTOM = 242, 744
 LONG_LEG, SHORT_LEG = 58, 26
 RESISTOR_LENGTH = 96
@@ -27,7 +27,7 @@ _BOARD_LEFT, _BOARD_TOP = 22, 38
 _PIN = 9
 _GOLD = "#d2b15c"
 _METAL = "#8c949e"
-# As paint, since a wire is no lamp.
+# Colours of paint: a wire does not glow.
 _PAINT = TerminalTheme(
     (255, 255, 255),
     (36, 41, 47),
@@ -40,35 +40,35 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
-def picture(width: float, height: float, title: str, description: str, parts: Sequence[str]) -> str:
-    """The whole file, on a background of its own, which dark pages need."""
+def document(width: float, height: float, title: str, description: str, elements: Sequence[str]) -> str:
+    """The complete SVG file, with a background, which dark pages need."""
     return "\n".join((
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="title desc" font-family="{_FONT}">',
-        f'<title id="title">{written(title)}</title>',
-        f'<desc id="desc">{written(description)}</desc>',
+        f'<title id="title">{escaped(title)}</title>',
+        f'<desc id="desc">{escaped(description)}</desc>',
         f'<rect width="{width:g}" height="{height:g}" rx="14" fill="#fbfaf6"/>',
-        *parts,
+        *elements,
         "</svg>\n",
     ))  # fmt: skip
 
 
-def written(text: str) -> str:
-    """Any text as XML can hold it."""
+def escaped(text: str) -> str:
+    """Any text as XML can contain it."""
     return escape(_NOT_XML.sub("\ufffd", text), {'"': "&quot;"})
 
 
 def text(
     x: float, y: float, content: str, size: float, *, bold: bool = False, fill: str = INK, anchor: str = "start"
 ) -> str:
-    """A line of text; `y` is its base line, `anchor` what of it is at `x`: start, middle or end."""
+    """A line of text; `y` is its baseline, and `anchor` its point at `x`: start, middle or end."""
     weight = ' font-weight="bold"' if bold else ""
     place = "" if anchor == "start" else f' text-anchor="{anchor}"'
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}"{weight}{place}>{written(content)}</text>'
+    return f'<text x="{x:g}" y="{y:g}" font-size="{size:g}" fill="{fill}"{weight}{place}>{escaped(content)}</text>'
 
 
 def paint(name: str) -> str:
-    """The colour of a wire or LED, as SVG has it, for a colour as rich names it."""
+    """Colour of a wire or LED in SVG notation, from a colour as rich names it."""
     return Color.parse(name).get_truecolor(_PAINT).hex
 
 
@@ -81,27 +81,27 @@ def wire(path: str, colour: str) -> str:
 
 
 def swatch(x: float, y: float, colour: str) -> str:
-    """What a light looks like."""
+    """A circle in the colour of a light."""
     return f'<circle cx="{x:g}" cy="{y:g}" r="8" fill="{colour}" stroke="{_METAL}"/>'
 
 
 def panel(x: float, y: float, width: float, height: float) -> str:
-    """Paper for remarks."""
+    """A white panel for remarks."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="10" fill="#ffffff" stroke="#d0d7de"/>'
 
 
 def joint(x: float, y: float, colour: str) -> str:
-    """Where wires are joined."""
+    """A joint of wires."""
     return f'<circle cx="{x:g}" cy="{y:g}" r="6" fill="{colour}" stroke="{_darker(colour)}" stroke-width="1.2"/>'
 
 
 def pin_place(pin: int) -> tuple[float, float]:
-    """Centre of a pin of the header."""
+    """Coordinates of the centre of a pin of the header."""
     return (ODD_X if pin % 2 else EVEN_X), FIRST_Y + (pin - 1) // 2 * PITCH
 
 
 def board() -> list[str]:
-    """The edge of a Raspberry Pi with the header, from above, and what shows which end is which."""
+    """The edge of a Raspberry Pi with the header, from above, with marks that show which end is which."""
     left, right, top, bottom = _BOARD_LEFT, BOARD_RIGHT, _BOARD_TOP, BOARD_BOTTOM
     tooth = (bottom - top) / 32
     torn = " ".join(f"L{left + 9 * (step % 2)},{bottom - step * tooth:g}" for step in range(1, 32))
@@ -130,7 +130,7 @@ def board() -> list[str]:
 
 
 def pins(used: Mapping[int, str]) -> list[str]:
-    """The pins of the header and what each is; those that are used in the colour of their wire."""
+    """The pins of the header with their functions; used pins have the colour of their wire."""
     parts = []
     for pin, name in enumerate(HEADER, 1):
         x, y = pin_place(pin)
@@ -141,7 +141,7 @@ def pins(used: Mapping[int, str]) -> list[str]:
                          f'fill="{colour}" {ring}/>')  # fmt: skip
         else:
             parts.append(f'<circle cx="{x}" cy="{y}" r="{_PIN}" fill="{colour}" {ring}/>')
-        parts.append(text(x, y + 3.4, str(pin), 9.5, bold=True, fill=_on(colour), anchor="middle"))
+        parts.append(text(x, y + 3.4, str(pin), 9.5, bold=True, fill=_text_colour(colour), anchor="middle"))
         side = -1 if pin % 2 else 1
         anchor = "end" if pin % 2 else "start"
         if pin in used:
@@ -149,14 +149,16 @@ def pins(used: Mapping[int, str]) -> list[str]:
             near = x + side * 18
             parts.append(f'<rect x="{min(near, near + side * width):g}" y="{y - 8}" width="{width:g}" height="16" '
                          f'rx="4" fill="{colour}" stroke="{_darker(colour)}"/>')  # fmt: skip
-            parts.append(text(near + side * 4, y + 3.8, name, 10.5, bold=True, fill=_on(colour), anchor=anchor))
+            parts.append(
+                text(near + side * 4, y + 3.8, name, 10.5, bold=True, fill=_text_colour(colour), anchor=anchor)
+            )
         else:
             parts.append(text(x + side * 18, y + 3.6, name, 10, fill="#b9dcc8", anchor=anchor))
     return parts
 
 
 def resistor(x: float, y: float) -> str:
-    """330 ohms, 5 %: orange, orange, brown, gold. From `x` to the right, with its legs."""
+    """A resistor of 330 ohms, 5 %: orange, orange, brown, gold; from `x` to the right, with its legs."""
     bands = ((26, "#f07f13", 9), (37, "#f07f13", 7), (47, "#7a3f16", 7), (62, "#c79a2b", 9))
     return (
         f'<g transform="translate({x:g} {y:g})"><path d="M0,0 H{RESISTOR_LENGTH}" stroke="{_METAL}" stroke-width="3"/>'
@@ -171,7 +173,7 @@ def resistor(x: float, y: float) -> str:
 
 
 def led(x: float, y: float, colour: str, *, cathode_right: bool, size: float = 1) -> str:
-    """Its legs end on the line `y`, the long one after LONG_LEG, that of the flat side after SHORT_LEG."""
+    """An LED whose legs end at height `y`: the long one LONG_LEG away, that of the flat side SHORT_LEG away."""
     dark = _darker(colour)
     legs = f'fill="none" stroke="{_METAL}" stroke-width="3"'
     return (
@@ -187,11 +189,11 @@ def led(x: float, y: float, colour: str, *, cathode_right: bool, size: float = 1
 
 
 def rgb_led(x: float, rows: Sequence[float], *, common: int) -> str:
-    """Lying on its side with its legs to the left.
+    """An RGB LED that lies on its side with its legs to the left.
 
     Args:
-        x: of its body.
-        rows: where its legs end, from above.
+        x: left edge of its body.
+        rows: heights at which its legs end, from the top.
         common: index of the longest leg.
     """
     middle = (rows[0] + rows[-1]) / 2
@@ -210,7 +212,7 @@ def rgb_led(x: float, rows: Sequence[float], *, common: int) -> str:
 
 
 def rgb_leg(longest: bool) -> float:
-    """How far left of the body of an RGB LED a leg ends."""
+    """Distance from the body of an RGB LED to the end of a leg."""
     return 118 if longest else 84
 
 
@@ -218,7 +220,7 @@ def _darker(colour: str) -> str:
     return "#" + "".join(f"{int(int(colour[start : start + 2], 16) * 0.62):02x}" for start in (1, 3, 5))
 
 
-def _on(colour: str) -> str:
-    """What can be read on a colour."""
+def _text_colour(colour: str) -> str:
+    """Colour of text that is readable on a colour."""
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return "#1b1e23" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"

@@ -1,4 +1,4 @@
-"""A picture of a Raspberry Pi's header with the LEDs of the settings on it, in characters.
+"""A wiring diagram in characters: a Raspberry Pi's header with the LEDs of the settings.
 
 Marks differ in shape, not only in colour.
 """
@@ -14,38 +14,38 @@ from device.outputs.wiring.pinout import HEADER, RESISTOR, Connections, connecti
 from device.settings.schema import LightsSettings
 
 WIDTH = 79
-"""Columns of the picture."""
-_NAME = 12
-_WIRE = 15
-_PLAIN = str.maketrans("\u25cf\u25cb\u2500\u25b7\u25c1\u03a9", "*o-><R")
-"""For an output that has no such characters; 330 R is how parts lists write it."""
+"""Columns of the diagram."""
+_NAME_CELLS = 12
+_WIRE_CELLS = 15
+_ASCII = str.maketrans("\u25cf\u25cb\u2500\u25b7\u25c1\u03a9", "*o-><R")
+"""ASCII characters for the others; parts lists also write 330 R."""
 
 
 def wiring(settings: LightsSettings, labels: Sequence[str], width: int) -> RenderableType:
-    """The picture, and below it every wire in words; in fewer columns than the picture has, the words alone.
+    """The diagram, and below it every wire in words; the words alone where the diagram does not fit.
 
     Args:
-        settings: pins, and what the LEDs have in common.
+        settings: pins, and whether the LEDs share their cathode or their anode.
         labels: classes of the model.
-        width: columns that there are.
+        width: columns of the output.
 
     Raises:
         LightsError: a class has no pin or colour.
     """
-    hung = connections(settings, labels)
+    found = connections(settings, labels)
     parts: list[RenderableType] = [Text(_title(settings), style="bold"), ""]
     if width >= WIDTH:
-        parts += [_picture(settings, hung), ""]
-    parts += [_words(settings, hung), *_remarks(settings, labels)]
+        parts += [_diagram(settings, found), ""]
+    parts += [_words(settings, found), *_colours(settings, labels)]
     return Group(*parts)
 
 
-def plain(text: str, encoding: str) -> str:
-    """The picture as an output with few characters can write it."""
+def to_encoding(text: str, encoding: str) -> str:
+    """The diagram with the characters that an encoding contains."""
     try:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):
-        return text.translate(_PLAIN)
+        return text.translate(_ASCII)
     return text
 
 
@@ -54,55 +54,55 @@ def _title(settings: LightsSettings) -> str:
     return f"{what[0].upper()}{what[1:]}. Pin 1 is at the SD card's end, in the inner row."
 
 
-def _picture(settings: LightsSettings, hung: Connections) -> Text:
+def _diagram(settings: LightsSettings, found: Connections) -> Text:
     shared = settings.common if settings.rgb else "all LEDs"
-    picture = Text(no_wrap=True, overflow="ignore")
+    diagram = Text(no_wrap=True, overflow="ignore")
     for pin, function in enumerate(HEADER, 1):
         on_the_left = pin % 2 == 1
-        end = hung.ends.get(pin, shared if pin == hung.common else "")
+        end = found.ends.get(pin, shared if pin == found.common else "")
         line, dot = ("\u2500", "\u25cf") if end else (" ", "\u25cb")
-        wire = _wire(settings, on_the_left=on_the_left) if pin in hung.ends else line * _WIRE
-        style = hung.colours.get(end, "")
+        wire = _wire(settings, on_the_left=on_the_left) if pin in found.ends else line * _WIRE_CELLS
+        style = found.colours.get(end, "")
         if on_the_left:
-            picture.append(_fitting(end).rjust(_NAME), style=style)
-            picture.append(f" {wire}{function:{line}>6} {pin:>2} {dot} ")
+            diagram.append(_shortened(end).rjust(_NAME_CELLS), style=style)
+            diagram.append(f" {wire}{function:{line}>6} {pin:>2} {dot} ")
         else:
-            picture.append(f"{dot} {pin:<2} {function:{line}<6}{wire} ")
-            picture.append(_fitting(end), style=style)
-            picture.rstrip()
-            picture.append("\n")
-    picture.rstrip()
-    return picture
+            diagram.append(f"{dot} {pin:<2} {function:{line}<6}{wire} ")
+            diagram.append(_shortened(end), style=style)
+            diagram.rstrip()
+            diagram.append("\n")
+    diagram.rstrip()
+    return diagram
 
 
 def _wire(settings: LightsSettings, *, on_the_left: bool) -> str:
-    """From what the LEDs have in common to the pin, as the current flows; of an RGB LED, from its leg."""
+    """The parts from the shared wire to the pin, in the direction of the current; for an RGB LED, from its leg."""
     resistor = f"[{RESISTOR}]"
     if settings.rgb:
-        return resistor.center(_WIRE, "\u2500")
-    end = "GND" if settings.common == "cathode" else "3V3"
+        return resistor.center(_WIRE_CELLS, "\u2500")
+    shared = "GND" if settings.common == "cathode" else "3V3"
     away = settings.common == "cathode"
     led = "|\u25c1" if on_the_left == away else "\u25b7|"
-    return f"{end}\u2500{led}\u2500{resistor}\u2500" if on_the_left else f"\u2500{resistor}\u2500{led}\u2500{end}"
+    return f"{shared}\u2500{led}\u2500{resistor}\u2500" if on_the_left else f"\u2500{resistor}\u2500{led}\u2500{shared}"
 
 
-def _fitting(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}."
+def _shortened(name: str) -> str:
+    return name if len(name) <= _NAME_CELLS else f"{name[: _NAME_CELLS - 1]}."
 
 
-def _words(settings: LightsSettings, hung: Connections) -> Table:
+def _words(settings: LightsSettings, found: Connections) -> Table:
     short, long = ("short", "long") if settings.common == "cathode" else ("long", "short")
     table = Table.grid(padding=(0, 2))
-    for pin, end in sorted(hung.ends.items()):
+    for pin, end in sorted(found.ends.items()):
         leg = f"{end} leg" if settings.rgb else f"{long} leg of {end}"
         table.add_row(f"pin {pin:>2}", HEADER[pin - 1], RESISTOR, Text(leg))
     leg = f"common {settings.common}, the longest leg" if settings.rgb else f"{short} legs of all LEDs"
-    table.add_row(f"pin {hung.common:>2}", HEADER[hung.common - 1], "", leg)
+    table.add_row(f"pin {found.common:>2}", HEADER[found.common - 1], "", leg)
     return table
 
 
-def _remarks(settings: LightsSettings, labels: Sequence[str]) -> list[RenderableType]:
+def _colours(settings: LightsSettings, labels: Sequence[str]) -> list[RenderableType]:
     if not settings.rgb:
         return []
-    told = ", ".join(f"{label} {colour_of(settings, label)}" for label in labels)
-    return ["", Text(f"Colours: {told}.")]
+    listed = ", ".join(f"{label} {colour_of(settings, label)}" for label in labels)
+    return ["", Text(f"Colours: {listed}.")]

@@ -3,6 +3,7 @@
 The first argument names what goes wrong.
 """
 
+import itertools
 import logging
 import os
 import sys
@@ -26,6 +27,7 @@ from device.loading import LoadedModels
 from device.outputs.base import Monitor
 from device.outputs.create import create_publishers
 from device.outputs.fan_out import Outputs
+from device.outputs.json_lines import LineOutput, as_line
 from device.settings.schema import LivenessSettings
 from device.settings.toml import read_settings
 
@@ -73,13 +75,15 @@ class FakePipeline:
     hearing = False
 
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
-        labels = iter("a" if PROBLEM == "reader gone" else "abc")
+        labels: Iterator[str] = iter("a" if PROBLEM == "reader gone" else "abc")
+        if PROBLEM == "real lines":
+            labels = itertools.cycle("a")
         for frame in frames:
             hang_if("classifying hangs")
             if (label := next(labels, None)) is not None:
                 utterance = Utterance(0.0, 0.5, 1.0, frame.arrived_at, "silence")
                 yield Prediction(
-                    datetime.now(UTC), label, {label: 1.0}, "secret words", utterance, confident=label != "c"
+                    datetime.now(UTC), label, {label: 1.0}, "secret words" * 1000, utterance, confident=label != "c"
                 )
 
 
@@ -117,7 +121,7 @@ class FakeLines(FakeLight):
     def prediction(self, prediction: Prediction, lit_at: float) -> None:
         print(f"line {prediction.label}", flush=True)
         if PROBLEM == "reader gone":
-            daemon.stop(BrokenPipeError())
+            stop(BrokenPipeError())
 
     def close(self, limit_s: float) -> None:
         hang_if("closing an output hangs")
@@ -134,13 +138,20 @@ def announce(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def stop(error: BaseException) -> None:
+    daemon.stop(error)
+
+
 if __name__ == "__main__":
     logging.basicConfig(format="%(message)s")
     daemon_module._TICK_S = 0.2
     liveness = LivenessSettings(no_sound_limit_s=0.5, stuck_limit_s=1 if "closing" in PROBLEM else 100)
     settings = replace(read_settings(None, os.environ), liveness=liveness)
-    outputs = Outputs(FakeLight(), None, [*create_publishers(settings, announce), FakeLines()])
-    daemon = Daemon(
+    if PROBLEM == "real lines":
+        outputs = Outputs(others=[LineOutput(as_line, announce, stop)])
+    else:
+        outputs = Outputs(FakeLight(), None, [*create_publishers(settings, announce), FakeLines()])
+    daemon: Daemon = Daemon(
         settings, load, outputs, announce, patient=True, systemd=Systemd(), status_socket=None,
         open_microphone=Microphone,
     )  # fmt: skip
@@ -150,4 +161,6 @@ if __name__ == "__main__":
         announce(f"edge-mcnn: {error}")
         sys.exit(1)
     except BrokenPipeError:
-        print("broken pipe", flush=True)
+        if PROBLEM == "reader gone":
+            print("broken pipe", flush=True)
+        sys.stdout = None

@@ -91,12 +91,12 @@ class Starter:
 def test_it_is_ready_when_audio_arrives_and_passes_predictions_on_in_order(start: Starter) -> None:
     process = start("nothing")
     notifications = [process.manager.recv(1000).decode()]
-    while "3 predictions" not in notifications[-1]:
+    while "predictions: 3" not in notifications[-1]:
         notifications.append(process.manager.recv(1000).decode())
     assert notifications[0] == "READY=1"
     assert notifications[1] == "STATUS=listening to fake at 16000 Hz"
-    assert notifications[-2].endswith("; 2 predictions, the latest b")
-    assert notifications[-1].endswith("; 3 predictions, the latest low confidence")
+    assert notifications[-2].endswith("; predictions: 2, latest: b")
+    assert notifications[-1].endswith("; predictions: 3, latest: low confidence")
     status, output, errors = process.end()
     assert status == 0
     assert output.splitlines() == ["light a", "line a", "light b", "line b", "light c", "line c", "off"]
@@ -161,7 +161,7 @@ def test_predictions_go_to_a_program_and_a_broker(start: Starter, tmp_path: Path
             "EDGE_MCNN_MQTT_DEVICE": "lamp",
         })  # fmt: skip
         published = [json.loads(subscriber.next("edge-mcnn/lamp/prediction").payload) for _ in range(3)]
-        process.wait_for("3 predictions")
+        process.wait_for("predictions: 3")
         status, output, errors = process.end()
         availability = [subscriber.next("edge-mcnn/lamp/availability").payload for _ in range(2)]
         assert availability == ["online", "offline"]
@@ -183,19 +183,42 @@ def test_a_program_and_a_broker_that_hang_delay_nothing(start: Starter, tmp_path
         })  # fmt: skip
         connection, _ = silent.accept()
         with connection:
-            process.wait_for("3 predictions")
+            process.wait_for("predictions: 3")
             program = int(wait_for_content(tmp_path / "pid"))
             status, output, errors = process.end()  # within two seconds
     assert status == 0
     assert output.splitlines()[-1] == "off"
-    assert "publish.command: 2 predictions were not delivered before the end" in errors
-    assert "mqtt: 3 predictions were not delivered before the end" in errors
+    assert "publish.command: predictions not delivered before the end: 2" in errors
+    assert "mqtt: predictions not delivered before the end: 3" in errors
     wait_until_gone(program)
+
+
+def test_a_reader_that_closes_its_pipe_ends_the_process_without_a_message(start: Starter) -> None:
+    process = start("real lines").process
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr:
+        assert json.loads(process.stdout.readline())["label"] == "a"
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.wait(LIMIT_S) == 0
+    assert errors == "listening to fake at 16000 Hz; speak, or end with Ctrl-C\n"
+
+
+def test_a_reader_that_never_reads_delays_neither_predictions_nor_the_end(start: Starter) -> None:
+    process = start("real lines")
+    process.wait_for("; predictions: 20")  # six of which fill the pipe
+    begun = time.monotonic()
+    process.process.send_signal(signal.SIGTERM)
+    assert process.process.wait(LIMIT_S) == 0
+    assert time.monotonic() - begun < 2
+    _, errors = process.process.communicate()
+    assert "standard output: predictions not delivered before the end: " in errors
 
 
 def test_an_output_that_fails_is_left_out_and_the_others_go_on(start: Starter) -> None:
     process = start("the light fails")
-    process.wait_for("3 predictions")
+    process.wait_for("predictions: 3")
     status, output, errors = process.end()
     assert status == 0
     assert output.splitlines() == ["light a", "line a", "light b", "line b", "line c", "off"]
@@ -204,10 +227,10 @@ def test_an_output_that_fails_is_left_out_and_the_others_go_on(start: Starter) -
 
 def test_an_output_that_hangs_while_it_closes_does_not_delay_the_end(start: Starter) -> None:
     process = start("closing an output hangs")
-    process.wait_for("3 predictions")
+    process.wait_for("predictions: 3")
     status, output, _ = process.end()  # within two seconds
     assert status == 0
-    assert "off" in output.splitlines()
+    assert "off" in output
 
 
 def test_blocks_are_urgent_when_a_monitor_shows_the_level() -> None:

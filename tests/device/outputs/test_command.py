@@ -129,6 +129,6 @@ def test_closing_kills_what_still_runs_with_its_children(
     assert process == group != os.getpgid(0), "its own group, which Ctrl-C does not reach"
     output.close(0.05)
     wait_until_gone(process)
-    assert announced.lines == ["publish.command: 1 predictions were not delivered before the end"], (
+    assert announced.lines == ["publish.command: predictions not delivered before the end: 1"], (
         "and it is no failure of the program"
     )

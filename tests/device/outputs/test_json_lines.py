@@ -147,7 +147,7 @@ def test_a_reader_that_never_reads_costs_the_oldest_lines_and_no_end(
     for number in range(1, 50):
         output.prediction(numbered_prediction(number, "x" * 100_000), LIT_AT)
     output.close(0.05)
-    assert announced.lines == ["standard output: 5 predictions were not delivered before the end"]
+    assert announced.lines == ["standard output: predictions not delivered before the end: 5"]
 
 
 def test_a_reader_that_goes_away_ends_the_program(
@@ -160,6 +160,7 @@ def test_a_reader_that_goes_away_ends_the_program(
     output.prediction(numbered_prediction(2), LIT_AT)
     output.close(LIMIT_S)
     assert [type(error) for error in stopped] == [BrokenPipeError]
+    assert announced.lines == [], "there is no reader for a report either"
 
 
 def test_a_full_disk_ends_the_lines_alone(make: Make, announced: Announcements, stopped: list[BaseException]) -> None:

@@ -48,7 +48,7 @@ def test_of_too_many_the_oldest_are_dropped_counted_and_reported(announced: Anno
     deliveries.gate.set()
     assert outbox.close(LIMIT_S)
     assert deliveries.delivered == [0, 7, 8, 9]
-    assert announced.lines == ["x: 6 predictions were dropped so far, the oldest of too many"]
+    assert announced.lines == ["x: predictions dropped so far, the oldest of too many: 6"]
 
 
 def test_while_it_is_held_no_delivery_begins(announced: Announcements) -> None:
@@ -72,7 +72,7 @@ def test_closed_while_it_is_held_it_reports_what_is_left(announced: Announcement
     outbox.put(1)
     assert outbox.close(LIMIT_S)
     assert deliveries.delivered == []
-    assert announced.lines == ["x: 2 predictions were not delivered before the end"]
+    assert announced.lines == ["x: predictions not delivered before the end: 2"]
 
 
 def test_closing_ends_at_the_limit_and_returns_that_a_delivery_is_in_progress(announced: Announcements) -> None:

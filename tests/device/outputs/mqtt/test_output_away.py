@@ -74,7 +74,7 @@ def test_no_more_are_stored_than_the_bound(
     stopped_broker.start()
     with Subscriber(stopped_broker.port, session="s") as subscriber:
         assert numbers_until(subscriber, "bound", 19) == [15, 16, 17, 18, 19]
-    announced.wait_for("15 predictions were dropped so far")
+    announced.wait_for("predictions dropped so far, the oldest of too many: 15")
 
 
 def test_a_broker_that_lost_its_memory_gets_the_retained_messages_again(
@@ -101,4 +101,4 @@ def test_a_broker_that_hangs_delays_nothing(announced: Announcements) -> None:
             output.prediction(numbered_prediction(number), LIT_AT)
             output.microphone(HEALTHY)
         output.close(0.2)
-    assert announced.lines[-1] == "mqtt: 3 predictions were not delivered before the end"
+    assert announced.lines[-1] == "mqtt: predictions not delivered before the end: 3"

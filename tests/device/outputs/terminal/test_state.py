@@ -66,7 +66,7 @@ def test_the_state_of_the_microphone() -> None:
     assert screen_state.snapshot().content.state.plain == "opening the microphone"
     shown = []
     for state, reason in [
-        (State.RECOVERING, "opened, and no sound yet"), (State.HEALTHY, ""), (State.SILENT, "is it muted?"),
+        (State.RECOVERING, "opened, and no audio yet"), (State.HEALTHY, ""), (State.SILENT, "is it muted?"),
         (State.LOST, "it is gone;\x1b[2J\nwas it pulled out?"), (State.FAILED, "it hangs"),
     ]:  # fmt: skip
         screen_state.microphone(Liveness(state, 0, reason, "USB\x07", 48_000))

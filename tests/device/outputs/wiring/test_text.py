@@ -1,4 +1,4 @@
-"""The picture of the header, beside what gpiozero knows of it."""
+"""The diagram in characters, compared with the header that gpiozero describes."""
 
 from io import StringIO
 
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from device.errors import LightsError
 from device.outputs.wiring.pinout import HEADER, header_pin
-from device.outputs.wiring.text import WIDTH, plain, wiring
+from device.outputs.wiring.text import WIDTH, to_encoding, wiring
 from device.settings.leds import HIGHEST_BCM_PIN
 from device.settings.schema import LightsSettings
 
@@ -26,7 +26,7 @@ def drawn(settings: LightsSettings, labels: tuple[str, ...] = THREE, width: int 
 
 
 def row(lines: list[str], pin: int) -> str:
-    """The line of the picture in which a pin of the header stands."""
+    """The line of the diagram with a pin of the header."""
     left = pin - 1 + pin % 2
     [line] = [line for line in lines if f" {left} \u25cf" in line or f" {left} \u25cb" in line]
     return line
@@ -58,7 +58,7 @@ def test_a_pin_on_the_right() -> None:
     assert row(lines, 12).endswith("\u25cf \u25cf 12 GPIO18\u2500[330 \u03a9]\u2500\u25b7|\u2500GND neutral")
 
 
-def test_leds_that_hang_on_3_3_volts_are_turned_round() -> None:
+def test_leds_connected_to_3_3_volts_are_turned_round() -> None:
     lines = drawn(LightsSettings(pins={**LightsSettings().pins, "neutral": 18}, common="anode"))
     assert row(lines, 11).startswith("    positive 3V3\u2500\u25b7|\u2500[330 \u03a9]\u2500GPIO17 11 \u25cf")
     assert row(lines, 12).endswith("12 GPIO18\u2500[330 \u03a9]\u2500|\u25c1\u25003V3 neutral")
@@ -83,35 +83,38 @@ def test_seven_classes_and_long_names() -> None:
     pins = {label: pin for pin, label in enumerate(SEVEN, 20)}
     lines = drawn(LightsSettings(pins={**pins, "positive": 17}), SEVEN)
     assert sum(line.count("\u25cf") for line in lines) == 8
-    assert not any("positive" in line for line in lines), "no class of this model"
+    assert not any("positive" in line for line in lines), "not a class of this model"
     long = "so tired that nothing helps"
     lines = drawn(LightsSettings(pins={"a": 4, long: 17}), ("a", long))
     assert row(lines, 11).startswith("so tired th. GND")
     assert f"pin 11  GPIO17  330 \u03a9  long leg of {long}" in lines
 
 
-def test_brackets_in_a_name_are_no_markup() -> None:
+def test_brackets_in_a_name_are_not_markup() -> None:
     lines = drawn(LightsSettings(pins={"[/red]": 4, "[bold]": 17}), ("[/red]", "[bold]"))
     assert row(lines, 11).startswith("      [bold] GND")
     assert any(line.endswith("long leg of [/red]") for line in lines)
 
 
-def test_a_narrow_terminal_has_the_words() -> None:
+def test_a_narrow_terminal_gets_the_words() -> None:
     lines = drawn(LightsSettings(), width=WIDTH - 1)
     assert not any("\u25cf" in line for line in lines)
     assert "pin 11  GPIO17  330 \u03a9  long leg of positive" in lines
 
 
-def test_an_output_with_few_characters() -> None:
+def test_an_encoding_with_few_characters() -> None:
     text = "\n".join(drawn(LightsSettings()))
-    assert plain(text, "utf-8") == text
+    assert to_encoding(text, "utf-8") == text
     for poor in ("ascii", "latin-1", "no such encoding"):
-        assert plain(text, poor).isascii()
-        assert "    positive GND-|<-[330 R]-GPIO17 11 * o 12 GPIO18" in plain(text, poor)
+        assert to_encoding(text, poor).isascii()
+        assert "    positive GND-|<-[330 R]-GPIO17 11 * o 12 GPIO18" in to_encoding(text, poor)
 
 
-def test_what_cannot_be_wired() -> None:
-    with pytest.raises(LightsError, match="no pin for anger, disgust, fear, joy, sadness, surprise"):
+def test_classes_without_a_pin_or_colour() -> None:
+    with pytest.raises(LightsError) as caught:
         wiring(LightsSettings(), SEVEN, 80)
-    with pytest.raises(LightsError, match=r'no colour for tired; write colours = \{ tired = "red" \} under \[lights\]'):
+    assert caught.value.message == "no pin for anger, disgust, fear, joy, sadness, surprise"
+    with pytest.raises(LightsError) as caught:
         wiring(LightsSettings(rgb={"red": 1, "green": 2, "blue": 3}), ("joy", "tired"), 80)
+    assert caught.value.message == "no colour for tired"
+    assert caught.value.fix.startswith('write colours = { tired = "red" } under [lights]')
