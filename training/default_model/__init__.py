@@ -1,1 +1,1 @@
-"""How the model that ships is made: a recipe of its own, from text and sound corpora to one bundle."""
+"""Builds the default model, the one that ships: from text and audio corpora to one bundle and its model card."""

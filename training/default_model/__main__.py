@@ -1,6 +1,6 @@
-"""`python -m training.default_model DATA`: everything that ships and is said of it, from corpora to the model card.
+"""`python -m training.default_model DATA`: builds the default model, evaluates it and writes its model card.
 
-It joins the steps and tells how they go; each can be called by itself from Python.
+It runs the steps and reports their progress; each can be called from Python as well.
 """
 
 import json
@@ -14,8 +14,8 @@ from rich.console import Console
 
 from device.errors import EdgeMcnnError, TrainingError
 
-_WITHOUT_ACTORS = (17, 18, 19, 20)
-"""The actors that `training.default_model.pairing` keeps for validation."""
+_HELD_OUT_ACTORS = (17, 18, 19, 20)
+"""Actors of the validation split that `training.default_model.synthetic_pairs` makes."""
 
 
 def main(
@@ -26,96 +26,111 @@ def main(
             "ravdess/ (labels.csv, flac/) and vgg19/ (Keras's notop weights, for the tutorial's network)."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all that is made.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all results.")] = Path(
         "build/default-model"
     ),
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model on the same machine.")] = 1,
 ) -> None:
-    """Make the model that ships, and measure it beside the tutorial's network.
+    """Build the model that ships, and evaluate it beside the tutorial's network.
 
-    Word vectors, the teacher's answers, pictures and features are kept below the output folder, so that a run that was
-    stopped goes on where it was. It takes a quarter of an hour to an hour on two cores, half of it the teacher's.
+    Word vectors, the teacher's predictions, images and features are cached below the output folder, so that an
+    interrupted run continues where it stopped. It takes a quarter of an hour to an hour on two cores, half of it for
+    the teacher.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up remarks say nothing to anybody
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides TensorFlow's start-up messages
     console = Console()
-    command = f"python -m training.default_model DATA --seed {seed}"  # and no path of this machine
+    command = f"python -m training.default_model DATA --seed {seed}"  # without the paths of this machine
     try:
-        _make(data, output, seed, command, console)
+        _build(data, output, seed, command, console)
     except EdgeMcnnError as error:
-        Console(stderr=True).print(f"default model: {error}", style="red", markup=False, soft_wrap=True)
+        errors = Console(stderr=True)
+        errors.print(f"default model: {error.message}", style="red", markup=False, soft_wrap=True)
+        if error.fix:
+            errors.print(f"  fix: {error.fix}", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command goes on from what is done")
+        Console(stderr=True).print("stopped; the same command continues from the steps that are done")
         raise typer.Exit(130) from None
 
 
-def _make(data: Path, output: Path, seed: int, command: str, console: Console) -> None:
+def _build(data: Path, output: Path, seed: int, command: str, console: Console) -> None:
     from convert.convert import convert
     from training.data.corpus import open_corpus
-    from training.default_model import pairing
-    from training.default_model.acceptance import of_answers, of_branches, of_difference
-    from training.default_model.comparison import ask, difference
+    from training.default_model import synthetic_pairs
+    from training.default_model.acceptance import (
+        conversion_cost,
+        measure_branches,
+        measure_conversion,
+        measure_fusion,
+    )
     from training.default_model.model_card import CARD, write_model_card
-    from training.default_model.recipe import WORD_ERRORS, Settings, make
+    from training.default_model.recipe import WORD_ERRORS, RecipeSettings, build_default_model
+    from training.evaluation.evaluator import EvaluationSettings, evaluate_model
     from training.fit.trainer import TrainingSettings, train
 
-    cache, pictures = output / "cache", output / "pictures"
+    cache, images = output / "cache", output / "images"
     weights = _vgg19_weights(data)
     card = {**CARD, "command": command}
 
     console.rule("the model that ships")
-    made = make(data, output / "Model.h5", cache, Settings(seed), card, console)
-    bundle = convert(made.output)
-    console.rule(f"the same without actors {_WITHOUT_ACTORS[0]} to {_WITHOUT_ACTORS[-1]}, to ask it by these")
-    folder = output / "held-out"
-    partly = make(data, folder / "Model.h5", cache, Settings(seed, _WITHOUT_ACTORS), card, console)
-    held_out = convert(partly.output)
+    result = build_default_model(data, output / "Model.h5", cache, RecipeSettings(seed), card, console)
+    bundle = convert(result.output)
+    console.rule(f"the same without actors {_HELD_OUT_ACTORS[0]} to {_HELD_OUT_ACTORS[-1]}, for the evaluation")
+    settings = RecipeSettings(seed, _HELD_OUT_ACTORS)
+    partial = build_default_model(data, output / "held-out" / "Model.h5", cache, settings, card, console)
+    held_out = convert(partial.output)
 
     console.rule("the tutorial's network on the same data")
     table = output / "table.csv"
-    pairing.write_table(
+    synthetic_pairs.write_table(
         table,
-        pairing.texts_of_meld(data / "meld"),
-        pairing.recordings_of_ravdess(data / "ravdess"),
+        synthetic_pairs.texts_of_meld(data / "meld"),
+        synthetic_pairs.recordings_of_ravdess(data / "ravdess"),
         seed=seed,
         incomplete=0.25,
     )
     corpus = open_corpus(table, data / "ravdess", seed)
-    tutorial, tutorial_pictures = output / "tutorial" / "Model.h5", output / "tutorial" / "pictures"
+    tutorial, tutorial_images = output / "tutorial" / "Model.h5", output / "tutorial" / "images"
     if not tutorial.exists():
-        settings = TrainingSettings(
+        training = TrainingSettings(
             epochs=3,
             learning_rate=1e-3,
             seed=seed,
-            image_cache=tutorial_pictures,
+            image_cache=tutorial_images,
             vgg19_weights=weights,
             resume=True,
         )
-        train(corpus, tutorial, settings, console)
-    peer = convert(tutorial)
+        train(corpus, tutorial, training, console)
+    tutorial_bundle = convert(tutorial)
 
-    console.rule("asking all of them the same")
-    asked = {
-        name: ask(model, corpus, errors=WORD_ERRORS, seed=seed, pictures=kept, console=console)
-        for name, model, kept in (
-            ("bundle", held_out.target, pictures),
-            ("network", partly.output, pictures),
-            ("tutorial", peer.target, tutorial_pictures),
+    console.rule("evaluation of all of them on the same rows")
+    evaluations = {
+        name: evaluate_model(
+            model, corpus, EvaluationSettings(word_errors=WORD_ERRORS, seed=seed, image_cache=image_cache), console
+        )
+        for name, model, image_cache in (
+            ("bundle", held_out.target, images),
+            ("network", partial.output, images),
+            ("tutorial", tutorial_bundle.target, tutorial_images),
         )
     }
-    branches = of_branches(made.words, made.words_with_errors, made.sound, made.sound_altered, seed)
-    changed = difference(asked["bundle"], asked["network"])
-    figures = [*branches, *of_answers(asked["bundle"]), *of_difference(changed)]
-    (output / "figures.json").write_text(json.dumps([asdict(each) for each in figures], indent=2) + "\n", "utf-8")
-    sizes = {"bundle": held_out.bytes_after, "tutorial": peer.bytes_after}
-    written = write_model_card(output / "docs", figures, made, bundle, asked, changed, sizes, command)
-    console.print(f"{bundle.target}, to be shipped as device/models/Model.tflite\n{written}, to be shipped in docs/")
+    cost = conversion_cost(evaluations["bundle"], evaluations["network"])
+    measurements = [
+        *measure_branches(result.text, result.text_with_word_errors, result.audio, result.audio_augmented, seed),
+        *measure_fusion(evaluations["bundle"]),
+        *measure_conversion(cost),
+    ]
+    values = json.dumps([asdict(each) for each in measurements], indent=2)
+    (output / "measurements.json").write_text(values + "\n", "utf-8")
+    sizes = {"bundle": held_out.bytes_after, "tutorial": tutorial_bundle.bytes_after}
+    page = write_model_card(output / "docs", measurements, result, bundle, evaluations, cost, sizes, command)
+    console.print(f"{bundle.target}, to be shipped as device/models/Model.tflite\n{page}, to be shipped in docs/")
 
 
 def _vgg19_weights(data: Path) -> Path:
     found = sorted((data / "vgg19").glob("*notop*.h5"))
     if not found:
-        raise TrainingError(f"{data / 'vgg19'}: no *notop*.h5 in it; Keras's VGG19 weights without top are expected")
+        raise TrainingError(f"{data / 'vgg19'}: has no *notop*.h5", fix="put Keras's VGG19 weights without top there")
     return found[0]
 
 

@@ -1,76 +1,112 @@
-"""The figures that the default model is held against, each with the least that it must reach and what it aims at.
+"""Acceptance criteria of the default model: each measured value with the one it must reach and the one it aims at."""
 
-It counts answers; it neither trains nor asks a network.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from training.default_model.comparison import Difference
-from training.default_model.fusion import Evidence, across, scores, softmax
+from training.default_model.fusion import BranchLogits, cross_calibrated, scores, softmax
 from training.evaluation.bootstrap import Groups, interval, resample
 from training.evaluation.evaluator import Evaluation
-from training.evaluation.modalities import AUDIO_AND_TEXT
+from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY
 
-_WEIGHTED, _MACRO, _CALIBRATION = "weighted_f1", "macro_f1", "calibration_error"
+_WEIGHTED_F1, _MACRO_F1, _CALIBRATION_ERROR = "weighted_f1", "macro_f1", "calibration_error"
+_F1_BY_MODALITY = {TEXT_ONLY: _WEIGHTED_F1, AUDIO_ONLY: _MACRO_F1, AUDIO_AND_TEXT: _WEIGHTED_F1}
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One measured number."""
+class Measurement:
+    """A measured value with its criterion."""
 
     name: str
-    """What was measured, and on what."""
+    """What was measured, and on which data."""
     value: float
-    must: float | None
-    """What it has to reach; None where nothing was asked."""
-    aim: float | None
-    """What is hoped for."""
+    """Measured value."""
+    required: float | None
+    """Value that it has to reach; None where there is no criterion."""
+    target: float | None
+    """Value that it aims at; None where there is no criterion."""
     low: float | None = None
-    """Lower end of the 95 % interval, where one can be told."""
+    """Lower end of the 95 % interval; None where there is no interval."""
     high: float | None = None
-    """Upper end."""
-    at_most: bool = False
-    """Whether small is good."""
+    """Upper end of the 95 % interval; None where there is no interval."""
+    lower_is_better: bool = False
+    """Whether small values are good."""
 
     @property
-    def reached(self) -> str:
-        """`aim`, `must`, `no`, or empty where nothing was asked."""
-        if self.must is None or self.aim is None:
+    def result(self) -> str:
+        """`target met`, `required met`, `missed`, or empty where there is no criterion."""
+        if self.required is None or self.target is None:
             return ""
-        sign = -1 if self.at_most else 1
-        return (
-            "aim" if sign * self.value >= sign * self.aim else "must" if sign * self.value >= sign * self.must else "no"
-        )
+        sign = -1 if self.lower_is_better else 1
+        if sign * self.value >= sign * self.target:
+            return "target met"
+        return "required met" if sign * self.value >= sign * self.required else "missed"
 
     @property
-    def written(self) -> str:
-        """The value, with its interval if there is one."""
+    def formatted(self) -> str:
+        """The value with three digits, and its interval if there is one."""
         span = "" if self.low is None or self.high is None else f" ({self.low:.3f}\u2013{self.high:.3f})"
         return f"{self.value:.3f}{span}"
 
 
-def of_branches(
-    words: Evidence, with_errors: Sequence[Evidence], sound: Evidence, altered: Evidence, seed: int
-) -> list[Figure]:
-    """Figures of each branch alone, intervals by a bootstrap over dialogues and over actors.
+@dataclass(frozen=True)
+class ConversionCost:
+    """How far the predictions of a bundle are from those of the network that it was converted from."""
 
-    Temperatures and trust are fitted on half of the dialogues and actors and measured on the other half.
+    f1_changes: Mapping[str, float]
+    """Absolute change of F1 by modality: weighted for the text, macro for the audio, weighted for both."""
+    same_class: int
+    """Number of rows, with audio and text, whose predicted class is the same."""
+    rows: int
+    """Number of rows, with audio and text."""
+    largest_change: float
+    """Largest change of any probability."""
+    mean_change: float
+    """Mean over the rows of the largest change of a probability."""
+
+
+def conversion_cost(bundle: Evaluation, network: Evaluation) -> ConversionCost:
+    """Compare the predictions of a bundle and of its network for the same rows."""
+    before, after = (each.results[AUDIO_AND_TEXT].probabilities for each in (network, bundle))
+    changes = np.abs(after - before).max(axis=1)
+    return ConversionCost(
+        f1_changes={
+            modality: abs(
+                float(getattr(bundle.results[modality].scores, f1) - getattr(network.results[modality].scores, f1))
+            )
+            for modality, f1 in _F1_BY_MODALITY.items()
+        },
+        same_class=int((before.argmax(axis=1) == after.argmax(axis=1)).sum()),
+        rows=len(before),
+        largest_change=float(changes.max()),
+        mean_change=float(changes.mean()),
+    )
+
+
+def measure_branches(
+    text: BranchLogits,
+    with_word_errors: Sequence[BranchLogits],
+    audio: BranchLogits,
+    augmented: BranchLogits,
+    seed: int,
+) -> list[Measurement]:
+    """Measure each branch, with intervals by a bootstrap over dialogues and over actors.
+
+    Temperatures and audio weight are fitted on half of the dialogues and actors and measured on the other half.
 
     Args:
-        words: of texts that were held out, not yet balanced.
-        with_errors: the same rows with word errors, one for each draw.
-        sound: of recordings whose actor was held out, not yet balanced.
-        altered: the same recordings altered.
-        seed: of the bootstrap and of the pairs.
+        text: logits for held-out texts, not yet calibrated.
+        with_word_errors: logits for the same rows with word errors, one for each draw.
+        audio: logits for recordings whose actor was held out, not yet calibrated.
+        augmented: logits for augmented copies of these recordings.
+        seed: random seed of the bootstrap and of the pairs.
     """
-    balanced_words, balanced_sound = across(words, sound, seed)
-    errors = [_figure("", each, _WEIGHTED, seed, None, None) for each in with_errors]
+    calibrated_text, calibrated_audio = cross_calibrated(text, audio, seed)
+    errors = [_measure("", each, _WEIGHTED_F1, seed, None, None) for each in with_word_errors]
     return [
-        _figure("words alone, MELD dev, weighted F1", words, _WEIGHTED, seed, 0.555, 0.59),
-        Figure(
+        _measure("text only, MELD dev, weighted F1", text, _WEIGHTED_F1, seed, 0.555, 0.59),
+        Measurement(
             f"the same with 20 % simulated word errors, mean of {len(errors)} draws",
             float(np.mean([each.value for each in errors])),
             0.53,
@@ -78,55 +114,59 @@ def of_branches(
             float(np.mean([each.low for each in errors if each.low is not None])),
             float(np.mean([each.high for each in errors if each.high is not None])),
         ),
-        _figure("sound alone, RAVDESS, five folds by actor, macro F1", sound, _MACRO, seed, 0.58, 0.67),
-        _figure("the same, voice, room, microphone and noise altered", altered, _MACRO, seed, None, None),
-        _figure("calibration error, words alone", balanced_words, _CALIBRATION, seed, 0.08, 0.04),
-        _figure("calibration error, sound alone", balanced_sound, _CALIBRATION, seed, 0.08, 0.04),
+        _measure("audio only, RAVDESS, five folds by actor, macro F1", audio, _MACRO_F1, seed, 0.58, 0.67),
+        _measure("the same, voice, room, microphone and noise augmented", augmented, _MACRO_F1, seed, None, None),
+        _measure("calibration error, text only", calibrated_text, _CALIBRATION_ERROR, seed, 0.08, 0.04),
+        _measure("calibration error, audio only", calibrated_audio, _CALIBRATION_ERROR, seed, 0.08, 0.04),
     ]
 
 
-def _figure(name: str, evidence: Evidence, figure: str, seed: int, must: float | None, aim: float | None) -> Figure:
-    groups = Groups("group", evidence.groups)
-    samples = resample(evidence.labels, softmax(evidence.logits), groups, seed=seed)
-    low, high = (None, None) if samples is None else interval(getattr(samples, figure))
-    return Figure(
-        name,
-        float(getattr(scores(evidence), figure)),
-        must,
-        aim,
-        None if low is None else float(low),
-        None if high is None else float(high),
-        at_most=figure == _CALIBRATION,
-    )
-
-
-def of_answers(evaluation: Evaluation) -> list[Figure]:
-    """Figures of the joint answers, and of whom they follow, by a model asked rows that it never learnt from."""
+def measure_fusion(evaluation: Evaluation) -> list[Measurement]:
+    """Measure calibration and modality conflict of a model, evaluated on rows that it was not trained on."""
     both = evaluation.results[AUDIO_AND_TEXT]
-    low, high = (None, None) if both.resampled is None else interval(getattr(both.resampled, _CALIBRATION))
+    low, high = (None, None) if both.resampled is None else interval(getattr(both.resampled, _CALIBRATION_ERROR))
     found = [
-        Figure(
-            "calibration error, both, of the same class",
+        Measurement(
+            "calibration error, audio + text of the same class",
             float(both.scores.calibration_error),
             0.08,
             0.04,
             None if low is None else float(low),
             None if high is None else float(high),
-            at_most=True,
+            lower_is_better=True,
         )
     ]
     if evaluation.conflict is not None:
         shares = evaluation.conflict.shares
         found += [
-            Figure(f"where the two contradict each other, it follows the {side}", shares[side], 0.6, 0.5, at_most=True)
-            for side in ("text", "audio")
+            Measurement(
+                f"share of contradicting pairs that the {name} wins", shares[name], 0.6, 0.5, lower_is_better=True
+            )
+            for name in ("text", "audio")
         ]
     return found
 
 
-def of_difference(change: Difference) -> list[Figure]:
-    """Figures of what conversion to 8 bits costs."""
+def measure_conversion(cost: ConversionCost) -> list[Measurement]:
+    """Measure what the conversion to 8 bits costs."""
     return [
-        Figure(f"change of F1 by 8 bits, {way}", value, 0.005, 0.002, at_most=True)
-        for way, value in change.figures.items()
+        Measurement(f"change of F1 by 8 bits, {modality}", value, 0.005, 0.002, lower_is_better=True)
+        for modality, value in cost.f1_changes.items()
     ]
+
+
+def _measure(
+    name: str, branch: BranchLogits, metric: str, seed: int, required: float | None, target: float | None
+) -> Measurement:
+    groups = Groups("group", branch.groups)
+    samples = resample(branch.labels, softmax(branch.logits), groups, seed=seed)
+    low, high = (None, None) if samples is None else interval(getattr(samples, metric))
+    return Measurement(
+        name,
+        float(getattr(scores(branch), metric)),
+        required,
+        target,
+        None if low is None else float(low),
+        None if high is None else float(high),
+        lower_is_better=metric == _CALIBRATION_ERROR,
+    )

@@ -1,146 +1,192 @@
-"""Makes two branches that were trained apart speak on one scale: how sure each may be, and how much the sound counts.
+"""Late fusion: calibrates the two branches, weighs audio against text, and joins both into one network.
 
-It knows logits and labels of rows that no branch was trained on, and neither networks nor corpora.
+The factors are fitted to logits of rows that neither branch was trained on. They become part of the network's last
+layers, so that the bundle needs no extra step.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from device.front_end.parameters import FrontEnd
 from training.evaluation.modality_conflict import SingleModality, conflicting_pairs
 from training.evaluation.scores import Scores
+from training.networks.network import AUDIO_PART, evidence_network, set_joint_factors
 
-_COLDEST, _HOTTEST = 0.1, 10.0
-_TRUSTS = tuple(step / 20 for step in range(6, 21))
-"""Candidates: 0.3 to 1. Above 1 the sound would count for more than its own evidence."""
-_PAIRS = 5000
-_MATES = 5
+_LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 0.1, 10.0
+_AUDIO_WEIGHTS = tuple(step / 20 for step in range(6, 21))
+"""Candidates for the audio weight: 0.3 to 1. Above 1 the audio would count for more than its own evidence."""
+_CONFLICTING_PAIRS = 5000
+_RECORDINGS_PER_TEXT = 5
+_TEXT_LOGITS, _AUDIO_LOGITS, _AUDIO_HIDDEN = "words_logits", "audio_logits", "audio_dense"
+"""Names of layers of the network `evidence`."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What one branch says of rows that it was not trained on."""
+class BranchLogits:
+    """Logits of one branch for rows that it was not trained on."""
 
     logits: NDArray[np.float32]
-    """Shape (rows, labels)."""
+    """Logits, shape (rows, labels)."""
     labels: NDArray[np.int64]
-    """Shape (rows,): the true classes."""
+    """True classes, shape (rows,)."""
     groups: NDArray[np.int64]
-    """Shape (rows,): dialogue or speaker; rows of one group are alike and stay on one side of a split."""
+    """Number of each row's dialogue or speaker, shape (rows,); rows of one group resemble each other and stay on one
+    side of a split."""
 
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Evidence":
-        """Some of the rows."""
-        return Evidence(self.logits[rows], self.labels[rows], self.groups[rows])
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "BranchLogits":
+        """Return some of the rows."""
+        return BranchLogits(self.logits[rows], self.labels[rows], self.groups[rows])
 
-    def halves(self) -> tuple["Evidence", "Evidence"]:
-        """Two parts with no group in common: every other group, in order."""
+    def halves(self) -> tuple["BranchLogits", "BranchLogits"]:
+        """Split into two parts with no group in common: every other group, in order."""
         _, place = np.unique(self.groups, return_inverse=True)
         return self.take(place % 2 == 0), self.take(place % 2 == 1)
 
-    def scaled(self, factor: float) -> "Evidence":
-        """The same rows with their logits multiplied."""
-        return Evidence(np.asarray(self.logits * factor, np.float32), self.labels, self.groups)
+    def scaled(self, factor: float) -> "BranchLogits":
+        """Return the same rows with their logits multiplied by `factor`."""
+        return BranchLogits(np.asarray(self.logits * factor, np.float32), self.labels, self.groups)
 
 
 @dataclass(frozen=True)
-class Balance:
-    """What each branch's logits, and their sum, are multiplied by before they go into the softmax."""
+class FusionFactors:
+    """Factors of the branches' logits, and of their sum, before the softmax."""
 
-    words: float
-    """One over the temperature of the words."""
-    sound: float
-    """One over the temperature of the sound."""
-    trust: float
-    """What the sound counts beside words, 0 to 1; by itself it counts in full."""
+    text: float
+    """One over the temperature of the text branch."""
+    audio: float
+    """One over the temperature of the audio branch."""
+    audio_weight: float
+    """Factor of the audio if there is text as well, 0 to 1; without text the audio counts in full."""
     joint: float
-    """One over the temperature of the sum of words and trusted sound, where there are both."""
+    """One over the temperature of the sum of text and weighted audio, if there are both."""
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities along the last axis, shape (..., labels) as the logits."""
+    """Return probabilities along the last axis, shape (..., labels) as the logits."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
-def temperature(evidence: Evidence, *, classes_equal: bool = False) -> float:
-    """The number that logits are divided by so that the softmax is as sure as it is right.
-
-    It minimises the negative log-likelihood (Guo et al., "On Calibration of Modern Neural Networks", 2017).
-
-    Args:
-        evidence: rows that the branch was not trained on.
-        classes_equal: weigh the rows so that every class counts the same, however many rows it has: for a branch that
-            was trained so.
-    """
-    counts = np.bincount(evidence.labels)
-    weights = 1 / counts[evidence.labels] if classes_equal else np.ones(len(evidence.labels))
-    places = np.arange(len(evidence.labels))
-
-    def loss(logarithm: float) -> float:
-        right = softmax(evidence.logits / np.float32(np.exp(logarithm)))[places, evidence.labels]
-        return float(-np.average(np.log(np.maximum(right, 1e-7)), weights=weights))
-
-    return float(np.exp(minimize_scalar(loss, bounds=np.log([_COLDEST, _HOTTEST]), method="bounded").x))
+def scores(branch: BranchLogits) -> Scores:
+    """Score the softmax of the logits against the labels."""
+    return Scores.of(branch.labels, softmax(branch.logits))
 
 
-def balance(words: Evidence, sound: Evidence, seed: int) -> Balance:
-    """Fit the temperatures, and the trust with which neither branch rules where the two contradict each other.
-
-    Bayes' rule would trust the sound in full. But no corpus tells how far acted voices stand for real ones, and a
-    branch that is sure among actors drowns the words of everybody else. So the sum shall follow either as often as the
-    other, as far as a trust of at most 1 allows it; other voices and other texts shift it to one side.
-    """
-    words_factor, sound_factor = 1 / temperature(words), 1 / temperature(sound, classes_equal=True)
-    heard, read = conflicting_pairs(_side(sound), _side(words), seed=seed, limit=_PAIRS)
-    of_words, of_sound = words.logits[read] * words_factor, sound.logits[heard] * sound_factor
-
-    def most_followed(trust: float) -> float:
-        joint = (of_words + trust * of_sound).argmax(axis=1)
-        return max(float((joint == alone.argmax(axis=1)).mean()) for alone in (of_words, of_sound))
-
-    trust = min(_TRUSTS, key=most_followed)
-    texts, mates = _of_one_class(words.labels, sound.labels, np.random.default_rng(seed))
-    joint = words.logits[texts] * words_factor + sound.logits[mates] * (trust * sound_factor)
-    together = Evidence(np.asarray(joint, np.float32), words.labels[texts], words.groups[texts])
-    return Balance(words_factor, sound_factor, trust, 1 / temperature(together))
-
-
-def across(words: Evidence, sound: Evidence, seed: int) -> tuple[Evidence, Evidence]:
-    """The evidence of both on one scale, each half of the dialogues and speakers scaled by what the other half gave.
-
-    So the figures that are taken from it owe nothing to having fitted and measured on the same rows.
-    """
-    first, second = zip(words.halves(), sound.halves(), strict=True)
-    by_first, by_second = balance(*first, seed), balance(*second, seed)
-    return (
-        joined(first[0].scaled(by_second.words), second[0].scaled(by_first.words)),
-        joined(first[1].scaled(by_second.sound), second[1].scaled(by_first.sound)),
-    )
-
-
-def joined(*parts: Evidence) -> Evidence:
-    """The rows of all parts, one after the other."""
-    return Evidence(
+def concatenate(*parts: BranchLogits) -> BranchLogits:
+    """Return the rows of all parts, one after the other."""
+    return BranchLogits(
         np.concatenate([part.logits for part in parts]),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.groups for part in parts]),
     )
 
 
-def scores(evidence: Evidence) -> Scores:
-    """How well the softmax of the logits agrees with the labels."""
-    return Scores.of(evidence.labels, softmax(evidence.logits))
+def temperature(branch: BranchLogits, *, equal_classes: bool = False) -> float:
+    """Fit the number by which to divide the logits so that the confidence of the softmax equals its accuracy.
+
+    It minimises the negative log-likelihood (Guo et al., "On Calibration of Modern Neural Networks", 2017).
+
+    Args:
+        branch: logits of rows that the branch was not trained on.
+        equal_classes: whether every class weighs the same, however many rows it has: for a branch that was trained so.
+    """
+    counts = np.bincount(branch.labels)
+    weights = 1 / counts[branch.labels] if equal_classes else np.ones(len(branch.labels))
+    places = np.arange(len(branch.labels))
+
+    def loss(logarithm: float) -> float:
+        true_class = softmax(branch.logits / np.float32(np.exp(logarithm)))[places, branch.labels]
+        return float(-np.average(np.log(np.maximum(true_class, 1e-7)), weights=weights))
+
+    bounds = np.log([_LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE])
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def _of_one_class(
-    words: NDArray[np.int64], sound: NDArray[np.int64], random: np.random.Generator
+def fit_factors(text: BranchLogits, audio: BranchLogits, seed: int) -> FusionFactors:
+    """Fit the temperatures, and the audio weight with which neither modality dominates contradicting pairs.
+
+    Bayes' rule would count the audio in full. But no corpus shows how far acted voices represent real ones, and a
+    branch that is confident among actors would override the text of everybody else. Therefore the sum should follow
+    either modality equally often, as far as a weight of at most 1 allows it; other voices and other texts shift it to
+    one side.
+
+    Args:
+        text: logits of the text branch.
+        audio: logits of the audio branch.
+        seed: random seed of the pairs.
+    """
+    text_factor, audio_factor = 1 / temperature(text), 1 / temperature(audio, equal_classes=True)
+    audio_places, text_places = conflicting_pairs(
+        _predictions(audio), _predictions(text), seed=seed, limit=_CONFLICTING_PAIRS
+    )
+    text_logits, audio_logits = text.logits[text_places] * text_factor, audio.logits[audio_places] * audio_factor
+
+    def larger_share(weight: float) -> float:
+        joint = (text_logits + weight * audio_logits).argmax(axis=1)
+        return max(float((joint == single.argmax(axis=1)).mean()) for single in (text_logits, audio_logits))
+
+    audio_weight = min(_AUDIO_WEIGHTS, key=larger_share)
+    texts, recordings = _pairs_of_one_class(text.labels, audio.labels, np.random.default_rng(seed))
+    joint = text.logits[texts] * text_factor + audio.logits[recordings] * (audio_weight * audio_factor)
+    together = BranchLogits(np.asarray(joint, np.float32), text.labels[texts], text.groups[texts])
+    return FusionFactors(text_factor, audio_factor, audio_weight, 1 / temperature(together))
+
+
+def cross_calibrated(text: BranchLogits, audio: BranchLogits, seed: int) -> tuple[BranchLogits, BranchLogits]:
+    """Calibrate each half of the dialogues and speakers with factors fitted to the other half.
+
+    Metrics of the result are therefore not measured on the rows that the factors were fitted to.
+    """
+    first, second = zip(text.halves(), audio.halves(), strict=True)
+    by_first, by_second = fit_factors(*first, seed), fit_factors(*second, seed)
+    return (
+        concatenate(first[0].scaled(by_second.text), second[0].scaled(by_first.text)),
+        concatenate(first[1].scaled(by_second.audio), second[1].scaled(by_first.audio)),
+    )
+
+
+def fuse(text: Any, audio: Any, factors: FusionFactors, front_end: FrontEnd) -> Any:
+    """Join two trained branches into one network, with the factors folded into its last layers.
+
+    Args:
+        text: the trained text branch, ids (batch, length) -> logits (batch, labels).
+        audio: the trained head of the audio branch, statistics (batch, n) -> logits (batch, labels).
+        factors: factors of the logits.
+        front_end: size of the image and number of ids.
+
+    Returns:
+        A tf_keras model, `evidence` of `training.networks`: [images, features] -> probabilities (batch, labels). Its
+        softmax adds the calibrated logits of both branches.
+    """
+    units = audio.get_layer(_AUDIO_HIDDEN).units
+    vocabulary = text.get_layer("words_embedding").input_dim - 1
+    full = evidence_network(text.output_shape[-1], vocabulary, front_end, sound_units=units).full
+    for layer in text.layers:
+        if layer.weights:
+            full.get_layer(layer.name).set_weights(layer.get_weights())
+    head = full.get_layer(AUDIO_PART)
+    head.set_weights(audio.get_weights())
+    for layer, factor in (
+        (full.get_layer(_TEXT_LOGITS), factors.text),
+        (head.get_layer(_AUDIO_LOGITS), factors.audio),
+    ):
+        layer.set_weights([weights * factor for weights in layer.get_weights()])
+    set_joint_factors(full, factors.joint, factors.joint * factors.audio_weight)
+    return full
+
+
+def _pairs_of_one_class(
+    text: NDArray[np.int64], audio: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every text several times, each time with some recording of its class, as far as that has any."""
-    texts = np.repeat(np.flatnonzero(np.isin(words, sound)), _MATES)
-    return texts, np.array([random.choice(np.flatnonzero(sound == words[text])) for text in texts], np.int64)
+    """Pair every text several times with some recording of its class, if the class has any."""
+    texts = np.repeat(np.flatnonzero(np.isin(text, audio)), _RECORDINGS_PER_TEXT)
+    of_class = {label: np.flatnonzero(audio == label) for label in np.unique(audio).tolist()}
+    return texts, np.array([random.choice(of_class[int(text[row])]) for row in texts], np.int64)
 
 
-def _side(evidence: Evidence) -> SingleModality:
-    return SingleModality(np.arange(len(evidence.labels)), evidence.labels, evidence.logits.argmax(axis=1))
+def _predictions(branch: BranchLogits) -> SingleModality:
+    return SingleModality(np.arange(len(branch.labels)), branch.labels, branch.logits.argmax(axis=1))

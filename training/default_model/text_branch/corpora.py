@@ -1,6 +1,6 @@
-"""The texts that the words branch learns from: MELD's utterances and GoEmotions' comments, written as Vosk writes.
+"""The corpora of the text branch: MELD's utterances and GoEmotions' comments, written as Vosk writes.
 
-It knows the corpora's files and gives words with targets; it knows neither ids nor networks.
+Reads the files of the corpora into words with targets, independent of ids and networks.
 """
 
 import re
@@ -18,14 +18,15 @@ from training.data.clips import TRAIN, VALIDATION, Clip
 from training.data.meld import read_meld
 
 LABELS = ("negative", "neutral", "positive")
+"""Classes of the default model."""
 _PARTS = ("train", "dev", "test")
-_HIDDEN = ("[NAME]", "[RELIGION]")
-"""What GoEmotions wrote in place of names."""
+_PLACEHOLDERS = ("[NAME]", "[RELIGION]")
+"""Placeholders that GoEmotions has instead of names."""
 _CLASSES = re.compile("[0-3](,[0-3])*")
-_RARE = 4
-"""A word of the comments alone is known from this many occurrences on."""
+_FEWEST_OCCURRENCES = 4
+"""Number of occurrences from which on a word of the comments, unused in MELD, is part of the vocabulary."""
 _WEIGHT_OF_SPEECH = 3
-"""An occurrence in MELD, which is spoken, counts for so many in comments when words are ranked."""
+"""Occurrences in comments that one occurrence in MELD, which is spoken, equals when words are ranked."""
 
 
 @dataclass(frozen=True)
@@ -33,54 +34,54 @@ class Texts:
     """Normalised texts, none of them empty."""
 
     words: tuple[tuple[str, ...], ...]
-    """Each text's words."""
+    """Words of each text."""
     targets: NDArray[np.float32]
-    """Shape (texts, labels): share of each class, adding up to 1, or zeros where nobody could tell."""
+    """Share of each class, shape (texts, labels), adding up to 1; zeros where the annotators could not decide."""
     dialogues: NDArray[np.int64]
-    """Shape (texts,): which texts were said in one conversation; each by itself where that is not known."""
+    """Number of each text's conversation, shape (texts,); a different one for each text where it is not known."""
 
     def __len__(self) -> int:
         return len(self.words)
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Shape (texts,): the likeliest class."""
+        """Most probable class of each text, shape (texts,)."""
         return np.asarray(self.targets.argmax(axis=1), np.int64)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Texts":
-        """Some of the texts."""
+        """Return some of the texts."""
         places = np.arange(len(self))[rows]
         return Texts(tuple(self.words[place] for place in places), self.targets[places], self.dialogues[places])
 
 
 @dataclass(frozen=True)
 class TextCorpora:
-    """All texts, apart by what they are for."""
+    """All texts, by their purpose."""
 
     train: Texts
     """MELD's train utterances."""
     held_out: Texts
-    """MELD's dev utterances; nothing is fitted to them but the calibration."""
+    """MELD's dev utterances; only the calibration is fitted to them."""
     comments: Texts
     """GoEmotions' comments."""
 
 
-def read_texts(data: Path) -> TextCorpora:
+def read_text_corpora(data: Path) -> TextCorpora:
     """Read `meld/` and `text/goemotions-group/` in a folder of corpora.
 
     Raises:
-        TrainingError: a corpus is missing or is something else.
+        TrainingError: a corpus is missing or has another format.
     """
     clips, _ = read_meld(data / "meld", audio=False)
     train, held_out = (_utterances([clip for clip in clips if clip.split == split]) for split in (TRAIN, VALIDATION))
     return TextCorpora(train, held_out, _comments(data / "text" / "goemotions-group"))
 
 
-def fit_default_vocabulary(corpora: TextCorpora) -> tuple[str, ...]:
-    """Every word of MELD's train part, and the words that comments use repeatedly; the most frequent first."""
+def default_vocabulary(corpora: TextCorpora) -> tuple[str, ...]:
+    """Return every word of MELD's train part and the repeated words of the comments; the most frequent first."""
     speech = Counter(word for words in corpora.train.words for word in words)
     comments = Counter(word for words in corpora.comments.words for word in words)
-    known = [word for word in speech + comments if word in speech or comments[word] >= _RARE]
+    known = [word for word in speech + comments if word in speech or comments[word] >= _FEWEST_OCCURRENCES]
     return tuple(sorted(known, key=lambda word: -(_WEIGHT_OF_SPEECH * speech[word] + comments[word])))
 
 
@@ -96,23 +97,24 @@ def _utterances(clips: Sequence[Clip]) -> Texts:
 
 
 def _comments(folder: Path) -> Texts:
-    """Tab-separated lines of comment, class numbers (0 is ambiguous, then as in `LABELS`) and an id."""
+    """Read tab-separated lines of comment, class numbers (0 is ambiguous, then as in `LABELS`) and an id."""
     words, targets = [], []
     for part in _PARTS:
         path = folder / f"{part}.tsv"
         try:
             lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise TrainingError(f"{path}: cannot be read ({error}); GoEmotions, grouped, is expected there") from None
+            raise TrainingError(f"{path}: cannot be read ({error})", fix="put GoEmotions, grouped, there") from None
         for number, line in enumerate(lines, start=1):
             comment, classes, _ = (*line.split("\t"), "", "", "")[:3]
             if not _CLASSES.fullmatch(classes):
                 raise TrainingError(
-                    f"{path}, line {number}: expected comment, classes (0 to {len(LABELS)}) and id with tabs between"
+                    f"{path}, line {number}: expected comment, classes (0 to {len(LABELS)}) and id, separated by tabs",
+                    fix="download GoEmotions, grouped, again",
                 )
             numbers = [int(each) for each in classes.split(",")]
-            for hidden in _HIDDEN:
-                comment = comment.replace(hidden, " ")
+            for placeholder in _PLACEHOLDERS:
+                comment = comment.replace(placeholder, " ")
             text = normalise(comment)
             if text:
                 words.append(tuple(text.split()))

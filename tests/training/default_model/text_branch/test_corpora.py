@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from device.errors import TrainingError
-from training.default_model.texts import TextCorpora, fit_default_vocabulary, read_texts
+from training.default_model.text_branch.corpora import TextCorpora, default_vocabulary, read_text_corpora
 
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID\n"
 
@@ -25,10 +25,10 @@ def corpora(folder: Path, comments: str = "so glad [NAME] came\t3\tx1\nwell, who
 
 @pytest.fixture
 def read(tmp_path: Path) -> TextCorpora:
-    return read_texts(corpora(tmp_path))
+    return read_text_corpora(corpora(tmp_path))
 
 
-def test_utterances_are_written_as_vosk_writes_and_those_without_words_left_out(read: TextCorpora) -> None:
+def test_utterances_are_normalised_and_those_without_words_left_out(read: TextCorpora) -> None:
     assert read.train.words == (("oh", "that's", "great"), ("no", "no"))
     assert read.train.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
     assert read.train.labels.tolist() == [2, 0]
@@ -36,15 +36,15 @@ def test_utterances_are_written_as_vosk_writes_and_those_without_words_left_out(
     assert read.held_out.words == (("fine",),)
 
 
-def test_comments_have_shares_of_classes_or_none(read: TextCorpora) -> None:
+def test_targets_of_comments_are_shares_of_classes_or_zero(read: TextCorpora) -> None:
     assert read.comments.words == (("so", "glad", "came"), ("well", "who", "knows"), ("happy", "and", "sad"))
     assert read.comments.targets.tolist() == [[0, 0, 1], [0, 0, 0], [0.5, 0, 0.5]]
     assert len(set(read.comments.dialogues.tolist())) == 3
 
 
 def test_the_vocabulary_has_every_spoken_word_and_common_ones_of_comments(tmp_path: Path) -> None:
-    read = read_texts(corpora(tmp_path, "rare word here\t2\tx\n" + "great cats\t2\tx\n" * 4))
-    vocabulary = fit_default_vocabulary(read)
+    read = read_text_corpora(corpora(tmp_path, "rare word here\t2\tx\n" + "great cats\t2\tx\n" * 4))
+    vocabulary = default_vocabulary(read)
     assert set(vocabulary) == {"oh", "that's", "great", "no", "cats"}
     assert vocabulary[:2] == ("great", "no")  # 3 + 4 and 2 x 3
 
@@ -56,23 +56,24 @@ def test_taking_rows(read: TextCorpora) -> None:
 
 
 @pytest.mark.parametrize("line", ["no tabs here", "comment\t4\tx", "comment\tpositive\tx", "comment\t\tx", "comment"])
-def test_a_line_that_is_none_of_goemotions(tmp_path: Path, line: str) -> None:
+def test_a_line_in_another_format_than_goemotions(tmp_path: Path, line: str) -> None:
     folder = corpora(tmp_path, f"fine\t2\tx\n{line}\n")
     with pytest.raises(TrainingError, match=r"train\.tsv, line 2: expected comment, classes"):
-        read_texts(folder)
+        read_text_corpora(folder)
 
 
 def test_a_sentiment_that_meld_does_not_have(tmp_path: Path) -> None:
     folder = corpora(tmp_path)
     (folder / "meld" / "dev_sent_emo.csv").write_text(HEADER + "1,Fine,A,neutral,mixed,3,0\n")
     with pytest.raises(TrainingError, match="sentiment is 'mixed', expected one of negative, neutral, positive"):
-        read_texts(folder)
+        read_text_corpora(folder)
 
 
 def test_missing_corpora_are_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no train_sent_emo\.csv in it"):
-        read_texts(tmp_path)
+        read_text_corpora(tmp_path)
     corpora(tmp_path)
     (tmp_path / "text" / "goemotions-group" / "dev.tsv").unlink()
-    with pytest.raises(TrainingError, match=r"dev\.tsv: cannot be read .* GoEmotions"):
-        read_texts(tmp_path)
+    with pytest.raises(TrainingError, match=r"dev\.tsv: cannot be read") as error:
+        read_text_corpora(tmp_path)
+    assert "GoEmotions" in error.value.fix

@@ -1,9 +1,10 @@
 """Pairs a corpus of labelled texts with a corpus of labelled recordings of the same classes into one clip table.
 
-For want of a corpus that has both emotional sound and varied words. The pairs are made up: text and sound share their
-class and nothing else. Speakers are split, not clips, so that validation hears voices that training never heard.
+It replaces a corpus with both emotional audio and varied text, which is not available. The pairs are synthetic: text
+and audio share their class and nothing else. The split is by speaker, not by clip, so that validation uses voices that
+training does not.
 
-    python -m training.default_model.pairing --meld MELD --ravdess RAVDESS --output table.csv
+    python -m training.default_model.synthetic_pairs --meld MELD --ravdess RAVDESS --output table.csv
 """
 
 import csv
@@ -22,7 +23,7 @@ from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRAINING_COLUMNS
 from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
-from training.default_model.ravdess import read_ravdess
+from training.default_model.audio_branch.ravdess import read_ravdess
 
 _LAST_TRAINING_ACTOR = 16
 
@@ -32,7 +33,7 @@ class Item:
     """A text or a recording with its class."""
 
     content: str
-    """The words, or the recording's path below its corpus."""
+    """The text, or the path of the recording relative to its corpus."""
     label: str
     """Name of the class."""
 
@@ -42,51 +43,56 @@ def pair(
     recordings: Sequence[Item],
     *,
     seed: int,
-    without_sound: float = 0.0,
-    without_words: float = 0.0,
+    without_audio: float = 0.0,
+    without_text: float = 0.0,
 ) -> list[tuple[str, str, str]]:
     """Give each text a recording of its class, every recording of a class about equally often.
 
     Args:
-        texts: every one becomes a row, in the given order; those without a word are left out.
-        recordings: at least one of each class that the texts have.
-        seed: which pairs are made, and which are left incomplete.
-        without_sound: share of the rows that get no recording.
-        without_words: share of the rows that lose their text. If none did, a network would learn from the side that is
-            easier to learn from, and its other side would know nothing.
+        texts: texts, each of which becomes a row, in the same order; those without a word are left out.
+        recordings: recordings, at least one of each class that the texts have.
+        seed: random seed of the pairs and of the incomplete rows.
+        without_audio: share of the rows that get no recording.
+        without_text: share of the rows that lose their text. Without such rows a network would learn from the modality
+            that is easier to learn from, and its other branch would learn nothing.
 
     Returns:
-        Rows (recording, text, label), either of the first two empty where left out.
+        Rows (recording, text, label); recording or text is empty where it is left out.
 
     Raises:
         TrainingError: a class has no recording, or the shares exceed 1.
     """
-    if min(without_sound, without_words) < 0 or without_sound + without_words > 1:
-        raise TrainingError(f"shares of incomplete rows are {without_sound} and {without_words}; together at most 1")
+    if min(without_audio, without_text) < 0 or without_audio + without_text > 1:
+        raise TrainingError(
+            f"shares of incomplete rows are {without_audio} and {without_text}",
+            fix="choose shares of together at most 1",
+        )
     random = np.random.default_rng(seed)
     texts = [text for text in texts if normalise(text.content)]
     by_label: defaultdict[str, list[str]] = defaultdict(list)
     for recording in recordings:
         by_label[recording.label].append(recording.content)
     order = random.permutation(len(texts))
-    soundless = set(order[: round(without_sound * len(texts))].tolist())
-    wordless = set(order[len(soundless) : len(soundless) + round(without_words * len(texts))].tolist())
-    waiting: defaultdict[str, list[str]] = defaultdict(list)
+    no_audio = set(order[: round(without_audio * len(texts))].tolist())
+    no_text = set(order[len(no_audio) : len(no_audio) + round(without_text * len(texts))].tolist())
+    unused: defaultdict[str, list[str]] = defaultdict(list)
     rows = []
     for number, text in enumerate(texts):
-        if number in soundless:
+        if number in no_audio:
             rows.append(("", text.content, text.label))
             continue
-        if not waiting[text.label]:
+        if not unused[text.label]:
             if not by_label[text.label]:
-                raise TrainingError(f"no recording of class {text.label!r} to pair a text with; rename or add one")
-            waiting[text.label] = [by_label[text.label][i] for i in random.permutation(len(by_label[text.label]))]
-        rows.append((waiting[text.label].pop(), "" if number in wordless else text.content, text.label))
+                raise TrainingError(
+                    f"no recording of class {text.label!r} to pair a text with", fix="rename the class or add one"
+                )
+            unused[text.label] = [by_label[text.label][i] for i in random.permutation(len(by_label[text.label]))]
+        rows.append((unused[text.label].pop(), "" if number in no_text else text.content, text.label))
     return rows
 
 
 def texts_of_meld(folder: Path) -> dict[str, list[Item]]:
-    """MELD's train and dev utterances by split, labelled with their sentiment; see `read_meld`."""
+    """Return MELD's train and dev utterances by split, labelled with their sentiment; see `read_meld`."""
     clips, _ = read_meld(folder, audio=False)
     return {
         split: [Item(clip.text, clip.label) for clip in clips if clip.split == split] for split in (TRAIN, VALIDATION)
@@ -94,7 +100,7 @@ def texts_of_meld(folder: Path) -> dict[str, list[Item]]:
 
 
 def recordings_of_ravdess(folder: Path) -> dict[str, list[Item]]:
-    """Recordings of RAVDESS by split: actors 1 to 16 train, the others validate; see `read_ravdess`."""
+    """Return recordings of RAVDESS by split: actors 1 to 16 for training, the others for validation."""
     found: dict[str, list[Item]] = {TRAIN: [], VALIDATION: []}
     for clip in read_ravdess(folder):
         split = TRAIN if clip.actor <= _LAST_TRAINING_ACTOR else VALIDATION
@@ -110,10 +116,18 @@ def write_table(
     seed: int,
     incomplete: float,
 ) -> int:
-    """Pair each split and write the clip table; returns its number of rows.
+    """Pair each split and write the clip table.
 
-    Only train rows are left incomplete, a share `incomplete` without sound and as many without words: validation asks
-    each row in full, and by words and by sound alone.
+    Args:
+        path: file to write.
+        texts: texts by split.
+        recordings: recordings by split.
+        seed: random seed of the pairs.
+        incomplete: share of the train rows without audio, and share without text. Validation rows are complete: an
+            evaluation blanks their audio or text itself.
+
+    Returns:
+        Number of rows.
     """
     rows = 0
     with path.open("w", encoding="utf-8", newline="") as stream:
@@ -121,7 +135,7 @@ def write_table(
         writer.writerow(TRAINING_COLUMNS)
         for split in (TRAIN, VALIDATION):
             share = incomplete if split == TRAIN else 0.0
-            pairs = pair(texts[split], recordings[split], seed=seed, without_sound=share, without_words=share)
+            pairs = pair(texts[split], recordings[split], seed=seed, without_audio=share, without_text=share)
             writer.writerows((*row, split) for row in pairs)
             rows += len(pairs)
     return rows
@@ -131,21 +145,23 @@ def pair_command(
     meld: Annotated[Path, typer.Option(help="Folder with train_sent_emo.csv and dev_sent_emo.csv.")],
     ravdess: Annotated[Path, typer.Option(help="Folder with labels.csv and flac/.")],
     output: Annotated[Path, typer.Option(help="Table to write.")],
-    seed: Annotated[int, typer.Option(help="Which pairs are made.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed of the pairs.")] = 1,
     incomplete: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Share of train rows without sound, and share without words.")
+        float, typer.Option(min=0, max=0.5, help="Share of train rows without audio, and share without text.")
     ] = 0.25,
 ) -> None:
     """Pair each MELD text with a RAVDESS recording of the same sentiment."""
-    console = Console()
     try:
         rows = write_table(
             output, texts_of_meld(meld), recordings_of_ravdess(ravdess), seed=seed, incomplete=incomplete
         )
     except EdgeMcnnError as error:
-        Console(stderr=True).print(f"pairing: {error}", style="red", markup=False, soft_wrap=True)
+        errors = Console(stderr=True)
+        errors.print(f"synthetic pairs: {error.message}", style="red", markup=False, soft_wrap=True)
+        if error.fix:
+            errors.print(f"  fix: {error.fix}", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    console.print(
+    Console().print(
         f"{output}: {rows} rows; next: edge-mcnn train {output} --audio-root {ravdess}", markup=False, soft_wrap=True
     )
 

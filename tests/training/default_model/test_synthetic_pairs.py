@@ -7,9 +7,16 @@ import typer
 from typer.testing import CliRunner
 
 from device.errors import TrainingError
-from tests.training.default_model.test_texts import HEADER
+from tests.training.default_model.text_branch.test_corpora import HEADER
 from training.data.clip_table import read_clip_table
-from training.default_model.pairing import Item, pair, pair_command, recordings_of_ravdess, texts_of_meld, write_table
+from training.default_model.synthetic_pairs import (
+    Item,
+    pair,
+    pair_command,
+    recordings_of_ravdess,
+    texts_of_meld,
+    write_table,
+)
 
 TEXTS = [Item(f"{label} text {n}", label) for n in range(20) for label in ("happy", "sad")]
 RECORDINGS = [Item(f"{label}{n}.wav", label) for n in range(3) for label in ("happy", "sad", "bored")]
@@ -24,12 +31,12 @@ def test_pairs_share_their_class_and_use_every_recording() -> None:
     assert max(uses.values()) - min(uses.values()) <= 1
 
 
-def test_seed_decides() -> None:
+def test_the_seed_determines_the_pairs() -> None:
     assert pair(TEXTS, RECORDINGS, seed=1) == pair(TEXTS, RECORDINGS, seed=1) != pair(TEXTS, RECORDINGS, seed=2)
 
 
 def test_shares_of_incomplete_rows() -> None:
-    rows = pair(TEXTS, RECORDINGS, seed=1, without_sound=0.25, without_words=0.5)
+    rows = pair(TEXTS, RECORDINGS, seed=1, without_audio=0.25, without_text=0.5)
     assert sum(not recording for recording, _, _ in rows) == 10
     assert sum(not text for _, text, _ in rows) == 20
     assert all(recording or text for recording, text, _ in rows)
@@ -42,13 +49,14 @@ def test_texts_without_a_word_are_left_out() -> None:
 def test_impossible_requests() -> None:
     with pytest.raises(TrainingError, match="no recording of class 'cross'"):
         pair([Item("grr", "cross")], RECORDINGS, seed=1)
-    with pytest.raises(TrainingError, match="together at most 1"):
-        pair(TEXTS, RECORDINGS, seed=1, without_sound=0.6, without_words=0.6)
+    with pytest.raises(TrainingError, match=r"shares of incomplete rows are 0\.6 and 0\.6") as error:
+        pair(TEXTS, RECORDINGS, seed=1, without_audio=0.6, without_text=0.6)
+    assert "together at most 1" in error.value.fix
 
 
 @pytest.fixture
 def corpora(tmp_path: Path) -> Path:
-    """MELD and RAVDESS in small: actors 1 to 20, one clip of each sentiment, and one without."""
+    """A small MELD and RAVDESS: actors 1 to 20, one clip of each sentiment, and one without."""
     for name, count in (("train", 40), ("dev", 12)):
         lines = [
             f'{n},"Well, {name} {n}",A,anger,{("neutral", "positive", "negative")[n % 3]},{n // 4},{n % 4}'
@@ -79,15 +87,15 @@ def test_table_of_the_corpora(corpora: Path) -> None:
     assert (len(train), len(validation)) == (40, 12)
     assert sum(clip.audio is None for clip in train) == sum(not clip.text for clip in train) == 10
     assert all(clip.audio and clip.text for clip in validation)
-    heard = {
+    actors = {
         split: {int(clip.audio.stem[-2:]) for clip in clips if clip.audio and clip.split == split}
         for split in ("train", "validation")
     }
-    assert max(heard["train"]) <= 16 < min(heard["validation"])
+    assert max(actors["train"]) <= 16 < min(actors["validation"])
     assert all(clip.audio.stem.startswith(clip.label) for clip in clips if clip.audio)
 
 
-def test_corpora_that_are_none(corpora: Path) -> None:
+def test_corpora_in_another_format(corpora: Path) -> None:
     (corpora / "labels.csv").write_text("file,speaker\nx,actor01\n")
     with pytest.raises(TrainingError, match=r"labels\.csv: expected rows with the columns file, speaker, sentiment"):
         recordings_of_ravdess(corpora)
@@ -100,8 +108,8 @@ def test_corpora_that_are_none(corpora: Path) -> None:
 
 def test_written_table_is_utf8(tmp_path: Path) -> None:
     texts = {"train": [Item("caf\u00e9, \u201coui\u201d", "a")], "validation": []}
-    sounds = {"train": [Item("x.wav", "a")], "validation": []}
-    assert write_table(tmp_path / "t.csv", texts, sounds, seed=1, incomplete=0) == 1
+    recordings = {"train": [Item("x.wav", "a")], "validation": []}
+    assert write_table(tmp_path / "t.csv", texts, recordings, seed=1, incomplete=0) == 1
     with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream))[1] == ["x.wav", "caf\u00e9, \u201coui\u201d", "a", "train"]
 

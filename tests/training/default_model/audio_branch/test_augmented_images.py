@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from device.errors import TrainingError
+from device.front_end.parameters import FrontEnd
+from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
+from tests.training.default_model.conftest import FRONT_END, LABELS, write_ravdess
+from training.data.audio_reading import read_recording
+from training.default_model.audio_branch.augmented_images import (
+    AugmentedImages,
+    CopySettings,
+    ravdess_images,
+    to_colour_indices,
+    to_rgb,
+)
+
+COPIES = CopySettings(shifted=2, augmented=3)
+
+
+def compute(
+    data: Path, cache: Path, console: Console, copies: CopySettings = COPIES, labels: object = LABELS
+) -> AugmentedImages:
+    assert isinstance(labels, tuple)
+    return ravdess_images(data, cache, labels=labels, front_end=FRONT_END, copies=copies, console=console)
+
+
+def test_images_equal_those_of_the_device(ravdess: Path, tmp_path: Path, console: Console) -> None:
+    images = compute(ravdess, tmp_path, console)
+    assert images.colours.shape == (60, 6, 32, 32)
+    assert np.bincount(images.labels).tolist() == [20, 20, 20]
+    assert sorted(set(images.actors.tolist())) == list(range(1, 11))
+    file = ravdess / "ravdess" / "flac" / "03-neutral-1.flac"
+    (row,) = np.flatnonzero((images.actors == 3) & (images.labels == 1))[1:]
+    expected = spectrogram_image(mel_power(read_recording(file, 16_000), FRONT_END), FRONT_END)
+    np.testing.assert_allclose(to_rgb(images.colours[row, 0]), expected, atol=1e-6)
+    assert (images.shifted, images.augmented) == (slice(1, 3), slice(3, 6))
+    differing = (images.colours[:, 1:] != images.colours[:, :1]).mean((0, 2, 3))
+    assert differing[2:].min() > differing[:2].max() > 0
+
+
+def test_colour_indices_are_exact() -> None:
+    indices = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(to_colour_indices(to_rgb(indices)), indices)
+    assert not to_colour_indices(silent_image(FrontEnd())).any()
+
+
+def test_cached_images_are_used_and_missing_ones_computed(ravdess: Path, tmp_path: Path, console: Console) -> None:
+    first = compute(ravdess, tmp_path, console)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 10
+    before = {path: path.stat().st_mtime_ns for path in files}
+    files[2].unlink()
+    files[4].write_bytes(files[4].read_bytes()[:1000])
+    again = compute(ravdess, tmp_path, console)
+    np.testing.assert_array_equal(first.colours, again.colours)
+    assert {path for path in files if path.stat().st_mtime_ns != before[path]} == {files[2], files[4]}
+
+
+def test_other_settings_or_recordings_are_computed_again(tmp_path: Path, console: Console) -> None:
+    data, cache = write_ravdess(tmp_path / "data", actors=2), tmp_path / "cache"
+    first = compute(data, cache, console)
+    other_seed = compute(data, cache, console, CopySettings(shifted=2, augmented=3, seed=2))
+    np.testing.assert_array_equal(first.colours[:, 0], other_seed.colours[:, 0])
+    assert (first.colours[:, 1:] != other_seed.colours[:, 1:]).any()
+    flac = data / "ravdess" / "flac"
+    (flac / "01-neutral-0.flac").write_bytes((flac / "01-positive-0.flac").read_bytes())
+    changed = compute(data, cache, console)
+    assert [bool(differs) for differs in (first.colours[:, 0] != changed.colours[:, 0]).any((1, 2))].count(True) == 1
+
+
+def test_broken_corpora(tmp_path: Path, console: Console) -> None:
+    with pytest.raises(TrainingError, match=r"labels\.csv: cannot be read"):
+        compute(tmp_path, tmp_path / "cache", console)
+    data = write_ravdess(tmp_path / "data", actors=2)
+    with pytest.raises(TrainingError, match=r"labels\.csv: no clip is labelled bored"):
+        compute(data, tmp_path / "cache", console, labels=("neutral", "bored"))
+    clip = data / "ravdess" / "flac" / "02-neutral-0.flac"
+    clip.write_bytes(b"not a recording")
+    with pytest.raises(TrainingError, match=r"02-neutral-0\.flac: ") as error:
+        compute(data, tmp_path / "cache", console)
+    assert error.value.fix == "download RAVDESS's flac/02-neutral-0.flac again"
+    assert len(list((tmp_path / "cache").iterdir())) == 1  # actor 1 is done
+    clip.unlink()
+    with pytest.raises(TrainingError, match=r"02-neutral-0\.flac: cannot be read") as error:
+        compute(data, tmp_path / "cache", console)
+    assert error.value.fix.startswith("the corpus is incomplete")
+    table = data / "ravdess" / "labels.csv"
+    table.write_text(table.read_text().replace("actor02", "Joey"))
+    with pytest.raises(TrainingError, match=r"the speaker of 02-negative-0\.flac is 'Joey', expected actor01"):
+        compute(data, tmp_path / "cache", console)
