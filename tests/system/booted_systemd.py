@@ -1,8 +1,8 @@
-"""This machine's own systemd, booted as process 1 of new namespaces over a throw-away copy of the file system.
+"""Boots this machine's own systemd as process 1 of new namespaces, over a temporary copy of the file system.
 
-A service can be installed, killed, watched and rebooted in it for real. What is written inside is kept in memory, over
-several boots, and is gone with the context; of this machine only the folders in `shared` can be changed. It has no
-network but a loopback of its own. Needs root, overlayfs, a mounted cgroup2 and the packages systemd and util-linux.
+A service can really be installed, killed, monitored and rebooted in it. Files that are written inside stay in memory
+across boots and are discarded with the context; of this machine only the folders in `shared` can be changed. The only
+network is a separate loopback. Needs root, overlayfs, a mounted cgroup2 and the packages systemd and util-linux.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ from tests.waiting import wait_until
 _SYSTEMD = Path("/lib/systemd/systemd")
 _BOOT_LIMIT_S = 60
 _UNSHARED = ("--mount", "--uts", "--ipc", "--cgroup", "--net", "--pid")
-# Capabilities without which nothing inside can reach beyond the namespaces: clock, modules, kernel log.
-_WITHHELD = "-sys_time,-sys_module,-syslog"
+# Capabilities that would affect the machine beyond the namespaces: clock, modules, kernel log.
+_DROPPED_CAPABILITIES = "-sys_time,-sys_module,-syslog"
 _STORE = "/run/edge-mcnn-test-store"
 
-# In the namespace of the holder: memory for what is written inside, which outlives a reboot.
+# Runs in the namespace of the holder: creates the memory for files that are written inside, which survive a reboot.
 _HOLD = f"""
 mkdir -p {_STORE} && mount -t tmpfs -o mode=755 store {_STORE} && mkdir {_STORE}/upper {_STORE}/work {_STORE}/root
 echo ready; exec sleep infinity
 """
-# In the namespaces of the system to be: its file system, and then systemd in the place of this shell.
+# Runs in the namespaces of the new system: mounts its file system, then replaces itself with systemd.
 _BOOT = f"""
 set -e
 cd {_STORE}
@@ -53,22 +53,22 @@ for each in "$@"; do
     mount --bind "$from" "../$to"
 done
 if [ ! -e {_STORE}/booted ]; then
-    # None of this machine's own services, disks and passwords.
+    # Remove the services and disks of this machine.
     rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires etc/rc?.d/*
     : > etc/fstab
     touch {_STORE}/booted
 fi
-# As on a machine: what systemd mounts for a service, its credentials, is seen by it.
+# As on a real machine, a service sees what systemd mounts for it, such as its credentials.
 mount --make-rshared {_STORE}/root
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . \\
-    setpriv --bounding-set={_WITHHELD} {_SYSTEMD} --system --unit=multi-user.target
+    setpriv --bounding-set={_DROPPED_CAPABILITIES} {_SYSTEMD} --system --unit=multi-user.target
 """
 
 
-def missing() -> str:
-    """Why there can be none here; empty if there can."""
+def missing_requirement() -> str:
+    """Describe why systemd cannot be booted on this machine; empty if it can."""
     if os.geteuid() != 0:
-        return "only root can make namespaces with a systemd in them"
+        return "only root can create namespaces for a systemd"
     for program in ("unshare", "nsenter", "setpriv", "systemctl", "journalctl"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
@@ -76,13 +76,13 @@ def missing() -> str:
         return f"{_SYSTEMD} is not installed"
     if _cgroup2() is None:
         return "no cgroup2 is mounted"
-    tried = subprocess.run(
+    trial = subprocess.run(
         ["unshare", *_UNSHARED, "--fork", "--propagation", "private", "sh", "-c",
          "mount -t tmpfs t /mnt && mkdir /mnt/a /mnt/b /mnt/c && "
          "mount -t overlay -o lowerdir=/etc,upperdir=/mnt/a,workdir=/mnt/b o /mnt/c && mount -t proc proc /proc"],
         capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
-    return f"namespaces or overlayfs are refused here ({tried.stderr.strip()})" if tried.returncode else ""
+    return f"namespaces or overlayfs are refused here ({trial.stderr.strip()})" if trial.returncode else ""
 
 
 def _cgroup2() -> Path | None:
@@ -94,10 +94,10 @@ def _cgroup2() -> Path | None:
 
 
 class BootedSystemd:
-    """Context manager.
+    """A booted systemd, as a context manager.
 
     Args:
-        shared: folders of this machine to be seen inside, each at the path given for it.
+        shared: folders of this machine that are visible inside, with their paths there.
     """
 
     def __init__(self, shared: dict[Path, str]) -> None:
@@ -130,7 +130,7 @@ class BootedSystemd:
         self._log.close()
 
     def boot(self) -> None:
-        """Start it, as when power comes."""
+        """Start the system, as when the power comes on."""
         assert self._holder is not None
         base = _cgroup2()
         assert base is not None
@@ -158,7 +158,7 @@ class BootedSystemd:
         return f"systemd does not boot: {self._log.read().decode(errors='replace')}"
 
     def power_off(self) -> None:
-        """End it at once, as when power goes."""
+        """Stop the system immediately, as when the power fails."""
         if self._outer is None:
             return
         with contextlib.suppress(LookupError, ProcessLookupError):
@@ -172,7 +172,14 @@ class BootedSystemd:
     def run(
         self, *command: str, check: bool = True, environment: Sequence[str] = (), limit_s: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command inside, as root."""
+        """Run a command inside, as root.
+
+        Args:
+            command: program and arguments.
+            check: whether another exit status than 0 fails the test.
+            environment: additional variables, each as NAME=VALUE.
+            limit_s: seconds until the command is killed and the test fails.
+        """
         done = subprocess.run(
             ["nsenter", "-t", str(self._init()), "-m", "-u", "-i", "-p", "-C", "-n", "-r", "-w",
              "env", "-i", "HOME=/root", "LANG=C.UTF-8", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *environment, *command],
@@ -183,13 +190,13 @@ class BootedSystemd:
         return done
 
     def _init(self) -> int:
-        """Process 1, by its number out here."""
+        """Return the number of its process 1 in the namespace of this machine."""
         if self._outer is None:
-            raise LookupError("it does not run")
+            raise LookupError("the system is not running")
         outer = self._outer.pid  # sh became nsenter, which became unshare, whose child is process 1
         children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
         if not children or Path(f"/proc/{children[0]}/comm").read_text() != "systemd\n":
-            raise LookupError("it does not run yet")
+            raise LookupError("the system has not started yet")
         return int(children[0])
 
     @staticmethod
@@ -202,13 +209,13 @@ class BootedSystemd:
 
         try:
             wait_until(removed, limit_s=10, message=f"processes are left in {top}")
-        except AssertionError as error:  # what was tested is not at fault
+        except AssertionError as error:  # a leftover cgroup does not make the test invalid
             print(error, file=sys.stderr)
 
 
 @contextlib.contextmanager
 def neutral_folder() -> Iterator[Path]:
-    """A folder that is neither below /tmp nor below a home, which a service may not see; anyone may enter it."""
+    """A folder that every user may enter, outside /tmp and the homes, which are hidden from the service."""
     with tempfile.TemporaryDirectory(prefix="edge-mcnn-", dir="/srv") as name:
         Path(name).chmod(0o755)
         yield Path(name)

@@ -1,9 +1,9 @@
-"""A day of sound pushed through the stages as fast as they go, on a clock of its own, against the script of it.
+"""Processes a day of audio as fast as possible, on a simulated clock, and compares the predictions with the script.
 
     python -m tests.system.day [HOURS]
 
-People say the recorded sentences now and then; between them are silence and the noise of a fan; now and then the
-microphone is lost. What is answered must be what was said, each sentence once, and memory must not grow.
+From time to time somebody says a recorded sentence; between the sentences there is silence or the noise of a fan, and
+sometimes the microphone is lost. Each sentence must get exactly one prediction, and memory must not grow.
 """
 
 import os
@@ -31,43 +31,48 @@ _SENTENCES_PER_HOUR = 40
 _LOSSES_PER_HOUR = 5
 _ROOM_DBFS, _FAN_DBFS = -75.0, -45.0
 _FAN_SHARE = 0.1
-"""Of the pauses."""
+"""Share of the pauses with the noise of a fan."""
 
 
 @dataclass(frozen=True)
-class Said:
+class SpokenSentence:
     """A sentence in the script."""
 
     clip: str
+    """File name of the recording."""
     start_s: float
-    """On the clock of the day."""
+    """Start on the simulated clock, seconds."""
     end_s: float
+    """End on the simulated clock, seconds."""
 
 
 @dataclass
 class Day:
-    """What was played, and what came of it."""
+    """What was played, and the results."""
 
-    script: list[Said] = field(default_factory=list)
-    heard: list[tuple[float, float, str]] = field(default_factory=list)
-    """Of each answer, when its utterance began and ended on the clock of the day, and its words."""
-    lost: list[Said] = field(default_factory=list)
-    """Said, and not answered by exactly one utterance."""
-    invented: list[tuple[float, float, str]] = field(default_factory=list)
-    """Answered, and not said."""
+    script: list[SpokenSentence] = field(default_factory=list)
+    """The sentences that were spoken."""
+    predicted: list[tuple[float, float, str]] = field(default_factory=list)
+    """For each prediction, start and end of its utterance on the simulated clock, seconds, and its text."""
+    missed: list[SpokenSentence] = field(default_factory=list)
+    """Sentences without exactly one prediction."""
+    spurious: list[tuple[float, float, str]] = field(default_factory=list)
+    """Predictions without a spoken sentence."""
     losses: int = 0
+    """How often the microphone was lost."""
     memory_mb: list[float] = field(default_factory=list)
-    """After each hour; the first figure is after the first."""
+    """Memory after each hour, MB; the first value is after the first hour."""
     took_s: float = 0.0
+    """Real duration of the simulation, seconds."""
 
     @property
     def growth(self) -> float:
-        """Of memory after the first hour, as a share of what it was then."""
+        """Growth of memory since the end of the first hour, as a share of the memory then."""
         return self.memory_mb[-1] / self.memory_mb[0] - 1
 
 
-class Room:
-    """What the microphone delivers, block by block; the clock goes on with each."""
+class SimulatedRoom:
+    """Delivers the audio of the microphone block by block; each block advances the clock."""
 
     def __init__(self, hours: float, day: Day) -> None:
         self.now = 0.0
@@ -87,12 +92,12 @@ class Room:
     def clock(self) -> float:
         return self.now
 
-    def open(self, _name: str) -> "Room":
-        """As `Microphone` is opened; each third time it cannot be."""
+    def open(self, _name: str) -> "SimulatedRoom":
+        """Open the microphone, like `Microphone`; fails every third time."""
         self.opened += 1
         if self.opened % 3 == 2:
             self.now += 1
-            raise AudioError("the room has no microphone just now")
+            raise AudioError("the room has no microphone at the moment")
         self._plugged = True
         return self
 
@@ -122,80 +127,80 @@ class Room:
         return Block(np.rint(samples * 32767).astype(np.int16)[:, None], self.now, zero=False)
 
     def wake(self) -> None:
-        """The clock of the day does not wait."""
+        """Do nothing: on the simulated clock `block` never waits."""
 
     def _play(self) -> Iterator[NDArray[np.float32] | None]:
-        """Blocks of the room; None where the microphone is lost."""
+        """Yield the blocks of the day, and None when the microphone is lost."""
         names = list(self._clips)
         pause_s = _HOUR_S / _SENTENCES_PER_HOUR
         sentences = 0
         while self.now < self._end_s:
-            yield from self._noises(self._random.uniform(0.3, 1.7) * pause_s - 5)
+            yield from self._pause(self._random.uniform(0.3, 1.7) * pause_s - 5)
             if self.now >= self._end_s - 30:
                 break
             name = names[sentences % len(names)]
             sentences += 1
             start_s = self.now
-            yield from self._sound(self._clips[name], _ROOM_DBFS)
-            self._day.script.append(Said(name, start_s, self.now))
-            yield from self._noises(3)  # an utterance needs a pause to end
+            yield from self._in_noise(self._clips[name], _ROOM_DBFS)
+            self._day.script.append(SpokenSentence(name, start_s, self.now))
+            yield from self._pause(3)  # an utterance needs a pause to end
             if sentences % (_SENTENCES_PER_HOUR // _LOSSES_PER_HOUR) == 0:
                 yield None
-        yield from self._noises(5)
+        yield from self._pause(5)
 
-    def _noises(self, seconds: float) -> Iterator[NDArray[np.float32]]:
+    def _pause(self, seconds: float) -> Iterator[NDArray[np.float32]]:
         level = _FAN_DBFS if self._random.random() < _FAN_SHARE else _ROOM_DBFS
-        yield from self._sound(np.zeros(max(0, round(seconds * SAMPLE_RATE)), np.float32), level)
+        yield from self._in_noise(np.zeros(max(0, round(seconds * SAMPLE_RATE)), np.float32), level)
 
-    def _sound(self, samples: NDArray[np.float32], noise_dbfs: float) -> Iterator[NDArray[np.float32]]:
+    def _in_noise(self, samples: NDArray[np.float32], noise_dbfs: float) -> Iterator[NDArray[np.float32]]:
         level = np.float32(10 ** (noise_dbfs / 20))
         for start in range(0, len(samples), FRAME_LENGTH):
             block = samples[start : start + FRAME_LENGTH]
             block = np.pad(block, (0, FRAME_LENGTH - len(block)))
-            at = int(self._random.integers(len(self._noise) - FRAME_LENGTH))
-            yield block + level * self._noise[at : at + FRAME_LENGTH]
+            offset = int(self._random.integers(len(self._noise) - FRAME_LENGTH))
+            yield block + level * self._noise[offset : offset + FRAME_LENGTH]
 
 
 def simulate(models: LoadedModels, hours: float) -> Day:
-    """Live through some hours."""
+    """Simulate some hours."""
     day = Day()
-    room = Room(hours, day)
+    room = SimulatedRoom(hours, day)
     settings = models.settings.liveness
     liveness = LivenessMachine(settings, room.clock)
 
-    def turn() -> None:
+    def tick() -> None:
         if room.over:
             microphone.stop()
         if room.now > (len(day.memory_mb) + 1) * _HOUR_S:
             day.memory_mb.append(_memory_mb())
         if liveness.now.state in (State.LOST, State.RECOVERING) and not liveness.now.microphone:
-            room.now += 0.1  # what it waits between two attempts
+            room.now += 0.1  # the wait between two attempts
 
     microphone = ReconnectingMicrophone(
-        "room", liveness, settings.stuck_limit_s, turn=turn, open_microphone=room.open, refresh=lambda: None,
+        "room", liveness, settings.stuck_limit_s, turn=tick, open_microphone=room.open, refresh=lambda: None,
         wait=lambda _seconds: None,
     )  # fmt: skip
-    began = time.monotonic()
+    started = time.monotonic()
     for frames in microphone.streams():
         opened_s = room.now
         for prediction in models.pipeline().predictions(frames):
             utterance = prediction.utterance
-            day.heard.append((opened_s + utterance.start_s, opened_s + utterance.end_s, prediction.text))
-    day.took_s = time.monotonic() - began
+            day.predicted.append((opened_s + utterance.start_s, opened_s + utterance.end_s, prediction.text))
+    day.took_s = time.monotonic() - started
     day.memory_mb.append(_memory_mb())
     _compare(day)
     return day
 
 
 def _compare(day: Day) -> None:
-    unexplained = list(day.heard)
-    for said in day.script:
-        answers = [heard for heard in unexplained if heard[0] < said.end_s and heard[1] > said.start_s]
-        if len(answers) != 1:
-            day.lost.append(said)
-        for answer in answers:
-            unexplained.remove(answer)
-    day.invented = unexplained
+    unmatched = list(day.predicted)
+    for sentence in day.script:
+        matching = [each for each in unmatched if each[0] < sentence.end_s and each[1] > sentence.start_s]
+        if len(matching) != 1:
+            day.missed.append(sentence)
+        for each in matching:
+            unmatched.remove(each)
+    day.spurious = unmatched
 
 
 def _memory_mb() -> float:
@@ -204,8 +209,8 @@ def _memory_mb() -> float:
 
 def _main(hours: float) -> None:
     day = simulate(LoadedModels.load(Settings(), print), hours)
-    print(f"{hours:g} h in {day.took_s:.0f} s: {len(day.script)} sentences, {len(day.heard)} answers")
-    print(f"lost or doubled: {day.lost}, invented: {day.invented}; the microphone was lost {day.losses} times")
+    print(f"{hours:g} h in {day.took_s:.0f} s: {len(day.script)} sentences, {len(day.predicted)} predictions")
+    print(f"missed or doubled: {day.missed}, spurious: {day.spurious}; the microphone was lost {day.losses} times")
     print(f"memory after each hour, MB: {' '.join(f'{each:.1f}' for each in day.memory_mb)}; growth {day.growth:.1%}")
 
 

@@ -1,9 +1,10 @@
-"""Damaged and hostile input for everything that the device reads: nothing may come of it but the documented errors.
+"""Feeds damaged and hostile input to everything that the device reads; only the documented errors may result.
 
     python -m tests.system.fuzz [COUNT [TARGET]]
 
-feeds COUNT inputs to each target, or to one. An input is a good one that was changed: bits, bytes, whole stretches,
-numbers at their limits, cut short, or spliced with another. The same COUNT gives the same inputs.
+feeds COUNT inputs to each target, or to one. An input is a valid one with random changes: flipped bits, replaced,
+inserted or removed bytes, numbers at their limits, a cut end, or a splice with another input. The same COUNT gives the
+same inputs.
 """
 
 import contextlib
@@ -24,8 +25,14 @@ _SLOWEST_S = 20.0
 _LIMITS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF]
 
 
-def changed(content: bytes, other: bytes, random: np.random.Generator) -> bytes:
-    """Another input, made from a good one."""
+def mutate(content: bytes, other: bytes, random: np.random.Generator) -> bytes:
+    """Make a new input from a valid one.
+
+    Args:
+        content: the valid input.
+        other: another valid input, to splice from.
+        random: the source of randomness.
+    """
     data = bytearray(content)
     for _ in range(int(random.integers(1, 6))):
         # Half of all changes are near the start, where headers are.
@@ -57,21 +64,23 @@ def changed(content: bytes, other: bytes, random: np.random.Generator) -> bytes:
 
 @dataclass
 class Outcome:
-    """What came of a target's inputs."""
+    """The results of the inputs of one target."""
 
     count: int
+    """Number of inputs."""
     read: int
-    """How many were read as if nothing were wrong with them."""
+    """Number of inputs that were read without an error."""
     refused: Counter[str]
-    """How many were refused, by the first words of the error without its place."""
+    """Number of inputs that were refused, by the first words of the error after its place."""
     slowest_s: float
+    """Longest time for one input, seconds."""
 
 
 def fuzz(name: str, count: int) -> Outcome:
-    """Feed a target.
+    """Feed random inputs to a target.
 
     Raises:
-        AssertionError: something else came of an input than the documented error, in one line; the input is kept.
+        AssertionError: an input resulted in something other than the documented error; the input is saved.
     """
     target = TARGETS[name]
     seeds = target.seeds()
@@ -79,43 +88,43 @@ def fuzz(name: str, count: int) -> Outcome:
     outcome = Outcome(count, 0, Counter(), 0.0)
     for _ in range(count):
         seed, other = (seeds[int(random.integers(len(seeds)))] for _ in range(2))
-        content = changed(seed, other, random)
-        with tempfile.TemporaryDirectory(prefix="fuzz") as folder, _kept(name, content):
-            began = time.monotonic()
+        content = mutate(seed, other, random)
+        with tempfile.TemporaryDirectory(prefix="fuzz") as folder, _saved_on_failure(name, content):
+            started = time.monotonic()
             try:
                 target.feed(content, Path(folder))
                 outcome.read += 1
             except target.documented as error:
-                told = str(error)
-                assert told, "an error that says nothing"
-                assert "Traceback" not in told
-                outcome.refused[" ".join(told.replace(folder, "").split()[1:5])] += 1
-            took = time.monotonic() - began
+                message = str(error)
+                assert message, "an error without a message"
+                assert "Traceback" not in message
+                outcome.refused[" ".join(message.replace(folder, "").split()[1:5])] += 1
+            took = time.monotonic() - started
             outcome.slowest_s = max(outcome.slowest_s, took)
             assert took < _SLOWEST_S, f"it took {took:.0f} s"
     return outcome
 
 
 @contextlib.contextmanager
-def _kept(name: str, content: bytes) -> Iterator[None]:
-    """Keep the input if anything goes wrong with it."""
+def _saved_on_failure(name: str, content: bytes) -> Iterator[None]:
+    """Save the input if anything fails."""
     try:
         yield
     except Exception as error:
-        kept = Path(tempfile.gettempdir()) / f"edge-mcnn-fuzz-{name.replace(' ', '-')}"
-        kept.write_bytes(content)
-        raise AssertionError(f"{name}: {type(error).__name__}: {error}; the input is in {kept}") from error
+        path = Path(tempfile.gettempdir()) / f"edge-mcnn-fuzz-{name.replace(' ', '-')}"
+        path.write_bytes(content)
+        raise AssertionError(f"{name}: {type(error).__name__}: {error}; the input is in {path}") from error
 
 
 def _main(count: int, *names: str) -> None:
     warnings.simplefilter("error")
     for name in names or TARGETS:
-        began = time.monotonic()
+        started = time.monotonic()
         outcome = fuzz(name, count)
         refused = outcome.refused.total()
         print(
-            f"{name}: {outcome.count} inputs in {time.monotonic() - began:.0f} s, {outcome.read} read, {refused} "
-            f"refused in {len(outcome.refused)} ways, the slowest {outcome.slowest_s:.2f} s; nothing else came of them",
+            f"{name}: {outcome.count} inputs in {time.monotonic() - started:.0f} s, {outcome.read} read, {refused} "
+            f"refused in {len(outcome.refused)} ways, the slowest {outcome.slowest_s:.2f} s; no other errors",
             flush=True,
         )
 

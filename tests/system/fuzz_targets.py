@@ -1,4 +1,4 @@
-"""All that the device reads, each with good input of every kind and the only error that bad input may end in."""
+"""Everything that the device reads, with valid inputs of each kind and the only error that others may raise."""
 
 import contextlib
 import io
@@ -30,18 +30,18 @@ _NEXT_FILE = b"<next file>"
 
 @dataclass(frozen=True)
 class Target:
-    """Something that reads."""
+    """Code that reads untrusted input."""
 
     seeds: Callable[[], list[bytes]]
-    """Good input, of each kind."""
+    """Returns valid inputs of each kind."""
     feed: Callable[[bytes, Path], object]
-    """Reads one input; the folder is empty, and its own."""
+    """Reads one input; may use the folder, which is empty."""
     documented: type[EdgeMcnnError]
-    """The only error that may come of it."""
+    """The only error that it may raise."""
 
 
 def _recordings() -> list[bytes]:
-    """Each kind of file, and a tenth of a second in it: what is wild here are the headers."""
+    """Files of each format with a tenth of a second of audio, because the risk is in the headers."""
     wave = np.sin(np.linspace(0, 60, 1600)).astype(np.float32) * 0.3
     seeds = []
     for kind, subtype, rate, channels in [
@@ -56,11 +56,11 @@ def _recordings() -> list[bytes]:
     return seeds
 
 
-def _hear(content: bytes, folder: Path) -> None:
+def _read_recording(content: bytes, folder: Path) -> None:
     path = folder / "clip"
     path.write_bytes(content)
     for number, _ in enumerate(Recording(path, silence_after_s=0.1).frames()):
-        if number > 2000:  # a minute: enough of a file that claims to be endless
+        if number > 2000:  # a minute is enough of a file that claims to be endless
             return
 
 
@@ -70,11 +70,11 @@ def _bundles() -> list[bytes]:
     return [small, DEFAULT_BUNDLE.read_bytes()]
 
 
-def _load(content: bytes, folder: Path) -> None:
+def _load_bundle(content: bytes, folder: Path) -> None:
     path = folder / "Model.tflite"
     path.write_bytes(content)
     bundle = read_bundle(path)
-    # One whose network is as it was packed, and real, is loaded.
+    # The shipped network is loaded into the interpreter; the tiny one is not a real network.
     if len(bundle.model) > 10_000:
         Classifier(bundle)
 
@@ -85,23 +85,23 @@ def _settings() -> list[bytes]:
     return [as_toml(Settings()).encode(), own.encode(), b"endpoint.onset_s = 0.2\nlights.pins.happy = 3\n"]
 
 
-def _set(content: bytes, folder: Path) -> None:
+def _read_settings(content: bytes, folder: Path) -> None:
     path = folder / "config.toml"
     path.write_bytes(content)
-    wrong = check_file(path)
-    assert all(len(str(each).splitlines()) == 1 and each.message.startswith(str(path)) for each in wrong), wrong
+    errors = check_file(path)
+    assert all(len(str(each).splitlines()) == 1 and each.message.startswith(str(path)) for each in errors), errors
     read_settings(path)
-    assert not wrong, "found by the one who checks, and not by the one who reads"
+    assert not errors, "an error that `check_file` finds and `read_settings` does not"
 
 
 def _speech_models() -> list[bytes]:
-    """Zips that hold the model; as folders they are the same files."""
+    """Zips and a folder with the model."""
     zips = [zipped(prefix="somewhere/tiny/", compression=each) for each in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]
-    # A folder, as a text: each file's name, and what is in it.
+    # A folder is encoded as the name and the content of each file.
     return [*zips, _NEXT_FILE.join(name.encode() + b"\n" + content for name, content in CONTENT.items())]
 
 
-def _fetch(content: bytes, folder: Path) -> None:
+def _fetch_speech_model(content: bytes, folder: Path) -> None:
     source = folder / "source"
     if content[:2] == b"PK":
         source.write_bytes(content)
@@ -109,27 +109,27 @@ def _fetch(content: bytes, folder: Path) -> None:
         source.mkdir()
         for part in content.split(_NEXT_FILE):
             name, _, data = part.partition(b"\n")
-            # Names that a file system takes, and that stay within the folder.
-            kept = "/".join(each for each in name.decode("latin-1").split("/") if each not in ("", ".", ".."))[:100]
+            # Only names that a file system accepts and that stay within the folder.
+            relative = "/".join(each for each in name.decode("latin-1").split("/") if each not in ("", ".", ".."))[:100]
             with contextlib.suppress(OSError, ValueError):
-                (source / kept).parent.mkdir(parents=True, exist_ok=True)
-                (source / kept).write_bytes(data)
+                (source / relative).parent.mkdir(parents=True, exist_ok=True)
+                (source / relative).write_bytes(data)
         speech_model.is_present(source, TINY)
     fetched = speech_model.fetch(source, announce=lambda _: None, destination=folder / "to" / "tiny", model=TINY)
     found = {str(path.relative_to(fetched)): path.read_bytes() for path in fetched.rglob("*") if path.is_file()}
-    assert found == CONTENT, "what was fetched is not the model"
+    assert found == CONTENT, "the fetched files are not the model"
 
 
-def _answers() -> list[bytes]:
+def _statuses() -> list[bytes]:
     return [json.dumps(asdict(STATUS)).encode()]
 
 
-def _ask(content: bytes, folder: Path) -> None:
-    """Something that answers like a daemon, or not."""
+def _read_status(content: bytes, folder: Path) -> None:
+    """Read the status from a server that sends the input."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(folder / "s"))
         listener.listen()
-        thread = threading.Thread(target=_answer, args=(listener, content))
+        thread = threading.Thread(target=_send, args=(listener, content))
         thread.start()
         try:
             read_status(folder / "s")
@@ -137,28 +137,28 @@ def _ask(content: bytes, folder: Path) -> None:
             thread.join()
 
 
-def _answer(listener: socket.socket, content: bytes) -> None:
+def _send(listener: socket.socket, content: bytes) -> None:
     connection, _ = listener.accept()
     with connection, contextlib.suppress(OSError):
         connection.sendall(content)
 
 
-def _visit(content: bytes, folder: Path) -> None:
-    """A visitor of the daemon who says what nobody asked for."""
+def _send_to_server(content: bytes, folder: Path) -> None:
+    """Send the input to the status server, which must ignore it."""
     with StatusServer(folder / "s", lambda: STATUS):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
-            visitor.settimeout(5)
-            visitor.connect(str(folder / "s"))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(5)
+            client.connect(str(folder / "s"))
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                visitor.sendall(content)
+                client.sendall(content)
         assert read_status(folder / "s") == STATUS
 
 
 TARGETS = {
-    "recordings": Target(_recordings, _hear, AudioError),
-    "bundles": Target(_bundles, _load, BundleError),
-    "settings": Target(_settings, _set, SettingsError),
-    "speech models": Target(_speech_models, _fetch, SpeechModelError),
-    "status answers": Target(_answers, _ask, StatusError),
-    "status visitors": Target(_answers, _visit, StatusError),
+    "recordings": Target(_recordings, _read_recording, AudioError),
+    "bundles": Target(_bundles, _load_bundle, BundleError),
+    "settings": Target(_settings, _read_settings, SettingsError),
+    "speech models": Target(_speech_models, _fetch_speech_model, SpeechModelError),
+    "status responses": Target(_statuses, _read_status, StatusError),
+    "status clients": Target(_statuses, _send_to_server, StatusError),
 }

@@ -1,8 +1,9 @@
-"""Everything that can happen to a microphone, done to a running daemon again and again, and how long it takes to heal.
+"""Causes every kind of microphone loss repeatedly while a daemon runs, and measures how long it takes to recover.
 
     python -m tests.system.losses [CYCLES]
 
-prints the seconds from the microphone's return to its sound being heard, and what the process holds before and after.
+prints the seconds from the return of the microphone until audio is received, and the resources of the process before
+and after.
 """
 
 import os
@@ -22,7 +23,7 @@ from tests.system.virtual_microphone import VirtualMicrophone
 from tests.waiting import wait_until
 
 _LIMIT_S = 20
-# Times of the product, but for silence, for which half a minute would be waited each time.
+# The default time limits, except for silence, which would take half a minute each time.
 _SETTINGS = """
 [microphone]
 name = "mic"
@@ -33,25 +34,27 @@ silent_after_s = 1
 
 @dataclass(frozen=True)
 class Loss:
-    """One way in which sound stops."""
+    """One way in which audio stops."""
 
-    strike: Callable[[VirtualMicrophone], None]
-    mend: Callable[[VirtualMicrophone], None]
+    cause: Callable[[VirtualMicrophone], None]
+    """Makes the audio stop."""
+    restore: Callable[[VirtualMicrophone], None]
+    """Makes it arrive again."""
     state: str = "lost"
-    """What the daemon calls it."""
+    """State that the daemon must report."""
 
 
-def _held(microphone: VirtualMicrophone) -> None:
+def _take_by_another_program(microphone: VirtualMicrophone) -> None:
     microphone.unplug()
     microphone.hold()
     microphone.plug()
 
 
 LOSSES = {
-    "pulled out": Loss(lambda mic: mic.unplug(), lambda mic: mic.plug()),
+    "unplugged": Loss(lambda mic: mic.unplug(), lambda mic: mic.plug()),
     "frozen": Loss(lambda mic: mic.freeze(), lambda mic: mic.thaw()),
     "muted": Loss(lambda mic: mic.mute(), lambda mic: mic.unmute(), "silent"),
-    "held by another": Loss(_held, lambda mic: mic.let_go()),
+    "in use by another program": Loss(_take_by_another_program, lambda mic: mic.release()),
     "renumbered": Loss(lambda mic: mic.unplug(), lambda mic: mic.plug(beside="line-in")),
     "replaced": Loss(lambda mic: mic.unplug(), lambda mic: mic.plug("othermic")),
     "other rate": Loss(lambda mic: mic.unplug(), lambda mic: mic.plug(rate=44_100)),
@@ -60,17 +63,18 @@ LOSSES = {
 
 @dataclass
 class Outcome:
-    """What came of some cycles."""
+    """The results of some losses."""
 
     seconds: dict[str, list[float]]
-    """By kind of loss, from the microphone's return to its sound being heard."""
+    """Seconds from the return of the microphone until audio is received, by kind of loss."""
     before: Status
-    """Once each kind had happened."""
+    """Status of the daemon after one loss of each kind."""
     after: Status
+    """Status of the daemon after all losses."""
 
 
-class Patient:
-    """A daemon with a microphone of the test."""
+class ObservedDaemon:
+    """A running daemon with a virtual microphone."""
 
     def __init__(self, microphone: VirtualMicrophone, socket: Path, process: "subprocess.Popen[bytes]") -> None:
         self.microphone = microphone
@@ -81,7 +85,7 @@ class Patient:
         return read_status(self._socket)
 
     def wait_for(self, *states: str) -> Status:
-        """Wait until the daemon is in one of these states."""
+        """Wait until the daemon is in one of these states, and return its status."""
         last = ""
 
         def arrived() -> Status | None:
@@ -99,32 +103,32 @@ class Patient:
         assert status is not None
         return status
 
-    def suffer(self, loss: Loss) -> float:
-        """Lose the microphone and give it back; seconds until it is heard again."""
-        loss.strike(self.microphone)
+    def lose_and_restore(self, loss: Loss) -> float:
+        """Lose the microphone and restore it; return the seconds until audio is received again."""
+        loss.cause(self.microphone)
         self.wait_for(loss.state)
-        loss.mend(self.microphone)
+        loss.restore(self.microphone)
         start = time.monotonic()
         self.wait_for("healthy")
         return time.monotonic() - start
 
     def cycles(self, count: int) -> Outcome:
-        """Each kind in turn, `count` in all, after one of each that is not counted."""
+        """Cause `count` losses, each kind in turn, after one of each kind that is not counted."""
         seconds: dict[str, list[float]] = {kind: [] for kind in LOSSES}
         for loss in LOSSES.values():
-            self.suffer(loss)
+            self.lose_and_restore(loss)
         before = self.status()
         for number in range(count):
             kind = list(LOSSES)[number % len(LOSSES)]
-            seconds[kind].append(self.suffer(LOSSES[kind]))
-        # The last one may have been heard at another rate, under another name.
-        self.suffer(LOSSES["pulled out"])
+            seconds[kind].append(self.lose_and_restore(LOSSES[kind]))
+        # The last loss may have left another rate or another name.
+        self.lose_and_restore(LOSSES["unplugged"])
         return Outcome(seconds, before, self.status())
 
 
 @contextmanager
-def patient(speech_model: Path | None = None) -> Iterator[Patient]:
-    """A daemon that listens to a strict microphone, until the context is left."""
+def observed_daemon(speech_model: Path | None = None) -> Iterator[ObservedDaemon]:
+    """Run a daemon that listens to a strict microphone, until the context is left."""
     with (
         tempfile.TemporaryDirectory(prefix="mic") as name,
         VirtualMicrophone(Path(name) / "m", rate=48_000, channels=1, strict=True, hum=True) as microphone,
@@ -141,22 +145,22 @@ def patient(speech_model: Path | None = None) -> Iterator[Patient]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            each = Patient(microphone, folder / "status.sock", process)
-            each.wait_for("healthy")
-            yield each
+            daemon = ObservedDaemon(microphone, folder / "status.sock", process)
+            daemon.wait_for("healthy")
+            yield daemon
         finally:
             process.terminate()
             process.wait(10)
 
 
 def _main(cycles: int) -> None:
-    with patient() as each:
-        outcome = each.cycles(cycles)
+    with observed_daemon() as daemon:
+        outcome = daemon.cycles(cycles)
     print("| loss | times | median s | worst s |\n| --- | --- | --- | --- |")
     for kind, seconds in outcome.seconds.items():
         print(f"| {kind} | {len(seconds)} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |")
-    for what in ("threads", "open_files", "memory_mb", "microphone_losses", "blocks_dropped"):
-        print(f"{what}: {getattr(outcome.before, what)} before, {getattr(outcome.after, what)} after")
+    for field in ("threads", "open_files", "memory_mb", "microphone_losses", "blocks_dropped"):
+        print(f"{field}: {getattr(outcome.before, field)} before, {getattr(outcome.after, field)} after")
 
 
 if __name__ == "__main__":

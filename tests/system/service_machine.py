@@ -1,4 +1,4 @@
-"""A booted machine with a microphone, in which the service can be installed as a user would."""
+"""A booted machine with a microphone, in which the service can be installed as a user does it."""
 
 import json
 import signal
@@ -25,10 +25,10 @@ CACHE = "/opt/cache"
 UNIT = "/etc/systemd/system/edge-mcnn.service"
 CONFIG = "/etc/edge-mcnn/config.toml"
 WATCHDOG_S = 4
-"""At a pace that a test can wait for."""
+"""Limit of the watchdog, seconds; short enough for a test to wait for."""
 _LIMIT_S = 60
 
-# Runs inside, since commands from outside take longer than the service needs to start.
+# Runs inside, because commands from outside take longer than the service needs to start.
 _UNTIL_CAUGHT = """
 import pathlib, re, subprocess, sys
 def shown(name):
@@ -42,18 +42,20 @@ while not int(re.search("SigCgt:\\t(.*)", status.read_text())[1], 16) >> (int(sy
 print(shown("ActiveState"))
 """
 
-_CANNOT = booted_systemd.missing() or ", ".join(missing_programs())
+_MISSING = booted_systemd.missing_requirement() or ", ".join(missing_programs())
 booted = pytest.mark.skipif(
-    bool(_CANNOT), reason=f"NO SYSTEMD CAN BE BOOTED HERE, the service is not tested: {_CANNOT}"
+    bool(_MISSING), reason=f"SYSTEMD CANNOT BE BOOTED HERE, the service is not tested: {_MISSING}"
 )
 
 
 @dataclass
-class Machine:
-    """The product is in /opt/edge-mcnn; no service is installed yet."""
+class ServiceMachine:
+    """A booted machine with edge-mcnn in /opt/edge-mcnn; no service is installed yet."""
 
     system: BootedSystemd
+    """The booted system."""
     microphone: VirtualMicrophone
+    """The microphone that it can record from."""
 
     @property
     def environment(self) -> list[str]:
@@ -66,11 +68,12 @@ class Machine:
         return done.stdout + done.stderr
 
     def status(self) -> dict[str, Any]:
-        told = self.system.run(EDGE_MCNN, "status", "--json", check=False).stdout
-        table: dict[str, Any] = json.loads(told) if told else {"state": "none"}
+        output = self.system.run(EDGE_MCNN, "status", "--json", check=False).stdout
+        table: dict[str, Any] = json.loads(output) if output else {"state": "none"}
         return table
 
-    def shown(self, name: str) -> str:
+    def unit_property(self, name: str) -> str:
+        """A property of the unit, as `systemctl show` prints it."""
         return self.system.run("systemctl", "show", "edge-mcnn", f"--property={name}", "--value").stdout.strip()
 
     def journal(self, unit: str = "edge-mcnn") -> str:
@@ -87,18 +90,18 @@ class Machine:
         return self.system.run("test", "-e", path, check=False).returncode == 0
 
     def state_when_it_catches(self, number: signal.Signals) -> str:
-        """Wait until the main process of the service handles a signal; the state of the unit at that moment."""
+        """Wait until the main process of the service handles a signal; return the state of the unit at that moment."""
         python = "/opt/edge-mcnn/bin/python"
         return self.system.run(python, "-c", _UNTIL_CAUGHT, str(int(number)), limit_s=_LIMIT_S).stdout.strip()
 
     def watchdog_fed_s(self) -> float:
         """Monotonic time of the last watchdog notification, seconds."""
-        return int(self.shown("WatchdogTimestampMonotonic")) / 1e6
+        return int(self.unit_property("WatchdogTimestampMonotonic")) / 1e6
 
-    def wait_for(self, condition: Callable[[], bool], what: str) -> float:
-        """Seconds until the condition holds."""
+    def wait_for(self, condition: Callable[[], bool], event: str) -> float:
+        """Wait until the condition holds, and return the seconds that it took."""
         start = time.monotonic()
-        wait_until(condition, limit_s=_LIMIT_S, message=lambda: f"{what}: not within {_LIMIT_S} s\n{self.journal()}")
+        wait_until(condition, limit_s=_LIMIT_S, message=lambda: f"{event}: not within {_LIMIT_S} s\n{self.journal()}")
         return time.monotonic() - start
 
     def wait_for_state(self, *states: str) -> float:
@@ -106,8 +109,8 @@ class Machine:
 
 
 @contextmanager
-def booted_machine(speech_model: Path) -> Iterator[Machine]:
-    """The machine, until the context is left; the speech model lies in its root's cache."""
+def booted_machine(speech_model: Path) -> Iterator[ServiceMachine]:
+    """Boot the machine until the context is left; the speech model is in the cache of its root user."""
     packages = Path(next(path for path in sys.path if path.endswith("site-packages")))
     with booted_systemd.neutral_folder() as folder:
         microphone = VirtualMicrophone(folder / "mic", rate=48_000, channels=1, strict=False, hum=True)
@@ -118,7 +121,7 @@ def booted_machine(speech_model: Path) -> Iterator[Machine]:
             speech_model.parent: f"{CACHE}/edge-mcnn",
         }
         with microphone, BootedSystemd(shared) as system:
-            machine = Machine(system, microphone)
+            machine = ServiceMachine(system, microphone)
             _install_product(machine)
             variables = "".join(f"Environment={variable}\n" for variable in machine.environment)
             machine.write(f"{UNIT}.d/test.conf", f"[Service]\n{variables}WatchdogSec={WATCHDOG_S}\n")
@@ -127,8 +130,8 @@ def booted_machine(speech_model: Path) -> Iterator[Machine]:
             yield machine
 
 
-def _install_product(machine: Machine) -> None:
-    """A venv in /opt whose packages are those that run this test; the checkout may lie where no service can read it."""
+def _install_product(machine: ServiceMachine) -> None:
+    """Create a venv in /opt that uses the packages of this test, since no service may be able to read the checkout."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     machine.system.run(f"{sys.base_prefix}/bin/{version}", "-m", "venv", "--without-pip", "/opt/edge-mcnn")
     machine.write(EDGE_MCNN, "#!/opt/edge-mcnn/bin/python\nfrom edge_mcnn.main import main\nmain()\n", mode="755")

@@ -1,6 +1,6 @@
-"""Run in the place of the daemon, under its unit: tries what a service must not be able to do, and says what it could.
+"""Runs instead of the daemon, under its unit: tries what a service must not be able to do, and prints the outcomes.
 
-It uses the standard library alone.
+It uses only the standard library.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def _opened_socket(family: int) -> None:
+def _open_socket(family: int) -> None:
     socket.socket(family, socket.SOCK_STREAM).close()
 
 
@@ -23,34 +23,34 @@ def _system_call(name: str, *arguments: object) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _wrote(path: str) -> None:
+def _write(path: str) -> None:
     Path(path, "probe").write_text("x")
 
 
 ATTEMPTS: dict[str, Callable[[], object]] = {
-    # What it needs
-    "unix socket": lambda: _opened_socket(socket.AF_UNIX),
-    "write to its runtime directory": lambda: _wrote("/run/edge-mcnn"),
+    # Required by the daemon
+    "unix socket": lambda: _open_socket(socket.AF_UNIX),
+    "write to its runtime directory": lambda: _write("/run/edge-mcnn"),
     "read the speech model": lambda: next(Path("/var/lib/edge-mcnn").iterdir()),
     "read its settings": lambda: Path("/etc/edge-mcnn/config.toml").read_text(),
     "open /dev/null": lambda: Path("/dev/null").read_bytes(),
-    # What it must not
-    "IPv4 socket": lambda: _opened_socket(socket.AF_INET),
-    "IPv6 socket": lambda: _opened_socket(socket.AF_INET6),
-    "packet socket": lambda: _opened_socket(socket.AF_PACKET),
+    # Forbidden
+    "IPv4 socket": lambda: _open_socket(socket.AF_INET),
+    "IPv6 socket": lambda: _open_socket(socket.AF_INET6),
+    "packet socket": lambda: _open_socket(socket.AF_PACKET),
     "see a network interface": lambda: [1 / (len(socket.if_nameindex()) - 1)],
     "open a device": lambda: os.close(os.open("/dev/forbidden", os.O_RDONLY)),
-    "make a device": lambda: os.mknod("/run/edge-mcnn/device", 0o600 | 0o020000, os.makedev(1, 3)),
-    "write to /etc": lambda: _wrote("/etc"),
-    "write to /usr": lambda: _wrote("/usr"),
-    "write to /var/lib/edge-mcnn": lambda: _wrote("/var/lib/edge-mcnn"),
-    "write to a home": lambda: _wrote("/home"),
+    "create a device": lambda: os.mknod("/run/edge-mcnn/device", 0o600 | 0o020000, os.makedev(1, 3)),
+    "write to /etc": lambda: _write("/etc"),
+    "write to /usr": lambda: _write("/usr"),
+    "write to /var/lib/edge-mcnn": lambda: _write("/var/lib/edge-mcnn"),
+    "write to a home": lambda: _write("/home"),
     "see a home": lambda: Path("/home/someone/secret").read_text(),
     "read passwords": lambda: Path("/etc/shadow").read_text(),
     "see another process": lambda: Path("/proc/1/cmdline").read_bytes(),
     "become root": lambda: os.setuid(0),
     "mount": lambda: _system_call("mount", b"none", b"/tmp", b"tmpfs", 0, None),
-    "make a namespace": lambda: _system_call("unshare", 0x10000000),
+    "create a namespace": lambda: _system_call("unshare", 0x10000000),
     "trace": lambda: _system_call("ptrace", 0, 0, 0, 0),
     "set the clock": lambda: _system_call("settimeofday", (ctypes.c_long * 2)(0, 0), None),
     "reboot": lambda: _system_call("reboot", 0),
@@ -63,7 +63,7 @@ def _outcome(attempt: Callable[[], object]) -> str:
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, str(error))
     except ZeroDivisionError:
-        return "nothing there"
+        return "none found"
     return "done"
 
 

@@ -1,4 +1,4 @@
-"""Stops one thread of a process, and no other, as if it hung in a system call, until it is killed: with its number."""
+"""Stops one thread of a process, given by its number, as if it hung in a system call, until the process is killed."""
 
 import ctypes
 import os
@@ -14,8 +14,8 @@ def _main(thread: int) -> None:
     for request in (_SEIZE, _INTERRUPT):
         if libc.ptrace(request, thread, None, None) == -1:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    os.waitpid(thread, _ANY_THREAD)  # it has stopped
-    os.waitpid(thread, _ANY_THREAD)  # it is dead; until someone takes notice the process is not gone
+    os.waitpid(thread, _ANY_THREAD)  # the thread has stopped
+    os.waitpid(thread, _ANY_THREAD)  # collects the killed thread, without which the process would not disappear
 
 
 if __name__ == "__main__":

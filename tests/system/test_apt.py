@@ -1,4 +1,4 @@
-"""`.ci/apt`, with programs in the place of Debian's that do as a test says."""
+"""`.ci/apt`, with fake programs instead of Debian's."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ APT = Path(__file__).parents[2] / ".ci" / "apt"
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Nothing is installed, and all but python3-lgpio can be; what apt-get was asked goes into a log."""
+    """Fake programs: nothing is installed, everything but python3-lgpio can be, and apt-get logs its arguments."""
     folder = tmp_path / "programs"
     folder.mkdir()
     for name, text in {
@@ -26,40 +26,40 @@ def programs(tmp_path: Path) -> Path:
 
 
 def apt(programs: Path, *packages: str) -> tuple[str, list[str]]:
-    """What is printed, and the last of what each call of apt-get was given."""
+    """Run `.ci/apt`; return its output and the packages of each call of apt-get."""
     done = subprocess.run(
         ["sh", APT, *packages], capture_output=True, text=True, check=True, timeout=20,
         env={**os.environ, "PATH": f"{programs}:/usr/bin:/bin"},
     )  # fmt: skip
     log = programs.parent / "log"
-    asked = log.read_text().splitlines() if log.exists() else []
-    return done.stdout + done.stderr, [line.rpartition("recommends ")[2] for line in asked]
+    calls = log.read_text().splitlines() if log.exists() else []
+    return done.stdout + done.stderr, [line.rpartition("recommends ")[2] for line in calls]
 
 
-def test_all_at_once(programs: Path) -> None:
-    told, asked = apt(programs, "libportaudio2", "libatomic1")
-    assert told == "Installing packages of the system: libportaudio2 libatomic1\n"
-    assert asked == ["libportaudio2 libatomic1"]
+def test_all_packages_are_installed_at_once(programs: Path) -> None:
+    output, calls = apt(programs, "libportaudio2", "libatomic1")
+    assert output == "Installing packages of the system: libportaudio2 libatomic1\n"
+    assert calls == ["libportaudio2 libatomic1"]
 
 
-def test_one_that_cannot_be_had_keeps_out_none_of_the_others(programs: Path) -> None:
-    told, asked = apt(programs, "python3-lgpio", "libportaudio2")
+def test_a_package_that_is_not_available_does_not_stop_the_others(programs: Path) -> None:
+    output, calls = apt(programs, "python3-lgpio", "libportaudio2")
     together = "python3-lgpio libportaudio2"
-    assert asked == [together, "update -qq", together, "python3-lgpio", "libportaudio2"]
-    assert told.splitlines()[1:] == [
+    assert calls == [together, "update -qq", together, "python3-lgpio", "libportaudio2"]
+    assert output.splitlines()[1:] == [
         "E: none", "They could not be installed. Please run: sudo apt-get install python3-lgpio",
     ]  # fmt: skip
 
 
-def test_what_is_there_is_left_alone(programs: Path) -> None:
+def test_installed_packages_are_left_alone(programs: Path) -> None:
     (programs / "dpkg-query").write_text("#!/bin/sh\necho install ok installed\n")
     assert apt(programs, "libportaudio2") == ("", [])
 
 
-def test_whoever_may_not_install_is_told_the_line(programs: Path) -> None:
+def test_a_user_without_permission_gets_the_command(programs: Path) -> None:
     (programs / "id").write_text("#!/bin/sh\necho 1000\n")
     (programs / "sudo").write_text("#!/bin/sh\necho a password is required >&2; exit 1\n")
     (programs / "sudo").chmod(0o755)
-    told, asked = apt(programs, "libportaudio2")
-    assert told == "Some packages of the system are missing. Please run: sudo apt-get install libportaudio2\n"
-    assert asked == []
+    output, calls = apt(programs, "libportaudio2")
+    assert output == "Some packages of the system are missing. Please run: sudo apt-get install libportaudio2\n"
+    assert calls == []

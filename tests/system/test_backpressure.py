@@ -1,4 +1,4 @@
-"""A machine that is too slow: what is not taken in time is dropped where it comes in, and counted."""
+"""A machine that is too slow: blocks that are not consumed in time are dropped at the input, and counted."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from tests.system.virtual_microphone import NAME, missing_programs, plugged_in
 
 REPOSITORY = Path(__file__).parents[2]
-# Blocks are left in the queue, which holds a second, until a dozen were dropped; then taken one by one; then by fours.
+# Leaves blocks in a queue for one second until a dozen are dropped; then consumes them singly, then four at a time.
 SCRIPT = f"""
 import time
 from device.audio import microphone
@@ -20,11 +20,11 @@ each = microphone.Microphone({NAME!r})
 first = each.block(5)
 start = time.monotonic()
 wait_until(lambda: each.dropped_blocks >= 12)
-dropped, left_s = each.dropped_blocks, time.monotonic() - start
+dropped, waited_s = each.dropped_blocks, time.monotonic() - start
 times = [each.block(5).arrived_at for _ in range(30)]
 each.blocks_at_once = 4
 while each.block(5) and each._blocks.qsize():
-    pass  # those that came one by one
+    pass  # blocks that were queued singly
 for _ in range(3):
     each.block(5)
     wait_until(lambda: each._blocks.qsize() >= 3)
@@ -33,19 +33,19 @@ for _ in range(3):
         each.block(5)
 each.close()
 gaps = [after - before for before, after in zip(times, times[1:])]
-print(dropped, left_s, each.dropped_blocks, sum(gap > 1 for gap in gaps), min(gaps) >= 0)
+print(dropped, waited_s, each.dropped_blocks, sum(gap > 1 for gap in gaps), min(gaps) >= 0)
 """
 
 
 @pytest.mark.skipif(bool(missing_programs()), reason=f"no virtual microphone: {', '.join(missing_programs())} missing")
-def test_sound_that_nobody_takes_is_dropped_at_the_front_door() -> None:
+def test_blocks_that_are_not_consumed_are_dropped_at_the_input() -> None:
     with plugged_in(rate=16_000, channels=1, strict=False) as microphone:
         done = subprocess.run(
             [sys.executable, "-c", SCRIPT], env={**os.environ, **microphone.environment}, cwd=REPOSITORY,
             capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
-    dropped, left_s, dropped_at_the_end, long_gaps, in_order = done.stdout.split()
-    # What came in meanwhile, in blocks of 128 ms, less the second that the queue holds; bursts of two blocks.
-    assert abs(int(dropped) - (float(left_s) - 1) / 0.128) < 4
-    assert dropped_at_the_end == dropped, "and none once they are taken again"
-    assert (long_gaps, in_order) == ("1", "True"), "one gap, and what is left is in order"
+    dropped, waited_s, dropped_at_the_end, long_gaps, in_order = done.stdout.split()
+    # What arrived in the meantime, in blocks of 128 ms, minus the second in the queue; blocks arrive in bursts of two.
+    assert abs(int(dropped) - (float(waited_s) - 1) / 0.128) < 4
+    assert dropped_at_the_end == dropped, "none is dropped when blocks are consumed again"
+    assert (long_gaps, in_order) == ("1", "True"), "one gap, and the other blocks are in order"

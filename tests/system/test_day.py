@@ -1,4 +1,4 @@
-"""A quarter of an hour of what `make soak` does for a day."""
+"""A quarter of an hour of the simulated day of `make soak`."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from device.settings.schema import Settings, TranscriberSettings
 from tests.system.day import simulate
 
 
-def test_each_sentence_is_answered_once(speech_model: Path) -> None:
+def test_each_sentence_gets_one_prediction(speech_model: Path) -> None:
     settings = Settings(transcriber=TranscriberSettings(speech_model=str(speech_model)))
     day = simulate(LoadedModels.load(settings, print), 0.25)
     assert len(day.script) > 5
     assert day.losses >= 1, "the microphone was lost in between"
-    assert not day.lost
-    assert not day.invented
+    assert not day.missed
+    assert not day.spurious

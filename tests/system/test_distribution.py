@@ -30,8 +30,8 @@ def pip(*arguments: str | Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel of srt, which vosk needs: it is pure Python and comes as a source package only."""
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of srt, which vosk needs: it is pure Python and is published only as a source package."""
     folder = tmp_path_factory.mktemp("built")
     pip("wheel", "--no-deps", "--wheel-dir", folder, "srt")
     return folder
@@ -40,7 +40,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("system", "python", "glibc"), [("bookworm", "3.11", 36), ("trixie", "3.13", 41)], ids=["bookworm", "trixie"]
 )
-def test_resolves_on_a_pi(built: Path, tmp_path: Path, system: str, python: str, glibc: int) -> None:
+def test_the_requirements_resolve_on_a_pi(wheels: Path, tmp_path: Path, system: str, python: str, glibc: int) -> None:
     target = {"python_version": python, "python_full_version": f"{python}.0", "platform_machine": "aarch64"}
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     required = [
@@ -52,7 +52,7 @@ def test_resolves_on_a_pi(built: Path, tmp_path: Path, system: str, python: str,
     report = tmp_path / "report.json"
     pip(
         "install", "--dry-run", "--ignore-installed", "--target", tmp_path / "none", "--report", report,
-        "--only-binary=:all:", "--find-links", built, f"--python-version={python}", "--implementation=cp", *platforms,
+        "--only-binary=:all:", "--find-links", wheels, f"--python-version={python}", "--implementation=cp", *platforms,
         "--platform=manylinux2014_aarch64", *required,
     )  # fmt: skip
     plan = {each["metadata"]["name"].lower(): each for each in json.loads(report.read_text("utf-8"))["install"]}

@@ -1,4 +1,4 @@
-"""The doctor looks at a real virtual microphone, through PortAudio, in each of the states that one is found in."""
+"""The doctor checks a virtual microphone through the real PortAudio, in each of its possible states."""
 
 import json
 import os
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def plugged() -> Iterator[VirtualMicrophone]:
     with (
-        tempfile.TemporaryDirectory(prefix="mic") as folder,  # pytest's own paths are too long for a socket
+        tempfile.TemporaryDirectory(prefix="mic") as folder,  # the paths of pytest are too long for a socket
         VirtualMicrophone(Path(folder), rate=48_000, channels=2, strict=True, hum=True) as microphone,
     ):
         yield microphone
@@ -50,7 +50,7 @@ def doctor(microphone: VirtualMicrophone, **settings: str) -> dict[str, tuple[st
 
 
 def test_a_microphone_in_every_state(plugged: VirtualMicrophone) -> None:
-    # It hums at -60 dBFS: what the gate makes of that, the settings say.
+    # The microphone hums at -60 dBFS, above or below the gate, depending on the settings.
     findings = doctor(plugged, EDGE_MCNN_ENDPOINT_GATE_DBFS="-80")
     assert findings["PortAudio"][0] == "OK"
     assert findings["microphone"][0] == "OK"
@@ -78,7 +78,7 @@ def test_a_microphone_in_every_state(plugged: VirtualMicrophone) -> None:
     verdict, text = doctor(plugged)["microphone"]
     assert verdict == "FAIL"
     assert "a microphone that another program uses is not listed" in text
-    plugged.let_go()
+    plugged.release()
 
     plugged.plug("another")
     verdict, text = doctor(plugged)["microphone"]
@@ -92,41 +92,41 @@ def test_a_microphone_in_every_state(plugged: VirtualMicrophone) -> None:
     assert "level" not in findings
 
 
-def test_in_a_terminal_the_level_is_seen_while_someone_speaks(plugged: VirtualMicrophone) -> None:
-    speaking = threading.Event()
+def test_the_level_meter_moves_in_a_terminal_while_someone_speaks(plugged: VirtualMicrophone) -> None:
+    finished = threading.Event()
 
     def speak() -> None:
-        while not speaking.is_set():
+        while not finished.is_set():
             plugged.play(LOUD)
 
     speaker = threading.Thread(target=speak)
     speaker.start()
-    ours, theirs = pty.openpty()
+    ours, child = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge_mcnn", "doctor"], cwd=REPOSITORY, stdout=theirs, stderr=theirs,
+        [sys.executable, "-m", "edge_mcnn", "doctor"], cwd=REPOSITORY, stdout=child, stderr=child,
         env={**environment(plugged), "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
-    os.close(theirs)
-    seen = b""
+    os.close(child)
+    output = b""
     try:
         while part := _read(ours):
-            seen += part
+            output += part
     finally:
-        speaking.set()
+        finished.set()
         os.close(ours)
         process.wait(60)
         speaker.join(60)
-    text = seen.decode()
+    text = output.decode()
     assert "speak  ━" in text
     assert "Traceback" not in text
     [line] = [line for line in text.splitlines() if "loudest" in line]
     assert "OK   level" in line
     loudest = int(line.partition("loudest ")[2].split()[0])
-    assert -40 < loudest < 0, "a voice, and not the hum"
+    assert -40 < loudest < 0, "the voice, not the hum"
 
 
 def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 4096)
-    except OSError:  # the other side was closed
+    except OSError:  # the process has closed its end
         return b""

@@ -1,4 +1,4 @@
-"""`edge-mcnn listen` in a terminal, as its user sees it: a real process, a real terminal, a virtual microphone."""
+"""`edge-mcnn listen` in a terminal, as its user sees it: a real process, a pseudo-terminal, a virtual microphone."""
 
 import contextlib
 import fcntl
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Terminal:
-    """A terminal of its own session with a process in it; `shown` is what a user sees."""
+    """A pseudo-terminal with a process in its own session; `shown` is what a user sees."""
 
     def __init__(self, *command: str, environment: dict[str, str]) -> None:
         columns, lines = 80, 24
@@ -43,18 +43,18 @@ class Terminal:
         self._lock = threading.Lock()
         self.reads = threading.Event()
         self.reads.set()
-        self._ours, theirs = pty.openpty()
+        self._ours, child = pty.openpty()
         self._size(columns, lines)
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", sys.executable, *command], cwd=REPOSITORY, stdin=theirs, stdout=theirs, stderr=theirs,
+            ["setsid", "--ctty", sys.executable, *command], cwd=REPOSITORY, stdin=child, stdout=child, stderr=child,
             env={**_without_size(), "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment},
         )  # fmt: skip
-        self._theirs = theirs
+        self._child = child
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError):  # so a terminal tells that nobody has it open
+        with contextlib.suppress(OSError):  # a pseudo-terminal reports in this way that its process has closed it
             while self.reads.wait() and (data := os.read(self._ours, 65536)):
                 with self._lock:
                     self.raw += data
@@ -70,14 +70,14 @@ class Terminal:
 
     @property
     def echoes(self) -> bool:
-        return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
+        return bool(termios.tcgetattr(self._child)[3] & termios.ECHO)
 
-    def wait_for(self, true: Callable[[list[str]], bool]) -> list[str]:
-        def right() -> list[str] | None:
+    def wait_for(self, condition: Callable[[list[str]], bool]) -> list[str]:
+        def matching() -> list[str] | None:
             shown = self.shown
-            return shown if true(shown) else None
+            return shown if condition(shown) else None
 
-        return wait_until(right, limit_s=LIMIT_S, message=lambda: "\n".join(self.shown)) or []
+        return wait_until(matching, limit_s=LIMIT_S, message=lambda: "\n".join(self.shown)) or []
 
     def wait_for_text(self, part: str) -> list[str]:
         return self.wait_for(lambda shown: any(part in line for line in shown))
@@ -91,10 +91,10 @@ class Terminal:
         os.write(self._ours, key)
 
     def end(self) -> int:
-        """Wait for the end of it; its exit status."""
+        """Wait until the process has ended, and return its exit status."""
         status = self.process.wait(LIMIT_S)
-        os.close(self._theirs)
-        self._theirs = -1
+        os.close(self._child)
+        self._child = -1
         self._reader.join(LIMIT_S)
         return status
 
@@ -103,8 +103,8 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        if self._theirs >= 0:
-            os.close(self._theirs)
+        if self._child >= 0:
+            os.close(self._child)
         self._reader.join(LIMIT_S)
         os.close(self._ours)
 
@@ -116,7 +116,7 @@ def _without_size() -> dict[str, str]:
 @pytest.fixture
 def microphone() -> Iterator[VirtualMicrophone]:
     with (
-        tempfile.TemporaryDirectory(prefix="mic") as folder,  # pytest's own paths are too long for a socket
+        tempfile.TemporaryDirectory(prefix="mic") as folder,  # the paths of pytest are too long for a socket
         VirtualMicrophone(Path(folder), rate=16_000, channels=1, strict=True, hum=True) as microphone,
     ):
         yield microphone
@@ -153,7 +153,7 @@ def text_of(shown: list[str]) -> str:
     return "\n".join(shown)
 
 
-def test_an_evening_with_it(microphone: VirtualMicrophone, start: Starter) -> None:
+def test_a_complete_session(microphone: VirtualMicrophone, start: Starter) -> None:
     terminal = start("--lights", "gpio", module="tests.system.with_mock_pins")
     shown = terminal.wait_for_text(LISTENING)
     assert any(line.startswith(f"  {NAME}, 16000 Hz") for line in shown)
@@ -165,7 +165,7 @@ def test_an_evening_with_it(microphone: VirtualMicrophone, start: Starter) -> No
     speaker.start()
     terminal.wait_for_text("\u25b8 speaking")
     partial = terminal.wait_for_text("\u201cno i hate")
-    assert "\u201d" not in text_of(partial), "the sentence is not over"
+    assert "\u201d" not in text_of(partial), "the sentence has not ended"
     shown = terminal.wait_for_text("\u25cf negative")
     speaker.join()
     text = text_of(shown)
@@ -188,13 +188,13 @@ def test_an_evening_with_it(microphone: VirtualMicrophone, start: Starter) -> No
 
     terminal.press(b"\x03")
     assert terminal.end() == 0
-    assert "true" in terminal.raw.decode().rpartition("{")[2], "an LED was on as well"
+    assert "true" in terminal.raw.decode().rpartition("{")[2], "an LED was also on"
     assert not terminal.screen.cursor.hidden
-    assert LISTENING not in text_of(terminal.shown), "what was drawn is gone, history is left"
+    assert LISTENING not in text_of(terminal.shown), "the live region is erased, the history stays"
     assert sum("\u201cno i hate" in line for line in terminal.shown) == 1
 
 
-def test_ctrl_z_gives_the_terminal_back_for_a_while(start: Starter) -> None:
+def test_ctrl_z_restores_the_terminal_until_it_continues(start: Starter) -> None:
     terminal = start("--lights", "terminal")
     terminal.wait_for_text(LISTENING)
     pid = terminal.process.pid
@@ -211,9 +211,7 @@ def test_ctrl_z_gives_the_terminal_back_for_a_while(start: Starter) -> None:
     assert not terminal.screen.cursor.hidden
 
 
-def test_without_a_microphone_there_is_one_line_and_a_terminal_as_before(
-    microphone: VirtualMicrophone, start: Starter
-) -> None:
+def test_without_a_microphone_the_terminal_is_restored(microphone: VirtualMicrophone, start: Starter) -> None:
     microphone.unplug()
     terminal = start("--lights", "terminal")
     assert terminal.end() == 1
@@ -223,7 +221,7 @@ def test_without_a_microphone_there_is_one_line_and_a_terminal_as_before(
     assert not terminal.screen.cursor.hidden
 
 
-def test_a_sound_system_that_hangs_leaves_a_terminal_as_before(
+def test_a_sound_system_that_hangs_does_not_leave_the_terminal_changed(
     microphone: VirtualMicrophone, start: Starter, tmp_path: Path
 ) -> None:
     settings = tmp_path / "config.toml"
@@ -238,15 +236,15 @@ def test_a_sound_system_that_hangs_leaves_a_terminal_as_before(
     assert not terminal.screen.cursor.hidden
 
 
-def test_a_terminal_that_takes_nothing_does_not_hold_up_the_end(start: Starter) -> None:
+def test_a_terminal_that_accepts_no_output_does_not_delay_the_end(start: Starter) -> None:
     terminal = start("--lights", "terminal")
     terminal.wait_for_text(LISTENING)
     terminal.press(b"\x13")  # Ctrl-S
-    # The meter moves until the terminal is full of what it does not show.
-    begun = time.monotonic()
+    # The meter continues until the buffer of the terminal is full.
+    started = time.monotonic()
     os.kill(terminal.process.pid, signal.SIGTERM)
     assert terminal.process.wait(LIMIT_S) == 0
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize(
@@ -268,10 +266,10 @@ def test_terminals_without_colours(
     assert (b"\x1b[31m" in raw or b"\x1b[1;31m" in raw) == ("vt100" in environment.values())
     if not drawn:
         assert b"\x1b" not in raw
-        assert "no i hate" not in raw.decode(), "plain lines tell no words unasked"
+        assert "no i hate" not in raw.decode(), "plain lines contain no words unless an option asks for them"
 
 
-def test_a_pipe_gets_a_plain_line_per_answer_whatever_colours_are_asked_for(
+def test_a_pipe_gets_a_plain_line_per_prediction_even_with_force_color(
     microphone: VirtualMicrophone, speech_model: Path
 ) -> None:
     assert speech_model.exists()

@@ -1,9 +1,9 @@
-"""A microphone that is lost in every way there is, and heard again without a restart."""
+"""A microphone that is lost in every possible way, and received again without a restart."""
 
 import pytest
 
 from tests.conftest import CLIPS
-from tests.system.losses import LOSSES, patient
+from tests.system.losses import LOSSES, observed_daemon
 from tests.system.virtual_microphone import missing_programs
 
 pytestmark = pytest.mark.skipif(
@@ -11,29 +11,29 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_every_loss_heals_and_nothing_is_left_behind() -> None:
-    with patient() as each:
-        outcome = each.cycles(len(LOSSES))
-        each.microphone.play(CLIPS / "espeak-ruined.flac")
-        end = each.wait_for("healthy")
-        assert end.utterances == 1, "it hears as well as before"
+def test_the_daemon_recovers_from_every_loss_without_leaks() -> None:
+    with observed_daemon() as daemon:
+        outcome = daemon.cycles(len(LOSSES))
+        daemon.microphone.play(CLIPS / "espeak-ruined.flac")
+        end = daemon.wait_for("healthy")
+        assert end.utterances == 1, "it detects speech as before"
     worst = {kind: max(seconds) for kind, seconds in outcome.seconds.items()}
     assert max(worst.values()) < 5, worst
     assert outcome.after.threads == outcome.before.threads
     assert outcome.after.open_files == outcome.before.open_files
     assert outcome.after.memory_mb < outcome.before.memory_mb + 10
     assert outcome.after.blocks_dropped == 0
-    assert outcome.after.uptime_s > outcome.before.uptime_s, "not one restart"
+    assert outcome.after.uptime_s > outcome.before.uptime_s, "the daemon never restarted"
 
 
-def test_the_daemon_says_which_microphone_it_has() -> None:
-    with patient() as each:
-        assert (each.status().microphone, each.status().rate) == ("usbmic", 48_000)
-        each.suffer(LOSSES["replaced"])
-        assert each.status().microphone == "othermic"
-        each.suffer(LOSSES["other rate"])
-        assert (each.status().microphone, each.status().rate) == ("usbmic", 44_100)
-        each.microphone.unplug()
-        lost = each.wait_for("lost")
+def test_the_daemon_reports_its_microphone() -> None:
+    with observed_daemon() as daemon:
+        assert (daemon.status().microphone, daemon.status().rate) == ("usbmic", 48_000)
+        daemon.lose_and_restore(LOSSES["replaced"])
+        assert daemon.status().microphone == "othermic"
+        daemon.lose_and_restore(LOSSES["other rate"])
+        assert (daemon.status().microphone, daemon.status().rate) == ("usbmic", 44_100)
+        daemon.microphone.unplug()
+        lost = daemon.wait_for("lost")
         assert lost.microphone == ""
         assert lost.reason

@@ -1,4 +1,4 @@
-"""A sentence spoken into a virtual microphone reaches a program and a broker."""
+"""The prediction for a sentence in a virtual microphone reaches a program and a broker."""
 
 import json
 import signal
@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import CLIPS
 from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, Subscriber
-from tests.system.listening import Listening
+from tests.system.listen_process import ListenProcess
 from tests.system.virtual_microphone import missing_programs, plugged_in
 
 MISSING = missing_programs() + (["mosquitto"] if MOSQUITTO is None else [])
@@ -30,14 +30,14 @@ def test_a_spoken_sentence_is_published(speech_model: Path, tmp_path: Path) -> N
             f"[publish]\ncommand = {command}\nwords = true\n"
             f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ndevice = "Wohnzimmer"\n'
         )
-        with Listening(microphone, "--lights", "none", "--config", str(settings)) as listening:
+        with ListenProcess(microphone, "--lights", "none", "--config", str(settings)) as listening:
             listening.wait_for("listening to")
             microphone.play(CLIPS / "espeak-ruined.flac")
-            printed = listening.next_answer()
+            printed = listening.next_prediction()
             published = json.loads(subscriber.next("edge-mcnn/Wohnzimmer/prediction").payload)
             listening.end(signal.SIGTERM)
-        told = [subscriber.next("edge-mcnn/Wohnzimmer/availability").payload for _ in range(2)]
-        assert told == ["online", "offline"]
+        availability = [subscriber.next("edge-mcnn/Wohnzimmer/availability").payload for _ in range(2)]
+        assert availability == ["online", "offline"]
     assert printed["text"].startswith("no i hate this")
     assert json.loads((tmp_path / "out").read_text()) == printed
     assert published == {name: value for name, value in printed.items() if name != "text"}

@@ -1,4 +1,4 @@
-"""Recording for real: a virtual microphone, PortAudio, Vosk, and a terminal with someone at its keys."""
+"""`edge-mcnn record` with a virtual microphone, PortAudio, Vosk, and a terminal with simulated key presses."""
 
 import codecs
 import contextlib
@@ -22,7 +22,7 @@ from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_pro
 
 REPOSITORY = Path(__file__).parents[2]
 READING, READING_WORDS = CLIPS / "austen-0930.flac", "he might even have been made amiable himself"
-OTHER, OTHER_WORDS = CLIPS / "espeak-ruined.flac", "no i hate this"  # and on, but how depends on where a frame begins
+OTHER, OTHER_WORDS = CLIPS / "espeak-ruined.flac", "no i hate this"  # the rest depends on the alignment of the frames
 LIMIT_S = 60
 
 pytestmark = pytest.mark.skipif(
@@ -37,16 +37,16 @@ def microphone() -> Iterator[VirtualMicrophone]:
 
 
 class Recording:
-    """A running `edge-mcnn record`, with what it shows as it comes; in a terminal, if keys are to be pressed."""
+    """A running `edge-mcnn record` and its output; in a pseudo-terminal if keys will be pressed."""
 
     def __init__(self, microphone: VirtualMicrophone, *arguments: str | Path, terminal: bool) -> None:
-        self._ours, theirs = pty.openpty() if terminal else os.pipe()
+        self._ours, child = pty.openpty() if terminal else os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "edge_mcnn", "record", *arguments],
-            cwd=REPOSITORY, stdin=theirs if terminal else subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+            cwd=REPOSITORY, stdin=child if terminal else subprocess.DEVNULL, stdout=child, stderr=child,
             env={**os.environ, **microphone.environment, "TERM": "xterm", "COLUMNS": "200"},
         )  # fmt: skip
-        os.close(theirs)
+        os.close(child)
         self._lines: queue.Queue[str] = queue.Queue()
         self.shown: list[str] = []
         self._reader = threading.Thread(target=self._read)
@@ -54,13 +54,13 @@ class Recording:
 
     def _read(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        begun = ""
-        with contextlib.suppress(OSError):  # so a terminal tells that nobody has it open
+        partial = ""
+        with contextlib.suppress(OSError):  # a pseudo-terminal reports in this way that its process has closed it
             while data := os.read(self._ours, 4096):
-                *whole, begun = re.split(r"[\r\n]+", begun + decoder.decode(data))
-                for line in whole:
+                *complete, partial = re.split(r"[\r\n]+", partial + decoder.decode(data))
+                for line in complete:
                     self._show(line)
-        self._show(begun)
+        self._show(partial)
         self._lines.put("the end")
 
     def _show(self, line: str) -> None:
@@ -76,7 +76,7 @@ class Recording:
         os.write(self._ours, key.encode())
 
     def end(self) -> int:
-        """Wait for the end; its exit status."""
+        """Wait until the process has ended, and return its exit status."""
         status = self.process.wait(LIMIT_S)
         self._reader.join(5)
         return status
@@ -90,7 +90,7 @@ class Recording:
 
 
 def rows(folder: Path) -> list[tuple[str, ...]]:
-    """The table, with the beginning of the words alone."""
+    """The rows of the clip table, with only the beginning of each text."""
     with (folder / "clips.csv").open(encoding="utf-8", newline="") as stream:
         return [
             (row["audio"], row["text"][: len(OTHER_WORDS)], row["label"], row["split"], row["speaker"])
@@ -98,7 +98,7 @@ def rows(folder: Path) -> list[tuple[str, ...]]:
         ]
 
 
-def test_without_a_terminal_each_clip_is_kept(
+def test_without_a_terminal_each_clip_is_saved(
     microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path
 ) -> None:
     assert speech_model.exists()
@@ -126,11 +126,11 @@ def test_without_a_terminal_each_clip_is_kept(
     ]
     info = soundfile.info(data / "calm/0001.flac")
     assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
-    # The pause at its end and what comes before the first word belong to an utterance, and no more than that.
+    # An utterance contains the pause at its end and some audio before the first word, and nothing else.
     assert soundfile.info(READING).duration <= info.duration <= soundfile.info(READING).duration + 1.2
 
 
-def test_with_a_terminal_each_clip_is_asked_about(
+def test_in_a_terminal_each_clip_is_confirmed_by_a_key(
     microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path
 ) -> None:
     assert speech_model.exists()
@@ -168,7 +168,7 @@ def test_with_a_terminal_each_clip_is_asked_about(
     assert f"{data}: 1 calm, 1 angry" in recording.shown
 
 
-def test_a_sound_system_that_hangs_ends_it(microphone: VirtualMicrophone, tmp_path: Path) -> None:
+def test_a_sound_system_that_hangs_ends_the_session(microphone: VirtualMicrophone, tmp_path: Path) -> None:
     settings = tmp_path / "config.toml"
     settings.write_text("[liveness]\nno_sound_limit_s = 1\nstuck_limit_s = 1\n")
     recording = Recording(

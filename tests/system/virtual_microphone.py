@@ -1,7 +1,7 @@
-"""A USB microphone that is not there: a private PulseAudio's null sink, seen by PortAudio through ALSA as `usbmic`.
+"""A virtual USB microphone: the null sink of a private PulseAudio, which PortAudio lists through ALSA as `usbmic`.
 
-The test plays a file into the sink; a process started with `environment` hears it. A strict microphone takes its own
-rate and at most its own number of channels, as the plain device of a USB microphone does.
+The test plays a file into the sink; a process that was started with `environment` records it. A strict microphone
+accepts only its own rate and number of channels, like the hardware device of a USB microphone.
 """
 
 import os
@@ -19,8 +19,8 @@ NAME = "usbmic"
 _NEEDED = ("pulseaudio", "pactl", "paplay", "gcc")
 _START_LIMIT_S = 20
 
-# A library between PortAudio and ALSA that leaves a device of ours one rate and its own channels, and refuses it while
-# it is held. PortAudio opens libasound privately, so the real functions are looked up in that very library.
+# A library between PortAudio and ALSA that restricts our devices to one rate and their own channels, and refuses them
+# while another program uses them. PortAudio loads libasound privately, so the real functions come from that library.
 _STRICT_SOURCE = """
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,7 +32,7 @@ typedef int set_channels(void *, void *, unsigned *, unsigned *);
 static void *real(const char *name) { return dlsym(dlopen("libasound.so.2", RTLD_LAZY), name); }
 static int ours(const char *name) { return name && (strstr(name, "mic") || !strcmp(name, "default")); }
 int snd_pcm_open(void **pcm, const char *name, int stream, int mode) {
-    if (ours(name) && !access(FOLDER "/held", F_OK)) return -EBUSY;
+    if (ours(name) && !access(FOLDER "/in_use", F_OK)) return -EBUSY;
     return ((int (*)(void **, const char *, int, int))real("snd_pcm_open"))(pcm, name, stream, mode);
 }
 int snd_pcm_hw_params_any(void *pcm, void *params) {
@@ -55,7 +55,7 @@ int snd_pcm_hw_params_any(void *pcm, void *params) {
 
 
 def missing_programs() -> list[str]:
-    """What of the needed programs this machine lacks; empty if the microphone can be had."""
+    """The required programs that are missing on this machine; empty if the virtual microphone can run."""
     missing = [program for program in _NEEDED if shutil.which(program) is None]
     if not list(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")):
         missing.append("libasound2-plugins")
@@ -63,9 +63,14 @@ def missing_programs() -> list[str]:
 
 
 class VirtualMicrophone:
-    """Context manager; `folder` must be empty or missing, and have a short path (it holds a socket).
+    """A virtual microphone, as a context manager.
 
-    With `hum` there is something to hear all the time, at -60 dBFS, as in a real room; else zeros, unless it plays.
+    Args:
+        folder: an empty or missing folder with a short path, because it contains a socket.
+        rate: sampling rate, Hz.
+        channels: number of channels.
+        strict: whether only this rate and number of channels are accepted.
+        hum: whether there is a hum at -60 dBFS all the time, as in a real room; without it, zeros while nothing plays.
     """
 
     def __init__(self, folder: Path, *, rate: int, channels: int, strict: bool, hum: bool = False) -> None:
@@ -84,11 +89,11 @@ class VirtualMicrophone:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to hear this microphone and no other."""
-        wanted = {"ALSA_CONFIG_PATH": str(self._folder / "alsa.conf"), "PULSE_SERVER": f"unix:{self._socket}"}
+        """Environment variables with which a process finds this microphone and no other."""
+        variables = {"ALSA_CONFIG_PATH": str(self._folder / "alsa.conf"), "PULSE_SERVER": f"unix:{self._socket}"}
         if self._strict:
-            wanted["LD_PRELOAD"] = str(self._folder / "strict.so")
-        return wanted
+            variables["LD_PRELOAD"] = str(self._folder / "strict.so")
+        return variables
 
     def __enter__(self) -> "VirtualMicrophone":
         self._folder.mkdir(exist_ok=True)
@@ -100,7 +105,7 @@ class VirtualMicrophone:
                  self._folder / "strict.so", source, "-ldl"],
                 check=True,
             )  # fmt: skip
-        self._list()
+        self._write_device_list()
         without_server = {name: value for name, value in self._private.items() if name != "PULSE_SERVER"}
         with (self._folder / "pulse.log").open("wb") as log:
             self._server = subprocess.Popen(
@@ -116,43 +121,49 @@ class VirtualMicrophone:
     def __exit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.terminate()
-        self._server.send_signal(signal.SIGCONT)  # if it hangs
+        self._server.send_signal(signal.SIGCONT)  # in case it was stopped by `hang`
         self._server.wait(10)
 
     def play(self, path: Path) -> None:
-        """Speak a WAV or FLAC file into the microphone; returns when it was heard."""
+        """Play a WAV or FLAC file into the microphone; returns when it has been played."""
         subprocess.run(["paplay", "--device=speaker", path], env=self._private, check=True, timeout=120)
 
     def freeze(self) -> None:
-        """From now on no sound comes, and no error either."""
+        """Deliver no more audio, without an error."""
         self._control("suspend-source", "mic", "1")
 
     def thaw(self) -> None:
-        """Sound comes again, in the same stream."""
+        """Deliver audio again, in the same stream."""
         self._control("suspend-source", "mic", "0")
 
     def mute(self) -> None:
-        """From now on each sample is zero."""
+        """Deliver only zeros."""
         self._control("set-source-mute", "mic", "1")
 
     def unmute(self) -> None:
-        """The end of that."""
+        """Deliver audio again."""
         self._control("set-source-mute", "mic", "0")
 
     def hang(self) -> None:
-        """From now on the sound system answers nobody, for ever."""
+        """Stop the sound system: it no longer responds to any process."""
         assert self._server is not None
         self._server.send_signal(signal.SIGSTOP)
 
     def unplug(self) -> None:
-        """The device goes away under whoever has it open, and from the list."""
-        self._list()
-        # Both: while the sink lives, the server would go on with its monitor.
+        """Remove the device, even while a process has it open, and from the list."""
+        self._write_device_list()
+        # Both modules: while the sink exists, the server would continue with its monitor.
         self._control("unload-module", "module-remap-source")
         self._control("unload-module", "module-null-sink")
 
     def plug(self, name: str = NAME, *, rate: int | None = None, beside: str | None = None) -> None:
-        """A microphone is there (again); under another name, at another rate, or with another device listed first."""
+        """Add the device (again).
+
+        Args:
+            name: its name in the list.
+            rate: sampling rate, Hz, if it differs from the original one.
+            beside: name of another device that is listed before it.
+        """
         (self._folder / "rate").write_text(str(rate or self._rate))
         self._control(
             "load-module", "module-null-sink", "sink_name=speaker", "norewinds=1", "format=s16le",
@@ -164,31 +175,31 @@ class VirtualMicrophone:
         )  # fmt: skip
         if self._hum:
             self._control("load-module", "module-sine", "sink=speaker", "frequency=100")
-            self._control("set-sink-input-volume", self._told("list", "short", "sink-inputs").split()[0], "-60dB")
-        self._list(*([beside] if beside else []), name, "default")
+            self._control("set-sink-input-volume", self._query("list", "short", "sink-inputs").split()[0], "-60dB")
+        self._write_device_list(*([beside] if beside else []), name, "default")
 
     def hold(self) -> None:
-        """Another program has it, if it is strict: it is listed, and opening it fails."""
-        (self._folder / "held").touch()
+        """Let another program use a strict microphone: it is listed, but opening it fails."""
+        (self._folder / "in_use").touch()
 
-    def let_go(self) -> None:
-        """The end of that."""
-        (self._folder / "held").unlink()
+    def release(self) -> None:
+        """Let the other program close the microphone."""
+        (self._folder / "in_use").unlink()
 
-    def _list(self, *names: str) -> None:
-        """What ALSA tells of."""
-        where = f'type pulse server "unix:{self._socket}"'
-        pcms = [f'pcm.{name} {{ {where} device mic hint {{ show on description "{name}" }} }}' for name in names]
-        # None, as on a machine without a sound card; PortAudio aborts where there is no device at all.
+    def _write_device_list(self, *names: str) -> None:
+        """Write the configuration from which ALSA lists its devices."""
+        server = f'type pulse server "unix:{self._socket}"'
+        pcms = [f'pcm.{name} {{ {server} device mic hint {{ show on description "{name}" }} }}' for name in names]
+        # An unusable device, as on a machine without a sound card: PortAudio aborts if there is no device at all.
         text = "\n".join(pcms or ["pcm.default { type hw card 31 }"])
-        fresh = self._folder / "alsa.conf.new"
-        fresh.write_text(f"{text}\nctl.default {{ {where} }}\n")
-        fresh.rename(self._folder / "alsa.conf")  # at once: another process may be reading it
+        new = self._folder / "alsa.conf.new"
+        new.write_text(f"{text}\nctl.default {{ {server} }}\n")
+        new.rename(self._folder / "alsa.conf")  # atomic, because another process may be reading it
 
     def _control(self, *command: str) -> None:
         subprocess.run(["pactl", *command], env=self._private, check=True, timeout=10, stdout=subprocess.DEVNULL)
 
-    def _told(self, *command: str) -> str:
+    def _query(self, *command: str) -> str:
         return subprocess.run(
             ["pactl", *command], env=self._private, check=True, timeout=10, capture_output=True, text=True
         ).stdout
@@ -205,7 +216,7 @@ class VirtualMicrophone:
 
 @contextmanager
 def plugged_in(*, rate: int, channels: int, strict: bool, hum: bool = False) -> Iterator[VirtualMicrophone]:
-    """A microphone with a folder of its own: pytest's own paths are too long for a socket."""
+    """A virtual microphone in a temporary folder, because the paths of pytest are too long for a socket."""
     with (
         tempfile.TemporaryDirectory(prefix="mic") as folder,
         VirtualMicrophone(Path(folder), rate=rate, channels=channels, strict=strict, hum=hum) as microphone,

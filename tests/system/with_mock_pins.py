@@ -1,4 +1,4 @@
-"""Runs `edge-mcnn` with gpiozero's mock pins; its last line on stderr tells what each pin did, as JSON."""
+"""Runs `edge-mcnn` with gpiozero's mock pins, and prints the states of each pin as JSON, as the last line on stderr."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A running `edge-mcnn listen --json`, for tests that read what it says."""
+"""A running `edge-mcnn listen --json`, for tests that read its output."""
 
 import json
 import os
@@ -17,14 +17,14 @@ REPOSITORY = Path(__file__).parents[2]
 LIMIT_S = 60
 
 
-class Listening:
-    """Context manager, which kills it if it has not ended.
+class ListenProcess:
+    """The process, as a context manager that kills it if it has not ended.
 
     Args:
-        microphone: that it hears.
-        options: of the command.
-        mock_pins: whether gpiozero's mock pins take the place of the LEDs.
-        settings: in its environment.
+        microphone: the microphone that it listens to.
+        options: options of the command.
+        mock_pins: whether gpiozero's mock pins replace the LEDs.
+        settings: additional environment variables.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Listening:
         for thread in self._threads:
             thread.start()
 
-    def __enter__(self) -> "Listening":
+    def __enter__(self) -> "ListenProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,17 +73,18 @@ class Listening:
         self._new_errors.put(None)
 
     def wait_for(self, part: str) -> None:
-        """Until this is said on standard error, after what was waited for before."""
+        """Wait until this text is printed on standard error, after the text of the previous call."""
         while part not in (line := self._new_errors.get(timeout=LIMIT_S) or ""):
             assert line, self._errors
 
-    def next_answer(self) -> dict[str, Any]:
+    def next_prediction(self) -> dict[str, Any]:
+        """Wait for the next prediction and return its JSON object."""
         table = json.loads(self._lines.get(timeout=LIMIT_S))
         assert isinstance(table, dict)
         return table
 
     def end(self, number: int) -> float:
-        """Send a signal; seconds until the process is gone, as it should be gone."""
+        """Send a signal and wait until the process has ended with status 0; return the seconds that it took."""
         start = time.monotonic()
         self.process.send_signal(number)
         self.process.wait(20)
@@ -94,5 +95,5 @@ class Listening:
         return took
 
     def pins(self) -> dict[int, list[bool]]:
-        """What each mock pin did, by its BCM number, once the process has ended."""
+        """Return the states of each mock pin by its BCM number; call after the process has ended."""
         return {int(pin): states for pin, states in json.loads(self._errors[-1]).items()}
