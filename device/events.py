@@ -1,4 +1,4 @@
-"""The three values that travel from station to station with a sentence: `Frame`, `Utterance`, `Prediction`."""
+"""The three values that travel through the pipeline: `Frame`, `Utterance`, `Prediction`; and the units of audio."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,53 +9,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-"""Hz; what Vosk, the voice activity detector and the front end hear."""
+"""Sample rate that Vosk, the voice activity detector and the front end expect, Hz."""
 FRAME_LENGTH = 512
-"""Samples in one frame: 32 ms, what the voice activity detector takes."""
+"""Samples in one frame: 32 ms, the length that the voice activity detector expects."""
 FRAME_SECONDS = FRAME_LENGTH / SAMPLE_RATE
+"""Seconds in one frame."""
+BLOCK_SECONDS = 4 * FRAME_SECONDS
+"""Seconds of audio that a microphone delivers at a time (128 ms).
+
+Each block wakes threads of the sound system and of this process, which is what listening to a quiet room costs; with
+this length a prediction is, on average, half a block later than with the shortest blocks.
+"""
+
+Ending = Literal["silence", "longest", "end_of_stream"]
+"""Why an utterance ended: a pause, the length limit, or the end of the microphone's stream or the recording."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """32 ms of sound."""
+    """32 ms of audio."""
 
     samples: NDArray[np.int16]
-    """Shape (512,), mono, 16 kHz."""
+    """Samples, shape (512,), mono, 16 kHz."""
     start_s: float
-    """Seconds of sound before it since the microphone or recording was opened."""
+    """Seconds of audio between the start of the stream and this frame."""
     arrived_at: float
-    """`time.monotonic()` when its last sample arrived."""
+    """`time.monotonic()` when the frame's last sample arrived."""
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """A stretch of sound in which someone speaks, known when it is over; its frames were passed on as they came."""
+    """A stretch of audio in which someone speaks; it is known when it is over, its frames were passed on before."""
 
     start_s: float
-    """Where it begins in the sound, pre-roll included, seconds."""
+    """Where it begins in the stream, pre-roll included, seconds."""
     speech_end_s: float
-    """Where the last voiced frame in it ends, seconds."""
+    """Where its last voiced frame ends in the stream, seconds."""
     end_s: float
-    """Where it ends, hang-over included, seconds."""
+    """Where it ends in the stream, hang-over included, seconds."""
     arrived_at: float
-    """`time.monotonic()` when its last sample arrived: from here on someone waits for the light."""
-    ending: Literal["silence", "longest", "end_of_stream"]
+    """`time.monotonic()` when its last sample arrived: from here on the speaker waits for the light."""
+    ending: Ending
     """Why it is over."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer to one utterance."""
+    """The result for one utterance."""
 
     time: datetime
-    """When the answer was known, with time zone."""
+    """When the prediction was made, with time zone."""
     label: str
     """The most probable class."""
     probabilities: Mapping[str, float]
     """Softmax per class, in the order of the model's labels; they add up to 1, also when the confidence is low."""
     text: str
-    """What Vosk understood; empty if it could tell no words."""
+    """Transcript of the utterance; empty if Vosk recognised no words."""
     utterance: Utterance
+    """The utterance that was classified."""
     confident: bool = True
     """Whether `label` reaches the probability that the settings require (`confidence` under `[classifier]`)."""
     low_confidence_label: str | None = None
@@ -73,5 +84,5 @@ class Prediction:
         return 1000 * (now - self.utterance.arrived_at)
 
     def ms_since_speech(self, now: float) -> float:
-        """Milliseconds from the last voiced sound to `now`: the hang-over and the work."""
+        """Milliseconds from the last voiced audio to `now`: the hang-over and the work."""
         return self.ms_since_endpoint(now) + 1000 * (self.utterance.end_s - self.utterance.speech_end_s)

@@ -1,58 +1,68 @@
 """Where an utterance begins and ends in a stream of frames.
 
-Frames are passed on while the person still speaks, so that the work on them is done by the time the endpoint falls.
-What is speech, this module asks a detector; what is done with an utterance, it does not know.
+Frames are passed on while the person still speaks, so that the work on them is done by the time the utterance ends. A
+detector decides what is speech; this module is independent of what is done with an utterance.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.events import FRAME_SECONDS, Frame, Utterance
+from device.events import BLOCK_SECONDS, FRAME_SECONDS, Ending, Frame, Utterance
 from device.settings.schema import EndpointSettings
 
 _HYSTERESIS = 0.15
-"""How much less sure the detector may be inside an utterance than at its start."""
-_FORESEEN_S = 0.25
-"""Before the end of a pause that will be the endpoint, unless someone speaks on; at most half of the pause.
+"""Subtracted from the required probability of speech inside an utterance."""
+_EXPECTED_S = 0.25
+"""Seconds before the end of a pause from which on the end of the utterance is expected; at most half of the pause.
 
-Two blocks of sound: with less, blocks that come two at once bring the expected end and the true one in one go.
+Two blocks of audio: with less, blocks that arrive in pairs bring the expected end and the end itself at once.
 """
+_LARGEST_BATCH = 4
+"""Blocks that are delivered together at most (512 ms)."""
 
 
-class Detector(Protocol):
-    """What tells speech from other sound: `device.audio.silero_vad.VoiceDetector`."""
+class SpeechDetector(Protocol):
+    """Tells speech from other sounds: `device.audio.silero_vad.VoiceDetector`."""
 
     def probability(self, samples: NDArray[np.int16]) -> float:
-        """Probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
+        """Return the probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Forget earlier frames."""
 
 
 @dataclass(frozen=True, eq=False)
 class EndpointerUpdate:
-    """What one more frame brought."""
+    """What one more frame changed."""
 
     frames: tuple[Frame, ...] = ()
     """Frames of an utterance that were not passed on before, oldest first; at its start they include the pre-roll."""
     utterance: Utterance | None = None
-    """The utterance that is over with these frames."""
+    """The utterance that is over with these frames; None while there is none or it goes on."""
     expected: bool = False
-    """Whether the pause has lasted so long that the utterance is about to be over, if nobody speaks on."""
+    """Whether the pause has lasted so long that the end of the utterance is expected, unless someone speaks on."""
 
 
 class Endpointer:
-    """Finds utterances; one object listens to one stream."""
+    """Finds utterances in one stream; a new stream needs a new object.
 
-    def __init__(self, settings: EndpointSettings, detector: Detector) -> None:
+    Args:
+        settings: the times that define an utterance, and the probability of speech that begins one.
+        detector: rates each frame.
+    """
+
+    def __init__(self, settings: EndpointSettings, detector: SpeechDetector) -> None:
         self._settings = settings
         self._detector = detector
+        self._expected_after_s = settings.hang_over_s - min(_EXPECTED_S, settings.hang_over_s / 2)
         self._onset = max(1, round(settings.onset_s / FRAME_SECONDS))
         self._before: deque[Frame] = deque(maxlen=self._onset + round(settings.pre_roll_s / FRAME_SECONDS))
+        self._idle_batch_size = self._largest_harmless_batch()
         self._voiced_run = 0
         self._start_s: float | None = None
         self._speech_end_s = 0.0
@@ -63,11 +73,21 @@ class Endpointer:
         """Whether an utterance is open."""
         return self._start_s is not None
 
+    @property
+    def batch_size(self) -> int:
+        """How many blocks of the microphone may be delivered together now without making any prediction later.
+
+        It is 1 from the first voiced frame, which may begin an utterance, until the utterance is over. In between more
+        blocks may be delivered together, which saves wake-ups; how many depends on how soon the end of an utterance can
+        be expected that begins in such a batch.
+        """
+        return 1 if self.speaking or self._voiced_run else self._idle_batch_size
+
     def push(self, frame: Frame) -> EndpointerUpdate:
-        """Take the next frame of the stream."""
+        """Process the next frame of the stream."""
         self._last = frame
-        needed = self._settings.speech_probability - (_HYSTERESIS if self.speaking else 0)
-        voiced = self._detector.probability(frame.samples) >= needed
+        required = self._settings.speech_probability - (_HYSTERESIS if self.speaking else 0)
+        voiced = self._detector.probability(frame.samples) >= required
         end_s = frame.start_s + FRAME_SECONDS
         if self._start_s is None:
             self._before.append(frame)
@@ -85,20 +105,36 @@ class Endpointer:
             return EndpointerUpdate((frame,), self._end(self._start_s, frame, "silence"))
         if end_s - self._start_s > self._settings.longest_s - FRAME_SECONDS / 2:
             return EndpointerUpdate((frame,), self._end(self._start_s, frame, "longest"))
-        hang_over_s = self._settings.hang_over_s
-        return EndpointerUpdate((frame,), expected=pause_s > hang_over_s - min(_FORESEEN_S, hang_over_s / 2))
+        return EndpointerUpdate((frame,), expected=pause_s > self._expected_after_s)
 
     def finish(self) -> EndpointerUpdate:
-        """The stream is over: what is still open ends here."""
+        """End the stream, and with it an utterance that is still open."""
         if self._last is None or self._start_s is None:
             return EndpointerUpdate()
         return EndpointerUpdate((), self._end(self._start_s, self._last, "end_of_stream"))
 
-    def _end(self, start_s: float, last: Frame, ending: Literal["silence", "longest", "end_of_stream"]) -> Utterance:
+    def _end(self, start_s: float, last: Frame, ending: Ending) -> Utterance:
         utterance = Utterance(start_s, self._speech_end_s, last.start_s + FRAME_SECONDS, last.arrived_at, ending)
         self._start_s = None
         self._voiced_run = 0
         self._before.clear()  # these frames are in the utterance that just ended
-        if ending != "longest":  # someone speaks on: the detector's memory of the voice is still right
+        if ending != "longest":  # after a cut someone speaks on: what the detector remembers of the voice still holds
             self._detector.reset()
         return utterance
+
+    def _largest_harmless_batch(self) -> int:
+        """The largest batch that delays neither the expected end nor the end of an utterance that begins in it.
+
+        The worst case begins with the first frame of the batch, which the batch's first sample may complete. The work
+        for a prediction starts at the expected end, `frames` later, or at the cut of an utterance that is too long. A
+        batch that is delivered with the block in which that moment falls delays nothing.
+        """
+        to_expected_end = _frames(self._expected_after_s)
+        to_cut = max(1, _frames(self._settings.longest_s) - (self._before.maxlen or 0))
+        frames = self._onset - 1 + min(to_expected_end, to_cut)
+        return min(_LARGEST_BATCH, int(frames * FRAME_SECONDS / BLOCK_SECONDS) + 1)
+
+
+def _frames(seconds: float) -> int:
+    """The first number of frames that is longer than `seconds` with the tolerance of `Endpointer.push`."""
+    return max(1, math.ceil(seconds / FRAME_SECONDS - 0.5 - 1e-6))

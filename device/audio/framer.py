@@ -1,6 +1,6 @@
-"""Any rate and any channels in, 16 kHz mono frames out: the one road that microphone and recordings share.
+"""Audio of any rate and any number of channels in, frames of 16 kHz mono out: used for microphones and recordings alike.
 
-Sound is resampled as a stream, so a frame is the same whether its samples came in one block or in many.
+Audio is resampled as a stream, so a frame is the same whether its samples came in one block or in many.
 """
 
 import time
@@ -21,7 +21,7 @@ class Framer:
     """
 
     def __init__(self, rate: int) -> None:
-        # float32 in and out: soxr dithers int16, and the same sound must always give the same frames.
+        # float32 in and out: soxr dithers int16, and the same audio must always give the same frames.
         self._resampler = None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
         self._pending: NDArray[np.int16] = np.zeros(0, np.int16)
         self._frames = 0
@@ -29,26 +29,30 @@ class Framer:
     def push(
         self, block: NDArray[np.int16] | NDArray[np.float32], *, last: bool = False, arrived_at: float | None = None
     ) -> Iterator[Frame]:
-        """Take the next block, shape (n, channels), int16 or float32 in -1 to 1; give the frames that it completes.
+        """Add the next block and yield the frames that it completes.
 
-        Channels are averaged: of a stereo microphone one side may hear nothing. With `last` the rest is filled up with
-        zeros to a whole frame. `arrived_at` is when the block arrived; without it a frame counts as heard when taken.
+        Channels are averaged, because one side of a stereo microphone may carry no signal.
+
+        Args:
+            block: shape (n, channels), int16 or float32 in -1 to 1.
+            last: whether the stream ends with this block; the last frame is then padded with zeros.
+            arrived_at: `time.monotonic()` when the block arrived; default: when each frame is taken.
         """
         self._pending = np.concatenate([self._pending, self._mono(block, last=last)])
         if last:
             missing = -len(self._pending) % FRAME_LENGTH
             self._pending = np.concatenate([self._pending, np.zeros(missing, np.int16)])
-        whole = len(self._pending) // FRAME_LENGTH * FRAME_LENGTH
-        complete, self._pending = self._pending[:whole], self._pending[whole:]
+        length = len(self._pending) // FRAME_LENGTH * FRAME_LENGTH
+        complete, self._pending = self._pending[:length], self._pending[length:]
         for samples in complete.reshape(-1, FRAME_LENGTH):
             now = time.monotonic() if arrived_at is None else arrived_at
             yield Frame(samples, self._frames * FRAME_LENGTH / SAMPLE_RATE, now)
             self._frames += 1
 
     def _mono(self, block: NDArray[np.int16] | NDArray[np.float32], *, last: bool) -> NDArray[np.int16]:
-        """At 16 kHz, shape (n,)."""
+        """Convert a block to 16 kHz mono, shape (n,)."""
         if block.dtype == np.int16 and block.shape[1] == 1 and self._resampler is None:
-            return np.asarray(block[:, 0], np.int16)  # as it is, which is what most microphones give
+            return np.asarray(block[:, 0], np.int16)  # unchanged, which is what most microphones deliver
         mono = block.mean(axis=1, dtype=np.float32)
         if block.dtype != np.int16:
             mono *= 32768

@@ -1,6 +1,6 @@
-"""A microphone through PortAudio: found by name, opened at a rate that it has, heard block by block.
+"""A microphone through PortAudio: found by name, opened at a rate that it supports, read block by block.
 
-What the sound means, and what to do when it stops coming, is no business of this module.
+This module is independent of what the audio means, and of what happens when it stops.
 """
 
 import logging
@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import AudioError
-from device.events import FRAME_SECONDS, SAMPLE_RATE
+from device.events import BLOCK_SECONDS, SAMPLE_RATE
 
 _LOG = logging.getLogger(__name__)
 _MOST_CHANNELS = 2
-"""A sound server's device offers 32; a microphone has one, or two of which one may be silent."""
+"""Channels that are recorded at most: a sound server's device offers 32; a microphone has one or two, of which one may
+be silent."""
 _QUEUE_SECONDS = 10
-BLOCK_SECONDS = 4 * FRAME_SECONDS
-"""Between two callbacks. Each wakes threads of the sound system and ours, which is what listening to a quiet room
-costs; an answer comes half of this later, on average, than with the shortest blocks."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +27,28 @@ class MicrophoneInfo:
     """An input device as PortAudio lists it."""
 
     index: int
-    """PortAudio's number; it moves between boots, so microphones are chosen by name."""
+    """PortAudio's number of the device; it changes between boots, so microphones are chosen by name."""
     name: str
+    """PortAudio's name of the device."""
     rate: int
-    """The rate that the device itself names, Hz."""
+    """The device's own sample rate, Hz."""
     channels: int
-    """How many it offers."""
+    """Number of channels that the device offers."""
     is_default: bool
+    """Whether it is the default input device."""
 
 
 def portaudio_version() -> str:
-    """Of the library that is installed.
+    """Return the version of the PortAudio that is installed.
 
     Raises:
-        AudioError: none is.
+        AudioError: PortAudio is not installed.
     """
     return str(_portaudio().get_portaudio_version()[1]).partition(",")[0]
 
 
 def list_microphones() -> list[MicrophoneInfo]:
-    """All input devices of this machine.
+    """List all input devices of this machine.
 
     Raises:
         AudioError: PortAudio is not installed.
@@ -66,10 +66,10 @@ def list_microphones() -> list[MicrophoneInfo]:
 
 
 def find_microphone(name: str) -> MicrophoneInfo:
-    """The microphone whose name is or contains `name`, whatever the case; the default one for an empty name.
+    """Find the microphone whose name is or contains `name`, ignoring case; the default one for an empty name.
 
     Raises:
-        AudioError: none, or more than one.
+        AudioError: no microphone matches, or more than one.
     """
     found = list_microphones()
     if not found:
@@ -88,7 +88,7 @@ def find_microphone(name: str) -> MicrophoneInfo:
 
 
 def refresh_devices() -> None:
-    """Let PortAudio look again at what is plugged in; it does so by itself only once. No microphone may be open."""
+    """Let PortAudio scan the devices again, which it does by itself only once. No microphone may be open."""
     sounddevice = _portaudio()
     sounddevice._terminate()
     sounddevice._initialize()
@@ -96,21 +96,21 @@ def refresh_devices() -> None:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What one callback brought."""
+    """The audio that one callback of PortAudio delivered."""
 
     samples: NDArray[np.int16]
-    """Shape (n, channels), at the microphone's rate."""
+    """Samples, shape (n, channels), at the microphone's rate."""
     arrived_at: float
-    """`time.monotonic()` when it arrived."""
+    """`time.monotonic()` when the block arrived."""
     zero: bool
-    """Whether each sample is zero."""
+    """Whether every sample is zero."""
 
 
 class Microphone:
-    """A microphone that is open from the start until `close`.
+    """A microphone that is open from its construction until `close`.
 
     Args:
-        name: as `find_microphone` takes it.
+        name: full or partial name, see `find_microphone`.
 
     Raises:
         AudioError: it cannot be found or opened.
@@ -120,19 +120,20 @@ class Microphone:
         self.info = find_microphone(name)
         self._channels = min(self.info.channels, _MOST_CHANNELS)
         self.rate = self._choose_rate()
+        """Sample rate of the blocks, Hz."""
         self._blocks: queue.SimpleQueue[tuple[bytes, float] | None] = queue.SimpleQueue()
         self._most_blocks = round(_QUEUE_SECONDS / BLOCK_SECONDS)
-        self._held: list[tuple[bytes, float]] = []
-        self.blocks_at_once = 1
-        """How many are held back until they are handed over together: with more, who waits for them sleeps longer."""
+        self._batch: list[tuple[bytes, float]] = []
+        self.batch_size = 1
+        """Number of blocks that are delivered together; with more than one, the thread that reads them sleeps longer."""
         self.ended = False
-        """Whether the stream ended by itself: the microphone is gone."""
+        """Whether the stream ended by itself, because the microphone is gone."""
         self.dropped_blocks = 0
-        """Blocks thrown away because nobody took them in time."""
+        """Number of blocks that were dropped because they were not read in time."""
         self._stream = self._open()
 
     def _choose_rate(self) -> int:
-        """16 kHz if the device has it, else the device's own rate."""
+        """Choose 16 kHz if the device supports it, else the device's own rate."""
         sounddevice = _portaudio()
         problem = None
         for rate in dict.fromkeys((SAMPLE_RATE, self.info.rate, 48_000, 44_100)):
@@ -142,9 +143,7 @@ class Microphone:
                 problem = error
             else:
                 return rate
-        raise AudioError(
-            f"microphone {self.info.name!r} cannot be opened ({_reason(problem)})", fix="close the program that uses it"
-        )
+        raise self._unavailable(problem)
 
     def _open(self) -> Any:
         sounddevice = _portaudio()
@@ -155,7 +154,7 @@ class Microphone:
                 device=self.info.index,
                 channels=self._channels,
                 dtype="int16",
-                callback=self._take,
+                callback=self._receive,
                 finished_callback=self._finish,
             )
             try:
@@ -164,42 +163,48 @@ class Microphone:
                 stream.close()
                 raise
         except sounddevice.PortAudioError as error:
-            raise AudioError(f"microphone {self.info.name!r} cannot be opened ({_reason(error)})") from None
+            raise self._unavailable(error) from None
         _LOG.info("microphone: %s, %d Hz, %d channel(s)", self.info.name, self.rate, self._channels)
         return stream
 
+    def _unavailable(self, error: Exception | None) -> AudioError:
+        reason = str(error.args[0]) if error is not None and error.args else "unknown reason"
+        return AudioError(
+            f"microphone {self.info.name!r} cannot be opened ({reason})", fix="close the program that uses it"
+        )
+
     def block(self, limit_s: float) -> Block | None:
-        """The next block; None if none comes within `limit_s` seconds, if the stream ended, or after `wake`."""
+        """Return the next block; None if none arrives within `limit_s` seconds, if the stream ended, or after `wake`."""
         try:
-            waiting = self._blocks.get(timeout=limit_s)
+            received = self._blocks.get(timeout=limit_s)
         except queue.Empty:
             return None
-        if waiting is None:
+        if received is None:
             return None
-        data, arrived_at = waiting
+        data, arrived_at = received
         samples = np.frombuffer(data, np.int16).reshape(-1, self._channels)
         return Block(samples, arrived_at, zero=not data.strip(b"\0"))
 
     def wake(self) -> None:
-        """Let `block` return at once; may be called from another thread."""
+        """Make `block` return immediately; may be called from another thread."""
         self._blocks.put(None)
 
     def close(self) -> None:
-        """Let go of it. If the sound system hangs, so does this."""
-        # Not `stop`, which would wait for a frozen microphone to play out what it has.
+        """Close the stream. If the sound system hangs, this call hangs, too."""
+        # Not `stop`, which would wait for a frozen microphone to deliver what it has.
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
 
-    def _take(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
-        """PortAudio's callback: copy, never wait."""
+    def _receive(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
+        """PortAudio's callback: copies the block and never waits."""
         if self._blocks.qsize() >= self._most_blocks:
             self.dropped_blocks += 1
             return
-        self._held.append((bytes(data), time.monotonic()))
-        if len(self._held) >= self.blocks_at_once:
-            for block in self._held:
+        self._batch.append((bytes(data), time.monotonic()))
+        if len(self._batch) >= self.batch_size:
+            for block in self._batch:
                 self._blocks.put(block)
-            self._held.clear()
+            self._batch.clear()
 
     def _finish(self) -> None:
         self.ended = True
@@ -208,11 +213,7 @@ class Microphone:
 
 def _portaudio() -> Any:
     try:
-        import sounddevice  # scans the sound cards, which takes a moment: only for those who listen
+        import sounddevice  # scans the sound cards, which takes a moment: only where a microphone is used
     except OSError:
         raise AudioError("PortAudio is not installed", fix="run: sudo apt-get install libportaudio2") from None
     return sounddevice
-
-
-def _reason(error: Exception | None) -> str:
-    return str(error.args[0]) if error is not None and error.args else "unknown reason"
