@@ -1,1 +1,1 @@
-"""The daemon behind `edge-mcnn listen`, its status socket and its conversation with systemd."""
+"""The daemon behind `edge-mcnn listen`, its status socket and its notifications for systemd."""

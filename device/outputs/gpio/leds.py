@@ -125,7 +125,7 @@ class PatternPlayer:
         self._end()
         left = iter(steps)
         pattern, seconds = next(left)
-        self._leds.value = duty_cycles(pattern)
+        self._leds.value = _duty_cycles(pattern)
         self._stopping = threading.Event()
         # A daemon thread: one that hangs in the driver keeps no process alive.
         self._thread = threading.Thread(
@@ -147,13 +147,13 @@ class PatternPlayer:
         for pattern, next_seconds in left:
             if stopping.wait(seconds):
                 return
-            self._leds.value = duty_cycles(pattern)
+            self._leds.value = _duty_cycles(pattern)
             seconds = next_seconds
         if not stopping.wait(seconds):
             self._leds.off()
 
 
-def duty_cycles(pattern: Pattern) -> Pattern:
+def _duty_cycles(pattern: Pattern) -> Pattern:
     """Share of the time that each pin is on, 0 to 1: half the time looks like three quarters of the light (sRGB)."""
     return tuple(light**_GAMMA for light in pattern)
 

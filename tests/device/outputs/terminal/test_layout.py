@@ -24,7 +24,7 @@ CONTENTS = (QUIET, SPEAKING, PREDICTED, SPEAKING_AGAIN)
 SIZES = ((80, 24), (120, 40), (100, 30), (60, 14), (40, 12), (40, 8), (20, 5), (10, 3), (1, 1), (500, 200))
 
 
-def view(width: int, height: int, **options: Any) -> ScreenLayout:
+def layout(width: int, height: int, **options: Any) -> ScreenLayout:
     console = Console(width=width, height=height, **{"force_terminal": True, "color_system": "truecolor", **options})
     return ScreenLayout(console, gate_dbfs=-60.0)
 
@@ -32,7 +32,7 @@ def view(width: int, height: int, **options: Any) -> ScreenLayout:
 def drawn_rows(
     width: int, height: int, content: ScreenContent, dbfs: float = -30.0, *, lit: bool = True, **options: Any
 ) -> list[str]:
-    lines = view(width, height, **options).lines(content, dbfs, lit=lit)
+    lines = layout(width, height, **options).lines(content, dbfs, lit=lit)
     return ["".join(text for text, _, _ in line).rstrip() for line in lines]
 
 
@@ -77,7 +77,7 @@ def test_the_height_never_changes_and_leaves_room_for_history(width: int, height
     for content in CONTENTS:
         latest = None if content.prediction is None else prediction(labels[1], labels=tuple(labels))
         for lit in (True, False):
-            rows = view(width, height).lines(replace(content, labels=labels, prediction=latest), -30, lit=lit)
+            rows = layout(width, height).lines(replace(content, labels=labels, prediction=latest), -30, lit=lit)
             heights.add(len(rows))
     assert len(heights) == 1
     assert max(heights) <= max(height - 2, 1)
@@ -120,7 +120,7 @@ def test_without_colours_the_image_is_drawn_in_shades() -> None:
 
 
 def test_when_the_level_changes_only_its_row_does() -> None:
-    drawn = view(80, 24)
+    drawn = layout(80, 24)
     before, after = (drawn.lines(PREDICTED, dbfs, lit=True) for dbfs in (-30.0, -20.0))
     differing = [number for number, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
     assert len(differing) == 1
@@ -140,7 +140,7 @@ def test_any_content_fits(
 ) -> None:  # fmt: skip
     latest = replace(prediction(labels[0], words, tuple(labels)), confident=confident)
     content = ScreenContent(Text(printable(name)), True, speaking, labels, words, latest, IMAGE)
-    drawn = view(width, height, color_system=colours)
+    drawn = layout(width, height, color_system=colours)
     lines = drawn.lines(content, dbfs, lit=True)
     assert len(lines) <= max(height - 2, 1)
     for line in lines:
