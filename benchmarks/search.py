@@ -22,7 +22,7 @@ from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from tests.conftest import CLIPS
 from training.data.audio_reading import read_recording
-from training.data.clip_table import read_clip_table
+from training.data.clip_table import read_trainable_clips
 from training.data.word_errors import word_error_rate
 
 SEARCHES = ("thorough", "quick")
@@ -33,7 +33,7 @@ _BLOCK = 2048
 def recordings(table: Path | None, audio_root: Path | None) -> list[tuple[Path, str]]:
     """Path and text of each recording."""
     if table is not None:
-        return [(clip.audio, clip.text) for clip in read_clip_table(table, audio_root) if clip.audio and clip.text]
+        return [(clip.audio, clip.text) for clip in read_trainable_clips(table, audio_root) if clip.audio and clip.text]
     rows = re.findall(r"\| `speech/(.+?)` \| (.+?) \|", (CLIPS.parent / "README.md").read_text(encoding="utf-8"))
     return [(CLIPS / name, text) for name, text in rows]
 

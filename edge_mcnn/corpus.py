@@ -54,7 +54,7 @@ def pictures_command(
         raise
     report_skipped((*source.skipped, *filled.skipped), len(set(recordings)) + len(source.skipped), console)
     console.print(
-        f"{output}: {filled.computed} images computed, {filled.kept} reused, {filled.removed} outdated removed",
+        f"{output}: {filled.computed} images computed, {filled.reused} reused, {filled.removed} outdated removed",
         markup=False,
         soft_wrap=True,
     )

@@ -1,1 +1,1 @@
-"""Laptop side: from a table of labelled clips to a `Model.h5` that carries its labels, vocabulary and front end."""
+"""Training on a laptop: from a table of labelled clips to a `Model.h5` with its labels, vocabulary and front end."""

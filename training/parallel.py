@@ -1,4 +1,4 @@
-"""One function over many items on all cores, in order, and done with at once when interrupted."""
+"""Applies one function to many items on all cores, in order, and stops at once when interrupted."""
 
 import contextlib
 import ctypes
@@ -11,22 +11,22 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's `mallopt`."""
-_KEPT_BYTES = 32 << 20
+"""Parameters of glibc's `mallopt`."""
+_RETAINED_BYTES = 32 << 20
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @contextmanager
 def on_all_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Iterator[Result]]:
-    """Give the results in the order of the items, as they come.
+    """Open an iterator over the results in the order of the items, as they are computed.
 
-    Threads, not processes: decoding, resampling, the FFT and Vosk release the interpreter lock, and threads start at
-    once. Matrix products meanwhile take one core each: more would wait in loops for cores that are taken. When the
-    block is left early, by Ctrl-C or an error, what has not begun is dropped; the pool's own `with` would first work
-    through everything that is waiting.
+    It uses threads, not processes: decoding, resampling, the FFT and Vosk release the interpreter lock, and threads
+    start at once. Meanwhile matrix products use one core each: more would spin while they wait for busy cores. When the
+    block is left early, by Ctrl-C or an error, items that have not begun are dropped; the pool's own `with` would
+    process everything that is waiting first.
     """
-    _keep_freed_memory()
+    _retain_freed_memory()
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))  # more would wait for the interpreter lock
     with threadpool_limits(1, user_api="blas"):
         try:
@@ -35,11 +35,11 @@ def on_all_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> I
             pool.shutdown(cancel_futures=True)
 
 
-def _keep_freed_memory() -> None:
-    """Let the process keep some of what it frees: else each clip's arrays come anew from the system, page by page.
+def _retain_freed_memory() -> None:
+    """Let the process retain some freed memory: else the system provides each clip's arrays again, page by page.
 
-    That takes as long as computing the pictures does. Where there is no glibc, nothing is done.
+    That would take as long as computing the images does. Without glibc nothing happens.
     """
     with contextlib.suppress(AttributeError, OSError):
-        for what in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-            ctypes.CDLL(None).mallopt(what, _KEPT_BYTES)
+        for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            ctypes.CDLL(None).mallopt(parameter, _RETAINED_BYTES)

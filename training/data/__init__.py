@@ -1,1 +1,1 @@
-"""From recordings and tables to examples: corpora, splits, vocabulary, transcripts."""
+"""Corpora: clip tables, MELD, class folders, their splits, and transcripts of their recordings."""

@@ -1,6 +1,6 @@
-"""The table of clips that a network is trained on: a CSV file, checked line by line before any work begins.
+"""Reads and writes the CSV table of clips that a network is trained on; each line is checked before any work begins.
 
-This module reads and writes words and paths only; it opens no recording.
+This module reads and writes text and paths only; it opens no recording.
 """
 
 import csv
@@ -17,32 +17,32 @@ from training.data.clips import SPLIT_NAMES, Clip, check_trainable, is_recording
 from training.data.splits import make_splits
 
 
-def read_clip_table(table: Path, audio_root: Path | None = None, seed: int = 1) -> tuple[Clip, ...]:
-    """Read a table as `read_table` does, and check that it can be trained on.
+def read_trainable_clips(table: Path, audio_root: Path | None = None, seed: int = 1) -> tuple[Clip, ...]:
+    """Read a table and check that a network can be trained on it.
 
     Raises:
-        TrainingError: see `read_table` and `check_trainable`.
+        TrainingError: `read_clip_table` or `check_trainable` raises it.
     """
-    clips, _ = read_table(table, audio_root, seed)
+    clips, _ = read_clip_table(table, audio_root, seed)
     check_trainable(clips, str(table))
     return clips
 
 
-def read_table(
+def read_clip_table(
     table: Path, audio_root: Path | None = None, seed: int = 1, *, audio: bool = True, text: bool = True
 ) -> tuple[tuple[Clip, ...], str]:
-    """Read a table with the columns audio, text and label; of other columns those that a `Clip` has are taken.
+    """Read a table with the columns audio, text and label; of the other columns those that a `Clip` has are read.
 
     Args:
-        table: CSV file in UTF-8 with a header line. An empty `audio` means no sound, an empty `text` no words; the
-            columns split, speaker, dialogue, id and text_vosk may be missing.
+        table: path of a CSV file in UTF-8 with a header line. An empty `audio` is a clip without audio, an empty `text`
+            a clip without text; the columns split, speaker, dialogue, id and text_vosk may be missing.
         audio_root: folder that relative audio paths start from; the table's own folder if None.
-        seed: decides the splits of a table that has none.
-        audio: whether recordings will be read. If not, none need be there, and the column audio may be missing.
-        text: whether words will be read. If not, the column text may be missing.
+        seed: seed of the splits, used for a table that has none.
+        audio: whether recordings will be read. If not, the files need not exist and the column audio may be missing.
+        text: whether the text will be read. If not, the column text may be missing.
 
     Returns:
-        The clips, and a sentence on how they were split if the table does not say; it is empty if the table does.
+        The clips, and a sentence on how they were split if the table does not define splits, else an empty string.
 
     Raises:
         TrainingError: the table cannot be read, or a line is wrong.
@@ -55,16 +55,16 @@ def read_table(
 
 
 def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
-    """Write a table that `read_table` reads back as these clips, whole or not at all.
+    """Write a table that `read_clip_table` reads back as these clips, completely or not at all.
 
     Audio paths are written relative to the table's folder, so that corpus and table can move together.
 
     Raises:
-        TrainingError: the disk is full, or the place cannot be written to; `table` is as it was.
+        TrainingError: the disk is full, or the folder cannot be written to; `table` is unchanged.
     """
     folder = table.parent.resolve()
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    content = io.StringIO(newline="")
+    writer = csv.writer(content)
     writer.writerow(COLUMNS)
     for clip in clips:
         audio = "" if clip.audio is None else os.path.relpath(clip.audio.resolve(), folder)
@@ -73,17 +73,47 @@ def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
         )
     try:
         with atomic_write(table) as stream:
-            stream.write(text.getvalue().encode())
+            stream.write(content.getvalue().encode())
     except UnicodeEncodeError as error:
-        raise TrainingError(f"{table}: {error.object!r} cannot be written in UTF-8; rename that recording") from None
+        raise TrainingError(
+            f"{table}: {error.object!r} cannot be written in UTF-8", fix="rename that recording"
+        ) from None
     except OSError as error:
         raise TrainingError(
-            f"{table}: cannot be written ({error.strerror}); free some space or choose another place"
+            f"{table}: cannot be written ({error.strerror})", fix="free some space or choose another place"
         ) from None
 
 
+def read_csv_text(file: Path, fix: str) -> io.StringIO:
+    """Read a CSV file in UTF-8, with or without a byte order mark; a wrong encoding is reported by its first line.
+
+    Args:
+        file: path of the CSV file.
+        fix: the fix for a file in another encoding, for the error.
+
+    Returns:
+        The text of the file with unchanged line ends, as the module `csv` requires.
+
+    Raises:
+        TrainingError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        content = file.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: the path itself contains a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise TrainingError(f"{file}: cannot be read ({reason})", fix="give the path of a CSV table") from None
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise TrainingError(f"{file}, line {line}: not UTF-8 text (contains NUL bytes, as UTF-16 does)", fix=fix)
+    try:
+        return io.StringIO(content.decode("utf-8-sig"), newline="")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise TrainingError(f"{file}, line {line}: not UTF-8 text ({error.reason})", fix=fix) from None
+
+
 def _read_rows(table: Path, needed: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Where each row stands, for messages, and its values by column."""
+    """Return for each row its file and line, for messages, and its values by column."""
     lines = _lines(table)
     _, names = next(lines, ("", []))
     header = [name.strip() for name in names]
@@ -94,16 +124,17 @@ def _read_rows(table: Path, needed: Sequence[str]) -> list[tuple[str, dict[str, 
             continue
         if len(values) != len(header):
             raise TrainingError(
-                f"{where}: {len(values)} values for {len(header)} columns; put a text with a comma in double quotes"
+                f"{where}: {len(values)} values for {len(header)} columns",
+                fix="put a text with a comma in double quotes",
             )
         rows.append((where, dict(zip(header, (value.strip() for value in values), strict=True))))
     if not rows:
-        raise TrainingError(f"{table}: no rows below the header; add one row per clip")
+        raise TrainingError(f"{table}: no rows below the header", fix="add one row per clip")
     return rows
 
 
 def _lines(table: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where each line of the table ends, and its values."""
+    """Yield for each line of the table where it ends, and its values."""
     reader = csv.reader(read_csv_text(table, "save it again as CSV in UTF-8"), strict=True)
     while True:
         began = reader.line_num + 1
@@ -112,9 +143,9 @@ def _lines(table: Path) -> Iterator[tuple[str, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            # A quote that is never closed is found at the end of the file: of use is where it was opened.
+            # A quote that is never closed is found at the end of the file; the line that opens it is more useful.
             raise TrainingError(
-                f'{table}, line {began}: not valid CSV ({error}); close what is quoted, write " within it as ""'
+                f"{table}, line {began}: not valid CSV ({error})", fix='close the quotes, write " within them as ""'
             ) from None
         # `line_num` counts lines as an editor does, also where a quoted text runs over several.
         yield f"{table}, line {reader.line_num}", values
@@ -122,20 +153,23 @@ def _lines(table: Path) -> Iterator[tuple[str, list[str]]]:
 
 def _check_header(header: list[str], needed: Sequence[str], table: Path) -> None:
     if not any(header):
-        raise TrainingError(f"{table}: the table is empty; its first line must be {','.join(TRAINING_COLUMNS)}")
+        raise TrainingError(f"{table}: the table is empty", fix=f"begin it with the line {','.join(TRAINING_COLUMNS)}")
     separator = next((name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if sign in header[0]), None)
     if len(header) == 1 and separator is not None:
         raise TrainingError(
-            f"{table}, line 1: columns are separated by {separator}; save it again as CSV with commas, in UTF-8"
+            f"{table}, line 1: columns are separated by {separator}",
+            fix="save it again as CSV with commas, in UTF-8",
         )
-    twice = [name for name in COLUMNS if header.count(name) > 1]
-    if twice:
-        raise TrainingError(f"{table}, line 1: column {twice[0]} is there {header.count(twice[0])} times; rename one")
+    repeated = [name for name in COLUMNS if header.count(name) > 1]
+    if repeated:
+        raise TrainingError(
+            f"{table}, line 1: column {repeated[0]} is there {header.count(repeated[0])} times", fix="rename one"
+        )
     missing = [name for name in needed if name not in header]
     if missing:
         raise TrainingError(
-            f"{table}, line 1: no column {', '.join(missing)} (found: {', '.join(header)}); "
-            f"the first line must name {', '.join(needed)}, and split if there are splits"
+            f"{table}, line 1: no column {', '.join(missing)} (found: {', '.join(header)})",
+            fix=f"name {', '.join(needed)} in the first line, and split if there are splits",
         )
 
 
@@ -143,43 +177,18 @@ def _clip(row: dict[str, str], where: str, audio_root: Path, has_splits: bool, *
     label, split = row["label"], row.get("split", "")
     recording, text = row.get("audio", ""), row.get("text", "")
     if not label or len(label.splitlines()) != 1:
-        raise TrainingError(f"{where}: label is {label!r}; give the name of the class, on one line")
+        raise TrainingError(f"{where}: label is {label!r}", fix="give the name of the class, on one line")
     if has_splits and split not in SPLIT_NAMES:
-        raise TrainingError(f"{where}: split is {split!r}, expected one of {', '.join(SPLIT_NAMES)}")
+        raise TrainingError(f"{where}: split is {split!r}", fix=f"use one of {', '.join(SPLIT_NAMES)}")
     if not recording and not normalise(text):
-        raise TrainingError(f"{where}: neither audio nor words; give at least one of them or delete the row")
+        raise TrainingError(f"{where}: neither audio nor text", fix="give at least one of them or delete the row")
     audio = audio_root / recording if recording else None
     if check_audio and audio is not None and not is_recording(audio):
-        what = "is a folder:" if os.path.isdir(audio) else "no such file"  # noqa: PTH112  # `is_dir` raises for long names
-        raise TrainingError(f"{where}: {what} {audio}; correct the path, or say where they start with --audio-root")
-    more = {name: row.get(name, "") for name in ORIGIN_COLUMNS}
-    heard = None if audio is None else row.get(TRANSCRIPT_COLUMN)
-    return Clip(audio, text, label, SPLIT_NAMES.get(split, ""), **more, transcript=heard)
-
-
-def read_csv_text(file: Path, advice: str) -> io.StringIO:
-    """Read a file in UTF-8, with or without a byte order mark.
-
-    Args:
-        file: the CSV file.
-        advice: what to do about a file in another encoding, for the message.
-
-    Returns:
-        Its text with the line ends as they are, as the module `csv` wants them.
-
-    Raises:
-        TrainingError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        content = file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: the path itself holds a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise TrainingError(f"{file}: cannot be read ({reason}); give the path of a CSV table") from None
-    if b"\0" in content:
-        line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise TrainingError(f"{file}, line {line}: not UTF-8 text (holds NUL bytes, as UTF-16 does); {advice}")
-    try:
-        return io.StringIO(content.decode("utf-8-sig"), newline="")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise TrainingError(f"{file}, line {line}: not UTF-8 text ({error.reason}); {advice}") from None
+        # `Path.is_dir` raises for names that are too long.
+        problem = "is a folder:" if os.path.isdir(audio) else "no such file"  # noqa: PTH112  # see above
+        raise TrainingError(
+            f"{where}: {problem} {audio}", fix="correct the path, or give the folder that it starts from, --audio-root"
+        )
+    origin = {name: row.get(name, "") for name in ORIGIN_COLUMNS}
+    transcript = None if audio is None else row.get(TRANSCRIPT_COLUMN)
+    return Clip(audio, text, label, SPLIT_NAMES.get(split, ""), **origin, transcript=transcript)

@@ -1,4 +1,4 @@
-"""A clip, the one form in which every corpus reaches training, and what a set of clips must have to be trained on."""
+"""Clips, the one form in which every corpus reaches training; what training requires of them; skipped recordings."""
 
 import os
 from collections import Counter
@@ -8,67 +8,35 @@ from pathlib import Path
 
 from rich.console import Console
 
-from device.errors import TrainingError
+from device.errors import AudioError, TrainingError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT_NAMES = {TRAIN: TRAIN, VALIDATION: VALIDATION, "dev": VALIDATION, TEST: TEST}
-"""What corpora call their splits, and what they are called here."""
-
+"""Names of splits in corpora, and the name of each one here."""
 _LISTED = 20
+"""How many skipped recordings are listed by name."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What was said once, how it sounded, and the class it belongs to."""
+    """One utterance: its recording, its words, and the class it belongs to."""
 
     audio: Path | None
-    """The recording, or None where there is no sound."""
+    """Path of the recording, or None for a clip without audio."""
     text: str
-    """The words as the corpus writes them; empty where there are none."""
+    """The words as the corpus writes them; empty for a clip without text."""
     label: str
     """Name of the class."""
     split: str
-    """`train`, `validation` or `test`; test clips are kept for an evaluation and take no part in training."""
+    """`train`, `validation` or `test`; test clips are reserved for an evaluation and take no part in training."""
     speaker: str = ""
-    """Who spoke; empty where it is not known."""
+    """Name of the speaker; empty if unknown."""
     dialogue: str = ""
-    """The conversation it was part of, unique within the corpus; empty where it is not known."""
+    """The conversation that the utterance was part of, unique within the corpus; empty if unknown."""
     id: str = ""
-    """The corpus's own name of the clip; empty where it has none."""
+    """Name of the clip in its corpus; empty if it has none."""
     transcript: str | None = None
-    """The words as Vosk hears them; None where nobody has transcribed the clip, or there is no sound to hear."""
-
-
-def is_recording(path: Path) -> bool:
-    """Whether there is such a file, whatever the path looks like: `Path.is_file` raises for names that are too long."""
-    return os.path.isfile(path)  # noqa: PTH113  # as told above
-
-
-def check_trainable(clips: Sequence[Clip], where: str) -> None:
-    """Check that there are clips in both splits and enough of each class.
-
-    Args:
-        clips: clips of any split; those of `test` are not looked at.
-        where: the corpus's name, for the message.
-
-    Raises:
-        TrainingError: an empty split, fewer than two classes, or a class that training never or only once sees.
-    """
-    counts = {split: Counter(clip.label for clip in clips if clip.split == split) for split in (TRAIN, VALIDATION)}
-    for split, labels in counts.items():
-        if not labels:
-            raise TrainingError(f"{where}: no clip has split {split!r}; give some rows `{split}` in the split column")
-    train, both = counts[TRAIN], counts[TRAIN] + counts[VALIDATION]
-    if len(both) < 2:
-        raise TrainingError(f"{where}: every clip has the label {next(iter(both))!r}; training needs at least 2 labels")
-    once = sorted(label for label, count in both.items() if count == 1)
-    if once:
-        raise TrainingError(
-            f"{where}: label {once[0]!r} is in one row only; correct it if mistyped, or add clips of it"
-        )
-    never = sorted(set(both) - set(train))
-    if never:
-        raise TrainingError(f"{where}: label {never[0]!r} is in validation rows only; add train rows with it")
+    """The words as Vosk transcribes them; None if the clip was not transcribed or has no audio."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +44,57 @@ class Skipped:
     """A recording that cannot be used."""
 
     recording: Path
-    """The file."""
+    """Path of the file."""
     reason: str
-    """Why, in words."""
+    """Why it cannot be used, as a phrase."""
+
+    @classmethod
+    def because(cls, recording: Path, error: AudioError) -> "Skipped":
+        """Return the recording with the reason that an error gives, without the path that begins its message."""
+        return cls(recording, str(error).removeprefix(f"{recording}: "))
+
+
+def is_recording(path: Path) -> bool:
+    """Return whether the file exists, for any path: `Path.is_file` raises for names that are too long."""
+    return os.path.isfile(path)  # noqa: PTH113  # see the docstring
+
+
+def check_trainable(clips: Sequence[Clip], where: str) -> None:
+    """Check that there are clips in both splits and enough of each class.
+
+    Args:
+        clips: clips of any split; those of `test` are ignored.
+        where: name of the corpus, for the message.
+
+    Raises:
+        TrainingError: a split is empty, there are fewer than two classes, or a class has one clip or no train clip.
+    """
+    counts = {split: Counter(clip.label for clip in clips if clip.split == split) for split in (TRAIN, VALIDATION)}
+    for split, labels in counts.items():
+        if not labels:
+            raise TrainingError(
+                f"{where}: no clip has split {split!r}", fix=f"give some rows `{split}` in the split column"
+            )
+    train, both = counts[TRAIN], counts[TRAIN] + counts[VALIDATION]
+    if len(both) < 2:
+        raise TrainingError(
+            f"{where}: every clip has the label {next(iter(both))!r}",
+            fix="add clips of another label: training needs at least 2 labels",
+        )
+    once = sorted(label for label, count in both.items() if count == 1)
+    if once:
+        raise TrainingError(
+            f"{where}: label {once[0]!r} is in one row only", fix="correct it if mistyped, or add clips of it"
+        )
+    never = sorted(set(both) - set(train))
+    if never:
+        raise TrainingError(
+            f"{where}: label {never[0]!r} is in validation rows only", fix="add train rows with that label"
+        )
 
 
 def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console) -> None:
-    """Say how many of how many recordings are left out, and name them; of very many the first ones."""
+    """Print which recordings are skipped and why, and how many of how many; of very many only the first are listed."""
     if not skipped:
         return
     for each in skipped[:_LISTED]:

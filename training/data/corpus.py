@@ -1,4 +1,4 @@
-"""Opens a corpus, whatever kind it is: a CSV table, MELD as it comes, or a folder of class folders."""
+"""Opens a corpus of any kind: a CSV table, MELD in its published layout, or a folder of class folders."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,28 +12,29 @@ from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRANSCRIPT_COLUMN
 from training.data.class_folders import read_class_folders
-from training.data.clip_table import read_table
+from training.data.clip_table import read_clip_table
 from training.data.clips import TRAIN, Clip, Skipped, report_skipped
 from training.data.meld import Target, read_meld
 
 TextKind = Literal["reference", "vosk", "both"]
+"""Which text of the clips to use: the corpus's own, Vosk's transcripts, or both, see `with_text`."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Labelled clips, wherever they came from."""
+    """Labelled clips from any source."""
 
     name: str
-    """What the user gave, for messages."""
+    """The path that the user entered, for messages."""
     clips: tuple[Clip, ...]
-    """Every clip whose recording is there, or that has none."""
+    """All clips without audio, and those whose recording exists."""
     skipped: tuple[Skipped, ...] = ()
-    """Recordings that the corpus names and that are not there."""
+    """Recordings that the corpus names and that do not exist."""
     note: str = ""
-    """What the reader should know, such as how splits were made; empty if nothing."""
+    """A line that the user should read, such as how splits were made; empty if there is none."""
 
     def report(self, console: Console) -> None:
-        """Say what there is to say before work begins."""
+        """Print the note, repeated rows, recordings in two splits and missing recordings, before work begins."""
         for line in (self.note, *_repetitions(self.clips)):
             if line:
                 console.print(line, markup=False, soft_wrap=True)
@@ -46,70 +47,70 @@ def open_corpus(
     """Open a table, or a folder of class folders.
 
     Args:
-        path: the CSV file or the folder.
+        path: path of the CSV file or the folder.
         audio_root: folder that relative audio paths in a table start from; the table's own if None.
-        seed: decides the splits where there are none.
-        audio: whether recordings will be read; if not, those that a table names need not be there.
-        text: whether words will be read; if not, a table needs none.
+        seed: seed of the splits, used where the corpus defines none.
+        audio: whether recordings will be read; if not, those that a table names need not exist.
+        text: whether the text will be read; if not, a table needs none.
 
     Raises:
-        TrainingError: see `read_table` and `read_class_folders`.
+        TrainingError: `read_clip_table` or `read_class_folders` raises it.
     """
     if path.is_dir():
         clips, note = read_class_folders(path, seed)
     else:
-        clips, note = read_table(path, audio_root, seed, audio=audio, text=text)
+        clips, note = read_clip_table(path, audio_root, seed, audio=audio, text=text)
     return Corpus(str(path), clips, note=note)
 
 
 def open_meld(folder: Path, target: Target = "sentiment", *, audio: bool = True) -> Corpus:
-    """Open MELD, see `read_meld`."""
+    """Open MELD with the arguments of `read_meld`."""
     clips, missing = read_meld(folder, target, audio=audio)
     return Corpus(str(folder), clips, missing)
 
 
+def with_text(corpus: Corpus, kind: TextKind) -> Corpus:
+    """Return the corpus with the text that a network is to be trained on.
+
+    `reference` uses the corpus's own text and `vosk` Vosk's transcripts, which is what the device will read. With
+    `both` each train clip is there twice, once with either, unless they read the same; validation has Vosk's. A clip
+    without audio has no transcript and uses its own text.
+
+    Raises:
+        TrainingError: Vosk's transcripts are requested, and the corpus was not transcribed.
+    """
+    if kind == "reference":
+        return corpus
+    if any(clip.audio is not None and clip.transcript is None for clip in corpus.clips):
+        raise TrainingError(
+            f"{corpus.name}: no column {TRANSCRIPT_COLUMN}, so there are no transcripts by Vosk",
+            fix="run `edge-mcnn transcribe` on it and use the table that it writes",
+        )
+    return replace(corpus, clips=tuple(_with_transcripts(corpus.clips, both=kind == "both")))
+
+
+def _with_transcripts(clips: Sequence[Clip], *, both: bool) -> list[Clip]:
+    chosen = []
+    for clip in clips:
+        transcribed = clip if clip.transcript is None else replace(clip, text=clip.transcript)
+        chosen.append(transcribed)
+        if both and clip.split == TRAIN and normalise(clip.text) not in ("", normalise(transcribed.text)):
+            chosen.append(clip)
+    return chosen
+
+
 def _repetitions(clips: Sequence[Clip]) -> list[str]:
-    """What is there more than once and should perhaps not be."""
+    """Return warnings about rows and recordings that occur more than once and perhaps should not."""
     rows = Counter((clip.audio, clip.text, clip.label, clip.split) for clip in clips if clip.audio and clip.text)
-    again = sum(rows.values()) - len(rows)
+    repeated = sum(rows.values()) - len(rows)
     splits: defaultdict[Path, set[str]] = defaultdict(set)
     for clip in clips:
         if clip.audio is not None:
             splits[clip.audio].add(clip.split)
     leaks = [audio for audio, names in splits.items() if TRAIN in names and len(names) > 1]
     return [
-        f"{again} rows repeat another row, and count again" if again else "",
+        f"{repeated} rows repeat another row, and count again" if repeated else "",
         f"{len(leaks)} recordings are in train and in another split, first {leaks[0]}: figures will be too good"
         if leaks
         else "",
     ]
-
-
-def with_text(corpus: Corpus, kind: TextKind) -> Corpus:
-    """The corpus with the words that a network is to be trained on.
-
-    `reference` takes the corpus's own words and `vosk` those that Vosk heard, which is what the device will read. With
-    `both` each train clip is there twice, once with either, unless they read the same; validation has Vosk's. A clip
-    without sound, where there is nothing to hear, keeps its own words.
-
-    Raises:
-        TrainingError: Vosk's words are asked for, and nobody has transcribed the corpus.
-    """
-    if kind == "reference":
-        return corpus
-    if any(clip.audio is not None and clip.transcript is None for clip in corpus.clips):
-        raise TrainingError(
-            f"{corpus.name}: no column {TRANSCRIPT_COLUMN}, so what Vosk heard is not known; run "
-            "`edge-mcnn transcribe` on it and take the table that it writes"
-        )
-    return replace(corpus, clips=tuple(_chosen(corpus.clips, both=kind == "both")))
-
-
-def _chosen(clips: Sequence[Clip], *, both: bool) -> list[Clip]:
-    chosen = []
-    for clip in clips:
-        heard = clip if clip.transcript is None else replace(clip, text=clip.transcript)
-        chosen.append(heard)
-        if both and clip.split == TRAIN and normalise(clip.text) not in ("", normalise(heard.text)):
-            chosen.append(clip)
-    return chosen

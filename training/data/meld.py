@@ -1,7 +1,7 @@
-"""MELD as it comes: the folder `MELD.Raw` with its three folders of films and their three CSV files.
+"""Reads MELD in its published layout: the folder `MELD.Raw` with three folders of films and three CSV files.
 
 Row and film are linked by `dia<Dialogue_ID>_utt<Utterance_ID>`. The archives unpack in more than one way, so folders
-and CSVs are looked for in the given folder and in the folders inside it.
+and CSVs are searched for in the folder itself and in the folders inside it.
 """
 
 import csv
@@ -15,18 +15,21 @@ from training.data.clip_table import read_csv_text
 from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, is_recording
 
 Target = Literal["sentiment", "emotion"]
+"""Which annotation of MELD is the label."""
 SUFFIXES = (".wav", ".flac", ".mp4")
-"""Of one utterance the first of these that is there is taken."""
+"""File name endings in order of preference: the first existing file of an utterance is its recording."""
 LABELS: dict[Target, tuple[str, ...]] = {
     "sentiment": ("negative", "neutral", "positive"),
     "emotion": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
 }
+"""Classes of each target."""
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
+_FIX = "use MELD's original file"
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One third of the corpus."""
+    """The folder and the table of one split."""
 
     split: str
     folder: str
@@ -46,21 +49,21 @@ def read_meld(
     """Read MELD's clips, linked to their films.
 
     Args:
-        folder: `MELD.Raw`, unpacked; its test part may be missing altogether.
+        folder: path of `MELD.Raw`, unpacked; its test part may be missing altogether.
         target: whether the label is the sentiment (3 classes) or the emotion (7).
-        audio: whether recordings will be read. If not, none need be there: the three CSVs are enough.
+        audio: whether recordings will be read. If not, they need not exist: the three CSVs are enough.
 
     Returns:
-        The clips whose recording is there, and the recordings that are missing.
+        The clips whose recording exists, and the recordings that are missing.
 
     Raises:
-        TrainingError: a CSV or a folder is not there or not MELD's, or no recording is there at all.
+        TrainingError: a CSV or a folder is missing or is not MELD's, or no recording exists at all.
     """
     clips: list[Clip] = []
     missing: list[Skipped] = []
     for part in _PARTS:
         if part.split == TEST and not (_places(folder, part.table) or _places(folder, part.folder)):
-            continue  # training needs none, and who has only the other two may train
+            continue  # training does not need it, so the other two parts are enough
         table = _find(folder, part.table)
         recordings = _find(folder, part.folder) if audio else folder / part.folder
         for line, row in _rows(table):
@@ -71,8 +74,8 @@ def read_meld(
                 missing.append(Skipped(recordings / f"{clip.id.rpartition('/')[2]}.mp4", "no such file"))
     if not clips:
         raise TrainingError(
-            f"{folder}: none of the {len(missing)} recordings is there, the first should be {missing[0].recording}; "
-            "unpack MELD's train.tar.gz, dev.tar.gz and test.tar.gz"
+            f"{folder}: none of the {len(missing)} recordings is there, the first should be {missing[0].recording}",
+            fix="unpack MELD's train.tar.gz, dev.tar.gz and test.tar.gz",
         )
     return tuple(clips), tuple(missing)
 
@@ -85,22 +88,22 @@ def _find(folder: Path, name: str) -> Path:
     found = _places(folder, name)
     if not found:
         packed = sorted(path.name for path in folder.glob("*.tar.gz"))
-        advice = f"unpack {', '.join(packed)} there" if packed else "give the folder MELD.Raw, unpacked"
-        raise TrainingError(f"{folder}: no {name} in it; {advice}")
+        fix = f"unpack {', '.join(packed)} there" if packed else "give the folder MELD.Raw, unpacked"
+        raise TrainingError(f"{folder}: no {name} in it", fix=fix)
     return found[0]
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(read_csv_text(table, "take MELD's own file"))
+    reader = csv.DictReader(read_csv_text(table, _FIX))
     try:
         absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
         if absent:
-            raise TrainingError(f"{table}, line 1: no column {', '.join(absent)}; is it MELD's own CSV?")
+            raise TrainingError(f"{table}, line 1: no column {', '.join(absent)}, so not MELD's own CSV", fix=_FIX)
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise TrainingError(f"{table}, line {reader.line_num}: not valid CSV ({error}); take MELD's own file") from None
+        raise TrainingError(f"{table}, line {reader.line_num}: not valid CSV ({error})", fix=_FIX) from None
     if not rows:
-        raise TrainingError(f"{table}: no rows below the header; take MELD's own file")
+        raise TrainingError(f"{table}: no rows below the header", fix=_FIX)
     yield from rows
 
 
@@ -110,14 +113,14 @@ def _name(row: dict[str, str]) -> str:
 
 def _clip(row: dict[str, str], where: str, part: _Part, recordings: Path, target: Target) -> Clip:
     if None in row.values() or None in row:
-        raise TrainingError(f"{where}: the number of values is not that of the columns; take MELD's own file")
+        raise TrainingError(f"{where}: the number of values differs from that of the columns", fix=_FIX)
     label = row[target.capitalize()].strip().lower()
     if label not in LABELS[target]:
-        raise TrainingError(f"{where}: {target} is {label!r}, expected one of {', '.join(LABELS[target])}")
+        raise TrainingError(f"{where}: {target} is {label!r}, expected one of {', '.join(LABELS[target])}", fix=_FIX)
     try:
         name = _name(row)
     except ValueError:
-        raise TrainingError(f"{where}: Dialogue_ID and Utterance_ID must be whole numbers") from None
+        raise TrainingError(f"{where}: Dialogue_ID and Utterance_ID must be integers", fix=_FIX) from None
     files = [recordings / f"{name}{suffix}" for suffix in SUFFIXES]
     return Clip(
         audio=next((file for file in files if is_recording(file)), files[-1]),
@@ -125,6 +128,6 @@ def _clip(row: dict[str, str], where: str, part: _Part, recordings: Path, target
         label=label,
         split=part.split,
         speaker=row["Speaker"].strip(),
-        dialogue=f"{part.split}/dia{int(row['Dialogue_ID'])}",  # MELD counts dialogues anew in each split
+        dialogue=f"{part.split}/dia{int(row['Dialogue_ID'])}",  # MELD counts dialogues from 0 in each split
         id=f"{part.split}/{name}",
     )

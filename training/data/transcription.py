@@ -1,7 +1,7 @@
-"""What Vosk hears in the clips of a corpus, so that a network can be trained on the words that the device will read.
+"""Transcribes the clips of a corpus with Vosk, so that a network can be trained on the words that the device will read.
 
-Model, settings and frames are the device's own. What was heard goes into a journal beside the table, a line per
-recording, so that hours of work outlive Ctrl-C and need not be done again when clips are added.
+Model, settings and frames are the device's own. Transcripts go into a journal beside the table, a line per recording,
+so that hours of work survive Ctrl-C and need not be repeated when clips are added.
 """
 
 import json
@@ -28,31 +28,33 @@ from training.parallel import on_all_cores
 
 
 def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
-    """Write a table of the corpus with the column `text_vosk`; returns the corpus with the words heard.
+    """Write a table of the corpus with the column `text_vosk`, and return the corpus with the transcripts.
 
-    A clip is one utterance, so all of it is heard; the pauses at its edges say nothing to Vosk. Clips whose recording
+    A clip is one utterance, so all of it is transcribed; the pauses at its edges add no words. Clips whose recording
     cannot be read are left out of the table, and listed.
 
     Args:
-        corpus: clips with sound, without, or both.
-        output: the table, in a folder that is made if missing. `OUTPUT.transcripts.jsonl`, the journal, is written
-            beside it and may be kept or deleted.
-        console: where progress is shown.
+        corpus: clips with audio, without, or both.
+        output: path of the table, in a folder that is made if missing. The journal `OUTPUT.transcripts.jsonl` is
+            written beside it and may be left there or deleted.
+        console: console for progress.
 
     Raises:
-        TrainingError: there is no sound at all, nothing can be written there, or the disk is full; what was heard so
-            far is in the journal.
+        TrainingError: there is no audio at all, the folder cannot be written to, or the disk is full; the transcripts
+            made so far are in the journal.
         SpeechModelError: the speech model cannot be found or fetched.
     """
     _check_output(output, corpus)
     recordings = list(dict.fromkeys(clip.audio for clip in corpus.clips if clip.audio is not None))
     if not recordings:
-        raise TrainingError(f"{corpus.name}: no clip has a recording, so there is nothing to transcribe")
+        raise TrainingError(
+            f"{corpus.name}: no clip has a recording, so there is nothing to transcribe", fix="fill the column audio"
+        )
     settings = Settings().transcriber
     configured = Path(settings.speech_model).expanduser() if settings.speech_model else None
-    found = speech_model.find(configured, announce=lambda line: console.print(line, markup=False))
+    model = speech_model.find(configured, announce=lambda line: console.print(line, markup=False))
     journal = Journal(
-        output.with_name(f"{output.name}.transcripts.jsonl"), f"{found.name} {settings.lone_word_confidence:g}"
+        output.with_name(f"{output.name}.transcripts.jsonl"), f"{model.name} {settings.lone_word_confidence:g}"
     )
     before = journal.read()
     keys = {recording: journal_key(recording) for recording in recordings}
@@ -62,32 +64,32 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
 
     skipped: list[Skipped] = []
     if missing:
-        transcriber = Transcriber(found, settings.lone_word_confidence)
+        transcriber = Transcriber(model, settings.lone_word_confidence)
 
-        def one(recording: Path) -> str | AudioError:
+        def attempt(recording: Path) -> str | AudioError:
             try:
                 return transcribe_recording(recording, transcriber)
             except AudioError as error:
                 return error
 
         with (
-            journal.writing(before) as note,
+            journal.writing(before) as append,
             Progress(console=console) as progress,
-            on_all_cores(one, missing) as results,
+            on_all_cores(attempt, missing) as results,
         ):
-            # Not progress.track: what it leaves open after an error is closed at the exit of Python 3.13, and hangs it.
+            # Not progress.track: it leaves a generator open after an error, which hangs the exit of Python 3.13.
             task = progress.add_task("transcribing", total=len(missing))
             for recording, result in zip(missing, results, strict=True):
                 if isinstance(result, AudioError):
-                    skipped.append(Skipped(recording, str(result).removeprefix(f"{recording}: ")))
+                    skipped.append(Skipped.because(recording, result))
                 else:
-                    note(keys[recording], result)
+                    append(keys[recording], result)
                 progress.advance(task)
     report_skipped(skipped, len(recordings), console)
-    heard = journal.read()
+    transcripts = journal.read()
     left_out = {each.recording for each in skipped}
     clips = tuple(
-        clip if clip.audio is None else replace(clip, transcript=heard[keys[clip.audio]])
+        clip if clip.audio is None else replace(clip, transcript=transcripts[keys[clip.audio]])
         for clip in corpus.clips
         if clip.audio not in left_out
     )
@@ -99,19 +101,23 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
 
 
 def _check_output(output: Path, corpus: Corpus) -> None:
-    """See that the table can be written there, before hours are spent on it."""
+    """Check that the table can be written there, before hours are spent on it."""
     if output.resolve() == Path(corpus.name).resolve():
-        raise TrainingError(f"{output}: is the corpus itself and would be overwritten; choose another name with -o")
+        raise TrainingError(
+            f"{output}: is the corpus itself and would be overwritten", fix="choose another name with --output"
+        )
     if output.is_dir():
-        raise TrainingError(f"{output}: is a folder; name the table to write, such as {output / 'transcripts.csv'}")
+        raise TrainingError(
+            f"{output}: is a folder", fix=f"name the table to write, such as {output / 'transcripts.csv'}"
+        )
     require_writable(output.parent, output)
 
 
 def transcribe_recording(recording: Path, transcriber: Transcriber) -> str:
-    """The words of one recording, lower case, empty if there are none; sound reaches Vosk in the device's own frames.
+    """Return the words of one recording, lower case, empty if there are none; Vosk receives it in the device's frames.
 
     Raises:
-        AudioError: see `read_audio`.
+        AudioError: `read_audio` raises it.
     """
     samples, rate = read_audio(recording)
     transcription = transcriber.begin()
@@ -121,68 +127,72 @@ def transcribe_recording(recording: Path, transcriber: Transcriber) -> str:
 
 
 def journal_key(recording: Path) -> str:
-    """The recording as the journal knows it: place, size and time."""
+    """Return the key of a recording in the journal: its path, size and modification time."""
     found = recording.stat()
     return f"{recording.resolve()} {found.st_size} {found.st_mtime_ns}"
 
 
-Note = Callable[[str, str], None]
-"""Keeps the words of a recording under its key."""
+Append = Callable[[str, str], None]
+"""Appends a transcript to the journal; called with the recording's key and the words."""
 
 
 class Journal:
-    """What was heard so far, a JSON object per line; what another model heard, or in a changed file, does not count.
+    """The transcripts made so far, a JSON object per line.
+
+    Entries of another model, or of a recording that has changed since, are ignored.
 
     Args:
-        path: the file; it need not exist.
-        heard_by: name of the speech model and of all else that decides what is heard.
+        path: path of the file, which need not exist.
+        made_by: name of the speech model and of everything else that determines a transcript.
     """
 
-    def __init__(self, path: Path, heard_by: str) -> None:
+    def __init__(self, path: Path, made_by: str) -> None:
         self.path = path
-        self._heard_by = heard_by
+        self._made_by = made_by
 
     def read(self) -> dict[str, str]:
-        """The words by key; lines that are torn or not ours are passed over.
+        """Return the transcripts by key; lines that are torn or have another format are ignored.
 
         Raises:
-            TrainingError: the file is there and cannot be read.
+            TrainingError: the file exists and cannot be read.
         """
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return {}
         except (OSError, UnicodeDecodeError) as error:
-            raise TrainingError(f"{self.path}: cannot be read ({error}); delete it to transcribe anew") from None
-        return dict(self._words(lines))
+            raise TrainingError(
+                f"{self.path}: cannot be read ({error})", fix="delete it to transcribe everything again"
+            ) from None
+        return dict(self._transcripts(lines))
 
-    def _words(self, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    def _transcripts(self, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         for line in lines:
             try:
                 entry = json.loads(line)
-                if entry["by"] == self._heard_by:
+                if entry["by"] == self._made_by:
                     yield str(entry["recording"]), str(entry["text"])
             except (ValueError, LookupError, TypeError):
                 continue
 
     @contextmanager
-    def writing(self, before: dict[str, str]) -> Iterator[Note]:
-        """Write what is known so far, and then line by line what is noted.
+    def writing(self, before: dict[str, str]) -> Iterator[Append]:
+        """Write the known transcripts, and then line by line those that are appended.
 
         Raises:
-            TrainingError: the disk is full or cannot be written to.
+            TrainingError: the disk is full or the file cannot be written.
         """
         try:
-            # Anew and whole: a line that was torn when the power went would swallow the one appended to it.
-            with atomic_write(self.path) as whole:
-                whole.writelines(self._line(key, text).encode() for key, text in before.items())
+            # A new file: a line that was torn by a power failure would corrupt the one appended to it.
+            with atomic_write(self.path) as complete:
+                complete.writelines(self._line(key, text).encode() for key, text in before.items())
             with self.path.open("a", encoding="utf-8", buffering=1) as stream:
                 yield lambda key, text: print(self._line(key, text), end="", file=stream)
         except OSError as error:
             raise TrainingError(
-                f"{self.path}: cannot be written ({error.strerror}); free some space and run it again, what is done "
-                "is kept"
+                f"{self.path}: cannot be written ({error.strerror})",
+                fix="free some space and run it again; finished transcripts are not repeated",
             ) from None
 
     def _line(self, key: str, text: str) -> str:
-        return json.dumps({"recording": key, "text": text, "by": self._heard_by}) + "\n"
+        return json.dumps({"recording": key, "text": text, "by": self._made_by}) + "\n"

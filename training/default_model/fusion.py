@@ -164,7 +164,7 @@ def fuse(text: Any, audio: Any, factors: FusionFactors, front_end: FrontEnd) -> 
     """
     units = audio.get_layer(_AUDIO_HIDDEN).units
     vocabulary = text.get_layer("words_embedding").input_dim - 1
-    full = evidence_network(text.output_shape[-1], vocabulary, front_end, sound_units=units).full
+    full = evidence_network(text.output_shape[-1], vocabulary, front_end, audio_units=units).full
     for layer in text.layers:
         if layer.weights:
             full.get_layer(layer.name).set_weights(layer.get_weights())

@@ -1,1 +1,1 @@
-"""Training: epochs, checkpoints, workers, and the `Model.h5` at the end."""
+"""Training a network: batches, steps, epochs, checkpoints, workers, and the `Model.h5` at the end."""

@@ -1,6 +1,6 @@
-"""What a training has learnt so far, in one file beside the model to be, so that a lost power supply costs one epoch.
+"""The state of a training after each epoch, in one file beside its output, so that a power failure costs one epoch.
 
-Knows files and arrays, neither Keras nor corpora.
+This module is independent of Keras and corpora.
 """
 
 import json
@@ -14,113 +14,114 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import TrainingError
-from device.system.atomic_write import atomic_write
+from training.images.array_cache import save_arrays
 
 _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class State:
-    """All that a training has to know to go on as if it had never stopped."""
+class TrainingState:
+    """Everything that a training needs to continue as if it had never stopped."""
 
     epochs: int
-    """Epochs that are done."""
+    """Number of finished epochs."""
     weights: tuple[NDArray[Any], ...]
-    """Of the trained part, after them."""
+    """Weights of the trained part after these epochs."""
     optimiser: tuple[NDArray[Any], ...]
-    """Variables of the optimiser."""
+    """Variables of the optimiser after these epochs."""
     best_epoch: int
-    """The one of the lowest validation loss, counted from 1; 0 before the first."""
+    """The epoch with the lowest validation loss, counted from 1; 0 before the first."""
     best_loss: float
-    """Its validation loss; infinite before the first."""
+    """Validation loss of the best epoch; infinite before the first."""
     best_weights: tuple[NDArray[Any], ...]
-    """After it; before the first those to begin with."""
+    """Weights after the best epoch; before the first epoch the initial weights."""
     history: tuple[Mapping[str, Any], ...]
-    """Figures of each epoch."""
+    """Metrics of each epoch."""
 
 
 class Checkpoint:
-    """The file that keeps a `State`, written whole or not at all.
+    """The file of a `TrainingState`, written completely or not at all.
 
     Args:
-        output: the model that the training will write.
+        output: path of the model that the training will write; the checkpoint is beside it.
     """
 
     def __init__(self, output: Path) -> None:
         self.path = output.with_name(f"{output.name}.checkpoint")
 
     def require_absent(self) -> None:
-        """See that no training would be lost by beginning anew.
+        """Check that starting again would not discard an unfinished training.
 
         Raises:
-            TrainingError: there is one that can be gone on with.
+            TrainingError: there is a checkpoint.
         """
         if self.path.exists():
             found = self._load()
             after = "" if found is None else f" after epoch {found[0].epochs}"
             raise TrainingError(
-                f"{self.path}: a training was stopped here{after}; go on with it by --resume, or delete the file to "
-                "begin anew"
+                f"{self.path}: a training was stopped here{after}",
+                fix="continue it with --resume, or delete the file to start again",
             )
 
-    def save(self, state: State, made_by: Mapping[str, Any]) -> None:
-        """Replace what is kept.
+    def save(self, state: TrainingState, made_by: Mapping[str, Any]) -> None:
+        """Replace the checkpoint.
 
         Args:
-            state: what has been learnt.
-            made_by: all that it depends on, as JSON can hold it, in the user's words.
+            state: the state to save.
+            made_by: everything that the state depends on, as JSON values by names that a user knows.
 
         Raises:
-            TrainingError: the disk is full or cannot be written to; what was kept before stays.
+            TrainingError: the disk is full or cannot be written to; the previous checkpoint is unchanged.
         """
-        figures = replace(state, weights=(), optimiser=(), best_weights=())
-        note = {"format": _FORMAT, "made_by": made_by, "state": vars(figures)}
+        scalars = replace(state, weights=(), optimiser=(), best_weights=())
+        note = {"format": _FORMAT, "made_by": made_by, "state": vars(scalars)}
         arrays = {
             f"{kind}_{number:03}": array
             for kind in ("weights", "optimiser", "best_weights")
             for number, array in enumerate(getattr(state, kind))
         }
         try:
-            with atomic_write(self.path) as stream:
-                np.savez(stream, note=np.array(json.dumps(note)), **arrays)
+            save_arrays(self.path, note=np.array(json.dumps(note)), **arrays)
         except OSError as error:
-            kept = self.kept() or "nothing was kept yet, train again"
-            raise TrainingError(f"{self.path}: cannot be written ({error.strerror}); free some space; {kept}") from None
+            raise TrainingError(
+                f"{self.path}: cannot be written ({error.strerror})",
+                fix=f"free some space; {self.resume_hint() or 'there is no checkpoint yet, train again'}",
+            ) from None
 
-    def kept(self) -> str:
-        """What to tell about the file: which epoch it holds and how to go on; empty if there is none."""
+    def resume_hint(self) -> str:
+        """Return a sentence on which epoch the checkpoint holds and how to continue; empty if there is none."""
         found = self._load()
         if found is None:
             return ""
-        return f"what was learnt up to epoch {found[0].epochs} is kept; the same command with --resume goes on from it"
+        return f"the checkpoint holds epoch {found[0].epochs}; the same command with --resume continues from it"
 
-    def load(self, made_by: Mapping[str, Any]) -> State | None:
-        """What is kept, or None if nothing is.
+    def load(self, made_by: Mapping[str, Any]) -> TrainingState | None:
+        """Return the saved state, or None if there is no checkpoint.
 
         Raises:
-            TrainingError: damaged, or of a training with other settings or clips.
+            TrainingError: the file is damaged, or belongs to a training with other settings or clips.
         """
         if not self.path.exists():
             return None
         found = self._load()
         if found is None:
-            raise TrainingError(f"{self.path}: not a checkpoint, or damaged; delete it to begin anew")
-        state, former = found
-        wanted = json.loads(json.dumps(made_by))
-        for name in wanted:
-            if former.get(name) != wanted[name]:
-                was = f" ({former.get(name)} there, {wanted[name]} here)" if len(str(wanted[name])) < 20 else ""
+            raise TrainingError(f"{self.path}: not a checkpoint, or damaged", fix="delete it to start again")
+        state, saved = found
+        current = json.loads(json.dumps(made_by))
+        for name in current:
+            if saved.get(name) != current[name]:
+                values = f" ({saved.get(name)} there, {current[name]} here)" if len(str(current[name])) < 20 else ""
                 raise TrainingError(
-                    f"{self.path}: belongs to a training with other {name}{was}; give the same options and corpus as "
-                    "then, or delete the file to begin anew"
+                    f"{self.path}: belongs to a training with other {name}{values}",
+                    fix="give the same options and corpus as then, or delete the file to start again",
                 )
         return state
 
     def remove(self) -> None:
-        """Forget it: the model is written."""
+        """Delete the file, once the model is written."""
         self.path.unlink(missing_ok=True)
 
-    def _load(self) -> tuple[State, dict[str, Any]] | None:
+    def _load(self) -> tuple[TrainingState, dict[str, Any]] | None:
         try:
             with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 note = json.loads(str(file["note"]))
@@ -130,7 +131,7 @@ class Checkpoint:
                     kind: tuple(file[name] for name in sorted(file.files) if name.startswith(f"{kind}_"))
                     for kind in ("weights", "optimiser", "best_weights")
                 }
-            figures = {**note["state"], "history": tuple(note["state"]["history"])}
-            return State(**{**figures, **arrays}), note["made_by"]
+            scalars = {**note["state"], "history": tuple(note["state"]["history"])}
+            return TrainingState(**{**scalars, **arrays}), note["made_by"]
         except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile):
             return None

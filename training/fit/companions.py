@@ -1,4 +1,4 @@
-"""What is saved with a network: labels, vocabulary, and the model card as far as it is known before training."""
+"""The companions saved with a network: labels, vocabulary, and the entries of the model card known before training."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ from training.images.spectrogram_images import ClipImages
 
 
 def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) -> Companions:
-    """Labels and vocabulary of the train rows, and the beginnings of the card.
+    """Return the labels and the vocabulary of the train rows, and the card without the results.
 
     Args:
-        corpus: what the user gave.
-        data: its clips that can be used.
-        settings: how it will be trained.
+        corpus: the corpus that the user named.
+        data: the usable clips of the corpus.
+        settings: settings of the training.
 
     Raises:
         TrainingError: no train row has words, or all of them together have one word only.
@@ -29,13 +29,14 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
     vocabulary = fit_vocabulary(clip.text for clip in train_clips)
     if not vocabulary:
         raise TrainingError(
-            f"{corpus.name}: no train row has words; the network reads words as well: fill the text column, or run "
-            "`edge-mcnn transcribe` on it and train on the table that it writes with --text vosk"
+            f"{corpus.name}: no train row has words, which the network needs as well",
+            fix="fill the text column, or run `edge-mcnn transcribe` on it and train on the table that it writes with "
+            "--text vosk",
         )
     if len(vocabulary) == 1:
         raise TrainingError(
-            f"{corpus.name}: the train rows know one word only ({vocabulary[0]!r}), from which nothing can be told; "
-            "check the text column"
+            f"{corpus.name}: the train rows have one word only ({vocabulary[0]!r}), which distinguishes nothing",
+            fix="check the text column",
         )
     used = {split: [clip for clip in data.clips if clip.split == split] for split in (TRAIN, VALIDATION)}
     card = {
@@ -45,8 +46,8 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
         "text": settings.text,
         "rows": {split: len(clips) for split, clips in used.items()},
         "recordings": {split: len({clip.audio for clip in clips} - {None}) for split, clips in used.items()},
-        "rows_without_sound": {split: sum(clip.audio is None for clip in clips) for split, clips in used.items()},
-        "rows_without_words": {split: sum(not clip.text for clip in clips) for split, clips in used.items()},
+        "rows_without_audio": {split: sum(clip.audio is None for clip in clips) for split, clips in used.items()},
+        "rows_without_text": {split: sum(not clip.text for clip in clips) for split, clips in used.items()},
         "recordings_unreadable": [path.name for path in data.unreadable],
         "recordings_missing": [each.recording.name for each in corpus.skipped],
         "epochs": settings.epochs,
@@ -62,10 +63,10 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
 
 
 def fit_vocabulary(texts: Iterable[str]) -> tuple[str, ...]:
-    """All words of the texts after `normalise`, most frequent first, ties by first appearance.
+    """Return all words of the texts after `normalise`, most frequent first, ties by first appearance.
 
     This is the word index of Keras's `Tokenizer` fitted on the normalised texts: the word at index i has id i + 1. The
-    whole index is kept, as Keras keeps it; `FrontEnd.num_words` says how many of the words leave an id.
+    complete index is stored, as Keras does; `FrontEnd.num_words` defines how many of the words have an id.
     """
     counts = Counter(word for text in texts for word in normalise(text).split())
     # `Counter` keeps words in order of first appearance, and sorting is stable.

@@ -1,7 +1,7 @@
-"""The epochs: trains a network's head, shows how it goes, stops when it should, and keeps what is learnt.
+"""The epochs: trains a network's head, prints metrics, stops early if necessary, and saves checkpoints.
 
-Whatever happens in an epoch follows from the seed, the epoch's number and the state before it. So a training that goes
-on from a checkpoint ends with the weights that it would have ended with anyway.
+An epoch depends only on the seed, its number and the state before it. So a training that continues from a checkpoint
+ends with the same weights as an uninterrupted one.
 """
 
 import time
@@ -19,30 +19,30 @@ from device.system.signals import Interruption, interruptible
 from training.evaluation.predictors import predict_keras
 from training.evaluation.scores import Scores
 from training.fit.batches import TwoInputBatches
-from training.fit.checkpoints import Checkpoint, State
+from training.fit.checkpoints import Checkpoint, TrainingState
 from training.fit.settings import TrainingSettings
 from training.fit.stepping import Stepper, stepping
-from training.fit.workers import Workers, lost
+from training.fit.workers import Workers, worker_lost
 from training.images.examples import Examples
 from training.networks.network import IDS_INPUT, TRUNK_INPUT
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """How the epochs went; the head has the weights."""
+    """The course of the epochs; the weights are in the head."""
 
     history: tuple[Mapping[str, Any], ...]
-    """Figures of each epoch; the last one of an interrupted training has `whole: False`."""
+    """Metrics of each epoch; an epoch that Ctrl-C interrupted has `complete: False`."""
     epoch: int
-    """The one whose weights the head has, counted from 1."""
+    """The epoch whose weights are in the head, counted from 1."""
     interrupted: bool
-    """Ctrl-C ended it before the last epoch."""
+    """Whether Ctrl-C ended the training before the last epoch."""
     out_of_patience: bool
-    """It ended because the validation loss did not improve any more."""
+    """Whether it ended because the validation loss did not improve any more."""
 
 
 def head_probabilities(head: Any, rows: Examples) -> NDArray[np.float32]:
-    """The head's probabilities, shape (rows, labels); `rows.images` holds the trunk's features."""
+    """Return the head's probabilities, shape (rows, labels); `rows.images` holds the trunk's features."""
     return predict_keras(head, TRUNK_INPUT, IDS_INPUT, rows)
 
 
@@ -59,17 +59,17 @@ def fit(
     """Train the head.
 
     Args:
-        head: of a `Network`; its weights are those to begin with, and in the end those that were learnt.
-        training: rows with the trunk's features.
-        validation: the same, to measure on after each epoch.
-        settings: epochs, batch size, learning rate, patience, seed, class weights, and whether to go on.
-        workers: who trains; every one of them has the same rows.
-        checkpoint: keeps the state after each epoch.
-        made_by: what the state depends on, see `Checkpoint.save`.
-        console: where progress is shown.
+        head: the head of a `Network`; it has the initial weights, and in the end the trained ones.
+        training: train rows with the trunk's features.
+        validation: validation rows with the trunk's features, evaluated after each epoch.
+        settings: epochs, batch size, learning rate, patience, seed, class weights, and whether to resume.
+        workers: the machines that train together; every one of them has the same rows.
+        checkpoint: file of the state after each epoch.
+        made_by: everything that the state depends on, see `Checkpoint.save`.
+        console: console for progress and metrics.
 
     Raises:
-        TrainingError: the checkpoint cannot be written or belongs to something else, or a worker is gone.
+        TrainingError: the checkpoint cannot be written or belongs to something else, or a worker was lost.
     """
     state = checkpoint.load(made_by) if settings.resume and workers.chief else None
     weights = class_weights(training.labels) if settings.balanced else np.ones(1 + training.labels.max(), np.float32)
@@ -80,15 +80,15 @@ def fit(
             Progress(console=console) as progress,
         ):
             epochs = _Epochs(head, stepper, training, validation, settings, workers, progress, interruption)
-            return epochs.run(state, lambda done: checkpoint.save(done, made_by) if workers.chief else None)
+            return epochs.run(state, lambda state: checkpoint.save(state, made_by) if workers.chief else None)
     except tf.errors.OpError as error:
         if workers.count == 1:
             raise
-        raise lost(error) from None
+        raise worker_lost(error) from None
 
 
 def class_weights(labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The inverse of each class's share, shape (classes,), such that the mean over the rows is 1."""
+    """Return the inverse of each class's share, shape (classes,), scaled so that the mean over the rows is 1."""
     counts = np.bincount(labels)
     return np.asarray(len(labels) / (len(counts) * counts), np.float32)
 
@@ -115,15 +115,15 @@ class _Epochs:
         self._progress = progress
         self._interruption = interruption
 
-    def run(self, state: State | None, keep: Callable[[State], None]) -> Fitted:
+    def run(self, state: TrainingState | None, save: Callable[[TrainingState], None]) -> Fitted:
         state = self._begin(state)
         stopped = False
-        while not stopped and not self._ends(state):
+        while not stopped and not self._is_finished(state):
             epochs = state.epochs
             state, stopped = self._epoch(state)
             if state.epochs > epochs:
-                keep(state)
-        interrupted = stopped and not self._ends(state)
+                save(state)
+        interrupted = stopped and not self._is_finished(state)
         out_of_patience = not interrupted and state.epochs < self._settings.epochs
         if self._settings.patience is None:
             self._head.set_weights(list(state.weights))
@@ -131,41 +131,41 @@ class _Epochs:
         self._head.set_weights(list(state.best_weights))
         return Fitted(state.history, state.best_epoch, interrupted, out_of_patience)
 
-    def _begin(self, state: State | None) -> State:
-        """The state to begin with, the chief's on all workers, set in the network."""
+    def _begin(self, state: TrainingState | None) -> TrainingState:
+        """Set the initial state, the chief's on all workers, in the network, and return it."""
         if state is not None:
             self._stepper.assign([*state.weights, *state.optimiser])
-            self._progress.console.print(f"going on after epoch {state.epochs}/{self._settings.epochs}")
-        mine = self._stepper.variables()
-        own = state or State(0, (), (), 0, np.inf, tuple(mine[: self._stepper.weights]), ())
-        figures = np.array([own.epochs, own.best_epoch, own.best_loss])
-        figures, *rest = self._workers.from_chief([figures, *own.best_weights, *mine])
+            self._progress.console.print(f"continuing after epoch {state.epochs}/{self._settings.epochs}")
+        variables = self._stepper.variables()
+        own = state or TrainingState(0, (), (), 0, np.inf, tuple(variables[: self._stepper.weights]), ())
+        scalars = np.array([own.epochs, own.best_epoch, own.best_loss])
+        scalars, *rest = self._workers.from_chief([scalars, *own.best_weights, *variables])
         best, variables = rest[: len(own.best_weights)], rest[len(own.best_weights) :]
         self._stepper.assign(variables)
-        return State(
-            epochs=int(figures[0]),
+        return TrainingState(
+            epochs=int(scalars[0]),
             weights=tuple(variables[: self._stepper.weights]),
             optimiser=tuple(variables[self._stepper.weights :]),
-            best_epoch=int(figures[1]),
-            best_loss=float(figures[2]),
+            best_epoch=int(scalars[1]),
+            best_loss=float(scalars[2]),
             best_weights=tuple(best),
             history=own.history,
         )
 
-    def _ends(self, state: State) -> bool:
+    def _is_finished(self, state: TrainingState) -> bool:
         patience = self._settings.patience
-        tired = patience is not None and state.epochs - state.best_epoch >= patience
-        return tired or state.epochs >= self._settings.epochs
+        out_of_patience = patience is not None and state.epochs - state.best_epoch >= patience
+        return out_of_patience or state.epochs >= self._settings.epochs
 
-    def _epoch(self, state: State) -> tuple[State, bool]:
-        """Train for an epoch; gives the state after it, and whether someone stopped it."""
+    def _epoch(self, state: TrainingState) -> tuple[TrainingState, bool]:
+        """Train for an epoch; return the state after it, and whether a worker was interrupted."""
         started = time.monotonic()
         name = f"epoch {state.epochs + 1}/{self._settings.epochs}"
         task = self._progress.add_task(name, total=len(self._batches))
         self._batches.start(state.epochs)
         sums, rows, stopped = np.zeros(3), 0, False
         for number in range(len(self._batches)):
-            # A key of its own for every step, so that it draws the same whenever and wherever it is taken.
+            # A separate key for every step, so that its random numbers are the same whenever and wherever it runs.
             seed = np.random.SeedSequence((self._settings.seed, state.epochs, number))
             key = seed.generate_state(2, np.uint32).view(np.int32)
             sums += self._stepper.step(self._batches, number, key, stop=self._interruption.requested)
@@ -175,38 +175,40 @@ class _Epochs:
             if stopped:
                 break
         self._progress.remove_task(task)
-        whole = rows == self._rows
-        state, figures = self._measured(state, whole, sums / rows)
+        complete = rows == self._rows
+        state, metrics = self._measured(state, complete, sums / rows)
         self._progress.console.print(
             f"{name}  "
-            + "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
+            + "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in metrics.items())
             + f"  {time.monotonic() - started:.0f} s"
         )
         return state, stopped
 
-    def _measured(self, state: State, whole: bool, means: NDArray[np.float64]) -> tuple[State, Mapping[str, float]]:
-        """The state with what the epoch gave, and figures of it."""
+    def _measured(
+        self, state: TrainingState, complete: bool, means: NDArray[np.float64]
+    ) -> tuple[TrainingState, Mapping[str, float]]:
+        """Evaluate the epoch on the validation rows; return the state after it, and its metrics."""
         variables = self._stepper.variables()
         weights = tuple(variables[: self._stepper.weights])
         self._head.set_weights(list(weights))
-        answers = head_probabilities(self._head, self._validation)
-        right = answers[np.arange(len(answers)), self._validation.labels]
-        # The chief's: what follows from it has to be the same on all workers, down to the last bit.
-        (loss,) = self._workers.from_chief([np.array(-np.log(np.maximum(right, 1e-7)).mean(), np.float64)])
-        figures = {
+        probabilities = head_probabilities(self._head, self._validation)
+        correct = probabilities[np.arange(len(probabilities)), self._validation.labels]
+        # The chief's loss: decisions that depend on it must be the same on all workers, down to the last bit.
+        (loss,) = self._workers.from_chief([np.array(-np.log(np.maximum(correct, 1e-7)).mean(), np.float64)])
+        metrics = {
             "loss": float(means[0]),
             "accuracy": float(means[1]),
             "validation_loss": float(loss),
-            "validation_weighted_f1": float(Scores.of(self._validation.labels, answers).weighted_f1),
+            "validation_weighted_f1": float(Scores.of(self._validation.labels, probabilities).weighted_f1),
         }
-        entry = {name: round(value, 4) for name, value in figures.items()} | ({} if whole else {"whole": False})
+        entry = {name: round(value, 4) for name, value in metrics.items()} | ({} if complete else {"complete": False})
         better = float(loss) < state.best_loss
-        return State(
-            epochs=state.epochs + whole,
+        return TrainingState(
+            epochs=state.epochs + complete,
             weights=weights,
             optimiser=tuple(variables[self._stepper.weights :]),
             best_epoch=state.epochs + 1 if better else state.best_epoch,
             best_loss=float(loss) if better else state.best_loss,
             best_weights=weights if better else state.best_weights,
             history=(*state.history, entry),
-        ), figures
+        ), metrics

@@ -1,56 +1,51 @@
-"""Writes a trained network and its companions as one Keras HDF5 file, whole or not at all."""
+"""Writes a trained network and its companions as one Keras HDF5 file, completely or not at all."""
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 from device.bundle import Companions
 from device.errors import TrainingError
-from device.system.atomic_write import require_writable
+from device.system.atomic_write import atomic_write, require_writable
 
 
 def check_output(output: Path) -> None:
-    """See that a model can be written there, before hours are spent on it; makes the folder.
+    """Check that a model can be written there, before hours are spent on it; makes the folder.
 
     Raises:
-        TrainingError: not named `.h5`, or not a place to write to.
+        TrainingError: the name does not end in `.h5`, or the folder cannot be written to.
     """
     if output.suffix != ".h5":
-        raise TrainingError(f"{output}: the model is a Keras HDF5 file, give it a name that ends in .h5")
+        raise TrainingError(f"{output}: the model is a Keras HDF5 file", fix="give it a name that ends in .h5")
     require_writable(output.parent, output)
     if output.is_dir():
-        raise TrainingError(f"{output}: is a folder; choose another name with -o")
+        raise TrainingError(f"{output}: is a folder", fix="choose another name with --output")
 
 
 def write_model(model: Any, companions: Companions, output: Path) -> None:
-    """Save `model` with the HDF5 group `edge_mcnn`.
+    """Save a Keras model with its companions in the HDF5 group `edge_mcnn`.
 
-    It is written beside `output` and moved there when complete, so that a full disk or a lost power supply leaves the
-    previous model as it was.
+    It is written beside `output` and moved there when complete, so that a full disk or a power failure leaves the
+    previous model unchanged.
 
     Raises:
-        TrainingError: the disk is full or refuses to be written to; `output` is as it was.
+        TrainingError: the disk is full or cannot be written to; `output` is unchanged.
     """
     from convert.source.keras_h5 import (
         write_companions,  # `convert` owns the file format; loaded only when there is a model
     )
 
-    partial = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        with warnings.catch_warnings():
+        # HDF5 writes to a name, not to a stream.
+        with atomic_write(output) as stream, warnings.catch_warnings():
+            partial = Path(stream.name)
             # Keras calls HDF5 a legacy format; it is the one that the tutorial's readers and Keras 2 open.
             warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
-            # Only its head was compiled and trained; Keras wants a loss of the whole as well, or warns of none.
+            # Only its head was compiled and trained; Keras warns of a model without a loss.
             model.compile(loss="sparse_categorical_crossentropy")
             model.save(partial, save_format="h5", include_optimizer=False)
-        write_companions(partial, companions)
-        with partial.open("rb") as stream:
-            os.fsync(stream.fileno())
-        partial.replace(output)
+            write_companions(partial, companions)
     except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
         raise TrainingError(
-            f"{output}: cannot be written ({error}); free some space or choose another place with -o"
+            f"{output}: cannot be written ({error})", fix="free some space or choose another place with --output"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How to train: every choice that a training depends on, in one place. Knows nothing of how it is done."""
+"""The settings of a training: every choice that it depends on, in one place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,41 +12,41 @@ from training.networks.network import LEARNING_RATES, Vgg19Weights
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How to train; the defaults are the tutorial's."""
+    """Settings of a training; the defaults are the tutorial's."""
 
     network: str = "tutorial"
-    """One of `training.networks.network.NETWORKS`."""
+    """Name of the network, one of `training.networks.network.NETWORKS`."""
     epochs: int = 13
-    """Passes over the train rows, at most."""
+    """Maximum number of passes over the train rows."""
     batch_size: int = 16
-    """Rows per step, those of all workers together."""
+    """Rows per step, summed over all workers."""
     learning_rate: float | None = None
-    """Step size of Adam; None takes the network's own."""
+    """Step size of Adam; None uses the network's default."""
     patience: int | None = None
-    """Stop when the validation loss has not improved for so many epochs, and keep the weights of the best epoch; None
-    trains all epochs and keeps the last."""
+    """Epochs without a better validation loss until training stops and uses the weights of the best epoch; None trains
+    all epochs and uses those of the last."""
     seed: int = 1
-    """The same seed gives the same weights on the same machine."""
+    """Seed of all randomness: the same seed gives the same weights on the same machine."""
     balanced: bool = False
-    """Weigh each class by the inverse of its share of the train rows."""
+    """Whether each class is weighted by the inverse of its share of the train rows."""
     audio_root: Path | None = None
-    """Folder that relative audio paths start from; None is the table's own."""
+    """Folder that relative audio paths in a table start from; None is the table's own."""
     text: TextKind = "reference"
-    """Which words to train on, see `with_text`."""
+    """Which text to train on, see `with_text`."""
     image_cache: Path | None = None
-    """Folder that keeps pictures and their features from one training to the next; None keeps none."""
+    """Folder that caches images and their features for the next training, see `ImageCache`; None caches none."""
     vgg19_weights: Vgg19Weights = "imagenet"
-    """Where the frozen weights come from, see `build_network`."""
+    """Source of the frozen weights, see `build_network`."""
     resume: bool = False
-    """Go on from the checkpoint of a training that did not end."""
+    """Whether to continue from the checkpoint of an unfinished training."""
     worker_wait_s: float = 300.0
-    """Seconds to wait for the other machines, where there are any, see `training.fit.workers`."""
+    """Seconds to wait for the other machines, if there are any, see `training.fit.workers`."""
     card: Mapping[str, Any] = field(default_factory=dict)
-    """Entries to add to the model card."""
+    """Additional entries of the model card."""
     front_end: FrontEnd = field(default_factory=FrontEnd)
-    """Settings of picture and ids, saved with the model."""
+    """Settings of image and ids, saved with the model."""
 
     @property
     def step_size(self) -> float:
-        """The learning rate, whoever chose it."""
+        """The learning rate: `learning_rate`, or else the network's default."""
         return LEARNING_RATES.get(self.network, 0.0) if self.learning_rate is None else self.learning_rate

@@ -1,7 +1,7 @@
-"""One step of Adam on one batch, whether this machine takes all of its rows or shares them with others.
+"""One step of Adam on one batch, whether this machine processes all of its rows or shares them with others.
 
-The gradient is that of the mean over the whole batch, so the number of machines changes nothing but the time. This
-module knows neither epochs nor files.
+The gradient is that of the mean over the complete batch, so the number of machines changes nothing but the time. This
+module is independent of epochs and files.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from training.networks.network import IDS_INPUT, TRUNK_INPUT
 
 
 class Stepper:
-    """Trains a head, a batch at a time; made by `stepping`."""
+    """Trains a head, one batch at a time; made by `stepping`."""
 
     def __init__(
         self, head: Any, learning_rate: float, class_weights: NDArray[np.float32], workers: Workers, noise: StepNoise
@@ -35,16 +35,16 @@ class Stepper:
         self._run: Any = None
 
     def variables(self) -> list[NDArray[Any]]:
-        """The head's weights and then the optimiser's variables."""
+        """Return the head's weights, followed by the optimiser's variables."""
         return [*self._model.get_weights(), *(variable.numpy() for variable in self._optimiser.variables)]
 
     @property
     def weights(self) -> int:
-        """How many of the `variables` are weights."""
+        """Number of `variables` that are weights."""
         return len(self._model.weights)
 
     def assign(self, values: list[NDArray[Any]]) -> None:
-        """Set all `variables`."""
+        """Set all `variables` to these values."""
         self._model.set_weights(values[: self.weights])
         for variable, value in zip(self._optimiser.variables, values[self.weights :], strict=True):
             variable.assign(value)
@@ -53,42 +53,42 @@ class Stepper:
         """Train on a batch.
 
         Args:
-            batches: the same ones on every worker.
-            number: which of them.
-            key: shape (2,); the step's randomness.
-            stop: this worker asks to stop.
+            batches: the batches, the same on every worker.
+            number: number of the batch.
+            key: shape (2,), int32; the key of the step's random numbers.
+            stop: whether this worker requests to stop.
 
         Returns:
-            Sum over the batch of the loss, rows that were right, and how many workers ask to stop.
+            Shape (3,): sum of the loss over the batch, number of correct rows, number of workers that request to stop.
         """
         inputs, labels = batches[number]
         rows = len(labels)
-        places = np.arange(rows, dtype=np.int32)[self._workers.index :: self._workers.count]
-        counts = np.ones(len(places), np.float32)
-        if not len(places):  # fewer rows than workers: look at one, and count it as none
-            places, counts = np.zeros(1, np.int32), np.zeros(1, np.float32)
-        given = (
-            inputs[TRUNK_INPUT][places],
-            inputs[IDS_INPUT][places],
-            labels[places],
-            self._class_weights[labels[places]] * counts,
+        positions = np.arange(rows, dtype=np.int32)[self._workers.index :: self._workers.count]
+        counts = np.ones(len(positions), np.float32)
+        if not len(positions):  # fewer rows than workers: process one row with weight 0
+            positions, counts = np.zeros(1, np.int32), np.zeros(1, np.float32)
+        arguments = (
+            inputs[TRUNK_INPUT][positions],
+            inputs[IDS_INPUT][positions],
+            labels[positions],
+            self._class_weights[labels[positions]] * counts,
             counts,
-            places,
+            positions,
             key,
             np.float32(rows),
             np.float32(stop),
         )
         if self._run is None:
             # Traced once for any number of rows: each tracing takes seconds.
-            shapes = [(None, *each.shape[1:]) for each in given[:6]] + [each.shape for each in given[6:]]
-            signature = [tf.TensorSpec(shape, each.dtype) for shape, each in zip(shapes, given, strict=True)]
+            shapes = [(None, *each.shape[1:]) for each in arguments[:6]] + [each.shape for each in arguments[6:]]
+            signature = [tf.TensorSpec(shape, each.dtype) for shape, each in zip(shapes, arguments, strict=True)]
             self._run = tf.function(self._on_all, input_signature=signature)
-        result: NDArray[np.float32] = self._run(*given).numpy()
+        result: NDArray[np.float32] = self._run(*arguments).numpy()
         return result
 
-    def _on_all(self, *given: Any) -> Any:
-        figures = self._workers.strategy.run(self._on_one, given)
-        return self._workers.strategy.reduce(tf.distribute.ReduceOp.SUM, figures, axis=None)
+    def _on_all(self, *arguments: Any) -> Any:
+        sums = self._workers.strategy.run(self._on_one, arguments)
+        return self._workers.strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
 
     def _on_one(
         self,
@@ -97,24 +97,24 @@ class Stepper:
         labels: Any,
         weights: Any,
         counts: Any,
-        places: Any,
+        positions: Any,
         key: Any,
         rows: Any,
         stop: Any,
     ) -> Any:
-        with self._noise.during(key, places), tf.GradientTape() as tape:
-            answers = self._model({TRUNK_INPUT: features, IDS_INPUT: ids}, training=True)
-            losses = tf_keras.losses.sparse_categorical_crossentropy(labels, answers)
+        with self._noise.during(key, positions), tf.GradientTape() as tape:
+            probabilities = self._model({TRUNK_INPUT: features, IDS_INPUT: ids}, training=True)
+            losses = tf_keras.losses.sparse_categorical_crossentropy(labels, probabilities)
             total = tf.reduce_sum(losses * weights)
             objective = total / rows
             if self._model.losses:  # regularisation: each worker's share of it
                 objective += tf.add_n(self._model.losses) / self._workers.count
         trained = self._model.trainable_variables
-        # Dense, those of the embedding too: rows of different words cannot be added up across workers as they are.
+        # Dense, also those of the embedding: sparse rows of different words cannot be summed across workers.
         gradients = [tf.convert_to_tensor(each) for each in tape.gradient(objective, trained)]
         self._optimiser.apply_gradients(zip(gradients, trained, strict=True))
-        right = tf.reduce_sum(counts * tf.cast(tf.equal(tf.argmax(answers, 1), labels), tf.float32))
-        return tf.stack([total, right, stop])
+        correct = tf.reduce_sum(counts * tf.cast(tf.equal(tf.argmax(probabilities, 1), labels), tf.float32))
+        return tf.stack([total, correct, stop])
 
 
 @contextmanager
@@ -124,12 +124,12 @@ def stepping(
     """Prepare to train a head.
 
     Args:
-        head: of a `Network`. Where there are several workers a copy of it is trained, which TensorFlow keeps in step
-            across them, and the trunk and the saved network stay this machine's own.
-        learning_rate: of Adam.
-        class_weights: shape (labels,).
-        batch_size: rows of a whole batch.
-        workers: who trains.
+        head: the head of a `Network`. With several workers a copy of it is trained, which TensorFlow synchronises
+            between them, and the trunk and the saved network stay local to this machine.
+        learning_rate: step size of Adam.
+        class_weights: shape (labels,), factor of the loss of each class.
+        batch_size: maximum number of rows of a batch.
+        workers: the machines that train together.
     """
     if workers.count > 1:
         with workers.strategy.scope():

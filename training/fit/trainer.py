@@ -1,4 +1,4 @@
-"""From a corpus to a `Model.h5`: pictures, features, epochs, evaluation, saving."""
+"""Trains a network on a corpus and writes `Model.h5`: images, features, epochs, evaluation, saving."""
 
 import hashlib
 import json
@@ -36,14 +36,14 @@ __all__ = ["TrainingResult", "TrainingSettings", "train"]
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training gave."""
+    """The result of a training."""
 
     scores: Mapping[str, Scores]
-    """On the validation clips, by modality: `audio + text`, `text only`, `audio only`."""
+    """Scores on the validation clips, by modality: `audio + text`, `text only`, `audio only`."""
     companions: Companions
-    """What was saved with the model, its card included."""
+    """The companions saved with the model, including its card."""
     stopped_early: bool
-    """Ctrl-C ended it before the last epoch."""
+    """Whether Ctrl-C ended the training before the last epoch."""
 
 
 def train(
@@ -52,21 +52,21 @@ def train(
     settings: TrainingSettings | None = None,
     console: Console | None = None,
 ) -> TrainingResult:
-    """Train a network on a corpus and write it with its companions to `output`, whole or not at all.
+    """Train a network on a corpus and write it with its companions to `output`, completely or not at all.
 
-    Ctrl-C during the epochs stops after the current batch; what was learnt so far is evaluated and saved. After every
-    epoch the state is kept in a checkpoint beside `output`, which `settings.resume` goes on from; it is removed when
-    the last epoch's model is written. Where `TF_CONFIG` names several machines they train together, and the first of
-    them writes.
+    Ctrl-C during the epochs stops after the current batch; the current weights are evaluated and saved. After every
+    epoch the state is saved in a checkpoint beside `output`, from which `settings.resume` continues; it is removed when
+    the last epoch's model is written. If `TF_CONFIG` names several machines they train together, and the first of
+    them writes the model.
 
     Args:
         source: a corpus, or the path of one, see `open_corpus`.
-        output: an `.h5` file; its folder is made if missing.
-        settings: how to train; the tutorial's choices if None.
-        console: where progress is shown.
+        output: path of an `.h5` file; its folder is made if missing.
+        settings: settings of the training; the tutorial's if None.
+        console: console for progress and metrics.
 
     Raises:
-        TrainingError: corpus, recordings, weights, other machines or output cannot be used; `output` is as it was.
+        TrainingError: corpus, recordings, weights, other machines or output cannot be used; `output` is unchanged.
     """
     settings = settings or TrainingSettings()
     console = console or Console()
@@ -82,7 +82,7 @@ def train(
     workers = assemble(os.environ, settings.worker_wait_s, console)
     corpus.report(console)
 
-    data, network, companions, trunk = _prepared(corpus, settings, console)
+    data, network, companions, trunk = _prepare(corpus, settings, console)
     rows = examples_of(data, companions, data.images)
     splits = np.array([clip.split for clip in data.clips])
     training, validation = (rows.take(np.flatnonzero(splits == split)) for split in (TRAIN, VALIDATION))
@@ -94,8 +94,8 @@ def train(
     scores = score_modalities(lambda rows: head_probabilities(network.head, rows), validation)
     commonest = int(np.bincount(training.labels).argmax())
     constant = constant_scores(commonest, validation, len(companions.labels))
-    beside = {**scores, f"always {companions.labels[commonest]}": constant}
-    console.print(scores_table(beside), f1_table(beside, companions.labels))
+    compared = {**scores, f"always {companions.labels[commonest]}": constant}
+    console.print(scores_table(compared), f1_table(compared, companions.labels))
     for name, score in scores.items():
         console.print(confusion_table(name, score, companions.labels))
 
@@ -115,13 +115,13 @@ def train(
     return TrainingResult(scores, companions, fitted.interrupted)
 
 
-def _prepared(
+def _prepare(
     corpus: Corpus, settings: TrainingSettings, console: Console
 ) -> tuple[ClipImages, Network, Companions, str]:
-    """The clips with their features, the network to train, what is saved with it, and the trunk's digest."""
+    """Return the clips with their features, the network to train, its companions, and the trunk's digest."""
     clips = [clip for clip in corpus.clips if clip.split in (TRAIN, VALIDATION)]
-    # How many words and labels there are is known when all recordings have been read, and the trunk is needed to read
-    # them without keeping the pictures: so it is built first, and handed on.
+    # The numbers of words and labels are known once all recordings are read, and reading them without storing the
+    # images needs the trunk: so the trunk is built first, and its weights are copied.
     tf_keras.utils.set_random_seed(settings.seed)
     trunk = build_network(
         settings.network,
@@ -150,14 +150,14 @@ def _prepared(
 def _made_by(
     data: ClipImages, rows: Examples, companions: Companions, settings: TrainingSettings, trunk: str
 ) -> dict[str, Any]:
-    """All that the learnt weights depend on but the number of epochs, in the user's words; for the checkpoint."""
+    """Return everything but the number of epochs that the weights depend on, by names that a user knows."""
     clips = hashlib.sha256(rows.ids.tobytes() + rows.labels.tobytes())
     sizes: dict[Path, int] = {}
     for clip in data.clips:
         if clip.audio is not None and clip.audio not in sizes:
             sizes[clip.audio] = clip.audio.stat().st_size
-        sound = None if clip.audio is None else (clip.audio.name, sizes[clip.audio])
-        clips.update(json.dumps([sound, clip.split]).encode())
+        audio = None if clip.audio is None else (clip.audio.name, sizes[clip.audio])
+        clips.update(json.dumps([audio, clip.split]).encode())
     return {
         "network": settings.network,
         "batch size": settings.batch_size,
@@ -173,14 +173,14 @@ def _made_by(
 
 
 def _check_agreement(made_by: Mapping[str, Any], workers: Workers) -> None:
-    """See that all workers train the same network on the same rows, or adding up their gradients would be nonsense."""
+    """Check that all workers train the same network on the same rows, else summing their gradients is meaningless."""
     digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).digest()
     own = np.frombuffer(digest[:8], np.int32)
     (chiefs,) = workers.from_chief([own])
     if workers.total([np.array((own != chiefs).any(), np.float64)])[0]:
         raise TrainingError(
-            "TF_CONFIG: the workers do not train on the same clips with the same options; give all of them the same "
-            "corpus and command"
+            "TF_CONFIG: the workers do not train on the same clips with the same options",
+            fix="give all of them the same corpus and command",
         )
 
 
@@ -193,22 +193,23 @@ def _save(
     workers: Workers,
     console: Console,
 ) -> None:
-    """Write the model, if this is the worker to do it, and see to the checkpoint and to what is told."""
-    why = "stopped early; " if fitted.interrupted else ""
+    """Write the model on the chief, remove the checkpoint if it is not needed any more, and print the result."""
+    reason = "stopped early; " if fitted.interrupted else ""
     if fitted.out_of_patience:
-        why = f"no better since epoch {fitted.epoch}; "
+        reason = f"no better since epoch {fitted.epoch}; "
     elif fitted.epoch != len(fitted.history):
-        why += f"epoch {fitted.epoch} was the best; "
+        reason += f"epoch {fitted.epoch} was the best; "
     if workers.chief:
         try:
             write_model(network.full, companions, output)
         except TrainingError as error:
-            raise TrainingError("; ".join(filter(None, (str(error), checkpoint.kept())))) from None
+            fix = "; ".join(filter(None, (error.fix, checkpoint.resume_hint())))
+            raise TrainingError(error.message, fix=fix) from None
         if not fitted.interrupted:
             checkpoint.remove()
-        console.print(f"{why}saved {output}", markup=False, soft_wrap=True)
+        console.print(f"{reason}saved {output}", markup=False, soft_wrap=True)
         if fitted.interrupted and checkpoint.path.exists():
-            console.print(checkpoint.kept(), soft_wrap=True)
+            console.print(checkpoint.resume_hint(), soft_wrap=True)
     else:
-        console.print(f"{why}the first worker saves the model")
-    workers.total([np.array(0.0)])  # nobody leaves before the model is written
+        console.print(f"{reason}the first worker saves the model")
+    workers.total([np.array(0.0)])  # all workers wait until the model is written

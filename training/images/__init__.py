@@ -1,1 +1,1 @@
-"""Spectrogram images of recordings, and the caches of images and features."""
+"""Spectrogram images of recordings, the caches of images and features, and the examples made of them."""

@@ -1,4 +1,4 @@
-"""Rows as a network reads them: pictures, word ids and labels side by side. Knows neither files nor networks."""
+"""Rows as a network reads them: images, word ids and labels side by side; independent of files and networks."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from device.front_end.tokens import Tokens
 from training.images.spectrogram_images import ClipImages
 
 SILENCE = 0
-"""Place of the silent picture among the pictures (`clip_images` puts it first)."""
+"""Index of the silent image among the images (`clip_images` puts it first)."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What a network reads, row by row; many rows may share one picture, which is held once."""
+    """The inputs and the class of each row; many rows may share one image, which is stored once."""
 
     images: NDArray[np.float32]
-    """Shape (distinct, ...): pictures, or a network's features of them; the first is the picture of silence."""
+    """Shape (distinct, ...): images, or a network's features of them; the first is the image of silence."""
     index: NDArray[np.int64]
-    """Shape (rows,): each row's place in `pictures`."""
+    """Shape (rows,): index into `images` of each row."""
     ids: NDArray[np.int32]
     """Shape (rows, length): word ids."""
     labels: NDArray[np.int64]
@@ -30,19 +30,19 @@ class Examples:
         return len(self.labels)
 
     def take(self, rows: NDArray[np.int64]) -> "Examples":
-        """The examples at these row numbers; the pictures stay shared."""
+        """Return the examples at these row numbers; the images stay shared."""
         return Examples(self.images, self.index[rows], self.ids[rows], self.labels[rows])
 
 
-def examples_of(data: ClipImages, companions: Companions, pictures: NDArray[np.float32]) -> Examples:
-    """The rows of some clips.
+def examples_of(data: ClipImages, companions: Companions, images: NDArray[np.float32]) -> Examples:
+    """Return the rows of some clips.
 
     Args:
-        data: the clips, each with a label that the companions know.
+        data: the clips; each has one of the companions' labels.
         companions: labels and vocabulary.
-        pictures: shape (distinct, ...), `data.images` or features of them.
+        images: shape (distinct, ...), `data.images` or features of them.
     """
     tokens = Tokens(companions.vocabulary, companions.front_end)
     ids = np.stack([tokens.ids(clip.text) for clip in data.clips])
     labels = np.array([companions.labels.index(clip.label) for clip in data.clips], np.int64)
-    return Examples(pictures, data.index, ids, labels)
+    return Examples(images, data.index, ids, labels)

@@ -1,8 +1,8 @@
-"""What a network's frozen trunk sees in pictures: numbers that are computed once, not in every epoch, and can be kept.
+"""Features of images from a network's frozen trunk, computed once and not in every epoch, and cached in a folder.
 
-A kept row is found by a digest of the trunk and by the picture's name, which holds a digest of recording and front end
-(see `ImageCache`); so what is found is right, and whatever has changed is computed anew. This module knows pictures
-and a trunk, neither recordings nor words.
+A cached row is found by a digest of the trunk and by the image's name, which contains a digest of recording and front
+end (see `ImageCache`); so a cached row is always valid, and whatever has changed is computed again. This module is
+independent of recordings and words.
 """
 
 import hashlib
@@ -17,61 +17,62 @@ from numpy.typing import NDArray
 from device.errors import AudioError
 from training.images.array_cache import read_arrays, write_arrays
 
-_AT_ONCE = 32
-"""Pictures that the trunk is given at once."""
+_BATCH_SIZE = 32
+"""Images per call of the trunk."""
 
 
 class FeatureCache:
-    """The features that a frozen trunk gives of pictures.
+    """Computes the features of images with a frozen trunk, and caches them.
 
     Args:
-        trunk: pictures (batch, height, width, 3) -> features (batch, n).
-        folder: of pictures; the features are kept in it, one folder for each trunk. None keeps none.
+        trunk: Keras model, images (batch, height, width, 3) -> features (batch, n).
+        folder: folder of the image cache; the features are stored in it, in one folder for each trunk. None stores
+            none.
     """
 
     def __init__(self, trunk: Any, folder: Path | None) -> None:
         self._trunk = trunk
         self._folder = None if folder is None else folder / f"features-{digest(trunk)[:16]}"
         self._length = int(trunk.output_shape[-1])
-        self._kept: dict[str, NDArray[np.float32]] = {}
+        self._cached: dict[str, NDArray[np.float32]] = {}
         if self._folder is not None:
             self._read(self._folder)
 
-    def of(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Compute the features of pictures, shape (n, height, width, 3), 0 to 1; gives shape (n, features)."""
-        starts = range(0, len(pictures), _AT_ONCE)
-        parts = [self._trunk.predict_on_batch(pictures[start : start + _AT_ONCE]) for start in starts]
+    def compute(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the features of images, shape (n, height, width, 3), 0 to 1; returns shape (n, features)."""
+        starts = range(0, len(images), _BATCH_SIZE)
+        parts = [self._trunk.predict_on_batch(images[start : start + _BATCH_SIZE]) for start in starts]
         return np.concatenate(parts) if parts else np.zeros((0, self._length), np.float32)
 
     def rows(
-        self, names: Sequence[str], draw: Callable[[Sequence[int]], Sequence[NDArray[np.float32] | AudioError]]
+        self, names: Sequence[str], load: Callable[[Sequence[int]], Sequence[NDArray[np.float32] | AudioError]]
     ) -> list[NDArray[np.float32] | AudioError]:
-        """The features of some pictures, those kept or computed now and kept.
+        """Return the features of some images from the cache; missing ones are computed and cached.
 
         Args:
-            names: of the pictures; an empty one names nothing that is kept.
-            draw: gives the pictures at these places among the names, or what is wrong with the recording.
+            names: names of the images; an image with an empty name is never in the cache.
+            load: returns the images at these positions among the names, or the error of a recording.
 
         Returns:
-            For each name its features, shape (n,), or what was wrong.
+            For each name its features, shape (n,), or the error of its recording.
 
         Raises:
-            TrainingError: the disk is full or the folder cannot be written to; what was kept before stays.
+            TrainingError: the disk is full or the folder cannot be written to; the cache is unchanged.
         """
         found: dict[int, NDArray[np.float32] | AudioError] = {
-            place: self._kept[name] for place, name in enumerate(names) if name in self._kept
+            position: self._cached[name] for position, name in enumerate(names) if name in self._cached
         }
-        missing = [place for place in range(len(names)) if place not in found]
-        drawn = dict(zip(missing, draw(missing), strict=True))
-        found.update({place: each for place, each in drawn.items() if isinstance(each, AudioError)})
-        pictures = {place: each for place, each in drawn.items() if not isinstance(each, AudioError)}
-        if pictures:
-            features = self.of(np.stack(list(pictures.values())))
-            self._keep([names[place] for place in pictures], features)
-            found.update(zip(pictures, features, strict=True))
-        return [found[place] for place in range(len(names))]
+        missing = [position for position in range(len(names)) if position not in found]
+        loaded = dict(zip(missing, load(missing), strict=True))
+        found.update({position: each for position, each in loaded.items() if isinstance(each, AudioError)})
+        images = {position: each for position, each in loaded.items() if not isinstance(each, AudioError)}
+        if images:
+            features = self.compute(np.stack(list(images.values())))
+            self._store([names[position] for position in images], features)
+            found.update(zip(images, features, strict=True))
+        return [found[position] for position in range(len(names))]
 
-    def _keep(self, names: Sequence[str], features: NDArray[np.float32]) -> None:
+    def _store(self, names: Sequence[str], features: NDArray[np.float32]) -> None:
         """Write features, shape (names, n), to the folder, all of them or none."""
         if self._folder is None:
             return
@@ -79,22 +80,21 @@ class FeatureCache:
         write_arrays(path, names=np.array(names, np.str_), features=features)
 
     def _read(self, folder: Path) -> None:
-        """Read what is kept; a file that is damaged, or all of whose pictures are gone, is removed."""
+        """Read the cached features; a file that is damaged, or whose images have all been removed, is deleted."""
         for path in sorted(folder.glob("*.npz")):
-            kept = read_arrays(path) or {}
-            names, features = kept.get("names", np.zeros(0, np.str_)).tolist(), kept.get("features", np.zeros(0))
+            cached = read_arrays(path) or {}
+            names, features = cached.get("names", np.zeros(0, np.str_)).tolist(), cached.get("features", np.zeros(0))
             if features.dtype != np.float32 or features.shape != (len(names), self._length):
                 names = []
-            there = [(folder.parent / str(name)).exists() for name in names]
-            if any(there):
-                self._kept.update(zip(names, features, strict=True))
+            if any((folder.parent / str(name)).exists() for name in names):
+                self._cached.update(zip(names, features, strict=True))
             else:
                 path.unlink(missing_ok=True)
 
 
 def digest(trunk: Any) -> str:
-    """SHA-256 of all that a trunk's answers depend on: its layers with their settings, and its weights."""
-    # Names are left out: Keras numbers some of them anew each time a network is built.
+    """Return the SHA-256 of everything that a trunk's features depend on: its layers with settings, and its weights."""
+    # Without names: Keras numbers some of them anew each time a network is built.
     layers = [
         (type(layer).__name__, {key: value for key, value in layer.get_config().items() if key != "name"})
         for layer in trunk.layers

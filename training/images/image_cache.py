@@ -1,8 +1,8 @@
-"""A folder of pictures, one PNG per recording, computed once and kept from one training to the next.
+"""A folder of spectrogram images, one PNG per recording, computed once and reused by every training.
 
-A picture's name holds a digest of all that it was computed from: the recording (its place, size and time) and the front
-end. So a picture that is there is right, whenever and however the work was interrupted; a changed recording or front
-end asks for another name, and the picture that nobody asks for any more is removed.
+An image's name contains a digest of everything that it was computed from: the recording (its path, size and
+modification time) and the front end. So a cached image is always valid, whenever and however the work was interrupted;
+a changed recording or front end leads to another name, and the image that is no longer used is removed.
 """
 
 import hashlib
@@ -25,36 +25,40 @@ from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import atomic_write
 from training.data.audio_reading import LONGEST_CLIP_S, read_recording
 from training.data.clips import Skipped
+from training.images.array_cache import cannot_write
 from training.images.spectrogram import compute_image
 from training.parallel import on_all_cores
 
 INDEX = "index.json"
+"""Name of the file that lists each recording with its image."""
 _FORMAT = 1
+_FILE_KEYS = ("image", "picture")
+"""Key of a file name in the index, and its former name."""
 
 
 @dataclass(frozen=True)
-class Filled:
-    """What filling a folder came to."""
+class CacheUpdate:
+    """The result of filling an image cache."""
 
     computed: int
-    """Pictures that were computed."""
-    kept: int
-    """Pictures that were there already."""
+    """Number of images that were computed."""
+    reused: int
+    """Number of images that were in the cache already."""
     removed: int
-    """Pictures of an earlier front end, or of recordings that have changed since."""
+    """Number of removed images, of an earlier front end or of recordings that have changed since."""
     skipped: tuple[Skipped, ...]
-    """Recordings that have no picture, because they cannot be used."""
+    """Recordings without an image, because they cannot be used."""
 
 
 class ImageCache:
-    """Pictures of recordings, kept as PNG files.
+    """Images of recordings, stored as PNG files.
 
     Args:
-        folder: made if missing.
-        front_end: settings of the pictures.
+        folder: folder of the cache; made if missing.
+        front_end: settings of the images.
 
     Raises:
-        TrainingError: it is no folder, or cannot be made.
+        TrainingError: the path is not a folder, or the folder cannot be made.
     """
 
     def __init__(self, folder: Path, front_end: FrontEnd) -> None:
@@ -64,14 +68,14 @@ class ImageCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise TrainingError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+            raise TrainingError(f"{folder}: cannot be made ({error.strerror})", fix="choose another folder") from None
         self._root = folder.resolve()
 
     def path(self, recording: Path) -> Path:
-        """Where the recording's picture is, or would be.
+        """Return the path of the recording's image, whether or not it is in the cache.
 
         Raises:
-            AudioError: there is no such recording.
+            AudioError: the recording does not exist.
         """
         try:
             found = recording.stat()
@@ -81,29 +85,29 @@ class ImageCache:
         digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
         return self.folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', recording.stem)[:60]}-{digest}.png"
 
-    def picture(self, recording: Path) -> NDArray[np.float32]:
-        """The recording's picture, shape (height, width, 3), 0 to 1: the one kept, or computed now and kept.
+    def image(self, recording: Path) -> NDArray[np.float32]:
+        """Return the recording's image, shape (height, width, 3), 0 to 1, from the cache or computed and cached.
 
-        It equals what `device.front_end.spectrogram.spectrogram_image` computes: colours have 256 steps, which PNG
-        holds exactly.
+        It equals the result of `device.front_end.spectrogram.spectrogram_image`: colours have 256 steps, which PNG
+        stores exactly.
 
         Raises:
             AudioError: the recording cannot be used.
             TrainingError: the disk is full or the folder cannot be written to.
         """
         path = self.path(recording)
-        kept = _load(path, (self._front_end.image_height, self._front_end.image_width, 3))
-        if kept is not None:
-            return kept
+        cached = _load(path, (self._front_end.image_height, self._front_end.image_width, 3))
+        if cached is not None:
+            return cached
         samples = read_recording(recording, self._front_end.sample_rate)
         computed = compute_image(samples, self._front_end)
         _save(path, computed)
         return computed
 
-    def fill(self, recordings: Sequence[Path], console: Console) -> Filled:
-        """Compute the pictures that are missing, on all cores, and write the index.
+    def fill(self, recordings: Sequence[Path], console: Console) -> CacheUpdate:
+        """Compute the missing images, on all cores, and write the index.
 
-        Ctrl-C, an error or a lost power supply leave the pictures that are done; the next call goes on from there.
+        Ctrl-C, an error or a power failure leave the finished images; the next call continues from there.
 
         Raises:
             TrainingError: the disk is full or the folder cannot be written to.
@@ -111,36 +115,36 @@ class ImageCache:
         index = self._read_index()
         done: dict[str, str | None] = {}
         skipped: list[Skipped] = []
-        kept = 0
+        cached = 0
 
-        def one(recording: Path) -> tuple[bool, str] | AudioError:
+        def ensure(recording: Path) -> tuple[bool, str] | AudioError:
             try:
                 path = self.path(recording)
-                there = path.exists()
-                if not there:
-                    self.picture(recording)
+                exists = path.exists()
+                if not exists:
+                    self.image(recording)
             except AudioError as error:
                 return error
-            return there, path.name
+            return exists, path.name
 
         distinct = list(dict.fromkeys(recordings))
         try:
-            with Progress(console=console) as progress, on_all_cores(one, distinct) as results:
-                task = progress.add_task("pictures", total=len(distinct))
+            with Progress(console=console) as progress, on_all_cores(ensure, distinct) as results:
+                task = progress.add_task("images", total=len(distinct))
                 for recording, result in zip(distinct, results, strict=True):
                     if isinstance(result, AudioError):
-                        skipped.append(Skipped(recording, str(result).removeprefix(f"{recording}: ")))
+                        skipped.append(Skipped.because(recording, result))
                         done[self._relative(recording)] = None
                     else:
-                        kept += result[0]
+                        cached += result[0]
                         done[self._relative(recording)] = result[1]
                     progress.advance(task)
         finally:
             removed = self._write_index(index, done, {self._relative(each.recording): each.reason for each in skipped})
-        return Filled(len(distinct) - kept - len(skipped), kept, removed, tuple(skipped))
+        return CacheUpdate(len(distinct) - cached - len(skipped), cached, removed, tuple(skipped))
 
     def _relative(self, recording: Path) -> str:
-        """The recording's place as seen from here: folder and corpus can move together."""
+        """Return the recording's path relative to the folder, so that cache and corpus can move together."""
         return Path(os.path.relpath(recording.resolve(), self._root)).as_posix()
 
     def _read_index(self) -> dict[str, Any]:
@@ -149,26 +153,26 @@ class ImageCache:
             if index["format"] == _FORMAT and all(isinstance(each, dict) for each in index["recordings"].values()):
                 return dict(index)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            pass  # none yet, or none of ours: the pictures' names say all that is needed
+            pass  # missing or in another format: the images' names suffice
         return {}
 
     def _write_index(self, before: dict[str, Any], done: dict[str, str | None], reasons: dict[str, str]) -> int:
-        """Write what there is now and remove pictures that went out of date; returns how many."""
-        former = {name: str(entry.get("picture", "")) for name, entry in before.get("recordings", {}).items()}
+        """Write the index and remove images that are out of date; returns the number of removed images."""
+        former = {name: _file(entry) for name, entry in before.get("recordings", {}).items()}
         if before.get("front_end") == self._settings:
-            still = {name: file or None for name, file in former.items() if name not in done}
+            unchanged = {name: file or None for name, file in former.items() if name not in done}
             reasons = {
                 **{name: entry["skipped"] for name, entry in before["recordings"].items() if "skipped" in entry},
                 **reasons,
             }
         else:
-            still = {}  # every picture there is shows something else than is asked for now
-        current: dict[str, str | None] = {**still, **done}
+            unchanged = {}  # every cached image has other settings than the current ones
+        current: dict[str, str | None] = {**unchanged, **done}
         index = {
             "format": _FORMAT,
             "front_end": self._settings,
             "recordings": {
-                name: {"picture": file} if file is not None else {"skipped": reasons.get(name, "")}
+                name: {_FILE_KEYS[0]: file} if file is not None else {"skipped": reasons.get(name, "")}
                 for name, file in sorted(current.items())
             },
         }
@@ -176,12 +180,18 @@ class ImageCache:
             with atomic_write(self.folder / INDEX) as stream:
                 stream.write((json.dumps(index, indent=1) + "\n").encode())
             stale = {Path(file).name for file in former.values()} - set(current.values())
-            there = [self.folder / file for file in stale if file.endswith(".png") and (self.folder / file).is_file()]
-            for path in there:
+            existing = [self.folder / file for file in stale if file.endswith(".png")]
+            existing = [path for path in existing if path.is_file()]
+            for path in existing:
                 path.unlink()
         except OSError as error:
-            raise _cannot_write(self.folder, error) from None
-        return len(there)
+            raise cannot_write(self.folder, error) from None
+        return len(existing)
+
+
+def _file(entry: dict[str, Any]) -> str:
+    """Return the file name in an entry of the index; empty for a skipped recording."""
+    return str(next((entry[key] for key in _FILE_KEYS if key in entry), ""))
 
 
 def _load(path: Path, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:
@@ -190,13 +200,18 @@ def _load(path: Path, shape: tuple[int, int, int]) -> NDArray[np.float32] | None
             pixels = np.asarray(image.convert("RGB"))
     except FileNotFoundError:
         return None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):  # what Pillow raises for damaged files
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError):  # Pillow's errors for damaged files
         return None
     return np.asarray(pixels / np.float32(255), np.float32) if pixels.shape == shape else None
 
 
 def _save(path: Path, computed: NDArray[np.float32]) -> None:
-    """Write beside and rename, so that a picture is there whole or not at all."""
+    """Write beside and rename, so that an image is complete or missing.
+
+    This is not `atomic_write`: to force each of thousands of small files to the disk would take longer than computing
+    them, an image that a power failure damages is computed again, and under a fixed name the next run replaces the
+    partial file that a killed one left.
+    """
     partial = path.with_name(f".{path.name}.part")
     try:
         try:
@@ -205,11 +220,4 @@ def _save(path: Path, computed: NDArray[np.float32]) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise _cannot_write(path.parent, error) from None
-
-
-def _cannot_write(folder: Path, error: OSError) -> TrainingError:
-    return TrainingError(
-        f"{folder}: cannot be written to ({error.strerror or error}); free some space and run it again, "
-        "what is done is kept"
-    )
+        raise cannot_write(path.parent, error) from None

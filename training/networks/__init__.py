@@ -1,1 +1,1 @@
-"""The networks that can be trained."""
+"""The networks, by name, and the branches of the network `evidence`."""

@@ -1,7 +1,7 @@
-"""The sound branch of the network `evidence`: fixed statistics of the picture, and a small trained head on them.
+"""The audio branch of the network `evidence`: fixed statistics of the image, and a small trained head on them.
 
-The statistics are untrained layers, so that they are computed once per picture. The head gives evidence, logits that
-are exactly 0 when the picture shows no sound. This module knows nothing of words, corpora or training.
+The statistics are untrained layers, so that they are computed once per image. The output of the head is evidence:
+logits that are exactly 0 when the image shows silence. This module is independent of text, corpora and training.
 """
 
 from collections.abc import Sequence
@@ -14,50 +14,51 @@ from tf_keras import layers
 from device.errors import TrainingError
 
 BAND_COUNTS = (1, 4, 8, 16)
-"""Equal bands of pitch that the picture is divided into. Single rows tell speakers apart, not moods."""
+"""Numbers of equal frequency bands that the image is divided into. Single rows distinguish speakers, not moods."""
 CHANGE_LAGS = (1, 2, 4, 8, 16, 32)
 """Columns between which rises and falls of a band are measured."""
 TILT_LAGS = (2, 8)
-"""The same for the difference between neighbouring bands."""
+"""Columns between which changes of the difference between neighbouring bands are measured."""
 THRESHOLDS = (0.2, 0.35, 0.5, 0.65, 0.8)
 """Levels above which a band's excess is measured: its distribution over time."""
 RIDGE_WIDTHS = (3, 5, 9)
-"""Rows; what stands out of its surroundings, as harmonics and formants do."""
+"""Rows; a ridge is brighter than so many rows around it, as harmonics and formants are."""
 STANDARDISE_EPSILON = 1e-6
 """Added to each variance; Keras's 1e-3 is larger than most variances here."""
 _PEAK_WIDTH = 8
-"""Columns that a local peak or dip is sought in: an eighth of the default picture."""
+"""Columns of the window of a local peak or dip: an eighth of the default image."""
 _SMALLEST = 16
-"""Pixels either way, for a row in each of the finest bands and at least two local peaks."""
+"""Smallest height and width in pixels: a row in each of the finest bands and at least two local peaks."""
 _LEVEL_OF_RGB = (0.47550062, 0.4295224, 0.12270655)
 _LEVEL_OFFSET = 0.00947283 - 0.0119
-"""Least squares over the 256 colours of magma: the step of the colour map, 0 to 1, to within 0.0115; less a little more
-than the darkest colour gives, so that silence is exactly 0 in any arithmetic."""
+"""Least squares over the 256 colours of magma: the step of the colour map, 0 to 1, to within 0.0115; minus a little
+more than the value of the darkest colour, so that silence is exactly 0 in any arithmetic."""
 _GATE_GAIN = 300.0
-"""Per unit of the mean of rise and fall; speech has 0.0035 and more, even in noise, so its gate is 1."""
+"""Gate per unit of the mean of rise and fall; speech has 0.0035 and more, even in noise, so its gate is 1."""
 
 
 def audio_statistics(images: Any) -> Any:
-    """What a picture shows of broad bands of pitch over time; no trained weights.
+    """Build the statistics of an image: how broad frequency bands change over time; without trained weights.
 
-    Of each band: rises and falls at several lags, deviation from the mean, largest level, local peaks and dips, and
+    For each band: rises and falls at several lags, deviation from the mean, largest level, local peaks and dips, and
     excess over several levels; then changes between neighbouring bands, ridges, and the mean of each row. The first two
-    numbers are the mean rise and fall of the whole from one column to the next: for the gate of `audio_evidence`.
+    elements are the mean rise and fall of the complete image from one column to the next: for the gate of
+    `audio_evidence`.
 
     Args:
         images: symbolic tensor (batch, height, width, 3), float32, 0 to 1, coloured by magma.
 
     Returns:
-        Symbolic tensor (batch, n), float32, not standardised; all 0 for a picture of silence.
+        Symbolic tensor (batch, n), float32, not standardised; all 0 for an image of silence.
 
     Raises:
-        TrainingError: the picture is smaller than 16 x 16.
+        TrainingError: the image is smaller than 16 x 16 pixels.
     """
     height, width = (int(size) for size in images.shape[1:3])
     if min(height, width) < _SMALLEST:
         raise TrainingError(
-            f"the picture is {height} x {width} pixels, and the network 'evidence' needs {_SMALLEST} x {_SMALLEST}; "
-            "raise picture_height and picture_width"
+            f"the image is {height} x {width} pixels, and the network 'evidence' needs {_SMALLEST} x {_SMALLEST}",
+            fix="raise image_height and image_width",
         )
     level = _fixed(images, np.reshape(_LEVEL_OF_RGB, (1, 1, 3, 1)), "level", offsets=[_LEVEL_OFFSET], relu=True)
     divided = [layers.AveragePooling2D((height // count, 1), name=f"bands_{count}")(level) for count in BAND_COUNTS]
@@ -89,15 +90,15 @@ def audio_evidence(
     hidden_dropout: float = 0.3,
     momentum: float = 0.95,
 ) -> Any:
-    """The trained head: evidence for each class, 0 for all of them when there is no sound.
+    """Build the trained head: evidence for each class, 0 for all of them for an image of silence.
 
     Args:
-        statistics: symbolic tensor (batch, n), what `audio_statistics` gave.
+        statistics: symbolic tensor (batch, n), the output of `audio_statistics`.
         labels: number of classes.
         units: width of the hidden layer.
         dropout: share of the standardised statistics left out in training.
         hidden_dropout: share of the hidden layer left out in training.
-        momentum: of the means and variances that the statistics are standardised by, per training step.
+        momentum: momentum of the moving means and variances that standardise the statistics, per training step.
 
     Returns:
         Symbolic tensor (batch, labels), float32: logits.
@@ -111,7 +112,7 @@ def audio_evidence(
 
 
 def audio_present(statistics: Any) -> Any:
-    """1 for a picture that shows any sound and 0 for silence, shape (batch, 1), float32."""
+    """Build a gate that is 1 for an image of audible sound and 0 for silence, shape (batch, 1), float32."""
     gains = np.zeros((int(statistics.shape[-1]), 1), np.float32)
     gains[:2] = _GATE_GAIN / 2
     movement = layers.Dense(1, use_bias=False, trainable=False, name="audio_movement")
@@ -128,7 +129,7 @@ def _fixed(
     offsets: Sequence[float] | NDArray[np.float64] | None = None,
     relu: bool = False,
 ) -> Any:
-    """A convolution that is not trained; kernel (height, width, channels, filters), an offset per filter."""
+    """Build an untrained convolution; kernel shape (height, width, channels, filters), an offset per filter."""
     layer = layers.Conv2D(
         kernel.shape[3],
         kernel.shape[:2],
@@ -143,14 +144,14 @@ def _fixed(
 
 
 def _changes(level: Any, lag: int, name: str) -> Any:
-    """Two channels: rises and falls, both positive, from each column to the one `lag` further."""
+    """Build two channels: rises and falls, both positive, from each column to the one `lag` columns later."""
     kernel = np.zeros((1, lag + 1, 1, 2))
     kernel[0, 0, 0], kernel[0, -1, 0] = (-1, 1), (1, -1)
     return _fixed(level, kernel, name, relu=True)
 
 
 def _ridges(level: Any) -> Any:
-    """A channel per width: by how much each pixel exceeds the mean of so many rows around it, where it does."""
+    """Build a channel per width: the excess of each pixel over the mean of so many rows around it, at least 0."""
     longest = max(RIDGE_WIDTHS)
     kernel = np.zeros((longest, 1, 1, len(RIDGE_WIDTHS)))
     for channel, rows in enumerate(RIDGE_WIDTHS):
@@ -160,8 +161,8 @@ def _ridges(level: Any) -> Any:
     return _fixed(level, kernel, "ridges", relu=True)
 
 
-def _over_time(picture: Any, rows: int = 1) -> Any:
-    """Mean over time of each row, or of each `rows` of them, and channel."""
-    name = picture.name.split("/")[0]
-    pooled = layers.AveragePooling2D((rows, int(picture.shape[2])), name=f"{name}_mean")(picture)
+def _over_time(inputs: Any, rows: int = 1) -> Any:
+    """Build the mean over time of each row, or of each group of `rows` rows, and channel."""
+    name = inputs.name.split("/")[0]
+    pooled = layers.AveragePooling2D((rows, int(inputs.shape[2])), name=f"{name}_mean")(inputs)
     return layers.Flatten(name=f"{name}_of_each")(pooled)

@@ -1,6 +1,6 @@
-"""The words branch of the network `evidence`: short patterns of words, found anywhere in what was said.
+"""The text branch of the network `evidence`: short patterns of words, found anywhere in the text.
 
-It gives evidence, logits that are exactly 0 for an empty transcript. This module knows nothing of sound, corpora or
+Its output is evidence: logits that are exactly 0 for an empty text. This module is independent of audio, corpora and
 training.
 """
 
@@ -15,9 +15,9 @@ WIDTHS = (1, 2, 3)
 
 
 def words_present(ids: Any, name: str = "words_present") -> Any:
-    """1 for a word and 0 for padding, shape (batch, length), float32.
+    """Return a tensor that is 1 for a word and 0 for padding, shape (batch, length), float32.
 
-    `mask_zero` would mask with a loop, which no fused operator replaces.
+    `mask_zero` would mask with a loop, for which there is no fused operator.
     """
     numbers = layers.Rescaling(1.0, name=f"{name}_as_numbers")(ids)
     return layers.ReLU(1.0, name=name)(numbers)
@@ -34,19 +34,19 @@ def text_evidence(
     word_dropout: float = 0.2,
     dropout: float = 0.4,
 ) -> Any:
-    """Word vectors, convolutions over 1 to 3 words, the strongest match of each pattern, one dense layer.
+    """Build the branch: word vectors, convolutions over 1 to 3 words, the maximum of each pattern, one dense layer.
 
-    A small text CNN (Kim, "Convolutional Neural Networks for Sentence Classification", 2014). Nothing in it has a bias
-    and padding is masked to zeros, so no words give no evidence.
+    A small text CNN (Kim, "Convolutional Neural Networks for Sentence Classification", 2014). No layer has a bias
+    and padding is masked to zeros, so an empty text gives no evidence.
 
     Args:
         ids: symbolic tensor (batch, length), int32; 0 is padding.
         labels: number of classes.
         vocabulary: number of words, without the padding id 0.
-        vectors: shape (vocabulary, width): where training starts from, `width` then being theirs; None is random.
-        width: numbers per word.
-        filters: patterns of each of the `WIDTHS`.
-        word_dropout: share of the numbers left out in training, the same ones for all words of an utterance.
+        vectors: initial word vectors, shape (vocabulary, width); their width replaces `width`. None is random ones.
+        width: length of a word vector.
+        filters: number of patterns of each of the `WIDTHS`.
+        word_dropout: share of the vectors' elements left out in training, the same ones for all words of an utterance.
         dropout: share of the patterns left out in training.
 
     Returns:
@@ -55,18 +55,18 @@ def text_evidence(
     if vectors is not None:
         width = vectors.shape[1]
     embedding = layers.Embedding(vocabulary + 1, width, name="words_embedding")
-    found = embedding(ids)
+    vectors_of_ids = embedding(ids)
     if vectors is not None:
         embedding.set_weights([np.concatenate([np.zeros((1, width), np.float32), vectors])])
     is_word = layers.Reshape((int(ids.shape[1]), 1), name="words_mask")(words_present(ids))
-    found = layers.Multiply(name="words_only")([found, is_word])
-    found = layers.SpatialDropout1D(word_dropout, name="words_dropout")(found)
-    strongest = []
+    masked = layers.Multiply(name="words_only")([vectors_of_ids, is_word])
+    masked = layers.SpatialDropout1D(word_dropout, name="words_dropout")(masked)
+    maxima = []
     for size in WIDTHS:
         patterns = layers.Conv1D(
             filters, size, padding="same", activation="relu", use_bias=False, name=f"words_patterns_{size}"
-        )(found)
-        strongest.append(layers.GlobalMaxPooling1D(name=f"words_strongest_{size}")(patterns))
-    joined = layers.Concatenate(name="words_found")(strongest)
-    joined = layers.Dropout(dropout, name="words_found_dropout")(joined)
-    return layers.Dense(labels, use_bias=False, name="words_logits")(joined)
+        )(masked)
+        maxima.append(layers.GlobalMaxPooling1D(name=f"words_maximum_{size}")(patterns))
+    matches = layers.Concatenate(name="words_matches")(maxima)
+    matches = layers.Dropout(dropout, name="words_matches_dropout")(matches)
+    return layers.Dense(labels, use_bias=False, name="words_logits")(matches)

@@ -1,6 +1,6 @@
-"""The networks, by name. All take a picture and a row of word ids, and give a probability per class.
+"""The networks, by name. Each maps an image and a row of word ids to a probability per class.
 
-They are built with `tf_keras` (Keras 2): only there does the LSTM fuse when converted, and the tutorial's readers can
+They are built with `tf_keras` (Keras 2): only there does the LSTM fuse when converted, and readers of the tutorial can
 open the file. A network comes in two parts that share their layers, see `Network`.
 """
 
@@ -19,18 +19,21 @@ from training.networks.evidence_audio import audio_evidence, audio_present, audi
 from training.networks.evidence_text import text_evidence, words_present
 
 IMAGE_INPUT, IDS_INPUT, TRUNK_INPUT = "images", "features", "image_features"
+"""Names of the input layers: images and word ids of the full network, features of the head."""
 JOINT_FACTORS = ("words_factor", "audio_factor")
-AUDIO_PART = "sound"
-"""Name of the model inside `evidence` that tells sound from its statistics."""
+"""Names of the layers of `evidence` that weigh text and audio where there are both."""
+AUDIO_PART = "audio"
+"""Name of the model inside `evidence` that classifies the statistics of the audio."""
 Vgg19Weights = Path | Literal["imagenet"] | None
+"""Source of the weights of VGG19, see `build_network`."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """One network seen three ways; the models share their layers, so training `head` trains `full`.
+    """One network as three models that share their layers, so training `head` trains `full`.
 
     `full(images, features)` equals `head(trunk(images), features)`: the trunk is frozen and has neither dropout nor
-    batch normalisation, so it gives one picture the same numbers in every epoch, and they need computing only once.
+    batch normalisation, so the features of an image are the same in every epoch, and are computed only once.
     """
 
     full: Any
@@ -38,7 +41,7 @@ class Network:
     trunk: Any
     """The frozen layers: `images` -> (batch, n) float32."""
     head: Any
-    """The trained layers: `picture_features` (batch, n) and `features` (batch, length) int32 -> (batch, labels)."""
+    """The trained layers: `image_features` (batch, n) and `features` (batch, length) int32 -> (batch, labels)."""
 
 
 def build_network(
@@ -50,20 +53,20 @@ def build_network(
         name: one of `NETWORKS`.
         labels: number of classes.
         vocabulary: number of words, without the padding id 0.
-        front_end: size of the picture and number of ids.
+        front_end: settings that define the size of the image and the number of ids.
         vgg19_weights: `"imagenet"` lets Keras download them once, a path reads Keras's `notop` HDF5 file, None leaves
-            them random (for tests: a network that sees nothing).
+            them random (for tests: such a network distinguishes nothing).
 
     Raises:
         TrainingError: no such network, or the VGG19 weights cannot be downloaded or read.
     """
     if name not in NETWORKS:
-        raise TrainingError(f"network is {name!r}, expected one of {', '.join(NETWORKS)}")
+        raise TrainingError(f"network is {name!r}", fix=f"use one of {', '.join(NETWORKS)}")
     return NETWORKS[name](labels, vocabulary, front_end, vgg19_weights)
 
 
 def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: Vgg19Weights) -> Network:
-    """The published network, layer for layer; the dropout rates of the text branch, which it leaves open, are ours.
+    """Build the published network, layer for layer; it leaves the dropout rates of the text branch open.
 
     `recurrent_dropout` is 0: it makes a step 2.3 times as slow on a CPU, and the conversion has to remove it anyway.
     """
@@ -72,7 +75,7 @@ def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: 
     vgg19 = _vgg19(images, vgg19_weights)
     pooled = layers.GlobalAveragePooling2D(name="image_pooling")(vgg19.output)
 
-    picture_dense = layers.Dense(32, activation="relu", name="image_dense")
+    image_dense = layers.Dense(32, activation="relu", name="image_dense")
     text_branch = [
         layers.Embedding(vocabulary + 1, 32, input_length=front_end.sequence_length, name="words_embedding"),
         layers.SpatialDropout1D(0.2, name="words_dropout"),
@@ -87,67 +90,67 @@ def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: 
     ]
     concatenate = layers.Concatenate(name="joint")
 
-    def head(picture_features: Any) -> Any:
-        return _chain(joint, concatenate([picture_dense(picture_features), _chain(text_branch, ids)]))
+    def head(image_features: Any) -> Any:
+        return _chain(joint, concatenate([image_dense(image_features), _chain(text_branch, ids)]))
 
     # `full` first: the layers' first connections are then those of the model that is saved.
     full = tf_keras.Model([images, ids], head(pooled), name="tutorial")
-    picture_features = layers.Input(pooled.shape[1:], name=TRUNK_INPUT)
+    image_features = layers.Input(pooled.shape[1:], name=TRUNK_INPUT)
     return Network(
         full=full,
         trunk=tf_keras.Model(images, pooled, name="trunk"),
-        head=tf_keras.Model([picture_features, ids], head(picture_features), name="head"),
+        head=tf_keras.Model([image_features, ids], head(image_features), name="head"),
     )
 
 
-def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, sound_units: int = 64) -> Network:
-    """Words and sound each give evidence, which is added: Bayes' rule, if the two are independent.
+def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, audio_units: int = 64) -> Network:
+    """Build a network that adds the evidence of text and audio: Bayes' rule, if the two are independent.
 
-    An empty transcript or a picture of silence adds exactly 0 and leaves the other's answer standing. Where there are
+    An empty transcript or an image of silence adds exactly 0, so that the other modality decides. Where there are
     both, each is multiplied by a factor first, which training leaves at 1 and `set_joint_factors` sets.
 
     Args:
         labels: number of classes.
         vocabulary: number of words, without the padding id 0.
-        front_end: size of the picture and number of ids.
-        sound_units: width of the sound's hidden layer.
+        front_end: settings that define the size of the image and the number of ids.
+        audio_units: width of the hidden layer of the audio branch.
     """
     images = layers.Input((front_end.image_height, front_end.image_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
     statistics = audio_statistics(images)
-    picture_features = layers.Input(statistics.shape[1:], name=TRUNK_INPUT)
-    sound = tf_keras.Model(
-        picture_features, audio_evidence(picture_features, labels=labels, units=sound_units), name=AUDIO_PART
+    image_features = layers.Input(statistics.shape[1:], name=TRUNK_INPUT)
+    audio = tf_keras.Model(
+        image_features, audio_evidence(image_features, labels=labels, units=audio_units), name=AUDIO_PART
     )
     words = text_evidence(ids, labels=labels, vocabulary=vocabulary)
-    heard = tf_keras.Model(picture_features, audio_present(picture_features), name="sound_heard")
-    any_word = layers.Reshape((front_end.sequence_length, 1), name="words_heard_by_place")(
-        words_present(ids, "words_heard")
+    any_audio = tf_keras.Model(image_features, audio_present(image_features), name="audio_any")
+    any_word = layers.Reshape((front_end.sequence_length, 1), name="words_present_by_position")(
+        words_present(ids, "words_present_joint")
     )
     any_word = layers.GlobalMaxPooling1D(name="words_any")(any_word)
-    words_factor, sound_factor = (
+    words_factor, audio_factor = (
         layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones", trainable=False, name=name)
         for name in JOINT_FACTORS
     )
-    sound_weight = sound_factor(any_word)
-    weighted_words, weighted_sound = layers.Multiply(name="words_weighted"), layers.Multiply(name="audio_weighted")
+    audio_weight = audio_factor(any_word)
+    weighted_words, weighted_audio = layers.Multiply(name="words_weighted"), layers.Multiply(name="audio_weighted")
     joint, probabilities = layers.Add(name="joint"), layers.Softmax(name="probabilities")
 
-    def head(picture_features: Any) -> Any:
-        read = weighted_words([words, words_factor(heard(picture_features))])
-        return probabilities(joint([read, weighted_sound([sound(picture_features), sound_weight])]))
+    def head(image_features: Any) -> Any:
+        weighted = weighted_words([words, words_factor(any_audio(image_features))])
+        return probabilities(joint([weighted, weighted_audio([audio(image_features), audio_weight])]))
 
     full = tf_keras.Model([images, ids], head(statistics), name="evidence")
     return Network(
         full=full,
         trunk=tf_keras.Model(images, statistics, name="trunk"),
-        head=tf_keras.Model([picture_features, ids], head(picture_features), name="head"),
+        head=tf_keras.Model([image_features, ids], head(image_features), name="head"),
     )
 
 
-def set_joint_factors(full: Any, words: float, sound: float) -> None:
-    """Set what the evidence of words and of sound are multiplied by where there are both."""
-    for name, factor in zip(JOINT_FACTORS, (words, sound), strict=True):
+def set_joint_factors(full: Any, text: float, audio: float) -> None:
+    """Set the factors of the evidence of text and of audio where there are both."""
+    for name, factor in zip(JOINT_FACTORS, (text, audio), strict=True):
         full.get_layer(name).set_weights([np.array([[factor - 1]], np.float32), np.ones(1, np.float32)])
 
 
@@ -160,22 +163,22 @@ NETWORKS: dict[str, Callable[[int, int, FrontEnd, Vgg19Weights], Network]] = {
     "evidence": _evidence,
 }
 LEARNING_RATES: Mapping[str, float] = {"tutorial": 1e-4, "evidence": 1e-3}
-"""Step size of Adam for each, where nothing else is asked for."""
+"""Default step size of Adam for each network."""
 
 
-def _chain(steps: list[Any], value: Any) -> Any:
-    for step in steps:
-        value = step(value)
-    return value
+def _chain(chain: list[Any], tensor: Any) -> Any:
+    for layer in chain:
+        tensor = layer(tensor)
+    return tensor
 
 
 def _vgg19(images: Any, weights: Vgg19Weights) -> Any:
-    advice = (
+    fix = (
         "give Keras's vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 (80 MB, from "
         "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/) with --vgg19-weights"
     )
     if isinstance(weights, Path) and not weights.is_file():
-        raise TrainingError(f"{weights}: no such file; {advice}")
+        raise TrainingError(f"{weights}: no such file", fix=fix)
     vgg19 = tf_keras.applications.VGG19(include_top=False, weights=None, input_tensor=images)
     vgg19.trainable = False
     try:
@@ -186,6 +189,6 @@ def _vgg19(images: Any, weights: Vgg19Weights) -> Any:
             vgg19.load_weights(weights)
     except Exception as error:  # Keras raises a bare Exception when a download fails
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        what = "VGG19 weights cannot be downloaded" if weights == "imagenet" else f"{weights}: not weights of VGG19"
-        raise TrainingError(f"{what} ({reason}); {advice}") from error
+        problem = "VGG19 weights cannot be downloaded" if weights == "imagenet" else f"{weights}: not weights of VGG19"
+        raise TrainingError(f"{problem} ({reason})", fix=fix) from error
     return vgg19

@@ -16,10 +16,10 @@ def tone(rate: int, seconds: float = 1.0) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize(("rate", "layout"), [(48_000, "stereo"), (44_100, "5.1"), (16_000, "mono")])
-def test_films(rate: int, layout: str, tmp_path: Path) -> None:
+def test_reads_films(rate: int, layout: str, tmp_path: Path) -> None:
     samples = read_recording(write_film(tmp_path / "x.mp4", tone(rate), rate, layout), 16_000)
     assert samples.dtype == np.float32
-    assert 15_000 < len(samples) < 19_000  # AAC fills up its last block
+    assert 15_000 < len(samples) < 19_000  # AAC pads its last block
     middle = samples[4000:12_000]
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
     assert abs(int(spectrum.argmax()) * 16_000 / len(middle) - 440) < 3
@@ -27,22 +27,22 @@ def test_films(rate: int, layout: str, tmp_path: Path) -> None:
     assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.3 / np.sqrt(2) * (5 / 6 if layout == "5.1" else 1), rel=0.1)
 
 
-def test_a_film_by_a_wrong_name_is_read(tmp_path: Path) -> None:
+def test_reads_film_with_audio_suffix(tmp_path: Path) -> None:
     assert len(read_recording(write_film(tmp_path / "x.mp4", tone(16_000), 16_000).rename(tmp_path / "x.wav"), 16_000))
 
 
-def test_what_cannot_be_read(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "whole.mp4", tone(48_000))
+def test_unreadable_files(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "complete.mp4", tone(48_000))
     cases = {
         "cut.mp4": "not a readable recording",
         "empty.mp4": "not a readable recording",
         "text.mp4": "not a readable recording",
-        "mute.mp4": "has no sound track",
+        "mute.mp4": "has no audio track",
         "long.mp4": "longer than 30 s",
         "long.wav": "longer than 30 s",
-        "none.wav": "holds no sound",
+        "none.wav": "contains no audio",
         "nan.wav": "not numbers",
-        "gone.wav": "gone.wav",
+        "missing.wav": "missing.wav",
         "folder": "folder",
     }
     (tmp_path / "cut.mp4").write_bytes(film.read_bytes()[: film.stat().st_size // 2])
@@ -61,14 +61,14 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_damage_anywhere_is_samples_or_one_line(tmp_path: Path) -> None:
-    """Films damaged anywhere: never anything but samples or `AudioError`."""
+def test_damaged_films_give_samples_or_audio_error(tmp_path: Path) -> None:
+    """Films with random damaged bytes: the result is samples or an `AudioError`, nothing else."""
     content = write_film(tmp_path / "x.mp4", tone(16_000, 0.3), 16_000, "mono").read_bytes()
     random = np.random.default_rng(0)
     for number in range(60):
         damaged = bytearray(content)
-        for place in random.integers(0, len(content), 20):
-            damaged[place] = int(random.integers(0, 256))
+        for position in random.integers(0, len(content), 20):
+            damaged[position] = int(random.integers(0, 256))
         path = tmp_path / f"{number}.mp4"
         path.write_bytes(damaged)
         with contextlib.suppress(AudioError):

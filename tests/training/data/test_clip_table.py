@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.errors import EdgeMcnnError, TrainingError
-from training.data.clip_table import read_clip_table, read_table
+from training.data.clip_table import read_clip_table, read_trainable_clips
 
 WriteTable = Callable[[Sequence[Sequence[str]]], Path]
 GOOD = [
@@ -23,45 +23,47 @@ GOOD = [
 def test_reads_every_row(tmp_path: Path, write_table: WriteTable) -> None:
     (tmp_path / "x.wav").touch()
     rows = [*GOOD, ("x.wav", " Hello, \nworld ", "a", "test"), ("", "", "", "")]
-    clips = read_clip_table(write_table(rows))
+    clips = read_trainable_clips(write_table(rows))
     assert [clip.split for clip in clips] == ["train", "train", "validation", "validation", "test"]
     assert clips[0].audio is None
     assert (clips[4].audio, clips[4].text) == (tmp_path / "x.wav", "Hello, \nworld")
 
 
 def test_audio_root_and_other_columns(tmp_path: Path) -> None:
-    (tmp_path / "sound").mkdir()
-    (tmp_path / "sound" / "x.wav").touch()
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "audio" / "x.wav").touch()
     table = tmp_path / "t.csv"
     rows = ["joey,train,a,,x.wav", "ross,train,b,hi,", "joey,dev,a,hi,", "ross,dev,b,hi,"]
     table.write_text("\n".join(["\ufeffspeaker,split, label ,text,audio", *rows]), encoding="utf-8")
-    assert read_clip_table(table, tmp_path / "sound")[0].audio == tmp_path / "sound" / "x.wav"
+    assert read_trainable_clips(table, tmp_path / "audio")[0].audio == tmp_path / "audio" / "x.wav"
 
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
         ([], "no rows below the header"),
-        ([*GOOD, ("gone.wav", "", "a", "train")], r"line 6: no such file .*gone\.wav; .*--audio-root"),
+        ([*GOOD, ("missing.wav", "", "a", "train")], r"line 6: no such file .*missing\.wav; .*--audio-root"),
         ([*GOOD, (".", "", "a", "train")], "line 6: is a folder: "),
         ([*GOOD, ("x" * 300 + ".wav", "", "a", "train")], "line 6: no such file .*--audio-root"),
         ([*GOOD, ("", "five", "c", "dev"), ("", "six", "c", "dev")], "label 'c' is in validation rows only; add train"),
         ([*GOOD, ("", "five", "c", "train")], "label 'c' is in one row only"),
         ([("", "one", "a", "train"), ("", "two", "a", "dev")], "every clip has the label 'a'; .*at least 2 labels"),
-        ([*GOOD, ("", " ?! ", "a", "train")], "line 6: neither audio nor words"),
+        ([*GOOD, ("", " ?! ", "a", "train")], "line 6: neither audio nor text"),
         ([row for row in GOOD if row[3] == "train"], "no clip has split 'validation'"),
         ([row for row in GOOD if row[3] != "train"], "no clip has split 'train'"),
         ([(*row[:3], "test") for row in GOOD], "no clip has split 'train'"),
-        ([*GOOD, ("", "five", "a", "Train")], "line 6: split is 'Train', expected one of train, validation"),
+        ([*GOOD, ("", "five", "a", "Train")], "line 6: split is 'Train'; use one of train, validation"),
         ([*GOOD, ("", "five", " ", "train")], "line 6: label is ''"),
         ([*GOOD, ("", "five", "a\nb", "train")], r"line 7: label is 'a\\nb'"),
         ([*GOOD, ("", "yes", " he said", "a", "train")], "line 6: 5 values for 4 columns; .*double quotes"),
         ([*GOOD, ("", "yes")], "line 6: 2 values for 4 columns"),
     ],
 )
-def test_says_what_is_wrong(rows: list[tuple[str, ...]], expected: str, write_table: WriteTable) -> None:
+def test_wrong_rows_are_reported_with_file_and_line(
+    rows: list[tuple[str, ...]], expected: str, write_table: WriteTable
+) -> None:
     with pytest.raises(TrainingError, match=expected) as caught:
-        read_clip_table(write_table(rows))
+        read_trainable_clips(write_table(rows))
     assert "table.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -79,37 +81,37 @@ def test_says_what_is_wrong(rows: list[tuple[str, ...]], expected: str, write_ta
         ("audio,text,label,split\n".encode("utf-16"), "line 1: not UTF-8 text .*UTF-16"),
         ("audio,text,label,split\n".encode("utf-16-le"), "line 1: not UTF-8 text .*UTF-16"),
         (b"audio,text,label,split\n,a\0b,a,train\n", "line 2: not UTF-8 text .*NUL"),
-        (b'audio,text,label,split\n,"never closed,a,train\n,hi,a,train\n', "line 2: not valid CSV .*close what is"),
+        (b'audio,text,label,split\n,"never closed,a,train\n,hi,a,train\n', "line 2: not valid CSV .*close the quotes"),
         (b"audio,text,label,split\n," + b"x" * 200_000 + b",a,train\n", "not valid CSV .*field"),
     ],
 )
-def test_refuses_what_is_no_table(content: bytes, expected: str, tmp_path: Path) -> None:
+def test_files_that_are_not_tables_are_refused(content: bytes, expected: str, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_bytes(content)
     with pytest.raises(TrainingError, match=expected):
-        read_clip_table(table)
+        read_trainable_clips(table)
 
 
 def test_missing_table(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="cannot be read"):
-        read_clip_table(tmp_path / "gone.csv")
+        read_trainable_clips(tmp_path / "missing.csv")
     with pytest.raises(TrainingError, match="cannot be read"):
-        read_clip_table(tmp_path)
+        read_trainable_clips(tmp_path)
 
 
-def test_recordings_that_nobody_reads_need_not_be_there(tmp_path: Path) -> None:
+def test_unused_recordings_and_texts_may_be_missing(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    table.write_text("audio,text,label,split\ngone.wav,hi,a,train\n")
-    assert read_table(table, audio=False)[0][0].text == "hi"
+    table.write_text("audio,text,label,split\nmissing.wav,hi,a,train\n")
+    assert read_clip_table(table, audio=False)[0][0].text == "hi"
     table.write_text("text,label,split\nhi,a,train\n")
-    assert read_table(table, audio=False)[0][0].audio is None
+    assert read_clip_table(table, audio=False)[0][0].audio is None
     with pytest.raises(TrainingError, match="no column audio"):
-        read_table(table)
+        read_clip_table(table)
     (tmp_path / "x.wav").touch()
     table.write_text("audio,label,split\nx.wav,a,train\n")
-    assert read_table(table, text=False)[0][0].text == ""
+    assert read_clip_table(table, text=False)[0][0].text == ""
     with pytest.raises(TrainingError, match="no column text"):
-        read_table(table)
+        read_clip_table(table)
 
 
 CELLS = st.sampled_from(["audio", "text", "label", "split", "speaker", "train", "dev", "a", "", ".", "x.wav", "\u2028"])
@@ -117,19 +119,19 @@ TABLES = st.lists(st.lists(CELLS | st.text(max_size=8) | st.just("y" * 5000), ma
 HEADERS = st.sampled_from([[], [["audio", "text", "label", "split"]], [["text", "label"]]])
 
 
-def written(rows: list[list[str]]) -> bytes:
+def encoded(rows: list[list[str]]) -> bytes:
     stream = io.StringIO()
     csv.writer(stream).writerows(rows)
     return stream.getvalue().encode("utf-8", "surrogatepass")
 
 
 @settings(max_examples=60)
-@given(st.binary(max_size=60) | st.builds(lambda head, rows: written(head + rows), HEADERS, TABLES))
-def test_wild_tables_are_clips_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    table = tmp_path_factory.getbasetemp() / "wild.csv"
+@given(st.binary(max_size=60) | st.builds(lambda head, rows: encoded(head + rows), HEADERS, TABLES))
+def test_any_bytes_give_clips_or_edge_mcnn_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    table = tmp_path_factory.getbasetemp() / "random.csv"
     table.write_bytes(content)
-    for sound, words in ((True, True), (False, True), (True, False)):
+    for audio, text in ((True, True), (False, True), (True, False)):
         with contextlib.suppress(EdgeMcnnError):
-            clips, _ = read_table(table, audio=sound, text=words)
+            clips, _ = read_clip_table(table, audio=audio, text=text)
             assert clips
             assert all(clip.label and clip.split for clip in clips)

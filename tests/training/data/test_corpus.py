@@ -1,4 +1,4 @@
-"""The kinds of corpus beside MELD, what they have in common, and how they are told apart on the command line."""
+"""The kinds of corpus beside MELD, their common behaviour, and how the command line distinguishes them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from device.errors import TrainingError
 from edge_mcnn.options import Target, open_selected_corpus
 from tests.training.conftest import printed
-from training.data.clip_table import read_clip_table, read_table, write_clip_table
+from training.data.clip_table import read_clip_table, read_trainable_clips, write_clip_table
 from training.data.clips import Clip, check_trainable
 from training.data.corpus import Corpus, open_corpus, with_text
 from training.fit.trainer import TrainingSettings, train
@@ -41,18 +41,18 @@ def test_class_folders_with_splits(tmp_path: Path) -> None:
 
 
 def test_class_folders_without_clips(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="no folders in it; each class needs a folder"):
+    with pytest.raises(TrainingError, match="no folders in it; make a folder for each class"):
         open_corpus(folder_of(tmp_path, "1.wav"))
-    with pytest.raises(TrainingError, match=r"no recordings in its folders \(\.avi, \.flac"):
+    with pytest.raises(TrainingError, match=r"no recordings in its folders; add files that end in \.avi, \.flac"):
         open_corpus(folder_of(tmp_path, "glad/1.txt"))
 
 
-def test_sound_without_words_says_how_to_get_them(corpus: Path, tmp_path: Path, console: Console) -> None:
+def test_audio_without_text_suggests_transcribe(corpus: Path, tmp_path: Path, console: Console) -> None:
     for label, names in (("a", ("train0", "train2", "train8")), ("b", ("train1", "train3", "train9"))):
         (tmp_path / "classes" / label).mkdir(parents=True)
         for name in names:
             (corpus.parent / f"{name}.wav").rename(tmp_path / "classes" / label / f"{name}.wav")
-    with pytest.raises(TrainingError, match=r"no train row has words; .*`edge-mcnn transcribe` on it .*--text vosk"):
+    with pytest.raises(TrainingError, match=r"no train row has words, .*; .*`edge-mcnn transcribe` .*--text vosk"):
         train(tmp_path / "classes", tmp_path / "Model.h5", TrainingSettings(vgg19_weights=None), console)
 
 
@@ -68,63 +68,63 @@ def table(tmp_path: Path) -> Path:
     return tmp_path / "table.csv"
 
 
-def test_optional_columns_and_made_splits(table: Path) -> None:
-    clips, note = read_table(table)
+def test_optional_columns_and_generated_splits(table: Path) -> None:
+    clips, note = read_clip_table(table)
     assert "made by speaker (seed 1): 16 train and 4 validation clips, 1 of 5 speakers held out" in note
     clip = clips[1]
     assert (clip.speaker, clip.dialogue, clip.id, clip.transcript) == ("s0", "d1", "i1", "well 1")
-    assert clips[0].transcript is None  # there is no sound to hear
-    assert read_clip_table(table) == clips
-    assert read_table(table, seed=2)[1] != note
+    assert clips[0].transcript is None  # there is no audio to transcribe
+    assert read_trainable_clips(table) == clips
+    assert read_clip_table(table, seed=2)[1] != note
 
 
-def test_empty_split_column_is_no_split(table: Path) -> None:
-    clips = [*read_table(table)[0]]
+def test_empty_split_column_defines_no_splits(table: Path) -> None:
+    clips = [*read_clip_table(table)[0]]
     table.write_text("\n".join(["audio,text,label,split", *(f",w{n},{'ab'[n % 2]}," for n in range(len(clips)))]))
-    assert "made by clip" in read_table(table)[1]
+    assert "made by clip" in read_clip_table(table)[1]
     table.write_text("audio,text,label,split\n,x,a,train\n,x,a,\n")
     with pytest.raises(TrainingError, match="line 3: split is ''"):
-        read_table(table)
+        read_clip_table(table)
 
 
-def test_a_written_table_is_read_back(table: Path, tmp_path: Path) -> None:
-    clips, _ = read_table(table)
-    other = tmp_path / "else" / "copy.csv"
+def test_written_table_is_read_back(table: Path, tmp_path: Path) -> None:
+    clips, _ = read_clip_table(table)
+    other = tmp_path / "other" / "copy.csv"
     other.parent.mkdir()
     write_clip_table(other, clips)
     assert other.read_text(encoding="utf-8").splitlines()[2].startswith("../1.wav,")
-    again, note = read_table(other)
+    copied, note = read_clip_table(other)
     assert note == ""
-    assert [(*vars(clip).values(),)[1:] for clip in again] == [(*vars(clip).values(),)[1:] for clip in clips]
-    assert [clip.audio and clip.audio.resolve() for clip in again] == [clip.audio for clip in clips]
+    assert [(*vars(clip).values(),)[1:] for clip in copied] == [(*vars(clip).values(),)[1:] for clip in clips]
+    assert [clip.audio and clip.audio.resolve() for clip in copied] == [clip.audio for clip in clips]
 
 
-def test_a_table_is_written_whole_or_not_at_all(table: Path, tmp_path: Path) -> None:
+def test_failed_write_leaves_no_partial_file(table: Path, tmp_path: Path) -> None:
     (tmp_path / "taken.csv").mkdir()
     with pytest.raises(TrainingError, match=r"taken\.csv: cannot be written"):
-        write_clip_table(tmp_path / "taken.csv", read_table(table)[0])
+        write_clip_table(tmp_path / "taken.csv", read_clip_table(table)[0])
     assert not [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")]
 
 
-def test_which_words_to_train_on() -> None:
+def test_with_text_selects_reference_or_transcripts() -> None:
     audio = Path("x.wav")
     clips = (
         Clip(audio, "Oh, no!", "a", "train", transcript="oh no"),
         Clip(audio, "Yes.", "a", "train", transcript="guess"),
         Clip(audio, "", "a", "train", transcript="hm"),
         Clip(audio, "Yes.", "a", "validation", transcript=""),
-        Clip(None, "Only read", "a", "train"),
+        Clip(None, "Text only", "a", "train"),
     )
     corpus = Corpus("c", clips)
     assert with_text(corpus, "reference") is corpus
-    assert [clip.text for clip in with_text(corpus, "vosk").clips] == ["oh no", "guess", "hm", "", "Only read"]
+    assert [clip.text for clip in with_text(corpus, "vosk").clips] == ["oh no", "guess", "hm", "", "Text only"]
     both = [clip.text for clip in with_text(corpus, "both").clips]
-    assert both == ["oh no", "guess", "Yes.", "hm", "", "Only read"]
-    with pytest.raises(TrainingError, match=r"no column text_vosk, .*run `edge-mcnn transcribe`"):
+    assert both == ["oh no", "guess", "Yes.", "hm", "", "Text only"]
+    with pytest.raises(TrainingError, match=r"no column text_vosk, .*; run `edge-mcnn transcribe`"):
         with_text(Corpus("c", (*clips, Clip(audio, "x", "a", "train"))), "vosk")
 
 
-def test_one_corpus_is_named(tmp_path: Path) -> None:
+def test_exactly_one_corpus_is_required(tmp_path: Path) -> None:
     for corpus, meld in ((None, None), (tmp_path, tmp_path)):
         with pytest.raises(typer.BadParameter, match="name one corpus"):
             open_selected_corpus(corpus, meld, Target.SENTIMENT, None)
@@ -138,34 +138,34 @@ def test_one_word_vocabulary(tmp_path: Path, console: Console) -> None:
     table = tmp_path / "table.csv"
     rows = [f",Hi!,{label},{split}" for label in "ab" for split in ("train", "dev")]
     table.write_text("\n".join(["audio,text,label,split", *rows]))
-    with pytest.raises(TrainingError, match=r"know one word only \('hi'\)"):
+    with pytest.raises(TrainingError, match=r"have one word only \('hi'\)"):
         train(table, tmp_path / "Model.h5", TrainingSettings(vgg19_weights=None), console)
 
 
-def test_what_can_be_transcribed_need_not_be_trainable(tmp_path: Path) -> None:
+def test_untrainable_table_can_be_read(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("audio,text,label,split\n,hi,a,test\n")
-    clips, _ = read_table(table)
+    clips, _ = read_clip_table(table)
     assert len(clips) == 1
     with pytest.raises(TrainingError, match="no clip has split 'train'"):
         check_trainable(clips, "x")
 
 
-def test_names_that_no_table_can_hold(tmp_path: Path) -> None:
+def test_names_that_a_table_cannot_hold(tmp_path: Path) -> None:
     for number, name in enumerate(("two\nlines/1.wav", "glad/\udce4.wav")):
         folder = folder_of(tmp_path / str(number), "sad/1.wav", name)
-        with pytest.raises(TrainingError, match="is no plain name in UTF-8; rename it"):
+        with pytest.raises(TrainingError, match="is not a plain name in UTF-8; rename it"):
             open_corpus(folder)
 
 
-def test_odd_names_go_through_a_table_and_back(tmp_path: Path) -> None:
+def test_unusual_names_survive_a_round_trip(tmp_path: Path) -> None:
     names = ["glad/a b.wav", "glad/\u00e4,\u4e2d.wav", 'sad/"q".wav', "sad/1\n2.wav"]
     corpus = open_corpus(folder_of(tmp_path, *names))
     write_clip_table(tmp_path / "t.csv", corpus.clips)
-    assert {clip.audio for clip in read_table(tmp_path / "t.csv")[0]} == {tmp_path / name for name in names}
+    assert {clip.audio for clip in read_clip_table(tmp_path / "t.csv")[0]} == {tmp_path / name for name in names}
 
 
-def test_what_is_there_twice_is_told(tmp_path: Path, console: Console) -> None:
+def test_repeated_rows_and_leaks_are_reported(tmp_path: Path, console: Console) -> None:
     folder_of(tmp_path, "x.wav", "y.wav")
     table = tmp_path / "t.csv"
     table.write_text("audio,text,label,split\nx.wav,hi,a,train\nx.wav,hi,a,train\nx.wav,ho,a,dev\ny.wav,,b,dev\n")

@@ -48,7 +48,7 @@ def test_emotions(meld: Path) -> None:
 
 
 def test_other_ways_to_unpack(meld: Path, tmp_path: Path) -> None:
-    """Each archive in a folder of its own, with its CSV beside; a WAV, where made, before the film."""
+    """Each archive in a separate folder, with its CSV beside it; an existing WAV is preferred to the film."""
     for part, short in (("train_splits", "train"), ("dev_splits_complete", "dev")):
         shutil.copytree(meld / part, tmp_path / short / part)
         shutil.copy(meld / f"{short}_sent_emo.csv", tmp_path / short)
@@ -64,14 +64,16 @@ def test_other_ways_to_unpack(meld: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "expected"),
     [
-        ("train_sent_emo.csv", "Sentiment", "Feeling", "line 1: no column Sentiment; is it MELD's own"),
+        ("train_sent_emo.csv", "Sentiment", "Feeling", "line 1: no column Sentiment, so not MELD's own"),
         ("dev_sent_emo.csv", ",negative,", ",bad,", "line 3: sentiment is 'bad', expected one of negative"),
-        ("dev_sent_emo.csv", ",negative,0,1", ",negative,0,x", "line 3: Dialogue_ID and Utterance_ID must be whole"),
-        ("dev_sent_emo.csv", "1,8,21,", "1\n,,,,,,,,,,,,,", "the number of values is not that of the columns"),
+        ("dev_sent_emo.csv", ",negative,0,1", ",negative,0,x", "line 3: Dialogue_ID and Utterance_ID must be integers"),
+        ("dev_sent_emo.csv", "1,8,21,", "1\n,,,,,,,,,,,,,", "the number of values differs from that of the columns"),
         ("test_sent_emo.csv", "\u0092", "\udc92", "not UTF-8 text"),
     ],
 )
-def test_says_what_is_wrong(name: str, old: str, new: str, expected: str, meld: Path, tmp_path: Path) -> None:
+def test_wrong_rows_are_reported_with_file_and_line(
+    name: str, old: str, new: str, expected: str, meld: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "MELD.Raw"
     shutil.copytree(meld, folder)
     content = (folder / name).read_text(encoding="utf-8").replace(old, new, 1)
@@ -98,16 +100,18 @@ def test_not_unpacked(meld: Path, tmp_path: Path) -> None:
         read_meld(tmp_path)
 
 
-def test_meld_as_it_comes_becomes_a_bundle(meld: Path, tmp_path: Path, console: Console) -> None:
-    settings = TrainingSettings(epochs=1, vgg19_weights=None, image_cache=tmp_path / "pictures")
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_network")
+def test_published_meld_can_be_trained_and_converted(meld: Path, tmp_path: Path, console: Console) -> None:
+    settings = TrainingSettings(epochs=1, vgg19_weights=None, image_cache=tmp_path / "images")
     result = train(open_meld(meld), tmp_path / "Model.h5", settings, console)
     card = read_companions(tmp_path / "Model.h5").card
     assert card == result.companions.card
     assert card["rows"] == {"train": 11, "validation": 8}
     assert card["recordings_missing"] == ["dia3_utt0.mp4"]
     assert card["recordings_unreadable"] == ["dia2_utt0.mp4", "dia2_utt1.mp4", "dia2_utt2.mp4", "dia2_utt3.mp4"]
-    assert len(list((tmp_path / "pictures").glob("*.png"))) == 19
-    shown = printed(console)
+    assert len(list((tmp_path / "images").glob("*.png"))) == 19
+    output = printed(console)
     converted = CliRunner().invoke(app, ["convert", str(tmp_path / "Model.h5")], catch_exceptions=False)
     assert converted.exit_code == 0
     bundle = read_bundle(tmp_path / "Model.tflite")
@@ -116,20 +120,20 @@ def test_meld_as_it_comes_becomes_a_bundle(meld: Path, tmp_path: Path, console: 
     for expected in (
         "dia3_utt0.mp4: no such file",
         "dia2_utt0.mp4: not a readable recording",
-        "dia2_utt2.mp4: has no sound track",
+        "dia2_utt2.mp4: has no audio track",
         "dia2_utt3.mp4: longer than 30 s, so not one utterance",
         "4 of 23 recordings skipped",
         "4 of 23 clips left out",
     ):
-        assert expected in shown
+        assert expected in output
 
 
-def test_a_folder_of_films_is_no_table(meld: Path) -> None:
+def test_missing_table_in_a_folder_of_films(meld: Path) -> None:
     with pytest.raises(TrainingError, match="cannot be read"):
-        open_corpus(meld / "train_splits" / "gone")
+        open_corpus(meld / "train_splits" / "missing")
 
 
-def test_words_alone_need_no_films(meld: Path, tmp_path: Path) -> None:
+def test_text_only_needs_no_films(meld: Path, tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         shutil.copy(meld / f"{name}_sent_emo.csv", tmp_path)
     clips, missing = read_meld(tmp_path, audio=False)
@@ -148,10 +152,10 @@ VALUES = st.sampled_from(["joy", "positive", "0", "-1", "9" * 400, "9" * 5000, "
     st.lists(st.lists(VALUES, min_size=5, max_size=7), max_size=4),
     st.binary(max_size=4),
 )
-def test_wild_meld_is_clips_or_one_line(
+def test_any_meld_tables_give_clips_or_edge_mcnn_error(
     tmp_path_factory: pytest.TempPathFactory, header: list[str], rows: list[list[str]], tail: bytes
 ) -> None:
-    folder = tmp_path_factory.getbasetemp() / "wild"
+    folder = tmp_path_factory.getbasetemp() / "random"
     for part in ("train_splits", "dev_splits_complete"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     good = ["hi", "Joey", "joy", "positive", "0", "0"]
@@ -161,6 +165,6 @@ def test_wild_meld_is_clips_or_one_line(
         csv.writer(stream).writerows([header, good, *rows])
     with (folder / "train_sent_emo.csv").open("ab") as stream:
         stream.write(tail)
-    for sound in (True, False):
+    for audio in (True, False):
         with contextlib.suppress(EdgeMcnnError):
-            assert read_meld(folder, audio=sound)
+            assert read_meld(folder, audio=audio)

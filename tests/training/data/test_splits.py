@@ -7,7 +7,7 @@ from training.data.splits import VALIDATION_SHARE, make_splits
 
 
 def clips(speakers: int, dialogues: int, count: int = 200) -> list[Clip]:
-    """Clips of two classes, one of them rarer; 0 speakers or dialogues means that they are not known."""
+    """Clips of two classes, one of them rarer; 0 speakers or dialogues means that they are unknown."""
     return [
         Clip(
             None,
@@ -24,12 +24,12 @@ def clips(speakers: int, dialogues: int, count: int = 200) -> list[Clip]:
 @pytest.mark.parametrize(
     ("speakers", "dialogues", "by"), [(12, 40, "speaker"), (0, 40, "dialogue"), (1, 40, "dialogue"), (0, 0, "clip")]
 )
-def test_groups_stay_whole_and_classes_stay_in_proportion(speakers: int, dialogues: int, by: str) -> None:
+def test_groups_stay_together_and_classes_in_proportion(speakers: int, dialogues: int, by: str) -> None:
     split, note = make_splits(clips(speakers, dialogues), seed=1)
     assert f"made by {by} (seed 1)" in note
     if by != "clip":
-        of_group = {(getattr(clip, by), clip.split) for clip in split}
-        assert len(of_group) == len({group for group, _ in of_group})
+        groups = {(getattr(clip, by), clip.split) for clip in split}
+        assert len(groups) == len({group for group, _ in groups})
     counts = Counter((clip.split, clip.label) for clip in split)
     for label in ("rare", "common"):
         both = counts["train", label] + counts["validation", label]
@@ -37,20 +37,20 @@ def test_groups_stay_whole_and_classes_stay_in_proportion(speakers: int, dialogu
     assert [clip.text for clip in split] == [clip.text for clip in clips(speakers, dialogues)]
 
 
-def test_seed_decides() -> None:
+def test_splits_depend_on_the_seed() -> None:
     rows = clips(12, 0)
     assert make_splits(rows, 1) == make_splits(rows, 1)
     assert make_splits(rows, 1) != make_splits(rows, 2)
 
 
-def test_a_class_that_one_speaker_alone_has_is_learnt() -> None:
+def test_class_of_a_single_speaker_has_train_clips() -> None:
     rows = [Clip(None, "x", "a" if number % 6 else "b", "", speaker=f"s{number % 6}") for number in range(60)]
     for seed in range(10):
         split, _ = make_splits(rows, seed)
         assert {clip.label for clip in split if clip.split == "train"} == {"a", "b"}
 
 
-def test_a_speaker_missing_somewhere_is_no_grouping() -> None:
+def test_unknown_speakers_are_not_grouped() -> None:
     rows = [*clips(12, 0), Clip(None, "x", "common", "")]
     assert "made by clip" in make_splits(rows, 1)[1]
 

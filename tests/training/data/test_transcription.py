@@ -2,8 +2,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +17,17 @@ from device.recognition.transcriber import Transcriber
 from edge_mcnn.main import app
 from tests.conftest import CLIPS
 from tests.training.conftest import printed
+from tests.waiting import wait_until
 from training.data.audio_reading import read_audio
-from training.data.clip_table import read_table
+from training.data.clip_table import read_clip_table
 from training.data.clips import Clip
 from training.data.corpus import Corpus, open_corpus
 from training.data.transcription import Journal, transcribe, transcribe_recording
 
-Hear = Callable[[Path, Transcriber], str]
-
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
-    """Ten recordings, one of them broken, one of them in two rows, and a row without sound."""
+    """Ten recordings, one of them broken, one of them in two rows, and a row without audio."""
     clips = []
     for number in range(10):
         path = tmp_path / "clips" / f"{number}.wav"
@@ -42,23 +39,23 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the recordings that were heard; the model is made up and hears the file's name."""
+def transcribed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the transcribed recordings; a fake model returns the file's name as transcript."""
     names: list[str] = []
 
-    def made_up(recording: Path, _transcriber: Transcriber) -> str:
+    def fake(recording: Path, _transcriber: Transcriber) -> str:
         read_audio(recording)
         names.append(recording.name)
         return f"word {recording.stem}"
 
-    monkeypatch.setattr(training.data.transcription, "transcribe_recording", made_up)
+    monkeypatch.setattr(training.data.transcription, "transcribe_recording", fake)
     monkeypatch.setattr(training.data.transcription, "Transcriber", lambda *_: None)
     monkeypatch.setattr("device.recognition.speech_model.fetch.find", lambda *_, **__: Path("/models/small"))
     return names
 
 
 def texts(table: Path) -> list[tuple[str, str | None]]:
-    return [(clip.text, clip.transcript) for clip in read_table(table)[0]]
+    return [(clip.text, clip.transcript) for clip in read_clip_table(table)[0]]
 
 
 EXPECTED = [
@@ -67,21 +64,21 @@ EXPECTED = [
 ]  # fmt: skip
 
 
-def test_fills_the_words(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
+def test_adds_transcripts(corpus: Corpus, transcribed: list[str], tmp_path: Path, console: Console) -> None:
     result = transcribe(corpus, tmp_path / "t.csv", console)
     assert texts(tmp_path / "t.csv") == EXPECTED == [(clip.text, clip.transcript) for clip in result.clips]
-    assert sorted(heard) == sorted(f"{number}.wav" for number in range(10) if number != 4)
-    shown = printed(console)
-    assert "4.wav: not a readable recording" in shown
-    assert "1 of 10 recordings skipped" in shown
-    assert "11 clips; next: edge-mcnn train" in shown
+    assert sorted(transcribed) == sorted(f"{number}.wav" for number in range(10) if number != 4)
+    output = printed(console)
+    assert "4.wav: not a readable recording" in output
+    assert "1 of 10 recordings skipped" in output
+    assert "11 clips; next: edge-mcnn train" in output
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_goes_on_where_it_was_stopped(
+def test_continues_after_an_interruption(
     error: type[BaseException] | BaseException,
     corpus: Corpus,
-    heard: list[str],
+    transcribed: list[str],
     tmp_path: Path,
     console: Console,
     monkeypatch: pytest.MonkeyPatch,
@@ -99,44 +96,44 @@ def test_goes_on_where_it_was_stopped(
             transcribe(corpus, tmp_path / "t.csv", console)
     assert not (tmp_path / "t.csv").exists()
     with (tmp_path / "t.csv.transcripts.jsonl").open("a") as stream:
-        stream.write('{"recording": "torn')  # as a lost power supply leaves it
-    heard.clear()
+        stream.write('{"recording": "torn')  # as a power failure leaves it
+    transcribed.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
-    assert sorted(heard) == ["6.wav", "7.wav", "8.wav", "9.wav"]
+    assert sorted(transcribed) == ["6.wav", "7.wav", "8.wav", "9.wav"]
     assert texts(tmp_path / "t.csv") == EXPECTED
     assert "5 of 10 recordings were transcribed before" in printed(console)
 
 
-def test_hears_anew_what_changed(
-    corpus: Corpus, heard: list[str], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+def test_changed_recordings_and_models_are_transcribed_again(
+    corpus: Corpus, transcribed: list[str], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transcribe(corpus, tmp_path / "t.csv", console)
     soundfile.write(tmp_path / "clips" / "2.wav", np.zeros(2000), 16_000)
-    heard.clear()
+    transcribed.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
-    assert heard == ["2.wav"]
+    assert transcribed == ["2.wav"]
     monkeypatch.setattr("device.recognition.speech_model.fetch.find", lambda *_, **__: Path("/models/large"))
-    heard.clear()
+    transcribed.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
-    assert len(heard) == 9
+    assert len(transcribed) == 9
     for line in (tmp_path / "t.csv.transcripts.jsonl").read_text().splitlines():
         assert json.loads(line)["by"] == "large 0.7"
 
 
-def test_nothing_to_hear(heard: list[str], tmp_path: Path, console: Console) -> None:
+def test_corpus_without_audio_is_refused(transcribed: list[str], tmp_path: Path, console: Console) -> None:
     with pytest.raises(TrainingError, match="no clip has a recording, so there is nothing to transcribe"):
         transcribe(Corpus("c", (Clip(None, "x", "a", "train"),)), tmp_path / "t.csv", console)
-    assert heard == []
+    assert transcribed == []
 
 
-def test_no_place_for_the_table(corpus: Corpus, heard: list[str], tmp_path: Path, console: Console) -> None:
+def test_unusable_output_is_refused(corpus: Corpus, transcribed: list[str], tmp_path: Path, console: Console) -> None:
     (tmp_path / "file").touch()
     for output, expected in ((tmp_path, "is a folder"), (tmp_path / "file" / "t.csv", "nothing can be written there")):
         with pytest.raises(TrainingError, match=expected):
             transcribe(corpus, output, console)
     with pytest.raises(TrainingError, match="is the corpus itself and would be overwritten"):
         transcribe(Corpus(str(tmp_path / "t.csv"), corpus.clips), tmp_path / "clips" / ".." / "t.csv", console)
-    assert heard == []
+    assert transcribed == []
     transcribe(corpus, tmp_path / "new" / "t.csv", console)
     assert (tmp_path / "new" / "t.csv").exists()
 
@@ -155,11 +152,17 @@ if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 main()
 """
-"""The command in a process of its own with a made-up model; files of more than so many bytes cannot be written."""
+"""The command with a fake model in a separate process, where files beyond a number of bytes cannot be written."""
+
+
+def has_lines(file: Path, count: int, process: subprocess.Popen[bytes]) -> bool:
+    """Whether a running process has written so many lines."""
+    assert process.poll() is None
+    return file.exists() and len(file.read_bytes().splitlines()) >= count
 
 
 @pytest.mark.parametrize("stopped_by", ["kill -9", "full disk"])
-def test_a_process_that_was_stopped_goes_on(stopped_by: str, tmp_path: Path) -> None:
+def test_stopped_process_continues(stopped_by: str, tmp_path: Path) -> None:
     for number in range(120):
         path = tmp_path / "classes" / "ab"[number % 2] / f"{number}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,38 +175,36 @@ def test_a_process_that_was_stopped_goes_on(stopped_by: str, tmp_path: Path) -> 
     journal = tmp_path / "t.csv.transcripts.jsonl"
     if stopped_by == "kill -9":
         process = subprocess.Popen(command(0, "t.csv"), stdout=subprocess.DEVNULL)
-        limit = time.monotonic() + 60
-        while not journal.exists() or len(journal.read_bytes().splitlines()) < 5:
-            assert time.monotonic() < limit
-            assert process.poll() is None
-            time.sleep(0.005)
+        wait_until(lambda: has_lines(journal, 5, process), limit_s=60, message=f"{journal} has fewer than five lines")
         process.kill()
         assert process.wait(timeout=60) == -signal.SIGKILL
     else:
         full = subprocess.run(command(3000, "t.csv"), capture_output=True, text=True, check=False, timeout=60)
         assert full.returncode == 1
-        assert full.stderr.startswith(f"edge-mcnn: {journal}: cannot be written (File too large); free some space and")
-        assert full.stderr.count("\n") == 1
+        assert full.stderr == (
+            f"edge-mcnn: {journal}: cannot be written (File too large)\n"
+            "  fix: free some space and run it again; finished transcripts are not repeated\n"
+        )
     assert not (tmp_path / "t.csv").exists()
-    kept = len(journal.read_bytes().splitlines())
-    assert 5 <= kept < 120
-    again = subprocess.run(command(0, "t.csv"), capture_output=True, text=True, check=True, timeout=60).stdout
-    told = int(again.partition(" of 120 recordings were transcribed before")[0].rpartition("\n")[2])
-    assert kept - 1 <= told <= kept  # the last line may be torn
+    written = len(journal.read_bytes().splitlines())
+    assert 5 <= written < 120
+    output = subprocess.run(command(0, "t.csv"), capture_output=True, text=True, check=True, timeout=60).stdout
+    reused = int(output.partition(" of 120 recordings were transcribed before")[0].rpartition("\n")[2])
+    assert written - 1 <= reused <= written  # the last line may be torn
     subprocess.run(command(0, "uninterrupted.csv"), capture_output=True, check=True, timeout=60)
     assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "uninterrupted.csv").read_bytes()
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_the_device_hears_the_same(speech_model: Path) -> None:
-    """Frame by frame as the device's own stations hear a recording, with the real Vosk."""
+def test_transcripts_equal_those_of_the_device(speech_model: Path) -> None:
+    """The independent source is the device's own path of a recording, frame by frame, with the real Vosk."""
     transcriber = Transcriber(speech_model, 0.7)
     path = sorted(CLIPS.glob("*.flac"))[0]
     transcription = transcriber.begin()
     for frame in Recording(path).frames():
         transcription.feed(frame.samples)
-    by_the_device = transcription.text()
-    assert transcribe_recording(path, transcriber) == by_the_device != ""
+    on_device = transcription.text()
+    assert transcribe_recording(path, transcriber) == on_device != ""
 
 
 def test_command(speech_model: Path, tmp_path: Path) -> None:

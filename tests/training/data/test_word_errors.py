@@ -11,20 +11,20 @@ WORDS = [f"w{number}" for number in range(200)]
 FREQUENT = ["the"] * 90 + ["a"] * 10
 
 
-def test_as_many_errors_as_asked_for() -> None:
+def test_simulated_error_rate_matches_the_share() -> None:
     random = np.random.default_rng(1)
     pairs = [(WORDS, simulate(WORDS, 0.2, FREQUENT, random)) for _ in range(50)]
     assert word_error_rate(pairs) == pytest.approx(0.2, abs=0.01)
-    foreign = Counter(word for _, heard in pairs for word in heard if word in ("the", "a"))
-    assert foreign["the"] / foreign.total() == pytest.approx(0.9, abs=0.03)
-    assert foreign.total() / 10_000 == pytest.approx(0.2 * 0.8, abs=0.015)  # replaced and inserted
-    kept = sum(word.startswith("w") for _, heard in pairs for word in heard)
-    assert kept / 10_000 == pytest.approx(1 - 0.2 * 0.8, abs=0.015)  # neither replaced nor lost
+    inserted = Counter(word for _, recognised in pairs for word in recognised if word in ("the", "a"))
+    assert inserted["the"] / inserted.total() == pytest.approx(0.9, abs=0.03)
+    assert inserted.total() / 10_000 == pytest.approx(0.2 * 0.8, abs=0.015)  # substituted and inserted
+    unchanged = sum(word.startswith("w") for _, recognised in pairs for word in recognised)
+    assert unchanged / 10_000 == pytest.approx(1 - 0.2 * 0.8, abs=0.015)  # neither substituted nor deleted
 
 
-def test_a_word_is_never_replaced_by_itself() -> None:
-    heard = simulate(["the"] * 500, 1.0, ["the", "a"], np.random.default_rng(0))
-    assert 100 < heard.count("the") < 200  # a fifth is kept beside an inserted word, which may be the same
+def test_a_word_is_never_substituted_by_itself() -> None:
+    recognised = simulate(["the"] * 500, 1.0, ["the", "a"], np.random.default_rng(0))
+    assert 100 < recognised.count("the") < 200  # a fifth stays beside an inserted word, which may be the same
 
 
 @given(
@@ -34,16 +34,16 @@ def test_a_word_is_never_replaced_by_itself() -> None:
     st.integers(0, 99),
 )
 def test_any_words(words: list[str], share: float, frequent: list[str], seed: int) -> None:
-    heard = simulate(words, share, frequent, np.random.default_rng(seed))
-    assert heard == simulate(words, share, frequent, np.random.default_rng(seed))
-    assert len(heard) <= 2 * len(words)
-    assert set(heard) <= {*words, *frequent}
+    recognised = simulate(words, share, frequent, np.random.default_rng(seed))
+    assert recognised == simulate(words, share, frequent, np.random.default_rng(seed))
+    assert len(recognised) <= 2 * len(words)
+    assert set(recognised) <= {*words, *frequent}
     if not share:
-        assert heard == words
+        assert recognised == words
 
 
 @pytest.mark.parametrize(
-    ("said", "heard", "rate"),
+    ("spoken", "recognised", "rate"),
     [
         ("a b c", "a b c", 0),
         ("a b c", "a x c", 1 / 3),
@@ -53,8 +53,8 @@ def test_any_words(words: list[str], share: float, frequent: list[str], seed: in
         ("a b", "", 1),
     ],
 )
-def test_rate(said: str, heard: str, rate: float) -> None:
-    assert word_error_rate([(said.split(), heard.split())]) == pytest.approx(rate)
+def test_rate(spoken: str, recognised: str, rate: float) -> None:
+    assert word_error_rate([(spoken.split(), recognised.split())]) == pytest.approx(rate)
 
 
 def test_rate_over_texts() -> None:

@@ -106,7 +106,7 @@ def branches() -> tuple[Any, Any]:
     tf_keras.utils.set_random_seed(3)
     ids = tf_keras.layers.Input((6,), dtype="int32")
     text = tf_keras.Model(ids, text_evidence(ids, labels=3, vocabulary=8))
-    width = evidence_network(3, 8, FRONT_END, sound_units=5).full.get_layer(AUDIO_PART).input_shape[1]
+    width = evidence_network(3, 8, FRONT_END, audio_units=5).full.get_layer(AUDIO_PART).input_shape[1]
     statistics = tf_keras.layers.Input((width,))
     return text, tf_keras.Model(statistics, audio_evidence(statistics, labels=3, units=5))
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from device.errors import TrainingError
 from tests.training.default_model.text_branch.test_corpora import HEADER
-from training.data.clip_table import read_clip_table
+from training.data.clip_table import read_trainable_clips
 from training.default_model.synthetic_pairs import (
     Item,
     pair,
@@ -81,7 +81,7 @@ def test_table_of_the_corpora(corpora: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "52 rows" in result.output
-    clips = read_clip_table(table, corpora)
+    clips = read_trainable_clips(table, corpora)
     train = [clip for clip in clips if clip.split == "train"]
     validation = [clip for clip in clips if clip.split == "validation"]
     assert (len(train), len(validation)) == (40, 12)

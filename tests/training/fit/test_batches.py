@@ -6,14 +6,14 @@ from training.images.examples import Examples
 
 
 def numbered_examples(rows: int) -> Examples:
-    """Picture, ids and label of row n all say n, directly or through the index of shared pictures."""
-    pictures = np.arange(rows, dtype=np.float32)[::-1].reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 3), np.float32)
+    """Image, ids and label of row n all equal n, directly or through the index of shared images."""
+    images = np.arange(rows, dtype=np.float32)[::-1].reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 3), np.float32)
     numbers = np.arange(rows)
-    return Examples(pictures.copy(), rows - 1 - numbers, np.tile(numbers[:, None], (1, 4)).astype(np.int32), numbers)
+    return Examples(images.copy(), rows - 1 - numbers, np.tile(numbers[:, None], (1, 4)).astype(np.int32), numbers)
 
 
 @pytest.mark.parametrize(("rows", "size"), [(37, 8), (16, 8), (3, 8), (1, 1)])
-def test_pictures_words_and_labels_stay_in_step(rows: int, size: int) -> None:
+def test_images_words_and_labels_stay_together(rows: int, size: int) -> None:
     batches = TwoInputBatches(numbered_examples(rows), "images", size, seed=3)
     assert len(batches) == -(-rows // size)
     for _ in range(3):
@@ -32,7 +32,7 @@ def order(batches: TwoInputBatches) -> list[int]:
     return [int(label) for number in range(len(batches)) for label in batches[number][1]]
 
 
-def test_order_depends_on_seed_and_epoch_alone() -> None:
+def test_order_depends_only_on_seed_and_epoch() -> None:
     first, again, other = (TwoInputBatches(numbered_examples(50), "images", 7, seed) for seed in (1, 1, 2))
     epochs = []
     for _ in range(3):
@@ -44,12 +44,12 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert len(set(epochs)) == 3
 
 
-def test_rows_share_pictures_and_may_keep_their_order() -> None:
+def test_rows_share_images_and_may_stay_in_order() -> None:
     examples = numbered_examples(4).take(np.array([2, 2, 0]))
     assert len(examples.images) == 4
     assert order(TwoInputBatches(examples, "images", 2, seed=None)) == [2, 2, 0]
 
 
-def test_ends() -> None:
+def test_batch_out_of_range() -> None:
     with pytest.raises(IndexError):
         TwoInputBatches(numbered_examples(4), "images", 2, seed=None)[2]

@@ -1,4 +1,4 @@
-"""The independent source here is Keras's own Tokenizer and pad_sequences, given texts as `normalise` writes them."""
+"""Vocabulary and ids against an independent source: Keras's own Tokenizer and pad_sequences on normalised texts."""
 
 import numpy as np
 import pytest
@@ -25,30 +25,30 @@ TEXTS = [
 ]
 
 
-def keras_ids(fitted: list[str], asked: list[str], front_end: FrontEnd) -> tuple[list[str], NDArray[np.int32]]:
+def keras_ids(fitted: list[str], evaluated: list[str], front_end: FrontEnd) -> tuple[list[str], NDArray[np.int32]]:
     tokenizer = Tokenizer(num_words=front_end.num_words, filters="", lower=False)
     tokenizer.fit_on_texts([normalise(text) for text in fitted])
-    rows = tokenizer.texts_to_sequences([normalise(text) for text in asked])
+    rows = tokenizer.texts_to_sequences([normalise(text) for text in evaluated])
     return list(tokenizer.word_index), pad_sequences(rows, maxlen=front_end.sequence_length)
 
 
-def check(fitted: list[str], asked: list[str], front_end: FrontEnd) -> None:
-    words, rows = keras_ids(fitted, asked, front_end)
+def assert_equals_keras(fitted: list[str], evaluated: list[str], front_end: FrontEnd) -> None:
+    words, rows = keras_ids(fitted, evaluated, front_end)
     vocabulary = fit_vocabulary(fitted)
     assert list(vocabulary) == words
     tokens = Tokens(vocabulary, front_end)
-    np.testing.assert_array_equal(np.stack([tokens.ids(text) for text in asked]), rows)
+    np.testing.assert_array_equal(np.stack([tokens.ids(text) for text in evaluated]), rows)
 
 
 @pytest.mark.parametrize("front_end", [FrontEnd(), FrontEnd(num_words=5), FrontEnd(sequence_length=3, num_words=2)])
 def test_equals_keras(front_end: FrontEnd) -> None:
-    check(TEXTS, [*TEXTS, "that unknown god did"], front_end)
+    assert_equals_keras(TEXTS, [*TEXTS, "that unknown god did"], front_end)
 
 
-@given(fitted=st.lists(st.text(max_size=40), min_size=1), asked=st.lists(st.text(max_size=40), min_size=1))
+@given(fitted=st.lists(st.text(max_size=40), min_size=1), evaluated=st.lists(st.text(max_size=40), min_size=1))
 @settings(max_examples=50)
-def test_equals_keras_on_any_text(fitted: list[str], asked: list[str]) -> None:
-    check(fitted, [*asked, *fitted], FrontEnd(num_words=8, sequence_length=5))
+def test_equals_keras_on_any_text(fitted: list[str], evaluated: list[str]) -> None:
+    assert_equals_keras(fitted, [*evaluated, *fitted], FrontEnd(num_words=8, sequence_length=5))
 
 
 def test_most_frequent_first_and_ties_by_first_appearance() -> None:

@@ -1,4 +1,4 @@
-"""Epochs that are stopped, given up and gone on with, on a small head: always the same weights."""
+"""Epochs on a small head that are interrupted, stopped early and resumed: always the same weights."""
 
 import os
 import signal
@@ -30,9 +30,9 @@ MADE_BY = {"seed": 3, "clips": "x" * 64}
 def some_examples(rows: int, seed: int) -> Examples:
     random = np.random.default_rng(seed)
     labels = random.integers(0, 3, rows)
-    pictures = random.standard_normal((rows + 1, 6)).astype(np.float32)
+    images = random.standard_normal((rows + 1, 6)).astype(np.float32)
     ids = (labels[:, None] + random.integers(0, 3, (rows, 4))).astype(np.int32)
-    return Examples(pictures, np.arange(rows) + 1, ids, labels)
+    return Examples(images, np.arange(rows) + 1, ids, labels)
 
 
 TRAINING, VALIDATION = some_examples(45, 0), some_examples(20, 1)
@@ -59,27 +59,27 @@ def assert_same(one: list[NDArray[np.float32]], other: list[NDArray[np.float32]]
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
 
 
-def test_gone_on_with_ends_the_same(tmp_path: Path, console: Console) -> None:
-    whole, expected = trained(SETTINGS, tmp_path / "whole.h5", console)
+def test_resumed_training_ends_with_the_same_weights(tmp_path: Path, console: Console) -> None:
+    uninterrupted, expected = trained(SETTINGS, tmp_path / "uninterrupted.h5", console)
     trained(replace(SETTINGS, epochs=2), tmp_path / "parts.h5", console)
-    # Whatever was drawn in between changes nothing.
+    # Random numbers drawn in between change nothing.
     tf.random.set_seed(99)
     fitted, weights = trained(replace(SETTINGS, resume=True), tmp_path / "parts.h5", console)
     assert_same(weights, expected)
-    assert fitted.history == whole.history
+    assert fitted.history == uninterrupted.history
     assert (fitted.epoch, fitted.interrupted, fitted.out_of_patience) == (4, False, False)
-    assert "going on after epoch 2/4" in printed(console)
+    assert "continuing after epoch 2/4" in printed(console)
     other, different = trained(replace(SETTINGS, seed=4), tmp_path / "other.h5", console)
     assert abs(different[0] - expected[0]).max() > 1e-3
     assert len(other.history) == 4
 
 
-def test_resume_with_nothing_to_go_on_from_begins(tmp_path: Path, console: Console) -> None:
+def test_resume_without_checkpoint_starts(tmp_path: Path, console: Console) -> None:
     fitted, _ = trained(replace(SETTINGS, epochs=1, resume=True), tmp_path / "Model.h5", console)
     assert len(fitted.history) == 1
 
 
-def test_ctrl_c_keeps_what_was_learnt_and_the_last_whole_epoch(
+def test_ctrl_c_saves_current_weights_and_the_last_complete_epoch(
     tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "Model.h5"
@@ -97,19 +97,19 @@ def test_ctrl_c_keeps_what_was_learnt_and_the_last_whole_epoch(
         stopped, partial = trained(SETTINGS, output, console)
     assert stopped.interrupted
     assert len(seen) <= 9
-    assert [entry.get("whole", True) for entry in stopped.history] == [True, False]
+    assert [entry.get("complete", True) for entry in stopped.history] == [True, False]
     assert "after epoch 1" not in printed(console)
-    kept = Checkpoint(output).load(MADE_BY)
-    assert kept is not None
-    assert kept.epochs == 1
-    assert abs(kept.weights[0] - partial[0]).max() > 1e-3  # the weights have what was learnt since
-    _, gone_on = trained(replace(SETTINGS, resume=True), output, console)
-    _, expected = trained(SETTINGS, tmp_path / "whole.h5", console)
-    assert_same(gone_on, expected)
+    saved = Checkpoint(output).load(MADE_BY)
+    assert saved is not None
+    assert saved.epochs == 1
+    assert abs(saved.weights[0] - partial[0]).max() > 1e-3  # the head was trained further since
+    _, resumed = trained(replace(SETTINGS, resume=True), output, console)
+    _, expected = trained(SETTINGS, tmp_path / "uninterrupted.h5", console)
+    assert_same(resumed, expected)
 
 
-def test_patience_keeps_the_best_epoch(tmp_path: Path, console: Console) -> None:
-    # A step size at which the loss soon goes astray.
+def test_patience_uses_the_best_epoch(tmp_path: Path, console: Console) -> None:
+    # A step size at which the loss soon diverges.
     settings = replace(SETTINGS, epochs=40, learning_rate=0.3, patience=2)
     fitted, weights = trained(settings, tmp_path / "patient.h5", console)
     losses = [entry["validation_loss"] for entry in fitted.history]
@@ -119,13 +119,15 @@ def test_patience_keeps_the_best_epoch(tmp_path: Path, console: Console) -> None
     assert losses[fitted.epoch - 1] == min(losses) < losses[-1]
     _, expected = trained(replace(settings, epochs=fitted.epoch, patience=None), tmp_path / "short.h5", console)
     assert_same(weights, expected)
-    # Going on from the end of a training that lost patience changes nothing any more.
-    again, same = trained(replace(settings, resume=True), tmp_path / "patient.h5", console)
+    # Resuming a training that ended out of patience changes nothing.
+    resumed, same = trained(replace(settings, resume=True), tmp_path / "patient.h5", console)
     assert_same(weights, same)
-    assert again.history == fitted.history
+    assert resumed.history == fitted.history
 
 
-def test_rare_classes_weigh_more(tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_balanced_classes_equal_keras_class_weights(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against Keras's own `fit`, with class weights and a last batch of five."""
     quiet = replace(SETTINGS, epochs=2, balanced=True)
     for layer in ("Dropout", "SpatialDropout1D", "GaussianNoise"):
@@ -145,7 +147,7 @@ def test_rare_classes_weigh_more(tmp_path: Path, console: Console, monkeypatch: 
         np.testing.assert_allclose(ours, keras, rtol=0, atol=1e-5)
 
 
-def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, console: Console) -> None:
+def test_checkpoint_of_another_training_is_refused(tmp_path: Path, console: Console) -> None:
     output = tmp_path / "Model.h5"
     trained(replace(SETTINGS, epochs=1), output, console)
     checkpoint = Checkpoint(output)
@@ -153,7 +155,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, console: Cons
         checkpoint.load({**MADE_BY, "seed": 4})
     with pytest.raises(TrainingError, match=r"belongs to a training with other clips; "):
         checkpoint.load({**MADE_BY, "clips": "y" * 64})
-    with pytest.raises(TrainingError, match=r"stopped here after epoch 1; go on with it by --resume, or delete"):
+    with pytest.raises(TrainingError, match=r"stopped here after epoch 1; continue it with --resume, or delete"):
         checkpoint.require_absent()
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:500])
     with pytest.raises(TrainingError, match="not a checkpoint, or damaged; delete it"):
@@ -162,4 +164,4 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, console: Cons
         checkpoint.require_absent()
     checkpoint.remove()
     checkpoint.require_absent()
-    assert checkpoint.kept() == ""
+    assert checkpoint.resume_hint() == ""

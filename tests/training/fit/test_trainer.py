@@ -1,4 +1,4 @@
-"""From synthesised recordings to a `Model.h5` that opens again, with random weights in VGG19 or little in its place."""
+"""Trains on synthetic recordings, with random weights in VGG19 or a small substitute, and opens `Model.h5` again."""
 
 import errno
 import json
@@ -21,7 +21,7 @@ from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
 from tests.training.conftest import printed
-from training.data.clip_table import read_clip_table
+from training.data.clip_table import read_trainable_clips
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY, score_modalities
 from training.fit.epochs import head_probabilities
 from training.fit.trainer import TrainingSettings, train
@@ -41,7 +41,8 @@ def weights(path: Path) -> list[Floats]:
     return list(tf_keras.models.load_model(path, compile=False).get_weights())
 
 
-def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, console: Console) -> None:
+@pytest.mark.slow
+def test_written_model_opens_again(corpus: Path, tmp_path: Path, console: Console) -> None:
     output = tmp_path / "new folder" / "Model.h5"
     result = train(corpus, output, SETTINGS, console)
     assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
@@ -52,13 +53,13 @@ def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, con
     card = companions.card
     assert json.loads(json.dumps(card)) == card
     assert card["data"] == "tones"
-    assert card["epochs"] == 3  # what was really done, not what the card file says
+    assert card["epochs"] == 3  # the actual number, not the one in the card file
     assert (card["seed"], card["table"], card["rows"]) == (5, "table.csv", {"train": 20, "validation": 8})
-    assert card["rows_without_sound"] == {"train": 2, "validation": 2}
+    assert card["rows_without_audio"] == {"train": 2, "validation": 2}
     assert len(card["history"]) == 3
     assert set(card["validation"]) == {AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY}
     assert not result.stopped_early
-    shown = printed(console)
+    output_text = printed(console)
     for expected in (
         "20 train and 8 validation rows",
         "epoch 3/3",
@@ -67,33 +68,34 @@ def test_train_writes_a_model_that_opens_again(corpus: Path, tmp_path: Path, con
         "confusion, audio + text",
         "saved",
     ):
-        assert expected in shown
+        assert expected in output_text
 
-    # The saved network, asked with pictures and ids, gives the very answers that were counted.
+    # The saved network predicts from images and ids exactly what the scores counted.
     model = tf_keras.models.load_model(output, compile=False)
-    clips = [clip for clip in read_clip_table(corpus) if clip.split == "validation"]
+    clips = [clip for clip in read_trainable_clips(corpus) if clip.split == "validation"]
     data = clip_images(clips, FrontEnd(), console)
     tokens = Tokens(companions.vocabulary, companions.front_end)
     ids = np.stack([tokens.ids(clip.text) for clip in clips])
-    answers = model.predict_on_batch({"images": data.images[data.index], "features": ids}).argmax(axis=1)
+    predictions = model.predict_on_batch({"images": data.images[data.index], "features": ids}).argmax(axis=1)
     truth = [companions.labels.index(clip.label) for clip in clips]
     confusion = result.scores[AUDIO_AND_TEXT].confusion
-    assert [sum(1 for pair in zip(truth, answers, strict=True) if pair == (i, j)) for i in (0, 1) for j in (0, 1)] == (
-        confusion.ravel().tolist()
-    )
+    assert [
+        sum(1 for pair in zip(truth, predictions, strict=True) if pair == (i, j)) for i in (0, 1) for j in (0, 1)
+    ] == (confusion.ravel().tolist())
 
 
 @pytest.mark.usefixtures("small_network")
-def test_same_seed_same_weights(corpus: Path, tmp_path: Path, console: Console) -> None:
+def test_same_seed_gives_the_same_weights(corpus: Path, tmp_path: Path, console: Console) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train(corpus, tmp_path / f"{name}.h5", TrainingSettings(epochs=2, seed=seed, vgg19_weights=None), console)
-    first, again, other = (weights(tmp_path / f"{name}.h5") for name in "abc")
-    for one, two in zip(first, again, strict=True):
+    first, repeated, other = (weights(tmp_path / f"{name}.h5") for name in "abc")
+    for one, two in zip(first, repeated, strict=True):
         np.testing.assert_array_equal(one, two)
     assert not np.array_equal(first[-2], other[-2])
 
 
-def test_evidence_learns_tones_and_words_and_becomes_a_bundle(corpus: Path, tmp_path: Path, console: Console) -> None:
+@pytest.mark.slow
+def test_evidence_learns_tones_and_words_and_can_be_converted(corpus: Path, tmp_path: Path, console: Console) -> None:
     settings = TrainingSettings(network="evidence", epochs=25, batch_size=4)
     result = train(corpus, tmp_path / "Model.h5", settings, console)
     assert result.companions.card["learning_rate"] == 1e-3
@@ -111,12 +113,12 @@ def test_evidence_learns_tones_and_words_and_becomes_a_bundle(corpus: Path, tmp_
 def test_learns_tones_and_words_with_balanced_classes(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Random VGG19 weights make all pictures alike; the mean colours of the picture stand in for what it would see.
-    def mean_colours(_features: object, pictures: Floats) -> Floats:
-        rows = pictures.mean(axis=2).reshape(len(pictures), -1)
+    # With random VGG19 weights all images look alike; the mean colours of an image replace its features.
+    def mean_colours(_features: object, images: Floats) -> Floats:
+        rows = images.mean(axis=2).reshape(len(images), -1)
         return np.pad(rows, ((0, 0), (0, 512 - rows.shape[1]))).astype(np.float32)
 
-    monkeypatch.setattr("training.images.feature_cache.FeatureCache.of", mean_colours)
+    monkeypatch.setattr("training.images.feature_cache.FeatureCache.compute", mean_colours)
     settings = TrainingSettings(epochs=20, batch_size=4, learning_rate=0.01, balanced=True, vgg19_weights=None)
     result = train(corpus, tmp_path / "Model.h5", settings, console)
     assert {name: score.accuracy for name, score in result.scores.items()} == {
@@ -127,7 +129,7 @@ def test_learns_tones_and_words_with_balanced_classes(
 
 
 @pytest.mark.usefixtures("small_network")
-def test_ctrl_c_saves_what_there_is(
+def test_ctrl_c_saves_the_current_weights(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
@@ -156,7 +158,7 @@ def test_unreadable_clips_are_left_out(corpus: Path, tmp_path: Path, console: Co
 
 
 @pytest.mark.usefixtures("small_network")
-def test_what_cannot_be_trained(corpus: Path, tmp_path: Path, write_table: WriteTable, console: Console) -> None:
+def test_unusable_output_and_clips(corpus: Path, tmp_path: Path, write_table: WriteTable, console: Console) -> None:
     with pytest.raises(TrainingError, match=r"ends in \.h5"):
         train(corpus, tmp_path / "Model.keras", SETTINGS, console)
     with pytest.raises(TrainingError, match="nothing can be written there"):
@@ -165,18 +167,18 @@ def test_what_cannot_be_trained(corpus: Path, tmp_path: Path, write_table: Write
     with pytest.raises(TrainingError, match="is a folder"):
         train(corpus, tmp_path / "folder.h5", SETTINGS, console)
     (tmp_path / "broken.wav").write_text("broken")
-    sound = [(f"train{number}.wav", "", "ab"[number % 2], "train") for number in (0, 1, 2, 3)]
-    unreadable = write_table([*sound, ("broken.wav", "hi", "a", "dev")])
+    recordings = [(f"train{number}.wav", "", "ab"[number % 2], "train") for number in (0, 1, 2, 3)]
+    unreadable = write_table([*recordings, ("broken.wav", "hi", "a", "dev")])
     with pytest.raises(TrainingError, match="without the unreadable recordings: no clip has split 'validation'"):
         train(unreadable, tmp_path / "Model.h5", SETTINGS, console)
-    wordless = write_table([*sound, ("", "hi", "a", "dev"), ("", "hi", "b", "dev")])
+    wordless = write_table([*recordings, ("", "hi", "a", "dev"), ("", "hi", "b", "dev")])
     with pytest.raises(TrainingError, match="no train row has words"):
         train(wordless, tmp_path / "Model.h5", SETTINGS, console)
     assert not (tmp_path / "Model.h5").exists()
 
 
 @pytest.mark.usefixtures("small_network")
-def test_full_disk_leaves_the_old_model(
+def test_full_disk_leaves_the_previous_model(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out" / "Model.h5"
@@ -187,32 +189,32 @@ def test_full_disk_leaves_the_old_model(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     settings = TrainingSettings(epochs=1, vgg19_weights=None)
-    told = r"cannot be written .*No space left.*up to epoch 1 is kept.*--resume"
+    expected = r"cannot be written .*No space left.*; .*checkpoint holds epoch 1; .*--resume"
     with monkeypatch.context() as patch:
         patch.setattr("convert.source.keras_h5.write_companions", full)
-        with pytest.raises(TrainingError, match=told):
+        with pytest.raises(TrainingError, match=expected):
             train(corpus, output, settings, console)
     assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "Model.h5.checkpoint"]
     assert output.read_text() == "old"
     train(corpus, output, replace(settings, resume=True), console)
     assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
-    assert printed(console).count("epoch 1/1  loss") == 1  # learnt once
+    assert printed(console).count("epoch 1/1  loss") == 1  # trained once
 
 
-class _Parrot:
-    """A head that answers with the first number of the picture where there is one, else with the last id."""
+class _CopyingHead:
+    """A head that predicts the first feature of an image with audio, else the last id."""
 
     def predict_on_batch(self, inputs: dict[str, Any]) -> Floats:
-        sound, word = inputs[TRUNK_INPUT][:, 0].astype(int), inputs["features"][:, -1]
-        answers: Floats = np.eye(3, dtype=np.float32)[np.where(sound > 0, sound, word)]
-        return answers
+        audio, word = inputs[TRUNK_INPUT][:, 0].astype(int), inputs["features"][:, -1]
+        probabilities: Floats = np.eye(3, dtype=np.float32)[np.where(audio > 0, audio, word)]
+        return probabilities
 
 
-def test_evaluation_asks_in_three_ways() -> None:
-    pictures = np.array([[0.0], [1.0], [2.0]], np.float32)  # the first is silence
+def test_scores_for_each_modality() -> None:
+    images = np.array([[0.0], [1.0], [2.0]], np.float32)  # the first is silence
     ids = np.array([[0, 1], [0, 2], [0, 1], [0, 0], [0, 2]], np.int32)
-    examples = Examples(pictures, np.array([1, 1, 2, 2, 0]), ids, np.array([1, 1, 2, 2, 2]))
-    scores = score_modalities(lambda rows: head_probabilities(_Parrot(), rows), examples)
+    examples = Examples(images, np.array([1, 1, 2, 2, 0]), ids, np.array([1, 1, 2, 2, 2]))
+    scores = score_modalities(lambda rows: head_probabilities(_CopyingHead(), rows), examples)
     assert [scores[name].rows for name in (AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY)] == [5, 4, 2]
     assert scores[AUDIO_AND_TEXT].accuracy == 1
     assert scores[TEXT_ONLY].accuracy == 0.5

@@ -1,4 +1,4 @@
-"""Who trains together, and what is told when they cannot."""
+"""Reading `TF_CONFIG`, waiting for the other machines, and errors when they cannot be reached."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ def configuration(cluster: Any, kind: str = "worker", index: Any = 0) -> str:
     return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
 
 
-def test_who_trains() -> None:
+def test_cluster_is_read() -> None:
     assert read_cluster(None) is None
     assert read_cluster("") is None
     assert read_cluster(configuration({"worker": ["a:1"]})) is None
@@ -53,14 +53,14 @@ def test_malformed_configuration(content: str, expected: str, console: Console) 
         assemble({"TF_CONFIG": content}, 1, console)
 
 
-def test_a_worker_that_does_not_come(console: Console) -> None:
+def test_unreachable_worker(console: Console) -> None:
     own, other = (f"localhost:{port}" for port in free_ports(2))
     with pytest.raises(TrainingError, match=rf"worker {other} cannot be reached within 0.3 s; start `edge-mcnn train`"):
         wait_for_workers(Cluster((own, other), 0), 0.3, console)
     assert f"waiting for {other}" in printed(console)
 
 
-def test_a_port_that_is_taken(console: Console) -> None:
+def test_port_in_use(console: Console) -> None:
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(TrainingError, match=f"cannot listen on this worker's port {port}"):
@@ -70,20 +70,20 @@ def test_a_port_that_is_taken(console: Console) -> None:
 def test_workers_wait_for_each_other() -> None:
     ports = free_ports(3)
     addresses = tuple(f"localhost:{port}" for port in ports)
-    all_met = threading.Barrier(3)
+    all_connected = threading.Barrier(3)
 
-    def take_part(index: int) -> bool:
+    def join(index: int) -> bool:
         wait_for_workers(Cluster(addresses, index), 20, Console(quiet=True))
-        # TensorFlow takes the port now, where slower machines find it.
+        # TensorFlow would listen on the port now, so that slower machines reach it.
         with socket.create_server(("", ports[index])):
-            all_met.wait(20)
+            all_connected.wait(20)
         return True
 
     with ThreadPoolExecutor(3) as pool:
-        assert list(pool.map(take_part, range(3))) == [True] * 3
+        assert list(pool.map(join, range(3))) == [True] * 3
 
 
-def test_one_machine_is_its_own_chief() -> None:
+def test_single_machine_is_the_chief() -> None:
     alone = Workers(tf.distribute.get_strategy())
     assert alone.chief
     (same,) = alone.from_chief([np.arange(3)])

@@ -8,7 +8,7 @@ from device.errors import TrainingError
 from training.images.array_cache import read_arrays, write_arrays
 
 
-def test_arrays_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_the_previous_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "x.npz"
     write_arrays(path, numbers=np.arange(3))
     assert read_arrays(path) is not None
@@ -20,12 +20,12 @@ def test_arrays_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(TrainingError, match=r"folder: cannot be written to \(No space left on device\); free some"):
         write_arrays(path, numbers=np.arange(5))
     assert os.listdir(path.parent) == ["x.npz"]  # noqa: PTH208  # also what Path.iterdir would hide
-    kept = read_arrays(path)
-    assert kept is not None
-    assert kept["numbers"].tolist() == [0, 1, 2]
+    cached = read_arrays(path)
+    assert cached is not None
+    assert cached["numbers"].tolist() == [0, 1, 2]
 
 
-def test_what_is_missing_or_damaged_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+def test_missing_or_damaged_files_read_as_none(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     assert read_arrays(path) is None
     write_arrays(path, numbers=np.arange(1000))

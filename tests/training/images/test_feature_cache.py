@@ -1,4 +1,4 @@
-"""What the trunk sees is computed once, kept, found again, and forgotten when it would be wrong."""
+"""Features of images are computed once, cached, found again, and removed when they are out of date."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
-from training.data.clip_table import read_clip_table
+from training.data.clip_table import read_trainable_clips
 from training.images.feature_cache import FeatureCache, digest
 from training.images.spectrogram_images import ClipImages, clip_images
 
@@ -27,97 +27,97 @@ def trunk(seed: int, pooling: str = "max") -> tf_keras.Model:
 
 
 class Counting(FeatureCache):
-    """Counts the pictures that are looked at, and notes how many at once."""
+    """Records how many images each call computes."""
 
     def __init__(self, trunk: tf_keras.Model, folder: Path | None) -> None:
         super().__init__(trunk, folder)
-        self.looked: list[int] = []
+        self.computed: list[int] = []
 
-    def of(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.looked.append(len(pictures))
-        return super().of(pictures)
-
-
-def look(corpus: Path, features: FeatureCache, folder: Path | None, front_end: FrontEnd = FRONT_END) -> ClipImages:
-    return clip_images(read_clip_table(corpus), front_end, Console(quiet=True), folder, features)
+    def compute(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.computed.append(len(images))
+        return super().compute(images)
 
 
-def test_features_are_those_of_the_pictures(
+def load(corpus: Path, features: FeatureCache, folder: Path | None, front_end: FrontEnd = FRONT_END) -> ClipImages:
+    return clip_images(read_trainable_clips(corpus), front_end, Console(quiet=True), folder, features)
+
+
+def test_features_equal_those_of_the_images(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "train3.wav").write_text("broken")
     monkeypatch.setattr("training.images.spectrogram_images._AT_ONCE", 7)
     network = trunk(1)
-    expected = clip_images(read_clip_table(corpus), FRONT_END, console)
-    seen = Counting(network, None)
-    found = look(corpus, seen, None)
+    expected = clip_images(read_trainable_clips(corpus), FRONT_END, console)
+    features = Counting(network, None)
+    found = load(corpus, features, None)
     assert found.clips == expected.clips
     assert found.unreadable == expected.unreadable == (tmp_path / "train3.wav",)
     np.testing.assert_array_equal(found.index, expected.index)
     np.testing.assert_allclose(found.images, network.predict_on_batch(expected.images), atol=1e-6)
-    # However large the corpus, no more pictures than these are there at a time: silence, and then 7 of 24.
-    assert sum(seen.looked) == len(expected.images) == 24
-    assert max(seen.looked) == 7
+    # However large the corpus, only so many images are in memory at a time: silence, and then 7 of 24.
+    assert sum(features.computed) == len(expected.images) == 24
+    assert max(features.computed) == 7
 
 
-def test_kept_features_are_not_computed_again(corpus: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    first, again = Counting(trunk(1), folder), Counting(trunk(1), folder)
-    found = look(corpus, first, folder)
+def test_cached_features_are_not_computed_again(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    first = Counting(trunk(1), folder)
+    found = load(corpus, first, folder)
     again = Counting(trunk(1), folder)
-    kept = look(corpus, again, folder)
-    assert (sum(first.looked), sum(again.looked)) == (25, 1)  # silence is always looked at
-    np.testing.assert_array_equal(found.images, kept.images)
-    # One recording changes, and nothing but its own features is computed.
+    cached = load(corpus, again, folder)
+    assert (sum(first.computed), sum(again.computed)) == (25, 1)  # silence is always computed
+    np.testing.assert_array_equal(found.images, cached.images)
+    # One recording changes, and only its own features are computed.
     (tmp_path / "train1.wav").write_bytes((tmp_path / "train0.wav").read_bytes() + b"\0\0")
     changed = Counting(trunk(1), folder)
-    assert look(corpus, changed, folder).clips == found.clips
-    assert sum(changed.looked) == 2
+    assert load(corpus, changed, folder).clips == found.clips
+    assert sum(changed.computed) == 2
 
 
-def test_another_trunk_or_front_end_sees_anew(corpus: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    look(corpus, FeatureCache(trunk(1), folder), folder)
+def test_another_trunk_or_front_end_computes_again(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    load(corpus, FeatureCache(trunk(1), folder), folder)
     assert len({digest(trunk(1)), digest(trunk(2)), digest(trunk(1, "average"))}) == 3
     assert digest(trunk(1)) == digest(trunk(1))
     for other in (trunk(2), trunk(1, "average")):
-        seen = Counting(other, folder)
-        look(corpus, seen, folder)
-        assert sum(seen.looked) == 25
-    seen = Counting(trunk(1), folder)
-    look(corpus, seen, folder, replace(FRONT_END, db_floor=60.0))
-    assert sum(seen.looked) == 25
-    # The pictures of the former front end are gone, and the features that nobody will ask for any more go after them.
+        features = Counting(other, folder)
+        load(corpus, features, folder)
+        assert sum(features.computed) == 25
+    features = Counting(trunk(1), folder)
+    load(corpus, features, folder, replace(FRONT_END, db_floor=60.0))
+    assert sum(features.computed) == 25
+    # The images of the former front end were removed, and their features, which are not used any more, follow.
     before = set(folder.glob("features-*/*.npz"))
     FeatureCache(trunk(1), folder)
     assert len(before - set(folder.glob("features-*/*.npz"))) == 1
 
 
-def test_stopped_and_damaged(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "pictures"
+def test_interrupted_run_and_damaged_file(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "images"
     monkeypatch.setattr("training.images.spectrogram_images._AT_ONCE", 10)
 
     class Stopped(Counting):
-        def of(self, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-            if len(self.looked) == 2:
+        def compute(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+            if len(self.computed) == 2:
                 raise KeyboardInterrupt
-            return super().of(pictures)
+            return super().compute(images)
 
     with pytest.raises(KeyboardInterrupt):
-        look(corpus, Stopped(trunk(1), folder), folder)
+        load(corpus, Stopped(trunk(1), folder), folder)
     (file,) = folder.glob("features-*/*")
-    seen = Counting(trunk(1), folder)
-    look(corpus, seen, folder)
-    assert sum(seen.looked) == 1 + 24 - 10
+    features = Counting(trunk(1), folder)
+    load(corpus, features, folder)
+    assert sum(features.computed) == 1 + 24 - 10
     file.write_bytes(file.read_bytes()[:100])
-    seen = Counting(trunk(1), folder)
+    features = Counting(trunk(1), folder)
     assert not file.exists()
-    look(corpus, seen, folder)
-    assert sum(seen.looked) == 1 + 10
+    load(corpus, features, folder)
+    assert sum(features.computed) == 1 + 10
 
 
 def test_full_disk(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     monkeypatch.setattr("training.images.spectrogram_images._AT_ONCE", 10)
     save = np.savez
     written: list[object] = []
@@ -130,9 +130,9 @@ def test_full_disk(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)
-        with pytest.raises(TrainingError, match=r"features-.*cannot be written to \(No space left.*is kept"):
-            look(corpus, FeatureCache(trunk(1), folder), folder)
+        with pytest.raises(TrainingError, match=r"features-.*cannot be written to \(No space left.*is not repeated"):
+            load(corpus, FeatureCache(trunk(1), folder), folder)
     assert len(list(folder.glob("features-*/*"))) == 1
-    seen = Counting(trunk(1), folder)
-    look(corpus, seen, folder)
-    assert sum(seen.looked) == 1 + 24 - 10
+    features = Counting(trunk(1), folder)
+    load(corpus, features, folder)
+    assert sum(features.computed) == 1 + 24 - 10

@@ -52,24 +52,24 @@ def test_any_rate_and_channels(rate: int, channels: int, subtype: str, tmp_path:
 
 def test_unreadable_recordings_are_skipped_and_counted(tmp_path: Path, console: Console) -> None:
     good = write_tone(tmp_path / "good.wav", 440)
-    text, empty, half, wrong = (tmp_path / name for name in ("text.wav", "empty.wav", "half.wav", "nan.wav"))
-    text.write_text("not sound")
+    text, empty, truncated, wrong = (tmp_path / name for name in ("text.wav", "empty.wav", "truncated.wav", "nan.wav"))
+    text.write_text("not audio")
     soundfile.write(empty, np.zeros(0), 16_000)
-    half.write_bytes(good.read_bytes()[:20])
+    truncated.write_bytes(good.read_bytes()[:20])
     soundfile.write(wrong, np.full(100, np.nan, np.float32), 16_000, "FLOAT")
-    data = clip_images(clips([text, good, text, None, empty, half, wrong]), FRONT_END, console)
+    data = clip_images(clips([text, good, text, None, empty, truncated, wrong]), FRONT_END, console)
     assert [clip.text for clip in data.clips] == ["1", "3"]
     assert data.index.tolist() == [1, 0]
-    assert data.unreadable == (text, empty, half, wrong)
-    shown = printed(console)
-    assert "4 of 5 recordings skipped\n5 of 7 clips left out" in shown
-    assert all(path.name in shown for path in data.unreadable)
+    assert data.unreadable == (text, empty, truncated, wrong)
+    output = printed(console)
+    assert "4 of 5 recordings skipped\n5 of 7 clips left out" in output
+    assert all(path.name in output for path in data.unreadable)
 
 
-def test_all_unreadable(tmp_path: Path, console: Console) -> None:
+def test_all_recordings_unreadable(tmp_path: Path, console: Console) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"RIFF")
-    with pytest.raises(TrainingError, match=r"none of the 1 recordings can be read; the first is .*bad\.wav"):
+    with pytest.raises(TrainingError, match=r"none of the 1 recordings is readable; the first is .*bad\.wav"):
         clip_images(clips([bad, None]), FRONT_END, console)
 
 

@@ -13,7 +13,7 @@ from training.networks.evidence_audio import audio_evidence, audio_statistics
 
 _COARSE = np.random.default_rng(0).integers(0, 200, (4, 16, 64)).repeat(4, axis=1)
 LEVELS = _COARSE + np.random.default_rng(1).integers(0, 56, (4, 64, 64))
-PICTURES = (MAGMA / np.float32(255)).astype(np.float32)[LEVELS]
+IMAGES = (MAGMA / np.float32(255)).astype(np.float32)[LEVELS]
 
 
 def network(height: int = 64, width: int = 64) -> tuple[tf_keras.Model, tf_keras.Model]:
@@ -30,17 +30,17 @@ def models() -> tuple[tf_keras.Model, tf_keras.Model]:
     return network()
 
 
-def part(model: tf_keras.Model, name: str, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+def part(model: tf_keras.Model, name: str, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """One group of statistics."""
-    answer = tf_keras.Model(model.inputs, model.get_layer(name).output).predict_on_batch(pictures)
-    return np.asarray(answer, np.float32)
+    output = tf_keras.Model(model.inputs, model.get_layer(name).output).predict_on_batch(images)
+    return np.asarray(output, np.float32)
 
 
-def test_statistics_are_what_they_say(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
+def test_statistics_equal_those_of_numpy(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
     statistics, _ = models
     level = LEVELS / 255
     bands = np.concatenate([level.reshape(4, count, 64 // count, 64).mean(2) for count in (1, 4, 8, 16)], axis=1)
-    tolerance = 0.025  # what undoing the colour map costs, twice
+    tolerance = 0.025  # the error of inverting the colour map, twice
 
     def both_signs(change: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.stack([np.maximum(sign * change, 0).mean(2) for sign in (1, -1)], axis=2).reshape(4, -1))
@@ -61,33 +61,33 @@ def test_statistics_are_what_they_say(models: tuple[tf_keras.Model, tf_keras.Mod
         ("tilt_2_of_each", both_signs(tilt[:, :, 2:] - tilt[:, :, :-2])),
         ("ridges_of_each", ridges),
     ):
-        found = part(statistics, name, PICTURES)
+        found = part(statistics, name, IMAGES)
         if name == "ridges_of_each":
             found = found.reshape(4, 14, 3)[:, :, 1]
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, atol=tolerance, err_msg=name)
 
 
-def test_whole_comes_first_and_silence_is_zero(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
+def test_complete_image_comes_first_and_silence_is_zero(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
     statistics, _ = models
     silence = silent_image(FrontEnd())[None]
-    found = statistics.predict_on_batch(np.concatenate([PICTURES, silence]))
-    whole = (LEVELS / 255).mean(1)
-    np.testing.assert_allclose(found[:4, 0], np.maximum(np.diff(whole), 0).mean(1), atol=2e-3)
-    np.testing.assert_allclose(found[:4, 1], np.maximum(-np.diff(whole), 0).mean(1), atol=2e-3)
+    found = statistics.predict_on_batch(np.concatenate([IMAGES, silence]))
+    complete = (LEVELS / 255).mean(1)
+    np.testing.assert_allclose(found[:4, 0], np.maximum(np.diff(complete), 0).mean(1), atol=2e-3)
+    np.testing.assert_allclose(found[:4, 1], np.maximum(-np.diff(complete), 0).mean(1), atol=2e-3)
     np.testing.assert_array_equal(found[4], 0)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 80), (16, 16)])
-def test_silence_is_no_evidence_at_any_size(size: tuple[int, int]) -> None:
+def test_silence_gives_no_evidence_at_any_size(size: tuple[int, int]) -> None:
     front_end = FrontEnd(image_height=size[0], image_width=size[1])
     _, full = network(*size)
     weights = [np.random.default_rng(2).standard_normal(w.shape) ** 2 for w in full.get_layer("audio_logits").weights]
     full.get_layer("audio_logits").set_weights(weights)
     random = np.random.default_rng(3).random((1, *size, 3), np.float32)
-    silence, sound = full.predict_on_batch(np.concatenate([silent_image(front_end)[None], random]))
+    silence, audible = full.predict_on_batch(np.concatenate([silent_image(front_end)[None], random]))
     np.testing.assert_array_equal(silence, np.zeros(3))
-    assert np.abs(sound).min() > 1e-3
+    assert np.abs(audible).min() > 1e-3
     assert full.get_layer("audio_gate").output.shape == (None, 1)
 
 
@@ -103,7 +103,7 @@ def test_gate_is_open_for_speech_and_closes_gradually(models: tuple[tf_keras.Mod
     assert 0 < part(full, "audio_gate", (MAGMA / np.float32(255)).astype(np.float32)[one_row])[0, 0] < 1
 
 
-def test_only_the_head_learns(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
+def test_only_the_head_is_trainable(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
     statistics, full = models
     assert not statistics.trainable_weights
     assert {weight.name.split("/")[0] for weight in full.trainable_weights} == {
@@ -113,12 +113,12 @@ def test_only_the_head_learns(models: tuple[tf_keras.Model, tf_keras.Model]) -> 
     }
 
 
-def test_picture_too_small() -> None:
-    with pytest.raises(TrainingError, match="the picture is 12 x 64 pixels, and the network 'evidence' needs 16 x 16"):
+def test_image_too_small() -> None:
+    with pytest.raises(TrainingError, match="the image is 12 x 64 pixels, and the network 'evidence' needs 16 x 16"):
         audio_statistics(tf_keras.layers.Input((12, 64, 3)))
 
 
-def test_carries_no_code() -> None:
+def test_contains_no_code() -> None:
     images = tf_keras.layers.Input((64, 64, 3), name="images")
     ids = tf_keras.layers.Input((8,), dtype="int32", name="features")
     words = tf_keras.layers.Flatten()(tf_keras.layers.Embedding(5, 3)(ids))
@@ -126,7 +126,7 @@ def test_carries_no_code() -> None:
     model = tf_keras.Model([images, ids], tf_keras.layers.Dense(3, activation="softmax")(joint))
     configuration = json.loads(model.to_json())
     assert read_spec(configuration).image_size == (64, 64)
-    again = tf_keras.models.model_from_json(json.dumps(configuration))
-    again.set_weights(model.get_weights())
-    feed = {"images": PICTURES, "features": np.zeros((4, 8), np.int32)}
-    np.testing.assert_array_equal(again.predict_on_batch(feed), model.predict_on_batch(feed))
+    restored = tf_keras.models.model_from_json(json.dumps(configuration))
+    restored.set_weights(model.get_weights())
+    feed = {"images": IMAGES, "features": np.zeros((4, 8), np.int32)}
+    np.testing.assert_array_equal(restored.predict_on_batch(feed), model.predict_on_batch(feed))

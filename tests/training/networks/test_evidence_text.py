@@ -24,10 +24,10 @@ def trained() -> Any:
     return model
 
 
-def test_no_words_are_no_evidence_even_after_training() -> None:
-    answers = trained().predict(ROWS, verbose=0)
-    np.testing.assert_array_equal(answers[0], 0)
-    assert np.abs(answers[1:]).min() > 0
+def test_empty_text_gives_no_evidence_even_after_training() -> None:
+    logits = trained().predict(ROWS, verbose=0)
+    np.testing.assert_array_equal(logits[0], 0)
+    assert np.abs(logits[1:]).min() > 0
 
 
 def test_more_padding_changes_nothing() -> None:
@@ -37,21 +37,21 @@ def test_more_padding_changes_nothing() -> None:
     np.testing.assert_allclose(longer.predict(padded, verbose=0), model.predict(ROWS[:3], verbose=0), atol=1e-5)
 
 
-def test_words_start_from_the_vectors_given() -> None:
+def test_word_vectors_start_from_supplied_ones() -> None:
     vectors = np.random.default_rng(0).standard_normal((6, 5)).astype(np.float32)
     vectors[1] = vectors[4]
     model = branch(vectors=vectors)
     np.testing.assert_array_equal(model.get_layer("words_embedding").get_weights()[0][1:], vectors)
-    answers = model.predict(np.array([[0] * 7 + [2], [0] * 7 + [5]], np.int32), verbose=0)
-    np.testing.assert_array_equal(answers[0], answers[1])
+    logits = model.predict(np.array([[0] * 7 + [2], [0] * 7 + [5]], np.int32), verbose=0)
+    np.testing.assert_array_equal(logits[0], logits[1])
 
 
-def test_carries_neither_code_nor_its_weights_as_configuration() -> None:
+def test_configuration_contains_neither_code_nor_weights() -> None:
     ids = tf_keras.layers.Input((8,), dtype="int32", name="features")
     images = tf_keras.layers.Input((4, 4, 3), name="images")
     words = text_evidence(ids, vocabulary=6, labels=3, vectors=np.full((6, 5), 0.125, np.float32))
-    sound = tf_keras.layers.Dense(3)(tf_keras.layers.GlobalAveragePooling2D()(images))
-    model = tf_keras.Model([images, ids], tf_keras.layers.Softmax()(tf_keras.layers.Add()([words, sound])))
+    audio = tf_keras.layers.Dense(3)(tf_keras.layers.GlobalAveragePooling2D()(images))
+    model = tf_keras.Model([images, ids], tf_keras.layers.Softmax()(tf_keras.layers.Add()([words, audio])))
     network = read_spec({"class_name": "Functional", "config": model.get_config()})
     assert (network.sequence_length, network.embedding_rows) == (8, 7)
     assert "0.125" not in model.to_json()

@@ -21,15 +21,15 @@ def network() -> Network:
 
 def test_head_of_features_equals_full_network(network: Network) -> None:
     random = np.random.default_rng(0)
-    pictures = random.random((5, 64, 64, 3), np.float32)
+    images = random.random((5, 64, 64, 3), np.float32)
     ids = random.integers(0, 51, (5, 200)).astype(np.int32)
-    # Random VGG19 weights shrink the signal to nearly nothing; make it count, or the test would pass with any picture.
-    pooled = network.trunk.predict_on_batch(pictures)
+    # Random VGG19 weights shrink the signal to nearly nothing; amplify it, or the test would pass with any image.
+    pooled = network.trunk.predict_on_batch(images)
     network.head.get_layer("image_dense").kernel.assign(
         random.standard_normal((512, 32)).astype(np.float32) / pooled.std()
     )
     head = network.head.predict_on_batch({"image_features": pooled, "features": ids})
-    full = network.full.predict_on_batch({"images": pictures, "features": ids})
+    full = network.full.predict_on_batch({"images": images, "features": ids})
     np.testing.assert_allclose(head, full, atol=1e-5)
     assert np.ptp(network.head.predict_on_batch({"image_features": pooled[::-1], "features": ids}) - head) > 1e-3
     np.testing.assert_allclose(full.sum(axis=1), 1, atol=1e-5)
@@ -46,7 +46,7 @@ def test_training_the_head_trains_the_full_network_and_leaves_vgg19(network: Net
     assert not any(name.startswith("block") for name in changed)
 
 
-def test_is_the_published_network(network: Network) -> None:
+def test_equals_the_published_network(network: Network) -> None:
     layers = {layer.name: layer for layer in network.full.layers}
     assert [tuple(tensor.shape) for tensor in network.full.inputs] == [(None, 64, 64, 3), (None, 200)]
     assert network.full.input_names == ["images", "features"]
@@ -73,9 +73,9 @@ def test_weights_from_a_file(network: Network, tmp_path: Path) -> None:
     np.testing.assert_array_equal(build_with(path).full.get_layer("block5_conv4").get_weights()[0], expected)
 
 
-def test_wrong_weights(tmp_path: Path) -> None:
+def test_unusable_weights(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"no such file; give Keras's vgg19.*--vgg19-weights"):
-        build_with(tmp_path / "gone.h5")
+        build_with(tmp_path / "missing.h5")
     (tmp_path / "text.h5").write_text("no weights")
     with pytest.raises(TrainingError, match=r"text\.h5: not weights of VGG19 .*--vgg19-weights"):
         build_with(tmp_path / "text.h5")
@@ -100,7 +100,7 @@ def test_failed_download(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(TrainingError, match="network is 'resnet', expected one of tutorial"):
+    with pytest.raises(TrainingError, match="network is 'resnet'; use one of tutorial"):
         build_network("resnet", labels=2, vocabulary=5, front_end=FRONT_END, vgg19_weights=None)
 
 
@@ -112,17 +112,17 @@ def evidence() -> Network:
 
 def test_evidence_head_of_features_equals_full_network(evidence: Network) -> None:
     random = np.random.default_rng(0)
-    pictures = random.random((5, 64, 64, 3), np.float32)
+    images = random.random((5, 64, 64, 3), np.float32)
     ids = random.integers(0, 51, (5, 200)).astype(np.int32)
-    features = evidence.trunk.predict_on_batch(pictures)
+    features = evidence.trunk.predict_on_batch(images)
     head = evidence.head.predict_on_batch({"image_features": features, "features": ids})
-    full = evidence.full.predict_on_batch({"images": pictures, "features": ids})
+    full = evidence.full.predict_on_batch({"images": images, "features": ids})
     np.testing.assert_allclose(head, full, atol=1e-6)
     assert np.ptp(full, axis=0).min() > 1e-3
     assert {w.name for w in evidence.head.trainable_weights} == {w.name for w in evidence.full.trainable_weights}
 
 
-def test_what_is_not_there_is_no_evidence(evidence: Network) -> None:
+def test_silence_and_empty_text_give_no_evidence(evidence: Network) -> None:
     random = np.random.default_rng(1)
     silent = np.repeat(silent_image(FRONT_END)[None], 2, axis=0)
     ids = np.zeros((2, 200), np.int32)
@@ -130,5 +130,5 @@ def test_what_is_not_there_is_no_evidence(evidence: Network) -> None:
     nothing, words = evidence.full.predict_on_batch({"images": silent, "features": ids})
     np.testing.assert_allclose(nothing, 1 / 3, atol=1e-6)
     assert np.ptp(words) > 1e-3
-    sound = evidence.full.predict_on_batch({"images": random.random((1, 64, 64, 3), np.float32), "features": ids[:1]})
-    assert np.ptp(sound) > 1e-3
+    audio = evidence.full.predict_on_batch({"images": random.random((1, 64, 64, 3), np.float32), "features": ids[:1]})
+    assert np.ptp(audio) > 1e-3
