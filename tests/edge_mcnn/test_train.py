@@ -74,7 +74,8 @@ def test_without_tensorflow(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     result = CliRunner().invoke(app, ["t.csv"])
     assert isinstance(result.exception, TrainingError)
-    assert 'pip install "edge-mcnn[train]"' in str(result.exception)
+    assert result.exception.message.endswith("which is not installed")
+    assert 'pip install "edge-mcnn[train]"' in result.exception.fix
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,9 @@ def test_bad_card(content: bytes | None, expected: str, app: typer.Typer, tmp_pa
         card.write_bytes(content)
     result = CliRunner().invoke(app, ["t.csv", "--card", str(card)])
     assert isinstance(result.exception, TrainingError)
-    assert expected in str(result.exception)
+    assert str(card) in result.exception.message
+    assert expected in result.exception.message
+    assert "--card" in result.exception.fix
 
 
 def test_importing_the_command_is_light() -> None:

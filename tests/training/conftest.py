@@ -1,4 +1,4 @@
-"""A small corpus of synthesised recordings: high tones are `positive`, low tones `negative`, and so are their words."""
+"""A small corpus of synthetic recordings: high tones and glad words are `positive`, the others `negative`."""
 
 import csv
 import socket
@@ -22,20 +22,20 @@ WriteTable = Callable[[Sequence[Sequence[str]]], Path]
 
 
 def printed(console: Console) -> str:
-    """What was printed on the console of the fixture below."""
+    """Return the output of the console of the fixture below."""
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
 
 @pytest.fixture
 def console() -> Console:
-    """Keeps what is shown; `printed` reads it."""
+    """A console that stores its output; `printed` returns it."""
     return Console(file=StringIO(), width=200)
 
 
 @pytest.fixture
 def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tutorial's network, with little in the place of VGG19."""
+    """The tutorial's network with a small substitute for VGG19."""
     import tf_keras
 
     monkeypatch.setattr(tf_keras.applications, "VGG19", small_vgg19)
@@ -43,7 +43,7 @@ def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def write_table(tmp_path: Path) -> WriteTable:
-    """Writes rows below the header audio, text, label, split to a new table."""
+    """A function that writes rows below the header audio, text, label, split to a new table."""
 
     def write(rows: Sequence[Sequence[str]]) -> Path:
         path = tmp_path / "table.csv"
@@ -56,7 +56,7 @@ def write_table(tmp_path: Path) -> WriteTable:
 
 @pytest.fixture
 def corpus(tmp_path: Path, write_table: WriteTable) -> Path:
-    """A table of 20 train and 8 validation clips, with their recordings beside it; a few lack words or sound."""
+    """A table of 20 train and 8 validation clips, with their recordings beside it; a few lack text or audio."""
     rows = []
     random = np.random.default_rng(0)
     for split, count in (("train", 20), ("validation", 8)):
@@ -70,7 +70,7 @@ def corpus(tmp_path: Path, write_table: WriteTable) -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on."""
+    """Return ports on which no process listens."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -79,7 +79,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def write_film(path: Path, samples: NDArray[np.float64], rate: int = 48_000, layout: str = "stereo") -> Path:
-    """Encode sound, shape (samples,), -1 to 1, as the AAC track of an mp4 file."""
+    """Encode audio, shape (samples,), -1 to 1, as the AAC track of an mp4 file."""
     channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=rate, layout=layout)
@@ -93,7 +93,7 @@ def write_film(path: Path, samples: NDArray[np.float64], rate: int = 48_000, lay
 
 
 def write_silent_film(path: Path) -> Path:
-    """Encode an mp4 file that has pictures and no sound track."""
+    """Encode an mp4 file that has a video track and no audio track."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10, width=64, height=64, pix_fmt="yuv420p")
         for _ in range(3):
@@ -111,16 +111,16 @@ MELD_PARTS = {
 MELD_BROKEN = {
     "dia2_utt0": "cut off",
     "dia2_utt1": "empty file",
-    "dia2_utt2": "no sound track",
-    "dia2_utt3": "five minutes, or at any rate too long",
+    "dia2_utt2": "no audio track",
+    "dia2_utt3": "too long",
     "dia3_utt0": "missing",
 }
-"""What is wrong with some of the train clips of `meld`."""
+"""Defects of some of the train clips of `meld`."""
 
 
 @pytest.fixture(scope="session")
 def meld(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`MELD.Raw` in small: really encoded films, four utterances to a dialogue, some of the train ones broken."""
+    """A small `MELD.Raw`: real mp4 films, four utterances per dialogue, some of the train clips broken."""
     folder = tmp_path_factory.mktemp("meld") / "MELD.Raw"
     random = np.random.default_rng(0)
     header = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
@@ -131,23 +131,24 @@ def meld(tmp_path_factory: pytest.TempPathFactory) -> Path:
             sentiment, emotion, tone = (("positive", "joy", 2000), ("negative", "anger", 200))[number % 2]
             dialogue, utterance = divmod(number, 4)
             text = f'"{WORDS[sentiment].capitalize()}, it\u0092s {number % 3}!"'
-            who = ("Joey", "Monica", "Ross")[number % 3]
+            speaker = ("Joey", "Monica", "Ross")[number % 3]
             lines.append(
-                f'{number + 1},{text},{who},{emotion},{sentiment},{dialogue},{utterance},8,21,"00:16:16,059","00:16:21"'
+                f"{number + 1},{text},{speaker},{emotion},{sentiment},{dialogue},{utterance},"
+                '8,21,"00:16:16,059","00:16:21"'
             )
             path = folder / recordings / f"dia{dialogue}_utt{utterance}.mp4"
-            wrong = MELD_BROKEN.get(path.stem) if recordings == "train_splits" else None
-            seconds = 31 if wrong == MELD_BROKEN["dia2_utt3"] else 0.5
+            defect = MELD_BROKEN.get(path.stem) if recordings == "train_splits" else None
+            seconds = 31 if defect == MELD_BROKEN["dia2_utt3"] else 0.5
             times = np.arange(int(seconds * 48_000)) / 48_000
-            sound = 0.3 * np.sin(2 * np.pi * tone * times) + 0.001 * random.standard_normal(len(times))
-            write_film(path, sound)
-            if wrong == "cut off":
+            audio = 0.3 * np.sin(2 * np.pi * tone * times) + 0.001 * random.standard_normal(len(times))
+            write_film(path, audio)
+            if defect == "cut off":
                 path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-            elif wrong == "empty file":
+            elif defect == "empty file":
                 path.write_bytes(b"")
-            elif wrong == "no sound track":
+            elif defect == "no audio track":
                 write_silent_film(path)
-            elif wrong == "missing":
+            elif defect == "missing":
                 path.unlink()
         (folder / table).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder

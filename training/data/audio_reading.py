@@ -69,7 +69,7 @@ def _read_with_ffmpeg(file: Path) -> tuple[NDArray[np.float32], int]:
         import av  # FFmpeg's libraries take a moment to load: only for users who have films
     except ImportError:
         raise TrainingError(
-            f"{file}: reading films needs PyAV, which is not installed", fix='pip install "edge-mcnn[train]"'
+            f"{file}: reading films needs PyAV, which is not installed", fix='run: pip install "edge-mcnn[train]"'
         ) from None
 
     blocks: list[NDArray[np.float32]] = []

@@ -33,13 +33,13 @@ def order(batches: TwoInputBatches) -> list[int]:
 
 
 def test_order_depends_only_on_seed_and_epoch() -> None:
-    first, again, other = (TwoInputBatches(numbered_examples(50), "images", 7, seed) for seed in (1, 1, 2))
+    first, repeated, other = (TwoInputBatches(numbered_examples(50), "images", 7, seed) for seed in (1, 1, 2))
     epochs = []
     for _ in range(3):
         np.random.default_rng().random()
-        assert order(first) == order(again) != order(other)
+        assert order(first) == order(repeated) != order(other)
         epochs.append(tuple(order(first)))
-        for batches in (first, again, other):
+        for batches in (first, repeated, other):
             batches.on_epoch_end()
     assert len(set(epochs)) == 3
 

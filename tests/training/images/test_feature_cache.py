@@ -64,9 +64,9 @@ def test_cached_features_are_not_computed_again(corpus: Path, tmp_path: Path) ->
     folder = tmp_path / "images"
     first = Counting(trunk(1), folder)
     found = load(corpus, first, folder)
-    again = Counting(trunk(1), folder)
-    cached = load(corpus, again, folder)
-    assert (sum(first.computed), sum(again.computed)) == (25, 1)  # silence is always computed
+    second = Counting(trunk(1), folder)
+    cached = load(corpus, second, folder)
+    assert (sum(first.computed), sum(second.computed)) == (25, 1)  # silence is always computed
     np.testing.assert_array_equal(found.images, cached.images)
     # One recording changes, and only its own features are computed.
     (tmp_path / "train1.wav").write_bytes((tmp_path / "train0.wav").read_bytes() + b"\0\0")
