@@ -93,10 +93,10 @@ def conflicting_pairs(
     one, other = np.nonzero(differ)
     order = random.permutation(len(one))
     one, other = one[order], other[order]
-    classes = np.stack([audio.labels[audio_drawn][one], text.labels[text_drawn][other]], axis=1)
-    _, kind = np.unique(classes, axis=0, return_inverse=True)
     # Take the first pair of every combination of classes, then the second of every combination, and so on.
-    kind = kind.reshape(-1)
+    labels_of_text = text.labels[text_drawn][other]
+    combination = audio.labels[audio_drawn][one] * (labels_of_text.max(initial=0) + 1) + labels_of_text
+    _, kind = np.unique(combination, return_inverse=True)
     by_kind = np.argsort(kind, kind="stable")
     starts = np.searchsorted(kind[by_kind], np.arange(kind.max(initial=-1) + 1))
     rank = np.empty(len(kind), np.int64)

@@ -1,6 +1,7 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from convert.convert import convert
 from device.errors import TrainingError
+from tests.convert.conftest import worker_in_this_process
 from tests.training.default_model.text_branch.test_corpora import HEADER
 from training.data.corpus import open_corpus
 from training.default_model import recipe
@@ -128,8 +130,10 @@ def test_finished_steps_of_an_interrupted_run_are_not_repeated(
     np.testing.assert_array_equal(again.audio.logits, result.audio.logits)
 
 
+@pytest.mark.slow
 def test_the_result_is_evaluated_and_described(result: RecipeResult, data: Path, tmp_path: Path) -> None:
-    bundle = convert(result.output)
+    with worker_in_this_process():
+        bundle = convert(result.output)
     rows = [("flac/01-positive-0.flac", "that is great", "positive"), ("flac/02-negative-1.flac", "awful", "negative")]
     table = tmp_path / "table.csv"
     lines = [f"{audio},{text},{label},validation" for audio, text, label in rows * 3]
@@ -160,16 +164,11 @@ def test_the_result_is_evaluated_and_described(result: RecipeResult, data: Path,
         assert (page.parent / link).read_bytes().startswith(b"\x89PNG")
 
 
-def test_actors_left_out_take_no_part(data: Path, tmp_path: Path) -> None:
-    settings = RecipeSettings(
-        without_actors=(1, 2),
-        teacher=SETTINGS.teacher,
-        text=TextTrainingSettings(epochs=1),
-        copies=SETTINGS.copies,
-        audio=AudioTrainingSettings(units=8, epochs=1),
-    )
+def test_actors_left_out_take_no_part(result: RecipeResult, data: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, without_actors=(1, 2), audio=AudioTrainingSettings(units=8, epochs=1))
     found = build_default_model(data, tmp_path / "Model.h5", data.parent / "cache", settings, {}, QUIET)
     assert set(found.audio.groups) == set(range(3, 11))
+    np.testing.assert_array_equal(found.text.logits, result.text.logits)  # the text branch came from the cache
 
 
 def test_a_missing_corpus_is_named_before_the_first_step(data: Path, tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_what_cannot_be_evaluated(tmp_path: Path, write_table: WriteTable, conso
         evaluated(write_table([("", "hello", "positive", "dev")]), console, modalities=(TEXT_ONLY,))
     (tmp_path / "broken.wav").write_text("broken")
     audio = ("broken.wav", "", "positive", "dev")
-    with pytest.raises(TrainingError, match="none of the 1 recordings can be read"):
+    with pytest.raises(TrainingError, match="none of the 1 recordings is readable"):
         evaluated(write_table([row, audio]), console)
     with pytest.raises(TrainingError, match="can be evaluated with text only"):
         evaluated(write_table([audio]), console, modalities=(TEXT_ONLY,))

@@ -14,6 +14,7 @@ from convert.convert import convert
 from convert.source.keras_h5 import read_companions
 from device.errors import BundleError, ConversionError, TrainingError
 from tests.convert import tutorial_models
+from tests.convert.conftest import worker_in_this_process
 from training.evaluation.predictors import KerasPredictor, TflitePredictor, open_predictor, split_network
 from training.images.examples import Examples
 
@@ -33,7 +34,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
         tutorial_models.tutorial_model(text_first=True), rows.images[rows.index], rows.ids
     )
     source = tutorial_models.save(network, tmp_path_factory.mktemp("models") / "Model.h5", tutorial_models.companions())
-    return source, convert(source, mode="float32").target, network
+    with worker_in_this_process():
+        bundle = convert(source, mode="float32").target
+    return source, bundle, network
 
 
 @pytest.mark.parametrize("predictor", [KerasPredictor, TflitePredictor])

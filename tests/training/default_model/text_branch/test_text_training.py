@@ -20,12 +20,13 @@ VOCABULARY = ("so", "good", "bad", "table", "it", "was")
 SETTINGS = TextTrainingSettings(
     vector_width=4,
     comment_epochs=1,
-    epochs=12,
+    epochs=6,
     comment_batch_size=8,
     batch_size=8,
     learning_rate=2e-2,
     word_errors=0.05,
 )
+ONE_EPOCH = dataclasses.replace(SETTINGS, epochs=1)
 FRONT_END = FrontEnd(sequence_length=8, num_words=7)
 
 
@@ -39,7 +40,7 @@ def texts(rows: int, seed: int) -> Texts:
 
 CORPORA = TextCorpora(train=texts(80, 0), held_out=texts(40, 1), comments=texts(24, 2))
 VECTORS = np.random.default_rng(0).standard_normal((6, 12)).astype(np.float32)
-AGREEING = TeacherOutput(VECTORS, CORPORA.train.targets, np.arange(4), CORPORA.comments.targets[:4])
+AGREEING = TeacherOutput(VECTORS, CORPORA.train.targets, np.arange(8), CORPORA.comments.targets[:8])
 
 
 def trained(teacher: TeacherOutput = AGREEING, settings: TextTrainingSettings = SETTINGS, seed: int = 1) -> Any:
@@ -65,21 +66,27 @@ def test_the_teacher_counts_as_much_as_its_share() -> None:
     assert accuracy(trained(contrary, dataclasses.replace(SETTINGS, teacher_share=0.0))) > 0.9
 
 
-def test_the_seed_determines_the_weights() -> None:
-    short = dataclasses.replace(SETTINGS, epochs=1)
-    first, again, other = (trained(settings=short, seed=seed).get_weights() for seed in (1, 1, 2))
+@pytest.fixture(scope="module")
+def briefly_trained() -> Any:
+    """The branch after one epoch of each stage, with seed 1."""
+    return trained(settings=ONE_EPOCH)
+
+
+def test_the_seed_determines_the_weights(briefly_trained: Any) -> None:
+    first = briefly_trained.get_weights()
+    again, other = (trained(settings=ONE_EPOCH, seed=seed).get_weights() for seed in (1, 2))
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, two)
     assert max(np.abs(one - two).max() for one, two in zip(first, other, strict=True)) > 1e-3
 
 
-def test_predictions_are_grouped_by_dialogue_and_the_seed_determines_the_errors() -> None:
+def test_predictions_are_grouped_by_dialogue_and_the_seed_determines_the_errors(briefly_trained: Any) -> None:
     encoder = TextEncoder(VOCABULARY, FRONT_END, VOCABULARY)
     one, again, other = (encoder.ids(CORPORA.held_out.words, 0.3, np.random.default_rng(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
     assert (one != encoder.ids(CORPORA.held_out.words)).any()
-    found = predict_texts(trained(settings=dataclasses.replace(SETTINGS, epochs=1)), encoder, CORPORA.held_out)
+    found = predict_texts(briefly_trained, encoder, CORPORA.held_out)
     np.testing.assert_array_equal(found.groups, CORPORA.held_out.dialogues)
     np.testing.assert_array_equal(found.labels, CORPORA.held_out.labels)
 
