@@ -1,4 +1,4 @@
-"""Draws the pictures of `docs/how-it-decides.md` from the recorded clips: `python docs/how_it_decides.py`."""
+"""Draws the figure of `docs/how-it-decides.md` from a recorded clip: `python docs/how_it_decides.py`."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ CLIP = HERE.parent / "tests" / "fixtures" / "speech" / "austen-0930.flac"
 
 
 def draw() -> None:
-    """One clip on its way: sound, probability of speech, mel spectrogram, the network's picture, the answer."""
+    """Plot the path of one clip: waveform, probability of speech, mel spectrogram, input image, prediction."""
     mpl.use("Agg")
     samples, _ = soundfile.read(CLIP, dtype="int16")
     models = LoadedModels.load(Settings(), print)
@@ -31,29 +31,29 @@ def draw() -> None:
 
     figure = plt.figure(figsize=(8, 6.4), layout="constrained")
     grid = figure.add_gridspec(3, 3, height_ratios=(1, 0.6, 2))
-    sound = figure.add_subplot(grid[0, :])
-    sound.plot(np.arange(len(samples)) / SAMPLE_RATE, samples / 32768, linewidth=0.4)
-    sound.set_title(f"the sound, and what Vosk hears in it: “{prediction.text}”", loc="left", fontsize=9)
-    voice = figure.add_subplot(grid[1, :], sharex=sound)
+    waveform = figure.add_subplot(grid[0, :])
+    waveform.plot(np.arange(len(samples)) / SAMPLE_RATE, samples / 32768, linewidth=0.4)
+    waveform.set_title(f"audio, and the transcript that Vosk makes of it: “{prediction.text}”", loc="left", fontsize=9)
+    voice = figure.add_subplot(grid[1, :], sharex=waveform)
     voice.plot((np.arange(len(speech)) + 1) * FRAME_SECONDS, speech, color="tab:green")
     voice.axhline(Settings().endpoint.speech_probability, color="grey", linewidth=0.6)
-    voice.set_title("probability of speech, frame by frame; above the line an utterance begins", loc="left", fontsize=9)
+    voice.set_title("probability of speech by frame; an utterance begins above the line", loc="left", fontsize=9)
     voice.set_ylim(0, 1.05)
-    shown = figure.add_subplot(grid[2, 0])
-    shown.imshow(decibels(trim(mel, front_end), front_end), origin="lower", aspect="auto", cmap="magma")
-    shown.set_title("mel spectrogram, edges cut", loc="left", fontsize=9)
-    shown.set_xlabel("columns of 32 ms", fontsize=8)
-    shown.set_ylabel("mel bands", fontsize=8)
-    seen = figure.add_subplot(grid[2, 1])
-    seen.imshow(spectrogram_image(mel, front_end), interpolation="nearest")
-    seen.set_title("the picture that the network sees", loc="left", fontsize=9)
-    answer = figure.add_subplot(grid[2, 2])
-    bars = answer.barh(list(prediction.probabilities), list(prediction.probabilities.values()))
-    answer.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
-    answer.set_xlim(0, 1.15)
-    answer.invert_yaxis()
-    answer.set_title("its answer", loc="left", fontsize=9)
-    for axes in (sound, voice, shown, seen, answer):
+    spectrogram = figure.add_subplot(grid[2, 0])
+    spectrogram.imshow(decibels(trim(mel, front_end), front_end), origin="lower", aspect="auto", cmap="magma")
+    spectrogram.set_title("mel spectrogram without its quiet edges", loc="left", fontsize=9)
+    spectrogram.set_xlabel("columns of 32 ms", fontsize=8)
+    spectrogram.set_ylabel("mel bands", fontsize=8)
+    image = figure.add_subplot(grid[2, 1])
+    image.imshow(spectrogram_image(mel, front_end), interpolation="nearest")
+    image.set_title("spectrogram image, the input of the network", loc="left", fontsize=9)
+    classes = figure.add_subplot(grid[2, 2])
+    bars = classes.barh(list(prediction.probabilities), list(prediction.probabilities.values()))
+    classes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+    classes.set_xlim(0, 1.15)
+    classes.invert_yaxis()
+    classes.set_title("prediction", loc="left", fontsize=9)
+    for axes in (waveform, voice, spectrogram, image, classes):
         axes.tick_params(labelsize=7)
     figure.savefig(HERE / "how-it-decides.png", dpi=110)
 

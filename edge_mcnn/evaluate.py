@@ -48,17 +48,17 @@ def evaluate_command(
     text: Annotated[
         TextOption,
         typer.Option(
-            help="Which text to evaluate on: the transcripts of the corpus (reference), those that "
-            "`edge-mcnn transcribe` wrote (vosk), or both, side by side."
+            help="Which text to evaluate: that of the corpus (reference), the transcripts that `edge-mcnn transcribe` "
+            "wrote (vosk), or both, side by side."
         ),
     ] = TextOption.REFERENCE,
     audio_root: AudioRoot = None,
     split: Annotated[Split, typer.Option(help="Which rows of the corpus to evaluate.")] = Split.VALIDATION,
     text_only: Annotated[
-        bool, typer.Option("--text-only", help="Evaluate the text branch only; no recording is read.")
+        bool, typer.Option("--text-only", help="Evaluate with text only; no recording is read.")
     ] = False,
     audio_only: Annotated[
-        bool, typer.Option("--audio-only", help="Evaluate the audio branch only; no transcript is read.")
+        bool, typer.Option("--audio-only", help="Evaluate with audio only; no text is read.")
     ] = False,
     word_errors: Annotated[
         float,
@@ -75,7 +75,7 @@ def evaluate_command(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Write a report with figures, report.md, to this folder.",
+            help="Write a report with plots, report.md, to this folder.",
             show_default="no report",
         ),
     ] = None,
@@ -96,12 +96,12 @@ def evaluate_command(
     """Evaluate a model: audio + text, text only, and audio only.
 
     The result contains accuracy, F1, precision, recall, confusion and calibration error with 95 % confidence
-    intervals, which are computed over each speaker or dialogue if the corpus names them. It also shows which modality
+    intervals, by a bootstrap over speakers or dialogues if the corpus names them. It also shows which modality
     wins where audio and text contradict each other.
 
     A Model.tflite is evaluated with the device's own code; evaluate the Model.h5 that it was converted from to see
-    what the conversion costs. `--text both` shows what recognition errors cost: the same rows with the transcripts of
-    the corpus and with those of Vosk.
+    what the conversion costs. `--text both` shows what recognition errors cost: the same rows with the text of the
+    corpus and with the transcripts of Vosk.
 
     Example: `edge-mcnn evaluate Model.tflite table.csv --output report`
     """

@@ -53,12 +53,12 @@ def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> 
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout)
-    assert figures["labels"] == ["negative", "neutral", "positive"]
-    assert figures["results"]["audio + text"]["rows"] == 8
-    assert figures["command"].startswith("edge-mcnn evaluate")
-    assert json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8")) == figures
-    assert figures["command"] in (tmp_path / "out" / "report.md").read_text("utf-8")
+    output = json.loads(result.stdout)
+    assert output["labels"] == ["negative", "neutral", "positive"]
+    assert output["results"]["audio + text"]["rows"] == 8
+    assert output["command"].startswith("edge-mcnn evaluate")
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8")) == output
+    assert output["command"] in (tmp_path / "out" / "report.md").read_text("utf-8")
 
 
 def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
@@ -111,19 +111,19 @@ def test_meld_needs_no_films_for_text_and_caches_the_images_for_audio(
     options = ["--split", "train", "--audio-only", "--pictures", str(tmp_path / "p"), "--json"]
     result = CliRunner().invoke(app, [str(DEFAULT_BUNDLE), "--meld", str(meld), *options])
     assert result.exit_code == 0, result.output
-    figures = json.loads(result.stdout)
-    assert figures["results"]["audio only"]["rows"] == len(list((tmp_path / "p").glob("*.png"))) == 11
-    assert [Path(path).name for path in figures["recordings_missing"]] == ["dia3_utt0.mp4"]
-    assert figures["clips_skipped"] == len(figures["recordings_unreadable"]) == 4
-    assert figures["labels_without_clips"] == ["neutral"]
+    output = json.loads(result.stdout)
+    assert output["results"]["audio only"]["rows"] == len(list((tmp_path / "p").glob("*.png"))) == 11
+    assert [Path(path).name for path in output["recordings_missing"]] == ["dia3_utt0.mp4"]
+    assert output["clips_skipped"] == len(output["recordings_unreadable"]) == 4
+    assert output["labels_without_clips"] == ["neutral"]
 
 
 def test_names_the_missing_package(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf_keras" else object())
     result = CliRunner().invoke(app, ["Model.h5", "t.csv"])
     assert isinstance(result.exception, TrainingError)
-    assert "evaluating needs tf_keras" in str(result.exception)
-    assert 'pip install "edge-mcnn[train]"' in str(result.exception)
+    assert "evaluating needs tf_keras" in result.exception.message
+    assert 'pip install "edge-mcnn[train]"' in result.exception.fix
 
 
 def test_an_unusable_report_folder_is_refused_first(app: typer.Typer, tmp_path: Path) -> None:
