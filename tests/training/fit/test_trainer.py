@@ -84,6 +84,7 @@ def test_written_model_opens_again(corpus: Path, tmp_path: Path, console: Consol
     ] == (confusion.ravel().tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_network")
 def test_same_seed_gives_the_same_weights(corpus: Path, tmp_path: Path, console: Console) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):

@@ -205,6 +205,18 @@ def test_changed_recordings_and_settings_are_computed_again(
     assert len(pngs(tmp_path / "p")) == 6
 
 
+def test_index_of_an_earlier_version_is_read(recordings: list[Path], tmp_path: Path, console: Console) -> None:
+    ImageCache(tmp_path / "p", FRONT_END).fill(recordings, console)
+    index = tmp_path / "p" / INDEX
+    current = index.read_text()
+    index.write_text(current.replace('"image":', '"picture":'))
+    os.utime(recordings[4], ns=(1, 1))
+    update = ImageCache(tmp_path / "p", FRONT_END).fill(recordings[:6], console)
+    assert (update.computed, update.reused, update.removed) == (1, 5, 1)
+    assert len(pngs(tmp_path / "p")) == 12
+    assert index.read_text().count('"image":') == 12
+
+
 def test_damaged_png_is_computed_again(recordings: list[Path], tmp_path: Path, console: Console) -> None:
     cache = ImageCache(tmp_path / "p", FRONT_END)
     expected = cache.image(recordings[0])
