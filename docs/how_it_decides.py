@@ -46,7 +46,7 @@ def draw() -> None:
     spectrogram.set_ylabel("mel bands", fontsize=8)
     image = figure.add_subplot(grid[2, 1])
     image.imshow(spectrogram_image(mel, front_end), interpolation="nearest")
-    image.set_title("spectrogram image, the input of the network", loc="left", fontsize=9)
+    image.set_title("input image of the network", loc="left", fontsize=9)
     classes = figure.add_subplot(grid[2, 2])
     bars = classes.barh(list(prediction.probabilities), list(prediction.probabilities.values()))
     classes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
