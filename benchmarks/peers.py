@@ -30,10 +30,10 @@ def vosk_alone() -> None:
     """Run Vosk's own microphone example: always fed, with words."""
     import vosk
 
-    from device.recognition.speech_model import fetch as speech_model
+    from device.recognition.speech_model.fetch import find_speech_model
 
     vosk.SetLogLevel(-1)
-    model = vosk.Model(model_path=str(speech_model.find(announce=print)))
+    model = vosk.Model(model_path=str(find_speech_model(announce=print)))
     recogniser = vosk.KaldiRecognizer(model, RATE)
     recogniser.SetWords(True)
     for block in _blocks(4000):

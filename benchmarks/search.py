@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.events import SAMPLE_RATE
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from tests.conftest import CLIPS
@@ -43,7 +43,7 @@ def measure(spoken: list[tuple[Path, str]]) -> dict[str, dict[str, float]]:
     random = np.random.default_rng(0)
     recorded = [read_recording(path, SAMPLE_RATE) for path, _ in spoken]
     audio = {name: [_with_noise(each, level, random) for each in recorded] for name, level in NOISES_DB.items()}
-    model = speech_model.find(announce=lambda line: print(line, file=sys.stderr))
+    model = find_speech_model(announce=lambda line: print(line, file=sys.stderr))
     found: dict[str, dict[str, float]] = {}
     for search in SEARCHES:
         defaults = Settings().transcriber

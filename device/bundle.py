@@ -1,8 +1,11 @@
-"""The bundle: a TFLite model with its labels, vocabulary and front end inside, one file that cannot be mismatched.
+"""The bundle: a TFLite model with its labels, vocabulary and front end in one file, so that they cannot be mismatched.
 
-`Model.tflite` is a normal flatbuffer with a zip behind it, the way TFLite Metadata packs associated files, so any
-TFLite runtime loads it unchanged and `unzip -l` lists it. The same entries travel in the HDF5 group `edge_mcnn` of a
-`Model.h5`. This module does not know what a network computes, only what belongs to it.
+`Model.tflite` is a normal flatbuffer followed by a zip, the way TFLite Metadata packs associated files, so any TFLite
+runtime loads it unchanged and `unzip -l` lists its entries. The HDF5 group `edge_mcnn` of a `Model.h5` holds the same
+entries. This module is independent of what the network computes.
+
+    bundle = read_bundle(Path("Model.tflite"))
+    print(bundle.companions.labels, bundle.companions.card)
 """
 
 import hashlib
@@ -21,12 +24,13 @@ from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 
 HDF5_GROUP = "edge_mcnn"
+"""Name of the HDF5 group with the companions in a `Model.h5`."""
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-"""How an HDF5 file begins."""
+"""First bytes of an HDF5 file."""
 DEFAULT_BUNDLE = Path(__file__).parent / "models" / "Model.tflite"
-"""The bundle that ships."""
+"""Path of the bundle that ships with edge-mcnn."""
 FLATBUFFER_SUM = "flatbuffer_sha256"
-"""Key of the card."""
+"""Key in the model card: SHA-256 of the flatbuffer, hexadecimal."""
 
 _LABELS, _VOCABULARY, _FRONT_END, _CARD = "labels.txt", "vocabulary.txt", "front_end.json", "model_card.json"
 _LARGEST_ENTRY = 16 << 20
@@ -38,16 +42,21 @@ _MOST_WORDS = 500_000
 
 @dataclass(frozen=True)
 class Companions:
-    """What a model is worthless without."""
+    """Everything that belongs to a network and that it cannot be used without.
+
+    Raises:
+        BundleError: too few or too many labels or words, or one of them is empty, repeated or contains spaces at the
+            wrong place.
+    """
 
     labels: tuple[str, ...]
     """Class names in the order of the softmax."""
     vocabulary: tuple[str, ...]
-    """Words, most frequent first; index i has id i + 1."""
+    """Words, most frequent first; the word at index i has id i + 1."""
     front_end: FrontEnd
-    """Settings of the picture and of the ids that the network was trained with."""
+    """Settings of the spectrogram image and of the word ids that the network was trained with."""
     card: Mapping[str, Any] = field(default_factory=dict)
-    """What it was trained on, how well it does, what it cannot do."""
+    """Model card: the training data, the scores and the limitations."""
 
     def __post_init__(self) -> None:
         _check_names("labels", self.labels, at_least=2, at_most=_MOST_LABELS)
@@ -56,7 +65,7 @@ class Companions:
             raise BundleError("vocabulary: a word contains a space")
 
     def entries(self) -> dict[str, str]:
-        """The texts by file name, as they are packed."""
+        """Return the packed texts by their file name."""
         return {
             _LABELS: "".join(f"{label}\n" for label in self.labels),
             _VOCABULARY: "".join(f"{word}\n" for word in self.vocabulary),
@@ -66,10 +75,10 @@ class Companions:
 
     @classmethod
     def from_entries(cls, entries: Mapping[str, str]) -> "Companions":
-        """Read what `entries` gave.
+        """Build companions from the texts that `entries` returns.
 
         Raises:
-            BundleError: an entry is missing or not what its name says.
+            BundleError: an entry is missing or does not have its format.
         """
         missing = [name for name in (_LABELS, _VOCABULARY, _FRONT_END) if name not in entries]
         if missing:
@@ -93,15 +102,22 @@ class Bundle:
     """A model and its companions, as read from one file."""
 
     path: Path
+    """The file that was read."""
     model: bytes
-    """The whole file: a flatbuffer that a TFLite interpreter takes as it is."""
+    """The complete file: a flatbuffer that a TFLite interpreter loads unchanged, followed by the companions."""
     companions: Companions
+    """Labels, vocabulary, front end and model card."""
     flatbuffer_size: int
-    """Bytes of `model` that are the flatbuffer; the companions follow."""
+    """Length of the flatbuffer at the beginning of `model`, bytes."""
 
 
 def pack(flatbuffer: bytes, companions: Companions) -> bytes:
-    """Bytes of a bundle: the flatbuffer, and behind it a zip with the companions and the flatbuffer's own checksum."""
+    """Pack a bundle: the flatbuffer, followed by a zip with the companions and the flatbuffer's checksum.
+
+    Args:
+        flatbuffer: a TFLite model.
+        companions: what belongs to it; the checksum is added to the card.
+    """
     card = {**companions.card, FLATBUFFER_SUM: hashlib.sha256(flatbuffer).hexdigest()}
     entries = Companions(companions.labels, companions.vocabulary, companions.front_end, card).entries()
     buffer = io.BytesIO(flatbuffer)
@@ -115,42 +131,48 @@ def pack(flatbuffer: bytes, companions: Companions) -> bytes:
 def read_bundle(path: Path) -> Bundle:
     """Read and check a bundle.
 
+    Args:
+        path: a `Model.tflite` made by `edge-mcnn convert`.
+
     Raises:
         BundleError: no such file, not a TFLite model, no or damaged companions, or changed since it was packed.
     """
     try:
         with path.open("rb") as file:
-            # Asked for as much as it is: asked for the most, Python reserves that, which a small Pi has not.
+            # Read by its size: for a read up to the limit Python would reserve memory that a small Pi does not have.
             size = os.fstat(file.fileno()).st_size
             content = file.read(size) if size <= _LARGEST_BUNDLE else b""
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); --model takes a Model.tflite") from None
+        raise BundleError(f"{path}: cannot be read ({error.strerror})", fix="give the path of a Model.tflite") from None
     if size > _LARGEST_BUNDLE:
         raise BundleError(f"{path}: larger than {_LARGEST_BUNDLE >> 20} MB, not a model for this device")
     if content[4:8] != b"TFL3":
-        hint = "; run `edge-mcnn convert` on it first" if content.startswith(HDF5_SIGNATURE) else ""
-        raise BundleError(f"{path}: not a TFLite model{hint}")
+        is_keras = content.startswith(HDF5_SIGNATURE)
+        fix = "run `edge-mcnn convert` on it first" if is_keras else "give the path of a Model.tflite"
+        raise BundleError(f"{path}: not a TFLite model", fix=fix)
     try:
         entries, start = _unzip(content)
         companions = Companions.from_entries(entries)
     except BundleError as error:
-        raise BundleError(f"{path}: {error}") from None
+        raise BundleError(f"{path}: {error.message}", fix=error.fix) from None
     if hashlib.sha256(content[:start]).hexdigest() != companions.card.get(FLATBUFFER_SUM):
-        raise BundleError(f"{path}: damaged: the model does not have the checksum it was packed with; copy it again")
+        raise BundleError(
+            f"{path}: damaged: the model does not have the checksum that it was packed with", fix="copy it again"
+        )
     return Bundle(path, content, companions, start)
 
 
 def _unzip(content: bytes) -> tuple[dict[str, str], int]:
-    """The known entries, and where the zip starts, which is where the flatbuffer ends."""
+    """Return the known entries by file name, and the offset of the zip, at which the flatbuffer ends."""
     entries = {}
-    # Counted by the mark that each has in the zip's list, before zipfile reads a list of millions into memory.
+    # Counted by their signatures in the zip's directory, before zipfile reads a directory of millions into memory.
     if content.count(b"PK\x01\x02") > _MOST_ENTRIES:
-        raise BundleError(f"more than {_MOST_ENTRIES} files are packed into it; not a bundle made by edge-mcnn")
+        raise BundleError(f"more than {_MOST_ENTRIES} files are packed into it, not a bundle made by edge-mcnn")
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except zipfile.BadZipFile:
         raise BundleError(
-            "a TFLite model without labels, vocabulary and front end; convert it again with `edge-mcnn convert`"
+            "a TFLite model without labels, vocabulary and front end", fix="convert it again with `edge-mcnn convert`"
         ) from None
     except _NOT_UNPACKED as error:
         raise _damaged(error) from None
@@ -159,10 +181,12 @@ def _unzip(content: bytes) -> tuple[dict[str, str], int]:
             if info.filename not in (_LABELS, _VOCABULARY, _FRONT_END, _CARD):
                 continue
             if info.file_size > _LARGEST_ENTRY or info.filename in entries:
-                raise BundleError(f"{info.filename}: larger than {_LARGEST_ENTRY >> 20} MB, or there twice")
-            # What zipfile unpacks of bzip2 and LZMA at once has no limit.
+                raise BundleError(f"{info.filename}: larger than {_LARGEST_ENTRY >> 20} MB, or packed twice")
+            # zipfile has no limit on what it unpacks of bzip2 and LZMA at once.
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise BundleError(f"{info.filename}: packed in another way than edge-mcnn packs; convert it again")
+                raise BundleError(
+                    f"{info.filename}: compressed by a method that edge-mcnn does not use", fix="convert it again"
+                )
             try:
                 with archive.open(info) as stream:
                     entries[info.filename] = stream.read(_LARGEST_ENTRY + 1).decode("utf-8")
@@ -176,11 +200,11 @@ _NOT_UNPACKED = (
     ValueError, NotImplementedError, RuntimeError, EOFError, OSError, OverflowError, struct.error, zlib.error,
     zipfile.BadZipFile,
 )  # fmt: skip
-"""What zipfile raises of a zip that is none, or is damaged."""
+"""Exceptions that zipfile raises for a file that is not a zip, or a damaged one."""
 
 
 def _damaged(error: Exception) -> BundleError:
-    return BundleError(f"damaged: its companions cannot be unpacked ({error}); copy it again")
+    return BundleError(f"damaged: its companions cannot be unpacked ({error})", fix="copy it again")
 
 
 def _lines(text: str) -> tuple[str, ...]:
@@ -193,4 +217,4 @@ def _check_names(what: str, names: tuple[str, ...], *, at_least: int, at_most: i
     if any(not name or name != name.strip() or "\n" in name or "\r" in name for name in names):
         raise BundleError(f"{what}: a name is empty, or begins or ends with a space")
     if len(set(names)) != len(names):
-        raise BundleError(f"{what}: a name is there twice")
+        raise BundleError(f"{what}: a name is repeated")

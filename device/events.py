@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the status and the settings need the constants where numpy may be missing
+    import numpy as np
+    from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 """Sample rate that Vosk, the voice activity detector and the front end expect, Hz."""
@@ -29,7 +30,7 @@ Ending = Literal["silence", "longest", "end_of_stream"]
 class Frame:
     """32 ms of audio."""
 
-    samples: NDArray[np.int16]
+    samples: "NDArray[np.int16]"
     """Samples, shape (512,), mono, 16 kHz."""
     start_s: float
     """Seconds of audio between the start of the stream and this frame."""
@@ -71,7 +72,7 @@ class Prediction:
     """Whether `label` reaches the probability that the settings require (`confidence` under `[classifier]`)."""
     low_confidence_label: str | None = None
     """The class whose light shows a low-confidence prediction; None for no light."""
-    image: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    image: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
     """Spectrogram image that the network classified, shape (height, width, 3), 0 to 1; None if it is not available."""
 
     @property

@@ -1,4 +1,9 @@
-"""What understands, loaded once; and what the command `classify` does with it, to be called from Python as well."""
+"""The models, loaded once from the settings; and the classification of recordings, which `edge-mcnn classify` prints.
+
+models = LoadedModels.load(Settings())
+for prediction in classify(models, Path("clip.wav")):
+print(prediction.label, prediction.probabilities, prediction.text)
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,39 +18,59 @@ from device.events import Prediction
 from device.outputs.base import Monitor
 from device.pipeline import Pipeline
 from device.recognition.classifier import Classifier, low_confidence_label
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
+
+Announce = Callable[[str], object]
+"""Receives a line for the user before something that takes long."""
+
+
+def _no_announcement(_line: str) -> None:
+    """Drop the line."""
 
 
 @dataclass(frozen=True)
 class LoadedModels:
-    """All that is loaded once and serves every stream of sound."""
+    """Everything that is loaded once and serves every stream of audio."""
 
     settings: Settings
+    """The settings that the models were loaded with."""
     companions: Companions
+    """Labels, vocabulary, front end and model card of the bundle."""
     transcriber: Transcriber
+    """Transcribes with the speech model."""
     classifier: Classifier
+    """Runs the bundle's network."""
 
     @classmethod
-    def load(cls, settings: Settings, announce: Callable[[str], None]) -> "LoadedModels":
-        """Read the bundle, find or fetch the speech model and load both.
+    def load(cls, settings: Settings, announce: Announce = _no_announcement) -> "LoadedModels":
+        """Read the bundle, find or fetch the speech model, and load both.
 
         Args:
-            settings: of the daemon.
-            announce: is told what takes long.
+            settings: which bundle, which speech model, and how to run them.
+            announce: called with a line before something that takes long, such as a download of 68 MB.
 
         Raises:
-            BundleError, InterpreterError, SpeechModelError: as their names say.
-            SettingsError: an unsure answer is to be shown as a class that the model does not have.
+            BundleError: the bundle is missing or damaged, or is not a bundle.
+            InterpreterError: no TFLite runtime can run the bundle's network.
+            SpeechModelError: the speech model is missing and cannot be fetched, or cannot be loaded.
+            SettingsError: low-confidence predictions should be shown as a class that the model does not have.
         """
         bundle = open_bundle(settings)
-        low_confidence_label(settings.classifier, bundle.companions.labels)  # before what takes long
+        _low_confidence_label(settings, bundle.companions)  # raises before anything that takes long
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
 
     def pipeline(self, monitor: Monitor | None = None) -> Pipeline:
-        """A listener for one stream, followed by `monitor`, if there is one."""
+        """Build a pipeline for one stream of frames.
+
+        Args:
+            monitor: follows frames and speech as they happen; None where nothing shows it.
+
+        Raises:
+            DetectorError: the weights of the voice activity detector are missing, or in an unknown format.
+        """
         endpoint = self.settings.endpoint
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
         return Pipeline(
@@ -54,48 +79,60 @@ class LoadedModels:
             self.classifier,
             self.companions,
             confidence=self.settings.classifier.confidence,
-            low_confidence_label=low_confidence_label(self.settings.classifier, self.companions.labels),
+            low_confidence_label=_low_confidence_label(self.settings, self.companions),
             monitor=monitor,
         )
 
 
 def open_bundle(settings: Settings) -> Bundle:
-    """The bundle that the settings name, else the one that ships.
+    """Read the bundle that the settings name, else the one that ships.
 
     Raises:
-        BundleError: it cannot be read, or is none.
+        BundleError: it is missing or damaged, or is not a bundle.
     """
     return read_bundle(Path(settings.classifier.model).expanduser() if settings.classifier.model else DEFAULT_BUNDLE)
 
 
-def load_transcriber(settings: Settings, announce: Callable[[str], None]) -> Transcriber:
+def load_transcriber(settings: Settings, announce: Announce = _no_announcement) -> Transcriber:
     """Find or fetch the speech model and load it.
 
     Args:
-        settings: of the daemon.
-        announce: is told what takes long.
+        settings: which speech model, and how it is used.
+        announce: called with a line before something that takes long.
 
     Raises:
-        SpeechModelError: it cannot be had, or not be loaded.
+        SpeechModelError: it is missing and cannot be fetched, or cannot be loaded.
     """
-    of = settings.transcriber
-    found = speech_model.find(Path(of.speech_model).expanduser() if of.speech_model else None, announce=announce)
-    return Transcriber(found, of.lone_word_confidence, of.utterances_per_recogniser, search=of.search)
+    chosen = settings.transcriber
+    configured = Path(chosen.speech_model).expanduser() if chosen.speech_model else None
+    folder = find_speech_model(configured, announce=announce)
+    return Transcriber(folder, chosen.lone_word_confidence, chosen.utterances_per_recogniser, search=chosen.search)
 
 
 def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
-    """The predictions for the utterances of one recording, as if it were spoken into the microphone.
+    """Yield a prediction for each utterance of a recording, as if it were spoken into the microphone.
+
+    Args:
+        models: the models to use.
+        path: a WAV or FLAC file of any rate and any number of channels.
 
     Raises:
-        AudioError: not a readable recording, or no speech is heard in it.
+        AudioError: not a readable recording, or no speech was detected in it.
     """
     endpoint = models.settings.endpoint
     recording = Recording(path, silence_after_s=endpoint.hang_over_s + endpoint.pre_roll_s)
-    answered = False
+    detected = False
     for prediction in models.pipeline().predictions(recording.frames()):
-        answered = True
+        detected = True
         yield prediction
-    if not answered and recording.peak_dbfs < endpoint.gate_dbfs:
-        raise AudioError(f"{path}: silent (never above {endpoint.gate_dbfs:g} dBFS, see endpoint.gate_dbfs)")
-    if not answered:
-        raise AudioError(f"{path}: no speech heard in it")
+    if not detected and recording.peak_dbfs < endpoint.gate_dbfs:
+        raise AudioError(
+            f"{path}: silent (never above {endpoint.gate_dbfs:g} dBFS)", fix="lower gate_dbfs under [endpoint]"
+        )
+    if not detected:
+        raise AudioError(f"{path}: no speech was detected in it")
+
+
+def _low_confidence_label(settings: Settings, companions: Companions) -> str | None:
+    chosen = settings.classifier
+    return low_confidence_label(chosen.confidence, chosen.low_confidence, companions.labels)

@@ -1,4 +1,13 @@
-"""Joins the stations: frames in, predictions out. It holds nothing but the joining."""
+"""Frames in, predictions out: connects endpointer, transcriber, spectrogram and classifier for one stream of audio.
+
+A loop of your own needs only the loaded models and a source of frames:
+
+    models = LoadedModels.load(Settings())
+    microphone = ReconnectingMicrophone("", LivenessMachine(LivenessSettings(), time.monotonic), stuck_limit_s=20)
+    for frames in microphone.streams():
+        for prediction in models.pipeline().predictions(frames):
+            print(prediction.label, prediction.text)
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,52 +27,52 @@ from device.outputs.base import Monitor
 from device.recognition.transcriber import Transcriber, Transcription
 
 
-class Answers(Protocol):
-    """What tells the classes apart: `device.recognition.classifier.Classifier`."""
+class ProbabilityModel(Protocol):
+    """Rates the classes: `device.recognition.classifier.Classifier`."""
 
-    def probabilities(self, picture: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
-        """Probability of each class."""
+    def probabilities(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
+        """Compute the probability of each class, from an image (height, width, 3) and ids (sequence_length,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Answer:
-    """To what was heard so far."""
+class _Result:
+    """The network's result for the audio so far, and its input."""
 
     text: str
-    picture: NDArray[np.float32]
+    image: NDArray[np.float32]
     probabilities: dict[str, float]
 
 
 @dataclass(eq=False)
-class _Hearing:
+class _OpenUtterance:
     """An utterance that is not over."""
 
     transcription: Transcription
     spectrogram: MelSpectrogram
-    answer: _Answer | None = None
-    """Worked out while the pause lasts that is likely to end it, so that nothing is left to do when it does."""
-    unsaid: list[Frame] = field(default_factory=list)
-    """Frames after that, which hold no words unless someone speaks on."""
+    result: _Result | None = None
+    """Computed during the pause that is expected to end the utterance, so that nothing is left to do when it does."""
+    pending: list[Frame] = field(default_factory=list)
+    """Frames since then that Vosk has not received; they hold no words unless someone speaks on."""
 
 
 class Pipeline:
-    """Hears one stream of frames and answers each utterance in it.
+    """Makes a prediction for each utterance in one stream of frames; a new stream needs a new object.
 
     Args:
-        endpointer: says which frames belong to an utterance; like the listener itself it is for one stream.
-        transcriber: hears the words in them.
-        classifier: answers.
-        companions: whose front end and vocabulary the classifier's network was trained with.
-        confidence: probability below which an answer is not sure.
-        low_confidence_label: the class that is shown of an answer that is not sure; None for none.
-        monitor: follows speech as it happens; None where nothing shows it.
+        endpointer: finds the utterances; for this stream alone.
+        transcriber: transcribes their words.
+        classifier: rates the classes.
+        companions: labels, vocabulary and front end that the classifier's network was trained with.
+        confidence: probability below which a prediction has a low confidence.
+        low_confidence_label: the class that is shown for such a prediction; None for no light.
+        monitor: follows frames and speech as they happen; None where nothing shows it.
     """
 
     def __init__(
         self,
         endpointer: Endpointer,
         transcriber: Transcriber,
-        classifier: Answers,
+        classifier: ProbabilityModel,
         companions: Companions,
         *,
         confidence: float = 0.0,
@@ -78,68 +87,72 @@ class Pipeline:
         self._confidence = confidence
         self._low_confidence_label = low_confidence_label
         self._monitor = monitor
-        self._hearing: _Hearing | None = None
+        self._open: _OpenUtterance | None = None
 
     @property
-    def hearing(self) -> bool:
-        """Whether someone speaks, or has just spoken and is not answered yet."""
-        return self._hearing is not None
+    def batch_size(self) -> int:
+        """How many blocks of the microphone may be delivered together now without making any prediction later."""
+        return self._endpointer.batch_size
 
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
-        """One prediction per utterance, as soon as it is over."""
+        """Yield one prediction per utterance, as soon as the utterance is over.
+
+        Args:
+            frames: the stream, such as `device.audio.audio_file.Recording.frames()`, or one of
+                `device.audio.reconnecting.ReconnectingMicrophone.streams()`.
+        """
         for frame in frames:
-            yield from self._after(self._endpointer.push(frame))
+            yield from self._process(self._endpointer.push(frame))
             if self._monitor is not None:  # last, so that no light waits for it
                 self._monitor.frame(frame)
-        yield from self._after(self._endpointer.finish())
+        yield from self._process(self._endpointer.finish())
 
-    def _after(self, step: EndpointerUpdate) -> Iterator[Prediction]:
-        if step.frames and self._hearing is None:
-            self._hearing = _Hearing(self._transcriber.begin(), MelSpectrogram(self._front_end))
-        if self._hearing is None:
+    def _process(self, update: EndpointerUpdate) -> Iterator[Prediction]:
+        if update.frames and self._open is None:
+            self._open = _OpenUtterance(self._transcriber.begin(), MelSpectrogram(self._front_end))
+        if self._open is None:
             return
-        hearing = self._hearing
-        for frame in step.frames:
-            hearing.spectrogram.feed(frame.samples)
-        hearing.unsaid += step.frames
-        ended_as_foreseen = step.utterance is not None and step.utterance.ending == "silence"
-        if hearing.answer is None or not (step.expected or ended_as_foreseen):
+        current = self._open
+        for frame in update.frames:
+            current.spectrogram.feed(frame.samples)
+        current.pending += update.frames
+        ended_as_expected = update.utterance is not None and update.utterance.ending == "silence"
+        if current.result is None or not (update.expected or ended_as_expected):
             # Someone speaks, or speaks on.
-            for frame in hearing.unsaid:
-                hearing.transcription.feed(frame.samples)
-            hearing.unsaid.clear()
-            hearing.answer = None
-            if self._monitor is not None and step.utterance is None and not step.expected:
-                self._monitor.speech(hearing.transcription.so_far, partial(self._seen, hearing))
-        if step.expected and hearing.answer is None:
-            hearing.answer = self._answer(hearing)
-        if step.utterance is not None:
-            self._hearing = None
-            yield self._prediction(step.utterance, self._answer(hearing))
+            for frame in current.pending:
+                current.transcription.feed(frame.samples)
+            current.pending.clear()
+            current.result = None
+            if self._monitor is not None and update.utterance is None and not update.expected:
+                self._monitor.speech(current.transcription.so_far, partial(self._image, current))
+        if update.expected and current.result is None:
+            current.result = self._classify(current)
+        if update.utterance is not None:
+            self._open = None
+            yield self._prediction(update.utterance, self._classify(current))
 
-    def _answer(self, hearing: _Hearing) -> _Answer:
-        before = hearing.answer
-        text = hearing.transcription.text() if before is None else before.text
-        image = self._seen(hearing)
-        # Edges as quiet as a pause are cut off, so that a longer pause gives the same picture.
-        if before is not None and np.array_equal(before.picture, image):
+    def _classify(self, current: _OpenUtterance) -> _Result:
+        before = current.result
+        text = current.transcription.text() if before is None else before.text
+        image = self._image(current)
+        # Edges that are as quiet as a pause are cut off, so that a longer pause gives the same image.
+        if before is not None and np.array_equal(before.image, image):
             return before
-        return _Answer(text, image, self._classifier.probabilities(image, self._tokens.ids(text)))
+        return _Result(text, image, self._classifier.probabilities(image, self._tokens.ids(text)))
 
-    def _seen(self, hearing: _Hearing) -> NDArray[np.float32]:
-        return spectrogram_image(hearing.spectrogram.power(), self._front_end)
+    def _image(self, current: _OpenUtterance) -> NDArray[np.float32]:
+        return spectrogram_image(current.spectrogram.power(), self._front_end)
 
-    def _prediction(self, utterance: Utterance, answer: _Answer) -> Prediction:
-        probabilities = answer.probabilities
+    def _prediction(self, utterance: Utterance, result: _Result) -> Prediction:
+        probabilities = result.probabilities
         label = max(probabilities, key=lambda name: probabilities[name])
-        sure = probabilities[label] >= self._confidence
         return Prediction(
             datetime.now().astimezone(),
             label,
             probabilities,
-            answer.text,
+            result.text,
             utterance,
-            sure,
+            probabilities[label] >= self._confidence,
             self._low_confidence_label,
-            answer.picture,
+            result.image,
         )

@@ -43,7 +43,7 @@ from device.outputs.base import Monitor
 from device.outputs.terminal.layout import ScreenLayout
 from device.outputs.terminal.state import ScreenState
 from device.outputs.terminal.text import UNICODE
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import speech_model_path
 from device.service import systemctl
 from device.settings.schema import Settings
 from edge_mcnn import doctor as doctor_cli
@@ -176,7 +176,7 @@ def _at_a_pi(events: Iterable[CheckEvent], root: Path) -> Iterator[CheckEvent]:
     paths = {
         str(root / "dev"): "/dev",
         str(root): "/home/pi",
-        str(speech_model.default_path().parent): "/home/pi/.cache/edge-mcnn",
+        str(speech_model_path().parent): "/home/pi/.cache/edge-mcnn",
         sys.prefix: "/home/pi/edge-mcnn/.venv",
     }
     for event in events:

@@ -79,11 +79,9 @@ def listen_command(
 
 def _load(settings: "Settings", screen: "Screen | None") -> "LoadedModels":
     from device.loading import LoadedModels
-    from device.recognition.speech_model import fetch as speech_model
+    from device.recognition.speech_model.fetch import is_speech_model, speech_model_path
 
-    # Fetching the speech model draws its own progress bar: the screen comes after it.
-    if screen is not None and (
-        settings.transcriber.speech_model or speech_model.is_present(speech_model.default_path())
-    ):
+    # Fetching the speech model draws a bar of its own: the screen comes after it.
+    if screen is not None and (settings.transcriber.speech_model or is_speech_model(speech_model_path())):
         screen.begin()
     return LoadedModels.load(settings, out.announce)

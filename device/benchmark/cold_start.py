@@ -133,8 +133,7 @@ def _process_clip(settings: Settings, modules: Iterable[str]) -> dict[str, Any]:
     for module in modules:  # for the time and memory that the imports take
         import_module(module)
     from device.audio.audio_file import Recording
-    from device.audio.microphone import BLOCK_SECONDS
-    from device.events import FRAME_SECONDS
+    from device.events import BLOCK_SECONDS, FRAME_SECONDS
     from device.loading import LoadedModels, load_transcriber, open_bundle
     from device.recognition.classifier import Classifier
     from device.system import machine

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from device.benchmark.cold_start import measure_cold_start
 from device.benchmark.results import BenchmarkResults, MeasuredSettings, Stage
+from device.recognition.runtimes import installed_runtimes
 from device.settings.schema import Settings
 from device.system.machine import this_machine
 
@@ -49,16 +50,16 @@ def benchmark(
         EdgeMcnnError: the bundle, the interpreter or the speech model cannot be used; a subclass for each.
     """
     from device.bundle import DEFAULT_BUNDLE, read_bundle
-    from device.recognition.speech_model import fetch as speech_model
+    from device.recognition.speech_model.fetch import find_speech_model
 
     path = Path(settings.classifier.model).expanduser() if settings.classifier.model else DEFAULT_BUNDLE
     read_bundle(path)  # an unusable bundle is reported before the speech model is fetched
     configured = settings.transcriber.speech_model
-    speech_model.find(Path(configured).expanduser() if configured else None, announce=announce)
+    find_speech_model(Path(configured).expanduser() if configured else None, announce=announce)
     progress(PHASES[0])
     cold_start = measure_cold_start(settings, entry_point)
 
-    from device.benchmark.stages import installed_runtimes, measure_interpreters, measure_stages
+    from device.benchmark.stages import measure_interpreters, measure_stages
 
     bundle = read_bundle(path)
     progress(PHASES[1])

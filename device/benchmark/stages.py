@@ -25,7 +25,6 @@ from device.front_end.spectrogram import MelSpectrogram, silent_image, spectrogr
 from device.front_end.tokens import Tokens
 from device.loading import load_transcriber
 from device.recognition.classifier import Classifier
-from device.recognition.runtimes import RUNTIMES, is_installed
 from device.settings.schema import EndpointSettings, Settings
 from device.system.stderr import silenced_stderr
 
@@ -153,11 +152,6 @@ def _time_calls(bundle: Bundle, runtime: str, threads: int, seconds: float) -> t
         classifier = Classifier(bundle, runtime=runtime, threads=threads)
     classifier.probabilities(image, ids)  # the first call packs the weights
     return classifier.runtime, [_ms(classifier.probabilities, image, ids) for _ in _repetitions(seconds)]
-
-
-def installed_runtimes() -> list[str]:
-    """Keys of `RUNTIMES` that are installed, working or not; none is imported."""
-    return [runtime for runtime in RUNTIMES if is_installed(runtime)]
 
 
 def _stage(per: str, ms: Sequence[float], core_share: float | None = None) -> Stage:

@@ -82,8 +82,8 @@ class Daemon:
             settings.microphone.name,
             self._liveness,
             settings.liveness.stuck_limit_s,
-            turn=self._tick,
-            urgent=self._urgent,
+            tick=self._tick,
+            batch_size=self._batch_size,
             patient=patient,
             open_microphone=open_microphone,
         )
@@ -189,9 +189,9 @@ class Daemon:
     def _tick(self) -> None:
         self._last_tick = time.monotonic()
 
-    def _urgent(self) -> bool:
-        """Whether each block is needed at once: someone speaks, or a monitor shows the level."""
-        return self._outputs.monitor is not None or (self._pipeline is not None and self._pipeline.hearing)
+    def _batch_size(self) -> int:
+        """How many blocks of audio may be delivered together now: only one while a monitor shows the level."""
+        return 1 if self._outputs.monitor is not None or self._pipeline is None else self._pipeline.batch_size
 
     def _on_prediction(self, prediction: Prediction) -> None:
         lit_at = self._outputs.prediction(prediction)

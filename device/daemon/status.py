@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import StatusError
+from device.events import BLOCK_SECONDS
 
 SERVICE_SOCKET = Path("/run/edge-mcnn/status.sock")
 LOW_CONFIDENCE = "low_confidence"
 """Value of `Status.last_label` for a prediction below the threshold of `[classifier] confidence`."""
 _LONGEST = 1 << 16
 _LIMIT_S = 2.0
+_BLOCK_MS = 1000 * BLOCK_SECONDS
 _TYPES: dict[Any, Any] = {str: str, int: int, float: (int, float)}
 
 
@@ -41,7 +43,7 @@ class Status:
     rate: int
     """Sample rate of the open microphone in Hz; 0 if none is open."""
     blocks_received: int
-    """Number of audio blocks of 128 ms that were received from the microphone."""
+    """Number of audio blocks that were received from the microphone, `device.events.BLOCK_SECONDS` each."""
     blocks_dropped: int
     """Number of audio blocks that were dropped because the machine was too slow."""
     microphone_losses: int
@@ -85,11 +87,13 @@ _METRICS = (
     _Metric("uptime_seconds", "gauge", "Seconds since the daemon started.", "uptime_s"),
     _Metric(
         "audio_blocks_received_total", "counter",
-        "Audio blocks of 128 ms received from the microphone since the daemon started.", "blocks_received",
+        f"Audio blocks of {_BLOCK_MS:g} ms received from the microphone since the daemon started.",
+        "blocks_received",
     ),
     _Metric(
         "audio_blocks_dropped_total", "counter",
-        "Audio blocks of 128 ms dropped since the daemon started because the machine was too slow.", "blocks_dropped",
+        f"Audio blocks of {_BLOCK_MS:g} ms dropped since the daemon started because the machine was too slow.",
+        "blocks_dropped",
     ),
     _Metric(
         "microphone_losses_total", "counter", "Times the microphone was lost since the daemon started.",

@@ -13,7 +13,7 @@ from device.doctor import machine, packages
 from device.doctor.findings import CheckEvent, Finding, Verdict
 from device.doctor.isolation import Check, run_checks
 from device.errors import SettingsError
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import is_speech_model, speech_model_path
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings
 from device.settings.toml import PREFIX, check_file, read_settings
@@ -100,8 +100,8 @@ def service_checks(settings: Settings) -> list[Check]:
 
 
 def _check_disk(settings: Settings) -> Iterator[Finding]:
-    path = speech_model.default_path()
-    to_fetch = not settings.transcriber.speech_model and not speech_model.is_present(path)
+    path = speech_model_path()
+    to_fetch = not settings.transcriber.speech_model and not is_speech_model(path)
     # Room for the archive, for its unpacked files, and some to spare.
     return machine.check_disk(path.parent, 3 * ENGLISH.size / 1e6 if to_fetch else 0.0)
 

@@ -9,7 +9,7 @@ from device.doctor.findings import Finding, Verdict
 from device.errors import SpeechModelError
 from device.loading import open_bundle
 from device.recognition.classifier import Classifier, low_confidence_label
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import find_speech_model, speech_model_path, verify_speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
 
@@ -23,7 +23,8 @@ def check_bundle(settings: Settings) -> Iterator[Finding]:
         SettingsError: a prediction with low confidence is to be shown as a class that the model does not have.
     """
     bundle = open_bundle(settings)
-    low_confidence_label(settings.classifier, bundle.companions.labels)
+    chosen = settings.classifier
+    low_confidence_label(chosen.confidence, chosen.low_confidence, bundle.companions.labels)
     classifier = Classifier(bundle, runtime=settings.classifier.runtime)
     path = "the shipped model" if bundle.path == DEFAULT_BUNDLE else str(bundle.path)
     required = ", which the model requires" if bundle.companions.card.get("requires") else ""
@@ -37,17 +38,17 @@ def check_speech_model(settings: TranscriberSettings) -> Iterator[Finding]:
         SpeechModelError: the folder that the settings name holds no speech model.
     """
     if settings.speech_model:
-        own = speech_model.find(Path(settings.speech_model).expanduser(), announce=print)
+        own = find_speech_model(Path(settings.speech_model).expanduser(), announce=print)
         yield Finding("speech model", Verdict.OK, f"{own}, from the settings")
         return
-    path = speech_model.default_path()
+    path = speech_model_path()
     if not path.exists():
         message = "not present yet; `listen` fetches it, 68 MB"
         fix = "to fetch it now, or to copy it to a machine without network (--from): edge-mcnn fetch-speech-model"
         yield Finding("speech model", Verdict.WARN, message, fix)
         return
     try:
-        speech_model.verify(path)
+        verify_speech_model(path)
     except SpeechModelError as error:
         yield Finding("speech model", Verdict.FAIL, error.message, error.fix)
         return

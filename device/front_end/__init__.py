@@ -1,1 +1,1 @@
-"""What the network sees: the mel picture of the sound and the ids of the words. Shared with `training`."""
+"""The network's input: the spectrogram image of the audio and the ids of the words. Shared with `training`."""

@@ -1,7 +1,7 @@
-"""The numbers that define what the network sees, as they travel inside a bundle (`front_end.json`).
+"""The settings that define the network's input, as they are stored inside a bundle (`front_end.json`).
 
-A network is only right for the front end it was trained with, so the model carries these values and the device refuses
-any that it cannot honour.
+A network works only with the front end that it was trained with, so the model carries these values and the device
+refuses any that it cannot honour.
 """
 
 import json
@@ -19,59 +19,62 @@ _STORED_NAMES = {"image_height": "picture_height", "image_width": "picture_width
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Settings of the mel picture and of the word ids; the defaults are those of the tutorial at 16 kHz.
+    """Settings of the spectrogram image and of the word ids; the defaults are those of the tutorial at 16 kHz.
 
-    The mel spectrogram follows `librosa.feature.melspectrogram` and `librosa.power_to_db`, the picture what
-    `librosa.display.specshow` draws, the ids Keras's `Tokenizer` and `pad_sequences`.
+    The mel spectrogram follows `librosa.feature.melspectrogram` and `librosa.power_to_db`, the image follows
+    `librosa.display.specshow`, the ids follow Keras's `Tokenizer` and `pad_sequences`.
+
+    Raises:
+        BundleError: this device cannot honour a value.
     """
 
     version: int = FORMAT_VERSION
-    """Format of this table; another number is refused."""
+    """Version of the format of these settings; any other number is refused."""
     sample_rate: int = 16_000
-    """Hz."""
+    """Sample rate of the audio, Hz."""
     n_fft: int = 2048
-    """Samples in one analysis window."""
+    """Length of one analysis window, samples."""
     hop_length: int = 512
-    """Samples from one column to the next."""
+    """Distance from one column to the next, samples."""
     window: str = "hann"
-    """Periodic Hann window."""
+    """Analysis window: a periodic Hann window."""
     n_mels: int = 128
-    """Mel bands, the rows of the spectrogram."""
+    """Number of mel bands, the rows of the spectrogram."""
     f_min: float = 0.0
     """Lower edge of the lowest band, Hz."""
     f_max: float = 8000.0
     """Upper edge of the highest band, Hz."""
     mel_norm: str = "slaney"
-    """Each band's triangle has unit area."""
+    """Normalisation of the mel filters: each band's triangle has unit area."""
     mel_scale: str = "slaney"
-    """Linear up to 1 kHz, logarithmic above (Slaney's Auditory Toolbox)."""
+    """Mel scale: linear up to 1 kHz, logarithmic above (Slaney's Auditory Toolbox)."""
     pad_mode: str = "constant"
-    """Half a window of zeros before and after the sound (librosa >= 0.10; older versions reflected)."""
+    """Padding: half a window of zeros before and after the audio (librosa >= 0.10; older versions reflected)."""
     db_reference: str = "max"
-    """0 dB is the loudest cell of the picture."""
+    """Reference level: 0 dB is the loudest cell of the image."""
     db_floor: float = 80.0
     """Cells more than this many dB below the reference are raised to it."""
     trim_db: float | None = 30.0
-    """Columns at either edge more than this many dB below the loudest column are cut off; None keeps them all."""
+    """Columns at either edge more than this many dB below the loudest column are cut off; None: nothing is cut."""
     image_height: int = 64
     """Height of the spectrogram image, pixels."""
     image_width: int = 64
     """Width of the spectrogram image, pixels."""
     colour_map: str = "magma"
-    """Matplotlib's name of the colour map."""
+    """Colour map of the image, by Matplotlib's name."""
     text_normaliser: int = 1
-    """Version of `device.front_end.tokens.normalise`."""
+    """Version of the text normaliser, `device.front_end.tokens.normalise`."""
     sequence_length: int = 200
-    """Ids per utterance."""
+    """Number of word ids per utterance."""
     padding: str = "pre"
-    """Where the zeros stand: "pre", before the words, or "post", behind them; of a longer text the last words are kept.
+    """Where zeros are added: "pre", before the words, or "post", after them; of a longer text the last words are used.
 
-    Both as Keras's `pad_sequences(padding=...)`, whose `truncating` stays "pre".
+    Both follow Keras's `pad_sequences(padding=...)`, whose `truncating` stays "pre".
     """
     out_of_vocabulary: str = "drop"
-    """What a word that is not in the vocabulary leaves: "drop", no id, or "first", id 1.
+    """Treatment of a word that is not in the vocabulary: "drop", it gets no id, or "first", it gets id 1.
 
-    The latter is Keras's `Tokenizer(oov_token=...)`, whose token stands first in the vocabulary.
+    The latter follows Keras's `Tokenizer(oov_token=...)`, whose token comes first in the vocabulary.
     """
     num_words: int = 5000
     """Words with this id or a higher one are treated as out of vocabulary (Keras's `Tokenizer(num_words=...)`)."""
@@ -81,8 +84,9 @@ class FrontEnd:
             value = getattr(self, name)
             if value not in allowed:
                 raise BundleError(
-                    f"front end: {_stored_name(name)} is {value!r}, this version of edge-mcnn can do "
-                    f"{' or '.join(map(repr, allowed))} only; update edge-mcnn or convert the model again"
+                    f"front end: {_stored_name(name)} is {value!r}, this version of edge-mcnn supports "
+                    f"{' or '.join(map(repr, allowed))} only",
+                    fix="update edge-mcnn or convert the model again",
                 )
         for name, (lowest, highest) in _RANGES.items():
             value = getattr(self, name)
@@ -107,11 +111,11 @@ class FrontEnd:
 
     @staticmethod
     def stored_names() -> tuple[str, ...]:
-        """The name of each setting in `front_end.json`, in the order of the fields."""
+        """Return the name of each setting in `front_end.json`, in the order of the fields."""
         return tuple(_stored_name(field.name) for field in fields(FrontEnd))
 
     def to_table(self) -> dict[str, Any]:
-        """All settings by their names in `front_end.json`."""
+        """Return all settings by their names in `front_end.json`."""
         return {_stored_name(name): value for name, value in asdict(self).items()}
 
     @classmethod
@@ -126,16 +130,16 @@ class FrontEnd:
         return cls(**{field_names[name]: value for name, value in table.items()})
 
     def to_json(self) -> str:
-        """The table as JSON text, one key per setting."""
+        """Format the settings as JSON, one key per setting."""
         return json.dumps(self.to_table(), indent=2) + "\n"
 
     def image_settings(self) -> dict[str, Any]:
-        """All settings that the spectrogram image depends on, by their names in `front_end.json`."""
+        """Return the settings that the spectrogram image depends on, by their names in `front_end.json`."""
         return {name: value for name, value in self.to_table().items() if name not in _TEXT_SETTINGS}
 
     @classmethod
     def from_json(cls, text: str) -> "FrontEnd":
-        """Read what `to_json` wrote.
+        """Read the format that `to_json` writes.
 
         Raises:
             BundleError: not JSON, an unknown or missing key, or a value that this device cannot honour.
@@ -149,7 +153,8 @@ class FrontEnd:
         version = table.get("version")
         if version != FORMAT_VERSION:
             raise BundleError(
-                f"front end: format version is {version!r}, this edge-mcnn reads {FORMAT_VERSION}; update edge-mcnn"
+                f"front end: format version is {version!r}, this edge-mcnn reads {FORMAT_VERSION}",
+                fix="update edge-mcnn",
             )
         names = cls.stored_names()
         unknown = [str(name) for name in table if name not in names]
@@ -173,7 +178,7 @@ def _stored_name(field_name: str) -> str:
 _TEXT_SETTINGS = frozenset({"text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words"})
 _ONLY: dict[str, tuple[Any, ...]] = {
     "version": (FORMAT_VERSION,),
-    "sample_rate": (16_000,),  # what Vosk and the voice activity detector hear
+    "sample_rate": (16_000,),  # what Vosk and the voice activity detector expect
     "window": ("hann",),
     "mel_norm": ("slaney",),
     "mel_scale": ("slaney",),

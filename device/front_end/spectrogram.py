@@ -1,8 +1,9 @@
-"""From sound to the network's picture: a mel spectrogram computed column by column as the sound arrives.
+"""From audio to the spectrogram image that the network classifies, computed column by column as the audio arrives.
 
 The numbers equal `librosa.feature.melspectrogram` and the colours those of the tutorial, which drew
-`librosa.display.specshow(power_to_db(S, ref=max))` with Matplotlib and read the saved file back at 64 x 64; numpy alone
-is needed here. This module knows nothing of microphones, utterances or networks.
+`librosa.display.specshow(power_to_db(S, ref=max))` with Matplotlib and read the saved file back at 64 x 64; only numpy
+is needed here. The colours are the magma colour map by Nathaniel Smith and Stefan van der Walt (CC0), as the 256
+colours that Matplotlib draws. This module is independent of microphones, utterances and networks.
 """
 
 from collections.abc import Callable
@@ -17,26 +18,27 @@ from device.front_end.parameters import FrontEnd
 _SMALLEST_POWER = 1e-10
 """Powers below this are raised to it before the logarithm (`amin` of `librosa.power_to_db`)."""
 
-_AT_ONCE = 64
-"""Columns in one go. All at once take twice the time: that much memory comes from the system, page by page."""
+_COLUMNS_AT_ONCE = 64
+"""Columns that are computed together. A complete clip at once takes twice the time, because that much memory comes from
+the system page by page."""
 
-# The tutorial's figure of 0.72 x 0.72 inches at 400 dpi, cropped to the axes: the file's pixels, and the axes' true
-# size in pixels, which is not whole; and where in the axes the centre of the file's first pixel lies, from the left
-# and from the top.
+# The tutorial's figure of 0.72 x 0.72 inches at 400 dpi, cropped to the axes: the file's size in pixels; the axes' true
+# size in pixels, which is not an integer; and the position in the axes of the centre of the file's first pixel, from
+# the left and from the top.
 _FIGURE_WIDTH, _FIGURE_HEIGHT = 223, 221
 _AXES_WIDTH, _AXES_HEIGHT = 223.2, 221.76
 _FIRST_X, _FIRST_Y = 0.5, 1.25
 
 
 class MelSpectrogram:
-    """Mel power spectrogram of one stretch of sound, fed in pieces of any size.
+    """Mel power spectrogram of one stretch of audio, fed in pieces of any size.
 
-    Every column is computed as soon as its last sample is there, so that nothing but the last few columns is left to do
-    when the speaker stops.
+    Every column is computed as soon as its last sample has arrived, so that only the last few columns are left to
+    compute when the speaker stops.
 
     Args:
         front_end: the settings that the network was trained with.
-        rfft: Fourier transform of the last axis, as `numpy.fft.rfft`, which the device has.
+        rfft: Fourier transform of the last axis, like `numpy.fft.rfft`, which is the one available on the device.
     """
 
     def __init__(self, front_end: FrontEnd, rfft: Callable[..., Any] = np.fft.rfft) -> None:
@@ -48,7 +50,7 @@ class MelSpectrogram:
         self._columns: list[NDArray[np.float32]] = []
 
     def feed(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> None:
-        """Take the next samples: shape (n,), mono at the front end's sample rate, int16 or float32 in -1 to 1."""
+        """Add the next samples: shape (n,), mono at the front end's sample rate, int16 or float32 in -1 to 1."""
         if samples.dtype == np.int16:
             samples = samples.astype(np.float32) / np.float32(32768)
         self._pending = np.concatenate([self._pending, samples])
@@ -57,7 +59,7 @@ class MelSpectrogram:
             self._pending = self._pending[len(columns) * self._front_end.hop_length :]
 
     def power(self) -> NDArray[np.float32]:
-        """The stretch as if it ended here; it may be fed on.
+        """Compute the spectrogram as if the audio ended here; more may be fed afterwards.
 
         Returns:
             Mel power, shape (n_mels, columns), lowest band first; `1 + samples // hop_length` columns.
@@ -67,12 +69,14 @@ class MelSpectrogram:
         return mel
 
     def _ready(self, samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The columns whose last sample is there, in arrays of shape (columns, n_mels); none if there are none."""
+        """Compute the columns whose last sample has arrived, in arrays of shape (columns, n_mels), if there are any."""
         n_fft, hop = self._front_end.n_fft, self._front_end.hop_length
         if len(samples) < n_fft:
             return []
         windows = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop]
-        return [self._mel(windows[first : first + _AT_ONCE]) for first in range(0, len(windows), _AT_ONCE)]
+        return [
+            self._mel(windows[first : first + _COLUMNS_AT_ONCE]) for first in range(0, len(windows), _COLUMNS_AT_ONCE)
+        ]
 
     def _mel(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         spectrum = self._rfft(windows * self._window)
@@ -84,16 +88,22 @@ class MelSpectrogram:
 def mel_power(
     samples: NDArray[np.int16] | NDArray[np.float32], front_end: FrontEnd, rfft: Callable[..., Any] = np.fft.rfft
 ) -> NDArray[np.float32]:
-    """Mel power spectrogram of a whole clip, shape (n_mels, columns); see `MelSpectrogram`."""
+    """Compute the mel power spectrogram of a complete clip, shape (n_mels, columns), float32.
+
+    Args:
+        samples: shape (n,), mono at the front end's sample rate, int16 or float32 in -1 to 1.
+        front_end: the settings that the network was trained with.
+        rfft: see `MelSpectrogram`.
+    """
     spectrogram = MelSpectrogram(front_end, rfft)
     spectrogram.feed(samples)
     return spectrogram.power()
 
 
 def decibels(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    """Mel power in dB below its loudest cell, not lower than the floor (`librosa.power_to_db(mel, ref=np.max)`).
+    """Convert mel power to dB below its loudest cell, raised to the floor (`librosa.power_to_db(mel, ref=np.max)`).
 
-    Both of shape (n_mels, columns).
+    Input and output have shape (n_mels, columns).
     """
     reference = max(_SMALLEST_POWER, float(mel.max()))
     level = 10 * np.log10(np.maximum(mel, _SMALLEST_POWER)) - 10 * np.log10(reference)
@@ -103,7 +113,7 @@ def decibels(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float3
 def trim(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
     """Cut the quiet columns off both edges of mel power, shape (n_mels, columns), by the rule in `FrontEnd.trim_db`.
 
-    A training clip and a heard utterance go through this same rule, so that both show the same stretch of sound.
+    Training clips and live utterances are cut by this same rule, so that both show the same stretch of audio.
     """
     if front_end.trim_db is None:
         return mel
@@ -113,10 +123,10 @@ def trim(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
 
 
 def spectrogram_image(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[np.float32]:
-    """The picture that the network looks at.
+    """Draw the image that the network classifies.
 
     Args:
-        mel: mel power, shape (n_mels, columns), as `MelSpectrogram.power` gives it.
+        mel: mel power, shape (n_mels, columns), as returned by `MelSpectrogram.power`.
         front_end: the settings that the network was trained with.
 
     Returns:
@@ -127,23 +137,23 @@ def spectrogram_image(mel: NDArray[np.float32], front_end: FrontEnd) -> NDArray[
     y = _nearest(front_end.image_height, _FIGURE_HEIGHT)
     x = _nearest(front_end.image_width, _FIGURE_WIDTH)
     rows = ((1 - (y + _FIRST_Y) / _AXES_HEIGHT) * bands).astype(int)
-    shown = level[rows[:, None], ((x + _FIRST_X) / _AXES_WIDTH * columns).astype(int)]
+    cells = level[rows[:, None], ((x + _FIRST_X) / _AXES_WIDTH * columns).astype(int)]
     lowest, highest = float(level.min()), float(level.max())
     if highest == lowest:  # silence, or one cell: Matplotlib draws the darkest colour
-        steps = np.zeros(shown.shape, int)
+        steps = np.zeros(cells.shape, int)
     else:
-        steps = np.minimum((shown - lowest) / (highest - lowest) * 256, 255).astype(int)
+        steps = np.minimum((cells - lowest) / (highest - lowest) * 256, 255).astype(int)
     return np.asarray(MAGMA[steps] / np.float32(255), np.float32)
 
 
 def silent_image(front_end: FrontEnd) -> NDArray[np.float32]:
-    """The picture of no sound at all, shape as `picture`: what a network is shown for words without a recording."""
+    """Draw the image of digital silence, shape as `spectrogram_image`: the input for a text without a recording."""
     return spectrogram_image(np.zeros((front_end.n_mels, 1), np.float32), front_end)
 
 
 @lru_cache(maxsize=4)
 def mel_filters(front_end: FrontEnd) -> NDArray[np.float32]:
-    """Triangular mel filters, shape (n_mels, n_fft // 2 + 1), equal to those of `librosa.filters.mel`."""
+    """Compute triangular mel filters, shape (n_mels, n_fft // 2 + 1), equal to those of `librosa.filters.mel`."""
     bins = np.fft.rfftfreq(front_end.n_fft, 1 / front_end.sample_rate)
     lowest, highest = _mel(np.array([front_end.f_min, front_end.f_max]))
     edges = _hertz(np.linspace(lowest, highest, front_end.n_mels + 2))
@@ -179,7 +189,12 @@ def _hann(length: int) -> NDArray[np.float32]:
 
 
 def _nearest(pixels: int, source: int) -> NDArray[np.int64]:
-    """Index into `source` pixels for each of `pixels`, nearest neighbour, as Keras reads an image at another size."""
+    """Compute the source index of each target pixel by nearest neighbour, as Keras does when it resizes an image.
+
+    Args:
+        pixels: number of target pixels.
+        source: number of source pixels.
+    """
     return np.asarray(np.floor((np.arange(pixels) + 0.5) * source / pixels), np.int64)
 
 

@@ -1,1 +1,1 @@
-"""From an utterance to a prediction: Vosk for the words, a TFLite runtime for the emotion."""
+"""From an utterance to words (Vosk) and to probabilities (the network in a TFLite runtime)."""

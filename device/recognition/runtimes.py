@@ -1,35 +1,51 @@
-"""The one place that chooses a TFLite interpreter: LiteRT (`ai-edge-litert`) when installed, else `tflite-runtime`."""
+"""TFLite runtimes: which ones exist, which one to use, and how to run a signature of a model in it.
+
+LiteRT (`ai-edge-litert`) is used when it is installed, else `tflite-runtime`.
+"""
 
 import importlib
 import importlib.util
 import logging
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from device.errors import InterpreterError
 from device.system.stderr import silenced_stderr
 
-RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
-"""Interpreters by the name of their package, the preferred first; same makers, same interface."""
+if TYPE_CHECKING:  # the settings import this module for the names alone
+    import numpy as np
+    from numpy.typing import NDArray
+
+LITERT, TFLITE_RUNTIME = "ai-edge-litert", "tflite-runtime"
+RUNTIMES = {LITERT: "ai_edge_litert.interpreter", TFLITE_RUNTIME: "tflite_runtime.interpreter"}
+"""Module of each runtime by the name of its package, the preferred first; same makers, same interface."""
+DISPLAY_NAMES = {LITERT: "LiteRT", TFLITE_RUNTIME: "tflite-runtime"}
+"""Name of each runtime for people, by the name of its package."""
 
 _LOG = logging.getLogger(__name__)
+_LONGEST_REASON = 200
 
 
 class UnusableRuntimeError(InterpreterError):
-    """A runtime that is not installed, or cannot run anything as it is installed."""
+    """A runtime is not installed, or cannot run any model as it is installed."""
 
 
 def is_installed(runtime: str) -> bool:
-    """Whether a runtime, a key of `RUNTIMES`, is there, working or not; it is not imported."""
+    """Whether a runtime, a key of `RUNTIMES`, is installed, working or not; it is not imported."""
     return importlib.util.find_spec(RUNTIMES[runtime].partition(".")[0]) is not None
 
 
+def installed_runtimes() -> list[str]:
+    """The runtimes that are installed, working or not, by the name of their package; the preferred first."""
+    return [runtime for runtime in RUNTIMES if is_installed(runtime)]
+
+
 def required_runtime(requires: str | None, runtime: str = "auto") -> str:
-    """The runtime to load a model with.
+    """Choose the runtime to load a model with.
 
     Args:
         requires: the only runtime that can run the model, a key of `RUNTIMES`; None if any can.
-        runtime: what the settings choose, a key of `RUNTIMES`, or `auto`.
+        runtime: the choice of the settings, a key of `RUNTIMES`, or `auto`.
 
     Raises:
         InterpreterError: the required runtime is not installed, or the settings choose another.
@@ -39,22 +55,23 @@ def required_runtime(requires: str | None, runtime: str = "auto") -> str:
     missing = not is_installed(requires)
     install = f"pip install {requires}"
     if runtime not in ("auto", requires):
-        mend = f"choose {requires} or auto" + (
-            f", after {install}" if missing else f" ({install}, where it is missing)"
+        hint = f", after {install}" if missing else f" ({install}, where it is missing)"
+        raise InterpreterError(
+            f"the model requires {requires}, and the settings choose {runtime}",
+            fix=f"choose {requires} or auto{hint}",
         )
-        raise InterpreterError(f"the model requires {requires}, and the settings choose {runtime}: {mend}")
     if missing:
-        raise InterpreterError(f"the model requires {requires}, which is not installed: {install}")
+        raise InterpreterError(f"the model requires {requires}, which is not installed", fix=f"run: {install}")
     return requires
 
 
 def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -> Any:
-    """An interpreter that holds `model`, ready to run.
+    """Load a model into an interpreter, ready to run.
 
     Args:
-        model: a TFLite flatbuffer; anything behind it is ignored.
+        model: a TFLite flatbuffer; bytes that follow it are ignored.
         runtime: a key of `RUNTIMES`, or `auto`.
-        threads: of the interpreter.
+        threads: number of threads of the interpreter.
 
     Raises:
         InterpreterError: the runtime is not installed, or refuses the model.
@@ -66,16 +83,21 @@ def load_interpreter(model: bytes, *, runtime: str = "auto", threads: int = 1) -
         except UnusableRuntimeError as error:
             problems.append(f"{name}: {error}")
     raise InterpreterError(
-        f"no TFLite interpreter can be used ({'; '.join(problems)}); install one: pip install ai-edge-litert"
+        f"no TFLite interpreter can be used ({'; '.join(problems)})", fix=f"install one: pip install {LITERT}"
     )
 
 
 def load_runtime(name: str, model: bytes, *, threads: int = 1) -> Any:
-    """An interpreter of the runtime `name`, a key of `RUNTIMES`, that holds `model`.
+    """Load a model into an interpreter of one runtime.
+
+    Args:
+        name: the runtime, a key of `RUNTIMES`.
+        model: a TFLite flatbuffer; bytes that follow it are ignored.
+        threads: number of threads of the interpreter.
 
     Raises:
         UnusableRuntimeError: the runtime is not installed, or is broken.
-        InterpreterError: it refuses the model.
+        InterpreterError: the runtime refuses the model.
     """
     try:
         module = importlib.import_module(RUNTIMES[name])
@@ -85,16 +107,55 @@ def load_runtime(name: str, model: bytes, *, threads: int = 1) -> Any:
         with silenced_stderr():
             interpreter = module.Interpreter(model_content=model, num_threads=threads)
             interpreter.allocate_tensors()
-    except SystemError:  # tflite-runtime with numpy 2, which pip lets happen
-        told = f"it does not go with the numpy that is installed, which is {version('numpy')}"
-        raise UnusableRuntimeError(told) from None
+    except SystemError:  # tflite-runtime with numpy 2, which pip allows
+        message = f"it does not work with the installed numpy, which is {version('numpy')}"
+        raise UnusableRuntimeError(message) from None
     except (ValueError, RuntimeError) as error:
-        raise InterpreterError(f"{name} refuses the model ({' '.join(str(error).split())[:200]})") from None
+        raise InterpreterError(f"{name} refuses the model ({' '.join(str(error).split())[:_LONGEST_REASON]})") from None
     _LOG.info("interpreter: %s %s, %d thread%s", name, version(name), threads, "s" if threads > 1 else "")
     return interpreter
 
 
 def runtime_of(interpreter: Any) -> str:
-    """Which runtime an interpreter is of, a key of `RUNTIMES`."""
+    """Return the runtime that an interpreter belongs to, a key of `RUNTIMES`."""
     package = type(interpreter).__module__.partition(".")[0]
     return next(name for name, module in RUNTIMES.items() if module.partition(".")[0] == package)
+
+
+class SignatureRunner:
+    """Runs one signature of a TFLite model; no call is influenced by the calls before it.
+
+    Args:
+        interpreter: holds the model, with its tensors allocated; of any runtime, TensorFlow's own included.
+        signature: name of the signature.
+
+    Raises:
+        InterpreterError: the model has no such signature.
+    """
+
+    def __init__(self, interpreter: Any, signature: str) -> None:
+        self._interpreter = interpreter
+        try:
+            self._run = interpreter.get_signature_runner(signature)
+        except (ValueError, RuntimeError):
+            raise InterpreterError(f"the model has no signature {signature!r}") from None
+
+    @property
+    def tensors(self) -> "dict[str, tuple[tuple[int, ...], type[np.generic]]]":
+        """Shape and dtype of each input and output by its name in the signature."""
+        details = {**self._run.get_input_details(), **self._run.get_output_details()}
+        return {name: (tuple(int(n) for n in each["shape"]), each["dtype"]) for name, each in details.items()}
+
+    def __call__(self, **inputs: "NDArray[Any]") -> "dict[str, NDArray[Any]]":
+        """Run the signature once.
+
+        Args:
+            inputs: one array for each input, by its name in the signature, with the shape and dtype in `tensors`.
+
+        Returns:
+            The outputs by their names in the signature.
+        """
+        # A fused LSTM keeps its state between calls: without this, one utterance would influence the next.
+        self._interpreter.reset_all_variables()
+        outputs: dict[str, NDArray[Any]] = self._run(**inputs)
+        return outputs

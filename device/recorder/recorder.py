@@ -44,7 +44,7 @@ class Recorder:
             settings.microphone.name,
             self._liveness,
             settings.liveness.stuck_limit_s,
-            turn=self._tick,
+            tick=self._tick,
             patient=False,
             open_microphone=open_microphone,
         )

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from device.audio.endpoint import Detector, Endpointer
+from device.audio.endpoint import Endpointer, SpeechDetector
 from device.events import SAMPLE_RATE, Frame
 from device.settings.schema import EndpointSettings
 
@@ -61,7 +61,7 @@ class TakeListener:
         transcriber: transcribes the utterances; None for no transcripts.
     """
 
-    def __init__(self, settings: EndpointSettings, detector: Detector, transcriber: Transcriber | None) -> None:
+    def __init__(self, settings: EndpointSettings, detector: SpeechDetector, transcriber: Transcriber | None) -> None:
         self._settings = settings
         self._detector = detector
         self._transcriber = transcriber

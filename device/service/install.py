@@ -14,7 +14,13 @@ from pathlib import Path
 from device.bundle import read_bundle
 from device.errors import ServiceError
 from device.outputs.create import create_publishers
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import (
+    SPEECH_MODEL_NAME,
+    fetch_speech_model,
+    find_speech_model,
+    is_speech_model,
+    speech_model_path,
+)
 from device.service.systemctl import (
     DROP_IN_FOLDER,
     NAME,
@@ -89,7 +95,7 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
         settings = replace(settings, classifier=replace(settings.classifier, model=str(MODEL)))
         changes.append(_file_change(MODEL, model.read_bytes(), f"model: {model}"))
     if settings.transcriber.speech_model:
-        speech_model.find(Path(settings.transcriber.speech_model), announce=announce)
+        find_speech_model(Path(settings.transcriber.speech_model), announce=announce)
         changes.append(ServiceChange(f"speech model: {settings.transcriber.speech_model}, named by the settings"))
     else:
         changes.append(_speech_model_change(announce))
@@ -185,18 +191,18 @@ def _named_paths(settings: Settings) -> list[Path]:
 
 
 def _speech_model_change(announce: Announce) -> ServiceChange:
-    destination = DATA / speech_model.MODEL_NAME
-    if speech_model.is_present(destination):
+    destination = DATA / SPEECH_MODEL_NAME
+    if is_speech_model(destination):
         return ServiceChange(f"speech model: {destination} is up to date")
     # The user who ran sudo may have fetched it already.
-    caches = [speech_model.default_path()]
+    caches = [speech_model_path()]
     if user := os.environ.get("SUDO_USER"):
-        caches.append(Path(f"~{user}").expanduser() / ".cache" / "edge-mcnn" / speech_model.MODEL_NAME)
-    source = next((cache for cache in caches if speech_model.is_present(cache)), None)
+        caches.append(Path(f"~{user}").expanduser() / ".cache" / "edge-mcnn" / SPEECH_MODEL_NAME)
+    source = next((cache for cache in caches if is_speech_model(cache)), None)
 
     def apply() -> None:
         DATA.mkdir(mode=0o755, parents=True, exist_ok=True)
-        speech_model.fetch(source, announce=announce, destination=destination)
+        fetch_speech_model(source, announce=announce, destination=destination)
         _make_readable(destination)
 
     origin = f"copy {source}" if source else "fetch it (68 MB)"

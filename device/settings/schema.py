@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
+from device.recognition.runtimes import RUNTIMES
 from device.settings.leds import CLASS_COLOURS, COLOURS, Problems, colour_problems, pin_problems, rgb_problems
 
 _TOPIC = r"[^+#\x00/]+(/[^+#\x00/]+)*"
@@ -173,7 +174,7 @@ class ClassifierSettings:
     model: str = _text("", "Path of a bundle (`Model.tflite`). Empty: the model that ships with edge-mcnn.")
     runtime: str = _choice(
         "auto",
-        *("auto", "ai-edge-litert", "tflite-runtime"),
+        *("auto", *RUNTIMES),
         about="TFLite runtime. auto: LiteRT if it is installed, else tflite-runtime.",
     )
     threads: int = _number(2, 1, 64, "threads", "Number of threads of the TFLite interpreter.")

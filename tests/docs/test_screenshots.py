@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from device.recognition.speech_model import fetch as speech_models
+from device.recognition.speech_model.fetch import speech_model_path
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ("listen.svg", "doctor.svg")
@@ -83,7 +83,7 @@ def test_the_images_show_nothing_of_this_machine_and_are_small(folder: Path, nam
         sys.prefix,
         str(Path.home()),
         str(DOCS.parent),
-        str(speech_models.default_path().parent),
+        str(speech_model_path().parent),
     ]
     for private in this_machine:
         assert private not in text

@@ -154,7 +154,7 @@ def test_each_bad_recording_is_reported_and_the_others_are_classified(tmp_path: 
     assert [Path(json.loads(line)["file"]).name for line in done.stdout.splitlines()] == ["austen-0930.flac"]
     lines = [line for line in done.stderr.splitlines() if not line.startswith("  fix: ")]
     for line, name, message in zip(
-        lines, names, ["not a readable recording", "holds no sound", "silent", "no speech", "no such file"], strict=True
+        lines, names, ["not a readable recording", "holds no audio", "silent", "no speech", "no such file"], strict=True
     ):
         assert line.startswith(f"edge-mcnn: {tmp_path / name}: ")
         assert message in line

@@ -104,7 +104,7 @@ class SimulatedRoom:
     info = MicrophoneInfo(0, "room", SAMPLE_RATE, 1, is_default=True)
     rate = SAMPLE_RATE
     dropped_blocks = 0
-    blocks_at_once = 1
+    batch_size = 1
 
     @property
     def ended(self) -> bool:
@@ -177,7 +177,7 @@ def simulate(models: LoadedModels, hours: float) -> Day:
             room.now += 0.1  # the wait between two attempts
 
     microphone = ReconnectingMicrophone(
-        "room", liveness, settings.stuck_limit_s, turn=tick, open_microphone=room.open, refresh=lambda: None,
+        "room", liveness, settings.stuck_limit_s, tick=tick, open_microphone=room.open, refresh=lambda: None,
         wait=lambda _seconds: None,
     )  # fmt: skip
     started = time.monotonic()

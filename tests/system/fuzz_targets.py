@@ -19,7 +19,7 @@ from device.daemon.status import StatusServer, read_status
 from device.errors import AudioError, BundleError, EdgeMcnnError, SettingsError, SpeechModelError, StatusError
 from device.front_end.parameters import FrontEnd
 from device.recognition.classifier import Classifier
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import fetch_speech_model, is_speech_model
 from device.settings.schema import Settings
 from device.settings.toml import as_toml, check_file, read_settings
 from tests.device.daemon.test_status import STATUS
@@ -114,8 +114,8 @@ def _fetch_speech_model(content: bytes, folder: Path) -> None:
             with contextlib.suppress(OSError, ValueError):
                 (source / relative).parent.mkdir(parents=True, exist_ok=True)
                 (source / relative).write_bytes(data)
-        speech_model.is_present(source, TINY)
-    fetched = speech_model.fetch(source, announce=lambda _: None, destination=folder / "to" / "tiny", model=TINY)
+        is_speech_model(source, TINY)
+    fetched = fetch_speech_model(source, announce=lambda _: None, destination=folder / "to" / "tiny", model=TINY)
     found = {str(path.relative_to(fetched)): path.read_bytes() for path in fetched.rglob("*") if path.is_file()}
     assert found == CONTENT, "the fetched files are not the model"
 

@@ -20,7 +20,7 @@ from device.audio.endpoint import Endpointer
 from device.audio.silero_vad import VoiceDetector
 from device.bundle import DEFAULT_BUNDLE, Bundle, read_bundle
 from device.pipeline import Pipeline
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from tests.conftest import CLIPS
@@ -72,7 +72,7 @@ def main(model: Path) -> None:
     import tf_keras
 
     bundle = read_bundle(DEFAULT_BUNDLE)
-    transcriber = Transcriber(speech_model.find(announce=print), Settings().transcriber.lone_word_confidence)
+    transcriber = Transcriber(find_speech_model(announce=print), Settings().transcriber.lone_word_confidence)
     network = tf_keras.models.load_model(model, compile=False)
     predictions = {}
     for clip in network_inputs(bundle, transcriber):

@@ -22,7 +22,7 @@ start = time.monotonic()
 wait_until(lambda: each.dropped_blocks >= 12)
 dropped, waited_s = each.dropped_blocks, time.monotonic() - start
 times = [each.block(5).arrived_at for _ in range(30)]
-each.blocks_at_once = 4
+each.batch_size = 4
 while each.block(5) and each._blocks.qsize():
     pass  # blocks that were queued singly
 for _ in range(3):

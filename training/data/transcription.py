@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from device.audio.framer import Framer
 from device.errors import AudioError, TrainingError
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from device.system.atomic_write import atomic_write, require_writable
@@ -52,7 +52,7 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
         )
     settings = Settings().transcriber
     configured = Path(settings.speech_model).expanduser() if settings.speech_model else None
-    model = speech_model.find(configured, announce=lambda line: console.print(line, markup=False))
+    model = find_speech_model(configured, announce=lambda line: console.print(line, markup=False))
     journal = Journal(
         output.with_name(f"{output.name}.transcripts.jsonl"), f"{model.name} {settings.lone_word_confidence:g}"
     )

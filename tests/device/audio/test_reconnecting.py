@@ -1,4 +1,4 @@
-"""ReconnectingMicrophone with microphones of the test: what they do when opening fails, hangs, or the sound stops."""
+"""`ReconnectingMicrophone` with fake microphones whose opening fails or hangs, or whose audio stops."""
 
 import threading
 import time
@@ -12,20 +12,21 @@ from device.audio.microphone import Block, MicrophoneInfo
 from device.audio.reconnecting import ReconnectingMicrophone
 from device.errors import AudioError
 from device.settings.schema import LivenessSettings
+from tests.waiting import wait_until
 
 SETTINGS = LivenessSettings(
     no_sound_limit_s=1.0, retry_s=0.1, silent_after_s=1.0, reopen_silent_s=1.0, stuck_limit_s=1.0
 )
 
 
-class Fake:
-    """A microphone that gives some blocks and then does what it was made for."""
+class FakeMicrophone:
+    """A microphone that delivers some blocks and then ends, freezes or hangs, as `then` says."""
 
     def __init__(self, blocks: int, then: str = "ends", *, rate: int = 16_000, zero: bool = False) -> None:
         self.info = MicrophoneInfo(0, f"fake at {rate}", rate, 1, is_default=True)
         self.rate = rate
         self.dropped_blocks = 2
-        self.blocks_at_once = 1
+        self.batch_size = 1
         self.closed = threading.Event()
         self.unstick = threading.Event()
         self._blocks = blocks
@@ -42,7 +43,7 @@ class Fake:
             return None
         self._blocks -= 1
         if self._zero:
-            time.sleep(0.001)  # a second of silence must last
+            time.sleep(0.001)  # slows down the blocks, so that a second of silence is a second
         level = 0 if self._zero else 3000
         return Block(np.full((round(self.rate * 0.032), 1), level, np.int16), time.monotonic(), self._zero)
 
@@ -56,117 +57,115 @@ class Fake:
 
 
 class Rig:
-    """ReconnectingMicrophone that open what the test has prepared, and everything that they told."""
+    """A `ReconnectingMicrophone` that opens what the test has prepared, and its changes of liveness."""
 
     def __init__(
         self,
-        *prepared: Fake | Exception | Callable[[], Fake],
+        *prepared: FakeMicrophone | Exception | Callable[[], FakeMicrophone],
         patient: bool = True,
-        urgent: Callable[[], bool] = lambda: True,
+        batch_size: Callable[[], int] = lambda: 1,
     ) -> None:
         self._prepared = list(prepared)
         self.refreshed = 0
-        self.turns = 0
-        self.told: list[Liveness] = []
-        self.ears = ReconnectingMicrophone(
+        self.ticks = 0
+        self.changes: list[Liveness] = []
+        self.liveness = LivenessMachine(SETTINGS, time.monotonic, self.changes.append)
+        self.microphone = ReconnectingMicrophone(
             "fake",
-            LivenessMachine(SETTINGS, time.monotonic, self.told.append),
+            self.liveness,
             SETTINGS.stuck_limit_s,
-            turn=self._turn,
-            urgent=urgent,
+            tick=self._tick,
+            batch_size=batch_size,
             patient=patient,
             open_microphone=self._open,
             refresh=self._refresh,
         )
 
-    def _turn(self) -> None:
-        self.turns += 1
+    def _tick(self) -> None:
+        self.ticks += 1
 
     def _refresh(self) -> None:
         self.refreshed += 1
 
-    def _open(self, name: str) -> Fake:
+    def _open(self, name: str) -> FakeMicrophone:
         assert name == "fake"
         if not self._prepared:
-            self.ears.stop()
+            self.microphone.stop()
             raise AudioError("no more")
         following = self._prepared.pop(0)
         if isinstance(following, Exception):
             raise following
-        return following if isinstance(following, Fake) else following()
+        return following if isinstance(following, FakeMicrophone) else following()
 
     def lengths(self) -> list[int]:
         """Frames of each stream."""
-        return [sum(1 for _ in frames) for frames in self.ears.streams()]
+        return [sum(1 for _ in frames) for frames in self.microphone.streams()]
 
     @property
     def states(self) -> list[str]:
-        return [each.state.value for each in self.told]
+        return [each.state.value for each in self.changes]
 
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     before = threading.active_count()
     yield
-    end = time.monotonic() + 5
-    while threading.active_count() > before:
-        assert time.monotonic() < end, threading.enumerate()
-        time.sleep(0.01)
+    wait_until(lambda: threading.active_count() <= before, limit_s=5, message=lambda: str(threading.enumerate()))
 
 
-def test_a_stream_for_each_time_that_it_was_open() -> None:
-    first, second = Fake(5), Fake(30, rate=48_000)
+def test_there_is_a_stream_for_each_time_that_the_microphone_was_open() -> None:
+    first, second = FakeMicrophone(5), FakeMicrophone(30, rate=48_000)
     rig = Rig(first, AudioError("gone"), AudioError("gone"), second)
-    # 48 kHz is resampled, which keeps a part of the sound for a while.
+    # 48 kHz is resampled, and the resampler holds back a part of the audio for a while.
     assert rig.lengths() == [5, pytest.approx(30, abs=2)]
     assert rig.states[:5] == ["recovering", "healthy", "lost", "lost", "recovering"]
     assert first.closed.is_set()
     assert second.closed.is_set()
     assert rig.refreshed == 4  # before each but the first
-    assert rig.ears.received_blocks == 35
-    assert rig.ears.dropped_blocks == 4
-    assert rig.ears.microphone is None
+    assert rig.microphone.received_blocks == 35
+    assert rig.microphone.dropped_blocks == 4
+    assert rig.liveness.now.microphone == ""
 
 
-def test_at_leisure_blocks_come_some_at_a_time() -> None:
-    speaks = False
-    fake = Fake(9)
-    rig = Rig(fake, urgent=lambda: speaks)
-    at_once = []
-    for frames in rig.ears.streams():
+def test_the_batch_size_is_updated_after_each_block_of_a_healthy_microphone() -> None:
+    speaking = False
+    fake = FakeMicrophone(9)
+    rig = Rig(fake, batch_size=lambda: 1 if speaking else 4)
+    sizes = []
+    for frames in rig.microphone.streams():
         for number, _ in enumerate(frames):
-            at_once.append(fake.blocks_at_once)
-            speaks = 3 <= number < 6
-    assert at_once == [1, 4, 4, 4, 1, 1, 1, 4, 4]
+            sizes.append(fake.batch_size)
+            speaking = 3 <= number < 6
+    assert sizes == [1, 4, 4, 4, 1, 1, 1, 4, 4]
 
 
-def test_frozen_is_closed_and_opened_anew() -> None:
-    rig = Rig(Fake(5, "freezes"), Fake(3))
+def test_a_frozen_microphone_is_closed_and_opened_again() -> None:
+    rig = Rig(FakeMicrophone(5, "freezes"), FakeMicrophone(3))
     assert rig.lengths() == [5, 3]
-    assert "no sound for 1 s" in rig.told[2].reason
+    assert "no sound for 1 s" in rig.changes[2].reason
 
 
-def test_silence_is_told_and_opened_anew() -> None:
-    fake = Fake(10_000, zero=True)
-    rig = Rig(fake, Fake(3))
+def test_a_silent_microphone_is_reported_and_opened_again() -> None:
+    fake = FakeMicrophone(10_000, zero=True)
+    rig = Rig(fake, FakeMicrophone(3))
     lengths = rig.lengths()
     assert lengths[1:] == [3]
     assert rig.states[:4] == ["recovering", "healthy", "silent", "healthy"]
 
 
-def test_impatient_ears_raise_what_stopped_the_first_opening() -> None:
+def test_without_patience_the_error_of_the_first_opening_is_raised() -> None:
     with pytest.raises(AudioError, match="no microphone"):
-        Rig(AudioError("no microphone"), Fake(3), patient=False).lengths()
-    rig = Rig(Fake(3), AudioError("gone"), Fake(4), patient=False)
-    assert rig.lengths() == [3, 4]  # once it was there, they wait
+        Rig(AudioError("no microphone"), FakeMicrophone(3), patient=False).lengths()
+    rig = Rig(FakeMicrophone(3), AudioError("gone"), FakeMicrophone(4), patient=False)
+    assert rig.lengths() == [3, 4]  # a microphone that was open once is waited for
 
 
 def test_opening_that_hangs_has_failed() -> None:
     release = threading.Event()
 
-    def hang() -> Fake:
+    def hang() -> FakeMicrophone:
         release.wait(30)
-        return Fake(0)
+        return FakeMicrophone(0)
 
     rig = Rig(hang)
     start = time.monotonic()
@@ -178,24 +177,21 @@ def test_opening_that_hangs_has_failed() -> None:
 
 
 def test_closing_that_hangs_has_failed() -> None:
-    fake = Fake(3, "hangs in close")
+    fake = FakeMicrophone(3, "hangs in close")
     rig = Rig(fake)
     with pytest.raises(AudioError, match="closing the microphone hangs"):
         rig.lengths()
     fake.unstick.set()
 
 
-@pytest.mark.parametrize("prepared", [Fake(10**9), AudioError("none")])
-def test_stopped_from_another_thread(prepared: Fake | AudioError) -> None:
-    rig = Rig(*([prepared] * (1 if isinstance(prepared, Fake) else 1000)))
+@pytest.mark.parametrize("prepared", [FakeMicrophone(10**9), AudioError("none")])
+def test_stopped_from_another_thread(prepared: FakeMicrophone | AudioError) -> None:
+    rig = Rig(*([prepared] * (1 if isinstance(prepared, FakeMicrophone) else 1000)))
     thread = threading.Thread(target=rig.lengths)
     thread.start()
-    end = time.monotonic() + 10
-    while rig.turns < 3:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    rig.ears.stop()
+    wait_until(lambda: rig.ticks >= 3, limit_s=10)
+    rig.microphone.stop()
     thread.join(5)
     assert not thread.is_alive()
-    if isinstance(prepared, Fake):
+    if isinstance(prepared, FakeMicrophone):
         assert prepared.closed.is_set()

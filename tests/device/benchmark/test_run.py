@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from device.benchmark.results import BenchmarkResults
-from device.benchmark.stages import installed_runtimes, speech_frames
+from device.benchmark.stages import speech_frames
+from device.recognition.runtimes import installed_runtimes
 from device.settings.schema import EndpointSettings, Settings
 from device.system.machine import cores
 from tests.device.benchmark.example import STAGES

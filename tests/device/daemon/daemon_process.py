@@ -45,7 +45,7 @@ class Microphone:
     info = MicrophoneInfo(0, "fake", 16_000, 1, is_default=True)
     rate = 16_000
     ended = False
-    blocks_at_once = 1
+    batch_size = 1
 
     def __init__(self, _name: str) -> None:
         hang_if("opening hangs")
@@ -72,7 +72,7 @@ class Microphone:
 class FakePipeline:
     """Makes three predictions, in order, the last one with low confidence, and then only listens."""
 
-    hearing = False
+    batch_size = 4
 
     def predictions(self, frames: Iterable[Frame]) -> Iterator[Prediction]:
         labels: Iterator[str] = iter("a" if PROBLEM == "reader gone" else "abc")

@@ -233,12 +233,14 @@ def test_an_output_that_hangs_while_it_closes_does_not_delay_the_end(start: Star
     assert "off" in output
 
 
-def test_blocks_are_urgent_when_a_monitor_shows_the_level() -> None:
+def test_blocks_are_delivered_singly_when_a_monitor_shows_the_level() -> None:
     def daemon(monitor: Monitor | None) -> Daemon:
         return Daemon(
             Settings(), load=Mock(), outputs=Outputs(None, monitor), announce=Mock(), patient=True, systemd=Systemd(),
             status_socket=None,
         )  # fmt: skip
 
-    assert daemon(Mock())._urgent()
-    assert not daemon(None)._urgent(), "in a quiet room several arrive at a time, which costs less"
+    watched, unwatched = daemon(Mock()), daemon(None)
+    watched._pipeline = unwatched._pipeline = Mock(batch_size=4)
+    assert watched._batch_size() == 1
+    assert unwatched._batch_size() == 4, "in a quiet room several are delivered at a time, which costs less"

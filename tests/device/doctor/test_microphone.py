@@ -15,6 +15,7 @@ from device.doctor.findings import Finding, MicrophoneLevel, Verdict
 from device.doctor.isolation import Check, run_checks
 from device.doctor.microphone import check_portaudio, check_selected, check_sound_cards, measure_level
 from device.errors import AudioError
+from device.events import BLOCK_SECONDS
 from device.settings.schema import EndpointSettings, MicrophoneSettings, Settings
 from tests.device.daemon.test_status import STATUS
 
@@ -165,7 +166,7 @@ class FakeMicrophone:
 
 def tone(dbfs: float, rate: int = 16_000, blocks: int = 100, channels: int = 1) -> list[NDArray[np.int16]]:
     """Blocks of a 400 Hz sine with this RMS level, each of shape (samples, channels), int16."""
-    length = round(rate * microphone.BLOCK_SECONDS)
+    length = round(rate * BLOCK_SECONDS)
     time = np.arange(blocks * length) / rate
     wave = 32768 * 10 ** (dbfs / 20) * np.sqrt(2) * np.sin(2 * np.pi * 400 * time)
     both = np.repeat(np.rint(wave).astype(np.int16)[:, None], channels, axis=1)

@@ -15,7 +15,6 @@ from device.doctor.findings import Finding
 from device.errors import BundleError, DetectorError, InterpreterError, SettingsError, SpeechModelError
 from device.recognition import classifier as unsure
 from device.recognition import runtimes as interpreter
-from device.recognition.speech_model import fetch as speech_models
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import ClassifierSettings, Settings, TranscriberSettings
 
@@ -53,7 +52,7 @@ def test_a_bundle_that_requires_an_installed_runtime(tmp_path: Path) -> None:
 def test_a_bundle_that_requires_a_missing_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(interpreter.RUNTIMES, "ai-edge-litert", "no_such_package.interpreter")
     path = requiring("ai-edge-litert", tmp_path / "Model.tflite")
-    with pytest.raises(InterpreterError, match="requires ai-edge-litert, which is not installed: pip install"):
+    with pytest.raises(InterpreterError, match="requires ai-edge-litert, which is not installed; run: pip install"):
         only(models.check_bundle(with_model(path)))
 
 
@@ -91,7 +90,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speech_model: Path) -
     for name in ENGLISH.files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(speech_model / name)
-    monkeypatch.setattr(speech_models, "default_path", lambda: folder)
+    monkeypatch.setattr("device.doctor.models.speech_model_path", lambda: folder)
     return folder
 
 
@@ -119,7 +118,7 @@ def test_an_incomplete_speech_model(cache: Path) -> None:
 
 
 def test_a_speech_model_that_has_not_been_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech_models, "default_path", lambda: tmp_path / "none")
+    monkeypatch.setattr("device.doctor.models.speech_model_path", lambda: tmp_path / "none")
     found = only(models.check_speech_model(TranscriberSettings()))
     assert (found.verdict.value, found.message) == ("WARN", "not present yet; `listen` fetches it, 68 MB")
     assert list(tmp_path.iterdir()) == [], "nothing is fetched"

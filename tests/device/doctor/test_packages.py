@@ -106,7 +106,7 @@ def runtimes(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return faults
 
 
-NUMPY_2 = "it does not go with the numpy that is installed, which is 2.4.1"
+NUMPY_2 = "it does not work with the installed numpy, which is 2.4.1"
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_a_real_runtime_that_fails_with_this_numpy(monkeypatch: pytest.MonkeyPat
             monkeypatch.setattr(importlib.import_module(module), "Interpreter", interpreter_of_numpy_1)
     found = only(packages.check_interpreter(ClassifierSettings()))
     assert found.verdict.value == "FAIL"
-    assert f"does not go with the numpy that is installed, which is {real_version('numpy')}" in found.message
+    assert f"does not work with the installed numpy, which is {real_version('numpy')}" in found.message

@@ -15,9 +15,9 @@ from device.front_end.tokens import Tokens
 from device.recognition import classifier
 from device.recognition import runtimes as interpreter
 from device.recognition.classifier import Classifier
-from device.recognition.runtimes import RUNTIMES, is_installed, load_interpreter
+from device.recognition.runtimes import RUNTIMES, installed_runtimes, load_interpreter
 
-INSTALLED = [runtime for runtime in RUNTIMES if is_installed(runtime)]
+INSTALLED = installed_runtimes()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_runtime_that_breaks_with_this_numpy_is_passed_over(bundle: Bundle, mo
     monkeypatch.setitem(sys.modules, "broken", SimpleNamespace(Interpreter=broken))
     monkeypatch.setattr(interpreter, "RUNTIMES", {"broken": "broken", works: RUNTIMES[works]})
     assert type(load_interpreter(bundle.model)).__module__.startswith(RUNTIMES[works].partition(".")[0])
-    with pytest.raises(InterpreterError, match="broken: it does not go with the numpy that is installed"):
+    with pytest.raises(InterpreterError, match="broken: it does not work with the installed numpy"):
         load_interpreter(bundle.model, runtime="broken")
 
 

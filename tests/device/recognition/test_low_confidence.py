@@ -2,20 +2,19 @@ import pytest
 
 from device.errors import SettingsError
 from device.recognition.classifier import low_confidence_label
-from device.settings.schema import ClassifierSettings
 
 EMOTIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 
 
 def test_what_is_shown_instead() -> None:
-    assert low_confidence_label(ClassifierSettings(confidence=0.5), EMOTIONS) is None
-    assert low_confidence_label(ClassifierSettings(confidence=0.5, low_confidence="neutral"), EMOTIONS) == "neutral"
+    assert low_confidence_label(0.5, "dark", EMOTIONS) is None
+    assert low_confidence_label(0.5, "neutral", EMOTIONS) == "neutral"
 
 
 def test_a_model_without_the_class() -> None:
     with pytest.raises(
         SettingsError, match=r"no such class \(it has happy, sad\); write low_confidence = .dark."
     ) as error:
-        low_confidence_label(ClassifierSettings(confidence=0.5, low_confidence="neutral"), ("happy", "sad"))
+        low_confidence_label(0.5, "neutral", ("happy", "sad"))
     assert "\n" not in str(error.value)
-    assert low_confidence_label(ClassifierSettings(low_confidence="neutral"), ("happy", "sad")) is None, "no threshold"
+    assert low_confidence_label(0, "neutral", ("happy", "sad")) is None, "no threshold"

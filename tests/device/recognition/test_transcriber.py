@@ -64,7 +64,7 @@ def test_a_recogniser_serves_some_utterances_and_hears_each_as_the_first(speech_
     served = []
     for _ in range(7):
         assert heard(transcriber, samples) == "he might even have been made amiable himself"
-        served.append(transcriber._serving.recogniser)
+        served.append(transcriber._current.recogniser)
     assert [served.count(each) for each in dict.fromkeys(served)] == [3, 3, 1]
 
 

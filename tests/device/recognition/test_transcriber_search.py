@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from device.recognition.transcriber import laid_out
+from device.recognition.transcriber import model_folder
 
 PUBLISHED = "--min-active=200\n--max-active=3000\n--beam=10.0\n--lattice-beam=2.0\n"
 
@@ -20,7 +20,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_quick(model: Path) -> None:
-    with laid_out(model, "quick") as folder:
+    with model_folder(model, "quick") as folder:
         options = (folder / "conf" / "model.conf").read_text()
         assert options == "--min-active=20\n--max-active=1000\n--beam=10.0\n--lattice-beam=2.0\n"
         assert (folder / "am" / "final.mdl").read_text() == "network"
@@ -32,28 +32,28 @@ def test_quick(model: Path) -> None:
 
 def test_a_model_named_by_a_relative_path(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(model.parent)
-    with laid_out(Path("model"), "quick") as folder:
+    with model_folder(Path("model"), "quick") as folder:
         assert (folder / "am" / "final.mdl").read_text() == "network"
 
 
 def test_thorough_is_the_model_itself(model: Path) -> None:
-    with laid_out(model, "thorough") as folder:
+    with model_folder(model, "thorough") as folder:
         assert folder == model
 
 
 def test_what_a_maker_did_not_set_is_not_set(model: Path) -> None:
     (model / "conf" / "model.conf").write_text("--beam=13.0\n")
-    with laid_out(model, "quick") as folder:
+    with model_folder(model, "quick") as folder:
         assert (folder / "conf" / "model.conf").read_text() == "--beam=13.0\n"
 
 
 def test_a_model_of_another_layout_is_taken_as_it_is(model: Path) -> None:
     (model / "conf" / "model.conf").rename(model / "model.conf")
-    with laid_out(model, "quick") as folder:
+    with model_folder(model, "quick") as folder:
         assert folder == model
 
 
 def test_nowhere_to_lay_it_out(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(model / "missing"))
-    with laid_out(model, "quick") as folder:
+    with model_folder(model, "quick") as folder:
         assert folder == model

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import fetch_speech_model, find_speech_model
 from device.recognition.speech_model.manifest import PinnedFile, PinnedModel
 
 CONTENT = {
@@ -69,10 +69,10 @@ class Cache:
         return self.folder / "tiny"
 
     def find(self, model: PinnedModel = TINY, **options: Any) -> Path:
-        return speech_model.find(announce=self.said.append, destination=self.destination, model=model, **options)
+        return find_speech_model(announce=self.said.append, destination=self.destination, model=model, **options)
 
     def fetch(self, source: Path | None = None, model: PinnedModel = TINY) -> Path:
-        return speech_model.fetch(source, announce=self.said.append, destination=self.destination, model=model)
+        return fetch_speech_model(source, announce=self.said.append, destination=self.destination, model=model)
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())

@@ -29,7 +29,7 @@ class FakeMicrophone:
         self.info = MicrophoneInfo(0, "fake", 16_000, 1, is_default=True)
         self.rate = 16_000
         self.dropped_blocks = 0
-        self.blocks_at_once = 1
+        self.batch_size = 1
         self.closed = False
         self._levels = [level for level, count in parts for _ in range(count)]
         self._after = after

@@ -50,7 +50,7 @@ def transcribed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(training.data.transcription, "transcribe_recording", fake)
     monkeypatch.setattr(training.data.transcription, "Transcriber", lambda *_: None)
-    monkeypatch.setattr("device.recognition.speech_model.fetch.find", lambda *_, **__: Path("/models/small"))
+    monkeypatch.setattr("training.data.transcription.find_speech_model", lambda *_, **__: Path("/models/small"))
     return names
 
 
@@ -112,7 +112,7 @@ def test_changed_recordings_and_models_are_transcribed_again(
     transcribed.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
     assert transcribed == ["2.wav"]
-    monkeypatch.setattr("device.recognition.speech_model.fetch.find", lambda *_, **__: Path("/models/large"))
+    monkeypatch.setattr("training.data.transcription.find_speech_model", lambda *_, **__: Path("/models/large"))
     transcribed.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
     assert len(transcribed) == 9
@@ -146,7 +146,7 @@ from edge_mcnn.main import main
 
 module.transcribe_recording = lambda recording, _: time.sleep(0.02) or f"word {recording.stem}"
 module.Transcriber = lambda *_: None
-module.speech_model.find = lambda *_, **__: Path("/models/small")
+module.find_speech_model = lambda *_, **__: Path("/models/small")
 limit = int(sys.argv.pop(1))
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

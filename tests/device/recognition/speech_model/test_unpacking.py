@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.errors import SpeechModelError
-from device.recognition.speech_model import fetch as speech_model
+from device.recognition.speech_model.fetch import verify_speech_model
 from tests.device.recognition.tiny_model import CONTENT, TINY, Cache, pinned, write, zipped
 
 
@@ -135,7 +135,7 @@ def test_a_damaged_zip_gives_the_model_or_an_error(
     shutil.rmtree(cache.destination, ignore_errors=True)
     model = replace(TINY, files=pinned(small))
     with contextlib.suppress(SpeechModelError):
-        speech_model.verify(cache.fetch(tmp_path / "damaged.zip", model=model), model)
+        verify_speech_model(cache.fetch(tmp_path / "damaged.zip", model=model), model)
     assert cache.names() in ([], ["tiny"])
     if cache.destination.exists():
-        speech_model.verify(cache.destination, model)
+        verify_speech_model(cache.destination, model)
