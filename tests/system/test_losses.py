@@ -12,21 +12,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-<<<<<<< HEAD
 def test_the_daemon_recovers_from_every_loss_without_leaks() -> None:
     with observed_daemon() as daemon:
         outcome = daemon.cycles(len(LOSSES))
         daemon.microphone.play(CLIPS / "espeak-ruined.flac")
-        end = daemon.wait_for("healthy")
-        assert end.utterances == 1, "it detects speech as before"
-=======
-def test_every_loss_heals_and_nothing_is_left_behind() -> None:
-    with patient() as each:
-        outcome = each.cycles(len(LOSSES))
-        each.microphone.play(CLIPS / "espeak-ruined.flac")
-        wait_until(lambda: each.status().utterances, message="it does not listen as well as before")
-        assert each.status().utterances == 1
->>>>>>> 6549382 (Docs in short imperative headings; contributing, changelog, architecture; reference pages leave the README)
+        wait_until(lambda: daemon.status().utterances, message="it does not detect speech as before")
+        assert daemon.status().utterances == 1
     worst = {kind: max(seconds) for kind, seconds in outcome.seconds.items()}
     assert max(worst.values()) < 5, worst
     assert outcome.after.threads == outcome.before.threads
