@@ -14,9 +14,10 @@ from benchmarks import listening
 from benchmarks.goals import goals
 from benchmarks.measurements import SHIPPED, TUTORIAL, Measurements
 from benchmarks.summary import Summary
+from device.recognition.runtimes import RUNTIMES
 
 REPORT, CHART = "RESULTS.md", "results.png"
-_PACKAGES = ("edge-mcnn", "vosk", "ai-edge-litert", "tflite-runtime", "numpy", "tensorflow", "librosa", "matplotlib")
+_PACKAGES = ("edge-mcnn", "vosk", *RUNTIMES, "numpy", "tensorflow", "librosa", "matplotlib")
 
 
 def write(found: Measurements, rounds: int, folder: Path) -> Path:

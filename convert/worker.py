@@ -28,6 +28,7 @@ from convert.source.model_spec import ModelSpec, freeze
 from convert.subprocess_job import Progress, reporting_to_parent
 from device.errors import ConversionError
 from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
+from device.recognition.runtimes import SignatureRunner
 
 JOB, SAMPLES, CALIBRATION, MODEL, RESULT = "job.json", "samples.npz", "calibration.npz", "model.tflite", "result.json"
 _BATCH = 8
@@ -210,12 +211,9 @@ def _predict_in_tflite(model: bytes, images: NDArray[np.float32], features: NDAr
 
     interpreter = tf.lite.Interpreter(model_content=model)
     interpreter.allocate_tensors()
-    run = interpreter.get_signature_runner(SIGNATURE)
-    rows = []
-    for image, ids in zip(images, features, strict=True):
-        interpreter.reset_all_variables()
-        rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
-    return np.stack(rows)
+    run = SignatureRunner(interpreter, SIGNATURE)
+    pairs = zip(images, features, strict=True)
+    return np.stack([run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0] for image, ids in pairs])
 
 
 if __name__ == "__main__":

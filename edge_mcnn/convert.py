@@ -9,6 +9,7 @@ import typer
 
 from convert.recipes import DEFAULT_MODE, RECIPES, find_recipe
 from device.errors import ConversionError
+from device.recognition.runtimes import LITERT
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SHOWN_WORDS = 5
 class Runtime(StrEnum):
     """Values of `--requires`."""
 
-    LITERT = "ai-edge-litert"
+    LITERT = LITERT
 
 
 def _canonical_mode(mode: str) -> str:

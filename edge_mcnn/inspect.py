@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from device.recognition.runtimes import DISPLAY_NAMES, LITERT, TFLITE_RUNTIME
 from edge_mcnn.options import Json
 from edge_mcnn.output import out
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from convert.tflite_model.inspection import Inspection
 
-_RUNTIMES = {"tflite-runtime": "tflite-runtime 2.14", "ai-edge-litert": "LiteRT"}
+_RUNTIMES = {TFLITE_RUNTIME: f"{DISPLAY_NAMES[TFLITE_RUNTIME]} 2.14", LITERT: DISPLAY_NAMES[LITERT]}
 """Runtimes by the name that the inspection uses, and as they are printed."""
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from device.errors import ConversionError
+from device.recognition.runtimes import LITERT, TFLITE_RUNTIME
 
-MEASURED_VERSIONS: Mapping[str, str] = {"tflite-runtime": "2.14.0", "ai-edge-litert": "2.3.0"}
+MEASURED_VERSIONS: Mapping[str, str] = {TFLITE_RUNTIME: "2.14.0", LITERT: "2.3.0"}
 """The versions of the runtimes that the table describes, by the name of their package."""
 
 # Code, name, newest version in tflite-runtime, newest version in LiteRT; 0 where it is not supported.

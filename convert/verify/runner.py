@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from convert.subprocess_job import reporting_to_parent
-from device.errors import ConversionError
+from device.errors import ConversionError, InterpreterError
 from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
+from device.recognition.runtimes import DISPLAY_NAMES, SignatureRunner
 from device.recognition.runtimes import RUNTIMES as MODULES
 
-RUNTIMES: Mapping[str, str] = {"tflite-runtime": "tflite-runtime", "ai-edge-litert": "LiteRT"}
+RUNTIMES: Mapping[str, str] = {runtime: DISPLAY_NAMES[runtime] for runtime in reversed(MODULES)}
 """Names of the runtimes for people, by the name of their package; the strictest first."""
 _PROGRESS_EVERY = 10
 """Samples."""
@@ -37,8 +38,8 @@ def main(runtime: str, model: Path, samples: Path, output: Path) -> None:
         try:
             interpreter = module.Interpreter(model_content=model.read_bytes())
             interpreter.allocate_tensors()
-            run = interpreter.get_signature_runner(SIGNATURE)
-        except (ValueError, RuntimeError) as error:
+            run = SignatureRunner(interpreter, SIGNATURE)
+        except (ValueError, RuntimeError, InterpreterError) as error:
             raise ConversionError(f"{name} refuses the converted model: {error}") from error
         rows: list[Any] = []
         with np.load(samples) as stored:
@@ -46,7 +47,6 @@ def main(runtime: str, model: Path, samples: Path, output: Path) -> None:
         for image, ids in zip(images, features, strict=True):
             if len(rows) % _PROGRESS_EVERY == 0:
                 progress(f"running it in {name}", len(rows), len(images))
-            interpreter.reset_all_variables()  # as the device does: a fused LSTM keeps its state between calls
             rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
         np.save(output, np.stack(rows))
 

@@ -14,7 +14,7 @@ from convert.subprocess_job import Progress
 from convert.verify.agreement import Agreement, check, measure
 from convert.verify.runner import RUNTIMES
 from device.errors import ConversionError
-from device.recognition.runtimes import is_installed
+from device.recognition.runtimes import LITERT, is_installed
 
 
 def installed_runtimes(required: str | None) -> list[str]:
@@ -30,7 +30,7 @@ def installed_runtimes(required: str | None) -> list[str]:
     if not found or required not in (None, *found):
         raise ConversionError(
             f"verifying the model needs {required or 'a TFLite runtime'}, which is not installed",
-            fix=f"run: pip install {required or 'ai-edge-litert'}",
+            fix=f"run: pip install {required or LITERT}",
         )
     return found
 

@@ -90,9 +90,9 @@ class LivenessMachine:
         if not self._open:
             return Due.OPEN if time - self._last_attempt >= self._settings.retry_s else Due.NOTHING
         if time - self._last_block >= self._settings.no_sound_limit_s:
-            self._become(State.LOST, f"no sound for {self._settings.no_sound_limit_s:g} s; is it suspended or frozen?")
+            self._become(State.LOST, f"no audio for {self._settings.no_sound_limit_s:g} s; is it suspended or frozen?")
         elif state == State.HEALTHY and time - self._last_audio >= self._settings.silent_after_s:
-            self._become(State.SILENT, "each sample is zero; is it muted?")
+            self._become(State.SILENT, "every sample is zero; is it muted?")
         elif state == State.SILENT and time - self._last_attempt >= self._settings.reopen_silent_s:
             return Due.CLOSE
         return Due.CLOSE if self._now.state == State.LOST else Due.NOTHING
@@ -113,7 +113,7 @@ class LivenessMachine:
         self._now = replace(self._now, microphone=microphone, rate=rate)
         if self._now.state != State.SILENT:
             self._last_audio = self._last_block
-            self._become(State.RECOVERING, "opened, and no sound yet")
+            self._become(State.RECOVERING, "opened, and no audio yet")
 
     def refused(self, reason: str) -> None:
         """Report that the microphone could not be opened."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from device.benchmark.results import BenchmarkResults, InterpreterCall
+from device.recognition.runtimes import LITERT
 from device.settings.schema import TranscriberSettings
 
 MIN_TIMES_REAL_TIME = 1.3
@@ -15,7 +16,6 @@ _MIN_SAVING_MS = 1.0
 """Milliseconds that a call must save to be recommended; less is not noticeable."""
 _SLOW_CALL_MS = 20.0
 _DEFAULT_UTTERANCES = TranscriberSettings().utterances_per_recogniser
-_FASTER_RUNTIME = "ai-edge-litert"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def judge(results: BenchmarkResults) -> BenchmarkVerdict:
     elif results.stages["interpreter"].median_ms >= _SLOW_CALL_MS and _lacks_faster_runtime(results):
         lines.append(
             f"The network takes {_milliseconds(results.stages['interpreter'].median_ms)}; LiteRT is often several "
-            f"times faster: pip install {_FASTER_RUNTIME}."
+            f"times faster: pip install {LITERT}."
         )
     return BenchmarkVerdict(keeps_up, enough_memory, tuple(lines))
 
@@ -115,4 +115,4 @@ def _advice_for_memory(results: BenchmarkResults) -> str:
 
 def _lacks_faster_runtime(results: BenchmarkResults) -> bool:
     installed = (*(call.runtime for call in results.interpreter_calls), *results.unusable_runtimes)
-    return _FASTER_RUNTIME not in installed
+    return LITERT not in installed

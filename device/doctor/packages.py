@@ -8,14 +8,13 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from device.bundle import DEFAULT_BUNDLE, read_bundle
 from device.doctor.findings import Finding, Verdict
 from device.errors import InterpreterError
-from device.recognition.runtimes import RUNTIMES, is_installed, load_runtime
+from device.recognition.runtimes import DISPLAY_NAMES, LITERT, installed_runtimes, load_runtime
 from device.settings.schema import ClassifierSettings
 from device.system.shared_libraries import how_to_install
 
 _NATIVE = ("numpy", "soundfile", "soxr", "vosk")
 """Modules with native libraries that may not fit this machine; PortAudio and the interpreters have checks of their
 own."""
-_LITERT = "ai-edge-litert"
 
 
 def check_packages() -> Iterator[Finding]:
@@ -51,7 +50,7 @@ def check_interpreter(settings: ClassifierSettings) -> Iterator[Finding]:
     """Report which TFLite runtime is selected, and why; every installed one must load the shipped model."""
     model = read_bundle(DEFAULT_BUNDLE).model
     usable, broken = [], {}
-    for name in (name for name in RUNTIMES if is_installed(name)):
+    for name in installed_runtimes():
         try:
             load_runtime(name, model)
         except InterpreterError as error:
@@ -64,7 +63,7 @@ def check_interpreter(settings: ClassifierSettings) -> Iterator[Finding]:
 def _selected_runtime(setting: str, usable: list[str], broken: dict[str, str]) -> Finding:
     faults = "; ".join(f"{_name_and_version(name)} is broken: {reason}" for name, reason in broken.items())
     if not usable:
-        return Finding("interpreter", Verdict.FAIL, faults or "none is installed", f"run: pip install {_LITERT}")
+        return Finding("interpreter", Verdict.FAIL, faults or "none is installed", f"run: pip install {LITERT}")
     if setting not in ("auto", *usable):
         message = f"the settings select {setting}, which is {'broken' if setting in broken else 'not installed'}"
         fix = f'set runtime = "auto" under [classifier], which selects {usable[0]}' + (
@@ -73,8 +72,8 @@ def _selected_runtime(setting: str, usable: list[str], broken: dict[str, str]) -
         return Finding("interpreter", Verdict.FAIL, "; ".join(filter(None, (message, faults))), fix)
     selected = usable[0] if setting == "auto" else setting
     why = "selected by the settings" if setting != "auto" else "the faster runtime"
-    if setting == "auto" and selected != _LITERT:
-        why = "because the faster LiteRT is " + ("broken" if _LITERT in broken else "not installed")
+    if setting == "auto" and selected != LITERT:
+        why = "because the faster LiteRT is " + ("broken" if LITERT in broken else "not installed")
     others = "".join(f"; {_name_and_version(name)} is also installed" for name in usable if name != selected)
     message = f"{_name_and_version(selected)}, {why}{others}"
     if broken:
@@ -83,7 +82,7 @@ def _selected_runtime(setting: str, usable: list[str], broken: dict[str, str]) -
 
 
 def _name_and_version(runtime: str) -> str:
-    return f"{'LiteRT' if runtime == _LITERT else runtime} {version(runtime)}"
+    return f"{DISPLAY_NAMES[runtime]} {version(runtime)}"
 
 
 def _name_and_minimum(line: str) -> tuple[str, str]:

@@ -73,7 +73,7 @@ def test_no_block_for_too_long_is_a_loss(healthy: Following) -> None:
     healthy.clock.now += 0.2
     assert healthy.machine.due() == Due.CLOSE
     assert healthy.states == ["lost"]
-    assert "no sound for 3 s" in healthy.machine.now.reason
+    assert "no audio for 3 s" in healthy.machine.now.reason
     assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("", 0), "it is of no use, although open"
     healthy.machine.closed()
     healthy.open()  # at once: the last try is long ago

@@ -142,7 +142,7 @@ def test_the_batch_size_is_updated_after_each_block_of_a_healthy_microphone() ->
 def test_a_frozen_microphone_is_closed_and_opened_again() -> None:
     rig = Rig(FakeMicrophone(5, "freezes"), FakeMicrophone(3))
     assert rig.lengths() == [5, 3]
-    assert "no sound for 1 s" in rig.changes[2].reason
+    assert "no audio for 1 s" in rig.changes[2].reason
 
 
 def test_a_silent_microphone_is_reported_and_opened_again() -> None:
