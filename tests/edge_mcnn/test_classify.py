@@ -92,7 +92,7 @@ def test_a_prediction_below_the_threshold_has_low_confidence(classified: dict[st
         assert (table["confident"], table["light"]) == (False, light)
         for field in ("label", "probabilities", "text"):
             assert table[field] == confident[field], "label and probabilities are still reported"
-    assert "unsure" in edge_mcnn("classify", clip, environment=environment).stdout
+    assert "low confidence" in edge_mcnn("classify", clip, environment=environment).stdout
 
 
 @pytest.fixture
