@@ -43,8 +43,9 @@ _UNWANTED = {
     r"does not know of": "is independent of",
     r"see to it": "make sure",
 }
-_PUBLIC_NAMES = {"pictures", "pictures_command", "picture_height", "picture_width"}
-"""The command and the option of `edge-mcnn pictures`, and two keys of `front_end.json`: existing files have them."""
+_PUBLIC_NAMES = {"pictures", "pictures_command", "picture_height", "picture_width", "unsure"}
+"""The command and the option `pictures`, two keys that existing `front_end.json` files have, and the former name of a
+setting, which is refused with its present name."""
 
 Finding = tuple[str, str]
 
@@ -85,14 +86,14 @@ def source_texts(path: Path) -> Iterator[Finding]:
 
 
 def texts_of(scanned: str) -> Iterator[Finding]:
-    """Yield the texts of a package or a page."""
+    """Yield the texts of a package or of pages; code between backquotes in a page consists of names, not of words."""
     for path in sorted(ROOT.glob(scanned)):
         if path.is_dir():
             for module in sorted(path.rglob("*.py")):
                 yield from source_texts(module)
         else:
             for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-                yield f"{scanned}:{number}", line
+                yield f"{path.relative_to(ROOT)}:{number}", re.sub(r"`[^`]*`", "", line)
 
 
 def problems(texts: Iterator[Finding]) -> list[str]:
