@@ -127,7 +127,9 @@ def masked(one: Any, _: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("call", "more"), [(attention, "2 arguments"), (with_initial_state, "initial_state"), (masked, "mask")], ids=str
+    ("call", "more"),
+    [(attention, "2 arguments"), (with_initial_state, "initial_state"), (masked, "mask")],
+    ids=["attention", "initial state", "mask"],
 )
 def test_calls_that_keras_2_cannot_express(call: Callable[[Any, Any], Any], more: str) -> None:
     one, two = layers.Input((5, 4)), layers.Input((5, 4))
