@@ -1,6 +1,6 @@
 """Converts a trained Keras model into a `Model.tflite` that has been run and compared with Keras, or writes no file.
 
-This module joins the steps and never loads tensorflow itself: `convert.worker` does, in a process of its own.
+This module joins the steps and never loads tensorflow itself: `convert.worker` does, in a separate process.
 """
 
 import importlib.util

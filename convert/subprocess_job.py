@@ -1,4 +1,4 @@
-"""Runs a step of the conversion in a process of its own, so that a converter that crashes does not crash the caller.
+"""Runs a step of the conversion in a separate process, so that a converter that crashes does not crash the caller.
 
 The child process reports progress and refusals as lines on its stdout. Its stderr is full of tensorflow's log messages;
 it is captured, and only its last useful line is shown when the child fails.

@@ -18,7 +18,7 @@ def read_text(path: Path, usage: str, *, may_be_pickle: bool = False) -> str:
     Args:
         path: the file.
         usage: what the option accepts, in the imperative; the fix in error messages.
-        may_be_pickle: whether users may try to give a pickle, which then gets an error message of its own.
+        may_be_pickle: whether users may try to give a pickle, which then gets a specific error message.
 
     Raises:
         ConversionError: the file cannot be read, is too large, is not UTF-8 text, or is empty.

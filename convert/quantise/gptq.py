@@ -89,7 +89,7 @@ def _on_steps(
     weights = kernel.reshape(-1, kernel.shape[-1])
     largest = np.maximum(np.abs(weights).max(axis=0), np.finfo(np.float32).tiny)
     steps = _round_jointly(weights / largest * _HIGHEST, gram)
-    # TFLite derives its scale from the largest weight, so that weight must stay as large as it was.
+    # TFLite derives its scale from the largest weight, so that weight must not change.
     at, channels = np.abs(weights).argmax(axis=0), np.arange(weights.shape[1])
     steps[at, channels] = np.where(weights[at, channels] < 0, -_HIGHEST, _HIGHEST)
     return steps.reshape(kernel.shape), largest

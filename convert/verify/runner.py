@@ -1,7 +1,7 @@
 """The child process that runs a converted model on samples in one runtime.
 
 `python -m convert.verify.runner RUNTIME MODEL SAMPLES OUTPUT`. A runtime may crash on a model that it should have
-refused, so each runtime gets a process of its own.
+refused, so each runtime runs in a separate process.
 """
 
 import importlib

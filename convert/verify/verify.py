@@ -1,6 +1,6 @@
 """Runs a bundle in the TFLite runtimes that are installed here, and compares its predictions with Keras's.
 
-Each runtime runs in a process of its own, see `convert.verify.runner`.
+Each runtime runs in a separate process, see `convert.verify.runner`.
 """
 
 from collections.abc import Sequence

@@ -70,14 +70,14 @@ def test_an_utterance_does_not_affect_the_next_one(runtime: str, converted: Conv
 
 
 def test_bundle_carries_the_companions_and_its_origin(converted: Conversion) -> None:
-    carried = read_bundle(converted.report.target).companions
-    assert (carried.labels, carried.vocabulary, carried.front_end) == (
+    companions = read_bundle(converted.report.target).companions
+    assert (companions.labels, companions.vocabulary, companions.front_end) == (
         COMPANIONS.labels,
         COMPANIONS.vocabulary,
         COMPANIONS.front_end,
     )
-    assert carried.card["trained_on"] == "nothing"
-    conversion = carried.card["conversion"]
+    assert companions.card["trained_on"] == "nothing"
+    conversion = companions.card["conversion"]
     assert conversion["mode"] == converted.report.mode
     assert conversion["source"] == "Model.h5"
     assert conversion["source_sha256"] == hashlib.sha256(converted.source.read_bytes()).hexdigest()

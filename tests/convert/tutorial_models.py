@@ -1,4 +1,4 @@
-"""The tutorial's network as a stranger builds it, and the same with a picture branch that takes no time."""
+"""The tutorial's network, and a fast variant with a tiny image branch."""
 
 import warnings
 from pathlib import Path
@@ -29,12 +29,12 @@ def vgg19(images: Any) -> Any:
     return base(images)
 
 
-def small(images: Any) -> Any:
+def small_branch(images: Any) -> Any:
     return layers.Conv2D(8, 5, strides=4, activation="relu")(images)
 
 
 def tutorial_model(
-    picture_branch: Any = small,
+    image_branch: Any = small_branch,
     *,
     recurrent: Any = None,
     embedding: Any = None,
@@ -46,13 +46,13 @@ def tutorial_model(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="non-integer arguments to randrange", category=DeprecationWarning)
         tf_keras.utils.set_random_seed(seed)
-        return _tutorial(picture_branch, recurrent, embedding, last, text_first, image_size)
+        return _tutorial(image_branch, recurrent, embedding, last, text_first, image_size)
 
 
-def _tutorial(picture_branch: Any, recurrent: Any, embedding: Any, last: Any, text_first: bool, image_size: int) -> Any:
+def _tutorial(image_branch: Any, recurrent: Any, embedding: Any, last: Any, text_first: bool, image_size: int) -> Any:
     images = layers.Input((image_size, image_size, 3), name="spectrogram")
-    pooled = layers.GlobalAveragePooling2D()(picture_branch(images))
-    ids = layers.Input((200,), name="transcript")  # float32, as the tutorial leaves it
+    pooled = layers.GlobalAveragePooling2D()(image_branch(images))
+    ids = layers.Input((200,), name="transcript")  # float32, as in the tutorial
     words = (embedding or layers.Embedding(WORDS + 1, 32, input_length=200))(ids)
     words = layers.SpatialDropout1D(0.2)(words)
     words = (recurrent or layers.LSTM(25, dropout=0.2, recurrent_dropout=0.2))(words)
@@ -64,7 +64,7 @@ def _tutorial(picture_branch: Any, recurrent: Any, embedding: Any, last: Any, te
 
 
 def scale_weights(model: Any, images: Any, features: Any) -> Any:
-    """Scale the weights so that the answers depend on both inputs; as initialised, VGG19 gives nearly nothing."""
+    """Scale the weights so that predictions depend on both inputs; VGG19's initial weights hardly let them."""
     feed = {"spectrogram": images, "transcript": features.astype(np.float32)}
     for layer in model.layers:
         for part in getattr(layer, "layers", [layer]):
@@ -74,17 +74,17 @@ def scale_weights(model: Any, images: Any, features: Any) -> Any:
                 part.embeddings.assign(part.embeddings * 20)
     last = model.layers[-1]
     before = tf_keras.Model(model.inputs, last.input)(feed).numpy()
-    # Make the logits of the samples centred and about 2 wide: confident, and not all of one class.
+    # Centre the logits of the samples with a deviation of 2: confident predictions, and not all of one class.
     logits = before @ last.kernel.numpy()
     last.kernel.assign(last.kernel * (2 / logits.std(axis=0)))
     last.bias.assign(-(before @ last.kernel.numpy()).mean(axis=0))
     return model
 
 
-def save(model: Any, path: Path, carried: Companions | None = None) -> Path:
+def save(model: Any, path: Path, stored: Companions | None = None) -> Path:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
         model.save(path, save_format="h5")
-    if carried is not None:
-        write_companions(path, carried)
+    if stored is not None:
+        write_companions(path, stored)
     return path

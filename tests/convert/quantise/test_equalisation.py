@@ -1,4 +1,4 @@
-"""The same network with channels of about the same range."""
+"""Equalisation gives channels similar ranges without changing the predictions."""
 
 import json
 from typing import Any
@@ -11,13 +11,13 @@ from tf_keras import layers
 from convert.quantise.equalisation import equalise
 from convert.source.keras_loading import strip_module_names
 from convert.source.layer_graph import LayerGraph
-from tests.convert.quantise.test_prepare import chain, convolutions, ids, network, pictures
+from tests.convert.quantise.test_prepare import chain, convolutions, ids, network, random_images
 
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
 
 
 def equalised(model: Any) -> int:
-    """Equalise it, after making its channels uneven; returns how many pairs were found."""
+    """Make the channels uneven, equalise them, and return the number of pairs of layers."""
     random = np.random.default_rng(0)
     for layer in convolutions(model):
         layer.set_weights(
@@ -26,24 +26,26 @@ def equalised(model: Any) -> int:
                 for weight in layer.get_weights()
             ]
         )
-    expected = model([pictures(1), ids()]).numpy()
-    pairs = equalise(model, LayerGraph(strip_module_names(json.loads(model.to_json()))), 0.5, pictures(0), ids())
-    np.testing.assert_allclose(model([pictures(1), ids()]).numpy(), expected, atol=1e-5)
+    expected = model([random_images(1), ids()]).numpy()
+    pairs = equalise(model, LayerGraph(strip_module_names(json.loads(model.to_json()))), 0.5, random_images(0), ids())
+    np.testing.assert_allclose(model([random_images(1), ids()]).numpy(), expected, atol=1e-5)
     assert not [layer for layer in convolutions(model) if "convolution_op" in vars(layer)]
     return pairs
 
 
 def spread(model: Any) -> float:
-    """Of the loudest values of the channels that go into the last convolution: largest by median."""
+    """Ratio of the largest to the median of the maxima of the channels before the last convolution."""
     last = convolutions(model)[-1]
     inner = next(layer for layer in model.layers if hasattr(layer, "layers"))
-    loudest = tf_keras.Model(inner.inputs, last.input)(pictures(0)).numpy().max(axis=(0, 1, 2))
-    return float(loudest.max() / np.median(loudest))
+    maxima = tf_keras.Model(inner.inputs, last.input)(random_images(0)).numpy().max(axis=(0, 1, 2))
+    return float(maxima.max() / np.median(maxima))
 
 
-def test_same_answers_and_closer_ranges() -> None:
+def test_same_predictions_and_closer_ranges() -> None:
     uneven, even = network(chain()), network(chain())
-    assert equalised(even) == 5  # each convolution and what follows, the last through its means to the dense layer
+    assert (
+        equalised(even) == 5
+    )  # each convolution and the next layer, the last one through the pooling to the dense layer
     random = np.random.default_rng(0)
     for layer in convolutions(uneven):
         layer.set_weights(
@@ -72,7 +74,7 @@ def test_flattened_pixels() -> None:
         lambda x: layers.DepthwiseConv2D(3)(x),
     ],
 )
-def test_what_does_not_let_a_factor_through(between: Any) -> None:
+def test_layers_that_do_not_commute_with_a_factor(between: Any) -> None:
     def branch(images: Any) -> Any:
         x = between(layers.Conv2D(16, 3)(images))
         return layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="tanh")(x))
@@ -80,13 +82,13 @@ def test_what_does_not_let_a_factor_through(between: Any) -> None:
     assert equalised(network(branch)) == 0
 
 
-def test_silent_channels_stay_numbers() -> None:
+def test_zero_channels_stay_finite() -> None:
     model = network(chain())
     for layer in convolutions(model)[:2]:
         kernel, bias = layer.get_weights()
         kernel[..., ::2] = 0
         bias[1::4] = -1e6
         layer.set_weights([kernel, bias])
-    before = model([pictures(1), ids()]).numpy()
-    equalise(model, LayerGraph(strip_module_names(json.loads(model.to_json()))), 0.5, pictures(0) * 0, ids())
-    np.testing.assert_allclose(model([pictures(1), ids()]).numpy(), before, atol=1e-5)
+    before = model([random_images(1), ids()]).numpy()
+    equalise(model, LayerGraph(strip_module_names(json.loads(model.to_json()))), 0.5, random_images(0) * 0, ids())
+    np.testing.assert_allclose(model([random_images(1), ids()]).numpy(), before, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Weights on TFLite's steps that keep what a layer gives, better than each rounded by itself."""
+"""Joint rounding to TFLite's steps changes the output of a layer less than rounding each weight by itself."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from convert.quantise.gptq import _on_steps, round_convolutions
-from tests.convert.quantise.test_prepare import chain, convolutions, ids, network, pictures
+from tests.convert.quantise.test_prepare import chain, convolutions, ids, network, random_images
 
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
 
@@ -27,13 +27,13 @@ def test_every_weight_lies_on_a_step_and_the_largest_stays() -> None:
     np.testing.assert_array_equal(np.abs(steps).max(axis=(0, 1, 2)), 127)
     np.testing.assert_array_equal(largest, np.abs(kernel).max(axis=(0, 1, 2)))
     again = steps * largest / np.float32(127)
-    np.testing.assert_allclose(nearest(again), again, rtol=1e-6)  # TFLite's own rounding changes nothing any more
+    np.testing.assert_allclose(nearest(again), again, rtol=1e-6)  # TFLite's own rounding changes nothing afterwards
 
 
-def test_what_a_layer_gives_is_kept_better() -> None:
+def test_the_output_of_a_layer_changes_less() -> None:
     random = np.random.default_rng(0)
     kernel = random.normal(size=(3, 3, 8, 16)).astype(np.float32)
-    common = random.normal(size=(2000, 4)) @ random.normal(size=(4, 72))  # inputs that go together
+    common = random.normal(size=(2000, 4)) @ random.normal(size=(4, 72))  # correlated inputs
     inputs = (common + 0.1 * random.normal(size=(2000, 72))).astype(np.float32)
     steps, largest = _on_steps(kernel, inputs[:1000].T @ inputs[:1000] / np.float32(1000))
 
@@ -62,20 +62,20 @@ def changed(model: Any, images: NDArray[np.float32]) -> set[str]:
     return {weight.name for weight in model.weights if not np.array_equal(weight.numpy(), before[weight.name])}
 
 
-def test_kernels_and_biases_change_and_nothing_else() -> None:
+def test_only_kernels_and_biases_change() -> None:
     model = network(chain())
-    told: list[int] = []
+    done: list[int] = []
     names = {weight.name for layer in convolutions(model)[1:] for weight in layer.weights}
-    assert changed(model, pictures(0)) == names  # the first kernel has 864 weights, and TFLite leaves it as it is
-    round_convolutions(convolutions(model), model, pictures(0), ids(), told.append)
-    assert told == [1, 2, 3, 4]
+    assert changed(model, random_images(0)) == names  # the first kernel has 864 weights, which TFLite does not quantise
+    round_convolutions(convolutions(model), model, random_images(0), ids(), done.append)
+    assert done == [1, 2, 3, 4]
 
 
-def test_black_pictures_and_layers_without_a_bias() -> None:
+def test_black_images_and_layers_without_a_bias() -> None:
     def branch(images: Any) -> Any:
         x = tf_keras.layers.Conv2D(64, 3, strides=2, padding="same", use_bias=False)(images)
         x = tf_keras.layers.Conv2D(32, 3, dilation_rate=2, activation="tanh")(x)
         return tf_keras.layers.GlobalAveragePooling2D()(x)
 
-    assert len(changed(network(branch), pictures(0))) == 3
-    assert changed(network(branch), pictures(0) * 0)
+    assert len(changed(network(branch), random_images(0))) == 3
+    assert changed(network(branch), random_images(0) * 0)

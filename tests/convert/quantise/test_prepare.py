@@ -1,4 +1,4 @@
-"""What is done against the losses of 8 bits: exact where it should be, harmless where it cannot help, and worth it."""
+"""Preparation for 8 bits computes the same in floating point, and makes the quantised predictions more accurate."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ SIZE, LENGTH = 16, 4
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
 
 
-def pictures(seed: int, count: int = 8) -> NDArray[np.float32]:
+def random_images(seed: int, count: int = 8) -> NDArray[np.float32]:
     return np.random.default_rng(seed).random((count, SIZE, SIZE, 3), np.float32) ** 3
 
 
@@ -30,7 +30,7 @@ def ids(count: int = 8) -> NDArray[np.int32]:
 
 
 def network(branch: Any, batch: int | None = None) -> Any:
-    """A picture branch, its means through a dense layer, and a text input that says nothing."""
+    """A network of an image branch followed by a dense layer, and a text input without effect."""
     images = layers.Input((SIZE, SIZE, 3), batch_size=batch)
     features = layers.Input((LENGTH,), batch_size=batch, dtype="int32")
     words = layers.Flatten()(layers.Embedding(2, 1, embeddings_initializer="zeros")(features))
@@ -59,16 +59,16 @@ def convolutions(model: Any) -> list[Any]:
 def converted(model: Any, folder: Path, mode: str = "dynamic") -> Any:
     tflite.save(model, ModelSpec("images", "features", (SIZE, SIZE), LENGTH, None, 0), folder)
     content = tflite.to_flatbuffer(
-        folder, RECIPES[mode], per_channel_dense=False, images=pictures(0, 40), features=ids(40)
+        folder, RECIPES[mode], per_channel_dense=False, images=random_images(0, 40), features=ids(40)
     )
     interpreter = tf.lite.Interpreter(model_content=content)
     interpreter.allocate_tensors()
     return interpreter
 
 
-def answers(interpreter: Any) -> NDArray[np.float32]:
+def predict(interpreter: Any) -> NDArray[np.float32]:
     run = interpreter.get_signature_runner("serving_default")
-    return np.concatenate([run(images=p[None], features=ids(1))["probabilities"] for p in pictures(1, 40)])
+    return np.concatenate([run(images=p[None], features=ids(1))["probabilities"] for p in random_images(1, 40)])
 
 
 def rounded(interpreter: Any) -> set[tuple[int, ...]]:
@@ -82,9 +82,9 @@ def test_small_dense_layers_stay_float_and_compute_the_same(tmp_path: Path) -> N
         return layers.Dense(64, use_bias=False)(layers.Dense(40, activation="relu")(layers.Flatten()(x)))
 
     model = network(branch, batch=1)
-    expected = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
+    expected = [model([image[None], ids(1)]).numpy() for image in random_images(0)]
     keep_float(model, RECIPES["dynamic"])
-    found = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
+    found = [model([image[None], ids(1)]).numpy() for image in random_images(0)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     # The one of 655,360 weights, and the one on each pixel; not those of 2,560 and 2,048 after it.
     assert rounded(converted(model, tmp_path)) == {(40, SIZE * SIZE * 64), (32, 64)}
@@ -97,15 +97,15 @@ def test_first_convolution_stays_float(tmp_path: Path, mode: str) -> None:
         return layers.GlobalAveragePooling2D()(layers.Conv2D(32, 3, activation="relu")(x))
 
     model = network(branch, batch=1)
-    expected = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
+    expected = [model([image[None], ids(1)]).numpy() for image in random_images(0)]
     keep_float(model, RECIPES[mode])
-    found = [model([picture[None], ids(1)]).numpy() for picture in pictures(0)]
+    found = [model([image[None], ids(1)]).numpy() for image in random_images(0)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     kernels = {shape for shape in rounded(converted(model, tmp_path, mode)) if shape[:2] == (3, 3)}
     assert kernels == {(3, 3, 32, 80)}
 
 
-def test_in_8_bits_only_the_picture_branch(tmp_path: Path) -> None:
+def test_only_the_image_branch_is_in_8_bits(tmp_path: Path) -> None:
     def branch(images: Any) -> Any:
         x = layers.Conv2D(32, 3, padding="same", activation="relu")(images)
         y = layers.Conv2D(32, 3, padding="same", activation="relu")(x)
@@ -125,7 +125,7 @@ def test_in_8_bits_only_the_picture_branch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["dynamic", "int8"])
-def test_uneven_channels_answer_more_like_keras(tmp_path: Path, mode: str) -> None:
+def test_uneven_channels_agree_better_with_keras(tmp_path: Path, mode: str) -> None:
     tf_keras.utils.set_random_seed(3)
     model = network(chain())
     random = np.random.default_rng(0)
@@ -134,14 +134,16 @@ def test_uneven_channels_answer_more_like_keras(tmp_path: Path, mode: str) -> No
         layer.set_weights([kernel * 2**0.5 * np.exp(random.normal(0, 1.2, kernel.shape[-1])), bias])
     last = model.layers[-1]
     before_last = tf_keras.Model(model.inputs, last.input)
-    joint = np.concatenate([before_last([picture[None], ids(1)]).numpy() for picture in pictures(2, 40)])
+    joint = np.concatenate([before_last([image[None], ids(1)]).numpy() for image in random_images(2, 40)])
     last.kernel.assign(last.kernel / (joint @ last.kernel.numpy()).std(axis=0))
     last.bias.assign(-(joint @ last.kernel.numpy()).mean(axis=0))
 
-    expected = np.concatenate([model([picture[None], ids(1)]).numpy() for picture in pictures(1, 40)])
-    before = np.abs(answers(converted(model, tmp_path / "before", mode)) - expected).mean()
-    prepare_weights(model, strip_module_names(json.loads(model.to_json())), RECIPES[mode], pictures(0, 40), ids(40))
+    expected = np.concatenate([model([image[None], ids(1)]).numpy() for image in random_images(1, 40)])
+    before = np.abs(predict(converted(model, tmp_path / "before", mode)) - expected).mean()
+    prepare_weights(
+        model, strip_module_names(json.loads(model.to_json())), RECIPES[mode], random_images(0, 40), ids(40)
+    )
     keep_float(model, RECIPES[mode])
-    after = np.abs(answers(converted(model, tmp_path / "after", mode)) - expected).mean()
+    after = np.abs(predict(converted(model, tmp_path / "after", mode)) - expected).mean()
     assert np.ptp(expected, axis=0).min() > 0.3
     assert after < before / 2

@@ -16,7 +16,7 @@ from convert.source.keras_loading import in_keras_2, load_network
 from convert.source.keras_source import read_source
 from convert.source.model_spec import read_spec
 from device.errors import ConversionError
-from tests.convert.third_party_models import IGNORE_HDF5_WARNING, answers, keras_file, network
+from tests.convert.third_party_models import IGNORE_HDF5_WARNING, keras_file, network, predict
 
 pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING)
 
@@ -175,7 +175,7 @@ def test_the_compile_configuration_is_ignored(trap: Path, tmp_path: Path) -> Non
     for file in (path, zipped):
         source = read_source(file)
         rebuilt = in_keras_2(load_network(file, source.format, 3, source.stored), source.configuration)
-        assert answers(rebuilt) == pytest.approx(answers(trained), abs=1e-5)
+        assert predict(rebuilt) == pytest.approx(predict(trained), abs=1e-5)
     assert not trap.exists()
     assert "sprung_trap" not in sys.modules
 

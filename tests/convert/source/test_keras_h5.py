@@ -13,13 +13,13 @@ from tests.convert import tutorial_models
 
 
 @pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
-def test_companions_come_back_and_keras_still_opens_the_file(small_model: Path, tmp_path: Path) -> None:
+def test_companions_are_read_back_and_keras_still_opens_the_file(small_model: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(small_model, tmp_path))
-    given = Companions(
+    companions = Companions(
         ("froh", "müde"), ("été", "don't", "日本"), FrontEnd(trim_db=None), {"note": "grün", "n": [1, 2.5]}
     )
-    write_companions(path, given)  # in place of those that were there
-    assert read_companions(path) == given
+    write_companions(path, companions)  # replaces the previous ones
+    assert read_companions(path) == companions
     assert tf_keras.models.load_model(path, compile=False).output_shape == (None, 3)
 
 
@@ -36,7 +36,7 @@ def test_configuration_is_what_keras_stored(small_model: Path) -> None:
     assert configuration["class_name"] == "Functional"
 
 
-def test_only_an_hdf5_file_is_marked(tmp_path: Path) -> None:
+def test_companions_are_written_only_to_hdf5_files(tmp_path: Path) -> None:
     path = tmp_path / "Model.h5"
     companions = Companions(("a", "b"), ("word",), FrontEnd())
     with pytest.raises(ConversionError, match="cannot be read"):

@@ -1,4 +1,4 @@
-"""Layers and what follows them, through nested models."""
+"""The graph of layers, including those of nested models."""
 
 import json
 from typing import Any

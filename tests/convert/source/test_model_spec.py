@@ -15,13 +15,13 @@ def configuration(small_model: Path) -> dict[str, Any]:
     return read_configuration(small_model)[0]
 
 
-def test_inputs_are_told_apart_by_shape(configuration: dict[str, Any]) -> None:
+def test_inputs_are_identified_by_shape(configuration: dict[str, Any]) -> None:
     assert [name for name, *_ in configuration["config"]["input_layers"]] == ["transcript", "spectrogram"]
-    network = read_spec(configuration)
-    assert network == ModelSpec("spectrogram", "transcript", (64, 64), 200, embedding_rows=2001, lstm_layers=1)
+    spec = read_spec(configuration)
+    assert spec == ModelSpec("spectrogram", "transcript", (64, 64), 200, embedding_rows=2001, lstm_layers=1)
     other_order = copy.deepcopy(configuration)
     other_order["config"]["input_layers"] = {"b": ["spectrogram", 0, 0], "a": ["transcript", 0, 0]}
-    assert read_spec(other_order) == network
+    assert read_spec(other_order) == spec
 
 
 def test_frozen_for_tflite(configuration: dict[str, Any]) -> None:
@@ -44,16 +44,16 @@ def test_other_json(not_a_model: dict[str, Any]) -> None:
         read_spec(not_a_model)
 
 
-def test_open_sizes_are_the_front_ends(configuration: dict[str, Any]) -> None:
-    loose = copy.deepcopy(configuration)
-    for layer in loose["config"]["layers"]:
+def test_open_sizes_are_taken_from_the_front_end(configuration: dict[str, Any]) -> None:
+    open_sizes = copy.deepcopy(configuration)
+    for layer in open_sizes["config"]["layers"]:
         shape = layer["config"].get("batch_input_shape")
         if layer["class_name"] == "InputLayer":
             shape[1:3] = [None] * len(shape[1:3])
-    network = read_spec(loose)
-    assert (network.image_size, network.sequence_length) == ((None, None), None)
-    fitted = check_companions(network, tutorial_models.companions(image_width=32, sequence_length=50))
-    assert (fitted.image_size, fitted.sequence_length) == ((64, 32), 50)
-    layers = {layer["config"]["name"]: layer["config"] for layer in freeze(loose, fitted)["config"]["layers"]}
+    spec = read_spec(open_sizes)
+    assert (spec.image_size, spec.sequence_length) == ((None, None), None)
+    completed = check_companions(spec, tutorial_models.companions(image_width=32, sequence_length=50))
+    assert (completed.image_size, completed.sequence_length) == ((64, 32), 50)
+    layers = {layer["config"]["name"]: layer["config"] for layer in freeze(open_sizes, completed)["config"]["layers"]}
     assert layers["spectrogram"]["batch_input_shape"] == [1, 64, 32, 3]
     assert layers["transcript"]["batch_input_shape"] == [1, 50]

@@ -13,7 +13,7 @@ import tf_keras
 from convert.source.keras_loading import load_network
 from convert.source.keras_source import WEIGHTS_ENTRY, read_source
 from device.errors import ConversionError
-from tests.convert.third_party_models import IGNORE_HDF5_WARNING, claiming, keras_file, network
+from tests.convert.third_party_models import IGNORE_HDF5_WARNING, keras_file, network, with_false_size
 
 pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING, "ignore:Duplicate name:UserWarning")
 
@@ -34,7 +34,7 @@ def configuration(keras_3_files: Path) -> str:
 
 
 def test_weights_are_more_than_they_claim(keras_3_files: Path, tmp_path: Path) -> None:
-    path = claiming(tmp_path / "Model.keras", WEIGHTS_ENTRY, 10, configuration(keras_3_files))
+    path = with_false_size(tmp_path / "Model.keras", WEIGHTS_ENTRY, 10, configuration(keras_3_files))
     assert "Keras cannot load the network: Bad CRC-32" in refusal(path)
 
 

@@ -121,7 +121,7 @@ def hidden_lambda() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("build", "carried", "message"),
+    ("build", "stored", "message"),
     [
         (one_input, companions(), "inputs of the network are (None, 64, 64, 3), expected two"),
         (two_images, companions(), "(None, 64, 64, 3), (None, 64, 64, 3), expected two"),
@@ -144,9 +144,9 @@ def hidden_lambda() -> Any:
     ],
 )
 def test_network_is_refused_before_tensorflow_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Callable[[], Any], carried: Any, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Callable[[], Any], stored: Any, message: str
 ) -> None:
-    source = save(build(), tmp_path / "Model.h5", carried)
+    source = save(build(), tmp_path / "Model.h5", stored)
     monkeypatch.setattr(subprocess_job, "run", lambda *_: pytest.fail("tensorflow was loaded"))
     assert message in refusal(source)
 
@@ -169,7 +169,7 @@ class Custom(layers.Dense):  # type: ignore[misc]  # tf_keras ships no types
 
 @pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
-    ("build", "carried", "message"),
+    ("build", "stored", "message"),
     [
         (tutorial_model, companions(labels=("yes", "no")), "has shape (None, 3), but there are 2 labels"),
         (lambda: tutorial_model(last=layers.Dense(3)), companions(), "is not a softmax"),
@@ -178,8 +178,8 @@ class Custom(layers.Dense):  # type: ignore[misc]  # tf_keras ships no types
     ],
     ids=["labels", "not a softmax", "loop", "custom layer"],
 )
-def test_network_in_the_worker(tmp_path: Path, build: Callable[[], Any], carried: Any, message: str) -> None:
-    assert message in refusal(save(build(), tmp_path / "Model.h5", carried), mode="float32")
+def test_network_in_the_worker(tmp_path: Path, build: Callable[[], Any], stored: Any, message: str) -> None:
+    assert message in refusal(save(build(), tmp_path / "Model.h5", stored), mode="float32")
 
 
 @pytest.mark.usefixtures("in_this_process")

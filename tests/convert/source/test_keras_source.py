@@ -1,4 +1,4 @@
-"""Networks that strangers saved: of both Keras, in every format, read and rebuilt with the answers they had."""
+"""Third-party networks of Keras 2 and 3 in every format are read, and predict the same after they are rebuilt."""
 
 import json
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from convert.source.model_spec import read_spec
 from convert.tflite_model.flatbuffer import read_flatbuffer
 from device.bundle import read_bundle
 from device.errors import ConversionError
-from tests.convert.third_party_models import IGNORE_HDF5_WARNING, LENGTH, PICTURE, WORDS, answers, network
+from tests.convert.third_party_models import IGNORE_HDF5_WARNING, IMAGE_SIZE, LENGTH, WORDS, network, predict
 
 pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING)
 KERAS: dict[int, Any] = {2: tf_keras, 3: keras}
-SAVINGS = [
+SAVED_FORMATS = [
     (2, "Model.h5", "hdf5"),
     (2, "Model.keras", "keras"),
     (2, "model", "saved_model"),
@@ -47,7 +47,7 @@ def saved_model(trained: dict[int, Any], tmp_path_factory: pytest.TempPathFactor
 
 
 def rebuilt(path: Path) -> tuple[KerasSource, Any, Any]:
-    """What was read, the network in its own Keras, and in Keras 2."""
+    """The source, the network in its own Keras version, and in Keras 2."""
     source = read_source(path)
     own = load_network(path, source.format, source.keras, source.stored)
     return source, own, in_keras_2(own, source.configuration)
@@ -59,11 +59,11 @@ def check_same(expected: Any, path: Path) -> KerasSource:
     assert type(in_2).__module__.split(".")[0] == "tf_keras"
     for found in (own, in_2):
         assert [len(tensor.shape) for tensor in found.inputs] == [len(tensor.shape) for tensor in expected.inputs]
-        np.testing.assert_allclose(answers(found), answers(expected), atol=1e-5)
+        np.testing.assert_allclose(predict(found), predict(expected), atol=1e-5)
     return source
 
 
-@pytest.mark.parametrize(("version", "name", "expected"), SAVINGS)
+@pytest.mark.parametrize(("version", "name", "expected"), SAVED_FORMATS)
 def test_every_format_of_both_keras(
     version: int, name: str, expected: str, trained: dict[int, Any], saved_model: Path, tmp_path: Path
 ) -> None:
@@ -71,7 +71,7 @@ def test_every_format_of_both_keras(
     if expected != "saved_model":
         path = tmp_path / name
         trained[version].save(path)
-    assert answers(trained[version]).std(axis=0).min() > 0.01
+    assert predict(trained[version]).std(axis=0).min() > 0.01
     source = check_same(trained[version], path)
     assert (source.path, source.format, source.keras) == (path, expected, version)
     assert source.companions is None
@@ -79,7 +79,11 @@ def test_every_format_of_both_keras(
     assert source.size == sum(file.stat().st_size for file in files)
     assert len(source.sha256) == 64
     found = read_spec(source.configuration)
-    assert (found.image_input, found.ids_input, found.image_size) == ("spectrogram", "transcript", (PICTURE, PICTURE))
+    assert (found.image_input, found.ids_input, found.image_size) == (
+        "spectrogram",
+        "transcript",
+        (IMAGE_SIZE, IMAGE_SIZE),
+    )
     assert (found.sequence_length, found.embedding_rows, found.lstm_layers) == (LENGTH, WORDS + 1, 1)
 
 
@@ -109,21 +113,21 @@ def test_saved_model_of_tensorflow_2_4(trained: dict[int, Any], saved_model: Pat
     from tf_keras.protobuf import saved_metadata_pb2
 
     folder = saved_model.rename(tmp_path / "model")
-    beside, inside = folder / "keras_metadata.pb", folder / "saved_model.pb"
+    metadata_file, model_file = folder / "keras_metadata.pb", folder / "saved_model.pb"
     try:
         metadata, saved = saved_metadata_pb2.SavedMetadata(), saved_model_pb2.SavedModel()
-        metadata.ParseFromString(beside.read_bytes())
-        saved.ParseFromString(before := inside.read_bytes())
+        metadata.ParseFromString(metadata_file.read_bytes())
+        saved.ParseFromString(before := model_file.read_bytes())
         for node in metadata.nodes:
             of_object = saved.meta_graphs[0].object_graph_def.nodes[node.node_id].user_object
             of_object.metadata = json.dumps(without_later_keys(json.loads(node.metadata)))
-        inside.write_bytes(saved.SerializeToString())
-        hidden = beside.rename(tmp_path / "keras_metadata.pb")
+        model_file.write_bytes(saved.SerializeToString())
+        hidden = metadata_file.rename(tmp_path / "keras_metadata.pb")
         assert isinstance(saved, message.Message)
         assert check_same(trained[2], folder).format == "saved_model"
     finally:
-        inside.write_bytes(before)
-        hidden.rename(beside)
+        model_file.write_bytes(before)
+        hidden.rename(metadata_file)
         folder.rename(saved_model)
 
 
@@ -131,9 +135,9 @@ def test_saved_model_of_tensorflow_2_4(trained: dict[int, Any], saved_model: Pat
 @pytest.mark.parametrize(
     "options",
     [{"text_first": True}, {"ids_dtype": "int32"}, {"image_size": None, "length": None}],
-    ids=["text first", "whole ids", "open sizes"],
+    ids=["text first", "integer ids", "open sizes"],
 )
-def test_networks_built_otherwise(version: int, options: dict[str, Any], tmp_path: Path) -> None:
+def test_variants_of_the_network(version: int, options: dict[str, Any], tmp_path: Path) -> None:
     model = network(KERAS[version], **options)
     model.save(tmp_path / "Model.keras")
     source = check_same(model, tmp_path / "Model.keras")
@@ -155,9 +159,9 @@ def test_half_precision_becomes_single(version: int, name: str, trained: dict[in
     half.save(tmp_path / name)
     source, own, in_2 = rebuilt(tmp_path / name)
     assert "mixed_float16" not in json.dumps(source.stored)
-    assert np.abs(answers(half) - answers(trained[version])).max() < 0.01  # they have the same weights
+    assert np.abs(predict(half) - predict(trained[version])).max() < 0.01  # they have the same weights
     for found in (own, in_2):
-        np.testing.assert_allclose(answers(found), answers(trained[version]), atol=1e-5)
+        np.testing.assert_allclose(predict(found), predict(trained[version]), atol=1e-5)
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -168,7 +172,7 @@ def test_exported_for_inference(version: int, trained: dict[int, Any], tmp_path:
     assert "\n" not in str(caught.value)
 
 
-def given(folder: Path) -> UserCompanions:
+def user_companions(folder: Path) -> UserCompanions:
     (folder / "words.txt").write_text("\n".join(f"word{index}" for index in range(WORDS)), "utf-8")
     (folder / "front_end.json").write_text("{}", "utf-8")
     return UserCompanions("angry, happy, neutral", folder / "words.txt", folder / "front_end.json")
@@ -176,36 +180,39 @@ def given(folder: Path) -> UserCompanions:
 
 @pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(("version", "mode"), [(3, "dynamic"), (2, "float32")], ids=["Keras 3", "SavedModel"])
-def test_strangers_network_becomes_a_bundle(
+def test_third_party_network_becomes_a_bundle(
     version: int, mode: Literal["dynamic", "float32"], trained: dict[int, Any], saved_model: Path, tmp_path: Path
 ) -> None:
-    path, target = saved_model, tmp_path / "Stranger.tflite"
+    path, target = saved_model, tmp_path / "ThirdParty.tflite"
     if version == 3:
         path = tmp_path / "Model.keras"
         trained[3].save(path)
-    report = convert(path, target, options=ConversionOptions(mode, given(tmp_path)))
+    report = convert(path, target, options=ConversionOptions(mode, user_companions(tmp_path)))
     assert report.keras.split()[0] == KERAS[version].__name__
     bundle = read_bundle(target)
     assert bundle.companions.labels == ("angry", "happy", "neutral")
     assert len(bundle.companions.vocabulary) == WORDS
     front_end = bundle.companions.front_end
-    assert (front_end.image_height, front_end.image_width, front_end.sequence_length) == (PICTURE, PICTURE, LENGTH)
+    assert (front_end.image_height, front_end.image_width, front_end.sequence_length) == (
+        IMAGE_SIZE,
+        IMAGE_SIZE,
+        LENGTH,
+    )
     operators = [operator.name for operator in read_flatbuffer(target.read_bytes()).operators]
     assert operators.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 1
     assert "WHILE" not in operators
 
 
 @pytest.mark.parametrize("where", [Path.absolute, lambda path: path.with_name("Model.h5")], ids=["folder", "file"])
-def test_strangers_network_needs_its_companions(
+def test_third_party_network_needs_companions(
     where: Callable[[Path], Path], trained: dict[int, Any], saved_model: Path, tmp_path: Path
 ) -> None:
     path = where(saved_model)
     if path != saved_model:
         trained[3].save(path)
     with pytest.raises(ConversionError) as caught:
-        convert(path, tmp_path / "Stranger.tflite")
-    told = str(caught.value)
-    assert told.startswith(f"{path}: carries no labels, no vocabulary and no front end")
-    assert "\n" not in told
-    assert all(option in told for option in ("--labels", "--vocabulary", "--front-end"))
+        convert(path, tmp_path / "ThirdParty.tflite")
+    assert caught.value.message.startswith(f"{path}: carries no labels, no vocabulary and no front end")
+    assert "\n" not in str(caught.value)
+    assert all(option in caught.value.fix for option in ("--labels", "--vocabulary", "--front-end"))
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ import pytest
 from convert.source.keras_source import WEIGHTS_ENTRY, read_source
 from convert.source.model_spec import read_spec
 from device.errors import ConversionError
-from tests.convert.third_party_models import IGNORE_HDF5_WARNING, MODEL, claiming, keras_file
+from tests.convert.third_party_models import IGNORE_HDF5_WARNING, MODEL, keras_file, with_false_size
 
 pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING, "ignore:Duplicate name:UserWarning")
 
@@ -73,13 +73,13 @@ def test_unpacks_to_too_much_text(tmp_path: Path) -> None:
 
 
 def test_weights_claim_to_be_too_large(tmp_path: Path) -> None:
-    path = claiming(tmp_path / "Model.keras", WEIGHTS_ENTRY, 3 << 30)
+    path = with_false_size(tmp_path / "Model.keras", WEIGHTS_ENTRY, 3 << 30)
     assert path.stat().st_size < 2000
     assert "unpacks to more bytes than a model can have" in refusal(path)
 
 
 def test_configuration_is_more_than_it_claims(tmp_path: Path) -> None:
-    assert "damaged" in refusal(claiming(tmp_path / "Model.keras", "config.json", 10))
+    assert "damaged" in refusal(with_false_size(tmp_path / "Model.keras", "config.json", 10))
 
 
 @pytest.mark.parametrize(
