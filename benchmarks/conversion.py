@@ -18,8 +18,7 @@ from benchmarks.interpreter import call_ms
 from convert.convert import ConversionReport, convert
 from convert.options import ConversionOptions
 from convert.recipes import RECIPES
-from convert.verify.runner import RUNTIMES as NAMES
-from device.recognition.runtimes import RUNTIMES
+from device.recognition.runtimes import DISPLAY_NAMES, RUNTIMES
 from training.images.conversion_samples import corpus_samples
 
 _ROUNDS, _CALLS = 3, 60
@@ -47,7 +46,7 @@ def main(
                 options=ConversionOptions(mode),
                 samples=lambda companions: corpus_samples(table, audio_root, companions, console),
             )
-        runtimes = [runtime for runtime in RUNTIMES if NAMES[runtime] in reports["float32"].runtimes]
+        runtimes = [runtime for runtime in RUNTIMES if DISPLAY_NAMES[runtime] in reports["float32"].runtimes]
         times: dict[tuple[str, str, int], list[float]] = {}
         for number in range(_ROUNDS):
             console.print(f"timing: round {number + 1} of {_ROUNDS}")
@@ -65,20 +64,24 @@ def _table(
     samples = reports["float32"].samples
     header = ["mode", "MB", "of float32", f"same class, of {samples}", "largest difference", "mean difference"]
     header += [
-        f"ms, {NAMES[runtime]}, {threads} thread{'s'[: threads - 1]}" for runtime in runtimes for threads in _THREADS
+        f"ms, {DISPLAY_NAMES[runtime]}, {threads} thread{'s'[: threads - 1]}"
+        for runtime in runtimes
+        for threads in _THREADS
     ]
     lines = [header, ["---"] * len(header)]
     for mode, report in reports.items():
-        same = " / ".join(str(report.agreements[NAMES[runtime]].same_class) for runtime in runtimes)
-        largest = " / ".join(f"{report.agreements[NAMES[runtime]].largest_difference:.4f}" for runtime in runtimes)
-        mean = " / ".join(f"{report.agreements[NAMES[runtime]].mean_difference:.4f}" for runtime in runtimes)
+        same = " / ".join(str(report.agreements[DISPLAY_NAMES[runtime]].same_class) for runtime in runtimes)
+        largest = " / ".join(
+            f"{report.agreements[DISPLAY_NAMES[runtime]].largest_difference:.4f}" for runtime in runtimes
+        )
+        mean = " / ".join(f"{report.agreements[DISPLAY_NAMES[runtime]].mean_difference:.4f}" for runtime in runtimes)
         row = [mode, f"{report.bytes_after / 1e6:.2f}", f"{report.bytes_after / reports['float32'].bytes_after:.1%}"]
         row += [same, largest, mean]
         row += [
             f"{statistics.median(times[mode, runtime, threads]):.1f}" for runtime in runtimes for threads in _THREADS
         ]
         lines.append(row)
-    order = " / ".join(NAMES[runtime] for runtime in runtimes)
+    order = " / ".join(DISPLAY_NAMES[runtime] for runtime in runtimes)
     return (
         "\n".join(f"| {' | '.join(line)} |" for line in lines)
         + f"\n\nWhere a cell has two values, they are for {order}."

@@ -27,11 +27,11 @@ from convert.tflite_model.flatbuffer import read_flatbuffer
 from convert.tflite_model.operators import check_operators
 from convert.verify.agreement import Agreement
 from convert.verify.representative_data import RepresentativeData, SampleSource, synthetic_samples
-from convert.verify.runner import RUNTIMES
-from convert.verify.verify import installed_runtimes, verify
+from convert.verify.verify import runtimes_to_verify_in, verify
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
+from device.recognition.runtimes import DISPLAY_NAMES
 from device.system.atomic_write import atomic_write
 
 
@@ -118,7 +118,7 @@ def convert(
     target = _target(source, target)
     recipe = options.recipe(has_recordings=samples is not None)
     _require_tensorflow()
-    runtimes = installed_runtimes(options.requires)
+    runtimes = runtimes_to_verify_in(options.requires)
     try:
         keras_source = read_source(source)
         with _opened(target) as stream:
@@ -221,8 +221,8 @@ def _convert_and_verify(
                 fix=fix,
                 progress=progress,
             )
-            agreements = {RUNTIMES[runtime]: agreement for runtime, agreement in verified.items()}
-            versions = {RUNTIMES[runtime]: version(runtime) for runtime in verified}
+            agreements = {DISPLAY_NAMES[runtime]: agreement for runtime, agreement in verified.items()}
+            versions = {DISPLAY_NAMES[runtime]: version(runtime) for runtime in verified}
             card["agreement"] = {
                 "compared_on": samples.origin,
                 "reference": result.keras,

@@ -26,9 +26,8 @@ from convert.source.keras_loading import (
 from convert.source.keras_source import Format
 from convert.source.model_spec import ModelSpec, freeze
 from convert.subprocess_job import Progress, reporting_to_parent
+from convert.verify import runner
 from device.errors import ConversionError
-from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
-from device.recognition.runtimes import SignatureRunner
 
 JOB, SAMPLES, CALIBRATION, MODEL, RESULT = "job.json", "samples.npz", "calibration.npz", "model.tflite", "result.json"
 _BATCH = 8
@@ -145,7 +144,9 @@ def work(folder: Path, progress: Progress) -> None:
     if recipe.weights != "float32":
         # The fused LSTM operator is compared with Keras's LSTM before quantisation, which would hide small errors.
         progress("checking the fused LSTM")
-        fused = _predict_in_tflite(convert(folder / "fused", RECIPES["float32"]), images[checked], features[checked])
+        interpreter = tf.lite.Interpreter(model_content=convert(folder / "fused", RECIPES["float32"]))
+        interpreter.allocate_tensors()
+        fused = runner.predict(interpreter, images[checked], features[checked])
         _check_equivalent(expected[checked], fused, "converted without quantisation")
     if recipe.weights == "int8":
         with np.load(folder / CALIBRATION) as samples:
@@ -204,16 +205,6 @@ def _check_equivalent(expected: NDArray[np.float32], found: NDArray[np.float32],
             "same: a layer computes something else there",
             fix="replace unusual layers and settings of the network",
         )
-
-
-def _predict_in_tflite(model: bytes, images: NDArray[np.float32], features: NDArray[np.int32]) -> NDArray[np.float32]:
-    import tensorflow as tf
-
-    interpreter = tf.lite.Interpreter(model_content=model)
-    interpreter.allocate_tensors()
-    run = SignatureRunner(interpreter, SIGNATURE)
-    pairs = zip(images, features, strict=True)
-    return np.stack([run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0] for image, ids in pairs])
 
 
 if __name__ == "__main__":

@@ -4,51 +4,70 @@
 refused, so each runtime runs in a separate process.
 """
 
-import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.subprocess_job import reporting_to_parent
 from device.errors import ConversionError, InterpreterError
 from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
-from device.recognition.runtimes import DISPLAY_NAMES, SignatureRunner
-from device.recognition.runtimes import RUNTIMES as MODULES
+from device.recognition.runtimes import DISPLAY_NAMES, SignatureRunner, UnusableRuntimeError, load_runtime
 
-RUNTIMES: Mapping[str, str] = {runtime: DISPLAY_NAMES[runtime] for runtime in reversed(MODULES)}
-"""Names of the runtimes for people, by the name of their package; the strictest first."""
 _PROGRESS_EVERY = 10
 """Samples."""
 
 
 def main(runtime: str, model: Path, samples: Path, output: Path) -> None:
     """Run `model` on `samples` in one runtime and write its probabilities, shape (samples, labels), to `output`."""
-    name = RUNTIMES[runtime]
+    name = DISPLAY_NAMES[runtime]
     with reporting_to_parent() as progress:
         progress(f"running it in {name}")
         try:
-            module = importlib.import_module(MODULES[runtime])
-        except (ImportError, AttributeError) as error:
+            interpreter = load_runtime(runtime, model.read_bytes())
+            with np.load(samples) as stored:
+                images, features = stored["images"], stored["features"]
+            probabilities = predict(interpreter, images, features, partial(progress, f"running it in {name}"))
+        except UnusableRuntimeError as error:
             raise ConversionError(
-                f"{name} is installed but cannot be imported ({error})", fix=f"reinstall or remove {runtime}"
+                f"{name} is installed but cannot be used ({error.message})", fix=f"reinstall or remove {runtime}"
             ) from error
-        try:
-            interpreter = module.Interpreter(model_content=model.read_bytes())
-            interpreter.allocate_tensors()
-            run = SignatureRunner(interpreter, SIGNATURE)
-        except (ValueError, RuntimeError, InterpreterError) as error:
-            raise ConversionError(f"{name} refuses the converted model: {error}") from error
-        rows: list[Any] = []
-        with np.load(samples) as stored:
-            images, features = stored["images"], stored["features"]
-        for image, ids in zip(images, features, strict=True):
-            if len(rows) % _PROGRESS_EVERY == 0:
-                progress(f"running it in {name}", len(rows), len(images))
-            rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
-        np.save(output, np.stack(rows))
+        except InterpreterError as error:
+            raise ConversionError(
+                f"the converted model cannot be run: {error.message}",
+                fix="try another --mode, or replace unusual layers of the network",
+            ) from error
+        np.save(output, probabilities)
+
+
+def predict(
+    interpreter: Any,
+    images: NDArray[np.float32],
+    features: NDArray[np.int32],
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Probabilities of a converted model, shape (samples, labels).
+
+    Args:
+        interpreter: holds the model, with its tensors allocated; of any runtime, TensorFlow's own included.
+        images: spectrogram images, shape (samples, height, width, 3), 0 to 1.
+        features: word ids, shape (samples, sequence_length).
+        progress: receives the number of samples done, and of all.
+
+    Raises:
+        InterpreterError: the model does not have the signature of a bundle.
+    """
+    run = SignatureRunner(interpreter, SIGNATURE)
+    rows: list[Any] = []
+    for image, ids in zip(images, features, strict=True):
+        if progress is not None and len(rows) % _PROGRESS_EVERY == 0:
+            progress(len(rows), len(images))
+        rows.append(run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0])
+    return np.stack(rows)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from convert import subprocess_job
 from convert.subprocess_job import Progress
 from convert.verify.agreement import Agreement, check, measure
-from convert.verify.runner import RUNTIMES
 from device.errors import ConversionError
-from device.recognition.runtimes import LITERT, is_installed
+from device.recognition.runtimes import DISPLAY_NAMES, LITERT, installed_runtimes
 
 
-def installed_runtimes(required: str | None) -> list[str]:
+def runtimes_to_verify_in(required: str | None) -> list[str]:
     """Package names of the installed runtimes, in which a model can be verified; the strictest first.
 
     Args:
@@ -26,7 +25,7 @@ def installed_runtimes(required: str | None) -> list[str]:
     Raises:
         ConversionError: it is not installed, or none is.
     """
-    found = [runtime for runtime in RUNTIMES if is_installed(runtime)]
+    found = installed_runtimes()[::-1]
     if not found or required not in (None, *found):
         raise ConversionError(
             f"verifying the model needs {required or 'a TFLite runtime'}, which is not installed",
@@ -66,7 +65,7 @@ def verify(
     """
     agreements = {}
     for runtime in runtimes:
-        name = RUNTIMES[runtime]
+        name = DISPLAY_NAMES[runtime]
         output = samples.with_name(f"{runtime}.npy")
         arguments = [runtime, str(bundle), str(samples), str(output)]
         subprocess_job.run(f"{name}, running the converted model,", "convert.verify.runner", arguments, progress)

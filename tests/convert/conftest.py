@@ -15,15 +15,17 @@ from convert.convert import ConversionReport, convert
 from convert.recipes import RECIPES
 from convert.subprocess_job import Progress
 from convert.verify.representative_data import RepresentativeData, synthetic_inputs
-from convert.verify.runner import RUNTIMES
 from device.bundle import Companions
-from device.recognition.runtimes import is_installed
+from device.recognition.runtimes import DISPLAY_NAMES, installed_runtimes
 from tests.conftest import CLIPS
 from tests.convert import third_party_models, tutorial_models
 from training.images.conversion_samples import corpus_samples
 
-INSTALLED = {runtime: name for runtime, name in RUNTIMES.items() if is_installed(runtime)}
-"""`tests/device/recognition/test_classifier.py` checks that both are installed where both exist."""
+INSTALLED = {runtime: DISPLAY_NAMES[runtime] for runtime in reversed(installed_runtimes())}
+"""Names for people by package, the strictest runtime first.
+
+`tests/device/recognition/test_classifier.py` checks that both are installed where both exist.
+"""
 
 
 class Stages(list[str]):

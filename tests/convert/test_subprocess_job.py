@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from convert import subprocess_job
-from convert.verify.runner import RUNTIMES
 from device.errors import ConversionError
+from device.recognition.runtimes import DISPLAY_NAMES
 from tests.convert.conftest import INSTALLED, Stages
 
 
@@ -74,7 +74,7 @@ def test_modules_in_the_users_folder_are_not_imported(
 ) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConversionError, match="refuses the converted model"):
+    with pytest.raises(ConversionError, match="refuses the model"):
         subprocess_job.run("x", "convert.verify.runner", ["ai-edge-litert", __file__, "", ""], stages)
 
 
@@ -82,6 +82,9 @@ def test_modules_in_the_users_folder_are_not_imported(
 def test_runtime_refuses(package: str, tmp_path: Path, stages: Stages) -> None:
     model = tmp_path / "model"
     model.write_bytes(b"\0\0\0\0TFL3" + bytes(100))
-    with pytest.raises(ConversionError, match=rf"{RUNTIMES[package]}.*(refuses the converted model|was killed by)"):
-        subprocess_job.run(RUNTIMES[package], "convert.verify.runner", [package, str(model), "", ""], stages)
-    assert stages == [f"running it in {RUNTIMES[package]}"]
+    expected = (
+        f"the converted model cannot be run: {package} refuses the model|{DISPLAY_NAMES[package]}.* was killed by"
+    )
+    with pytest.raises(ConversionError, match=expected):
+        subprocess_job.run(DISPLAY_NAMES[package], "convert.verify.runner", [package, str(model), "", ""], stages)
+    assert stages == [f"running it in {DISPLAY_NAMES[package]}"]
