@@ -31,7 +31,7 @@ class BundleError(EdgeMcnnError):
 
 
 class AudioError(EdgeMcnnError):
-    """A microphone or an audio file cannot be opened, or gives no audio any more."""
+    """A microphone or an audio file cannot be opened, or delivers no audio any more."""
 
 
 class DetectorError(EdgeMcnnError):

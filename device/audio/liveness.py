@@ -1,6 +1,6 @@
 """Whether the microphone delivers audio: a state machine from events and times to a state and a next step.
 
-It opens no microphone, switches no light and reads no clock of its own: `device.audio.reconnecting` reports to it what
+It opens no microphone, switches no light and reads no system clock: `device.audio.reconnecting` reports to it what
 happens, and does what is due.
 """
 

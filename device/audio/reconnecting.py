@@ -51,12 +51,12 @@ class ReconnectingMicrophone:
         liveness: decides when the microphone is lost and when to try again; used by this object alone.
         stuck_limit_s: seconds that opening or closing may take.
         tick: called at least once a second, as long as nothing hangs.
-        batch_size: returns how many blocks may be delivered together now; more than one saves wake-ups while nobody
-            speaks. Called after the frames of each block were consumed.
+        batch_size: returns how many blocks may be delivered together now; more than one saves wake-ups in a
+            quiet room. Called after the frames of each block were consumed.
         patient: wait for a microphone that cannot be opened at first, instead of raising.
         open_microphone: opens a microphone by name.
         refresh: called before each further attempt to open it.
-        wait: waits the given number of seconds; replaceable for tests with a clock of their own.
+        wait: waits the given number of seconds; replaceable for tests with a fake clock.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class ReconnectingMicrophone:
             self._liveness.closed()
 
     def _within_limit(self, function: Callable[[], Result], doing: str) -> Result:
-        """Call `function` in a thread of its own, which is abandoned if it does not return in time."""
+        """Call `function` in a separate thread, which is abandoned if it does not return in time."""
         results: list[Result] = []
         errors: list[Exception] = []
 

@@ -15,7 +15,7 @@ from device.recognition.runtimes import RUNTIMES, SignatureRunner, load_interpre
 SIGNATURE = "serving_default"
 """The signature of the network that is run."""
 IMAGES, FEATURES, PROBABILITIES = "images", "features", "probabilities"
-"""Names in the signature. Inputs are bound by name, because a TFLite file lists them in an order of its own."""
+"""Names in the signature. Inputs are bound by name, because a TFLite file lists them in an arbitrary order."""
 NEUTRAL = "neutral"
 """The class that may be shown for a low-confidence prediction."""
 _CONVERT_AGAIN = "convert it again with `edge-mcnn convert`"

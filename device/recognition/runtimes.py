@@ -27,7 +27,7 @@ _LONGEST_REASON = 200
 
 
 class UnusableRuntimeError(InterpreterError):
-    """A runtime is not installed, or cannot run any model as it is installed."""
+    """A runtime is not installed, or its installation cannot run any model."""
 
 
 def is_installed(runtime: str) -> bool:

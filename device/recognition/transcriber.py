@@ -38,7 +38,7 @@ class Transcriber:
 
     Vosk joins its words with its grammar while it decodes, and a recogniser keeps what it has joined: for the next
     utterance it needs half of the time, and more and more memory. So a recogniser is replaced after some utterances.
-    Each calling thread has a recogniser of its own; all share the model.
+    Each calling thread has a separate recogniser; all share the model.
 
     Args:
         speech_model: folder of a Vosk model.

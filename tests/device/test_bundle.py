@@ -24,17 +24,17 @@ def write(folder: Path, content: bytes) -> Path:
 
 
 def repacked(**changed: str | None) -> bytes:
-    """A bundle with some entries replaced, or left out where None."""
+    """Pack a bundle with some entries replaced, or left out where None."""
     buffer = io.BytesIO(FLATBUFFER)
-    with zipfile.ZipFile(buffer, "a") as archive, zipfile.ZipFile(io.BytesIO(pack(FLATBUFFER, COMPANIONS))) as whole:
-        for name in whole.namelist():
-            text = changed.get(name.partition(".")[0], whole.read(name).decode())
+    with zipfile.ZipFile(buffer, "a") as archive, zipfile.ZipFile(io.BytesIO(pack(FLATBUFFER, COMPANIONS))) as packed:
+        for name in packed.namelist():
+            text = changed.get(name.partition(".")[0], packed.read(name).decode())
             if text is not None:
                 archive.writestr(name, text)
     return buffer.getvalue()
 
 
-def test_gives_back_what_was_packed(tmp_path: Path) -> None:
+def test_reading_returns_the_packed_parts(tmp_path: Path) -> None:
     content = pack(FLATBUFFER, COMPANIONS)
     bundle = read_bundle(write(tmp_path, content))
     assert bundle.model == content
@@ -60,7 +60,7 @@ def test_any_zip_tool_lists_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "not a TFLite model"),
         (b"hello", "not a TFLite model"),
@@ -82,12 +82,29 @@ def test_any_zip_tool_lists_it(tmp_path: Path) -> None:
         (repacked(labels="x" * (17 << 20)), "larger than 16 MB"),
     ],
 )
-def test_bad_bundles_get_a_clear_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_bad_bundle_gets_one_clear_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = write(tmp_path, content)
-    with pytest.raises(BundleError, match=told) as caught:
+    with pytest.raises(BundleError, match=message) as error:
         read_bundle(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "fix"),
+    [
+        (b"hello", "give the path of a Model.tflite"),
+        (b"\x89HDF\r\n\x1a\n" + b"x" * 50, "run `edge-mcnn convert` on it first"),
+        (FLATBUFFER, "convert it again with `edge-mcnn convert`"),
+        (pack(FLATBUFFER, COMPANIONS).replace(bytes(range(9)), bytes(9), 1), "copy it again"),
+        (repacked(front_end='{"version": 2}'), "update edge-mcnn"),
+    ],
+)
+def test_the_fix_is_apart_from_the_message(tmp_path: Path, content: bytes, fix: str) -> None:
+    with pytest.raises(BundleError) as error:
+        read_bundle(write(tmp_path, content))
+    assert error.value.fix == fix
+    assert fix not in error.value.message
 
 
 def packed_as(compression: int) -> bytes:
@@ -105,22 +122,22 @@ def many_entries(count: int) -> bytes:
     return buffer.getvalue()
 
 
-def in_the_list(content: bytes, offset: int, kind: str, *values: int) -> bytes:
-    """With some fields of the first entry of the zip's list changed."""
+def with_directory_field(content: bytes, offset: int, kind: str, *values: int) -> bytes:
+    """Change some fields of the first entry in the zip's directory."""
     place = content.index(b"PK\x01\x02") + offset
     return content[:place] + struct.pack(kind, *values) + content[place + struct.calcsize(kind) :]
 
 
 def lying_bomb() -> bytes:
-    """200 MB that say they are 1000 bytes."""
+    """Pack 200 MB that claim to be 1000 bytes."""
     buffer = io.BytesIO(FLATBUFFER)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("labels.txt", bytes(200 << 20))
-    return in_the_list(buffer.getvalue(), 24, "<I", 1000)
+    return with_directory_field(buffer.getvalue(), 24, "<I", 1000)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             packed_as(zipfile.ZIP_BZIP2),
@@ -133,24 +150,27 @@ def lying_bomb() -> bytes:
         (many_entries(101), "more than 100 files"),
         (many_entries(100), "carries no labels.txt"),
         (lying_bomb(), "damaged: its companions cannot be unpacked"),
-        (in_the_list(pack(FLATBUFFER, COMPANIONS), 24, "<I", 17 << 20), "labels.txt: larger than 16 MB"),
-        (in_the_list(pack(FLATBUFFER, COMPANIONS), 42, "<I", len(pack(FLATBUFFER, COMPANIONS)) - 10), "damaged"),
-        (in_the_list(pack(FLATBUFFER, COMPANIONS), 42, "<I", 0xFFFFFFF0), "damaged"),
+        (with_directory_field(pack(FLATBUFFER, COMPANIONS), 24, "<I", 17 << 20), "labels.txt: larger than 16 MB"),
+        (
+            with_directory_field(pack(FLATBUFFER, COMPANIONS), 42, "<I", len(pack(FLATBUFFER, COMPANIONS)) - 10),
+            "damaged",
+        ),
+        (with_directory_field(pack(FLATBUFFER, COMPANIONS), 42, "<I", 0xFFFFFFF0), "damaged"),
         (pack(FLATBUFFER, COMPANIONS).replace(b"labels.txt", b"Labels.txt", 1), "damaged"),
     ],
 )
-def test_hostile_zips_get_a_clear_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_hostile_zip_gets_one_clear_line(tmp_path: Path, content: bytes, message: str) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(BundleError, match=told) as caught:
+        with pytest.raises(BundleError, match=message) as error:
             read_bundle(write(tmp_path, content))
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
-def test_needs_little_more_memory_than_the_file_has_bytes(tmp_path: Path) -> None:
+def test_memory_stays_close_to_the_size_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, pack(FLATBUFFER, COMPANIONS))
     tracemalloc.start()
     try:
@@ -171,8 +191,10 @@ def test_larger_than_any_bundle(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be read"):
         read_bundle(tmp_path / "none.tflite")
-    with pytest.raises(BundleError, match="cannot be read"):
+    with pytest.raises(BundleError, match="cannot be read") as error:
         read_bundle(tmp_path)
+    assert error.value.message.startswith(f"{tmp_path}: ")
+    assert error.value.fix == "give the path of a Model.tflite"
 
 
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
@@ -193,6 +215,6 @@ def test_a_changed_bundle_is_refused_or_the_same(position: int, change: bytes) -
 
 def read_back() -> Companions:
     entries = {}
-    with zipfile.ZipFile(io.BytesIO(pack(FLATBUFFER, COMPANIONS))) as whole:
-        entries = {name: whole.read(name).decode() for name in whole.namelist()}
+    with zipfile.ZipFile(io.BytesIO(pack(FLATBUFFER, COMPANIONS))) as packed:
+        entries = {name: packed.read(name).decode() for name in packed.namelist()}
     return Companions.from_entries(entries)

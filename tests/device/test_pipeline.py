@@ -1,4 +1,4 @@
-"""The joining, with stations of the test that write down what they are asked."""
+"""The pipeline with fake parts that record how they are used."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ LOUD, QUIET = 8000, 1
 
 
 class Rig:
-    """A listener whose endpointer does what the test says, frame by frame."""
+    """A pipeline whose endpointer returns the updates of the test, frame by frame."""
 
     def __init__(
         self,
@@ -28,13 +28,13 @@ class Rig:
         trim_db: float | None = 30.0,
         words: bool = True,
         confidence: float = 0.0,
-        instead: str | None = None,
+        low_confidence_label: str | None = None,
         monitor: Monitor | None = None,
     ) -> None:
         self.calls: list[str] = []
         self._frames = 0
         self._words = words
-        self._steps: Iterator[EndpointerUpdate] = iter(())
+        self._updates: Iterator[EndpointerUpdate] = iter(())
         companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db))
         self.pipeline = Pipeline(
             cast(Endpointer, self),
@@ -42,16 +42,16 @@ class Rig:
             cast(Any, self),
             companions,
             confidence=confidence,
-            low_confidence_label=instead,
+            low_confidence_label=low_confidence_label,
             monitor=monitor,
         )
 
     # The endpointer
     def push(self, _frame: Frame) -> EndpointerUpdate:
-        return next(self._steps)
+        return next(self._updates)
 
     def finish(self) -> EndpointerUpdate:
-        return next(self._steps, EndpointerUpdate())
+        return next(self._updates, EndpointerUpdate())
 
     # The transcriber, and a transcription
     def begin(self) -> "Rig":
@@ -71,9 +71,9 @@ class Rig:
         return f"{self.fed} frames" if self._words else ""
 
     # The classifier
-    def probabilities(self, picture: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
+    def probabilities(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
         self.calls.append("network")
-        self.asked = (picture, ids)
+        self.network_input = (image, ids)
         return {"a": 0.25, "b": 0.75}
 
     def frame(self, level: int) -> Frame:
@@ -81,18 +81,18 @@ class Rig:
         self._frames += 1
         return Frame(samples, self._frames * FRAME_SECONDS, time.monotonic())
 
-    def heard(self, *steps: EndpointerUpdate) -> list[Prediction]:
-        self._steps = iter(steps)
-        return list(self.pipeline.predictions([self.frame(LOUD)] * sum(1 for step in steps if step.frames)))
+    def run(self, *updates: EndpointerUpdate) -> list[Prediction]:
+        self._updates = iter(updates)
+        return list(self.pipeline.predictions([self.frame(LOUD)] * sum(1 for update in updates if update.frames)))
 
 
 def over(ending: Any = "silence") -> Utterance:
     return Utterance(0.0, 0.5, 1.0, time.monotonic(), ending)
 
 
-def test_nothing_is_left_to_do_when_the_pause_was_foreseen() -> None:
+def test_nothing_is_left_to_do_at_an_expected_end() -> None:
     rig = Rig()
-    [prediction] = rig.heard(
+    [prediction] = rig.run(
         EndpointerUpdate((rig.frame(LOUD), rig.frame(LOUD))),
         EndpointerUpdate((rig.frame(LOUD),)),
         EndpointerUpdate((rig.frame(QUIET),)),
@@ -100,13 +100,13 @@ def test_nothing_is_left_to_do_when_the_pause_was_foreseen() -> None:
         EndpointerUpdate((rig.frame(QUIET),), expected=True),
         EndpointerUpdate((rig.frame(QUIET),), over()),
     )
-    assert rig.calls == ["begin", "text after 5", "network"], "the answer was there"
+    assert rig.calls == ["begin", "text after 5", "network"], "the result was computed during the pause"
     assert (prediction.text, prediction.label) == ("5 frames", "b")
 
 
-def test_someone_who_speaks_on_is_heard() -> None:
+def test_speech_after_an_expected_end_is_transcribed() -> None:
     rig = Rig()
-    [prediction] = rig.heard(
+    [prediction] = rig.run(
         EndpointerUpdate((rig.frame(LOUD),)),
         EndpointerUpdate((rig.frame(QUIET),), expected=True),
         EndpointerUpdate((rig.frame(QUIET),), expected=True),
@@ -114,14 +114,14 @@ def test_someone_who_speaks_on_is_heard() -> None:
         EndpointerUpdate((rig.frame(QUIET),), expected=True),
         EndpointerUpdate((rig.frame(QUIET),), over()),
     )
-    # What came between the expected end and the voice is fed, too, and in order.
+    # Frames between the expected end and the voice are fed, too, and in order.
     assert rig.calls == ["begin", "text after 2", "network", "text after 5", "network"]
     assert prediction.text == "5 frames"
 
 
-def test_a_picture_that_the_pause_changes_is_looked_at_again() -> None:
-    rig = Rig(trim_db=None)  # all of the pause is in the picture
-    rig.heard(
+def test_an_image_that_the_pause_changes_is_classified_again() -> None:
+    rig = Rig(trim_db=None)  # the complete pause is in the image
+    rig.run(
         EndpointerUpdate((rig.frame(LOUD),) * 8),
         EndpointerUpdate((rig.frame(QUIET),), expected=True),
         *(EndpointerUpdate((rig.frame(QUIET),), expected=True) for _ in range(5)),
@@ -131,10 +131,10 @@ def test_a_picture_that_the_pause_changes_is_looked_at_again() -> None:
 
 
 @pytest.mark.parametrize("ending", ["longest", "end_of_stream"])
-def test_an_end_that_was_not_foreseen(ending: str) -> None:
+def test_an_unexpected_end(ending: str) -> None:
     rig = Rig()
     last = () if ending == "end_of_stream" else (rig.frame(LOUD),)
-    [prediction] = rig.heard(
+    [prediction] = rig.run(
         EndpointerUpdate((rig.frame(LOUD),)),
         EndpointerUpdate((rig.frame(QUIET),), expected=True),
         EndpointerUpdate((rig.frame(QUIET),), expected=True),
@@ -143,9 +143,9 @@ def test_an_end_that_was_not_foreseen(ending: str) -> None:
     assert prediction.text == f"{3 + len(last)} frames"
 
 
-def test_the_next_utterance_begins_anew() -> None:
+def test_the_next_utterance_starts_from_nothing() -> None:
     rig = Rig()
-    first, second = rig.heard(
+    first, second = rig.run(
         EndpointerUpdate((rig.frame(LOUD),)),
         EndpointerUpdate((rig.frame(QUIET),), over()),
         EndpointerUpdate(),
@@ -156,58 +156,58 @@ def test_the_next_utterance_begins_anew() -> None:
     assert rig.calls.count("begin") == 2
 
 
-def test_without_words_the_sound_is_answered() -> None:
+def test_without_words_the_audio_is_classified() -> None:
     rig = Rig(words=False)
-    [prediction] = rig.heard(EndpointerUpdate((rig.frame(LOUD),) * 4), EndpointerUpdate((rig.frame(QUIET),), over()))
+    [prediction] = rig.run(EndpointerUpdate((rig.frame(LOUD),) * 4), EndpointerUpdate((rig.frame(QUIET),), over()))
     assert (prediction.text, prediction.label, prediction.light) == ("", "b", "b")
-    picture, ids = rig.asked
-    assert not ids.any(), "no word is asked about"
-    assert picture.any(), "the sound is"
+    image, ids = rig.network_input
+    assert not ids.any(), "there are no words"
+    assert image.any(), "there is audio"
 
 
 @pytest.mark.parametrize(
-    ("confidence", "instead", "sure", "shown"),
+    ("confidence", "low_confidence_label", "confident", "light"),
     [(0.0, None, True, "b"), (0.75, "a", True, "b"), (0.76, None, False, None), (0.76, "a", False, "a")],
 )
-def test_an_answer_below_the_confidence_is_unsure(
-    confidence: float, instead: str | None, sure: bool, shown: str | None
+def test_a_prediction_below_the_threshold_has_a_low_confidence(
+    confidence: float, low_confidence_label: str | None, confident: bool, light: str | None
 ) -> None:
-    rig = Rig(confidence=confidence, instead=instead)
-    [prediction] = rig.heard(EndpointerUpdate((rig.frame(LOUD),)), EndpointerUpdate((rig.frame(QUIET),), over()))
-    assert (prediction.confident, prediction.light) == (sure, shown)
+    rig = Rig(confidence=confidence, low_confidence_label=low_confidence_label)
+    [prediction] = rig.run(EndpointerUpdate((rig.frame(LOUD),)), EndpointerUpdate((rig.frame(QUIET),), over()))
+    assert (prediction.confident, prediction.light) == (confident, light)
     assert (prediction.label, prediction.probabilities) == ("b", {"a": 0.25, "b": 0.75}), (
-        "what it was is told all the same"
+        "the prediction itself is unchanged"
     )
 
 
-class Watcher:
+class RecordingMonitor:
     """An monitor that asks for all that it can have, and writes down what it is told."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
-        self.pictures: list[NDArray[np.float32]] = []
+        self.calls: list[str] = []
+        self.images: list[NDArray[np.float32]] = []
 
     def frame(self, frame: Frame) -> None:
-        self.told.append("frame")
+        self.calls.append("frame")
 
-    def speech(self, words: Callable[[], str], picture: Callable[[], NDArray[np.float32]]) -> None:
-        self.told.append(words())
-        self.pictures.append(picture())
-
-
-STEPS = (True, True, False, False, True, False, False)
+    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+        self.calls.append(words())
+        self.images.append(image())
 
 
-def watched(monitor: Watcher | None) -> tuple[Rig, list[Prediction]]:
+VOICED = (True, True, False, False, True, False, False)
+
+
+def watched(monitor: RecordingMonitor | None) -> tuple[Rig, list[Prediction]]:
     rig = Rig(monitor=cast(Monitor, monitor))
-    steps = [EndpointerUpdate((rig.frame(LOUD if loud else QUIET),), expected=not loud) for loud in STEPS]
-    return rig, rig.heard(EndpointerUpdate(), *steps, EndpointerUpdate((rig.frame(QUIET),), over()))
+    updates = [EndpointerUpdate((rig.frame(LOUD if loud else QUIET),), expected=not loud) for loud in VOICED]
+    return rig, rig.run(EndpointerUpdate(), *updates, EndpointerUpdate((rig.frame(QUIET),), over()))
 
 
-def test_who_watches_is_told_each_frame_and_words_while_someone_speaks() -> None:
-    watcher = Watcher()
-    rig = Rig(monitor=cast(Monitor, watcher))
-    rig._steps = iter(
+def test_a_monitor_gets_each_frame_and_words_while_someone_speaks() -> None:
+    monitor = RecordingMonitor()
+    rig = Rig(monitor=cast(Monitor, monitor))
+    rig._updates = iter(
         [
             EndpointerUpdate(),
             EndpointerUpdate((rig.frame(LOUD), rig.frame(LOUD))),
@@ -218,12 +218,12 @@ def test_who_watches_is_told_each_frame_and_words_while_someone_speaks() -> None
             EndpointerUpdate((rig.frame(QUIET),), over()),
         ]
     )
-    answers = []
+    predictions = []
     for prediction in rig.pipeline.predictions([rig.frame(LOUD)] * 7):
-        answers.append(prediction)
-        watcher.told.append("light")
-    # Nothing is asked in the pause, when a light is near; and no frame is told before what it brings is done.
-    assert watcher.told == [
+        predictions.append(prediction)
+        monitor.calls.append("light")
+    # Nothing is requested in the pause, when a light is near; and a frame is passed on after all work on it is done.
+    assert monitor.calls == [
         "frame",
         "2 so far",
         "frame",
@@ -235,14 +235,14 @@ def test_who_watches_is_told_each_frame_and_words_while_someone_speaks() -> None
         "light",
         "frame",
     ]
-    assert [picture.shape for picture in watcher.pictures] == [(64, 64, 3)] * 2
-    assert [answer.image is rig.asked[0] for answer in answers] == [True], "what the network saw"
+    assert [image.shape for image in monitor.images] == [(64, 64, 3)] * 2
+    assert [prediction.image is rig.network_input[0] for prediction in predictions] == [True], "the network's input"
 
 
-def test_who_watches_changes_nothing() -> None:
-    (alone, [answer]), (_, [answer_watched]) = watched(None), watched(Watcher())
-    assert (answer.text, answer.probabilities) == (answer_watched.text, answer_watched.probabilities)
-    assert answer.image is not None
-    assert answer_watched.image is not None
-    assert np.array_equal(answer.image, answer_watched.image)
-    assert not any("so far" in call for call in alone.calls), "where nobody watches nothing is asked"
+def test_a_monitor_has_no_influence_on_predictions() -> None:
+    (alone, [prediction]), (_, [watched_prediction]) = watched(None), watched(RecordingMonitor())
+    assert (prediction.text, prediction.probabilities) == (watched_prediction.text, watched_prediction.probabilities)
+    assert prediction.image is not None
+    assert watched_prediction.image is not None
+    assert np.array_equal(prediction.image, watched_prediction.image)
+    assert not any("so far" in call for call in alone.calls), "without a monitor nothing is requested"

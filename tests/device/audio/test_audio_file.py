@@ -16,7 +16,7 @@ from device.events import Frame
 from tests.conftest import CLIPS
 
 
-def heard(path: Path, silence_after_s: float = 0.0) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def samples_of(path: Path, silence_after_s: float = 0.0) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     return np.concatenate([frame.samples for frame in Recording(path, silence_after_s).frames()])
 
 
@@ -27,15 +27,15 @@ def heard(path: Path, silence_after_s: float = 0.0) -> np.ndarray[tuple[int], np
 def test_formats(tmp_path: Path, name: str, subtype: str) -> None:
     samples, rate = soundfile.read(CLIPS / "austen-0880.flac")
     soundfile.write(tmp_path / name, samples, rate, subtype=subtype)
-    original = heard(CLIPS / "austen-0880.flac")
+    original = samples_of(CLIPS / "austen-0880.flac")
     tolerance = 256 if subtype == "PCM_U8" else 1
-    assert np.abs(heard(tmp_path / name).astype(int) - original).max() <= tolerance
+    assert np.abs(samples_of(tmp_path / name).astype(int) - original).max() <= tolerance
 
 
 def test_silence_follows(tmp_path: Path) -> None:
     path = CLIPS / "austen-0880.flac"
-    longer = heard(path, silence_after_s=1.0)
-    assert len(longer) == pytest.approx(len(heard(path)) + 16_000, abs=512)
+    longer = samples_of(path, silence_after_s=1.0)
+    assert len(longer) == pytest.approx(len(samples_of(path)) + 16_000, abs=512)
     assert not longer[-15_000:].any()
 
 
@@ -61,10 +61,10 @@ def test_empty(tmp_path: Path) -> None:
 def test_unreadable(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.wav"
     path.write_bytes(content)
-    with pytest.raises(AudioError) as caught:
+    with pytest.raises(AudioError) as error:
         list(Recording(path).frames())
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
 
 
 def test_folder(tmp_path: Path) -> None:

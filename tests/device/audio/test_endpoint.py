@@ -11,7 +11,7 @@ from device.audio.endpoint import Endpointer
 from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Utterance
 from device.settings.schema import EndpointSettings
 
-# Times that are whole frames, so that the arithmetic of the tests is plain.
+# Times that are multiples of a frame, so that the arithmetic of the tests is simple.
 SETTINGS = EndpointSettings(
     onset_s=3 * FRAME_SECONDS,
     pre_roll_s=5 * FRAME_SECONDS,
@@ -20,7 +20,7 @@ SETTINGS = EndpointSettings(
 )
 
 
-class Told:
+class ScriptedDetector:
     """A detector that reads the probability out of the samples."""
 
     def __init__(self) -> None:
@@ -41,13 +41,13 @@ def frames(percents: Sequence[int]) -> list[Frame]:
 
 
 def run(percents: Sequence[int], settings: EndpointSettings = SETTINGS) -> list[tuple[list[int], Utterance]]:
-    """Each utterance with the numbers of its frames."""
-    endpointer, found, passed = Endpointer(settings, Told()), [], []
-    steps = [endpointer.push(frame) for frame in frames(percents)]
-    for step in [*steps, endpointer.finish()]:
-        passed += [round(frame.start_s / FRAME_SECONDS) for frame in step.frames]
-        if step.utterance:
-            found.append((passed, step.utterance))
+    """Return each utterance with the numbers of its frames."""
+    endpointer, found, passed = Endpointer(settings, ScriptedDetector()), [], []
+    updates = [endpointer.push(frame) for frame in frames(percents)]
+    for update in [*updates, endpointer.finish()]:
+        passed += [round(frame.start_s / FRAME_SECONDS) for frame in update.frames]
+        if update.utterance:
+            found.append((passed, update.utterance))
             passed = []
     assert passed == []
     return found
@@ -63,11 +63,11 @@ def test_pre_roll_speech_and_hang_over() -> None:
     assert utterance.ending == "silence"
 
 
-def test_a_click_is_no_utterance() -> None:
+def test_a_click_does_not_begin_an_utterance() -> None:
     assert run([0] * 5 + [90, 90, 0] * 5 + [0] * 20) == []
 
 
-def test_less_sure_keeps_it_open_but_does_not_open_it() -> None:
+def test_a_lower_probability_keeps_an_utterance_open_but_does_not_begin_one() -> None:
     assert run([40] * 50 + [0] * 20) == []
     [(passed, _)] = run([90] * 3 + [40] * 50 + [0] * 20)
     assert len(passed) == 63
@@ -78,20 +78,20 @@ def test_a_short_pause_does_not_split() -> None:
     assert len(run([90] * 20 + [0] * 11 + [90] * 20 + [0] * 20)) == 2
 
 
-def test_endless_sound_is_cut_and_goes_on_without_a_gap() -> None:
+def test_speech_without_a_pause_is_cut_and_continues_without_a_gap() -> None:
     found = run([90] * 250 + [0] * 20)
     assert [utterance.ending for _, utterance in found] == ["longest", "longest", "silence"]
     assert [number for passed, _ in found for number in passed] == list(range(260))
 
 
-def test_sound_that_ends_while_someone_speaks() -> None:
+def test_a_stream_that_ends_while_someone_speaks() -> None:
     [(passed, utterance)] = run([90] * 10)
     assert passed == list(range(10))
     assert utterance.ending == "end_of_stream"
 
 
-def test_detector_forgets_after_a_pause() -> None:
-    detector = Told()
+def test_the_detector_is_reset_after_a_pause() -> None:
+    detector = ScriptedDetector()
     endpointer = Endpointer(SETTINGS, detector)
     for frame in frames([90] * 20 + [0] * 20):
         endpointer.push(frame)
@@ -99,7 +99,7 @@ def test_detector_forgets_after_a_pause() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 40, 90]), st.integers(1, 150)), max_size=20))
-def test_no_frame_is_lost_within_or_doubled(runs: list[tuple[int, int]]) -> None:
+def test_no_frame_of_an_utterance_is_lost_or_repeated(runs: list[tuple[int, int]]) -> None:
     found = run([percent for percent, length in runs for _ in range(length)])
     everything = [number for passed, _ in found for number in passed]
     assert everything == sorted(set(everything))
@@ -112,12 +112,12 @@ def test_no_frame_is_lost_within_or_doubled(runs: list[tuple[int, int]]) -> None
 
 
 @pytest.mark.parametrize(("hang_over", "expected"), [(10, 5), (20, 8), (4, 2)])
-def test_an_end_is_foreseen_while_the_pause_lasts(hang_over: int, expected: int) -> None:
-    """For the last quarter of a second, or half of a pause that is shorter, and not once someone speaks on."""
+def test_the_end_is_expected_in_the_last_part_of_a_pause(hang_over: int, expected: int) -> None:
+    """In the last quarter of a second, or half of a shorter pause, and no longer once someone speaks on."""
     settings = replace(SETTINGS, hang_over_s=hang_over * FRAME_SECONDS)
-    endpointer = Endpointer(settings, Told())
-    steps = [endpointer.push(frame) for frame in frames([90] * 20 + [0] * (hang_over - 1) + [90] + [0] * hang_over)]
-    told = [number for number, step in enumerate(steps) if step.expected]
+    endpointer = Endpointer(settings, ScriptedDetector())
+    updates = [endpointer.push(frame) for frame in frames([90] * 20 + [0] * (hang_over - 1) + [90] + [0] * hang_over)]
+    found = [number for number, update in enumerate(updates) if update.expected]
     first, second = 20 + hang_over - 1, 20 + 2 * hang_over - 1
-    assert told == [*range(first - expected, first), *range(second - expected, second)]
-    assert [number for number, step in enumerate(steps) if step.utterance] == [second]
+    assert found == [*range(first - expected, first), *range(second - expected, second)]
+    assert [number for number, update in enumerate(updates) if update.utterance] == [second]

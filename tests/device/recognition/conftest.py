@@ -35,5 +35,5 @@ def wheel(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mirror(wheel: Path) -> tuple[str, ...]:
-    """A command that leaves the wheel in a folder."""
+    """A command that copies the wheel to a folder."""
     return sys.executable, "-c", "import shutil, sys; shutil.copy(*sys.argv[1:])", str(wheel)

@@ -41,19 +41,19 @@ def test_thorough_is_the_model_itself(model: Path) -> None:
         assert folder == model
 
 
-def test_what_a_maker_did_not_set_is_not_set(model: Path) -> None:
+def test_options_that_the_maker_did_not_set_are_not_added(model: Path) -> None:
     (model / "conf" / "model.conf").write_text("--beam=13.0\n")
     with model_folder(model, "quick") as folder:
         assert (folder / "conf" / "model.conf").read_text() == "--beam=13.0\n"
 
 
-def test_a_model_of_another_layout_is_taken_as_it_is(model: Path) -> None:
+def test_a_model_with_another_layout_is_used_unchanged(model: Path) -> None:
     (model / "conf" / "model.conf").rename(model / "model.conf")
     with model_folder(model, "quick") as folder:
         assert folder == model
 
 
-def test_nowhere_to_lay_it_out(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_temporary_folder_the_model_is_used_unchanged(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(model / "missing"))
     with model_folder(model, "quick") as folder:
         assert folder == model

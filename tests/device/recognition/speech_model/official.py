@@ -1,4 +1,4 @@
-"""The publisher of the speech model, on loopback."""
+"""The publisher of the speech model, on the loopback interface."""
 
 import contextlib
 import http.server
@@ -13,53 +13,53 @@ from tests.device.recognition.tiny_model import TINY, zipped
 
 
 class Official:
-    """It serves the whole model, unless it is told otherwise."""
+    """A server that serves the complete model until a test changes that."""
 
     def __init__(self) -> None:
-        self.serves(zipped())
+        self.serve(zipped())
         self.delay_s = 0.0
-        """Before each answer."""
+        """Seconds before each response."""
         self.hits = 0
-        self._goes_on = threading.Event()
-        self._goes_on.set()
+        self._resumed = threading.Event()
+        self._resumed.set()
         self.url = ""
 
     def model(self, mirror: tuple[str, ...] = TINY.mirror) -> PinnedModel:
         return replace(TINY, official=self.url, mirror=mirror)
 
-    def serves(self, body: bytes, *, status: int = 200, length: int | Literal["right"] | None = "right") -> None:
+    def serve(self, body: bytes, *, status: int = 200, length: int | Literal["right"] | None = "right") -> None:
         self._body, self._status = body, status
         self._length = len(body) if length == "right" else length
 
-    def stalls(self, after: int) -> None:
-        """Serve so many bytes of the model, then nothing until told to go on, for as long as the client stays."""
-        self.serves(zipped()[:after], length=len(zipped()))
-        self._goes_on.clear()
+    def stall(self, after: int) -> None:
+        """Serve the first `after` bytes of the model, then nothing until `resume`; the connection stays open."""
+        self.serve(zipped()[:after], length=len(zipped()))
+        self._resumed.clear()
 
-    def goes_on(self) -> None:
-        self._goes_on.set()
+    def resume(self) -> None:
+        self._resumed.set()
 
-    def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def respond(self, request: http.server.BaseHTTPRequestHandler) -> None:
         self.hits += 1
         time.sleep(self.delay_s)
         request.send_response(self._status)
         if self._length is not None:
             request.send_header("Content-Length", str(self._length))
         request.end_headers()
-        with contextlib.suppress(ConnectionError):  # a client that has seen enough hangs up
+        with contextlib.suppress(ConnectionError):  # a client that has read enough disconnects
             request.wfile.write(self._body)
             request.wfile.flush()
-        self._goes_on.wait()
+        self._resumed.wait()
 
 
 @contextlib.contextmanager
 def publishing() -> Iterator[Official]:
-    """The publisher, until the context is left."""
+    """Run the publisher's server within the context."""
     official = Official()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            official.answer(self)
+            official.respond(self)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -71,6 +71,6 @@ def publishing() -> Iterator[Official]:
         try:
             yield official
         finally:
-            official.goes_on()
+            official.resume()
             server.shutdown()
             thread.join()

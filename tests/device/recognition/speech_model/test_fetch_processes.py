@@ -39,7 +39,7 @@ def test_two_processes_at_once(cache: Cache, official: Official) -> None:
     for process in both:
         _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
-    assert cache.is_whole()
+    assert cache.is_complete()
     assert official.hits == 1
 
 
@@ -47,7 +47,7 @@ def test_two_processes_at_once(cache: Cache, official: Official) -> None:
 def test_control_c_during_a_download(source: str, cache: Cache, official: Official, tmp_path: Path) -> None:
     began = tmp_path / "began"
     if source == "official":
-        official.stalls(after=300)
+        official.stall(after=300)
         process = started(cache, official.url)
     else:
         sleep = f"import pathlib, time; pathlib.Path({str(began)!r}).touch(); time.sleep(60)"
@@ -60,16 +60,16 @@ def test_control_c_during_a_download(source: str, cache: Cache, official: Offici
 
 
 def test_after_a_kill_the_next_one_succeeds(cache: Cache, official: Official) -> None:
-    official.stalls(after=300)
+    official.stall(after=300)
     process = started(cache, official.url)
     wait_until(lambda: downloads(cache))
     process.kill()
     process.communicate(timeout=LIMIT_S)
     assert cache.names() != []
-    official.goes_on()
-    official.serves(zipped())
+    official.resume()
+    official.serve(zipped())
     cache.fetch(model=official.model())
-    assert cache.is_whole()
+    assert cache.is_complete()
 
 
 def test_importing_it_is_light() -> None:

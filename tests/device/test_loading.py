@@ -1,0 +1,119 @@
+"""The public Python interface: load the models, classify a recording, and a loop of your own."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from device.audio.audio_file import Recording
+from device.audio.liveness import LivenessMachine
+from device.audio.microphone import Block, MicrophoneInfo
+from device.audio.reconnecting import ReconnectingMicrophone
+from device.bundle import DEFAULT_BUNDLE
+from device.errors import AudioError, SettingsError
+from device.events import BLOCK_SECONDS, SAMPLE_RATE
+from device.loading import LoadedModels, classify, open_bundle
+from device.settings.schema import ClassifierSettings, Settings
+from tests.conftest import CLIPS
+
+CLIP = CLIPS / "austen-0930.flac"
+TEXT = "he might even have been made amiable himself"
+
+
+@pytest.fixture(scope="module")
+def models(speech_model: Path) -> LoadedModels:
+    assert speech_model.is_dir()
+    return LoadedModels.load(Settings())
+
+
+class ClipMicrophone:
+    """A microphone in front of which a clip is played, followed by a pause."""
+
+    info = MicrophoneInfo(0, "fake", SAMPLE_RATE, 1, is_default=True)
+    rate = SAMPLE_RATE
+    dropped_blocks = 0
+    batch_size = 1
+
+    def __init__(self) -> None:
+        samples, _ = soundfile.read(CLIP, dtype="int16")
+        samples = np.concatenate([samples, np.ones(SAMPLE_RATE, np.int16)])
+        length = round(BLOCK_SECONDS * SAMPLE_RATE)
+        self._blocks = np.split(samples, range(length, len(samples), length))
+
+    @property
+    def ended(self) -> bool:
+        return not self._blocks
+
+    def block(self, _limit_s: float) -> Block | None:
+        return Block(self._blocks.pop(0)[:, None], time.monotonic(), zero=False) if self._blocks else None
+
+    def wake(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_recording_is_classified(models: LoadedModels) -> None:
+    [prediction] = classify(models, CLIP)
+    assert prediction.text == TEXT
+    assert tuple(prediction.probabilities) == models.companions.labels == models.classifier.labels
+    assert prediction.label in models.companions.labels
+
+
+def test_a_loop_of_your_own(models: LoadedModels) -> None:
+    settings = models.settings
+    liveness = LivenessMachine(settings.liveness, time.monotonic)
+    microphone = ReconnectingMicrophone(
+        settings.microphone.name,
+        liveness,
+        settings.liveness.stuck_limit_s,
+        open_microphone=lambda _name: ClipMicrophone(),
+        refresh=lambda: None,
+    )
+    texts = []
+    for frames in microphone.streams():
+        for prediction in models.pipeline().predictions(frames):
+            texts.append(prediction.text)
+            assert (liveness.now.microphone, liveness.now.rate) == ("fake", SAMPLE_RATE)
+            microphone.stop()
+    assert texts == [TEXT]
+
+
+def test_frames_of_any_source_will_do(models: LoadedModels) -> None:
+    [prediction] = models.pipeline().predictions(Recording(CLIP, silence_after_s=1.0).frames())
+    assert (prediction.text, prediction.utterance.ending) == (TEXT, "silence")
+
+
+def test_recordings_without_speech(models: LoadedModels, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    with pytest.raises(AudioError, match=r"silent\.wav: silent \(never above -60 dBFS\)") as error:
+        list(classify(models, tmp_path / "silent.wav"))
+    assert error.value.fix == "lower gate_dbfs under [endpoint]"
+    soundfile.write(tmp_path / "noise.wav", 0.1 * np.random.default_rng(0).standard_normal(48_000), 16_000)
+    with pytest.raises(AudioError, match=r"noise\.wav: no speech was detected in it"):
+        list(classify(models, tmp_path / "noise.wav"))
+
+
+def test_the_bundle_of_the_settings(tmp_path: Path) -> None:
+    assert open_bundle(Settings()).path == DEFAULT_BUNDLE
+    (tmp_path / "Mine.tflite").write_bytes(DEFAULT_BUNDLE.read_bytes())
+    named = Settings(classifier=ClassifierSettings(model=str(tmp_path / "Mine.tflite")))
+    assert open_bundle(named).path == tmp_path / "Mine.tflite"
+
+
+def test_settings_that_do_not_fit_the_model_are_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device.recognition.classifier.NEUTRAL", "calm")
+    settings = Settings(classifier=ClassifierSettings(confidence=0.5, low_confidence="neutral"))
+    with pytest.raises(SettingsError, match="the model has no such class"):
+        LoadedModels.load(settings, pytest.fail)
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    script = "import sys; before = set(sys.modules); import device; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["device"]
