@@ -32,8 +32,8 @@ listen: setup
 		$(BIN)/edge-mcnn classify $(CLIPS); \
 	fi
 
-# Two processes: more only help a machine with more memory than a laptop's.
-PYTEST := $(BIN)/python -W error -m pytest --numprocesses 2 --dist loadgroup
+# Two processes, each with a tensorflow in memory; which tests go together is decided in tests/conftest.py.
+PYTEST := $(BIN)/python -W error -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 check: lint
 	$(PYTEST) -m "not slow and not system"

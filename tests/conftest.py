@@ -3,14 +3,18 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from device.recognition.speech_model.fetch import find_speech_model
 
 CLIPS = Path(__file__).parent / "fixtures" / "speech"
-_LONG = ("tests/training", "tests/convert", "tests/edge_mcnn")
+_SYSTEM = "tests/system/"
+"""Folder of the tests with real parts."""
+_LONG = ("tests/convert/", "tests/training/", "tests/edge_mcnn/")
 """Folders whose tests start tensorflow."""
 
 # No test depends on how fast this machine is, nor on how fast it generates inputs.
@@ -27,26 +31,23 @@ def speech_model() -> Path:
     return find_speech_model(announce=print)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses real parts, and decide which tests share a process when they run in parallel.
-
-    Real parts do not run beside each other: a second sound server or booted system would disturb the timing. Other
-    tests stay together by module, because they share the module's fixtures. The groups that take longest begin first.
-    """
+    """Mark what uses real parts, and begin with what takes longest, so that two processes end at the same time."""
     for item in items:
-        module = item.nodeid.partition("::")[0]
-        if module.startswith("tests/system/"):
+        if item.nodeid.startswith(_SYSTEM):
             item.add_marker("system")
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("system" if item.get_closest_marker("system") else module))
-    items.sort(key=_start)
+    items.sort(key=lambda item: (not item.nodeid.startswith(_SYSTEM), not item.nodeid.startswith(_LONG)))
 
 
-def _start(item: pytest.Item) -> int:
-    if item.get_closest_marker("system"):
-        return 0
-    return 1 if item.nodeid.startswith(_LONG) else 2
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Called by pytest-xdist, whose own `--dist loadgroup` has no effect with pytest 9.2.
+
+    A module runs in one process, because its tests share fixtures. All real parts run in the same process: a second
+    sound server or booted system beside them would disturb their timing.
+    """
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = lambda test: _SYSTEM if test.startswith(_SYSTEM) else test.partition("::")[0]
+    return scheduling
 
 
 @pytest.hookimpl(trylast=True)

@@ -16,7 +16,17 @@ import typer.main
 from edge_mcnn.main import app
 
 ROOT = Path(__file__).parents[2]
-SCANNED = ["edge_mcnn", "convert"]
+SCANNED = [
+    "edge_mcnn",
+    "device",
+    "convert",
+    "training",
+    "benchmarks",
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/*.md",
+    "docs",
+]
 """Packages, whose strings, docstrings, comments and identifiers are scanned, and pages such as `docs/*.md`."""
 
 _UNWANTED = {
