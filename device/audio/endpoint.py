@@ -27,7 +27,7 @@ _LARGEST_BATCH = 4
 
 
 class SpeechDetector(Protocol):
-    """Tells speech from other sounds: `device.audio.silero_vad.VoiceDetector`."""
+    """Distinguishes speech from other sounds: `device.audio.silero_vad.VoiceDetector`."""
 
     def probability(self, samples: NDArray[np.int16]) -> float:
         """Return the probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""

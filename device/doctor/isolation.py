@@ -1,6 +1,6 @@
 """Runs each check in a process of its own, with a time limit: a check that hangs or crashes does not stop the others.
 
-PortAudio aborts the whole process when ALSA lists no device, and blocks without a limit on some that were unplugged; a
+PortAudio aborts the process when ALSA lists no device, and blocks without a limit on some that were unplugged; a
 native library built for another CPU ends the process with a signal. This module is independent of what is checked.
 """
 

@@ -1,4 +1,4 @@
-"""Standard error: C libraries are kept from writing to it, and its lines can be redirected while a screen is drawn.
+"""Standard error: C libraries cannot write to it, and its lines can be redirected while a screen is drawn.
 
 C libraries write to file descriptor 2, past Python, and have no switch to turn that off. `silenced_stderr` drops
 everything for a moment; `silence_c_libraries` drops their lines for good and keeps Python's. `StandardError` passes

@@ -110,7 +110,7 @@ def plot_reliability(scores: Mapping[str, Scores]) -> Figure:
         rows, confidence, correct = score.reliability.T
         used = rows > 0
         accuracy, mean = correct[used] / rows[used], confidence[used] / rows[used]
-        # A bin of few rows says little, so its bar is pale.
+        # A bin of few rows means little, so its bar is pale.
         colours = [to_rgba(_BLUE, 0.85 if count >= _MANY_ROWS else 0.25) for count in rows[used]]
         above.plot([0, 1], [0, 1], color=_FAINT, linestyle="--", linewidth=1, label="accuracy equals confidence")
         above.bar(centres[used], accuracy, 0.92 / BINS, color=colours)
@@ -257,7 +257,7 @@ def _wrapped(text: str) -> str:
 
 
 def _class_name(label: str) -> str:
-    """Shorten a long class name to its beginning and its end, which tells names such as `class 12` apart."""
+    """Shorten a long class name to its beginning and its end, which keeps names such as `class 12` distinct."""
     head, tail = _LONGEST_NAME - 8, 7
     return _escaped(label if len(label) <= _LONGEST_NAME else f"{label[:head]}\u2026{label[-tail:]}")
 

@@ -94,7 +94,7 @@ class FeatureCache:
 
 def digest(trunk: Any) -> str:
     """Return the SHA-256 of everything that a trunk's features depend on: its layers with settings, and its weights."""
-    # Without names: Keras numbers some of them anew each time a network is built.
+    # Without names: Keras numbers some of them differently each time a network is built.
     layers = [
         (type(layer).__name__, {key: value for key, value in layer.get_config().items() if key != "name"})
         for layer in trunk.layers

@@ -58,8 +58,8 @@ def topic_name(name: str) -> str:
 def client_id(device: str) -> str:
     """MQTT client id, the same after a restart and different on every machine.
 
-    Being the same, it tells the broker that the previous connection is dead. Otherwise that connection's last will
-    would be published when this one is online already.
+    Because it stays the same, the broker knows that the previous connection is dead. Otherwise the last will of that
+    connection would be published when this one is online already.
     """
     try:
         machine = _MACHINE_ID.read_bytes()

@@ -13,7 +13,7 @@ from device.outputs.terminal.text import UNICODE, Line, Symbols
 
 _UPPER_HALF = "\u2580"
 _COLOUR_STEP = 8
-"""Step between the colours that are used, of 256 levels: neighbours that no eye can tell apart share a cached style."""
+"""Step between the colours that are used, of 256 levels: neighbours that look the same share a cached style."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Perceived brightness of red, green and blue (ITU-R BT.601)."""
 
