@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from device.bundle import Companions
-from device.errors import TrainingError
+from device.errors import ConversionError, TrainingError
 from device.system.atomic_write import atomic_write, require_writable
 
 
@@ -45,7 +45,8 @@ def write_model(model: Any, companions: Companions, output: Path) -> None:
             model.compile(loss="sparse_categorical_crossentropy")
             model.save(partial, save_format="h5", include_optimizer=False)
             write_companions(partial, companions)
-    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
+    except (OSError, RuntimeError, ConversionError) as error:  # h5py reports a full disk as either of the first two
+        reason = error.message if isinstance(error, ConversionError) else error
         raise TrainingError(
-            f"{output}: cannot be written ({error})", fix="free some space or choose another place with --output"
+            f"{output}: cannot be written ({reason})", fix="free some space or choose another place with --output"
         ) from None
