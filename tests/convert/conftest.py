@@ -106,7 +106,7 @@ def clip_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(
     scope="session",
-    params=[pytest.param(mode, marks=pytest.mark.xdist_group(f"conversion {mode}")) for mode in RECIPES],
+    params=RECIPES,
 )
 def converted(request: pytest.FixtureRequest, full_size: tuple[Path, Any], clip_table: Path) -> Conversion:
     """The full-size network, converted once per mode; in the default mode with a worker process, as users do."""
