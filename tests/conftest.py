@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def speech_model() -> Path:
     """The Vosk model, through the product's own verified fetch."""
     return find_speech_model(announce=print)
+
+
+def import_again(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next import of a module search for it again; what it finds is forgotten after the test."""
+    monkeypatch.setitem(sys.modules, module, None)  # noted, so that it is undone
+    del sys.modules[module]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,5 @@
 """Checks of simulated microphones. tests/system/test_doctor.py has a virtual one behind the real PortAudio."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from device.doctor.microphone import check_portaudio, check_selected, check_soun
 from device.errors import AudioError
 from device.events import BLOCK_SECONDS
 from device.settings.schema import EndpointSettings, MicrophoneSettings, Settings
+from tests.conftest import import_again
 from tests.device.daemon.test_status import STATUS
 
 USB = MicrophoneInfo(1, "USB Audio (hw:1,0)", 48_000, 1, is_default=False)
@@ -69,7 +69,7 @@ def test_the_process_that_uses_a_card(status: str, message: str, tmp_path: Path)
 def sounddevice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a fake module that is imported instead of the real one."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    import_again("sounddevice", monkeypatch)
     return tmp_path / "sounddevice.py"
 
 

@@ -10,6 +10,7 @@ from device.doctor import pins
 from device.doctor.findings import Finding
 from device.outputs import lights as lights_module
 from device.settings.schema import ClassifierSettings, LightsSettings, Settings
+from tests.conftest import import_again
 
 GPIO = Settings(lights=LightsSettings(kind="gpio"))
 REAL = "def gpiochip_open(number): ..."
@@ -22,7 +23,7 @@ def lgpio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "lgpio.py").write_text(REAL)
     monkeypatch.setattr("sys.path", [str(folder), *(path for path in sys.path if "site-packages" not in path)])
-    monkeypatch.delitem(sys.modules, "lgpio", raising=False)
+    import_again("lgpio", monkeypatch)
     monkeypatch.chdir(tmp_path)
     return folder / "lgpio.py"
 

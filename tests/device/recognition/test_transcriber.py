@@ -1,5 +1,4 @@
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ import soundfile
 
 from device.errors import SpeechModelError
 from device.recognition.transcriber import Transcriber, Transcription
-from tests.conftest import CLIPS
+from tests.conftest import CLIPS, import_again
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +120,7 @@ def test_a_missing_system_library(speech_model: Path, tmp_path: Path, monkeypatc
         "raise OSError(\"cannot load library 'libvosk.so': libatomic.so.1: cannot open shared object file\")"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "vosk", raising=False)
+    import_again("vosk", monkeypatch)
     with pytest.raises(SpeechModelError, match="Vosk cannot be used") as error:
         Transcriber(speech_model, 0.7)
     assert error.value.fix == "run: sudo apt-get install libatomic1"
