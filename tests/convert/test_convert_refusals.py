@@ -28,7 +28,7 @@ from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED
 from tests.convert.tutorial_models import companions, save, tutorial_model
 
-pytestmark = pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)]
 BEFORE = b"the model that was there before"
 
 

@@ -24,6 +24,7 @@ from tests.convert.conftest import INSTALLED, worker_in_this_process
 from tests.convert.tutorial_models import companions, save, tutorial_model
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING),
     pytest.mark.usefixtures("in_this_process"),
 ]

@@ -17,6 +17,8 @@ from edge_mcnn import benchmark as benchmark_cli
 from tests.device.benchmark.example import GOOD, STAGES, short_of_memory, slow
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 
+pytestmark = pytest.mark.slow
+
 
 def shown(results: BenchmarkResults, **options: Any) -> str:
     output = StringIO()

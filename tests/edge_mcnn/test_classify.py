@@ -15,6 +15,8 @@ from device.outputs.json_lines import NO_WORDS
 from tests.conftest import CLIPS
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 
+pytestmark = pytest.mark.slow
+
 REFERENCES = {
     "austen-0870": "and mister john dashwood had then leisure to consider how much there might be "
     "prudently in his power to do for them",

@@ -16,6 +16,8 @@ import pytest
 from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
 from tests.edge_mcnn.command_line import assert_refused
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 THREE = ("negative", "neutral", "positive")
 SEVEN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")

@@ -23,7 +23,7 @@ from device.bundle import read_bundle
 from device.errors import ConversionError
 from tests.convert.third_party_models import IGNORE_HDF5_WARNING, IMAGE_SIZE, LENGTH, WORDS, network, predict
 
-pytestmark = pytest.mark.filterwarnings(IGNORE_HDF5_WARNING)
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(IGNORE_HDF5_WARNING)]
 KERAS: dict[int, Any] = {2: tf_keras, 3: keras}
 SAVED_FORMATS = [
     (2, "Model.h5", "hdf5"),

@@ -14,6 +14,8 @@ from device.errors import AudioError
 from device.settings.schema import LivenessSettings
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = LivenessSettings(
     no_sound_limit_s=1.0, retry_s=0.1, silent_after_s=1.0, reopen_silent_s=1.0, stuck_limit_s=1.0
 )

@@ -12,6 +12,8 @@ from device.settings.schema import EndpointSettings, Settings
 from device.system.machine import cores
 from tests.device.benchmark.example import STAGES
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_stage_is_measured(results: BenchmarkResults) -> None:
     assert list(results.stages) == STAGES

@@ -21,6 +21,8 @@ from device.settings.schema import Settings
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
 from tests.waiting import LIMIT_S, wait_for_content, wait_until_gone
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("daemon_process.py")
 
 

@@ -24,6 +24,8 @@ from training.data.clips import Clip
 from training.data.corpus import Corpus, open_corpus
 from training.data.transcription import Journal, transcribe, transcribe_recording
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:

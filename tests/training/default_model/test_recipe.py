@@ -33,6 +33,8 @@ from training.default_model.text_branch.text_training import TextTrainingSetting
 from training.evaluation.evaluator import EvaluationSettings, evaluate_model
 from training.evaluation.predictors import KerasPredictor
 
+pytestmark = pytest.mark.slow
+
 QUIET = Console(quiet=True)
 
 
@@ -130,7 +132,6 @@ def test_finished_steps_of_an_interrupted_run_are_not_repeated(
     np.testing.assert_array_equal(again.audio.logits, result.audio.logits)
 
 
-@pytest.mark.slow
 def test_the_result_is_evaluated_and_described(result: RecipeResult, data: Path, tmp_path: Path) -> None:
     with worker_in_this_process():
         bundle = convert(result.output)

@@ -29,6 +29,8 @@ from training.images.examples import Examples
 from training.images.spectrogram_images import clip_images
 from training.networks.network import TRUNK_INPUT
 
+pytestmark = pytest.mark.slow
+
 WriteTable = Callable[[Sequence[Sequence[str]]], Path]
 Floats = NDArray[np.float32]
 
@@ -41,7 +43,6 @@ def weights(path: Path) -> list[Floats]:
     return list(tf_keras.models.load_model(path, compile=False).get_weights())
 
 
-@pytest.mark.slow
 def test_written_model_opens_again(corpus: Path, tmp_path: Path, console: Console) -> None:
     output = tmp_path / "new folder" / "Model.h5"
     result = train(corpus, output, SETTINGS, console)
@@ -84,7 +85,6 @@ def test_written_model_opens_again(corpus: Path, tmp_path: Path, console: Consol
     ] == (confusion.ravel().tolist())
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("small_network")
 def test_same_seed_gives_the_same_weights(corpus: Path, tmp_path: Path, console: Console) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
@@ -95,7 +95,6 @@ def test_same_seed_gives_the_same_weights(corpus: Path, tmp_path: Path, console:
     assert not np.array_equal(first[-2], other[-2])
 
 
-@pytest.mark.slow
 def test_evidence_learns_tones_and_words_and_can_be_converted(corpus: Path, tmp_path: Path, console: Console) -> None:
     settings = TrainingSettings(network="evidence", epochs=25, batch_size=4)
     result = train(corpus, tmp_path / "Model.h5", settings, console)

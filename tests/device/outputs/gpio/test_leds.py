@@ -22,6 +22,8 @@ from device.settings.schema import LightsSettings
 from tests.device.outputs.predictions import LIT_AT, prediction
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 THREE = ("negative", "neutral", "positive")
 SEVEN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 LED_PINS = (22, 27, 17)

@@ -14,7 +14,7 @@ from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
 from tests.device.outputs.mqtt.conftest import Start
 from tests.device.outputs.predictions import LABELS, LIT_AT, Announcements, numbered_prediction
 
-pytestmark = needs_mosquitto
+pytestmark = [pytest.mark.slow, needs_mosquitto]
 CONNECTED = "mqtt: connected to"
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
 LOST = Liveness(State.LOST, 0, "it is gone")

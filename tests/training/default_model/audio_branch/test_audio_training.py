@@ -18,6 +18,8 @@ from training.default_model.audio_branch.audio_training import (
 )
 from training.default_model.audio_branch.augmented_images import AugmentedImages, CopySettings, ravdess_images
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = AudioTrainingSettings(units=8, epochs=6, batch_size=16, learning_rate=1e-2, weight_decay=0.01)
 
 

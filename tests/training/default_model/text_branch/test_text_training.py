@@ -16,6 +16,8 @@ from training.default_model.text_branch.text_training import (
     train_text_branch,
 )
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY = ("so", "good", "bad", "table", "it", "was")
 SETTINGS = TextTrainingSettings(
     vector_width=4,
