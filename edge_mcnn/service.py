@@ -107,4 +107,4 @@ def service_status() -> None:
     try:
         out.console().print(status_table(read_status(SERVICE_SOCKET)))
     except StatusError as error:
-        out.line(f"{unit['StatusText']} ({error})")
+        out.line(f"{unit['StatusText']} ({error.message})")

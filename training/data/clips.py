@@ -50,8 +50,8 @@ class Skipped:
 
     @classmethod
     def because(cls, recording: Path, error: AudioError) -> "Skipped":
-        """Return the recording with the reason that an error gives, without the path that begins its message."""
-        return cls(recording, str(error).removeprefix(f"{recording}: "))
+        """Return the recording with the message of an error as the reason, without the path that begins it."""
+        return cls(recording, error.message.removeprefix(f"{recording}: "))
 
 
 def is_recording(path: Path) -> bool:
