@@ -46,13 +46,15 @@ def check_settings(config: Path | None, environment: Mapping[str, str]) -> tuple
         The settings, or the defaults if there is a problem; and the finding.
     """
     errors: list[SettingsError] = []
-    fixes = []
+    fixes: list[str] = []
     try:
-        if config is not None and (errors := check_file(config)):
-            fixes.append(f"edge-mcnn settings --check {config}")
+        errors = check_file(config) if config is not None else []
     except SettingsError as error:
         errors = [error]
-        fixes.append(error.fix)
+    if len(errors) == 1:
+        fixes.append(errors[0].fix)
+    elif errors:
+        fixes.append(f"run: edge-mcnn settings --check {config}")  # prints the fix of each problem
     try:
         read_settings(None, environment)
     except SettingsError as error:

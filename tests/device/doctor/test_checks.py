@@ -39,7 +39,21 @@ def test_every_mistake_is_reported_and_the_other_checks_use_the_defaults(tmp_pat
         "the other checks use the defaults",
     ):
         assert part in found.message
-    assert found.fix == f"edge-mcnn settings --check {path}; did you mean EDGE_MCNN_LIGHTS_KIND?"
+    assert found.fix == f"run: edge-mcnn settings --check {path}; did you mean EDGE_MCNN_LIGHTS_KIND?"
+
+
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("hangover_s = 1", "did you mean endpoint.hang_over_s?"),
+        ("onset_s = 9", ""),  # the message names the allowed values
+    ],
+)
+def test_a_single_mistake_has_its_own_fix(line: str, fix: str, tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(f"[endpoint]\n{line}\n")
+    _, found = checks.check_settings(path, {})
+    assert (found.verdict.value, found.fix) == ("FAIL", fix)
 
 
 def test_a_missing_settings_file(tmp_path: Path) -> None:
