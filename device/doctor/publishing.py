@@ -52,7 +52,10 @@ def check_broker(settings: MqttSettings, limit_s: float = LIMIT_S) -> Iterator[F
         device = topic_name(device_name(settings))
         client = new_client(settings, f"{client_id(device)}-doctor-{secrets.token_hex(2)}", lambda _: None)
     except PublishingError as error:
-        yield Finding(_BROKER, Verdict.FAIL, error.message, _unreadable_password_fix(settings) or error.fix)
+        # Of the files that `new_client` reads, the password file is the first.
+        denied = isinstance(error.__context__, PermissionError)
+        fix = _unreadable_password_fix(settings) if denied else ""
+        yield Finding(_BROKER, Verdict.FAIL, error.message, fix or error.fix)
         return
     problem = _resolve(settings, limit_s) or _connect(settings, client, limit_s)
     if problem is not None:

@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,23 @@ def test_a_password_file_that_only_the_service_can_read(tmp_path: Path, monkeypa
     [(verdict, message, fix)] = check(MqttSettings("h", user="u", password_file=str(path)))
     assert (verdict, message) == ("FAIL", f"mqtt.password_file: {path} cannot be read (Permission denied)")
     assert fix.endswith("sudo edge-mcnn doctor")
+
+
+@pytest.mark.parametrize(
+    ("settings", "fix"),
+    [
+        (MqttSettings("h", user="u", device="厨房"), "set mqtt.device to a name with letters"),
+        (MqttSettings("h"), "set mqtt.user"),
+    ],
+)
+def test_other_faults_have_their_own_fix_beside_such_a_password_file(
+    settings: MqttSettings, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "password"
+    path.touch()
+    monkeypatch.setattr(os, "access", lambda of, mode: of == path and mode == os.F_OK)
+    [row] = check(replace(settings, password_file=str(path)))
+    assert row[2].startswith(fix)
 
 
 @with_mosquitto
