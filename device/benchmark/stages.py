@@ -133,7 +133,7 @@ def measure_interpreters(
             try:
                 ms = selected_ms if is_selected else _time_calls(bundle, runtime, number, each_s)[1]
             except InterpreterError as error:
-                unusable[runtime] = error.message
+                unusable[runtime] = str(error)
                 break
             calls.append(InterpreterCall(runtime, number, _median(ms), _p95(ms), is_selected))
     return calls, unusable, _stage("utterance", selected_ms)
