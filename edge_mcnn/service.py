@@ -48,7 +48,10 @@ def install(
     for finding in findings:
         console.print(finding_text(finding, console))
     if failed := [finding.topic for finding in findings if finding.verdict == Verdict.FAIL]:
-        raise ServiceError("nothing was installed", fix=f"fix first: {', '.join(failed)}")
+        raise ServiceError(
+            f"nothing was installed, because these checks failed: {', '.join(failed)}",
+            fix="do what each of them suggests, then run the command again",
+        )
     if dry_run:
         for change in plan.changes:
             console.print(f"{'dry run' if change.apply else 'done'}: {change.description}", markup=False)
