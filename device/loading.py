@@ -1,8 +1,10 @@
 """The models, loaded once from the settings; and the classification of recordings, which `edge-mcnn classify` prints.
 
-models = LoadedModels.load(Settings())
-for prediction in classify(models, Path("clip.wav")):
-print(prediction.label, prediction.probabilities, prediction.text)
+For example:
+
+    models = LoadedModels.load(Settings())
+    for prediction in classify(models, Path("clip.wav")):
+        print(prediction.label, prediction.probabilities, prediction.text)
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""`edge-mcnn fetch-speech-model`. From Python: `device.recognition.speech_model.fetch.fetch`."""
+"""`edge-mcnn fetch-speech-model`. From Python: `device.recognition.speech_model.fetch.fetch_speech_model`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -31,7 +31,8 @@ def create_outputs(
 
     Args:
         settings: settings of the daemon.
-        monitor: the screen, if there is one; without it, standard output gets a line for each prediction.
+        monitor: the screen, if there is one; without it, standard output gets a line for each prediction, unless the
+            settings choose no lights.
         announce: prints a line about what goes wrong and when it works again; called from any thread.
         stop: ends the daemon with an error; called from any thread.
         json: whether the lines are JSON objects, whatever the lights.

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
@@ -82,7 +81,7 @@ class LineOutput:
         as_line: Callable[[Table], str],
         announce: Callable[[str], None],
         stop: Callable[[BaseException], None],
-        stream: TextIO | None = sys.stdout,
+        stream: TextIO | None,
     ) -> None:
         self._as_line = as_line
         self._announce = announce

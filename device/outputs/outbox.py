@@ -15,7 +15,7 @@ class Outbox(Generic[Item]):
         name: name of the output, for messages.
         deliver: delivers one item, however long it takes, and returns whether to continue with the next one. It must
             not raise.
-        announce: prints a line about dropped predictions; called by the delivering thread.
+        announce: prints a line about predictions that were dropped or are left at the end; called from any thread.
         bound: how many items may wait.
         held: see `hold`.
     """

@@ -158,6 +158,7 @@ def apply_changes(changes: Sequence[ServiceChange], announce: Announce) -> None:
 
     Raises:
         ServiceError: a change failed. Those before it are applied; the next installation continues from there.
+        SpeechModelError: the speech model cannot be fetched or stored; the changes before it are applied.
     """
     if os.geteuid() != 0:
         raise ServiceError("only root may change services", fix="run it with sudo")

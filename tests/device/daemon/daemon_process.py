@@ -148,7 +148,7 @@ if __name__ == "__main__":
     liveness = LivenessSettings(no_sound_limit_s=0.5, stuck_limit_s=1 if "closing" in PROBLEM else 100)
     settings = replace(read_settings(None, os.environ), liveness=liveness)
     if PROBLEM == "real lines":
-        outputs = Outputs(others=[LineOutput(as_line, announce, stop)])
+        outputs = Outputs(others=[LineOutput(as_line, announce, stop, sys.stdout)])
     else:
         outputs = Outputs(FakeLight(), None, [*create_publishers(settings, announce), FakeLines()])
     daemon: Daemon = Daemon(
