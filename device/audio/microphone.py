@@ -170,7 +170,8 @@ class Microphone:
     def _unavailable(self, error: Exception | None) -> AudioError:
         reason = str(error.args[0]) if error is not None and error.args else "unknown reason"
         return AudioError(
-            f"microphone {self.info.name!r} cannot be opened ({reason})", fix="close the program that uses it"
+            f"microphone {self.info.name!r} cannot be opened ({reason})",
+            fix="if another program uses it, close that program",
         )
 
     def block(self, limit_s: float) -> Block | None:
