@@ -108,7 +108,8 @@ class Silero:
         """Compute one step of the LSTM, and the probability from its new state."""
         sums = self._lstm @ np.concatenate([features, self._hidden]) + self._lstm_bias
         # Input gate, forget gate, the candidate (whose sigmoid is not needed) and the output gate.
-        input_gate, forget_gate, _, output_gate = np.split(1 / (1 + np.exp(-sums)), 4)
+        with np.errstate(over="ignore"):  # of loud speech: the exponential is infinite, and the gate 0
+            input_gate, forget_gate, _, output_gate = np.split(1 / (1 + np.exp(-sums)), 4)
         self._cell = forget_gate * self._cell + input_gate * np.tanh(sums[2 * _UNITS : 3 * _UNITS])
         self._hidden = output_gate * np.tanh(self._cell)
         return 1 / (1 + math.exp(-float(np.maximum(self._hidden, 0) @ self._output) - self._output_bias))

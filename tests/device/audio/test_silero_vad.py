@@ -39,6 +39,12 @@ def test_full_scale_and_zeros() -> None:
     assert probabilities(np.zeros(512 * 20, np.int16)).max() < 0.05
 
 
+def test_speech_that_is_too_loud_causes_no_warning() -> None:
+    samples, _ = soundfile.read(CLIPS / "espeak-ruined.flac", dtype="int16")
+    too_loud = np.clip(4 * samples.astype(np.int32), -32768, 32767).astype(np.int16)
+    assert probabilities(too_loud).max() > 0.5
+
+
 def test_reset_forgets_earlier_frames() -> None:
     samples, _ = soundfile.read(CLIPS / "austen-0920.flac", dtype="int16")
     frames = frames_of(samples)[20:30]
