@@ -24,7 +24,7 @@ _FEW_CLIPS = 10
 _UNEVEN_RATIO = 1.5
 """From this ratio of clips between the largest and the smallest class, uneven classes are worth a warning."""
 _MANY_CLIPS, _EPOCHS_FOR_FEW_CLIPS = 200, 60
-"""With fewer clips an epoch has so few steps that after the default 13 the network always predicts one class."""
+"""With fewer clips an epoch has so few steps that after the default 13 the network never predicts some classes."""
 
 
 def record_command(

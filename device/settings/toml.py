@@ -142,7 +142,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
             continue
         if variable in renamed:
             new = renamed[variable]
-            raise SettingsError(f"{variable} in the environment: is now called {new}", fix=f"rename it to {new}")
+            raise SettingsError(f"{variable} in the environment: it is now called {new}", fix=f"rename it to {new}")
         if variable not in known:
             # Compared without the prefix, in which all of them are alike.
             near = get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)

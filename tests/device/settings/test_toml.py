@@ -119,7 +119,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         (
             "EDGE_MCNN_CLASSIFIER_UNSURE",
             "dark",
-            "is now called EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE; rename it to EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE",
+            "it is now called EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE; rename it to EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE",
         ),
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "loud", "endpoint.gate_dbfs is 'loud', expected a number from -96 to 0"),
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "-50\nx = 1", "expected a number"),
