@@ -102,8 +102,8 @@ def convert_command(
         typer.Option(
             metavar="TABLE.csv|FOLDER",
             help="Recordings and transcripts that resemble those on the device, in the format of `edge-mcnn train`. "
-            "8-bit values are calibrated on some of them, and the agreement is measured on others. Default: synthetic "
-            "samples.",
+            "8-bit values are calibrated on some of them, and the agreement is measured on others. Required for int8. "
+            "Default: synthetic samples.",
             show_default=False,
         ),
     ] = None,

@@ -49,7 +49,7 @@ def light_each_command(
 
 @lights_commands.command("set")
 def set_command(
-    label: Annotated[str, typer.Argument(help="Class of the model, such as positive.")],
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="Class of the model, such as positive.")],
     seconds: Annotated[
         float | None,
         typer.Option("--seconds", min=0.1, max=86400, help="Seconds that the light stays on. Default: until Ctrl-C."),

@@ -98,9 +98,9 @@ LightsByHand = Annotated[
 CorpusArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[TABLE.csv|FOLDER]",
-        help="A CSV file in UTF-8 with one clip per row and the columns audio, text, label, split (train or "
-        "validation; optional), and, if known, speaker and dialogue. Leave audio empty for a clip without a "
+        metavar="TABLE.csv|FOLDER",
+        help="A CSV file in UTF-8 with one clip per row and the columns audio, text, label, split (train, "
+        "validation or test; optional), and, if known, speaker and dialogue. Leave audio empty for a clip without a "
         "recording, text empty for a clip without a transcript. Or a folder that contains one folder of recordings "
         "per class.",
         show_default=False,

@@ -50,8 +50,9 @@ def record_command(
     speaker: Annotated[
         str,
         typer.Option(
+            metavar="NAME",
             help="Name of the person who speaks. With two or more speakers, training validates on speakers that it did "
-            "not train on."
+            "not train on.",
         ),
     ] = "",
     microphone: Microphone = None,

@@ -42,7 +42,7 @@ def train_command(
         str,
         typer.Option(
             metavar="NAME",
-            help="Which network to train. tutorial: the published one, VGG19 and an LSTM. evidence: small, fast to "
+            help="Which network to train. tutorial: that of the tutorial, VGG19 and an LSTM. evidence: small, fast to "
             "train, needs no pretrained weights, and adds the evidence of the audio to the evidence of the text.",
         ),
     ] = "tutorial",
