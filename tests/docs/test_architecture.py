@@ -1,4 +1,4 @@
-"""The page on the architecture lists the folders, the layers, the threads and the companions that exist."""
+"""The page on the architecture lists the folders, layers, companions and methods of an output that exist."""
 
 import re
 import tomllib
