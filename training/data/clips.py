@@ -47,11 +47,13 @@ class Skipped:
     """Path of the file."""
     reason: str
     """Why it cannot be used, as a phrase."""
+    fix: str = ""
+    """What the user can do about it, in the imperative; empty if the reason leaves no doubt."""
 
     @classmethod
     def because(cls, recording: Path, error: AudioError) -> "Skipped":
-        """Return the recording with the message of an error as the reason, without the path that begins it."""
-        return cls(recording, error.message.removeprefix(f"{recording}: "))
+        """Return the recording with the message of an error, without the path that begins it, and with its fix."""
+        return cls(recording, error.message.removeprefix(f"{recording}: "), error.fix)
 
 
 def is_recording(path: Path) -> bool:
@@ -94,11 +96,15 @@ def check_trainable(clips: Sequence[Clip], where: str) -> None:
 
 
 def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console) -> None:
-    """Print which recordings are skipped and why, and how many of how many; of very many only the first are listed."""
+    """Print which recordings are skipped, why, and what to do about each, and how many of how many.
+
+    Of very many only the first are listed.
+    """
     if not skipped:
         return
     for each in skipped[:_LISTED]:
-        console.print(f"skipped {each.recording}: {each.reason}", style="yellow", markup=False, soft_wrap=True)
+        line = "; ".join(filter(None, (f"skipped {each.recording}: {each.reason}", each.fix)))
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
     if len(skipped) > _LISTED:
         console.print(f"and {len(skipped) - _LISTED} more", style="yellow")
     console.print(f"{len(skipped)} of {recordings} recordings skipped")

@@ -121,7 +121,7 @@ def test_published_meld_can_be_trained_and_converted(meld: Path, tmp_path: Path,
         "dia3_utt0.mp4: no such file",
         "dia2_utt0.mp4: not a readable recording",
         "dia2_utt2.mp4: has no audio track",
-        "dia2_utt3.mp4: longer than 30 s, so not one utterance",
+        "dia2_utt3.mp4: longer than 30 s, so not one utterance; cut it into clips",
         "4 of 23 recordings skipped",
         "4 of 23 clips left out",
     ):

@@ -64,13 +64,17 @@ def test_unreadable_recordings_are_skipped_and_counted(tmp_path: Path, console: 
     output = printed(console)
     assert "4 of 5 recordings skipped\n5 of 7 clips left out" in output
     assert all(path.name in output for path in data.unreadable)
+    assert "text.wav: not a readable recording" in output
+    assert output.count("; convert it to WAV, FLAC or mp4\n") == 2  # the text and the truncated recording
+    assert "empty.wav: contains no audio\n" in output
 
 
 def test_all_recordings_unreadable(tmp_path: Path, console: Console) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"RIFF")
-    with pytest.raises(TrainingError, match=r"none of the 1 recordings is readable; the first is .*bad\.wav"):
+    with pytest.raises(TrainingError, match=r"none of the 1 recordings is readable; the first is .*bad\.wav") as error:
         clip_images(clips([bad, None]), FRONT_END, console)
+    assert str(error.value).count("convert") == 1  # the fix of the first recording is not part of the message
 
 
 def test_no_recordings_at_all(console: Console) -> None:
