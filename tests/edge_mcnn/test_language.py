@@ -53,9 +53,9 @@ _UNWANTED = {
     r"does not know of": "is independent of",
     r"see to it": "make sure",
 }
-_PUBLIC_NAMES = {"picture", "pictures", "pictures_command", "picture_height", "picture_width", "unsure"}
-"""The command and the option `pictures`, keys of existing `front_end.json` files and image caches, and the former name
-of a setting, which is refused with its present name."""
+_PUBLIC_NAMES = {"picture", "pictures", "pictures_command", "picture_height", "picture_width", "unsure", ".heard.jsonl"}
+"""The command and the option `pictures`, keys of existing `front_end.json` files and image caches, the former name of a
+setting, which is refused with its present name, and that of a transcription's journal, which is still read."""
 
 Finding = tuple[str, str]
 

@@ -26,6 +26,9 @@ from training.data.clips import Skipped, report_skipped
 from training.data.corpus import Corpus
 from training.parallel import on_all_cores
 
+_JOURNAL_SUFFIXES = (".transcripts.jsonl", ".heard.jsonl")
+"""What the journal's name adds to that of the table, and what it added in version 0.1."""
+
 
 def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
     """Write a table of the corpus with the column `text_vosk`, and return the corpus with the transcripts.
@@ -53,9 +56,7 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
     settings = Settings().transcriber
     configured = Path(settings.speech_model).expanduser() if settings.speech_model else None
     model = find_speech_model(configured, announce=lambda line: console.print(line, markup=False))
-    journal = Journal(
-        output.with_name(f"{output.name}.transcripts.jsonl"), f"{model.name} {settings.lone_word_confidence:g}"
-    )
+    journal = Journal(_journal_path(output), f"{model.name} {settings.lone_word_confidence:g}")
     before = journal.read()
     keys = {recording: journal_key(recording) for recording in recordings}
     missing = [recording for recording in recordings if keys[recording] not in before]
@@ -111,6 +112,14 @@ def _check_output(output: Path, corpus: Corpus) -> None:
             f"{output}: is a folder", fix=f"name the table to write, such as {output / 'transcripts.csv'}"
         )
     require_writable(output.parent, output)
+
+
+def _journal_path(output: Path) -> Path:
+    """Return the path of the journal; one with the name of version 0.1 is renamed, so that its work is not lost."""
+    path, former = (output.with_name(output.name + suffix) for suffix in _JOURNAL_SUFFIXES)
+    if former.is_file() and not path.exists():
+        former.rename(path)
+    return path
 
 
 def transcribe_recording(recording: Path, transcriber: Transcriber) -> str:

@@ -106,6 +106,18 @@ def test_continues_after_an_interruption(
     assert "5 of 10 recordings were transcribed before" in printed(console)
 
 
+def test_journal_of_version_0_1_is_used(
+    corpus: Corpus, transcribed: list[str], tmp_path: Path, console: Console
+) -> None:
+    transcribe(corpus, tmp_path / "t.csv", console)
+    (tmp_path / "t.csv.transcripts.jsonl").rename(tmp_path / "t.csv.heard.jsonl")
+    transcribed.clear()
+    transcribe(corpus, tmp_path / "t.csv", console)
+    assert transcribed == []
+    assert texts(tmp_path / "t.csv") == EXPECTED
+    assert [path.name for path in tmp_path.glob("*.jsonl")] == ["t.csv.transcripts.jsonl"]
+
+
 def test_changed_recordings_and_models_are_transcribed_again(
     corpus: Corpus, transcribed: list[str], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
