@@ -124,11 +124,13 @@ def ravdess_images(
     by_actor: dict[int, list[RavdessClip]] = {}
     for clip in clips:
         by_actor.setdefault(clip.actor, []).append(clip)
+    colours = []
     with Progress(console=console) as progress:
-        colours = [
-            _images_of_actor(corpus, cache, actor, by_actor[actor], front_end, copies)
-            for actor in progress.track(sorted(by_actor), description="actors")
-        ]
+        # Not progress.track: it leaves a generator open after an error, which hangs the exit of Python 3.13.
+        task = progress.add_task("actors", total=len(by_actor))
+        for actor in sorted(by_actor):
+            colours.append(_images_of_actor(corpus, cache, actor, by_actor[actor], front_end, copies))
+            progress.advance(task)
     ordered = [clip for actor in sorted(by_actor) for clip in by_actor[actor]]
     return AugmentedImages(
         colours=np.concatenate(colours),
