@@ -110,7 +110,7 @@ def _repetitions(clips: Sequence[Clip]) -> list[str]:
     leaks = [audio for audio, names in splits.items() if TRAIN in names and len(names) > 1]
     return [
         f"{repeated} rows repeat another row, and count again" if repeated else "",
-        f"{len(leaks)} recordings are in train and in another split, first {leaks[0]}: figures will be too good"
+        f"{len(leaks)} recordings are in train and in another split, first {leaks[0]}: the scores will be too good"
         if leaks
         else "",
     ]

@@ -106,12 +106,12 @@ class KerasPredictor:
     """
 
     def __init__(self, path: Path) -> None:
-        from convert.source import keras_h5 as model_file
+        from convert.source.keras_h5 import read_companions
         from convert.source.keras_source import name_source, read_source
         from convert.source.model_spec import check_companions, read_spec
 
         source = read_source(path)  # first of all: building the network with Keras might run code that it carries
-        self.companions = model_file.read_companions(path)
+        self.companions = read_companions(path)
         try:
             check_companions(read_spec(source.configuration), self.companions)
             from convert.source.keras_loading import in_keras_2, load_network, with_ordered_inputs

@@ -31,9 +31,8 @@ def write_model(model: Any, companions: Companions, output: Path) -> None:
     Raises:
         TrainingError: the disk is full or cannot be written to; `output` is unchanged.
     """
-    from convert.source.keras_h5 import (
-        write_companions,  # `convert` owns the file format; loaded only when there is a model
-    )
+    # `convert` owns the file format; loaded only when there is a model.
+    from convert.source.keras_h5 import write_companions
 
     try:
         # HDF5 writes to a name, not to a stream.

