@@ -22,6 +22,7 @@ _NOISE = re.compile(r"[IW]\d{4} |\d{4}-\d\d-\d\d .*: [IW] |INFO|WARNING|\s|\S*Wa
 """Matches the beginning of stderr lines that do not explain a failure."""
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",  # a GPU gains nothing here, and its memory may be in use
+    "KERAS_BACKEND": "tensorflow",  # the worker runs networks of Keras 3 in a graph of tensorflow
     "PYTHONWARNINGS": "ignore",  # users cannot fix the deprecations of other packages
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }

@@ -69,6 +69,18 @@ def test_failures(monkeypatch: pytest.MonkeyPatch, stages: Stages, code: str, me
     assert "\n" not in str(caught.value)
 
 
+def test_keras_3_uses_tensorflow_whatever_the_user_prefers(monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    code = """
+import os
+from convert.subprocess_job import reporting_to_parent
+with reporting_to_parent() as progress:
+    progress(os.environ["KERAS_BACKEND"])
+"""
+    run_code(code, monkeypatch, stages)
+    assert stages == ["tensorflow"]
+
+
 def test_modules_in_the_users_folder_are_not_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Stages
 ) -> None:
