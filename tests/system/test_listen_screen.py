@@ -82,10 +82,12 @@ class Terminal:
     def wait_for_text(self, part: str) -> list[str]:
         return self.wait_for(lambda shown: any(part in line for line in shown))
 
-    def resize(self, columns: int, lines: int) -> None:
+    def resize(self, columns: int, lines: int, drawn: Callable[[list[str]], bool]) -> None:
+        """Announce another size, and take it when the program has drawn for it: what it drew before still fits."""
+        self._size(columns, lines)
+        self.wait_for(drawn)
         with self._lock:
             self.screen.resize(lines, columns)
-            self._size(columns, lines)
 
     def press(self, key: bytes) -> None:
         os.write(self._ours, key)
@@ -181,8 +183,7 @@ def test_a_complete_session(microphone: VirtualMicrophone, start: Starter) -> No
     microphone.plug()
     terminal.wait_for(lambda now: any(line.startswith(f"  {NAME}, ") for line in now))
 
-    terminal.resize(50, 24)
-    terminal.wait_for(lambda now: not any("\u2580" in line for line in now))
+    terminal.resize(50, 24, lambda now: not any("\u2580" in line for line in now))
     terminal.wait_for_text(LISTENING)
     assert "nonsense" not in text_of(terminal.shown)
 
