@@ -181,7 +181,7 @@ def test_a_prediction_below_the_threshold_has_a_low_confidence(
 
 
 class RecordingMonitor:
-    """An monitor that asks for all that it can have, and writes down what it is told."""
+    """A monitor that calls everything it may call, and records each event."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
