@@ -1,0 +1,260 @@
+"""Why a path cannot be used, and the fix: the one place that words the errors of the operating system about paths.
+
+`Path.exists` and `Path.is_file` raise an error for a path in a folder that may not be entered, or call it missing.
+Use the functions here instead: they name the folder or the part of the path that causes the problem.
+"""
+
+import errno
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from device.errors import EdgeMcnnError
+from device.system.display import displayable
+
+
+class PathProblem(NamedTuple):
+    """Why a path cannot be used."""
+
+    message: str
+    """What is wrong, without the path itself, such as `permission denied: the folder /data may not be entered`."""
+    fix: str
+    """What the user can do about it, in the imperative."""
+
+
+def file_problem(path: Path) -> PathProblem | None:
+    """Why the content of a file cannot be read: missing, a folder, not readable, in a closed folder; None if it can.
+
+    A pipe has no problem, since opening it here would take its content from the caller; `open_file` never waits for
+    one.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return explain(_os_error(errno.EISDIR), path)
+        if stat.S_ISSOCK(mode):
+            return explain(_os_error(errno.ENXIO), path)
+        if not os.access(path, os.R_OK, effective_ids=True):
+            return explain(_os_error(errno.EACCES), path)
+    except (OSError, ValueError) as error:
+        return explain(error, path)
+    return None
+
+
+def folder_problem(path: Path) -> PathProblem | None:
+    """Why the files of a folder cannot be listed and opened: missing, a file, not readable; None if they can."""
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            return explain(_os_error(errno.ENOTDIR), path)
+        if not os.access(path, os.R_OK | os.X_OK, effective_ids=True):
+            return explain(_os_error(errno.EACCES), path)
+    except (OSError, ValueError) as error:
+        return explain(error, path)
+    return None
+
+
+def output_problem(path: Path, *, folder: bool = False) -> PathProblem | None:
+    """Why a file or folder cannot be written at a path; None if it can, as far as this is known before the disk fills.
+
+    Missing folders are no problem if they can be created. Nothing is created here.
+
+    Args:
+        path: file to create or replace, or folder to create or write into.
+        folder: whether it is a folder.
+    """
+    try:
+        mode = _mode(path)
+        if mode is not None and stat.S_ISDIR(mode) != folder:
+            return explain(_os_error(errno.ENOTDIR if folder else errno.EISDIR), path)
+        if mode is not None and not folder and not stat.S_ISREG(mode):
+            return PathProblem("is not a regular file", "choose the name of a file")
+        parent = path if folder and mode is not None else path.absolute().parent
+        while _mode(parent) is None:
+            parent = parent.parent
+        if not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
+            return _may_not("write to", parent)
+        # A name may be too long although its folder exists; the temporary name beside it is 14 characters longer.
+        _mode(path.with_name(f".{path.name}.{os.getpid()}.part"))
+    except (OSError, ValueError) as error:
+        return explain(error, path)
+    return None
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file for reading without ever waiting: a pipe that no program writes to is at its end at once.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder.
+        ValueError: the name contains a NUL.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _os_error(errno.EISDIR)
+    os.set_blocking(descriptor, True)  # what a program is still writing into a pipe is awaited
+    return os.fdopen(descriptor, "rb")
+
+
+def require_file(path: Path, error: type[EdgeMcnnError], *, fix: str = "") -> None:
+    """Check that a file can be read.
+
+    Args:
+        path: the file.
+        error: type of the error to raise.
+        fix: what the user can do if the path names something else, in the imperative.
+
+    Raises:
+        EdgeMcnnError: of the type `error`: it cannot be read.
+    """
+    _require(path, file_problem(path), error, fix)
+
+
+def require_folder(path: Path, error: type[EdgeMcnnError], *, fix: str = "") -> None:
+    """Check that a folder can be listed and entered; arguments and errors as for `require_file`."""
+    _require(path, folder_problem(path), error, fix)
+
+
+def cannot_use(
+    path: Path, problem: OSError | ValueError, error: type[EdgeMcnnError], *, fix: str = ""
+) -> EdgeMcnnError:
+    """Return the error about a path that an operation of Python has refused.
+
+    Args:
+        path: what the user named.
+        problem: raised by the operation.
+        error: type of the error to return.
+        fix: what the user can do if the path names nothing or something else, in the imperative.
+    """
+    found = explain(problem, path)
+    return _error(path, found, error, fix)
+
+
+def explain(error: OSError | ValueError, path: Path) -> PathProblem:
+    """Word an error of the operating system about a path.
+
+    Args:
+        error: raised by an operation on the path; Python raises `ValueError` for a NUL, and `UnicodeError` for a name
+            that the locale cannot represent.
+        path: the path, which decides the details: which folder may not be entered, or does not exist.
+    """
+    if not isinstance(error, OSError):
+        null = "\0" in str(path)
+        return PathProblem("the name contains a NUL character" if null else f"the name cannot be used ({error})", _NAME)
+    match error.errno:
+        case errno.ENOENT:
+            return _missing(path)
+        case errno.EACCES | errno.EPERM:
+            return _denied(path)
+        case errno.ENAMETOOLONG:
+            return PathProblem(_too_long(path), "choose a shorter name")
+        case errno.ELOOP:
+            return PathProblem("is a symbolic link that leads back to itself", "remove the link, or name its target")
+        case errno.ENOTDIR:
+            return _not_a_folder(path)
+        case errno.EISDIR:
+            return PathProblem("is a folder, not a file", "name a file")
+        case errno.ENXIO:
+            return PathProblem("is a socket or a device without content, not a file", "name a file")
+        case errno.ENOSPC | errno.EDQUOT:
+            return PathProblem("the disk is full", "free some space, or choose another place")
+        case errno.EROFS:
+            return PathProblem("the file system is read-only", "choose another place")
+    return PathProblem(_lower(error.strerror or str(error)), "")
+
+
+_NAME = "choose another name"
+_LONGEST_PART = 200
+"""Bytes. Longer names may be too long, with what is added to the name of a temporary file."""
+_LONGEST_SHOWN = 300
+"""Characters of a path that a message shows."""
+
+
+def _require(path: Path, problem: PathProblem | None, error: type[EdgeMcnnError], fix: str) -> None:
+    if problem is not None:
+        raise _error(path, problem, error, fix)
+
+
+def _error(path: Path, problem: PathProblem, error: type[EdgeMcnnError], fix: str) -> EdgeMcnnError:
+    wrong_place = problem.message.startswith(("no such", "is a ", "is not "))
+    shown = displayable(path)
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[: _LONGEST_SHOWN // 2]}...{shown[-_LONGEST_SHOWN // 2 :]}"
+    return error(f"{shown}: {problem.message}", fix=(fix if wrong_place else "") or problem.fix or fix)
+
+
+def _os_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def _mode(path: Path) -> int | None:
+    """Kind and permissions of what is at a path; None if nothing is there."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise
+        return None
+
+
+def _too_long(path: Path) -> str:
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if longest > _LONGEST_PART:
+        return f"the name is too long ({longest} bytes; most systems allow 255)"
+    return f"the path is too long ({len(os.fsencode(path))} bytes; most systems allow 4095)"
+
+
+def _missing(path: Path) -> PathProblem:
+    for part in (*reversed(path.absolute().parents), path.absolute()):
+        if os.path.lexists(part) and not os.path.exists(part):  # noqa: PTH110  # Path.exists may raise
+            target = displayable(os.readlink(part))  # noqa: PTH115  # a text, which need not be a usable path
+            link = "" if part == path.absolute() else f"{displayable(part)} "
+            return PathProblem(f"{link}is a symbolic link to {target}, which does not exist", "name an existing file")
+        if not os.path.lexists(part) and part != path.absolute():
+            return PathProblem(f"no such file or folder: there is no folder {displayable(part)}", "correct the path")
+    return PathProblem("no such file or folder", "correct the path")
+
+
+def _denied(path: Path) -> PathProblem:
+    for folder in reversed(path.absolute().parents):
+        if not os.access(folder, os.X_OK, effective_ids=True):
+            return _may_not("enter", folder)
+    if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir may raise
+        readable = os.access(path, os.R_OK | os.X_OK, effective_ids=True)
+        return _may_not("write to" if readable else "enter", path)
+    if os.path.exists(path) and not os.access(path, os.R_OK, effective_ids=True):  # noqa: PTH110  # may raise
+        return PathProblem(
+            f"permission denied: {_user()} may not read the file", f"let {_user()} read it: sudo chmod a+r"
+        )
+    parent = path.absolute().parent
+    if not os.access(parent, os.W_OK, effective_ids=True):
+        return _may_not("write to", parent)
+    return PathProblem("permission denied", f"let {_user()} use it")
+
+
+def _may_not(verb: str, folder: Path) -> PathProblem:
+    return PathProblem(
+        f"permission denied: {_user()} may not {verb} the folder {displayable(folder)}",
+        "choose another folder, or change its permissions",
+    )
+
+
+def _not_a_folder(path: Path) -> PathProblem:
+    for part in reversed(path.absolute().parents):
+        if os.path.exists(part) and not os.path.isdir(part):  # noqa: PTH110, PTH112  # those of Path may raise
+            return PathProblem(
+                f"no such file or folder: {displayable(part)} is a file, not a folder", "correct the path"
+            )
+    return PathProblem("is a file, not a folder", "name a folder")
+
+
+def _user() -> str:
+    try:
+        return f"the user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:
+        return "this user"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
