@@ -6,7 +6,7 @@ This module reads and writes text and paths only; it opens no recording.
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from device.errors import TrainingError
@@ -14,6 +14,7 @@ from device.front_end.tokens import normalise
 from device.recorder.clip_table import COLUMNS, ORIGIN_COLUMNS, TRAINING_COLUMNS, TRANSCRIPT_COLUMN
 from device.system.atomic_write import atomic_write
 from training.data.clips import SPLIT_NAMES, Clip, check_trainable, is_recording
+from training.data.csv_table import read_csv_table
 from training.data.splits import make_splits
 
 
@@ -84,82 +85,15 @@ def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
         ) from None
 
 
-def read_csv_text(file: Path, fix: str) -> io.StringIO:
-    """Read a CSV file in UTF-8, with or without a byte order mark; a wrong encoding is reported by its first line.
-
-    Args:
-        file: path of the CSV file.
-        fix: the fix for a file in another encoding, for the error.
-
-    Returns:
-        The text of the file with unchanged line ends, as the module `csv` requires.
-
-    Raises:
-        TrainingError: the file cannot be read, or is not UTF-8.
-    """
-    try:
-        content = file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: the path itself contains a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise TrainingError(f"{file}: cannot be read ({reason})", fix="give the path of a CSV table") from None
-    if b"\0" in content:
-        line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise TrainingError(f"{file}, line {line}: not UTF-8 text (contains NUL bytes, as UTF-16 does)", fix=fix)
-    try:
-        return io.StringIO(content.decode("utf-8-sig"), newline="")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise TrainingError(f"{file}, line {line}: not UTF-8 text ({error.reason})", fix=fix) from None
-
-
 def _read_rows(table: Path, needed: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
     """Return for each row its file and line, for messages, and its values by column."""
-    lines = _lines(table)
-    _, names = next(lines, ("", []))
-    header = [name.strip() for name in names]
-    _check_header(header, needed, table)
-    rows = []
-    for where, values in lines:
-        if not any(value.strip() for value in values):
-            continue
-        if len(values) != len(header):
-            raise TrainingError(
-                f"{where}: {len(values)} values for {len(header)} columns",
-                fix="put a text with a comma in double quotes",
-            )
-        rows.append((where, dict(zip(header, (value.strip() for value in values), strict=True))))
-    if not rows:
-        raise TrainingError(f"{table}: no rows below the header", fix="add one row per clip")
-    return rows
+    content = read_csv_table(table, ",".join(TRAINING_COLUMNS))
+    _check_header(content.header, needed, table)
+    content.require_rows("clip")
+    return [(row.where, dict(zip(content.header, row.values, strict=True))) for row in content.rows]
 
 
-def _lines(table: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield for each line of the table where it ends, and its values."""
-    reader = csv.reader(read_csv_text(table, "save it again as CSV in UTF-8"), strict=True)
-    while True:
-        began = reader.line_num + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            # A quote that is never closed is found at the end of the file; the line that opens it is more useful.
-            raise TrainingError(
-                f"{table}, line {began}: not valid CSV ({error})", fix='close the quotes, write " within them as ""'
-            ) from None
-        # `line_num` counts lines as an editor does, also where a quoted text runs over several.
-        yield f"{table}, line {reader.line_num}", values
-
-
-def _check_header(header: list[str], needed: Sequence[str], table: Path) -> None:
-    if not any(header):
-        raise TrainingError(f"{table}: the table is empty", fix=f"begin it with the line {','.join(TRAINING_COLUMNS)}")
-    separator = next((name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if sign in header[0]), None)
-    if len(header) == 1 and separator is not None:
-        raise TrainingError(
-            f"{table}, line 1: columns are separated by {separator}",
-            fix="save it again as CSV with commas, in UTF-8",
-        )
+def _check_header(header: Sequence[str], needed: Sequence[str], table: Path) -> None:
     repeated = [name for name in COLUMNS if header.count(name) > 1]
     if repeated:
         raise TrainingError(

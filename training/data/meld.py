@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from device.errors import TrainingError
-from training.data.clip_table import read_csv_text
 from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, is_recording
+from training.data.csv_table import read_csv_text
 
 Target = Literal["sentiment", "emotion"]
 """Which annotation of MELD is the label."""

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from device.system.signals import Interruption, interruptible
 from training.evaluation.predictors import predict_keras
 from training.evaluation.scores import Scores
-from training.fit.batches import TwoInputBatches
+from training.fit.batches import ExampleBatches
 from training.fit.checkpoints import Checkpoint, TrainingState
 from training.fit.settings import TrainingSettings
 from training.fit.stepping import Stepper, stepping
@@ -107,7 +107,7 @@ class _Epochs:
     ) -> None:
         self._head = head
         self._stepper = stepper
-        self._batches = TwoInputBatches(training, TRUNK_INPUT, settings.batch_size, settings.seed)
+        self._batches = ExampleBatches(training, TRUNK_INPUT, settings.batch_size, settings.seed)
         self._rows = len(training)
         self._validation = validation
         self._settings = settings

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-from training.fit.batches import TwoInputBatches
+from training.fit.batches import ExampleBatches
 from training.fit.seeded_dropout import StepNoise, seeded
 from training.fit.workers import Workers
 from training.networks.network import IDS_INPUT, TRUNK_INPUT
@@ -49,7 +49,7 @@ class Stepper:
         for variable, value in zip(self._optimiser.variables, values[self.weights :], strict=True):
             variable.assign(value)
 
-    def step(self, batches: TwoInputBatches, number: int, key: NDArray[np.int32], *, stop: bool) -> NDArray[np.float32]:
+    def step(self, batches: ExampleBatches, number: int, key: NDArray[np.int32], *, stop: bool) -> NDArray[np.float32]:
         """Train on a batch.
 
         Args:

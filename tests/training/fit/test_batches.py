@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.fit.batches import TwoInputBatches
+from training.fit.batches import ExampleBatches
 from training.images.examples import Examples
 
 
@@ -14,7 +14,7 @@ def numbered_examples(rows: int) -> Examples:
 
 @pytest.mark.parametrize(("rows", "size"), [(37, 8), (16, 8), (3, 8), (1, 1)])
 def test_images_words_and_labels_stay_together(rows: int, size: int) -> None:
-    batches = TwoInputBatches(numbered_examples(rows), "images", size, seed=3)
+    batches = ExampleBatches(numbered_examples(rows), "images", size, seed=3)
     assert len(batches) == -(-rows // size)
     for _ in range(3):
         seen = []
@@ -28,12 +28,12 @@ def test_images_words_and_labels_stay_together(rows: int, size: int) -> None:
         batches.on_epoch_end()
 
 
-def order(batches: TwoInputBatches) -> list[int]:
+def order(batches: ExampleBatches) -> list[int]:
     return [int(label) for number in range(len(batches)) for label in batches[number][1]]
 
 
 def test_order_depends_only_on_seed_and_epoch() -> None:
-    first, repeated, other = (TwoInputBatches(numbered_examples(50), "images", 7, seed) for seed in (1, 1, 2))
+    first, repeated, other = (ExampleBatches(numbered_examples(50), "images", 7, seed) for seed in (1, 1, 2))
     epochs = []
     for _ in range(3):
         np.random.default_rng().random()
@@ -47,9 +47,9 @@ def test_order_depends_only_on_seed_and_epoch() -> None:
 def test_rows_share_images_and_may_stay_in_order() -> None:
     examples = numbered_examples(4).take(np.array([2, 2, 0]))
     assert len(examples.images) == 4
-    assert order(TwoInputBatches(examples, "images", 2, seed=None)) == [2, 2, 0]
+    assert order(ExampleBatches(examples, "images", 2, seed=None)) == [2, 2, 0]
 
 
 def test_batch_out_of_range() -> None:
     with pytest.raises(IndexError):
-        TwoInputBatches(numbered_examples(4), "images", 2, seed=None)[2]
+        ExampleBatches(numbered_examples(4), "images", 2, seed=None)[2]

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from tests.training.conftest import printed
-from training.fit.batches import TwoInputBatches
+from training.fit.batches import ExampleBatches
 from training.fit.checkpoints import Checkpoint
 from training.fit.epochs import Fitted, fit
 from training.fit.settings import TrainingSettings
@@ -25,6 +25,10 @@ from training.networks.network import IDS_INPUT, TRUNK_INPUT
 
 SETTINGS = TrainingSettings(epochs=4, batch_size=8, learning_rate=0.03, seed=3)
 MADE_BY = {"seed": 3, "clips": "x" * 64}
+
+
+class KerasBatches(ExampleBatches, tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_keras ships no types
+    """The batches as Keras's own `fit` accepts them."""
 
 
 def some_examples(rows: int, seed: int) -> Examples:
@@ -83,17 +87,17 @@ def test_ctrl_c_saves_current_weights_and_the_last_complete_epoch(
     tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "Model.h5"
-    get = TwoInputBatches.__getitem__
+    get = ExampleBatches.__getitem__
     seen: list[int] = []
 
-    def interrupt(self: TwoInputBatches, batch: int) -> Any:
+    def interrupt(self: ExampleBatches, batch: int) -> Any:
         seen.append(batch)
         if len(seen) == 6 + 2:  # the second batch of the second epoch
             os.kill(os.getpid(), signal.SIGINT)
         return get(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TwoInputBatches, "__getitem__", interrupt)
+        patch.setattr(ExampleBatches, "__getitem__", interrupt)
         stopped, partial = trained(SETTINGS, output, console)
     assert stopped.interrupted
     assert len(seen) <= 9
@@ -137,7 +141,7 @@ def test_balanced_classes_equal_keras_class_weights(
     head.compile(tf_keras.optimizers.Adam(quiet.learning_rate), "sparse_categorical_crossentropy")
     counts = np.bincount(TRAINING.labels)
     head.fit(
-        TwoInputBatches(TRAINING, TRUNK_INPUT, quiet.batch_size, quiet.seed),
+        KerasBatches(TRAINING, TRUNK_INPUT, quiet.batch_size, quiet.seed),
         epochs=2,
         shuffle=False,
         class_weight={label: 45 / (3 * count) for label, count in enumerate(counts.tolist())},

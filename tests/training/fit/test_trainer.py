@@ -133,14 +133,14 @@ def test_ctrl_c_saves_the_current_weights(
     corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
-    get = __import__("training.fit.batches", fromlist=["x"]).TwoInputBatches.__getitem__
+    get = __import__("training.fit.batches", fromlist=["x"]).ExampleBatches.__getitem__
 
     def interrupt(self: object, batch: int) -> object:
         if batch == 2:
             os.kill(os.getpid(), signal.SIGINT)
         return get(self, batch)
 
-    monkeypatch.setattr("training.fit.batches.TwoInputBatches.__getitem__", interrupt)
+    monkeypatch.setattr("training.fit.batches.ExampleBatches.__getitem__", interrupt)
     result = train(corpus, tmp_path / "Model.h5", SETTINGS, console)
     assert result.stopped_early
     assert len(result.companions.card["history"]) == 1
