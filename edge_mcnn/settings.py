@@ -30,7 +30,10 @@ def settings_command(
         edge-mcnn settings --show > my.toml
         edge-mcnn settings --check my.toml
     """
-    from device.settings.toml import as_toml, check_file
+    from dataclasses import asdict
+
+    from device.settings.broker import doubts
+    from device.settings.toml import as_toml, check_file, read_settings
 
     if show == (check is not None):
         raise typer.BadParameter("use either --show or --check FILE")
@@ -42,4 +45,6 @@ def settings_command(
         out.line(str(mistake))
     if found:
         raise typer.Exit(1)
+    for doubt in doubts(asdict(read_settings(check).mqtt)):
+        out.line(f"{check}: warning: {doubt.message}; {doubt.fix}")
     out.line(f"{check}: no mistakes found")

@@ -7,11 +7,11 @@ import os
 import secrets
 import shutil
 import socket
-import ssl
 import stat
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,26 @@ from device.errors import PublishingError
 from device.outputs.mqtt.client import (
     broker_address,
     client_id,
-    connection_failure,
     device_name,
+    end_of_tls,
     new_client,
     topic_name,
 )
 from device.outputs.mqtt.client import port as port_of
 from device.outputs.mqtt.discovery import Topics
+from device.outputs.mqtt.failures import (
+    Failure,
+    closed_without_response,
+    connection_failure,
+    no_response,
+    not_mqtt,
+    refusal,
+    unresolved,
+)
 from device.service import systemctl
+from device.settings.broker import doubts
 from device.settings.schema import MqttSettings, PublishSettings
+from device.system.display import displayable
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -57,14 +68,18 @@ def check_broker(settings: MqttSettings, limit_s: float = LIMIT_S) -> Iterator[F
         fix = _unreadable_password_fix(settings) if denied else ""
         yield Finding(_BROKER, Verdict.FAIL, error.message, fix or error.fix)
         return
-    problem = _resolve(settings, limit_s) or _connect(settings, client, limit_s)
-    if problem is not None:
-        yield problem
+    failure = _resolve(settings, limit_s) or _connect(settings, client, limit_s)
+    if failure is not None:
+        verdict = Verdict.FAIL if failure.lasting else Verdict.WARN
+        fix = failure.fix if failure.lasting else f"{failure.fix}; {_BUFFERED}"
+        yield Finding(_BROKER, verdict, f"{broker_address(settings)} {failure.message}", fix)
     else:
         topic = Topics(settings.topic_prefix, device).prediction
-        user = f" as {settings.user}" if settings.user else ""
+        user = f" as {displayable(settings.user)}" if settings.user else ""
         message = f"{broker_address(settings)} accepts the connection{user}; predictions go to {topic}"
         yield Finding(_BROKER, Verdict.OK, message)
+    for doubt in doubts(asdict(settings)):
+        yield Finding(_BROKER, Verdict.WARN, doubt.message, doubt.fix)
     yield from _check_password_file(settings)
     if systemctl.UNIT_FILE.exists() and not systemctl.NETWORK_DROP_IN.exists():
         message = "the service was installed without a broker and has no network access"
@@ -95,8 +110,8 @@ def check_command(settings: PublishSettings) -> Iterator[Finding]:
 def _check_password_file(settings: MqttSettings) -> Iterator[Finding]:
     path = Path(settings.password_file).expanduser()
     if settings.password_file and path.stat().st_mode & stat.S_IROTH:
-        message = f"mqtt.password_file: every user of this machine can read {path}"
-        yield Finding(_BROKER, Verdict.WARN, message, f"run: chmod o-r {path}")
+        message = f"mqtt.password_file: every user of this machine can read {displayable(path)}"
+        yield Finding(_BROKER, Verdict.WARN, message, f"run: chmod o-r {displayable(path)}")
 
 
 def _unreadable_password_fix(settings: MqttSettings) -> str:
@@ -106,8 +121,8 @@ def _unreadable_password_fix(settings: MqttSettings) -> str:
     return "the service can read it through systemd; to check with the service's rights: sudo edge-mcnn doctor"
 
 
-def _resolve(settings: MqttSettings, limit_s: float) -> Finding | None:
-    """Resolve the host name of the broker; return a finding if that fails."""
+def _resolve(settings: MqttSettings, limit_s: float) -> Failure | None:
+    """Resolve the host name of the broker; return why that fails."""
     results: list[OSError | None] = []
 
     def resolve() -> None:
@@ -122,55 +137,34 @@ def _resolve(settings: MqttSettings, limit_s: float) -> Finding | None:
     thread = threading.Thread(target=resolve, daemon=True)
     thread.start()
     thread.join(limit_s)
-    if results and results[0] is None:
-        return None
-    reason = connection_failure(results[0]) if results else f"no response within {limit_s:g} s"
-    fix = "check mqtt.host, or use the broker's IP address"
-    if settings.host.endswith(".local"):
-        fix += "; names in .local need: sudo apt-get install libnss-mdns"
-    return Finding(_BROKER, Verdict.WARN, f"{settings.host} cannot be resolved ({reason})", fix)
+    if not results:
+        return unresolved(settings, f"no response within {limit_s:g} s")
+    return None if results[0] is None else connection_failure(results[0], settings)
 
 
-def _connect(settings: MqttSettings, client: "Client", limit_s: float) -> Finding | None:
-    """Connect to the broker, log in and disconnect; return a finding if any of that fails."""
+def _connect(settings: MqttSettings, client: "Client", limit_s: float) -> Failure | None:
+    """Connect to the broker, log in and disconnect; return why any of that fails."""
     reasons: list[Any] = []
+    ends: list[Any] = []
     client.on_connect = lambda _client, _data, _flags, reason, _properties: reasons.append(reason)
+    client.on_disconnect = lambda _client, _data, _flags, reason, _properties: ends.append(reason)
     client.connect_timeout = limit_s
     try:
         client.connect(settings.host, port_of(settings))
     except (OSError, ValueError) as error:
-        return _unreachable(settings, error)
+        return connection_failure(error, settings)
     end = time.monotonic() + limit_s
     connected = True
     while connected and not reasons and time.monotonic() < end:
         connected = client.loop(0.1) == 0
     client.disconnect()
-    if not reasons:
-        if connected:
-            message = f"{broker_address(settings)} accepts the connection, but does not respond within {limit_s:g} s"
-            return Finding(_BROKER, Verdict.WARN, message, "check mqtt.port: is this the port of the broker?")
-        message = f"{broker_address(settings)} closes the connection without a response"
-        return Finding(_BROKER, Verdict.FAIL, message, f"try mqtt.tls = {str(not settings.tls).lower()}")
-    if not reasons[0].is_failure:
-        return None
-    if settings.password_file:
-        fix = f"check mqtt.user and the password in {settings.password_file}"
-    else:
-        fix = "set mqtt.user and mqtt.password_file"
-    return Finding(_BROKER, Verdict.FAIL, f"{broker_address(settings)} refuses the connection ({reasons[0]})", fix)
-
-
-def _unreachable(settings: MqttSettings, error: Exception) -> Finding:
-    message = f"{broker_address(settings)} cannot be reached ({connection_failure(error)})"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        fix = "set mqtt.ca_file to the certificate of its authority, and mqtt.host to the name in its certificate"
-        return Finding(_BROKER, Verdict.FAIL, message, fix)
-    if isinstance(error, ssl.SSLError | ConnectionResetError):  # a broker without TLS resets the connection
-        fix = "set mqtt.port to its port for TLS, usually 8883; without TLS: mqtt.tls = false"
-        return Finding(_BROKER, Verdict.FAIL, message, fix)
-    if isinstance(error, ConnectionRefusedError):
-        return Finding(_BROKER, Verdict.WARN, message, f"check that the broker runs, and uses this port; {_BUFFERED}")
-    return Finding(_BROKER, Verdict.WARN, message, f"check that the broker is on, and in this network; {_BUFFERED}")
+    if reasons:
+        return refusal(reasons[0], settings) if reasons[0].is_failure else None
+    if connected:
+        return no_response(limit_s)
+    if "Protocol error" in map(str, ends):
+        return not_mqtt()
+    return closed_without_response(settings, end_of_tls(settings, limit_s) if settings.tls else None)
 
 
 def _check_executable(program: Path) -> Finding | None:

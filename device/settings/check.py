@@ -1,12 +1,13 @@
 """Checks nested tables of settings, as TOML gives them, against the schema, and turns them into `Settings`."""
 
-import re
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
 from device.errors import SettingsError
+from device.settings.broker import Mistake, contradictions
 from device.settings.schema import Settings, sections
 
 RENAMED: dict[tuple[str, ...], tuple[str, ...]] = {("classifier", "unsure"): ("classifier", "low_confidence")}
@@ -22,7 +23,9 @@ class Problem:
     message: str
     """What is wrong, with the key, the value and the allowed values; one line."""
     fix: str = ""
-    """What the user can do about it; empty if the message leaves no doubt."""
+    """What the user can do about it in a file; empty if the message leaves no doubt."""
+    instead: Mapping[str, Any] = field(default_factory=dict)
+    """Values of keys in the same section that are probably meant; `fix` contains them as TOML."""
 
 
 def settings_from_table(table: Mapping[str, Any]) -> Settings:
@@ -52,6 +55,7 @@ def problems(table: Mapping[str, Any]) -> Iterator[Problem]:
         for key, value in content.items():
             if key in known:
                 yield from _wrong_value((name, key), known[key], value)
+        yield from _contradictions(name, content)
 
 
 def allowed_values(setting: Field[Any]) -> str:
@@ -96,8 +100,26 @@ def _wrong_value(key: tuple[str, ...], setting: Field[Any], value: Any) -> Itera
             yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
     elif not isinstance(value, str):
         yield Problem(key, f"{name} is {value!r}, expected text in quotes")
-    elif not re.fullmatch(setting.metadata.get("pattern", "(?s).*"), value):
-        yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
+    elif value == "" and not setting.metadata.get("optional", True):
+        yield Problem(key, f"{name} is empty, expected {allowed_values(setting)}")
+    elif "mistakes" in setting.metadata and value != "":
+        for mistake in setting.metadata["mistakes"](name, value):
+            yield _problem(key, mistake)
+
+
+def _contradictions(name: str, content: Mapping[str, Any]) -> Iterator[Problem]:
+    if name == "mqtt":
+        for mistake in contradictions(content):
+            yield _problem((name, mistake.key), mistake)
+
+
+def _problem(key: tuple[str, ...], mistake: Mistake) -> Problem:
+    if not mistake.instead:
+        return Problem(key, mistake.message, mistake.fix)
+    # A text, a whole number or a truth value looks the same in JSON and in TOML.
+    lines = [f"{each} = {json.dumps(value, ensure_ascii=False)}" for each, value in mistake.instead.items()]
+    fix = f"write {', '.join(lines)} under [{key[0]}]"
+    return Problem(key, mistake.message, fix, mistake.instead)
 
 
 def _unknown_keys(prefix: tuple[str, ...], table: Mapping[str, Any], known: list[str]) -> Iterator[Problem]:

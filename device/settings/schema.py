@@ -3,14 +3,13 @@
 `device.settings.check` checks tables against it; `device.settings.toml` reads them from a file and the environment.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from device.recognition.runtimes import RUNTIMES
+from device.settings.broker import PORT, TLS_PORT, Mistake, host_mistakes, text_mistakes, topic_mistakes
 from device.settings.leds import CLASS_COLOURS, COLOURS, Problems, colour_problems, pin_problems, rgb_problems
-
-_TOPIC = r"[^+#\x00/]+(/[^+#\x00/]+)*"
 
 
 def _number(default: float, lowest: float, highest: float, unit: str, about: str) -> Any:
@@ -29,8 +28,12 @@ def _table(default: Mapping[str, Any], check: Callable[[str, Any], Problems], ab
     return field(default_factory=lambda: dict(default), metadata={"check": check, "about": about})
 
 
-def _text_like(default: str, pattern: str, allowed: str, about: str) -> Any:
-    return field(default=default, metadata={"pattern": pattern, "allowed": allowed, "about": about})
+def _text_like(
+    default: str, mistakes: Callable[[str, str], Iterator[Mistake]], allowed: str, about: str, *, optional: bool = True
+) -> Any:
+    """A text that `mistakes` checks, called with the full name of the setting and its value unless that is empty."""
+    metadata = {"mistakes": mistakes, "allowed": allowed, "about": about, "optional": optional}
+    return field(default=default, metadata=metadata)
 
 
 def _texts(about: str) -> Any:
@@ -263,31 +266,39 @@ class MqttSettings:
 
     host: str = _text_like(
         "",
-        r"[^\s/\x00]*",
-        "a host name or an address",
+        lambda _name, value: host_mistakes(value),
+        "a host name or an IP address, without a port",
         "Host name or IP address of the MQTT broker. Empty: nothing is published.",
     )
-    port: int = _number(0, 0, 65535, "", "Port of the broker. 0: 8883 with tls, 1883 without.")
-    user: str = _text("", "User name at the broker. Empty: no login.")
-    password_file: str = _text("", "File with the password of the user; it should be readable only by you.")
+    port: int = _number(0, 0, 65535, "", f"Port of the broker. 0: {TLS_PORT} with tls, {PORT} without.")
+    user: str = _text_like("", text_mistakes, "", "User name at the broker. Empty: no login.")
+    password_file: str = _text(
+        "",
+        "File with the password of the user; it should be readable only by you. It is read before each attempt to "
+        "connect.",
+    )
     tls: bool = _switch(False, "Encrypt the connection and verify the identity of the broker.")
     ca_file: str = _text(
         "",
         "File with the certificate (PEM) of the authority that signed the broker's certificate. Empty: the authorities "
         "that this system trusts. Needs tls.",
     )
-    device: str = _text(
-        "", "Name of this device, which must be unique at the broker. Empty: the host name of this machine."
+    device: str = _text_like(
+        "",
+        text_mistakes,
+        "",
+        "Name of this device, which must be unique at the broker. Empty: the host name of this machine.",
     )
     topic_prefix: str = _text_like(
         "edge-mcnn",
-        _TOPIC,
+        topic_mistakes,
         "an MQTT topic without + and #",
         "Prefix of the topics: they begin with it and the name of the device.",
+        optional=False,
     )
     discovery_prefix: str = _text_like(
         "homeassistant",
-        f"({_TOPIC})?",
+        topic_mistakes,
         "an MQTT topic without + and #",
         "Topic prefix where Home Assistant looks for new devices. Empty: no discovery.",
     )

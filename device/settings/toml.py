@@ -155,13 +155,19 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
                 parsed = tomllib.loads(f"value = {value}")
                 value = parsed["value"] if len(parsed) == 1 else value
         for problem in problems({section: {setting.name: value}}):
-            raise SettingsError(f"{variable} in the environment: {problem.message}", fix=problem.fix)
+            instead = [f"{_variable(section, key)}={_in_environment(each)}" for key, each in problem.instead.items()]
+            fix = f"set {', '.join(instead)}" if instead else problem.fix
+            raise SettingsError(f"{variable} in the environment: {problem.message}", fix=fix)
         values[section, setting.name] = value
     return values
 
 
 def _variable(*key: str) -> str:
     return f"{PREFIX}{'_'.join(key)}".upper()
+
+
+def _in_environment(value: Any) -> str:
+    return value if isinstance(value, str) else toml_value(value)
 
 
 def _sentence(text: str) -> str:

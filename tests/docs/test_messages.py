@@ -69,6 +69,6 @@ def test_lines_of_a_recording_and_a_training(line: str) -> None:
 
 def test_a_message_that_is_not_printed_is_found() -> None:
     assert is_printed("no pin for")
-    assert is_printed("its certificate cannot be trusted")
+    assert is_printed("its certificate is not valid yet")
     assert not is_printed("no plug for joy")
     assert not is_printed("its certificate is not to be trusted")

@@ -1,4 +1,4 @@
-"""How a device identifies itself to an MQTT broker and connects to it; errors are in plain words.
+"""How a device identifies itself to an MQTT broker and logs in.
 
 A device has a name that topics can carry, a client id that no other device has, and a password. The daemon and
 `edge-mcnn doctor` both use this.
@@ -13,25 +13,32 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device.errors import PublishingError
+from device.outputs.mqtt.failures import UnusablePasswordError
+from device.settings.broker import PORT, TLS_PORT, doubts
+from device.settings.check import problems
 from device.settings.schema import MqttSettings
+from device.system.display import displayable
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
 _MACHINE_ID = Path("/etc/machine-id")
+_LONGEST_PASSWORD = 65_535
+"""Bytes that MQTT can send as a password."""
 
 
 def port(settings: MqttSettings) -> int:
     """TCP port of the broker: the one in the settings, else the standard one with or without TLS."""
-    return settings.port or (8883 if settings.tls else 1883)
+    return settings.port or (TLS_PORT if settings.tls else PORT)
 
 
 def broker_address(settings: MqttSettings) -> str:
     """Host and port of the broker, for messages."""
-    return f"{settings.host}:{port(settings)}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{displayable(host)}:{port(settings)}"
 
 
 def device_name(settings: MqttSettings) -> str:
@@ -85,22 +92,34 @@ def password(settings: MqttSettings, announce: Callable[[str], None]) -> str | N
             "mqtt.password_file is set, but mqtt.user is not", fix="set mqtt.user to the user of that password"
         )
     path = Path(settings.password_file).expanduser()
+    shown = displayable(path)
     fix = "write the password into that file, or set mqtt.password_file to another one"
     try:
-        if path.stat().st_mode & stat.S_IROTH:
-            announce(f"mqtt.password_file: everyone on this machine can read {path}; run: chmod o-r {path}")
-        content = path.read_text("utf-8").rstrip("\r\n")
+        mode = path.stat().st_mode
+        if mode & stat.S_IROTH:
+            announce(f"mqtt.password_file: everyone on this machine can read {shown}; run: chmod o-r {shown}")
+        if not stat.S_ISREG(mode):  # reading a pipe may never return
+            raise PublishingError(f"mqtt.password_file: {shown} is not a file", fix=fix)
+        with path.open("rb") as file:
+            content = file.read(_LONGEST_PASSWORD + 3).rstrip(b"\r\n").decode()
     except OSError as error:
-        raise PublishingError(f"mqtt.password_file: {path} cannot be read ({error.strerror})", fix=fix) from None
+        raise PublishingError(f"mqtt.password_file: {shown} cannot be read ({error.strerror})", fix=fix) from None
     except UnicodeDecodeError:
-        raise PublishingError(f"mqtt.password_file: {path} is not text in UTF-8", fix=fix) from None
+        raise PublishingError(f"mqtt.password_file: {shown} is not text in UTF-8", fix=fix) from None
+    except ValueError:  # a NUL in the path
+        raise PublishingError(f"mqtt.password_file: {shown} cannot be the path of a file", fix=fix) from None
     if not content:
-        raise PublishingError(f"mqtt.password_file: {path} is empty", fix=fix)
+        raise PublishingError(f"mqtt.password_file: {shown} is empty", fix=fix)
+    if len(content.encode()) > _LONGEST_PASSWORD:
+        raise PublishingError(f"mqtt.password_file: {shown} is too long for a password", fix=fix)
     return content
 
 
 def new_client(settings: MqttSettings, name: str, announce: Callable[[str], None]) -> "Client":
     """A client with user, password and TLS as in the settings; it does not connect yet.
+
+    It reads the password file again before each attempt to connect. If that fails, the attempt does, with
+    `UnusablePasswordError`.
 
     Args:
         settings: settings under `[mqtt]`.
@@ -110,8 +129,8 @@ def new_client(settings: MqttSettings, name: str, announce: Callable[[str], None
     Raises:
         PublishingError: paho-mqtt is missing, a file cannot be used, or the settings contradict each other.
     """
-    for setting, value in asdict(settings).items():
-        _check_text(setting, str(value))
+    for problem in problems({"mqtt": asdict(settings)}):
+        raise PublishingError(problem.message, fix=problem.fix)
     try:
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion  # since 2.0
@@ -119,51 +138,61 @@ def new_client(settings: MqttSettings, name: str, announce: Callable[[str], None
         raise PublishingError(
             "mqtt.host is set, but paho-mqtt 2 is not installed", fix="run: pip install 'edge-mcnn[mqtt]'"
         ) from None
-    try:
-        settings.host.encode("idna")
-    except UnicodeError:
-        raise PublishingError(
-            f"mqtt.host is {settings.host!r}, which cannot be the name of a host",
-            fix="set mqtt.host to the name or IP address of the broker",
-        ) from None
+    for doubt in doubts(asdict(settings)):
+        announce(f"{doubt.message}; {doubt.fix}")
     client = Client(CallbackAPIVersion.VERSION2, name)
     if settings.user:
         client.username_pw_set(settings.user, password(settings, announce))
-    elif settings.password_file:
-        password(settings, announce)
+
+        def log_in(client: "Client", _data: Any) -> None:
+            try:
+                client.username_pw_set(settings.user, password(settings, lambda _line: None))
+            except PublishingError as error:
+                raise UnusablePasswordError(error) from None
+
+        client.on_pre_connect = log_in
     if settings.tls:
-        authority = Path(settings.ca_file).expanduser() if settings.ca_file else None
-        fix = "set mqtt.ca_file to the PEM file of the authority that signed the broker's certificate"
-        try:
-            client.tls_set(str(authority) if authority else None)
-        except ssl.SSLError:
-            raise PublishingError(f"mqtt.ca_file: {authority} is not a certificate in PEM format", fix=fix) from None
-        except OSError as error:
-            raise PublishingError(f"mqtt.ca_file: {authority} cannot be read ({error.strerror})", fix=fix) from None
-    elif settings.ca_file:
-        raise PublishingError(
-            "mqtt.ca_file is set, but mqtt.tls is false, so no certificate would be checked",
-            fix="set mqtt.tls to true, or remove mqtt.ca_file",
-        )
+        client.tls_set_context(_tls_context(settings))
     return client
 
 
-def connection_failure(error: BaseException | None) -> str:
-    """Why the broker cannot be reached, from the exception that `Client.connect` raises."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate cannot be trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"it does not use TLS: {error.reason or error}"
-    if isinstance(error, TimeoutError):  # with TLS its text names a line of C
-        return "timed out"
-    return getattr(error, "strerror", None) or str(error)
+def end_of_tls(settings: MqttSettings, limit_s: float) -> OSError | None:
+    """The error with which a broker ends a TLS connection on which nothing is sent; None if there is none.
 
+    With TLS 1.3 a broker checks the certificate of a client after the client's side of the handshake is complete. A
+    client that sends its login at once usually gets a broken connection before it can read why.
 
-def _check_text(setting: str, value: str) -> None:
-    """Refuse bytes that are not text: an environment variable may hold them, an MQTT message may not."""
+    Args:
+        settings: settings under `[mqtt]`, with TLS.
+        limit_s: seconds allowed for each of the connection, its handshake and the wait for its end.
+    """
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise PublishingError(
-            f"mqtt.{setting} is {value!r}, which is not text in UTF-8", fix=f"set mqtt.{setting} to UTF-8 text"
-        ) from None
+        with (
+            socket.create_connection((settings.host, port(settings)), limit_s) as connection,
+            _tls_context(settings).wrap_socket(connection, server_hostname=settings.host) as secure,
+        ):
+            secure.recv(1)
+    except OSError as error:
+        return error
+    except PublishingError:  # the certificate of the authority was removed meanwhile
+        return None
+    return None
+
+
+def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not settings.ca_file:
+        context.load_default_certs()
+        return context
+    authority = Path(settings.ca_file).expanduser()
+    shown = displayable(authority)
+    fix = "set mqtt.ca_file to the PEM file of the authority that signed the broker's certificate"
+    try:
+        context.load_verify_locations(authority)
+    except ssl.SSLError:
+        raise PublishingError(f"mqtt.ca_file: {shown} is not a certificate in PEM format", fix=fix) from None
+    except OSError as error:
+        raise PublishingError(f"mqtt.ca_file: {shown} cannot be read ({error.strerror})", fix=fix) from None
+    except ValueError:  # a NUL in the path
+        raise PublishingError(f"mqtt.ca_file: {shown} cannot be the path of a file", fix=fix) from None
+    return context

@@ -4,7 +4,7 @@ Everything that may take long is done by two threads: paho's keeps the connectio
 predictions, one at a time, until the broker has acknowledged each.
 """
 
-import errno
+import re
 import sys
 import threading
 import time
@@ -17,13 +17,22 @@ from device.outputs.json_lines import Table, as_line, as_table, without_words
 from device.outputs.mqtt.client import (
     broker_address,
     client_id,
-    connection_failure,
     device_name,
+    end_of_tls,
     new_client,
     port,
     topic_name,
 )
 from device.outputs.mqtt.discovery import Topics, discovery
+from device.outputs.mqtt.failures import (
+    Failure,
+    closed_without_response,
+    connection_failure,
+    ended,
+    not_mqtt,
+    refusal,
+    short_connections,
+)
 from device.outputs.outbox import Outbox
 from device.settings.schema import MqttSettings
 
@@ -33,9 +42,16 @@ if TYPE_CHECKING:
 _BOUND = 1000
 _NAME = "mqtt"
 _KEEPALIVE_S = 30
-_RETRY_S = (1, 60)
+_SHORTEST_RETRY_S, _LONGEST_RETRY_S = 1, 60
 """Seconds before the first and before the last new attempt to connect; each wait is twice as long as the one before."""
-_NO_NETWORK = (errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EPERM)
+_STABLE_S = 60.0
+"""Seconds after which a connection has worked: what is reported about the next one is reported in full."""
+_SHORT_IN_A_ROW = 3
+"""Number of connections in a row that were shorter, from which on this is reported, and the waits grow."""
+_REPEAT_S = 3600.0
+"""Seconds before the same problem is reported again."""
+_TLS_LIMIT_S = 2.0
+_NOT_CONNECTED = float("inf")
 
 
 class MqttOutput:
@@ -58,7 +74,7 @@ class MqttOutput:
         self._topics = Topics(settings.topic_prefix, topic_name(name))
         self._discovery = discovery(self._topics, name, settings.discovery_prefix) if settings.discovery_prefix else {}
         self._client = new_client(settings, client_id(self._topics.device), announce)
-        self._client.reconnect_delay_set(*_RETRY_S)
+        self._set_shortest_wait(_SHORTEST_RETRY_S)
         self._client.will_set(self._topics.availability, "offline", qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
@@ -70,7 +86,10 @@ class MqttOutput:
         self._deadline = float("inf")
         self._acknowledged: set[int] = set()
         self._responded = self._healthy = False
-        self._reported: set[str] = set()
+        self._connected_at = _NOT_CONNECTED
+        self._short_connections = 0
+        self._reported: dict[str, float] = {}
+        self._connection_is_news = True
 
     def open(self, labels: Sequence[str]) -> None:
         """Start to connect to the broker; see `Output.open`."""
@@ -131,7 +150,7 @@ class MqttOutput:
     def _on_connect(self, client: "Client", _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         self._responded = True
         if reason.is_failure:
-            self._report(f"refuses the connection ({reason})")
+            self._report(refusal(reason, self._settings))
             return
         with self._changed:
             if self._closing:  # a device that goes online now would leave without going offline
@@ -143,18 +162,20 @@ class MqttOutput:
             client.publish(self._topics.availability, "online", qos=0, retain=True)
             self._publish_microphone()
             self._connected = True
+        self._connected_at = time.monotonic()
+        self._failed_attempts = 0
         self._outbox.hold(held=False)
-        self._reported.clear()
-        self._announce(f"{_NAME}: connected to {broker_address(self._settings)}, publishing {self._topics.prediction}")
+        if self._connection_is_news:
+            self._connection_is_news = False
+            where = f"{broker_address(self._settings)}, publishing {self._topics.prediction}"
+            self._announce(f"{_NAME}: connected to {where}")
 
     def _on_connect_fail(self, _client: "Client", _data: Any) -> None:
         error = sys.exc_info()[1]  # paho calls this while it handles the error, and does not pass it on
-        reason = connection_failure(error)
-        if getattr(error, "errno", None) in _NO_NETWORK:
-            reason += "; if this is the service, `edge-mcnn service install` allows it to use the network"
-        self._report(f"cannot be reached ({reason})")
+        self._report(connection_failure(error, self._settings))
+        self._failed_attempts += 1
 
-    def _on_disconnect(self, _client: "Client", _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
+    def _on_disconnect(self, _client: "Client", _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         responded, self._responded = self._responded, False
         with self._changed:
             was_connected, self._connected = self._connected, False
@@ -163,18 +184,52 @@ class MqttOutput:
         if self._closing:
             return
         if was_connected:
-            self._report("is disconnected")
+            self._report_end(ended(reason))
         elif not responded:
-            tls = str(not self._settings.tls).lower()
-            self._report(f"closes the connection without a response (try mqtt.tls = {tls})")
+            self._report(self._without_response(reason))
+        self._failed_attempts += 1
+
+    def _without_response(self, reason: Any) -> Failure:
+        if "Protocol error" in str(reason):
+            return not_mqtt()
+        error = end_of_tls(self._settings, _TLS_LIMIT_S) if self._settings.tls else None
+        return closed_without_response(self._settings, error)
+
+    def _report_end(self, failure: Failure) -> None:
+        """Report the end of a connection that worked; the shorter they are, the longer are the waits between them."""
+        if time.monotonic() - self._connected_at >= _STABLE_S:
+            self._short_connections = 0
+            self._reported.clear()
+            self._set_shortest_wait(_SHORTEST_RETRY_S)
+        else:
+            self._short_connections += 1
+        if self._short_connections < _SHORT_IN_A_ROW:
+            self._report(failure)
+        else:
+            exponent = min(self._short_connections - _SHORT_IN_A_ROW + 1, 6)
+            self._set_shortest_wait(min(2**exponent, _LONGEST_RETRY_S))
+            self._report(short_connections(self._short_connections))
 
     def _on_publish(self, _client: "Client", _data: Any, number: int, _reason: Any, _properties: Any) -> None:
         with self._changed:
             self._acknowledged.add(number)
             self._changed.notify_all()
 
-    def _report(self, problem: str) -> None:
-        if problem not in self._reported:  # each problem once, until the broker is connected again
-            self._reported.add(problem)
-            retry = f"it is tried again, and the last {_BOUND} predictions are stored until then"
-            self._announce(f"{_NAME}: {broker_address(self._settings)} {problem}; {retry}")
+    def _set_shortest_wait(self, seconds: int) -> None:
+        self._shortest_wait_s, self._failed_attempts = seconds, 0
+        self._client.reconnect_delay_set(seconds, _LONGEST_RETRY_S)
+
+    def _report(self, failure: Failure) -> None:
+        """Announce a problem and its fix, unless that was done recently: attempts may fail for days."""
+        now = time.monotonic()
+        cause = re.sub(r"\d+", "0", failure.message)  # a time or a count does not make it another problem
+        if now - self._reported.get(cause, -_REPEAT_S) < _REPEAT_S:
+            return
+        self._reported[cause] = now
+        self._connection_is_news = True
+        # Limited before it is raised: paho does the same without a limit on the number of attempts.
+        wait_s = min(self._shortest_wait_s * 2 ** min(self._failed_attempts, 6), _LONGEST_RETRY_S)
+        retry = f"next attempt in {wait_s} s, and the last {_BOUND} predictions are stored until then"
+        self._announce(f"{_NAME}: {broker_address(self._settings)} {failure.message}; {retry}")
+        if failure.fix:
+            self._announce(f"  fix: {failure.fix}")

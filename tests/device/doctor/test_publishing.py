@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,7 +95,8 @@ def test_passwords(tmp_path: Path) -> None:
             (
                 "FAIL",
                 f"{where} refuses the connection (Not authorized)",
-                f"check mqtt.user and the password in {wrong}",
+                f"correct mqtt.user or the password in {wrong}, which is read again each time; "
+                "or let the broker accept this user and this device",
             ),
             (
                 "WARN",
@@ -103,7 +105,11 @@ def test_passwords(tmp_path: Path) -> None:
             ),
         ]
         assert check(at(broker.port)) == [
-            ("FAIL", f"{where} refuses the connection (Not authorized)", "set mqtt.user and mqtt.password_file")
+            (
+                "FAIL",
+                f"{where} refuses the connection (Not authorized)",
+                "set mqtt.user and mqtt.password_file; or let the broker accept this user and this device",
+            )
         ]
 
 
@@ -116,15 +122,19 @@ def test_tls(tmp_path: Path) -> None:
         [(verdict, message, fix)] = check(at(broker.port, tls=True))
         assert (verdict, message) == (
             "FAIL",
-            f"{where} cannot be reached (its certificate cannot be trusted: self-signed certificate in "
-            "certificate chain)",
+            f"{where} cannot be trusted: the authority that signed its certificate is not among those that this "
+            "system trusts",
         )
         assert "set mqtt.ca_file" in fix
         [(verdict, message, fix)] = check(at(broker.port, tls=True, ca_file=authority, host="localhost"))
-        assert (verdict, "Hostname mismatch" in message) == ("FAIL", True)
-        assert "mqtt.host to the name in its certificate" in fix
+        assert (verdict, "not for the host name localhost" in message) == ("FAIL", True)
+        assert "mqtt.host to a name or address in the certificate" in fix
         assert check(at(broker.port)) == [
-            ("FAIL", f"{where} closes the connection without a response", "try mqtt.tls = true")
+            (
+                "FAIL",
+                f"{where} closes the connection without a response to the login",
+                "if mqtt.port is its port for TLS, set mqtt.tls to true; without TLS the port is usually 1883",
+            )
         ]
 
 
@@ -133,8 +143,8 @@ def test_tls_with_a_broker_without_tls(tmp_path: Path) -> None:
     with Broker(tmp_path) as broker:
         [(verdict, message, fix)] = check(at(broker.port, tls=True))
     assert verdict == "FAIL"
-    assert message.startswith(f"127.0.0.1:{broker.port} cannot be reached (")
-    assert "mqtt.tls = false" in fix
+    assert message == f"127.0.0.1:{broker.port} closes the connection when TLS begins"
+    assert "set mqtt.tls to false" in fix
 
 
 def test_a_closed_port() -> None:
@@ -148,7 +158,7 @@ def test_a_closed_port() -> None:
 
 @pytest.mark.parametrize(("tls", "message"), [
     (False, "accepts the connection, but does not respond within 0.3 s"),
-    (True, "cannot be reached (timed out)"),
+    (True, "accepts the connection, but does not respond to TLS"),
 ])  # fmt: skip
 def test_a_port_that_does_not_respond(silent_port: int, tls: bool, message: str) -> None:
     [row] = check(at(silent_port, tls=tls), limit_s=0.3)
@@ -159,14 +169,15 @@ def test_a_port_that_does_not_respond(silent_port: int, tls: bool, message: str)
 def test_an_unknown_host_name() -> None:
     [(verdict, message, fix)] = check(at(1883, host="no-such-broker.invalid"), limit_s=LIMIT_S)
     assert verdict == "WARN"
-    assert message.startswith("no-such-broker.invalid cannot be resolved (")
-    assert fix == "check mqtt.host, or use the broker's IP address"
+    assert message.startswith("no-such-broker.invalid:1883 cannot be reached: its name cannot be resolved (")
+    assert "or use the broker's IP address" in fix
 
 
 def test_a_name_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: threading.Event().wait())
     [(verdict, message, fix)] = check(at(1883, host="homeassistant.local"), limit_s=0.2)
-    assert (verdict, message) == ("WARN", "homeassistant.local cannot be resolved (no response within 0.2 s)")
+    reason = "its name cannot be resolved (no response within 0.2 s)"
+    assert (verdict, message) == ("WARN", f"homeassistant.local:1883 cannot be reached: {reason}")
     assert "libnss-mdns" in fix
 
 
@@ -204,10 +215,14 @@ def test_a_password_file_that_only_the_service_can_read(tmp_path: Path, monkeypa
     path = tmp_path / "password"
     path.write_text("x")
 
-    def denied(*_: object) -> str:
-        raise PermissionError(13, "Permission denied")
+    opened = Path.open
 
-    monkeypatch.setattr(Path, "read_text", denied)  # as for a user who is not root
+    def denied(opening: Path, *mode: Any, **others: Any) -> Any:
+        if opening == path:
+            raise PermissionError(13, "Permission denied")
+        return opened(opening, *mode, **others)
+
+    monkeypatch.setattr(Path, "open", denied)  # as for a user who is not root
     monkeypatch.setattr(os, "access", lambda of, mode: of == path and mode == os.F_OK)
     [(verdict, message, fix)] = check(MqttSettings("h", user="u", password_file=str(path)))
     assert (verdict, message) == ("FAIL", f"mqtt.password_file: {path} cannot be read (Permission denied)")
@@ -229,6 +244,19 @@ def test_other_faults_have_their_own_fix_beside_such_a_password_file(
     monkeypatch.setattr(os, "access", lambda of, mode: of == path and mode == os.F_OK)
     [row] = check(replace(settings, password_file=str(path)))
     assert row[2].startswith(fix)
+
+
+@with_mosquitto
+def test_a_port_that_is_usual_for_the_other_kind_of_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Broker(tmp_path) as broker:
+        monkeypatch.setattr("device.settings.broker.TLS_PORT", broker.port)
+        first, second = check(at(broker.port))
+    assert first[0] == "OK"
+    assert second == (
+        "WARN",
+        f"mqtt.tls is false, and mqtt.port is {broker.port}, which is the usual port for TLS",
+        "set mqtt.tls to true, or mqtt.port to 1883",
+    )
 
 
 @with_mosquitto

@@ -51,10 +51,10 @@ from device.settings.schema import Settings, sections
         ({"publish": {"command": ["ls", 1]}}, "expected a list of texts"),
         ({"publish": {"words": 1}}, "publish.words is 1, expected true or false"),
         ({"mqtt": {"tls": "yes"}}, "mqtt.tls is 'yes', expected true or false"),
-        ({"mqtt": {"host": "mqtt://pi"}}, "expected a host name or an address"),
-        ({"mqtt": {"topic_prefix": "a/#"}}, "mqtt.topic_prefix is 'a/#', expected an MQTT topic without"),
-        ({"mqtt": {"topic_prefix": ""}}, "expected an MQTT topic"),
-        ({"mqtt": {"discovery_prefix": "/a"}}, "expected an MQTT topic"),
+        ({"mqtt": {"host": "mqtt://pi"}}, "mqtt.host is 'mqtt://pi', which is a URL"),
+        ({"mqtt": {"topic_prefix": "a/#"}}, "mqtt.topic_prefix is 'a/#', and . and # are only for"),
+        ({"mqtt": {"topic_prefix": ""}}, "mqtt.topic_prefix is empty, expected an MQTT topic"),
+        ({"mqtt": {"discovery_prefix": "/a"}}, "discovery_prefix is '/a', which begins with /"),
     ],
 )
 def test_wrong_settings_are_described_in_one_line(table: dict[str, Any], message: str) -> None:

@@ -125,6 +125,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "-50\nx = 1", "expected a number"),
         ("EDGE_MCNN_LIGHTS_PINS", "17", "expected a table such as"),
         ("EDGE_MCNN_PUBLISH_COMMAND", "ls -l", "publish.command is 'ls -l', expected a list of texts, such as"),
+        (
+            "EDGE_MCNN_MQTT_HOST",
+            "ssl://192.168.1.2:8883",
+            "which is a URL; set EDGE_MCNN_MQTT_HOST=192.168.1.2, EDGE_MCNN_MQTT_PORT=8883, EDGE_MCNN_MQTT_TLS=true",
+        ),
+        ("EDGE_MCNN_MQTT_USER", "caf\udce9", "mqtt.user is 'caf\\udce9', which is not text in UTF-8"),
         ("EDGE_MCNN_MQTT_TLS", "yes", "mqtt.tls is 'yes', expected true or false"),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import PublishingError
-from device.outputs.mqtt.client import client_id, topic_name
+from device.outputs.mqtt.client import broker_address, client_id, topic_name
 from device.outputs.mqtt.output import MqttOutput
 from device.settings.schema import MqttSettings
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
@@ -24,7 +24,10 @@ def test_a_password_from_a_file(tmp_path: Path, start: Start, announced: Announc
         (tmp_path / path).chmod(0o600)
     with Broker(tmp_path, with_password(tmp_path, "lamp", "s3cret")) as broker:
         start(broker.settings("wrong", user="lamp", password_file=str(tmp_path / "wrong")))
-        announced.wait_for("refuses the connection (Not authorized)")
+        announced.wait_for("refuses the connection (Not authorized); next attempt in 1 s")
+        announced.wait_for(
+            f"  fix: correct mqtt.user or the password in {tmp_path}/wrong, which is read again each time"
+        )
         with Subscriber(broker.port, user="lamp", password="s3cret") as subscriber:
             start(broker.settings("lamp", user="lamp", password_file=str(tmp_path / "right"))).prediction(
                 numbered_prediction(1), LIT_AT
@@ -47,12 +50,12 @@ def test_tls_verifies_the_broker(certificates: Path, tmp_path: Path, start: Star
             start(broker.settings("safe", tls=True, ca_file=authority)).prediction(numbered_prediction(1), LIT_AT)
             assert subscriber.numbers("safe", 1) == [1]
         for wrong, reason in (
-            (broker.settings("stranger", tls=True), "cannot be trusted: self-signed certificate in certificate chain"),
+            (broker.settings("stranger", tls=True), "is not among those that this system trusts"),
             (
                 broker.settings("other", tls=True, ca_file=authority, host="localhost"),
-                "cannot be trusted: Hostname mismatch",
+                "cannot be trusted: its certificate is not for the host name localhost",
             ),
-            (broker.settings("open"), "closes the connection without a response (try mqtt.tls = true)"),
+            (broker.settings("open"), "closes the connection without a response to the login"),
         ):
             with running(
                 wrong
@@ -61,6 +64,7 @@ def test_tls_verifies_the_broker(certificates: Path, tmp_path: Path, start: Star
 
 
 HOST = "set mqtt.host to the name or IP address of the broker"
+DIRECT = 'write host = "192.168.1.2", port = 1883 under [mqtt]'
 NAME = "set mqtt.device to a name with letters (a to z) or digits in it"
 PASSWORD = "write the password into that file, or set mqtt.password_file to another one"  # noqa: S105  # not a password
 AUTHORITY = "set mqtt.ca_file to the PEM file of the authority that signed the broker's certificate"
@@ -74,7 +78,12 @@ AUTHORITY = "set mqtt.ca_file to the PEM file of the authority that signed the b
          "set mqtt.user to the user of that password"),
         (MqttSettings("h", user="u", password_file="/no/such"),
          "mqtt.password_file: /no/such cannot be read (No such file or directory)", PASSWORD),
-        (MqttSettings("h", user="u", password_file="/dev/null"), "mqtt.password_file: /dev/null is empty", PASSWORD),
+        (MqttSettings("h", user="u", password_file="/dev/null"),
+         "mqtt.password_file: /dev/null is not a file", PASSWORD),
+        (MqttSettings("h", user="u", password_file="/"), "mqtt.password_file: / is not a file", PASSWORD),
+        (MqttSettings("h", user="u", password_file="a\0b"),
+         "mqtt.password_file: a\\x00b cannot be the path of a file", PASSWORD),
+        (MqttSettings("h", tls=True, ca_file="a\0b"), "mqtt.ca_file: a\\x00b cannot be the path of a file", AUTHORITY),
         (MqttSettings("h", user="u", password_file="/bin/true"),
          "mqtt.password_file: /bin/true is not text in UTF-8", PASSWORD),
         (MqttSettings("h", tls=True, ca_file="/no/such"),
@@ -85,8 +94,9 @@ AUTHORITY = "set mqtt.ca_file to the PEM file of the authority that signed the b
          "mqtt.ca_file is set, but mqtt.tls is false, so no certificate would be checked",
          "set mqtt.tls to true, or remove mqtt.ca_file"),
         (MqttSettings("h", user="\udcff"), "mqtt.user is '\\udcff', which is not text in UTF-8",
-         "set mqtt.user to UTF-8 text"),
-        (MqttSettings("a..b"), "mqtt.host is 'a..b', which cannot be the name of a host", HOST),
+         "set mqtt.user to text in UTF-8"),
+        (MqttSettings("a..b"), "mqtt.host is 'a..b', in which a part between two dots is empty", HOST),
+        (MqttSettings("192.168.1.2:1883"), "mqtt.host is '192.168.1.2:1883', which includes a port", DIRECT),
     ],
 )  # fmt: skip
 def test_settings_that_can_never_work_are_refused_at_once(
@@ -103,6 +113,31 @@ def test_a_password_file_that_everyone_can_read_is_reported(tmp_path: Path, anno
     path.chmod(0o644)
     MqttOutput(MqttSettings("h", user="u", password_file=str(path)), announced)
     assert announced.lines == [f"mqtt.password_file: everyone on this machine can read {path}; run: chmod o-r {path}"]
+
+
+def test_a_password_file_that_is_empty_or_too_long(tmp_path: Path, announced: Announcements) -> None:
+    path = tmp_path / "password"
+    for content, problem in (("\n", "is empty"), ("x" * 65_536, "is too long for a password")):
+        path.write_text(content)
+        path.chmod(0o600)
+        with pytest.raises(PublishingError) as caught:
+            MqttOutput(MqttSettings("h", user="u", password_file=str(path)), announced)
+        assert caught.value.message == f"mqtt.password_file: {path} {problem}"
+    path.write_text("x" * 65_535 + "\r\n")
+    MqttOutput(MqttSettings("h", user="u", password_file=str(path)), announced)
+
+
+def test_a_port_that_is_usual_for_the_other_kind_of_connection_is_reported(announced: Announcements) -> None:
+    MqttOutput(MqttSettings("h", tls=True, port=1883), announced)
+    MqttOutput(MqttSettings("h", port=8883), announced)
+    assert [line.partition("; ")[2] for line in announced.lines] == [
+        "set mqtt.port to the broker's port for TLS, usually 8883",
+        "set mqtt.tls to true, or mqtt.port to 1883",
+    ]
+
+
+def test_an_ipv6_address_is_shown_in_brackets() -> None:
+    assert broker_address(MqttSettings("::1", tls=True)) == "[::1]:8883"
 
 
 def test_without_paho(monkeypatch: pytest.MonkeyPatch, announced: Announcements) -> None:
