@@ -139,7 +139,7 @@ def doctor() -> Console:
             "disk": partial(_disk, root),
             "temperature": partial(machine.check_temperature, root),
             "power": partial(machine.check_power, root),
-            "lights": partial(pins.check_lights, settings, dev=root / "dev"),
+            "lights": partial(pins.check_lights, settings, root=root),
             "sound cards": partial(microphone_checks.check_sound_cards, root),
         }
         on_a_pi = [replace(check, run=imitated.get(check.topic, check.run)) for check in checks.all_checks(settings)]

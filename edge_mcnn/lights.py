@@ -1,4 +1,7 @@
-"""`edge-mcnn lights test`, `set` and `wiring`. From Python: `device.outputs.manual_lights`, `device.outputs.wiring`."""
+"""`edge-mcnn lights test`, `set`, `off` and `wiring`.
+
+From Python: `device.outputs.manual_lights`, `device.outputs.gpio.leds.switch_off`, `device.outputs.wiring`.
+"""
 
 import contextlib
 import signal
@@ -72,10 +75,42 @@ def set_command(
     _interrupt_at_sigterm()
     # Ctrl-C is the regular way to end this command.
     with contextlib.suppress(KeyboardInterrupt), open_manual_lights(settings, labels, console) as (classes, _):
-        light = classes[labels.index(label)]
+        light = next(light for light in classes if light.name == label)
         light.switch_on()
         _print_name(light, [label])
         threading.Event().wait(seconds)
+
+
+@lights_commands.command("off")
+def off_command(
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing unless it fails, as the service needs it.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Switch off every LED that the settings name, after a program was killed and left one on.
+
+    A program that is killed or crashes cannot switch its LEDs off, and the kernel of a Raspberry Pi leaves them as
+    they were. The service runs this command itself when it ends with an error; run it after `edge-mcnn listen` in a
+    terminal was killed. It fails if a running program holds the pins.
+
+    Example: `edge-mcnn lights off --config my.toml`
+    """
+    from device.outputs.gpio.leds import switch_off
+    from device.outputs.lights import light_kind
+
+    lights = load_settings(config).lights
+    if (kind := light_kind(lights)) != "gpio":
+        if not quiet:
+            out.line(f"nothing to switch off: the lights on this machine are of the kind {kind}, not gpio")
+        return
+    pins = switch_off(lights)
+    if not quiet:
+        from device.outputs.wiring.pinout import header_pin, pin_description  # imports numpy
+
+        width = max(map(len, pins), default=0)
+        for name, pin in sorted(pins.items(), key=lambda each: header_pin(each[1])):
+            out.line(f"off  {name:{width}}  {pin_description(pin)}")
 
 
 @lights_commands.command("wiring")

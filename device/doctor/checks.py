@@ -88,7 +88,7 @@ def all_checks(settings: Settings) -> list[Check]:
         Check("sound cards", _check_sound_cards),
         Check("microphone", partial(_check_microphone, settings, daemon)),
         *_publishing_checks(settings),
-        Check("service", partial(_check_service, daemon)),
+        Check("service", partial(_check_service, daemon), _SLOW_READ_LIMIT_S),
     ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from device.benchmark.verdict import MIN_AVAILABLE_MB
 from device.doctor.findings import Finding, Verdict
 from device.system.machine import available_mb, machine_name
+from device.system.throttling import read_throttling
 
 _ROOT = Path("/")
 _NEWEST_PYTHON = (3, 13)
@@ -104,15 +105,31 @@ def check_temperature(root: Path = _ROOT) -> Iterator[Finding]:
 
 
 def check_power(root: Path = _ROOT) -> Iterator[Finding]:
-    """Check whether a Raspberry Pi has detected undervoltage; yields nothing on other machines."""
+    """Check the supply voltage of a Raspberry Pi, and whether it is slowed down; yields nothing on other machines."""
+    throttling = read_throttling(root)
+    alarms = list(_voltage_alarms(root))
+    if throttling is None and not alarms:
+        return
+    low = throttling is not None and throttling.low_voltage
+    if low or any(alarms) or (throttling is not None and throttling.low_voltage_before):
+        when = "is too low now" if low else "was too low since the start of this machine"
+        message = f"undervoltage detected: the supply voltage {when}, which slows the processor and may lose audio"
+        fix = "use a power supply made for this board, and a short cable"
+        yield Finding("power", Verdict.WARN, message, f"{fix}; then restart this machine")
+    else:
+        yield Finding("power", Verdict.OK, "no undervoltage detected")
+    if throttling is not None and (throttling.slowed or throttling.slowed_before):
+        when = "is slowed down now" if throttling.slowed else "was slowed down since the start of this machine"
+        fix = "add a heat sink or a fan, and use a power supply made for this board; then restart this machine"
+        message = f"the processor {when}, because it was hot or the voltage low; predictions come later"
+        yield Finding("throttling", Verdict.WARN, message, fix)
+
+
+def _voltage_alarms(root: Path) -> Iterator[bool]:
+    """Yield whether the kernel's sensor of the supply voltage has raised its alarm since it was last read."""
     for name in (root / "sys/class/hwmon").glob("hwmon*/name"):
-        if name.read_text().strip() != "rpi_volt":
-            continue
-        if _read_number(name.with_name("in0_lcrit_alarm")):
-            fix = "use a power supply made for this board, and a short cable"
-            yield Finding("power", Verdict.WARN, "undervoltage detected: the supply voltage was too low", fix)
-        else:
-            yield Finding("power", Verdict.OK, "no undervoltage detected")
+        if name.read_text().strip() == "rpi_volt":
+            yield bool(_read_number(name.with_name("in0_lcrit_alarm")))
 
 
 def _read_number(path: Path) -> int | None:

@@ -28,7 +28,7 @@ def check_packages() -> Iterator[Finding]:
         except PackageNotFoundError:
             problems.append(f"{name} is missing")
         else:
-            if _version_numbers(installed) >= _version_numbers(minimum):
+            if version_numbers(installed) >= version_numbers(minimum):
                 continue
             problems.append(f"{name} {installed} is too old, {minimum} is needed")
         specifiers.append(f"'{name}>={minimum}'")
@@ -91,6 +91,6 @@ def _name_and_minimum(line: str) -> tuple[str, str]:
     return name[0] if name else line, minimum[1] if minimum else "0"
 
 
-def _version_numbers(text: str) -> list[int]:
+def version_numbers(text: str) -> list[int]:
     """Parse a version into numbers that compare in order: 2.0.1.post3 is later than 2.0.1."""
     return [int(number) for number in re.findall(r"\d+", text)]

@@ -2,29 +2,45 @@
 
 import importlib.util
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from device.doctor.findings import Finding, Verdict
+from device.doctor.packages import version_numbers
 from device.errors import BundleError, LightsError
 from device.loading import open_bundle
+from device.outputs.gpio.chip import (
+    GROUP,
+    UDEV_RULE_FILE,
+    describe_access,
+    header_chip,
+    how_to_open,
+    opened_chip,
+)
 from device.outputs.gpio.leds import check_leds
+from device.outputs.gpio.pin_factory import folder_for_fifo
 from device.outputs.lights import has_gpio
 from device.settings.schema import Settings
-from device.system.permissions import has_group, how_to_join, may_open
+from device.system.display import displayable
+from device.system.permissions import device_group, may_open, open_to_everyone
 
-_DEV = Path("/dev")
+_ROOT = Path("/")
 _APT = "sudo apt-get install python3-lgpio"
 _FACTORY = "GPIOZERO_PIN_FACTORY"
+_OLDEST_LGPIO = "0.2.2"
+"""As pyproject.toml requires it. Version 0.2 renamed constants that gpiozero needs:
+https://github.com/gpiozero/gpiozero/pull/1063"""
+_LGPIO_VERSION = re.compile(r"^LGPIO_PY_VERSION\s*=\s*(0x[0-9a-fA-F]+|\d+)", re.MULTILINE)
 
 
-def check_lights(settings: Settings, *, service: bool = False, dev: Path = _DEV) -> Iterator[Finding]:
+def check_lights(settings: Settings, *, service: bool = False, root: Path = _ROOT) -> Iterator[Finding]:
     """Report where predictions are shown; if that is on GPIO pins, check all that they need.
 
     Args:
         settings: the daemon's settings.
-        service: whether the service will use the pins, which runs with the group gpio; else this user does.
-        dev: the folder of device files, /dev except in tests.
+        service: whether the service will use the pins, which its installation permits; else this user does.
+        root: the root of the file system, / except in tests.
     """
     lights = settings.lights
     if lights.kind in ("terminal", "none") or (lights.kind == "auto" and not has_gpio()):
@@ -40,7 +56,7 @@ def check_lights(settings: Settings, *, service: bool = False, dev: Path = _DEV)
     else:
         pins = lights.rgb or {label: lights.pins[label] for label in labels}
         yield Finding("lights", Verdict.OK, ", ".join(f"{name} GPIO{pin}" for name, pin in pins.items()))
-    yield _check_chip(dev, service=service)
+    yield _check_chip(root, service=service)
     yield _check_library()
 
 
@@ -51,33 +67,63 @@ def _labels(settings: Settings) -> tuple[str, ...]:
         return ()  # the model has a finding of its own
 
 
-def _check_chip(dev: Path, *, service: bool) -> Finding:
-    chips = sorted(dev.glob("gpiochip*"))
-    if not chips:
+def _check_chip(root: Path, *, service: bool) -> Finding:
+    if not any((root / "dev").glob("gpiochip*")):
         fix = "run this on a Raspberry Pi with the kernel of Raspberry Pi OS"
         return Finding("pins", Verdict.FAIL, "there is no /dev/gpiochip*", fix)
+    chip = opened_chip(root)
+    header = header_chip(root)
+    if not chip.exists() or (header is not None and header.exists() and not chip.samefile(header)):
+        where = f", and the pins of the header are on {header}" if header is not None else ""
+        message = f"gpiozero opens {chip}{'' if chip.exists() else ', which is missing'}{where}"
+        fix = "run: sudo apt-get update && sudo apt-get full-upgrade, then restart this machine"
+        return Finding("pins", Verdict.FAIL, message, fix)
     if service:
-        if not has_group("gpio"):
-            return Finding("pins", Verdict.FAIL, "there is no group gpio to own the pins", how_to_join("gpio"))
-        return Finding("pins", Verdict.OK, "/dev/gpiochip*, group gpio")
-    if not any(may_open(chip) for chip in chips):
-        return Finding("pins", Verdict.FAIL, f"this user may not open {chips[0]}", how_to_join("gpio"))
-    return Finding("pins", Verdict.OK, ", ".join(chip.name for chip in chips))
+        return _access_of_service(chip)
+    if not may_open(chip):
+        message = f"this user may not open {chip}: {describe_access(chip)}"
+        return Finding("pins", Verdict.FAIL, message, how_to_open(chip))
+    return Finding("pins", Verdict.OK, str(chip))
+
+
+def _access_of_service(chip: Path) -> Finding:
+    if open_to_everyone(chip):
+        return Finding("pins", Verdict.OK, f"{chip}, open to every user")
+    if (group := device_group(chip)) is not None:
+        return Finding("pins", Verdict.OK, f"{chip}, group {group}")
+    message = f"{describe_access(chip)}; the installation writes {UDEV_RULE_FILE}, which opens it to the group {GROUP}"
+    return Finding("pins", Verdict.OK, message)
 
 
 def _check_library(environment: Mapping[str, str] = os.environ) -> Finding:
     if (factory := environment.get(_FACTORY, "lgpio")) not in ("lgpio", "mock"):
-        message = f"{_FACTORY} is {factory} in the environment; on a Raspberry Pi 5 only lgpio works"
+        message = f"{_FACTORY} is {displayable(factory)} in the environment; on a Raspberry Pi 5 only lgpio works"
         return Finding("lgpio", Verdict.WARN, message, f"unset {_FACTORY}")
     # Not imported, because that creates a FIFO in the working directory.
     spec = importlib.util.find_spec("lgpio")
     if spec is None or spec.origin is None:
         fix = f"run: {_APT}, and create the venv with --system-site-packages"
         return Finding("lgpio", Verdict.FAIL, "not installed", fix)
-    if "gpiochip_open" not in Path(spec.origin).read_text("utf-8", errors="replace"):
+    source = Path(spec.origin).read_text("utf-8", errors="replace")
+    if "gpiochip_open" not in source:
         message = f"{spec.origin} is the empty package that pip installs where there is no wheel"
         return Finding("lgpio", Verdict.FAIL, message, f"run: pip uninstall lgpio, then {_APT}")
-    if not os.access(environment.get("LG_WD", "."), os.W_OK):
-        message = f"lgpio creates a FIFO in the working directory, and {Path.cwd()} is not writable"
-        return Finding("lgpio", Verdict.FAIL, message, "start edge-mcnn in another folder, or set LG_WD to one")
-    return Finding("lgpio", Verdict.OK, spec.origin)
+    installed, oldest = _version_of_lgpio(source), _OLDEST_LGPIO
+    if installed is not None and version_numbers(installed) < version_numbers(oldest):
+        message = f"{spec.origin} has the version {installed}, which is too old: {oldest} is needed"
+        fix = f"run: sudo apt-get update && {_APT}; if pip installed it: pip install --upgrade 'lgpio>={oldest}'"
+        return Finding("lgpio", Verdict.FAIL, message, fix)
+    try:
+        folder_for_fifo(environment)
+    except LightsError as error:
+        return Finding("lgpio", Verdict.FAIL, error.message, error.fix)
+    return Finding("lgpio", Verdict.OK, f"{spec.origin}{f', version {installed}' if installed else ''}")
+
+
+def _version_of_lgpio(source: str) -> str | None:
+    """Read the version from the source of lgpio, which Debian installs without metadata; None if it has none."""
+    found = _LGPIO_VERSION.search(source)
+    if found is None:
+        return None
+    number = int(found[1], 0)
+    return ".".join(str(number >> shift & 0xFF) for shift in (24, 16, 8, 0))

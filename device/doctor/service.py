@@ -1,4 +1,4 @@
-"""Check of the service: whether it is installed and runs, and what its daemon reports about itself."""
+"""Checks of the service: it is installed and runs, what its daemon reports, and that it can read its files."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,9 +6,13 @@ from device.daemon.status import Status
 from device.doctor.findings import Finding, Verdict
 from device.errors import ServiceError
 from device.service import systemctl
-from device.service.systemctl import NAME
+from device.service.file_modes import describe_wrong_mode, readable_by_all
+from device.service.install import installed_paths
+from device.service.systemctl import NAME, UNIT_FILE
+from device.service.unit import check_environment, executable_of
 
 _TOPIC = "service"
+_FILES = "service files"
 _INSTALL = "sudo edge-mcnn service install"
 
 
@@ -28,10 +32,40 @@ def check_service(daemon: Status | None) -> Iterator[Finding]:
     elif properties["ActiveState"] != "active":
         state = f"{properties['ActiveState']} ({properties['SubState']})"
         message = f"{state}, restarted {properties['NRestarts']} times"
-        fix = f"see the reason in journalctl -u {NAME} -n 20; then: sudo systemctl restart {NAME}"
-        yield Finding(_TOPIC, Verdict.FAIL, message, fix)
+        last, fix = systemctl.last_error() or ("", "")
+        again = f"see the log: journalctl -u {NAME} -n 20; then: sudo systemctl restart {NAME}"
+        message = f"{message}; its last error: {last}" if last else message
+        yield Finding(_TOPIC, Verdict.FAIL, message, f"{fix}; {again}" if fix else again)
     else:
         yield _active(properties, daemon)
+    if properties.get("LoadState") == "loaded":
+        yield from _check_files()
+        yield from _check_environment()
+
+
+def _check_files() -> Iterator[Finding]:
+    """Report files whose owner or mode differs from what the installation sets, such as after an unusual umask."""
+    wrong = [path for path in installed_paths() if describe_wrong_mode(path)]
+    if not wrong:
+        return
+    closed = next((path for path in wrong if not readable_by_all(path)), None)
+    first = closed or wrong[0]
+    message = f"{first} is {describe_wrong_mode(first)}"
+    message += f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    message += "; the service, which runs as a separate user, cannot read it" if closed else ""
+    yield Finding(_FILES, Verdict.FAIL if closed else Verdict.WARN, message, f"run: {_INSTALL}")
+
+
+def _check_environment() -> Iterator[Finding]:
+    """Report a Python environment that the service cannot read, or that was moved."""
+    try:
+        executable = executable_of(UNIT_FILE.read_text("utf-8"))
+        if executable is not None:
+            check_environment(executable)
+    except OSError:
+        return  # the unit is somewhere else, or its mode is reported above
+    except ServiceError as error:
+        yield Finding(_FILES, Verdict.FAIL, error.message, error.fix or f"run: {_INSTALL}")
 
 
 def _active(properties: Mapping[str, str], daemon: Status | None) -> Finding:

@@ -11,7 +11,7 @@ from device.errors import LightsError
 from device.outputs.gpio.leds import GpioLeds, class_patterns, colour_of
 from device.outputs.lights import light_kind
 from device.outputs.terminal.prediction_rows import lights_row
-from device.outputs.wiring.pinout import pin_description
+from device.outputs.wiring.pinout import header_pin, pin_description
 from device.settings.leds import RGB
 from device.settings.schema import LightsSettings
 
@@ -33,6 +33,9 @@ def open_manual_lights(
     settings: LightsSettings, labels: Sequence[str], console: Console
 ) -> Iterator[tuple[Sequence[ManualLight], Sequence[ManualLight]]]:
     """The lights of the classes, and those that only a test of the wiring lights before them; all off at the end.
+
+    LEDs come in the order of their pins on the header, in which the wiring diagram shows them; lights in the terminal,
+    and the colours of an RGB LED, in the order of the classes.
 
     Args:
         settings: kind, pins, colours.
@@ -82,7 +85,8 @@ def _class_lights(settings: LightsSettings, labels: Sequence[str], leds: GpioLed
     def description(label: str) -> str:
         return f"{colour_of(settings, label)}" if settings.rgb else pin_description(settings.pins[label])
 
-    return [ManualLight(label, description(label), hold(label)) for label in labels]
+    ordered = labels if settings.rgb else sorted(labels, key=lambda label: header_pin(settings.pins[label]))
+    return [ManualLight(label, description(label), hold(label)) for label in ordered]
 
 
 def _leg_lights(settings: LightsSettings, leds: GpioLeds) -> list[ManualLight]:
@@ -91,4 +95,5 @@ def _leg_lights(settings: LightsSettings, leds: GpioLeds) -> list[ManualLight]:
 
     if not settings.rgb:
         return []
-    return [ManualLight(leg, f"the leg at {pin_description(settings.rgb[leg])}", hold(leg)) for leg in RGB]
+    ordered = sorted(RGB, key=lambda leg: header_pin(settings.rgb[leg]))
+    return [ManualLight(leg, f"the leg at {pin_description(settings.rgb[leg])}", hold(leg)) for leg in ordered]

@@ -7,13 +7,16 @@ everything that can be checked has been checked. The text of the unit comes from
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from device.bundle import read_bundle
 from device.errors import ServiceError
 from device.outputs.create import create_publishers
+from device.outputs.gpio.chip import GROUP as GPIO_GROUP
+from device.outputs.gpio.chip import UDEV_COMMANDS, UDEV_RULE, UDEV_RULE_FILE, describe_access, opened_chip
+from device.outputs.lights import light_kind
 from device.recognition.speech_model.fetch import (
     SPEECH_MODEL_NAME,
     fetch_speech_model,
@@ -21,6 +24,7 @@ from device.recognition.speech_model.fetch import (
     is_speech_model,
     speech_model_path,
 )
+from device.service.file_modes import describe_wrong_mode, make_folder, set_mode, tree, write_file
 from device.service.systemctl import (
     DROP_IN_FOLDER,
     NAME,
@@ -30,13 +34,13 @@ from device.service.systemctl import (
     is_enabled,
     require_systemd,
     restart,
+    run_program,
     systemctl,
 )
-from device.service.unit import GROUPS, network_drop_in, unit_text
-from device.settings.schema import ClassifierSettings, Settings
+from device.service.unit import network_drop_in, unit_text
+from device.settings.schema import ClassifierSettings, LightsSettings, Settings
 from device.settings.toml import as_toml, read_settings
-from device.system.atomic_write import atomic_write
-from device.system.permissions import has_group
+from device.system.permissions import device_group, has_group, open_to_everyone
 
 CONFIG = Path("/etc/edge-mcnn/config.toml")
 DATA = Path("/var/lib/edge-mcnn")
@@ -44,6 +48,7 @@ DATA = Path("/var/lib/edge-mcnn")
 MODEL = DATA / "Model.tflite"
 _PRISTINE = DATA / "config.toml.as-installed"
 """Copy of the settings as they were installed, to recognise a settings file that the user has edited."""
+_AUDIO_GROUP = "audio"
 
 Announce = Callable[[str], None]
 
@@ -81,7 +86,11 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
     require_systemd()
     settings = read_settings(CONFIG) if CONFIG.exists() else Settings()
     create_publishers(settings, announce)  # their errors would end every start of the service
-    changes: list[ServiceChange] = []
+    changes: list[ServiceChange] = [
+        _mode_change(folder, "folder")
+        for folder in (CONFIG.parent, DATA, DROP_IN_FOLDER)
+        if describe_wrong_mode(folder)
+    ]
     required = settings
     if model is not None:
         read_bundle(model)
@@ -94,14 +103,18 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
         required = replace(settings, classifier=replace(settings.classifier, model=str(model)))
         settings = replace(settings, classifier=replace(settings.classifier, model=str(MODEL)))
         changes.append(_file_change(MODEL, model.read_bytes(), f"model: {model}"))
+    elif describe_wrong_mode(MODEL):
+        changes.append(_mode_change(MODEL, "model"))
     if settings.transcriber.speech_model:
         find_speech_model(Path(settings.transcriber.speech_model), announce=announce)
         changes.append(ServiceChange(f"speech model: {settings.transcriber.speech_model}, named by the settings"))
     else:
         changes.append(_speech_model_change(announce))
     changes.append(_config_change(settings, unchanged=CONFIG.exists() and settings == read_settings(CONFIG)))
+    changes += [_mode_change(path, "settings") for path in (CONFIG, _PRISTINE) if describe_wrong_mode(path)]
     readable = [path for path in _named_paths(settings) if not path.is_relative_to(DATA)]
-    groups = [group for group in GROUPS if has_group(group)]
+    groups, pin_changes = _plan_pins(settings.lights)
+    changes += pin_changes
     changes.append(_file_change(UNIT_FILE, unit_text(CONFIG, groups, readable).encode(), "unit"))
     if settings.mqtt.host:
         network = f"network access for the broker {settings.mqtt.host}"
@@ -144,6 +157,8 @@ def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
         changes.append(stays if edited and not purge else _removal(DROP_IN_FOLDER))
     if DATA.exists():
         changes.append(_removal(DATA))
+    if UDEV_RULE_FILE.exists():
+        changes.append(ServiceChange(f"remove {UDEV_RULE_FILE}; the group {GPIO_GROUP} stays", UDEV_RULE_FILE.unlink))
     if not any(change.apply for change in changes):
         raise ServiceError("no service is installed")
     return changes
@@ -171,6 +186,21 @@ def apply_changes(changes: Sequence[ServiceChange], announce: Announce) -> None:
                 raise ServiceError(f"{change.description}: {error.strerror or error}") from None
 
 
+def installed_paths() -> Iterator[Path]:
+    """Yield the files and folders of an installation that exist, parents first.
+
+    What this user may not see is left out; the folder that hides it is not.
+    """
+    with contextlib.suppress(PermissionError):
+        yield from filter(Path.exists, (CONFIG.parent, CONFIG))
+    with contextlib.suppress(PermissionError):
+        yield from filter(Path.exists, (DATA, _PRISTINE, MODEL))
+        if (DATA / SPEECH_MODEL_NAME).exists():
+            yield from tree(DATA / SPEECH_MODEL_NAME)
+    with contextlib.suppress(PermissionError):
+        yield from filter(Path.exists, (UNIT_FILE, DROP_IN_FOLDER, NETWORK_DROP_IN))
+
+
 def _named_paths(settings: Settings) -> list[Path]:
     """Every path that the settings name and that the service must be able to read.
 
@@ -194,6 +224,8 @@ def _named_paths(settings: Settings) -> list[Path]:
 def _speech_model_change(announce: Announce) -> ServiceChange:
     destination = DATA / SPEECH_MODEL_NAME
     if is_speech_model(destination):
+        if wrong := [path for path in tree(destination) if describe_wrong_mode(path)]:
+            return _speech_model_modes(destination, wrong)
         return ServiceChange(f"speech model: {destination} is up to date")
     # The user who ran sudo may have fetched it already.
     caches = [speech_model_path()]
@@ -202,9 +234,10 @@ def _speech_model_change(announce: Announce) -> ServiceChange:
     source = next((cache for cache in caches if is_speech_model(cache)), None)
 
     def apply() -> None:
-        DATA.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folder(DATA)
         fetch_speech_model(source, announce=announce, destination=destination)
-        _make_readable(destination)
+        for path in tree(destination):
+            set_mode(path)
 
     origin = f"copy {source}" if source else "fetch it (68 MB)"
     return ServiceChange(f"speech model: {origin} to {destination}", apply)
@@ -222,33 +255,76 @@ def _config_change(settings: Settings, *, unchanged: bool) -> ServiceChange:
     text = as_toml(Settings(classifier=ClassifierSettings(model=settings.classifier.model)), only=only).encode()
 
     def apply() -> None:
-        _write(CONFIG, text)
-        _write(_PRISTINE, text)
+        write_file(CONFIG, text)
+        write_file(_PRISTINE, text)
 
     return ServiceChange(f"settings: write {CONFIG}, with every setting and its default", apply)
 
 
+def _speech_model_modes(folder: Path, wrong: Sequence[Path]) -> ServiceChange:
+    def apply() -> None:
+        for path in wrong:
+            set_mode(path)
+
+    more = f" and {len(wrong) - 1} more in {folder}" if len(wrong) > 1 else ""
+    what = f"{wrong[0]} ({describe_wrong_mode(wrong[0])}){more}"
+    return ServiceChange(f"speech model: repair owner and mode of {what}", apply)
+
+
+def _plan_pins(lights: LightsSettings) -> tuple[list[str], list[ServiceChange]]:
+    """Plan the access to sound cards and pins.
+
+    Returns:
+        The groups that the service needs, and the changes that give the group of the pins access to them.
+    """
+    groups = [group for group in (_AUDIO_GROUP, GPIO_GROUP) if has_group(group)]
+    chip = opened_chip()
+    if light_kind(lights) != "gpio" or not chip.exists() or open_to_everyone(chip):
+        return groups, []
+    if (group := device_group(chip)) is not None:
+        return list(dict.fromkeys([*groups, group])), _udev_file_changes() if UDEV_RULE_FILE.exists() else []
+    changes = []
+    if not has_group(GPIO_GROUP):
+        create = ("groupadd", "--system", GPIO_GROUP)
+        changes.append(
+            ServiceChange(f"pins: create the group {GPIO_GROUP}", lambda: run_program(*create, package="passwd"))
+        )
+
+    def apply() -> None:
+        for command in UDEV_COMMANDS:
+            run_program(*command, package="udev")
+        if device_group(chip) is None:
+            raise ServiceError(
+                f"{describe_access(chip)}, although {UDEV_RULE_FILE} gives it to the group {GPIO_GROUP}",
+                fix="restart this machine, then run the command again",
+            )
+
+    changes += [
+        *_udev_file_changes(),
+        ServiceChange(f"pins: {describe_access(chip)}; give it to the group {GPIO_GROUP}", apply),
+    ]
+    return list(dict.fromkeys([*groups, GPIO_GROUP])), changes
+
+
+def _udev_file_changes() -> list[ServiceChange]:
+    return [_file_change(UDEV_RULE_FILE, f"{UDEV_RULE}\n".encode(), "pins: udev rule")]
+
+
 def _file_change(path: Path, content: bytes, subject: str) -> ServiceChange:
     if path.is_file() and path.read_bytes() == content:
+        if describe_wrong_mode(path):
+            return _mode_change(path, subject)
         return ServiceChange(f"{subject}: {path} is up to date")
-    return ServiceChange(f"{subject}: write {path}", lambda: _write(path, content))
+    return ServiceChange(f"{subject}: write {path}", lambda: write_file(path, content))
+
+
+def _mode_change(path: Path, subject: str) -> ServiceChange:
+    description = f"{subject}: repair owner and mode of {path}: {describe_wrong_mode(path)}"
+    return ServiceChange(description, lambda: set_mode(path))
 
 
 def _removal(folder: Path) -> ServiceChange:
     return ServiceChange(f"remove {folder}", lambda: shutil.rmtree(folder))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file atomically, readable by everyone."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with atomic_write(path) as stream:
-        stream.write(content)
-        os.fchmod(stream.fileno(), 0o644)
-
-
-def _make_readable(folder: Path) -> None:
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _remove_unit() -> None:

@@ -6,17 +6,18 @@ files are installed, and when, is decided in `device.service.install`.
 """
 
 import ipaddress
+import shlex
 import stat
 import sys
+import sysconfig
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from device.errors import ServiceError
+from device.service.file_modes import unreadable
 from device.service.systemctl import NAME
 from device.settings.schema import MqttSettings
 
-GROUPS = ("audio", "gpio")
-"""Groups whose members may use sound cards and GPIO pins."""
 _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 """Folders that the service cannot see. If it needs something in them, an empty file system in memory takes their
 place, into which only the needed paths are mounted."""
@@ -34,7 +35,7 @@ def unit_text(config: Path, groups: Sequence[str], readable: Iterable[Path] = ()
 
     Args:
         config: settings file of the daemon.
-        groups: those of `GROUPS` that exist on this machine.
+        groups: those whose members may use the sound cards and GPIO pins of this machine.
         readable: files and folders of the user that the settings name.
 
     Raises:
@@ -43,14 +44,18 @@ def unit_text(config: Path, groups: Sequence[str], readable: Iterable[Path] = ()
     template = next((path for path in _TEMPLATES if path.is_file()), None)
     if template is None:
         raise ServiceError(f"{NAME} is missing from this installation", fix="install edge-mcnn again")
+    executable = _executable()
+    readable = list(readable)
     needed = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2], *readable]
     hidden = sorted({path for path in needed if _is_hidden(path)})
     for path in needed:
-        _check_readable(path)
+        _check_place(path)
+        _check_readable(path, deep=path in readable)
+    _check_environment()
     # A path inside another one is mounted along with it.
     mounted = [path for path in hidden if not any(path != other and path.is_relative_to(other) for other in hidden)]
     values = {
-        "@EXECUTABLE@": str(_executable()),
+        "@EXECUTABLE@": str(executable),
         "@CONFIG@": str(config),
         "@GROUPS@": " ".join(groups),
         "@HOMES@": "\n".join(
@@ -98,11 +103,51 @@ def _executable() -> Path:
     return path
 
 
-def _check_readable(path: Path) -> None:
-    """Check that an unprivileged user can read `path`; under home folders that means mounted on its own.
+def executable_of(unit: str) -> Path | None:
+    """Return the program that an installed unit starts; None if its text names none."""
+    for line in unit.splitlines():
+        if line.startswith("ExecStart="):
+            words = shlex.split(line.removeprefix("ExecStart="))
+            return Path(words[0]) if words else None
+    return None
+
+
+def check_environment(executable: Path) -> None:
+    """Check that the service can read the Python environment of its program.
+
+    Args:
+        executable: the program, `edge-mcnn` in the folder `bin` of the environment.
 
     Raises:
-        ServiceError: it cannot be read, will not exist after a restart of the machine, or systemd would misread it.
+        ServiceError: it is missing, or a file in it cannot be read by the service's user.
+    """
+    if not executable.exists():
+        raise ServiceError(f"{executable}, which the service starts, is missing")
+    if executable.parents[1] == Path(sys.prefix):
+        _check_environment()
+    else:
+        _check_readable(executable.parents[1])
+
+
+def _check_environment() -> None:
+    """Check what this Python needs to run edge-mcnn: its program, its own modules, and all installed packages.
+
+    Raises:
+        ServiceError: the service's user cannot read something of it.
+    """
+    installation = Path(__file__).parents[2]
+    in_venv = sys.prefix != sys.base_prefix
+    environment = Path(sys.prefix) if in_venv else Path(sysconfig.get_path("purelib"))
+    packages = [] if installation.is_relative_to(environment) else [installation / "edge_mcnn", installation / "device"]
+    for path in (environment, *packages, Path(sysconfig.get_path("stdlib")), Path(sys.executable).resolve()):
+        _check_readable(path)
+
+
+def _check_place(path: Path) -> None:
+    """Check that systemd finds `path`, now and after a restart of the machine.
+
+    Raises:
+        ServiceError: systemd would misread the path, or it is deleted at each start.
     """
     if _is_misread(str(path)):
         raise ServiceError(
@@ -110,25 +155,38 @@ def _check_readable(path: Path) -> None:
         )
     if any(path.is_relative_to(folder) for folder in _TEMPORARY):
         raise ServiceError(f"{path} is deleted at the next start of this machine", fix="move it, for example to /opt")
+
+
+def _check_readable(path: Path, *, deep: bool = True) -> None:
+    """Check that an unprivileged user can read `path`; under home folders that means mounted on its own.
+
+    Args:
+        path: a file or folder.
+        deep: whether everything in the folder must be readable, too.
+
+    Raises:
+        ServiceError: it cannot be read.
+    """
     try:
-        mode = path.stat().st_mode
+        closed = unreadable(path, deep=deep)
+        if closed is None and not _is_hidden(path):
+            _check_parents(path)
     except OSError as error:
         raise ServiceError(f"{path}: cannot be read ({error.strerror})") from None
-    required = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(mode) else 0)
-    if mode & required != required:
+    if closed is not None:
+        mode = stat.S_IMODE(closed.stat().st_mode)
         raise ServiceError(
-            f"{path}: the service, which runs as a separate user, cannot read it",
+            f"{closed} has the mode {mode:04o}: the service, which runs as a separate user, cannot read it",
             fix=f"run: sudo chmod -R o+rX {path}",
         )
-    if not _is_hidden(path):
-        _check_parents(path)
 
 
 def _check_parents(path: Path) -> None:
     for parent in path.parents:
-        if not parent.stat().st_mode & stat.S_IXOTH:
+        mode = stat.S_IMODE(parent.stat().st_mode)
+        if not mode & stat.S_IXOTH:
             raise ServiceError(
-                f"{parent}: the service, which runs as a separate user, cannot enter it",
+                f"{parent} has the mode {mode:04o}: the service, which runs as a separate user, cannot enter it",
                 fix=f"run: sudo chmod o+x {parent}",
             )
 

@@ -61,11 +61,14 @@ def refused(done: subprocess.CompletedProcess[str], *expected: str) -> None:
 
 def test_each_led_in_turn() -> None:
     lines, pins = on_mock_pins("test", "--seconds", "0.1")
-    assert lines == [
-        "negative  GPIO22, pin 15 of the header",
-        "neutral   GPIO27, pin 13 of the header",
+    assert lines == [  # in the order of the header, as `lights wiring` draws them
         "positive  GPIO17, pin 11 of the header",
+        "neutral   GPIO27, pin 13 of the header",
+        "negative  GPIO22, pin 15 of the header",
     ]
+    drawing = lights("wiring").stdout
+    places = [drawing.index(line.split(",")[0].split()[1]) for line in lines]
+    assert places == sorted(places)
     assert pins == {number: [False, True, False] for number in ("22", "27", "17")}
 
 
@@ -82,6 +85,62 @@ def test_the_legs_of_an_rgb_led_and_its_seven_colours(seven: Path, config: Path)
     ]  # fmt: skip
     assert {name: states.count(True) for name, states in pins.items()} == {"5": 3, "6": 4, "13": 2}
     assert not any(states[-1] for states in pins.values())
+
+
+def test_legs_in_another_order_are_lit_in_the_order_of_the_header(tmp_path: Path) -> None:
+    config = tmp_path / "rgb.toml"
+    config.write_text("[lights]\nrgb = { red = 21, green = 4, blue = 17 }\n")
+    lines, _ = on_mock_pins("test", "--seconds", "0.1", "--config", config)
+    assert [line.split()[0] for line in lines[:3]] == ["green", "blue", "red"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "label", "on", "pins"),
+    [
+        ("", "positive", {"GPIO17": "1", "GPIO22": "0", "GPIO27": "0"}, (11, 13, 15)),
+        ('common = "anode"', "neutral", {"GPIO17": "1", "GPIO22": "1", "GPIO27": "0"}, (11, 13, 15)),
+        ('common = "anode"\nrgb = { red = 5, green = 6, blue = 13 }', "negative",
+         {"GPIO5": "0", "GPIO6": "1", "GPIO13": "1"}, (29, 31, 33)),
+    ],
+)  # fmt: skip
+def test_an_led_that_a_killed_program_left_on_is_switched_off(
+    settings: str, label: str, on: dict[str, str], pins: tuple[int, ...], tmp_path: Path
+) -> None:
+    stored, config = tmp_path / "pins", tmp_path / "my.toml"
+    stored.mkdir()
+    config.write_text(f'[lights]\nkind = "gpio"\n{settings}\n')
+
+    def levels() -> dict[str, str]:
+        return {path.name: path.read_text() for path in stored.iterdir()}
+
+    environment = {**os.environ, "MOCK_PINS": str(stored)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.system.with_mock_pins", "lights", "set", label, "--config", config],
+        stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=environment,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(label)
+    process.kill()
+    process.communicate()
+    assert levels() == on, "the pins survive the process"
+    done = lights("off", "--config", config, module="tests.system.with_mock_pins", MOCK_PINS=str(stored))
+    assert done.returncode == 0
+    assert [int(line.split(", pin ")[1].split()[0]) for line in done.stdout.splitlines()] == list(pins)
+    assert all(line.startswith("off  ") for line in done.stdout.splitlines())
+    off = "1" if "anode" in settings else "0"
+    assert levels() == dict.fromkeys(on, off)
+
+
+def test_switching_off_needs_no_model_and_prints_nothing_where_nothing_is_to_be_done(tmp_path: Path) -> None:
+    config = tmp_path / "my.toml"
+    config.write_text(f'[lights]\nkind = "gpio"\n[classifier]\nmodel = "{tmp_path}/none.tflite"\n')
+    quiet = lights("off", "--quiet", "--config", config, GPIOZERO_PIN_FACTORY="mock")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    done = lights("off", EDGE_MCNN_LIGHTS_KIND="terminal")
+    message = "nothing to switch off: the lights on this machine are of the kind terminal, not gpio\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, message, "")
+    done = lights("off", "--quiet", EDGE_MCNN_LIGHTS_KIND="none")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_one_light_for_some_time() -> None:

@@ -1,14 +1,29 @@
-"""Runs `edge-mcnn` with gpiozero's mock pins, and prints the states of each pin as JSON, as the last line on stderr."""
+"""Runs `edge-mcnn` with gpiozero's mock pins, and prints the states of each pin as JSON, as the last line on stderr.
+
+If MOCK_PINS names a folder, the level of each pin is also stored there in a file of its name, and survives the process
+as on a Raspberry Pi, whose kernel preserves outputs.
+"""
 
 import json
+import os
 import sys
+from pathlib import Path
 
 from gpiozero import Device
-from gpiozero.pins.mock import MockFactory
+from gpiozero.pins.mock import MockFactory, MockPin
 
 from edge_mcnn.main import main
 
-Device.pin_factory = MockFactory()
+
+class _StoredPin(MockPin):  # type: ignore[misc]  # gpiozero has no types
+    def _change_state(self, value: bool) -> bool:
+        changed: bool = super()._change_state(value)
+        if self.function == "output":
+            Path(os.environ["MOCK_PINS"], self.info.name).write_text(str(int(value)))
+        return changed
+
+
+Device.pin_factory = MockFactory(pin_class=_StoredPin) if "MOCK_PINS" in os.environ else MockFactory()
 try:
     main()
 finally:

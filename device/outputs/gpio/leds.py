@@ -6,13 +6,13 @@ each. Predictions light one class; a microphone that gives no audio flashes all 
 
 import itertools
 import threading
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError
 from device.events import Prediction
+from device.outputs.gpio.pin_factory import ensure_pin_factory, lights_error
 from device.settings.leds import CLASS_COLOURS, COLOURS, RGB, rgb_levels
 from device.settings.schema import LightsSettings
 from device.settings.toml import toml_value
@@ -32,11 +32,6 @@ _DIMMEST = 0.2
 _PLAIN_PINS = (17, 27, 22, 23, 24, 25, 5, 6, 16, 26, 12, 13, 18, 19, 20, 21, 4, 7, 8, 9, 10, 11, 15, 14)
 """BCM pins, those without another use first, those of SPI and of the serial console last. Those below 4 are missing:
 they are a bus of plugged-on boards and have their own pull-up resistors."""
-_TAKEN_FIX = "stop the program that uses the pins; if it is the service, run: sudo systemctl stop edge-mcnn"
-_NO_PINS_FIX = (
-    "on a Raspberry Pi install python3-lgpio and add this user to the group gpio; on another machine use "
-    "--lights terminal"
-)
 
 
 class GpioLeds:
@@ -66,7 +61,9 @@ class GpioLeds:
         self._patterns = class_patterns(self._settings, labels)
         # Where full brightness is all that is needed, no thread of the driver need switch pins on and off.
         between = any(0 < light < 1 for pattern in self._patterns.values() for light in pattern)
-        self._leds = _open_pins(self._settings, labels, pwm=self._by_confidence or between)
+        rgb = self._settings.rgb
+        pins = [rgb[leg] for leg in RGB] if rgb else [self._settings.pins[label] for label in labels]
+        self._leds = _open_pins(self._settings, pins, pwm=self._by_confidence or between)
         self._player = PatternPlayer(self._leds)
 
     def prediction(self, prediction: Prediction, lit_at: float) -> None:
@@ -209,19 +206,39 @@ def _colours_fix(settings: LightsSettings, labels: Sequence[str], missing: Seque
     return f"write colours = {toml_value(colours)} under [lights] in a file for --config"
 
 
-def _open_pins(settings: LightsSettings, labels: Sequence[str], *, pwm: bool) -> Any:
+def switch_off(settings: LightsSettings) -> Mapping[str, int]:
+    """Take every pin that the settings name and switch it off: a killed process may have left LEDs on.
+
+    A Raspberry Pi's kernel preserves the outputs of a process that ends without releasing them.
+
+    Returns:
+        The BCM pins, by class or by leg of the RGB LED.
+
+    Raises:
+        LightsError: gpiozero cannot drive the pins, or other programs hold some of them; the others are off.
+    """
+    ensure_pin_factory()
+    pins = settings.rgb or settings.pins
+    failed = {}
+    for name, pin in pins.items():
+        try:
+            _open_pins(settings, [pin], pwm=False).close()
+        except LightsError as error:
+            failed[name] = error
+    if failed:
+        first = next(iter(failed.values()))
+        still = ", ".join(f"GPIO{pins[name]}" for name in failed)
+        raise LightsError(f"{still}: {first.message}", fix=first.fix)
+    return pins
+
+
+def _open_pins(settings: LightsSettings, pins: Sequence[int], *, pwm: bool) -> Any:
+    """Take the pins and switch them off, whatever a killed process left on."""
+    ensure_pin_factory()
     import gpiozero
 
     options = {"active_high": settings.common == "cathode", "pwm": pwm}
     try:
-        with warnings.catch_warnings():
-            # gpiozero warns for every pin library that it tries; the error below reports it once.
-            warnings.simplefilter("ignore", gpiozero.PinFactoryFallback)
-            # This also switches off whatever a killed process left on.
-            if settings.rgb:
-                return gpiozero.RGBLED(*(settings.rgb[leg] for leg in RGB), **options)
-            return gpiozero.LEDBoard(*(settings.pins[label] for label in labels), **options)
+        return gpiozero.LEDBoard(*pins, **options)
     except Exception as error:  # noqa: BLE001  # lgpio's own errors have no other base
-        reason = " ".join(str(error).split()) or type(error).__name__
-        fix = _TAKEN_FIX if "busy" in reason.lower() else _NO_PINS_FIX
-        raise LightsError(f"the LEDs cannot be driven ({reason})", fix=fix) from None
+        raise lights_error(error) from None

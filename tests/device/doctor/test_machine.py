@@ -10,6 +10,8 @@ import pytest
 
 from device.doctor import machine
 from device.doctor.findings import Finding, Verdict
+from device.system import throttling
+from device.system.throttling import Throttling
 
 
 def write(root: Path, **files: str) -> Path:
@@ -127,3 +129,48 @@ def test_a_weak_power_supply(tmp_path: Path) -> None:
     found = only(machine.check_power(tmp_path))
     assert found.verdict.value == "WARN"
     assert "power supply" in found.fix
+
+
+THROTTLED = "sys__devices__platform__soc__soc:firmware__get_throttled"
+
+
+@pytest.mark.parametrize(
+    ("bits", "power", "slowed"),
+    [
+        ("0", None, None),
+        ("50005", "is too low now", "is slowed down now"),
+        ("50000", "was too low since the start", "was slowed down since the start"),
+        ("1", "is too low now", None),
+        ("10000", "was too low since the start", None),
+        ("80008", None, "is slowed down now"),
+        ("80000", None, "was slowed down since the start"),
+        ("20002", None, "is slowed down now"),
+    ],
+)
+def test_what_the_firmware_of_a_raspberry_pi_reports(
+    bits: str, power: str | None, slowed: str | None, tmp_path: Path
+) -> None:
+    write(tmp_path, **{THROTTLED: f"{bits}\n"})
+    found = {each.topic: each for each in machine.check_power(tmp_path)}
+    assert found["power"].verdict.value == ("OK" if power is None else "WARN")
+    assert (power or "no undervoltage") in found["power"].message
+    assert ("power supply" in found["power"].fix) == (power is not None)
+    assert ("throttling" in found) == (slowed is not None)
+    if slowed is not None:
+        assert found["throttling"].verdict.value == "WARN"
+        assert slowed in found["throttling"].message
+        assert "heat sink" in found["throttling"].fix
+
+
+def test_vcgencmd_reports_where_the_kernel_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "vcgencmd"
+    program.write_text('#!/bin/sh\necho "throttled=0x50000"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert throttling._from_program() == Throttling(
+        low_voltage=False, low_voltage_before=True, slowed=False, slowed_before=True
+    )
+    program.write_text('#!/bin/sh\necho "VCHI initialization failed"; exit 255\n')
+    assert throttling._from_program() is None
+    program.unlink()
+    assert throttling._from_program() is None

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from device.doctor import pins
 from device.doctor.findings import Finding
 from device.outputs import lights as lights_module
+from device.outputs.gpio import chip
 from device.settings.schema import ClassifierSettings, LightsSettings, Settings
+from device.system import permissions
 from tests.conftest import import_again
 
 GPIO = Settings(lights=LightsSettings(kind="gpio"))
-REAL = "def gpiochip_open(number): ..."
+REAL = "LGPIO_PY_VERSION = 0x00020200\ndef gpiochip_open(number): ..."
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def lgpio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def dev(tmp_path: Path) -> Path:
-    """A /dev folder with a GPIO chip."""
+    """The folder /dev of a root, with a GPIO chip."""
     folder = tmp_path / "dev"
     folder.mkdir()
     (folder / "gpiochip0").touch()
@@ -38,7 +41,7 @@ def dev(tmp_path: Path) -> Path:
 
 
 def findings_of(settings: Settings, dev: Path, *, service: bool = False) -> dict[str, Finding]:
-    return {each.topic: each for each in pins.check_lights(settings, dev=dev, service=service)}
+    return {each.topic: each for each in pins.check_lights(settings, root=dev.parent, service=service)}
 
 
 def summary(findings: dict[str, Finding]) -> dict[str, tuple[str, str]]:
@@ -50,8 +53,8 @@ def test_a_pi_that_is_set_up(lgpio: Path, dev: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", tmp_path / "model")
     assert summary(findings_of(Settings(), dev)) == {
         "lights": ("OK", "negative GPIO22, neutral GPIO27, positive GPIO17"),
-        "pins": ("OK", "gpiochip0"),
-        "lgpio": ("OK", str(lgpio)),
+        "pins": ("OK", f"{dev}/gpiochip0"),
+        "lgpio": ("OK", f"{lgpio}, version 0.2.2.0"),
     }
 
 
@@ -91,24 +94,86 @@ def test_no_chip(lgpio: Path, tmp_path: Path) -> None:
 
 
 def test_a_user_without_permission_to_open_the_chip(lgpio: Path, dev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pins, "may_open", lambda path: path.name != "gpiochip0")
-    monkeypatch.setattr(pins, "how_to_join", lambda group: f"join {group}")
-    found = findings_of(GPIO, dev)["pins"]
-    assert (found.verdict.value, found.message, found.fix) == (
-        "FAIL",
-        f"this user may not open {dev}/gpiochip0",
-        "join gpio",
-    )
-    (dev / "gpiochip4").touch()  # a Pi 5 has several, and not all of them are needed
-    assert findings_of(GPIO, dev)["pins"].verdict.value == "OK"
-
-
-def test_the_service_runs_with_the_group(lgpio: Path, dev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pins, "may_open", lambda path: False)
-    monkeypatch.setattr(pins, "has_group", lambda name: name == "gpio")
-    assert summary(findings_of(GPIO, dev, service=True))["pins"] == ("OK", "/dev/gpiochip*, group gpio")
-    monkeypatch.setattr(pins, "has_group", lambda name: False)
-    assert summary(findings_of(GPIO, dev, service=True))["pins"] == ("FAIL", "there is no group gpio to own the pins")
+    monkeypatch.setattr(chip, "device_group", lambda path: "gpio")
+    monkeypatch.setattr(chip, "how_to_join", lambda group: f"join {group}")
+    found = findings_of(GPIO, dev)["pins"]
+    assert (found.verdict.value, found.fix) == ("FAIL", "join gpio")
+    assert found.message.startswith(f"this user may not open {dev}/gpiochip0: {dev}/gpiochip0 is ")
+
+
+def test_plain_debian_needs_a_udev_rule(lgpio: Path, dev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group gpio alone does not help where the chip belongs to root, so the fix is never to join it only."""
+    (dev / "gpiochip0").chmod(0o600)
+    monkeypatch.setattr(pins, "may_open", lambda path: False)
+    monkeypatch.setattr(permissions, "has_group", lambda name: True)
+    found = findings_of(GPIO, dev)["pins"]
+    assert found.verdict.value == "FAIL"
+    assert found.message.endswith("0600")
+    commands = found.fix.removeprefix("run: ").split("; ")
+    assert commands[0] == "sudo groupadd --force --system gpio"
+    assert commands[1].startswith("""echo 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*", GROUP="gpio", MODE="0660"' | """)
+    assert commands[1].endswith("| sudo tee /etc/udev/rules.d/60-edge-mcnn-gpio.rules")
+    assert commands[2:4] == [
+        "sudo udevadm control --reload", "sudo udevadm trigger --settle --subsystem-match=gpio",
+    ]  # fmt: skip
+    assert commands[4].startswith("sudo usermod -aG gpio ")
+    assert commands[5] == "then log out and in again"
+
+
+def test_the_service_runs_with_the_group_of_the_chip(lgpio: Path, dev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pins, "may_open", lambda path: False)
+    monkeypatch.setattr(pins, "device_group", lambda path: "dialout")
+    assert summary(findings_of(GPIO, dev, service=True))["pins"] == ("OK", f"{dev}/gpiochip0, group dialout")
+    monkeypatch.setattr(pins, "device_group", lambda path: None)
+    (dev / "gpiochip0").chmod(0o600)
+    verdict, message = summary(findings_of(GPIO, dev, service=True))["pins"]
+    assert verdict == "OK"
+    assert "0600; the installation writes /etc/udev/rules.d/60-edge-mcnn-gpio.rules, which opens it to" in message
+    (dev / "gpiochip0").chmod(0o666)
+    assert summary(findings_of(GPIO, dev, service=True))["pins"] == ("OK", f"{dev}/gpiochip0, open to every user")
+
+
+def make_pi_5(root: Path) -> None:
+    revision = root / "proc/device-tree/system/linux,revision"
+    revision.parent.mkdir(parents=True)
+    revision.write_bytes(0xD04170.to_bytes(4, "big"))  # Pi 5, 8 GB
+
+
+def add_chip(root: Path, number: int, driver: bytes) -> None:
+    (root / f"dev/gpiochip{number}").touch()
+    node = root / f"sys/bus/gpio/devices/gpiochip{number}/of_node"
+    node.mkdir(parents=True)
+    (node / "compatible").write_bytes(driver + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("chips", "found"),
+    [
+        ({0: b"raspberrypi,rp1-gpio", 10: b"brcm,brcmstb-gpio"}, ("OK", "/dev/gpiochip0")),
+        ({0: b"brcm,brcmstb-gpio", 4: b"raspberrypi,rp1-gpio"}, ("OK", "/dev/gpiochip4")),
+        ({0: b"raspberrypi,rp1-gpio", 4: b"brcm,brcmstb-gpio"}, ("FAIL", "and the pins of the header are on {}0")),
+        ({0: b"brcm,brcmstb-gpio", 2: b"raspberrypi,rp1-gpio"}, ("FAIL", "and the pins of the header are on {}2")),
+        ({2: b"raspberrypi,rp1-gpio"}, ("FAIL", "{}0, which is missing, and the pins of the header are on {}2")),
+    ],
+)
+def test_chips_of_a_pi_5(
+    chips: dict[int, bytes], found: tuple[str, str], lgpio: Path, dev: Path, tmp_path: Path
+) -> None:
+    (dev / "gpiochip0").unlink()
+    make_pi_5(tmp_path)
+    for number, driver in chips.items():
+        add_chip(tmp_path, number, driver)
+    verdict, message = summary(findings_of(GPIO, dev))["pins"]
+    assert verdict == found[0]
+    assert message.endswith(found[1].format(dev / "gpiochip", dev / "gpiochip"))
+
+
+def test_number_4_of_a_pi_5_may_be_a_link_to_number_0(lgpio: Path, dev: Path, tmp_path: Path) -> None:
+    make_pi_5(tmp_path)
+    add_chip(tmp_path, 0, b"raspberrypi,rp1-gpio")
+    (dev / "gpiochip4").symlink_to("gpiochip0")
+    assert findings_of(GPIO, dev)["pins"].verdict.value == "OK"
 
 
 @pytest.mark.parametrize(
@@ -139,15 +204,34 @@ def test_lgpio_is_not_imported(lgpio: Path, dev: Path) -> None:
     assert not Path(".lgd-nfy0").exists()
 
 
+@pytest.mark.parametrize(
+    ("number", "version"), [("0x00000002", "0.0.0.2"), ("0x00010600", "0.1.6.0"), ("0x00020000", "0.2.0.0")]
+)
+def test_lgpio_that_is_too_old(number: str, version: str, lgpio: Path, dev: Path) -> None:
+    lgpio.write_text(f"LGPIO_PY_VERSION = {number}\ndef gpiochip_open(number): ...\n")
+    found = findings_of(GPIO, dev)["lgpio"]
+    assert (found.verdict.value, found.message) == (
+        "FAIL", f"{lgpio} has the version {version}, which is too old: 0.2.2 is needed",
+    )  # fmt: skip
+    assert "sudo apt-get install python3-lgpio" in found.fix
+
+
 def test_a_folder_where_lgpio_cannot_create_its_fifo(
     lgpio: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    access = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != "." and access(path, mode))
-    found = pins._check_library({})
+    monkeypatch.setattr(os, "access", lambda path, mode: path == str(tmp_path))
+    found = pins._check_library({"LG_WD": "/elsewhere"})
     assert found.verdict.value == "FAIL"
-    assert "LG_WD" in found.fix
+    assert "unset LG_WD" in found.fix
     assert pins._check_library({"LG_WD": str(tmp_path)}).verdict.value == "OK"
+    assert pins._check_library({}).verdict.value == "OK", "the working directory need not be writable"
+    monkeypatch.setattr(tempfile, "gettempdir", no_folder)
+    found = pins._check_library({})
+    assert (found.verdict.value, found.fix) == ("FAIL", "set LG_WD to a folder that can be written to")
+
+
+def no_folder() -> str:
+    raise FileNotFoundError("no usable temporary directory")
 
 
 def test_a_library_that_does_not_support_a_pi_5(lgpio: Path) -> None:

@@ -1,3 +1,5 @@
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     venv = home / "pi" / "edge-mcnn" / ".venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "bin" / "edge-mcnn").touch()
+    (venv / "bin" / "python").touch()
     (home / "pi").chmod(0o700)
     monkeypatch.setattr(sys, "prefix", str(venv))
     monkeypatch.setattr(sys, "executable", str(venv / "bin" / "python"))
@@ -57,6 +60,71 @@ def test_unreadable_files_are_refused(home: Path) -> None:
     assert error.value.fix == f"run: sudo chmod -R o+rX {model}"
 
 
+@pytest.mark.parametrize(
+    "closed", ["", "lib", "lib/site-packages/numpy", "lib/site-packages/numpy/core.py", "bin/python"]
+)
+def test_an_environment_made_under_an_unusual_umask_is_refused(closed: str, home: Path) -> None:
+    venv = home / "pi" / "edge-mcnn" / ".venv"
+    module = venv / "lib/site-packages/numpy/core.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    (venv / closed).chmod((venv / closed).stat().st_mode & 0o700)
+    with pytest.raises(ServiceError, match="the service, which runs as a separate user, cannot read it") as error:
+        unit_text(CONFIG, ["audio"])
+    assert error.value.message.startswith(f"{venv / closed} has the mode 0")
+    assert error.value.fix == f"run: sudo chmod -R o+rX {venv}"
+
+
+def test_compiled_modules_that_only_root_can_read_do_no_harm(home: Path) -> None:
+    venv = home / "pi" / "edge-mcnn" / ".venv"
+    (venv / "lib" / "__pycache__").mkdir(parents=True, mode=0o700)
+    unit_text(CONFIG, ["audio"])
+
+
+def test_every_file_of_a_speech_model_must_be_readable(home: Path) -> None:
+    model = home / "vosk"
+    (model / "am").mkdir(parents=True)
+    (model / "am" / "final.mdl").touch(mode=0o600)
+    with pytest.raises(ServiceError, match=r"final.mdl has the mode 0600") as error:
+        unit_text(CONFIG, ["audio"], [model])
+    assert error.value.fix == f"run: sudo chmod -R o+rX {model}"
+
+
+def test_the_environment_of_an_installed_unit(home: Path) -> None:
+    venv = home / "pi" / "edge-mcnn" / ".venv"
+    executable = unit.executable_of(unit_text(CONFIG, ["audio"]))
+    assert executable == venv / "bin" / "edge-mcnn"
+    unit.check_environment(executable)
+    other = home / "other" / "bin" / "edge-mcnn"
+    with pytest.raises(ServiceError, match="which the service starts, is missing"):
+        unit.check_environment(other)
+    other.parent.mkdir(parents=True)
+    other.touch(mode=0o700)
+    with pytest.raises(ServiceError, match="cannot read it"):
+        unit.check_environment(other)
+    assert unit.executable_of("[Service]\n") is None
+
+
+def test_a_killed_daemon_leaves_no_led_on(home: Path) -> None:
+    """What the unit runs after the daemon ended: nothing after success, else `lights off` with the same settings."""
+    venv = home / "pi" / "edge-mcnn" / ".venv"
+    program = venv / "bin" / "edge-mcnn"
+    program.write_text('#!/bin/sh\necho "$@"\n')
+    program.chmod(0o755)
+    [line] = [line for line in unit_text(CONFIG, ["audio"]).splitlines() if line.startswith("ExecStopPost=")]
+    command = line.removeprefix("ExecStopPost=")
+    assert command.startswith("-"), "its failure does not make a clean stop a failure"
+    words = [word.replace("$$", "$") for word in shlex.split(command[1:])]
+
+    def output(result: str) -> str:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env={"SERVICE_RESULT": result})
+        return done.stdout.strip()
+
+    assert output("success") == ""
+    for result in ("signal", "watchdog", "oom-kill", "core-dump", "exit-code", "timeout"):
+        assert output(result) == f"lights off --quiet --config {CONFIG}"
+
+
 def test_a_path_that_systemd_would_misread_is_refused(home: Path) -> None:
     folder = home / "my models"
     folder.mkdir()
@@ -77,7 +145,7 @@ def test_a_folder_that_others_may_not_enter_is_refused(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     inner.parent.chmod(0o700)
     with pytest.raises(
-        ServiceError, match=r"closed: the service, which runs as a separate user, cannot enter it"
+        ServiceError, match=r"closed has the mode 0700: the service, which runs as a separate user, cannot enter"
     ) as error:
         unit._check_parents(inner)
     assert error.value.fix == f"run: sudo chmod o+x {inner.parent}"

@@ -16,7 +16,7 @@ from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError
 from device.events import Prediction
-from device.outputs.gpio.leds import GpioLeds, PatternPlayer, class_patterns
+from device.outputs.gpio.leds import GpioLeds, PatternPlayer, class_patterns, switch_off
 from device.settings.leds import CLASS_COLOURS, COLOURS, colour_problems, pin_problems, rgb_levels
 from device.settings.schema import LightsSettings
 from tests.device.outputs.predictions import LIT_AT, prediction
@@ -413,3 +413,20 @@ def test_every_default_colour_is_a_colour() -> None:
     assert not list(colour_problems("", {name: name for name in COLOURS}))
     assert rgb_levels("#ff8000") == pytest.approx((1, 128 / 255, 0))
     assert rgb_levels("white") == (1, 1, 1)
+
+
+def test_a_pin_that_another_program_holds_does_not_keep_the_others_on(
+    pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def board(pin: int, **options: object) -> LEDBoard:
+        if pin == 27:
+            raise RuntimeError("'GPIO busy'")
+        return LEDBoard(pin, **options)
+
+    monkeypatch.setattr("gpiozero.LEDBoard", board)
+    with pytest.raises(LightsError) as error:
+        switch_off(LightsSettings())
+    assert error.value.message == "GPIO27: the LEDs cannot be driven (GPIO busy)"
+    assert "stop the program that uses the pins" in error.value.fix
+    assert set(pins.pins) == {pins.pin("GPIO17").info, pins.pin("GPIO22").info}
+    assert all(pin.function == "input" for pin in pins.pins.values()), "released"

@@ -1,0 +1,183 @@
+"""The plan of an installation, on a machine whose folders are in a temporary one."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from device.errors import ServiceError
+from device.outputs import lights as lights_module
+from device.outputs.gpio import chip
+from device.recognition.speech_model.fetch import SPEECH_MODEL_NAME
+from device.service import file_modes, install, systemctl
+from device.service.install import ServiceChange, apply_changes, installed_paths, plan_install, plan_uninstall
+
+GPIO = '[lights]\nkind = "gpio"\n'
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A root of a file system, a speech model, and an unusual umask; nothing is started."""
+    root = tmp_path / "root"
+    for name in ("CONFIG", "DATA", "MODEL", "_PRISTINE", "UNIT_FILE", "DROP_IN_FOLDER", "NETWORK_DROP_IN"):
+        path = root / getattr(install, name).relative_to("/")
+        monkeypatch.setattr(install, name, path)
+        monkeypatch.setattr(systemctl, name, path, raising=False)
+    for module in (install, chip):
+        monkeypatch.setattr(module, "UDEV_RULE_FILE", root / "etc/udev/rules.d/60-edge-mcnn-gpio.rules")
+    for name in ("require_systemd", "restart"):
+        monkeypatch.setattr(install, name, lambda: None)
+    for name in ("is_active", "is_enabled"):
+        monkeypatch.setattr(install, name, lambda: True)
+    monkeypatch.setattr(install, "systemctl", lambda *_: None)
+    monkeypatch.setattr(install, "unit_text", lambda _config, groups, _readable: f"Groups={' '.join(groups)}\n")
+    monkeypatch.setattr(install, "is_speech_model", Path.is_dir)
+    monkeypatch.setattr(install, "fetch_speech_model", fetch)
+    monkeypatch.setattr(install, "speech_model_path", lambda: root / "cache")
+    monkeypatch.setattr(install, "opened_chip", lambda: root / "dev/gpiochip0")
+    monkeypatch.setattr(install, "has_group", lambda group: group == "audio")
+    monkeypatch.setattr(file_modes, "_OWNER", (os.getuid(), os.getgid()))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", root / "none")
+    (root / "dev").mkdir(parents=True)
+    before = os.umask(0o077)
+    yield root
+    os.umask(before)
+
+
+def fetch(_source: Path | None, *, announce: object, destination: Path) -> None:
+    del announce
+    (destination / "am").mkdir(parents=True)
+    (destination / "am" / "final.mdl").write_text("x")
+
+
+def planned(changes: Sequence[ServiceChange]) -> list[str]:
+    """Descriptions of the changes that are still to be made."""
+    return [change.description for change in changes if change.apply is not None]
+
+
+def run_install() -> list[str]:
+    changes = plan_install(None, print).changes
+    apply_changes(changes, print)
+    return planned(changes)
+
+
+def test_an_installation_under_an_unusual_umask_is_readable(machine: Path) -> None:
+    run_install()
+    paths = list(installed_paths())
+    assert [path.name for path in paths if path.is_file()] == [
+        "config.toml", "config.toml.as-installed", "final.mdl", "edge-mcnn.service",
+    ]  # fmt: skip
+    for path in paths:
+        assert path.stat().st_mode & 0o7777 == (0o755 if path.is_dir() else 0o644), path
+    assert planned(plan_install(None, print).changes) == []
+
+
+def test_a_second_installation_repairs_modes_visibly(machine: Path) -> None:
+    run_install()
+    install.CONFIG.write_text("[endpoint]\nhang_over_s = 1\n")
+    systemctl.NETWORK_DROP_IN.parent.mkdir()
+    broken = list(installed_paths())
+    assert {path.name for path in broken} >= {"edge-mcnn", "config.toml", "am", "final.mdl", "edge-mcnn.service.d"}
+    for path in broken:
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    changes = planned(plan_install(None, print).changes)
+    assert len(changes) == 3 + 1 + 2 + 1 + 2, "folders, speech model, settings, unit, start"
+    model = machine / "var/lib/edge-mcnn" / SPEECH_MODEL_NAME
+    for text in (
+        f"folder: repair owner and mode of {machine}/etc/edge-mcnn: ",
+        f"settings: repair owner and mode of {machine}/etc/edge-mcnn/config.toml: ",
+        f"speech model: repair owner and mode of {model} (",
+        f"and 2 more in {model}",
+        f"unit: repair owner and mode of {systemctl.UNIT_FILE}: ",
+    ):
+        assert any(text in change for change in changes), text
+    assert sum("0600 instead of root:root 0644" in change for change in changes) == 3
+    run_install()
+    assert [path for path in broken if file_modes.describe_wrong_mode(path)] == []
+    assert install.CONFIG.read_text() == "[endpoint]\nhang_over_s = 1\n", "the content stays"
+
+
+@pytest.fixture
+def chip_of_root(machine: Path) -> Path:
+    """A machine of plain Debian: the pins are used, and only root may open the chip."""
+    install.CONFIG.parent.mkdir(parents=True)
+    install.CONFIG.write_text(GPIO)
+    path = machine / "dev/gpiochip0"
+    path.touch(mode=0o600)
+    return path
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The programs that an installation runs."""
+    run: list[str] = []
+    monkeypatch.setattr(install, "run_program", lambda *command, package: run.append(" ".join(command)))
+    return run
+
+
+def access(monkeypatch: pytest.MonkeyPatch, group: Callable[[Path], str | None]) -> None:
+    monkeypatch.setattr(install, "device_group", group)
+
+
+def test_plain_debian_gets_a_group_and_a_udev_rule(
+    chip_of_root: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access(monkeypatch, lambda _: "gpio" if commands else None)
+    changes = run_install()
+    assert [change for change in changes if change.startswith("pins: ")] == [
+        "pins: create the group gpio",
+        f"pins: udev rule: write {chip.UDEV_RULE_FILE}",
+        f"pins: {chip.describe_access(chip_of_root)}; give it to the group gpio",
+    ]
+    assert commands == [
+        "groupadd --system gpio", "udevadm control --reload", "udevadm trigger --settle --subsystem-match=gpio",
+    ]  # fmt: skip
+    assert chip.UDEV_RULE_FILE.read_text() == f"{chip.UDEV_RULE}\n"
+    assert systemctl.UNIT_FILE.read_text() == "Groups=audio gpio\n"
+    monkeypatch.setattr(install, "has_group", lambda group: True)
+    assert planned(plan_install(None, print).changes) == []
+    uninstalled = planned(plan_uninstall(purge=True))
+    assert f"remove {chip.UDEV_RULE_FILE}; the group gpio stays" in uninstalled
+    apply_changes(plan_uninstall(purge=True), print)
+    assert not chip.UDEV_RULE_FILE.exists()
+
+
+def test_a_rule_that_has_no_effect_is_reported(
+    chip_of_root: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access(monkeypatch, lambda _: None)
+    with pytest.raises(ServiceError, match=r"although .*60-edge-mcnn-gpio.rules gives it to the group gpio") as error:
+        run_install()
+    assert error.value.fix == "restart this machine, then run the command again"
+    assert any("give it to the group" in change for change in planned(plan_install(None, print).changes))
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "settings", "expected"),
+    [
+        (0o660, "gpio", GPIO, "Groups=audio gpio\n"),  # Raspberry Pi OS
+        (0o660, "dialout", GPIO, "Groups=audio dialout\n"),  # Ubuntu
+        (0o666, None, GPIO, "Groups=audio\n"),
+        (0o600, None, '[lights]\nkind = "none"\n', "Groups=audio\n"),
+        (0o600, None, "", "Groups=audio\n"),  # not a Raspberry Pi
+    ],
+)
+def test_other_systems_need_no_rule(
+    mode: int, group: str | None, settings: str, expected: str, chip_of_root: Path, commands: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    access(monkeypatch, lambda _: group)
+    chip_of_root.chmod(mode)
+    install.CONFIG.write_text(settings)
+    assert not any(change.startswith("pins") for change in run_install())
+    assert (commands, chip.UDEV_RULE_FILE.exists()) == ([], False)
+    assert systemctl.UNIT_FILE.read_text() == expected
+
+
+def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ServiceError, match="udevadm is not installed") as error:
+        systemctl.run_program("udevadm", "control", "--reload", package="udev")
+    assert error.value.fix == "run: sudo apt-get install udev"
