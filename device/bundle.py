@@ -22,7 +22,10 @@ from typing import Any
 
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
+from device.system.display import as_json, displayable
 
+LONGEST_LABEL = 100
+"""Bytes of the name of a class. Bundles of earlier versions may have longer ones, and still work."""
 HDF5_GROUP = "edge_mcnn"
 """Name of the HDF5 group with the companions in a `Model.h5`."""
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -70,7 +73,7 @@ class Companions:
             _LABELS: "".join(f"{label}\n" for label in self.labels),
             _VOCABULARY: "".join(f"{word}\n" for word in self.vocabulary),
             _FRONT_END: self.front_end.to_json(),
-            _CARD: json.dumps(self.card, indent=2, ensure_ascii=False) + "\n",
+            _CARD: as_json(self.card, indent=2) + "\n",
         }
 
     @classmethod
@@ -205,6 +208,20 @@ _NOT_UNPACKED = (
 
 def _damaged(error: Exception) -> BundleError:
     return BundleError(f"damaged: its companions cannot be unpacked ({error})", fix="copy it again")
+
+
+def label_problem(name: str) -> str:
+    """Why a text cannot be the name of a class, as the end of a sentence; empty if it can.
+
+    Names of classes are shown on terminals, in plots and in web pages, and are keys in settings files.
+    """
+    if not name or name != name.strip():
+        return "is empty, or begins or ends with a space"
+    if displayable(name) != name:
+        return "contains characters that cannot be displayed"
+    if len(name.encode()) > LONGEST_LABEL:
+        return f"is longer than {LONGEST_LABEL} bytes"
+    return ""
 
 
 def _lines(text: str) -> tuple[str, ...]:

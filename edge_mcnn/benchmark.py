@@ -81,27 +81,24 @@ def benchmark_command(
 
 def show(results: "BenchmarkResults", verdict: "BenchmarkVerdict", console: "Console") -> None:
     """Print tables and sentences for people, within 80 columns."""
-    from rich.markup import escape
-
     for part in (_overview(results), _stages(results), _calls(results)):
         console.print(part)
         console.print()
     for runtime, reason in results.unusable_runtimes.items():
-        console.print(f"{runtime} cannot be used: {escape(reason)}")
+        console.print(f"{runtime} cannot be used: {reason}")
     good = verdict.keeps_up and verdict.enough_memory
     for number, line in enumerate(verdict.lines):
         style = ("bold green" if good else "bold red") if number == 0 else None
-        console.print(escape(line), style=style)
+        console.print(line, style=style)
 
 
 def _overview(results: "BenchmarkResults") -> "RenderableType":
-    from rich.markup import escape
     from rich.table import Table
 
     machine, start = results.machine, results.cold_start
     numbers = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     rows = {
-        "machine": f"{escape(machine.name)}, {machine.cores} core{'s' if machine.cores > 1 else ''}, "
+        "machine": f"{machine.name}, {machine.cores} core{'s' if machine.cores > 1 else ''}, "
         f"{machine.architecture}, {machine.bits} bit, {machine.memory_mb:.0f} MB",
         "versions": numbers,
         "ready after": f"{start.ready_s:.2f} s: imports {start.imports_s:.2f}, "
@@ -162,7 +159,8 @@ def _progress(stack: ExitStack) -> Callable[[str], Any]:
 
     # Drawn only when a phase begins: a bar that refreshes itself would use part of the core that is being measured.
     bar = Progress(
-        TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"),
+        TextColumn("measuring", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
         console=out.progress_console(), auto_refresh=False, transient=True,
     )  # fmt: skip
     task = bar.add_task("", total=len(PHASES), visible=False)

@@ -35,9 +35,12 @@ def classify_command(
     limit_arithmetic_threads()
     import time
 
+    from rich.text import Text
+
     from device.loading import LoadedModels, classify
     from device.outputs.json_lines import as_table
     from device.outputs.terminal.prediction_rows import PredictionView
+    from device.system.display import displayable
 
     models = LoadedModels.load(load_settings(config, model=model), out.announce)
     console = out.console()
@@ -50,7 +53,7 @@ def classify_command(
                     out.json({"file": str(path), **table})
                     continue
                 span = f"{table['start_s']:.1f} s to {table['start_s'] + table['seconds']:.1f} s"
-                console.print(f"[bold]{path.name}[/bold]  [dim]{span}[/dim]", highlight=False)
+                console.print(Text.assemble((displayable(path.name), "bold"), "  ", (span, "dim")))
                 console.print(PredictionView(models.classifier.labels, prediction))
                 console.print()
         except AudioError as error:

@@ -1,6 +1,5 @@
 """`edge-mcnn convert`. From Python: `convert.convert.convert`."""
 
-import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ import typer
 from convert.recipes import DEFAULT_MODE, RECIPES, find_recipe
 from device.errors import ConversionError
 from device.recognition.runtimes import LITERT
+from device.system.display import shell_quoted
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _print_report(report: "ConversionReport", *, user_supplied: bool) -> None:
     console = out.console(highlight=False)
 
     def line(text: str, style: str = "") -> None:
-        console.print(text, style=style, markup=False, soft_wrap=True)
+        console.print(text, style=style, soft_wrap=True)
 
     line(
         f"{report.target}: {_megabytes(report.bytes_before)} -> {_megabytes(report.bytes_after)} ({report.mode}) "
@@ -227,7 +227,7 @@ def _print_report(report: "ConversionReport", *, user_supplied: bool) -> None:
             "speech recognition writes lower case without punctuation",
             "yellow",
         )
-    line(f"next: edge-mcnn classify --model {shlex.quote(str(report.target))} clip.wav")
+    line(f"next: edge-mcnn classify --model {shell_quoted(report.target)} clip.wav")
 
 
 def _front_end_line(report: "ConversionReport") -> str:

@@ -55,7 +55,6 @@ def pictures_command(
     report_skipped((*source.skipped, *filled.skipped), len(set(recordings)) + len(source.skipped), console)
     console.print(
         f"{output}: {filled.computed} images computed, {filled.reused} reused, {filled.removed} outdated removed",
-        markup=False,
         soft_wrap=True,
     )
 

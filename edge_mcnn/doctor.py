@@ -84,12 +84,14 @@ def finding_text(finding: "Finding", console: "Console") -> "Text":
     """Format a finding: a mark that is readable without colour, the topic, the message, and below it the fix."""
     from rich.text import Text
 
+    from device.system.display import on_one_line
+
     symbol, colour = _MARKS[finding.verdict]
     symbols = _can_print_symbols(console)
     mark = f"{f'{symbol} ' if symbols else ''}{finding.verdict:{_MARK_CELLS}} "
-    text = Text(finding.message)
+    text = Text(on_one_line(finding.message))
     if finding.fix:
-        text.append(f"\n{'→' if symbols else '->'} {finding.fix}", "dim" if colour == "green" else "bold")
+        text.append(f"\n{'→' if symbols else '->'} {on_one_line(finding.fix)}", "dim" if colour == "green" else "bold")
     narrow = console.width < _MIN_WIDTH
     indent = 1 if narrow else len(mark) + _TOPIC_CELLS + 1
     row = Text.assemble((mark, colour), finding.topic if narrow else finding.topic.ljust(_TOPIC_CELLS + 1))

@@ -142,4 +142,4 @@ def evaluate_command(
     else:
         print_tables(evaluation, out.console())
     if output is not None:
-        progress.print(f"wrote {write_report(evaluation, output, command)}", markup=False, soft_wrap=True)
+        progress.print(f"wrote {write_report(evaluation, output, command)}", soft_wrap=True)

@@ -55,6 +55,7 @@ def show(inspection: "Inspection", console: "Console") -> None:
     from rich.text import Text
 
     from device.bundle import FLATBUFFER_SUM
+    from device.system.display import displayable, displayable_lines
 
     def section(title: str) -> None:
         console.print()
@@ -64,7 +65,7 @@ def show(inspection: "Inspection", console: "Console") -> None:
         table = Table("", "", box=None, show_header=False, pad_edge=False)
         table.columns[1].overflow = "fold"
         for name, value in rows.items():
-            table.add_row(Text(_printable(name)), Text(_printable(value)))
+            table.add_row(Text(displayable(name)), Text(displayable_lines(value)))
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
     def listed(headers: str, rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
@@ -73,10 +74,10 @@ def show(inspection: "Inspection", console: "Console") -> None:
             column.justify = "right" if index in right else "left"
             column.overflow = "fold"
         for row in rows:
-            table.add_row(*(Text(_printable(cell)) for cell in row))
+            table.add_row(*(Text(displayable(cell)) for cell in row))
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
-    console.print(Text(_printable(inspection.file), "bold"), soft_wrap=True)
+    console.print(Text(displayable(inspection.file), "bold"), soft_wrap=True)
     model, companions = inspection.flatbuffer_bytes, inspection.bytes - inspection.flatbuffer_bytes
     pairs(
         {
@@ -113,7 +114,7 @@ def show(inspection: "Inspection", console: "Console") -> None:
     section("Model card")
     for depth, line in _indented({name: value for name, value in inspection.card.items() if name != FLATBUFFER_SUM}):
         margin = " " * min(2 + 2 * depth, 40)
-        for part in wrap(_printable(line), console.width, initial_indent=margin, subsequent_indent=margin + "  "):
+        for part in wrap(displayable(line), console.width, initial_indent=margin, subsequent_indent=margin + "  "):
             console.print(Text(part))
 
 
@@ -173,11 +174,3 @@ def _size(size: int) -> str:
         if size >= scale:
             return f"{size / scale:.1f} {unit}"
     return f"{size} B"
-
-
-def _printable(text: str) -> str:
-    """Replace control characters: a file from an untrusted source must not control the terminal."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else " " if letter.isspace() else "\N{REPLACEMENT CHARACTER}"
-        for letter in text
-    )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from device.system.display import displayable
 from edge_mcnn.options import Config, LightsByHand, ManualLights, Model, load_settings
 from edge_mcnn.output import out
 
@@ -41,7 +42,7 @@ def light_each_command(
     from device.outputs.manual_lights import open_manual_lights
 
     settings, labels = _settings_and_labels(lights, model, config)
-    console = out.console(highlight=False, markup=False, soft_wrap=True)
+    console = out.console(highlight=False, soft_wrap=True)
     _interrupt_at_sigterm()
     with open_manual_lights(settings, labels, console) as (classes, legs):
         for light in (*legs, *classes):
@@ -71,7 +72,7 @@ def set_command(
     settings, labels = _settings_and_labels(lights, model, config)
     if label not in labels:
         raise LightsError(f"the model has no class {label!r}", fix=f"choose one of {', '.join(labels)}")
-    console = out.console(highlight=False, markup=False, soft_wrap=True)
+    console = out.console(highlight=False, soft_wrap=True)
     _interrupt_at_sigterm()
     # Ctrl-C is the regular way to end this command.
     with contextlib.suppress(KeyboardInterrupt), open_manual_lights(settings, labels, console) as (classes, _):
@@ -141,7 +142,7 @@ def wiring_command(
         console.width = max(console.width, WIDTH)
     with console.capture() as capture:
         console.print(wiring(settings, labels, console.width))
-    out.line(to_encoding(capture.get(), console.encoding).removesuffix("\n"))
+    out.rendered(to_encoding(capture.get(), console.encoding).removesuffix("\n"))
 
 
 def _save(svg: Path, settings: "LightsSettings", labels: Sequence[str]) -> None:
@@ -168,7 +169,8 @@ def _settings_and_labels(
 
 def _print_name(light: "ManualLight", names: Sequence[str]) -> None:
     if light.description is not None:
-        out.line(f"{light.name:{max(map(len, names))}}  {light.description}".rstrip())
+        name, width = displayable(light.name), max(len(displayable(each)) for each in names)
+        out.line(f"{name:{width}}  {light.description}".rstrip())
 
 
 def _interrupt_at_sigterm() -> None:

@@ -7,11 +7,15 @@ commands that need them, so that `--help` responds immediately and a Raspberry P
 import io
 import logging
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from device.errors import EdgeMcnnError
+from device.system.display import DisplayableFormatter, displayable_lines
 from edge_mcnn.benchmark import benchmark_command
 from edge_mcnn.classify import classify_command
 from edge_mcnn.convert import convert_command
@@ -32,7 +36,35 @@ from edge_mcnn.train import train_command
 
 _DETECT, _DEVICE, _TRAIN = "Detect emotions", "Set up and check this machine", "Train your own model"
 
+
+class _Commands(TyperGroup):
+    """The commands, with errors about their usage displayable: those quote what the user typed."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the options that stand before the command."""
+        with _displayable_usage_errors():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, context: Any) -> Any:
+        """Parse the rest of the command line and run the command."""
+        with _displayable_usage_errors():
+            return super().invoke(context)
+
+
+@contextmanager
+def _displayable_usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        error.message = displayable_lines(error.message)
+        raise
+
+
+_UsageError: Any = typer.BadParameter.__base__
+"""Base of all errors that typer itself finds in a command line; typer exports only the most common one."""
+
 app = typer.Typer(
+    cls=_Commands,
     help="Detect the emotion in speech near this device and light the matching LED.\n\n"
     "No data leaves the device unless you configure it.",
     no_args_is_help=True,
@@ -48,7 +80,9 @@ def _main(
         bool, typer.Option("--verbose", "-v", help="Log progress to standard error. Write it before the command.")
     ] = False,
 ) -> None:
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(DisplayableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
 
 
 app.command("listen", rich_help_panel=_DETECT)(listen_command)

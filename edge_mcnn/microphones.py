@@ -28,7 +28,11 @@ def microphones_command(json: Json = False) -> None:
         return
     from rich.table import Table
 
+    from device.system.display import displayable
+
     table = Table("name", "rate", "channels", "", box=None)
     for each in found:
-        table.add_row(each.name, f"{each.rate} Hz", str(each.channels), "default" if each.is_default else "")
+        table.add_row(
+            displayable(each.name), f"{each.rate} Hz", str(each.channels), "default" if each.is_default else ""
+        )
     out.console().print(table)

@@ -5,7 +5,6 @@
 
 import importlib.util
 import os
-import shlex
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from device.errors import TrainingError
+from device.system.display import shell_quoted
 
 if TYPE_CHECKING:
     from device.settings.schema import Settings
@@ -178,7 +178,7 @@ def silence_tensorflow() -> None:
 
 def typed_command() -> str:
     """Return the command as the user typed it, for model cards and reports."""
-    return shlex.join(["edge-mcnn", *sys.argv[1:]])
+    return " ".join(["edge-mcnn", *map(shell_quoted, sys.argv[1:])])
 
 
 def require(*packages: str, purpose: str = "training") -> None:

@@ -1,10 +1,15 @@
-"""What commands print: data to standard output, everything else to standard error."""
+"""What commands print: data to standard output, everything else to standard error.
 
-import json
+All text passes through `device.system.display`, so that names of files, microphones and classes cannot control the
+terminal. No other module of the command line prints.
+"""
+
 import sys
 from typing import TYPE_CHECKING, Any
 
 from device.errors import EdgeMcnnError
+from device.system.display import as_json, displayable_lines
+from device.system.stderr import announce
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,37 +20,38 @@ class Out:
 
     def line(self, text: str) -> None:
         """Print a line of the result to standard output, immediately: the reader may be a program that waits for it."""
+        print(displayable_lines(text), flush=True)
+
+    def rendered(self, text: str) -> None:
+        """Print to standard output what a console has rendered, with its colours."""
         print(text, flush=True)
 
     def json(self, value: Any, *, indent: int | None = None) -> None:
         """Print a value as JSON to standard output, on one line unless `indent` is set."""
-        print(json.dumps(value, ensure_ascii=False, indent=indent), flush=True)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        print(as_json(value, indent=indent, ascii_only=not encoding.lower().startswith("utf")), flush=True)
 
-    def console(self, *, highlight: bool = True, markup: bool = True, soft_wrap: bool = False) -> "Console":
-        """Return a rich console for tables and colours on standard output."""
-        from rich.console import Console
+    def console(self, *, highlight: bool = True, soft_wrap: bool = False) -> "Console":
+        """Return a rich console for tables and colours on standard output; it interprets no markup."""
+        from device.system.console import SafeConsole
 
-        return Console(highlight=highlight, markup=markup, soft_wrap=soft_wrap)
+        return SafeConsole(highlight=highlight, soft_wrap=soft_wrap)
 
     def progress_console(self) -> "Console":
-        """Return a rich console for progress bars and notes on standard error."""
-        from rich.console import Console
+        """Return a rich console for progress bars and notes on standard error; it interprets no markup."""
+        from device.system.console import SafeConsole
 
-        return Console(stderr=True)
+        return SafeConsole(stderr=True)
 
     def announce(self, line: str) -> None:
         """Print a note about what the command does to standard error, immediately."""
-        print(line, file=sys.stderr, flush=True)
+        announce(line)
 
     def error(self, error: EdgeMcnnError) -> None:
         """Print what is wrong, and on a second line the fix if there is one, to standard error."""
-        self.announce(f"edge-mcnn: {_on_one_line(error.message)}")
+        self.announce(f"edge-mcnn: {error.message}")
         if error.fix:
-            self.announce(f"  fix: {_on_one_line(error.fix)}")
+            self.announce(f"  fix: {error.fix}")
 
 
 out = Out()
-
-
-def _on_one_line(text: str) -> str:
-    return " ".join(text.split())

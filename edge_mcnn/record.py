@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from device.errors import EdgeMcnnError, RecordingError
+from device.system.display import shell_quoted
 from edge_mcnn.options import Config, Microphone, limit_arithmetic_threads, load_settings
 from edge_mcnn.output import out
 
@@ -187,10 +187,14 @@ def next_steps(table: Path, counts: Mapping[str, int], *, words: bool) -> list[s
     epochs = ["--epochs", str(_EPOCHS_FOR_FEW_CLIPS)] if sum(counts.values()) < _MANY_CLIPS else []
     network = ["--network", "evidence", *epochs, "--output", "Model.h5"]
     if words:
-        return [*lines, f"next: {shlex.join(['edge-mcnn', 'train', str(table), *network])}"]
-    transcripts = str(table.with_name("transcripts.csv"))
+        return [*lines, f"next: {_command('train', table, *network)}"]
+    transcripts = table.with_name("transcripts.csv")
     return [
         *lines,
-        f"next: {shlex.join(['edge-mcnn', 'transcribe', str(table), '--output', transcripts])}",
-        f"then: {shlex.join(['edge-mcnn', 'train', transcripts, '--text', 'vosk', *network])}",
+        f"next: {_command('transcribe', table, '--output', transcripts)}",
+        f"then: {_command('train', transcripts, '--text', 'vosk', *network)}",
     ]
+
+
+def _command(*arguments: str | Path) -> str:
+    return " ".join(["edge-mcnn", *map(shell_quoted, arguments)])

@@ -54,7 +54,7 @@ def install(
         )
     if dry_run:
         for change in plan.changes:
-            console.print(f"{'dry run' if change.apply else 'done'}: {change.description}", markup=False)
+            console.print(f"{'dry run' if change.apply else 'done'}: {change.description}")
         return
     apply_changes(plan.changes, out.announce)
     console.print(

@@ -63,19 +63,21 @@ def status_command(
 
 def status_table(status: "Status") -> "Table":
     """Return the state of the daemon as a table with a name and a value per row."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from device.events import BLOCK_SECONDS
+    from device.system.display import displayable
 
     colour = "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting") else "red"
-    reason = f": {escape(status.reason)}" if status.reason else ""
-    rows: Mapping[str, str] = {
-        "state": f"[bold {colour}]{status.state}[/] for {_duration(status.state_duration_s)}{reason}",
-        "microphone": f"{escape(status.microphone)}, {status.rate} Hz" if status.microphone else "none",
+    reason = f": {displayable(status.reason)}" if status.reason else ""
+    last = f", the last {displayable(status.last_label)}" if status.last_label else ""
+    rows: Mapping[str, str | Text] = {
+        "state": Text.assemble((status.state, f"bold {colour}"), f" for {_duration(status.state_duration_s)}{reason}"),
+        "microphone": f"{displayable(status.microphone)}, {status.rate} Hz" if status.microphone else "none",
         "audio": f"{_duration(status.blocks_received * BLOCK_SECONDS)} received, "
         f"{status.blocks_dropped} blocks dropped, microphone lost {status.microphone_losses} times",
-        "utterances": f"{status.utterances}" + (f", the last {escape(status.last_label)}" if status.last_label else ""),
+        "utterances": f"{status.utterances}{last}",
         "endpoint to light": f"{status.latency_ms:g} ms; median {status.latency_median_ms:g}, worst "
         f"{status.latency_worst_ms:g} of the last hundred"
         if status.utterances

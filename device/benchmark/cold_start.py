@@ -137,12 +137,13 @@ def _process_clip(settings: Settings, modules: Iterable[str]) -> dict[str, Any]:
     from device.loading import LoadedModels, load_transcriber, open_bundle
     from device.recognition.classifier import Classifier
     from device.system import machine
+    from device.system.stderr import announce
 
     imported = time.monotonic()
     bundle = open_bundle(settings)
     classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
     model_loaded = time.monotonic()
-    transcriber = load_transcriber(settings, lambda line: print(line, file=sys.stderr))
+    transcriber = load_transcriber(settings, announce)
     ready = time.monotonic()
     models = LoadedModels(settings, bundle.companions, transcriber, classifier)
     recording = Recording(CLIP, silence_after_s=settings.endpoint.hang_over_s + settings.endpoint.pre_roll_s)

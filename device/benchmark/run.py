@@ -3,7 +3,6 @@
 Nothing heavy is imported when this module is: the fresh process runs first and needs the memory for itself.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from device.benchmark.results import BenchmarkResults, MeasuredSettings, Stage
 from device.recognition.runtimes import installed_runtimes
 from device.settings.schema import Settings
 from device.system.machine import this_machine
+from device.system.stderr import announce as announce_to_stderr
 
 _INTERPRETER_SHARE = 0.3
 """Share of the measuring time for the interpreters; the other stages use the rest."""
@@ -23,17 +23,13 @@ Announce = Callable[[str], None]
 """Prints one line for the user."""
 
 
-def _print_to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def benchmark(
     settings: Settings,
     *,
     seconds: float = 10.0,
     entry_point: str = "",
     progress: Announce = lambda _: None,
-    announce: Announce = _print_to_stderr,
+    announce: Announce = announce_to_stderr,
 ) -> BenchmarkResults:
     """Measure this machine. Loading takes extra time, and on a slow board processing the clip twice does.
 

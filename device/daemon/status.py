@@ -16,6 +16,7 @@ from typing import Any
 
 from device.errors import StatusError
 from device.events import BLOCK_SECONDS
+from device.system.display import displayable
 
 SERVICE_SOCKET = Path("/run/edge-mcnn/status.sock")
 LOW_CONFIDENCE = "low_confidence"
@@ -237,4 +238,4 @@ class StatusServer:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return displayable(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

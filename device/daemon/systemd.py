@@ -7,6 +7,8 @@ import os
 import socket
 from collections.abc import Mapping
 
+from device.system.display import on_one_line
+
 
 class Systemd:
     """The service manager that started this process, if one did.
@@ -30,7 +32,7 @@ class Systemd:
 
     def status(self, line: str) -> None:
         """Set the line that `systemctl status` shows."""
-        self._notify(f"STATUS={' '.join(line.split())}")
+        self._notify(f"STATUS={on_one_line(line)}")
 
     def alive(self) -> None:
         """Restart the period of the watchdog."""

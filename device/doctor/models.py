@@ -12,6 +12,7 @@ from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model.fetch import find_speech_model, speech_model_path, verify_speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
+from device.system.stderr import announce
 
 
 def check_bundle(settings: Settings) -> Iterator[Finding]:
@@ -38,7 +39,7 @@ def check_speech_model(settings: TranscriberSettings) -> Iterator[Finding]:
         SpeechModelError: the folder that the settings name holds no speech model.
     """
     if settings.speech_model:
-        own = find_speech_model(Path(settings.speech_model).expanduser(), announce=print)
+        own = find_speech_model(Path(settings.speech_model).expanduser(), announce=announce)
         yield Finding("speech model", Verdict.OK, f"{own}, from the settings")
         return
     path = speech_model_path()

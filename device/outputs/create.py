@@ -51,7 +51,9 @@ def create_outputs(
     if json or (monitor is None and kind != "none"):
         from device.outputs.json_lines import LineOutput, as_line, as_plain_line
 
-        others.append(LineOutput(as_line if json else partial(as_plain_line, words=words), announce, stop, sys.stdout))
+        ascii_only = sys.stdout is not None and not sys.stdout.encoding.lower().startswith("utf")
+        line = partial(as_line, ascii_only=ascii_only) if json else partial(as_plain_line, words=words)
+        others.append(LineOutput(line, announce, stop, sys.stdout))
     return Outputs(light, monitor, others)
 
 
@@ -79,14 +81,19 @@ def create_publishers(settings: Settings, announce: Callable[[str], None]) -> li
 
 def create_screen(settings: Settings) -> "Screen | None":
     """The screen, if standard output is a terminal that can be drawn on and the settings choose any light."""
-    from rich.console import Console
+    from device.system.console import SafeConsole
 
     output = sys.stdout
-    if output is None or not output.isatty() or not Console().is_interactive or light_kind(settings.lights) == "none":
+    if (
+        output is None
+        or not output.isatty()
+        or not SafeConsole().is_interactive
+        or light_kind(settings.lights) == "none"
+    ):
         return None
     from device.outputs.terminal.screen import Screen
 
     # Its own file: at the end of the process Python waits for `sys.stdout`, which a paused terminal (Ctrl-S) delays.
     own = os.fdopen(os.dup(output.fileno()), "w", encoding=output.encoding, errors="replace", newline="")
-    console = Console(file=own, highlight=False, markup=False)
+    console = SafeConsole(file=own, highlight=False)
     return Screen(console, gate_dbfs=settings.endpoint.gate_dbfs, hold_s=settings.lights.hold_s)

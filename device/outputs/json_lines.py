@@ -1,6 +1,5 @@
 """Predictions as lines, one each: JSON for other programs, or plain text for a log."""
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
@@ -8,6 +7,7 @@ from typing import Any, TextIO
 from device.audio.liveness import Liveness
 from device.events import Prediction
 from device.outputs.outbox import Outbox
+from device.system.display import as_json, displayable
 
 Table = Mapping[str, Any]
 """The JSON object of a prediction, as `as_table` makes it."""
@@ -45,9 +45,9 @@ def without_words(table: Table) -> Table:
     return {name: value for name, value in table.items() if name != "text"}
 
 
-def as_line(table: Table) -> str:
-    """The object as one line of JSON."""
-    return json.dumps(dict(table), ensure_ascii=False)
+def as_line(table: Table, *, ascii_only: bool = False) -> str:
+    """The object as one line of JSON, in ASCII alone if the reader's encoding requires it."""
+    return as_json(dict(table), ascii_only=ascii_only)
 
 
 def as_plain_line(table: Table, *, words: bool) -> str:
@@ -59,7 +59,8 @@ def as_plain_line(table: Table, *, words: bool) -> str:
     """
     doubt = "" if table["confident"] else f"  {LOW_CONFIDENCE}"
     quoted = f"  \u201c{table['text']}\u201d" if words and table["text"] else "" if table["text"] else f"  {NO_WORDS}"
-    return f"{table['time'][11:19]}  {table['label']:10}{table['probabilities'][table['label']]:4.0%}{doubt}{quoted}"
+    label = table["label"]
+    return displayable(f"{table['time'][11:19]}  {label:10}{table['probabilities'][label]:4.0%}{doubt}{quoted}")
 
 
 class LineOutput:

@@ -15,6 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from device.system.display import on_one_line
+
+
+def announce(line: str) -> None:
+    """Print a note to standard error, displayable and immediately."""
+    print(on_one_line(line), file=sys.stderr, flush=True)
+
 
 @contextmanager
 def silenced_stderr() -> Iterator[None]:

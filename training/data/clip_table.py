@@ -9,10 +9,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from device.bundle import label_problem
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import COLUMNS, ORIGIN_COLUMNS, TRAINING_COLUMNS, TRANSCRIPT_COLUMN
 from device.system.atomic_write import atomic_write
+from device.system.display import shortened
 from training.data.clips import SPLIT_NAMES, Clip, check_trainable, is_recording
 from training.data.csv_table import read_csv_table
 from training.data.splits import make_splits
@@ -110,8 +112,10 @@ def _check_header(header: Sequence[str], needed: Sequence[str], table: Path) -> 
 def _clip(row: dict[str, str], where: str, audio_root: Path, has_splits: bool, *, check_audio: bool) -> Clip:
     label, split = row["label"], row.get("split", "")
     recording, text = row.get("audio", ""), row.get("text", "")
-    if not label or len(label.splitlines()) != 1:
-        raise TrainingError(f"{where}: label is {label!r}", fix="give the name of the class, on one line")
+    if problem := label_problem(label):
+        raise TrainingError(
+            f"{where}: label {shortened(label)} {problem}", fix="give the class a short name in plain text, on one line"
+        )
     if has_splits and split not in SPLIT_NAMES:
         raise TrainingError(f"{where}: split is {split!r}", fix=f"use one of {', '.join(SPLIT_NAMES)}")
     if not recording and not normalise(text):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from device.bundle import label_problem
 from device.errors import AudioError, TrainingError
+from device.system.display import shortened
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLIT_NAMES = {TRAIN: TRAIN, VALIDATION: VALIDATION, "dev": VALIDATION, TEST: TEST}
@@ -83,6 +85,11 @@ def check_trainable(clips: Sequence[Clip], where: str) -> None:
             f"{where}: every clip has the label {next(iter(both))!r}",
             fix="add clips of another label: training needs at least 2 labels",
         )
+    for label in sorted(both):
+        if problem := label_problem(label):
+            raise TrainingError(
+                f"{where}: label {shortened(label)} {problem}", fix="give the class a short name in plain text"
+            )
     once = sorted(label for label, count in both.items() if count == 1)
     if once:
         raise TrainingError(
@@ -104,7 +111,7 @@ def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console
         return
     for each in skipped[:_LISTED]:
         line = "; ".join(filter(None, (f"skipped {each.recording}: {each.reason}", each.fix)))
-        console.print(line, style="yellow", markup=False, soft_wrap=True)
+        console.print(line, style="yellow", soft_wrap=True)
     if len(skipped) > _LISTED:
         console.print(f"and {len(skipped) - _LISTED} more", style="yellow")
     console.print(f"{len(skipped)} of {recordings} recordings skipped")

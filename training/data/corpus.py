@@ -37,7 +37,7 @@ class Corpus:
         """Print the note, repeated rows, recordings in two splits and missing recordings, before work begins."""
         for line in (self.note, *_repetitions(self.clips)):
             if line:
-                console.print(line, markup=False, soft_wrap=True)
+                console.print(line, soft_wrap=True)
         report_skipped(self.skipped, len({clip.audio for clip in self.clips} - {None}) + len(self.skipped), console)
 
 

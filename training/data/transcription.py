@@ -55,7 +55,7 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
         )
     settings = Settings().transcriber
     configured = Path(settings.speech_model).expanduser() if settings.speech_model else None
-    model = find_speech_model(configured, announce=lambda line: console.print(line, markup=False))
+    model = find_speech_model(configured, announce=lambda line: console.print(line))
     journal = Journal(_journal_path(output), f"{model.name} {settings.lone_word_confidence:g}")
     before = journal.read()
     keys = {recording: journal_key(recording) for recording in recordings}
@@ -95,9 +95,7 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
         if clip.audio not in left_out
     )
     write_clip_table(output, clips)
-    console.print(
-        f"{output}: {len(clips)} clips; next: edge-mcnn train {output} --text vosk", markup=False, soft_wrap=True
-    )
+    console.print(f"{output}: {len(clips)} clips; next: edge-mcnn train {output} --text vosk", soft_wrap=True)
     return replace(corpus, clips=clips)
 
 
@@ -196,7 +194,11 @@ class Journal:
             with atomic_write(self.path) as complete:
                 complete.writelines(self._line(key, text).encode() for key, text in before.items())
             with self.path.open("a", encoding="utf-8", buffering=1) as stream:
-                yield lambda key, text: print(self._line(key, text), end="", file=stream)
+
+                def append(key: str, text: str) -> None:
+                    stream.write(self._line(key, text))
+
+                yield append
         except OSError as error:
             raise TrainingError(
                 f"{self.path}: cannot be written ({error.strerror})",

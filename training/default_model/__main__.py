@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from device.errors import EdgeMcnnError, TrainingError
+from device.system.console import SafeConsole
 
 _HELD_OUT_ACTORS = (17, 18, 19, 20)
 """Actors of the validation split that `training.default_model.synthetic_pairs` makes."""
@@ -38,18 +39,18 @@ def main(
     the teacher.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides TensorFlow's start-up messages
-    console = Console()
+    console = SafeConsole()
     command = f"python -m training.default_model DATA --seed {seed}"  # without the paths of this machine
     try:
         _build(data, output, seed, command, console)
     except EdgeMcnnError as error:
-        errors = Console(stderr=True)
-        errors.print(f"default model: {error.message}", style="red", markup=False, soft_wrap=True)
+        errors = SafeConsole(stderr=True)
+        errors.print(f"default model: {error.message}", style="red", soft_wrap=True)
         if error.fix:
-            errors.print(f"  fix: {error.fix}", markup=False, soft_wrap=True)
+            errors.print(f"  fix: {error.fix}", soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command continues from the steps that are done")
+        SafeConsole(stderr=True).print("stopped; the same command continues from the steps that are done")
         raise typer.Exit(130) from None
 
 

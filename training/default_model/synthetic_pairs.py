@@ -16,11 +16,11 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRAINING_COLUMNS
+from device.system.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
 from training.default_model.audio_branch.ravdess import read_ravdess
@@ -156,14 +156,12 @@ def pair_command(
             output, texts_of_meld(meld), recordings_of_ravdess(ravdess), seed=seed, incomplete=incomplete
         )
     except EdgeMcnnError as error:
-        errors = Console(stderr=True)
-        errors.print(f"synthetic pairs: {error.message}", style="red", markup=False, soft_wrap=True)
+        errors = SafeConsole(stderr=True)
+        errors.print(f"synthetic pairs: {error.message}", style="red", soft_wrap=True)
         if error.fix:
-            errors.print(f"  fix: {error.fix}", markup=False, soft_wrap=True)
+            errors.print(f"  fix: {error.fix}", soft_wrap=True)
         raise typer.Exit(1) from None
-    Console().print(
-        f"{output}: {rows} rows; next: edge-mcnn train {output} --audio-root {ravdess}", markup=False, soft_wrap=True
-    )
+    SafeConsole().print(f"{output}: {rows} rows; next: edge-mcnn train {output} --audio-root {ravdess}", soft_wrap=True)
 
 
 if __name__ == "__main__":

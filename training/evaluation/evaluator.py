@@ -144,7 +144,6 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
             f"{model.name} was trained with seed {card['seed']}, so it may have been trained on rows evaluated here; "
             f"use --seed {card['seed']}",
             style="yellow",
-            markup=False,
             soft_wrap=True,
         )
     data = clip_images(clips, companions.front_end, console, settings.image_cache)

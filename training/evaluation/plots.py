@@ -19,6 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from device.system.display import displayable, displayable_lines
 from training.evaluation.evaluator import Evaluation
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY
 from training.evaluation.scores import BINS, Scores
@@ -259,12 +260,13 @@ def _wrapped(text: str) -> str:
 def _class_name(label: str) -> str:
     """Shorten a long class name to its beginning and its end, which keeps names such as `class 12` distinct."""
     head, tail = _LONGEST_NAME - 8, 7
+    label = displayable(label)
     return _escaped(label if len(label) <= _LONGEST_NAME else f"{label[:head]}\u2026{label[-tail:]}")
 
 
 def _escaped(text: str) -> str:
-    """Escape `$`, which would begin a formula."""
-    return text.replace("$", r"\$")
+    """Make any text displayable, and escape `$`, which would begin a formula."""
+    return displayable_lines(text).replace("$", r"\$")
 
 
 def _grid(panels: int, most: int) -> tuple[int, int]:

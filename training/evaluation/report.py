@@ -1,6 +1,6 @@
 """An evaluation as text: one JSON object, tables for the terminal, and `report.md` beside its plots."""
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ import numpy as np
 from rich.console import Console
 
 from device.errors import TrainingError
+from device.system import display
 from device.system.atomic_write import require_writable
+from device.system.display import displayable
 from training.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, Groups, interval
 from training.evaluation.evaluator import Evaluation, QueryResult
 from training.evaluation.score_tables import (
@@ -76,9 +78,9 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
         console.print(class_table(name, result.scores, evaluation.labels, result.resampled))
         console.print(confusion_table(name, result.scores, evaluation.labels))
     for line in (*_remarks(evaluation), _about_intervals(evaluation)):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, highlight=False)
     if evaluation.skipped_clips:
-        console.print(f"skipped: {_about_skipped(evaluation)}", markup=False, highlight=False)
+        console.print(f"skipped: {_about_skipped(evaluation)}", highlight=False)
 
 
 def check_folder(folder: Path) -> None:
@@ -111,10 +113,9 @@ def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:
     try:
         report.unlink(missing_ok=True)  # a report must never stand beside metrics and plots of another evaluation
         plots = plot_all(evaluation, folder)
-        table = json.dumps(as_json(evaluation, command), indent=2, ensure_ascii=False)
-        # A path that is not UTF-8 must not cost the report.
-        (folder / JSON).write_text(table + "\n", encoding="utf-8", errors="backslashreplace")
-        report.write_text(_markdown(evaluation, plots, command), encoding="utf-8", errors="backslashreplace")
+        table = display.as_json(as_json(evaluation, command), indent=2)
+        (folder / JSON).write_text(table + "\n", encoding="utf-8")
+        report.write_text(_markdown(evaluation, plots, command), encoding="utf-8")
     except OSError as error:
         raise TrainingError(
             f"{error.filename or folder}: cannot be written ({error.strerror or error})",
@@ -125,14 +126,14 @@ def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:
 
 def _markdown(evaluation: Evaluation, plots: Mapping[str, str], command: str) -> str:
     parts = [
-        f"# Evaluation of {_cell(evaluation.model.name)}",
+        f"# Evaluation of {_name(evaluation.model.name)}",
         f"```sh\n{command}\n```",
         _markdown_table(
             ("", ""),
             [
-                ("model", f"{evaluation.model.name}, SHA-256 `{evaluation.predictor.sha256}`"),
+                ("model", f"{_name(evaluation.model.name)}, SHA-256 `{evaluation.predictor.sha256}`"),
                 ("runtime", evaluation.predictor.runtime),
-                ("table", f"{evaluation.table.name}, split {evaluation.settings.split}"),
+                ("table", f"{_name(evaluation.table.name)}, split {evaluation.settings.split}"),
                 ("clips", f"{len(evaluation.data.clips)}"),
                 ("skipped", _about_skipped(evaluation)),
                 ("missing", f"{len(evaluation.missing)} recordings" if evaluation.missing else "none"),
@@ -159,14 +160,15 @@ def _markdown(evaluation: Evaluation, plots: Mapping[str, str], command: str) ->
     ]
     for name, result in evaluation.results.items():
         classes = zip(evaluation.labels, class_cells(result.scores, result.resampled), strict=True)
-        rows = [(label, *cells) for label, cells in classes]
+        rows = [(_name(label), *cells) for label, cells in classes]
         counts = zip(evaluation.labels, result.scores.confusion.tolist(), strict=True)
         parts += [
             f"### {name[:1].upper()}{name[1:]}",
             _markdown_table(("", "precision", "recall", "F1", "rows"), rows),
             "Rows are the true class, columns the predicted class:",
             _markdown_table(
-                ("", *evaluation.labels), [(label, *(str(count) for count in row)) for label, row in counts]
+                ("", *map(_name, evaluation.labels)),
+                [(_name(label), *(str(count) for count in row)) for label, row in counts],
             ),
         ]
     for title, name in plots.items():
@@ -226,7 +228,12 @@ def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> s
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return re.sub(r"(?<!\\)\|", r"\\|", text).replace("\n", " ")
+
+
+def _name(text: str) -> str:
+    """A name from elsewhere as Markdown and HTML show it, character by character."""
+    return re.sub(r"([\\`*_\[\]<>|&#])", r"\\\1", displayable(text))
 
 
 def _about_intervals(evaluation: Evaluation) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from rich.table import Column, Table
 
+from device.system.display import displayable
 from training.evaluation.bootstrap import interval
 from training.evaluation.scores import Scores
 
@@ -49,7 +50,7 @@ def f1_table(scores: Mapping[str, Scores], labels: Sequence[str]) -> Table:
     table = Table("", *(Column(name, justify="right") for name in scores), title="F1 by class")
     columns = [_formatted(score, None, "f1") for score in scores.values()]
     for label, *cells in zip(labels, *columns, strict=True):
-        table.add_row(label, *cells)
+        table.add_row(displayable(label), *cells)
     return table
 
 
@@ -59,15 +60,15 @@ def class_table(name: str, score: Scores, labels: Sequence[str], resampled: Scor
     for heading in ("", "precision", "recall", "F1", "rows"):
         table.add_column(heading, justify="right" if heading else "left")
     for label, cells in zip(labels, class_cells(score, resampled), strict=True):
-        table.add_row(label, *map(_on_two_lines, cells))
+        table.add_row(displayable(label), *map(_on_two_lines, cells))
     return table
 
 
 def confusion_table(name: str, score: Scores, labels: Sequence[str]) -> Table:
     """Build a table of the confusion matrix."""
-    table = Table("true \\ predicted", *labels, title=f"confusion, {name}")
+    table = Table("true \\ predicted", *map(displayable, labels), title=f"confusion, {name}")
     for label, counts in zip(labels, score.confusion, strict=True):
-        table.add_row(label, *(str(count) for count in counts))
+        table.add_row(displayable(label), *(str(count) for count in counts))
     return table
 
 

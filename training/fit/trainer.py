@@ -15,6 +15,7 @@ from rich.console import Console
 
 from device.bundle import Companions
 from device.errors import TrainingError
+from device.system.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION, check_trainable
 from training.data.corpus import Corpus, open_corpus, with_text
 from training.evaluation.modalities import constant_scores, score_modalities
@@ -69,7 +70,7 @@ def train(
         TrainingError: corpus, recordings, weights, other machines or output cannot be used; `output` is unchanged.
     """
     settings = settings or TrainingSettings()
-    console = console or Console()
+    console = console or SafeConsole()
     started = time.monotonic()
     checkpoint = Checkpoint(output)
     check_output(output)
@@ -207,7 +208,7 @@ def _save(
             raise TrainingError(error.message, fix=fix) from None
         if not fitted.interrupted:
             checkpoint.remove()
-        console.print(f"{reason}saved {output}", markup=False, soft_wrap=True)
+        console.print(f"{reason}saved {output}", soft_wrap=True)
         if fitted.interrupted and checkpoint.path.exists():
             console.print(checkpoint.resume_hint(), soft_wrap=True)
     else:

@@ -182,7 +182,7 @@ def wait_for_workers(cluster: Cluster, wait_s: float, console: Console) -> None:
                     fix="start `edge-mcnn train` there as well, and check that its firewall opens the port",
                 )
             if not announced:
-                console.print(f"waiting for {', '.join(missing)}", markup=False, soft_wrap=True)
+                console.print(f"waiting for {', '.join(missing)}", soft_wrap=True)
                 announced = True
             time.sleep(_RETRY_S)
 

@@ -27,7 +27,8 @@ from device.outputs.terminal.prediction_rows import (
     side_by_side,
     transcript,
 )
-from device.outputs.terminal.text import Line, last_lines, printable, render_line, shorten, symbols_for
+from device.outputs.terminal.text import Line, last_lines, render_line, shorten, symbols_for
+from device.system.display import displayable
 
 _SPEAKING, _LISTENING = "speaking", "listening"
 _CAPTION = "what the network sees"
@@ -154,7 +155,7 @@ class ScreenLayout:
 
     def _words(self, content: ScreenContent) -> Text:
         if content.speaking:
-            return Text(f"{self._symbols.opening}{printable(content.words)} {self._symbols.more}", "italic")
+            return Text(f"{self._symbols.opening}{displayable(content.words)} {self._symbols.more}", "italic")
         return Text() if content.prediction is None else transcript(content.prediction, self._symbols)
 
     def _lights_only(self, labels: Sequence[str], on: str | None, width: int) -> Text:
@@ -162,5 +163,5 @@ class ScreenLayout:
         named = lights_row(labels, on, self._symbols)
         if named.cell_len <= width:
             return named
-        lit = Text(f"{self._symbols.light_on} {printable(on)} ", "bold") if on is not None else Text()
+        lit = Text(f"{self._symbols.light_on} {displayable(on)} ", "bold") if on is not None else Text()
         return lit.append(self._symbols.light_off * (len(labels) - (on is not None)), "dim")

@@ -16,12 +16,12 @@ from device.outputs.terminal.text import (
     HangingIndent,
     Line,
     Symbols,
-    printable,
     render_line,
     shorten,
     symbols_for,
 )
 from device.settings.leds import CLASS_COLOURS
+from device.system.display import displayable
 
 # The colours of an RGB LED, except those that a white background or a yellow next to them would hide.
 _KNOWN_COLOURS = {**CLASS_COLOURS, "neutral": "yellow", "joy": "bright_yellow"}
@@ -51,7 +51,7 @@ def lights_row(labels: Sequence[str], on: str | None, symbols: Symbols = UNICODE
     text = Text()
     for label in labels:
         light, style = (symbols.light_on, f"bold {colour[label]}") if label == on else (symbols.light_off, "dim")
-        text.append(f"{light} {printable(label)}   ", style=style)
+        text.append(f"{light} {displayable(label)}   ", style=style)
     return text
 
 
@@ -67,7 +67,7 @@ class ColumnWidths:
 
 def column_widths(names: Sequence[str], width: int) -> ColumnWidths:
     """The widths with which rows of these names fit into `width` cells; a narrow terminal has no bars."""
-    name = min(max(cell_len(printable(each)) for each in names), max(width // 2 - 5, 8))
+    name = min(max(cell_len(displayable(each)) for each in names), max(width // 2 - 5, 8))
     bar = min(width - name - _NUMBER - 4, _LONGEST_BAR)
     return ColumnWidths(name, bar if bar > 3 else 0)
 
@@ -111,7 +111,7 @@ def class_rows(
         )
         light = Text(symbols.light_on, style) if on else Text(symbols.light_off, "dim")
         number = Text("" if prediction is None else f"{share:.0%}", "dim" if past else "")
-        rows.append(aligned_row(light, Text(printable(label), style), bar, number, widths, symbols))
+        rows.append(aligned_row(light, Text(displayable(label), style), bar, number, widths, symbols))
     return rows
 
 
@@ -120,13 +120,13 @@ def transcript(prediction: Prediction, symbols: Symbols) -> Text:
     text = Text() if prediction.confident else Text(f"{LOW_CONFIDENCE}  ", "bold")
     if not prediction.text:
         return text.append(NO_WORDS, "dim italic")
-    return text.append(f"{symbols.opening}{printable(prediction.text)}{symbols.closing}", "italic")
+    return text.append(f"{symbols.opening}{displayable(prediction.text)}{symbols.closing}", "italic")
 
 
 def history_entry(labels: Sequence[str], prediction: Prediction, symbols: Symbols) -> HangingIndent:
     """A prediction in the scrolling history: time, label, probability and words."""
     head = Text(f"{prediction.time:%H:%M:%S}  ", style="dim")
-    head.append(f"{printable(prediction.label):10}", style=f"not dim {colours(labels)[prediction.label]}")
+    head.append(f"{displayable(prediction.label):10}", style=f"not dim {colours(labels)[prediction.label]}")
     head.append(f"{prediction.probabilities[prediction.label]:4.0%}  ", style="not dim")
     return HangingIndent(head, transcript(prediction, symbols))
 

@@ -20,7 +20,8 @@ from device.events import FRAME_SECONDS, Frame, Prediction
 from device.outputs.terminal.layout import ScreenContent
 from device.outputs.terminal.meter import DecayingPeak
 from device.outputs.terminal.prediction_rows import history_entry
-from device.outputs.terminal.text import HangingIndent, Symbols, printable
+from device.outputs.terminal.text import HangingIndent, Symbols
+from device.system.display import displayable
 
 _WORDS_EVERY_S, _IMAGE_EVERY_S = 0.25, 0.5
 """Seconds of speech between two updates of the words and of the image: both cost CPU time."""
@@ -87,18 +88,18 @@ class ScreenState:
         """Add a line to the history."""
         with self._lock:
             self._move_to_history()
-            self._above.append(HangingIndent(Text(f"{self._now():%H:%M:%S}  ", "dim"), Text(printable(line))))
+            self._above.append(HangingIndent(Text(f"{self._now():%H:%M:%S}  ", "dim"), Text(displayable(line))))
 
     def microphone(self, liveness: Liveness) -> None:
         """The state of the microphone has changed; see `Output.microphone`."""
         receiving = liveness.state in (State.HEALTHY, State.SILENT)
         if liveness.state in _PROBLEMS:
             problem, style = _PROBLEMS[liveness.state]
-            state = Text(problem + printable(liveness.reason), style)
+            state = Text(problem + displayable(liveness.reason), style)
         else:
             state = Text.assemble(
                 "" if receiving else "opening ",
-                (printable(liveness.microphone), "bold"),
+                (displayable(liveness.microphone), "bold"),
                 (f", {liveness.rate} Hz", "dim"),
             )
         with self._lock:

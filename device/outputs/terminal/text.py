@@ -70,11 +70,6 @@ def symbols_for(console: Console) -> Symbols:
     return UNICODE if console.encoding.startswith("utf") else ASCII
 
 
-def printable(text: str) -> str:
-    """The text in one line and without control characters: names of microphones and classes come from outside."""
-    return "".join(each if each.isprintable() else " " for each in text)
-
-
 def shorten(text: Text, cells: int, symbols: Symbols, *, pad: bool = False) -> Text:
     """The beginning of a text, as much as fits into the cells; padded with spaces to that width if `pad` is true."""
     text = text.copy()

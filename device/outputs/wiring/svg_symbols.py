@@ -3,7 +3,6 @@
 `device.outputs.wiring.svg` places them.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
@@ -11,6 +10,7 @@ from rich.color import Color
 from rich.terminal_theme import TerminalTheme
 
 from device.outputs.wiring.pinout import HEADER
+from device.system.display import displayable_lines
 
 INK = "#24292f"
 FAINT = "#57606a"
@@ -36,7 +36,6 @@ _PAINT = TerminalTheme(
     [(120, 126, 134), (250, 120, 100), (135, 205, 80), (250, 225, 110), (100, 155, 255), (235, 125, 215),
      (110, 215, 225), (255, 255, 255)],
 )  # fmt: skip
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
@@ -54,8 +53,8 @@ def document(width: float, height: float, title: str, description: str, elements
 
 
 def escaped(text: str) -> str:
-    """Any text as XML can contain it."""
-    return escape(_NOT_XML.sub("\ufffd", text), {'"': "&quot;"})
+    """Any text as XML can contain it, with control characters, which XML cannot contain, as visible escapes."""
+    return escape(displayable_lines(text), {'"': "&quot;"})
 
 
 def text(

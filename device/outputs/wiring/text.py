@@ -5,6 +5,7 @@ Marks differ in shape, not only in colour.
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +13,7 @@ from rich.text import Text
 from device.outputs.gpio.leds import colour_of
 from device.outputs.wiring.pinout import HEADER, RESISTOR, Connections, connections
 from device.settings.schema import LightsSettings
+from device.system.display import displayable
 
 WIDTH = 79
 """Columns of the diagram."""
@@ -62,13 +64,13 @@ def _diagram(settings: LightsSettings, found: Connections) -> Text:
         end = found.ends.get(pin, shared if pin == found.common else "")
         line, dot = ("\u2500", "\u25cf") if end else (" ", "\u25cb")
         wire = _wire(settings, on_the_left=on_the_left) if pin in found.ends else line * _WIRE_CELLS
-        style = found.colours.get(end, "")
+        style, name = found.colours.get(end, ""), _shortened(end)
         if on_the_left:
-            diagram.append(_shortened(end).rjust(_NAME_CELLS), style=style)
+            diagram.append(f"{' ' * (_NAME_CELLS - cell_len(name))}{name}", style=style)
             diagram.append(f" {wire}{function:{line}>6} {pin:>2} {dot} ")
         else:
             diagram.append(f"{dot} {pin:<2} {function:{line}<6}{wire} ")
-            diagram.append(_shortened(end), style=style)
+            diagram.append(name, style=style)
             diagram.rstrip()
             diagram.append("\n")
     diagram.rstrip()
@@ -87,7 +89,9 @@ def _wire(settings: LightsSettings, *, on_the_left: bool) -> str:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= _NAME_CELLS else f"{name[: _NAME_CELLS - 1]}."
+    """The name in as many cells as the diagram has; letters of some scripts need two cells each."""
+    name = displayable(name)
+    return name if cell_len(name) <= _NAME_CELLS else f"{set_cell_size(name, _NAME_CELLS - 1).rstrip()}."
 
 
 def _words(settings: LightsSettings, found: Connections) -> Table:
@@ -95,7 +99,7 @@ def _words(settings: LightsSettings, found: Connections) -> Table:
     table = Table.grid(padding=(0, 2))
     for pin, end in sorted(found.ends.items()):
         leg = f"{end} leg" if settings.rgb else f"{long} leg of {end}"
-        table.add_row(f"pin {pin:>2}", HEADER[pin - 1], RESISTOR, Text(leg))
+        table.add_row(f"pin {pin:>2}", HEADER[pin - 1], RESISTOR, Text(displayable(leg)))
     leg = f"common {settings.common}, the longest leg" if settings.rgb else f"{short} legs of all LEDs"
     table.add_row(f"pin {found.common:>2}", HEADER[found.common - 1], "", leg)
     return table
@@ -105,4 +109,4 @@ def _colours(settings: LightsSettings, labels: Sequence[str]) -> list[Renderable
     if not settings.rgb:
         return []
     listed = ", ".join(f"{label} {colour_of(settings, label)}" for label in labels)
-    return ["", Text(f"Colours: {listed}.")]
+    return ["", Text(displayable(f"Colours: {listed}."))]

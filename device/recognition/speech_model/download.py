@@ -35,13 +35,14 @@ def stage(description: str, total: int, announce: Announce) -> Iterator[Advance]
         announce(description)
         yield lambda count: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+
+    from device.system.console import SafeConsole
 
     counted = (DownloadColumn(), TransferSpeedColumn()) if total else ()
     # No markup: a file's name may hold square brackets.
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counted, TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=SafeConsole(stderr=True)) as progress:
         task = progress.add_task(description, total=total or None)
         yield lambda count: progress.advance(task, count)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from device.daemon import status as status_module
 from device.daemon.status import Status, StatusServer, prometheus, read_status, running_daemon, socket_path
 from device.errors import StatusError
+from device.system.console import SafeConsole
 from edge_mcnn.status import status_table
 
 STATUS = Status(
@@ -138,7 +138,7 @@ def test_any_response_is_a_status_or_a_status_error(content: bytes) -> None:
 
 def test_prometheus() -> None:
     text = prometheus(replace(STATUS, microphone='a "b"\\\n'))
-    assert 'edge_mcnn_state{state="healthy",microphone="a \\"b\\"\\\\\\n"} 1\n' in text
+    assert 'edge_mcnn_state{state="healthy",microphone="a \\"b\\"\\\\\\\\n"} 1\n' in text
     assert "# TYPE edge_mcnn_utterances_total counter\nedge_mcnn_utterances_total 2\n" in text
     assert "# TYPE edge_mcnn_audio_blocks_received_total counter\nedge_mcnn_audio_blocks_received_total 3\n" in text
     assert "edge_mcnn_microphone_losses_total 1\n" in text
@@ -172,8 +172,10 @@ def test_socket_path(environment: dict[str, str], path: str) -> None:
 
 
 def test_names_with_brackets_are_no_markup() -> None:
-    console = Console(file=StringIO(), width=100)
-    console.print(status_table(replace(STATUS, state="lost", microphone="USB [/x] mic", reason="see [lights.pins]")))
+    console = SafeConsole(file=StringIO(), width=100)
+    console.print(
+        status_table(replace(STATUS, state="lost", microphone="USB [/x]\x1b[31m mic", reason="see [lights.pins]"))
+    )
     assert isinstance(console.file, StringIO)
-    assert "USB [/x] mic, 48000 Hz" in console.file.getvalue()
+    assert "USB [/x]\\x1b[31m mic, 48000 Hz" in console.file.getvalue()
     assert "see [lights.pins]" in console.file.getvalue()

@@ -47,7 +47,14 @@ def test_sentences_are_read_one_per_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file"), (b"\xff\xfe", "not UTF-8"), (b"\n \n", "contains no sentence"), (b"a\0b", "is not text")],
+    [
+        (None, "no such file"),
+        (b"\xff\xfe", "UTF-16"),
+        (b"good\ncaf\xe9\n", "line 2: the byte 0xe9 is not UTF-8"),
+        (b"\n \n", "contains no sentence"),
+        (b"a\0b", "line 1: a NUL"),
+        (b"a \x1b[31mred", r"'a \\x1b\[31mred' is not text"),
+    ],
 )
 def test_unusable_prompts_files(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "prompts.txt"
@@ -55,10 +62,10 @@ def test_unusable_prompts_files(tmp_path: Path, content: bytes | None, message: 
         path.write_bytes(content)
     with pytest.raises(RecordingError, match=message) as error:
         read_sentences(path)
-    assert error.value.fix == "--prompts needs a text file with a sentence per line"
+    assert error.value.fix in ("--prompts needs a text file with a sentence per line", "save the file as UTF-8 text")
 
 
 def test_a_speaker_of_two_lines_is_refused() -> None:
-    with pytest.raises(RecordingError, match="cannot be printed") as error:
+    with pytest.raises(RecordingError, match=r"'Ann\\nBob' contains characters that cannot be displayed") as error:
         speaker_name("Ann\nBob")
-    assert error.value.fix == "use a plain name"
+    assert error.value.fix == "use a short name in plain text"

@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from device.outputs.terminal.layout import ScreenContent, ScreenLayout
-from device.outputs.terminal.text import printable
+from device.system.display import displayable
 from tests.device.outputs.predictions import IMAGE, LABELS, prediction
 
 STATE = Text.assemble(("USB microphone", "bold"), ", 48000 Hz")
@@ -139,10 +139,10 @@ def test_any_content_fits(
     colours: str | None,
 ) -> None:  # fmt: skip
     latest = replace(prediction(labels[0], words, tuple(labels)), confident=confident)
-    content = ScreenContent(Text(printable(name)), True, speaking, labels, words, latest, IMAGE)
+    content = ScreenContent(Text(displayable(name)), True, speaking, labels, words, latest, IMAGE)
     drawn = layout(width, height, color_system=colours)
     lines = drawn.lines(content, dbfs, lit=True)
     assert len(lines) <= max(height - 2, 1)
     for line in lines:
         assert Segment.get_line_length(line) < max(width, 24), "a line that is too long, where there is room for one"
-        assert all(each.isprintable() for text, _, _ in line for each in text)
+        assert all(displayable(text) == text for text, _, _ in line)

@@ -9,7 +9,8 @@ from rich.segment import Segment
 from rich.text import Text
 
 from device.outputs.terminal.live_region import LiveRegion
-from device.outputs.terminal.text import UNICODE, Line, printable, render_line, shorten
+from device.outputs.terminal.text import UNICODE, Line, render_line, shorten
+from device.system.display import displayable
 from tests.device.outputs.terminal.terminal import Terminal
 
 MODERN = {"TERM": "xterm-256color", "VTE_VERSION": "7006"}
@@ -123,8 +124,8 @@ def test_any_drawing(drawings: Sequence[tuple[list[str], list[str]]]) -> None:
     terminal = Terminal(24, 12)
     region = LiveRegion(terminal.console, MODERN)
     for shown, above in drawings:
-        rows = [render_line(shorten(Text(printable(each)), 23, UNICODE), terminal.console) for each in shown]
-        region.draw(rows, [Text(printable(each)) for each in above])
+        rows = [render_line(shorten(Text(displayable(each)), 23, UNICODE), terminal.console) for each in shown]
+        region.draw(rows, [Text(displayable(each)) for each in above])
         seen = [
             *terminal.scrolled,
             *(line.rstrip() for line in terminal.screen.display[: terminal.screen.cursor.y + 1]),
@@ -139,5 +140,5 @@ def test_any_drawing(drawings: Sequence[tuple[list[str], list[str]]]) -> None:
     with terminal.console.capture() as capture:
         for _, above in drawings:
             for each in above:
-                terminal.console.print(Text(printable(each)))
+                terminal.console.print(Text(displayable(each)))
     assert len(left) <= len(capture.get().splitlines())

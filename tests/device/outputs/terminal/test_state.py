@@ -73,10 +73,10 @@ def test_the_state_of_the_microphone() -> None:
         content = screen_state.snapshot().content
         shown.append((content.state.plain, content.receiving))
     assert shown == [
-        ("opening USB , 48000 Hz", False),
-        ("USB , 48000 Hz", True),
+        (r"opening USB\x07, 48000 Hz", False),
+        (r"USB\x07, 48000 Hz", True),
         ("microphone silent, waiting for it: is it muted?", True),
-        ("microphone lost, waiting for it: it is gone; [2J was it pulled out?", False),
+        (r"microphone lost, waiting for it: it is gone;\x1b[2J\nwas it pulled out?", False),
         ("microphone failed: it hangs", False),
     ]
 
@@ -137,7 +137,7 @@ def test_a_prediction_joins_the_history_when_something_takes_its_place() -> None
     rig.state.prediction(prediction("neutral", "three"))
     assert rig.history() == ["03:04:05  negative   70%  \u201ctwo\u201d"]
     rig.state.message("microphone lost\x1b[2J")
-    assert rig.history() == ["03:04:05  neutral    70%  \u201cthree\u201d", "03:04:05  microphone lost [2J"]
+    assert rig.history() == ["03:04:05  neutral    70%  \u201cthree\u201d", r"03:04:05  microphone lost\x1b[2J"]
     rig.state.prediction(replace(prediction("positive", ""), confident=False))
     assert rig.history() == []
     last = [each.body.plain for each in rig.state.last_history()]
