@@ -47,12 +47,13 @@ def pictures_command(
         raise TrainingError(
             f"{source.name}: no clip has a recording, so there are no images to compute", fix="fill the column audio"
         )
+    source.report(console, skipped=False)
     try:
         filled = ImageCache(output, FrontEnd()).fill(recordings, console)
     except KeyboardInterrupt:
         console.print(_STOPPED)
         raise
-    report_skipped((*source.skipped, *filled.skipped), len(set(recordings)) + len(source.skipped), console)
+    report_skipped((*source.skipped, *filled.skipped), source.recordings, console)
     console.print(
         f"{output}: {filled.computed} images computed, {filled.reused} reused, {filled.removed} outdated removed",
         soft_wrap=True,

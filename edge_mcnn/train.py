@@ -20,6 +20,7 @@ from edge_mcnn.options import (
     silence_tensorflow,
     typed_command,
 )
+from edge_mcnn.output import out
 
 
 def train_command(
@@ -122,7 +123,11 @@ def train_command(
     from training.data.clips import check_trainable
     from training.data.corpus import with_text
 
-    check_trainable(with_text(source, text.value).clips, source.name)
+    try:
+        check_trainable(with_text(source, text.value).clips, source.name)
+    except TrainingError:
+        source.report(out.console())  # it may contain the cause
+        raise
     silence_tensorflow()
     from training.fit.trainer import TrainingSettings, train
 

@@ -1,70 +1,256 @@
 """Reads a folder of class folders: `happy/0001.wav` is a clip with the label `happy`.
 
-Recordings may lie in further folders inside. One more level is accepted as well: `train/happy/0001.wav` with
-`validation` (or `dev`) and `test` beside `train`.
+Recordings may lie in further folders inside. Splits may be folders around the classes, `train/happy/0001.wav`, or
+inside them, `happy/train/0001.wav`, under any of the names that `training.data.split_names` knows. A layout that can be
+read in two ways is refused. Everything that is left out is named or counted.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from device.bundle import label_problem
 from device.errors import TrainingError
-from training.data.clips import SPLIT_NAMES, Clip, is_recording
-from training.data.splits import make_splits
+from device.system.display import shortened
+from training.data.clips import TRAIN, Clip, ReadClips, Skipped, label_key
+from training.data.folder_tree import Folder, scan
+from training.data.split_names import USUAL, ambiguous_names, is_split_name, read_splits
+from training.data.splits import complete_splits
 
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".mp4", ".mkv", ".mov", ".avi", ".webm"})
-"""File name endings of recordings; other files are ignored."""
+_NAMED = 5
+"""How many names one line lists."""
+_WRAPPERS = frozenset({
+    "archive", "audio", "audios", "clips", "corpus", "data", "dataset", "datasets", "files", "raw", "recordings",
+    "sounds", "speech", "wav", "wavs",
+})  # fmt: skip
+"""Names of folders that hold a data set, and are not a class."""
+_STRAY = frozenset({
+    "__macosx", "annotations", "code", "demo", "doc", "docs", "documentation", "examples", "images", "labels",
+    "metadata", "scripts", "src", "transcripts",
+})  # fmt: skip
+"""Names of folders that are neither a split nor a class, where they are beside splits."""
+_LAYOUT = "put the recordings into a folder per class, as in train/happy and validation/happy"
+_TABLE = "or list them in a CSV table with the columns audio, text, label, split"
 
 
-def read_class_folders(folder: Path, seed: int = 1) -> tuple[tuple[Clip, ...], str]:
+@dataclass
+class _Layout:
+    """Which recordings belong to which class and split."""
+
+    parts: list[tuple[str, str, Folder]]
+    """Split (empty if there are none), label and folder of each class."""
+    remarks: list[str]
+    left_out: list[tuple[str, list[Path]]]
+    """Reasons, and the recordings that are left out for each."""
+
+
+def read_class_folders(folder: Path, seed: int = 1) -> ReadClips:
     """Read a folder of class folders; its clips have audio and no text.
 
     Args:
-        folder: path of a folder that holds one folder per class, or one folder per split that holds these.
-        seed: seed of the splits, used where the folders do not define any.
-
-    Returns:
-        The clips, and a sentence on how they were split if the folders do not define the splits, else an empty string.
+        folder: path of a folder that holds one folder per class, perhaps inside or around folders for the splits.
+        seed: seed of the splits, used where the folders do not define any, or define no validation split.
 
     Raises:
-        TrainingError: there are no folders in it, no recordings in these, or a name that a table cannot hold.
+        TrainingError: there are no folders in it, no recordings in these, it is not clear which folders are classes,
+            or the name of a class is not a plain name.
     """
-    try:
-        inside = _folders(folder)
-    except OSError as error:
-        raise TrainingError(
-            f"{folder}: cannot be read ({error.strerror})", fix="give the path of a folder of class folders"
-        ) from None
-    if not inside:
-        raise TrainingError(
-            f"{folder}: no folders in it", fix="make a folder for each class and put its recordings there"
-        )
-    has_splits = all(path.name in SPLIT_NAMES for path in inside)
-    parts = [(SPLIT_NAMES[path.name], path) for path in inside] if has_splits else [("", folder)]
-    clips = tuple(
-        Clip(recording, "", class_folder.name, split, id=recording.relative_to(folder).as_posix())
-        for split, part in parts
-        for class_folder in _folders(part)
-        for recording in _recordings(class_folder)
-    )
+    tree = scan(folder)
+    layout = _layout(tree)
+    skipped = list(tree.skipped)
+    clips = []
+    for split, label, part in layout.parts:
+        _check_label(label, part.path)
+        for recording in sorted(part.recordings()):
+            if _is_utf8(recording):
+                name = recording.relative_to(folder).as_posix()
+                clips.append(Clip(recording, "", label, split, id=name))
+            else:
+                skipped.append(Skipped(recording, "its name is not UTF-8, so no table can hold it", "rename it"))
     if not clips:
+        raise _no_recordings(tree, skipped)
+    used = {clip.audio for clip in clips} | {path for _, paths in layout.left_out for path in paths}
+    used |= {each.recording for each in skipped}
+    _leave_out(layout, "outside of the folders above", tree, (path for path in tree.recordings() if path not in used))
+    completed, note = complete_splits(clips, seed)
+    remarks = (*layout.remarks, *_left_out(layout, tree), *_merged(layout.parts))
+    return ReadClips(completed, note, remarks, tuple(skipped))
+
+
+def _layout(tree: Folder) -> _Layout:
+    """Decide what the folders mean.
+
+    Raises:
+        TrainingError: there are no recordings in folders, or the folders can be read in two ways.
+    """
+    if not tree.folders:
         raise TrainingError(
-            f"{folder}: no recordings in its folders", fix=f"add files that end in {', '.join(sorted(SUFFIXES))}"
+            f"{tree.path}: no folders in it", fix="make a folder for each class and put its recordings there"
         )
-    for clip in clips:
-        # The label goes into a model and the path into tables, which are UTF-8 and have a clip on each line.
-        if len(clip.label.splitlines()) != 1 or any("\ud800" <= letter <= "\udfff" for letter in str(clip.audio)):
-            raise TrainingError(f"{folder}: {clip.id!r} is not a plain name in UTF-8", fix="rename it")
-    return (clips, "") if has_splits else make_splits(clips, seed)
+    outer, tree = tree, _inside_wrappers(tree)
+    inside = tree.filled()
+    if not inside:
+        raise _no_recordings(outer, outer.skipped)
+    remarks = [f"the data set is read from {tree.path}"] if tree is not outer else []
+    splits = read_splits(folder.name for folder in inside)
+    layout = _around(tree, inside, splits) if splits else _within(tree, inside)
+    layout.remarks[:0] = remarks
+    _leave_out(layout, "directly in {}, not in the folder of a class", tree, tree.direct)
+    empty = [folder.name for folder in tree.folders if folder not in inside]
+    if empty:
+        layout.remarks.append(f"left out, because there are no recordings in it: {_listed(empty)}")
+    return layout
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _around(tree: Folder, inside: Sequence[Folder], splits: dict[str, str]) -> _Layout:
+    """The layout of `train/happy/0001.wav`, or a refusal."""
+    named = [folder for folder in inside if folder.name in splits]
+    rest = [folder for folder in inside if folder.name not in splits]
+    with_classes = [folder for folder in named if folder.filled()]
+    found = {splits[folder.name] for folder in with_classes}
+    flat = [folder.name for folder in named if folder not in with_classes]
+    if flat and TRAIN not in found:
+        raise TrainingError(
+            f"{tree.path}: {_listed(flat)}: named like a split, but with recordings and no class folders in it",
+            fix=f"{_LAYOUT}, {_TABLE}; rename it if it is a class",
+        )
+    rivals = [folder.name for folder in rest if folder.name.casefold() not in _STRAY]
+    if rivals and (TRAIN not in found or len(found) == 1):
+        raise TrainingError(
+            f"{tree.path}: {_listed([folder.name for folder in named])}: named like a split, but beside "
+            f"{_listed(rivals)}, so it may be a class as well",
+            fix="move the other folders away if it is a split, rename it if it is a class",
+        )
+    layout = _Layout([], _about_names(splits), [])
+    inner = [_inside_wrappers(folder) for folder in with_classes]
+    if any(part is folder for part, folder in zip(inner, with_classes, strict=True)):
+        inner = with_classes  # `test/speech` beside `train/music` is a class
+    for folder, part in zip(with_classes, inner, strict=True):
+        for classes in part.filled():
+            if is_split_name(classes.name):
+                raise TrainingError(
+                    f"{classes.path}: a split in a split, or a class with the name of one",
+                    fix="give the path of the folder that holds the splits, or rename it if it is a class",
+                )
+            layout.parts.append((splits[folder.name], classes.name.strip(), classes))
+    for folder in named:
+        _leave_out(layout, "directly in {}, not in the folder of a class", folder, folder.direct)
+    for folder in rest:
+        _leave_out(layout, "in {}, which is no split", folder, folder.recordings())
+    return layout
 
 
-def _recordings(folder: Path) -> Iterator[Path]:
-    # Names that begin with a dot are the metadata files that macOS packs beside real files.
-    yield from sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and is_recording(path)
-    )
+def _within(tree: Folder, inside: Sequence[Folder]) -> _Layout:
+    """The layout of `happy/0001.wav` or of `happy/train/0001.wav`, or a refusal."""
+    splits = read_splits(sub.name for folder in inside for sub in folder.filled())
+    of_class = {folder.path: {splits[sub.name] for sub in folder.filled() if sub.name in splits} for folder in inside}
+    only_splits = all(not folder.direct and all(sub.name in splits for sub in folder.filled()) for folder in inside)
+    divided = [folder for folder in inside if len(of_class[folder.path]) > 1 and TRAIN in of_class[folder.path]]
+    if not only_splits and not divided:
+        remarks = []
+        if len(inside) == 1 and not inside[0].direct and len(inside[0].filled()) > 1:
+            remarks = [f"all recordings are of one class, {inside[0].name}; if it holds the classes, give its path"]
+        return _Layout([("", folder.name.strip(), folder) for folder in inside], remarks, [])
+    undivided = [folder.name for folder in inside if not of_class[folder.path]]
+    if undivided:
+        raise TrainingError(
+            f"{tree.path}: {divided[0].name} holds folders for splits "
+            f"({_listed(sub.name for sub in divided[0].filled())}), and {_listed(undivided)} none",
+            fix="divide every class, or none",
+        )
+    layout = _Layout([], _about_names(splits), [])
+    for folder in inside:
+        _leave_out(layout, "directly in {}, not in the folder of a split", folder, folder.direct)
+        for sub in folder.filled():
+            if sub.name in splits:
+                layout.parts.append((splits[sub.name], folder.name.strip(), sub))
+            else:
+                _leave_out(layout, "in {}, which is no split", sub, sub.recordings())
+    layout.parts.sort(key=lambda part: part[0] != TRAIN)
+    return layout
+
+
+def _inside_wrappers(tree: Folder) -> Folder:
+    """Return the folder that holds the data set: `data/data/train` is a usual result of unpacking an archive."""
+    while True:
+        inside = [folder for folder in tree.filled() if folder.name.casefold() not in _STRAY]
+        if len(inside) != 1 or inside[0].direct:
+            return tree
+        only = inside[0]
+        splits = read_splits(folder.name for folder in only.filled())
+        holds_splits = len(set(splits.values())) > 1 and TRAIN in splits.values()
+        is_wrapper = only.name.casefold() in _WRAPPERS or label_key(only.name) == label_key(tree.name)
+        if not holds_splits and (tree.direct or is_split_name(only.name) or not is_wrapper):
+            return tree
+        tree = only
+
+
+def _about_names(splits: dict[str, str]) -> list[str]:
+    """Return remarks on names of splits that could be read in another way."""
+    remarks = [f"{name} is read as the {splits[name]} split" for name in ambiguous_names(splits)]
+    for split in USUAL:
+        names = [name for name in splits if splits[name] == split]
+        if len(names) > 1:
+            remarks.append(f"{_listed(names)} are read as one split, {split}")
+    return remarks
+
+
+def _leave_out(layout: _Layout, reason: str, folder: Folder, recordings: Iterable[Path]) -> None:
+    found = list(recordings)
+    if found:
+        layout.left_out.append((reason.format(folder.path), found))
+
+
+def _left_out(layout: _Layout, tree: Folder) -> list[str]:
+    lines = [
+        f"left out {len(recordings)} recordings {reason}, first {recordings[0].name}"
+        for reason, recordings in layout.left_out
+    ]
+    if tree.others:
+        counts = [f"{count} {ending or 'without an ending'}" for ending, count in tree.others.most_common()]
+        lines.append(f"left out, because they are no recordings: {_listed(counts)}")
+    return lines
+
+
+def _merged(parts: Sequence[tuple[str, str, Folder]]) -> list[str]:
+    """Return remarks on folders whose names differ only in spaces around them, which are one class."""
+    names: dict[str, Counter[str]] = {}
+    for _, label, folder in parts:
+        own = folder.name if folder.name.strip() == label else folder.path.parent.name
+        names.setdefault(label, Counter())[own] += sum(1 for _ in folder.recordings())
+    return [
+        f"warning: {' and '.join(f'{name!r} ({count} clips)' for name, count in sorted(found.items()))} are read as "
+        f"one class, {label!r}: spaces around a name do not count"
+        for label, found in names.items()
+        if len(found) > 1
+    ]
+
+
+def _check_label(label: str, folder: Path) -> None:
+    if problem := label_problem(label):
+        raise TrainingError(f"{folder}: label {shortened(label)} {problem}", fix="rename the folder")
+
+
+def _is_utf8(text: object) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(text))
+
+
+def _no_recordings(tree: Folder, skipped: Sequence[Skipped]) -> TrainingError:
+    fix = "add recordings, such as WAV, FLAC, MP3 or MP4 files"
+    if skipped:
+        first = skipped[0]
+        return TrainingError(
+            f"{tree.path}: no recordings in its folders can be read; {len(skipped)} are skipped, the first is "
+            f"{first.recording} ({first.reason})",
+            fix=first.fix or fix,
+        )
+    counts = [f"{count} {ending or 'without an ending'}" for ending, count in tree.others.most_common()]
+    found = f" (found: {_listed(counts)})" if counts else ""
+    return TrainingError(f"{tree.path}: no recordings in its folders{found}", fix=fix)
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    more = len(every) - _NAMED
+    return ", ".join(every[:_NAMED]) + (f" and {more} more" if more > 0 else "")

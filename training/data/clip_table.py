@@ -6,7 +6,7 @@ This module reads and writes text and paths only; it opens no recording.
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from device.bundle import label_problem
@@ -15,9 +15,10 @@ from device.front_end.tokens import normalise
 from device.recorder.clip_table import COLUMNS, ORIGIN_COLUMNS, TRAINING_COLUMNS, TRANSCRIPT_COLUMN
 from device.system.atomic_write import atomic_write
 from device.system.display import shortened
-from training.data.clips import SPLIT_NAMES, Clip, check_trainable, is_recording
+from training.data.clips import Clip, ReadClips, Skipped, check_trainable, why_unusable
 from training.data.csv_table import read_csv_table
-from training.data.splits import make_splits
+from training.data.split_names import USUAL, ambiguous_names, read_splits
+from training.data.splits import complete_splits
 
 
 def read_trainable_clips(table: Path, audio_root: Path | None = None, seed: int = 1) -> tuple[Clip, ...]:
@@ -26,14 +27,14 @@ def read_trainable_clips(table: Path, audio_root: Path | None = None, seed: int 
     Raises:
         TrainingError: `read_clip_table` or `check_trainable` raises it.
     """
-    clips, _ = read_clip_table(table, audio_root, seed)
+    clips = read_clip_table(table, audio_root, seed).clips
     check_trainable(clips, str(table))
     return clips
 
 
 def read_clip_table(
     table: Path, audio_root: Path | None = None, seed: int = 1, *, audio: bool = True, text: bool = True
-) -> tuple[tuple[Clip, ...], str]:
+) -> ReadClips:
     """Read a table with the columns audio, text and label; of the other columns those that a `Clip` has are read.
 
     Args:
@@ -45,16 +46,20 @@ def read_clip_table(
         text: whether the text will be read. If not, the column text may be missing.
 
     Returns:
-        The clips, and a sentence on how they were split if the table does not define splits, else an empty string.
+        The clips, without those whose recording cannot be opened, and what the user should know about the reading.
 
     Raises:
-        TrainingError: the table cannot be read, or a line is wrong.
+        TrainingError: the table cannot be read, a line is wrong, or no recording can be opened.
     """
     needed = [*(["audio"] if audio else []), *(["text"] if text else []), "label"]
     rows = _read_rows(table, needed)
-    has_splits = any(row.get("split") for _, row in rows)
-    clips = tuple(_clip(row, where, audio_root or table.parent, has_splits, check_audio=audio) for where, row in rows)
-    return (clips, "") if has_splits else make_splits(clips, seed)
+    values = list(dict.fromkeys(row["split"] for _, row in rows if row.get("split")))
+    splits = read_splits(values)
+    every = [_clip(row, where, audio_root or table.parent, splits, has_splits=bool(values)) for where, row in rows]
+    skipped = _unusable(every, [where for where, _ in rows]) if audio else {}
+    clips, note = complete_splits([clip for clip in every if clip.audio not in skipped], seed)
+    remarks = tuple(f"split {value!r} is read as {splits[value]!r}" for value in ambiguous_names(values))
+    return ReadClips(clips, note, remarks, tuple(skipped.values()))
 
 
 def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
@@ -109,24 +114,44 @@ def _check_header(header: Sequence[str], needed: Sequence[str], table: Path) -> 
         )
 
 
-def _clip(row: dict[str, str], where: str, audio_root: Path, has_splits: bool, *, check_audio: bool) -> Clip:
+def _clip(row: dict[str, str], where: str, audio_root: Path, splits: Mapping[str, str], *, has_splits: bool) -> Clip:
     label, split = row["label"], row.get("split", "")
     recording, text = row.get("audio", ""), row.get("text", "")
     if problem := label_problem(label):
         raise TrainingError(
             f"{where}: label {shortened(label)} {problem}", fix="give the class a short name in plain text, on one line"
         )
-    if has_splits and split not in SPLIT_NAMES:
-        raise TrainingError(f"{where}: split is {split!r}", fix=f"use one of {', '.join(SPLIT_NAMES)}")
+    if has_splits and split not in splits:
+        raise TrainingError(f"{where}: split is {shortened(split)}", fix=f"use one of {', '.join(USUAL)}")
     if not recording and not normalise(text):
         raise TrainingError(f"{where}: neither audio nor text", fix="give at least one of them or delete the row")
     audio = audio_root / recording if recording else None
-    if check_audio and audio is not None and not is_recording(audio):
-        # `Path.is_dir` raises for names that are too long.
-        problem = "is a folder:" if os.path.isdir(audio) else "no such file"  # noqa: PTH112  # see above
-        raise TrainingError(
-            f"{where}: {problem} {audio}", fix="correct the path, or give the folder that it starts from, --audio-root"
-        )
     origin = {name: row.get(name, "") for name in ORIGIN_COLUMNS}
     transcript = None if audio is None else row.get(TRANSCRIPT_COLUMN)
-    return Clip(audio, text, label, SPLIT_NAMES.get(split, ""), **origin, transcript=transcript)
+    return Clip(audio, text, label, splits.get(split, ""), **origin, transcript=transcript)
+
+
+def _unusable(clips: Sequence[Clip], places: Sequence[str]) -> dict[Path | None, Skipped]:
+    """Return the recordings that cannot be opened.
+
+    Args:
+        clips: clips of a table.
+        places: file and line of each, for messages.
+
+    Raises:
+        TrainingError: no recording can be opened, so the folder that the paths start from is probably wrong.
+    """
+    fix = "correct the path, or give the folder that it starts from, --audio-root"
+    reasons: dict[Path, str] = {}
+    skipped: dict[Path | None, Skipped] = {}
+    first = None
+    for clip, where in zip(clips, places, strict=True):
+        if clip.audio is None or clip.audio in reasons:
+            continue
+        reasons[clip.audio] = reason = why_unusable(clip.audio)
+        if reason:
+            skipped[clip.audio] = Skipped(clip.audio, f"{reason} ({where.rpartition(', ')[2]} of the table)")
+            first = first or f"{where}: {reason}: {clip.audio}"
+    if first is not None and len(skipped) == len(reasons):
+        raise TrainingError(first, fix=fix)
+    return skipped

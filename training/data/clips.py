@@ -1,20 +1,20 @@
 """Clips, the one form in which every corpus reaches training; what training requires of them; skipped recordings."""
 
-import os
-from collections import Counter
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from device.bundle import label_problem
 from device.errors import AudioError, TrainingError
-from device.system.display import shortened
+from device.system.display import displayable, shortened
+from device.system.paths import file_problem
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-SPLIT_NAMES = {TRAIN: TRAIN, VALIDATION: VALIDATION, "dev": VALIDATION, TEST: TEST}
-"""Names of splits in corpora, and the name of each one here."""
 _LISTED = 20
 """How many skipped recordings are listed by name."""
 
@@ -43,14 +43,16 @@ class Clip:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A recording that cannot be used."""
+    """A recording, or a folder of recordings, that cannot be used."""
 
     recording: Path
-    """Path of the file."""
+    """Path of the file or the folder."""
     reason: str
     """Why it cannot be used, as a phrase."""
     fix: str = ""
     """What the user can do about it, in the imperative; empty if the reason leaves no doubt."""
+    is_folder: bool = False
+    """Whether it is a folder, whose recordings are unknown."""
 
     @classmethod
     def because(cls, recording: Path, error: AudioError) -> "Skipped":
@@ -58,9 +60,56 @@ class Skipped:
         return cls(recording, error.message.removeprefix(f"{recording}: "), error.fix)
 
 
-def is_recording(path: Path) -> bool:
-    """Return whether the file exists, for any path: `Path.is_file` raises for names that are too long."""
-    return os.path.isfile(path)  # noqa: PTH113  # see the docstring
+class ReadClips(NamedTuple):
+    """The clips of a corpus as they were read, and what the user should know about the reading."""
+
+    clips: tuple[Clip, ...]
+    """The clips that can be used."""
+    note: str = ""
+    """How splits were made; empty if the corpus defines them."""
+    remarks: tuple[str, ...] = ()
+    """What else was decided or left out, a line each."""
+    skipped: tuple[Skipped, ...] = ()
+    """What cannot be read."""
+
+
+def why_unusable(path: Path) -> str:
+    """Return why the path cannot be opened as a recording, as a phrase; empty if it can be opened.
+
+    The content is not read: an openable file may still be damaged.
+    """
+    problem = file_problem(path)
+    if problem is not None:
+        return problem.message
+    return "" if path.is_file() else "is a pipe or a device, not a file"
+
+
+def label_key(label: str) -> str:
+    """Return what remains of a label without differences of case, spaces, hyphens, underscores and Unicode form."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    return "".join(letter for letter in folded if unicodedata.category(letter) not in ("Zs", "Cf", "Cc", "Pd", "Pc"))
+
+
+def similar_labels(clips: Iterable[Clip]) -> list[str]:
+    """Return a warning for each group of labels that a reader would take for one, with the number of clips of each."""
+    counts = Counter(clip.label for clip in clips)
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for label in sorted(counts):
+        groups[label_key(label) or label].append(label)
+    return [
+        f"warning: {' and '.join(f'{_quoted(label, group)} ({counts[label]} clips)' for label in group)} count as "
+        f"{len(group)} different classes; if they are one, write them the same way"
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def _quoted(label: str, group: Sequence[str]) -> str:
+    """Return the label in quotes, with escapes if another label of the group looks the same."""
+    looks = [unicodedata.normalize("NFC", each) for each in group]
+    if looks.count(unicodedata.normalize("NFC", label)) > 1:
+        return ascii(label)
+    return f"'{displayable(label)}'"
 
 
 def check_trainable(clips: Sequence[Clip], where: str) -> None:
@@ -74,13 +123,10 @@ def check_trainable(clips: Sequence[Clip], where: str) -> None:
         TrainingError: a split is empty, there are fewer than two classes, or a class has one clip or no train clip.
     """
     counts = {split: Counter(clip.label for clip in clips if clip.split == split) for split in (TRAIN, VALIDATION)}
-    for split, labels in counts.items():
-        if not labels:
-            raise TrainingError(
-                f"{where}: no clip has split {split!r}", fix=f"give some rows `{split}` in the split column"
-            )
     train, both = counts[TRAIN], counts[TRAIN] + counts[VALIDATION]
-    if len(both) < 2:
+    if not train and both:
+        _refuse_empty_split(where, TRAIN)
+    if len(both) == 1:
         raise TrainingError(
             f"{where}: every clip has the label {next(iter(both))!r}",
             fix="add clips of another label: training needs at least 2 labels",
@@ -93,25 +139,50 @@ def check_trainable(clips: Sequence[Clip], where: str) -> None:
     once = sorted(label for label, count in both.items() if count == 1)
     if once:
         raise TrainingError(
-            f"{where}: label {once[0]!r} is in one row only", fix="correct it if mistyped, or add clips of it"
+            f"{where}: label {once[0]!r} is in one row only{_also_spelled(once[0], both)}",
+            fix="correct it if mistyped, or add clips of it",
         )
+    for split, labels in counts.items():
+        if not labels:
+            _refuse_empty_split(where, split)
     never = sorted(set(both) - set(train))
     if never:
         raise TrainingError(
-            f"{where}: label {never[0]!r} is in validation rows only", fix="add train rows with that label"
+            f"{where}: label {never[0]!r} is in validation rows only{_also_spelled(never[0], train)}",
+            fix="add train rows with that label",
         )
 
 
+def _refuse_empty_split(where: str, split: str) -> None:
+    raise TrainingError(f"{where}: no clip has split {split!r}", fix=f"give some rows `{split}` in the split column")
+
+
+def _also_spelled(label: str, labels: Iterable[str]) -> str:
+    """Return the remark that another label differs from this one only in its spelling; empty if none does."""
+    similar = [other for other in sorted(labels) if other != label and label_key(other) == label_key(label)]
+    return f" (there is also {similar[0]!r})" if similar else ""
+
+
 def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console) -> None:
-    """Print which recordings are skipped, why, and what to do about each, and how many of how many.
+    """Print which recordings and folders are skipped, why, and what to do about each, and how many of how many.
 
     Of very many only the first are listed.
+
+    Args:
+        skipped: what is skipped.
+        recordings: number of all recordings, skipped ones included and folders not.
+        console: where to print.
     """
     if not skipped:
         return
     for each in skipped[:_LISTED]:
-        line = "; ".join(filter(None, (f"skipped {each.recording}: {each.reason}", each.fix)))
-        console.print(line, style="yellow", soft_wrap=True)
+        what = "folder " if each.is_folder else ""
+        line = "; ".join(filter(None, (f"skipped {what}{each.recording}: {each.reason}", each.fix)))
+        console.print(displayable(line), style="yellow", soft_wrap=True)
     if len(skipped) > _LISTED:
         console.print(f"and {len(skipped) - _LISTED} more", style="yellow")
-    console.print(f"{len(skipped)} of {recordings} recordings skipped")
+    folders = sum(each.is_folder for each in skipped)
+    if len(skipped) > folders:
+        console.print(f"{len(skipped) - folders} of {recordings} recordings skipped")
+    if folders:
+        console.print(f"{folders} folder{'s' if folders > 1 else ''} skipped with everything inside")

@@ -1,5 +1,6 @@
 """Opens a corpus of any kind: a CSV table, MELD in its published layout, or a folder of class folders."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +12,10 @@ from rich.console import Console
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRANSCRIPT_COLUMN
+from device.system.display import displayable
 from training.data.class_folders import read_class_folders
 from training.data.clip_table import read_clip_table
-from training.data.clips import TRAIN, Clip, Skipped, report_skipped
+from training.data.clips import TRAIN, Clip, Skipped, report_skipped, similar_labels
 from training.data.meld import Target, read_meld
 
 TextKind = Literal["reference", "vosk", "both"]
@@ -29,16 +31,30 @@ class Corpus:
     clips: tuple[Clip, ...]
     """All clips without audio, and those whose recording exists."""
     skipped: tuple[Skipped, ...] = ()
-    """Recordings that the corpus names and that do not exist."""
+    """Recordings that the corpus names and that do not exist or cannot be opened, and folders that cannot be read."""
     note: str = ""
-    """A line that the user should read, such as how splits were made; empty if there is none."""
+    """How splits were made; empty if the corpus defines them."""
+    remarks: tuple[str, ...] = ()
+    """What else was decided or left out when the corpus was read, a line each."""
 
-    def report(self, console: Console) -> None:
-        """Print the note, repeated rows, recordings in two splits and missing recordings, before work begins."""
-        for line in (self.note, *_repetitions(self.clips)):
+    @property
+    def recordings(self) -> int:
+        """Number of distinct recordings, the skipped ones included."""
+        used = {clip.audio for clip in self.clips} - {None}
+        return len(used) + sum(not each.is_folder for each in self.skipped)
+
+    def report(self, console: Console, *, skipped: bool = True) -> None:
+        """Print, before work begins, how the corpus was read, what is suspicious about it, and what is skipped.
+
+        Args:
+            console: where to print.
+            skipped: whether to print what is skipped; if not, the caller does it together with unreadable recordings.
+        """
+        for line in (*self.remarks, self.note, *similar_labels(self.clips), *_repetitions(self.clips)):
             if line:
-                console.print(line, soft_wrap=True)
-        report_skipped(self.skipped, len({clip.audio for clip in self.clips} - {None}) + len(self.skipped), console)
+                console.print(displayable(line), soft_wrap=True)
+        if skipped:
+            report_skipped(self.skipped, self.recordings, console)
 
 
 def open_corpus(
@@ -56,11 +72,11 @@ def open_corpus(
     Raises:
         TrainingError: `read_clip_table` or `read_class_folders` raises it.
     """
-    if path.is_dir():
-        clips, note = read_class_folders(path, seed)
-    else:
-        clips, note = read_clip_table(path, audio_root, seed, audio=audio, text=text)
-    return Corpus(str(path), clips, note=note)
+    is_folder = os.path.isdir(path)  # noqa: PTH112  # `Path.is_dir` raises for names that are too long
+    read = (
+        read_class_folders(path, seed) if is_folder else read_clip_table(path, audio_root, seed, audio=audio, text=text)
+    )
+    return Corpus(str(path), read.clips, read.skipped, read.note, read.remarks)
 
 
 def open_meld(folder: Path, target: Target = "sentiment", *, audio: bool = True) -> Corpus:

@@ -5,13 +5,14 @@ and CSVs are searched for in the folder itself and in the folders inside it.
 """
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from device.errors import TrainingError
-from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, is_recording
+from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, why_unusable
 from training.data.csv_table import read_csv_text
 
 Target = Literal["sentiment", "emotion"]
@@ -54,7 +55,7 @@ def read_meld(
         audio: whether recordings will be read. If not, they need not exist: the three CSVs are enough.
 
     Returns:
-        The clips whose recording exists, and the recordings that are missing.
+        The clips whose recording can be opened, and the recordings that are missing or cannot be opened.
 
     Raises:
         TrainingError: a CSV or a folder is missing or is not MELD's, or no recording exists at all.
@@ -68,10 +69,11 @@ def read_meld(
         recordings = _find(folder, part.folder) if audio else folder / part.folder
         for line, row in _rows(table):
             clip = _clip(row, f"{table}, line {line}", part, recordings, target)
-            if not audio or (clip.audio is not None and is_recording(clip.audio)):
-                clips.append(clip)
+            reason = why_unusable(clip.audio) if audio and clip.audio is not None else ""
+            if reason:
+                missing.append(Skipped(clip.audio or folder, reason))
             else:
-                missing.append(Skipped(recordings / f"{clip.id.rpartition('/')[2]}.mp4", "no such file"))
+                clips.append(clip)
     if not clips:
         raise TrainingError(
             f"{folder}: none of the {len(missing)} recordings is there, the first should be {missing[0].recording}",
@@ -122,8 +124,10 @@ def _clip(row: dict[str, str], where: str, part: _Part, recordings: Path, target
     except ValueError:
         raise TrainingError(f"{where}: Dialogue_ID and Utterance_ID must be integers", fix=_FIX) from None
     files = [recordings / f"{name}{suffix}" for suffix in SUFFIXES]
+    usable = (file for file in files if not why_unusable(file))
+    existing = (file for file in files if os.path.lexists(file))
     return Clip(
-        audio=next((file for file in files if is_recording(file)), files[-1]),
+        audio=next(usable, None) or next(existing, files[-1]),
         text=" ".join(row["Utterance"].split()),
         label=label,
         split=part.split,

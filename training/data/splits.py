@@ -3,67 +3,171 @@
 With clips of one voice in train and in validation a network could score by recognising the voice.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.data.clips import TRAIN, VALIDATION, Clip
 
 VALIDATION_SHARE = 0.2
 """Share of the clips that validation gets, as nearly as complete groups allow."""
 _DRAWS = 200
+_NAMED = 3
+"""How many classes a note lists."""
+
+
+def complete_splits(clips: Sequence[Clip], seed: int) -> tuple[tuple[Clip, ...], str]:
+    """Make the splits that a corpus lacks: all of them, or a validation split from its train clips.
+
+    Returns:
+        The clips in their order, and a sentence on how they were split; empty if the corpus defines what is needed.
+    """
+    splits = {clip.split for clip in clips}
+    if splits == {""}:
+        return make_splits(clips, seed)
+    if TRAIN not in splits or VALIDATION in splits:
+        return tuple(clips), ""
+    divided, note = make_splits([clip for clip in clips if clip.split == TRAIN], seed)
+    rows = iter(divided)
+    return (
+        tuple(next(rows) if clip.split == TRAIN else clip for clip in clips),
+        note.replace("no splits, made by", "no validation split, made from its train clips by", 1),
+    )
 
 
 def make_splits(clips: Sequence[Clip], seed: int) -> tuple[tuple[Clip, ...], str]:
-    """Give every clip the split `train` or `validation`.
+    """Give every clip the split `train` or `validation`, so that every class has train clips.
 
     Clips are held out by speaker if every clip names one and there are two or more of them, else likewise by
-    dialogue, else clip by clip. Of many seeded draws the function uses the one whose validation is nearest to
-    `VALIDATION_SHARE` of every class.
+    dialogue, else clip by clip. The clips of a class that has only one speaker or dialogue are divided clip by clip,
+    because holding it out would leave no train clips of that class. Of many seeded draws the function uses the one
+    whose validation is nearest to `VALIDATION_SHARE` of every class, and corrects it where a class has no train clips.
+    Validation is empty only if no class has two clips.
 
     Returns:
         The clips in their order, and a sentence on how they were split.
     """
-    by, groups = _groups(clips)
-    names = sorted(set(groups))
+    grouping = _grouping(clips)
+    names = sorted(set(grouping.units))
     classes = sorted({clip.label for clip in clips})
     counts = np.zeros((len(names), len(classes)))
     row = {name: number for number, name in enumerate(names)}
-    for clip, group in zip(clips, groups, strict=True):
-        counts[row[group], classes.index(clip.label)] += 1
-    target = VALIDATION_SHARE * counts.sum(axis=0)
+    column = {label: number for number, label in enumerate(classes)}
+    for clip, unit in zip(clips, grouping.units, strict=True):
+        counts[row[unit], column[clip.label]] += 1
+    held_out = {names[number] for number in _corrected(counts, _drawn(counts, seed))}
+    split = tuple(
+        replace(clip, split=VALIDATION if unit in held_out else TRAIN)
+        for clip, unit in zip(clips, grouping.units, strict=True)
+    )
+    rows = Counter(clip.split for clip in split)
+    return split, (
+        f"the corpus defines no splits, made by {grouping.by} (seed {seed}): "
+        f"{rows[TRAIN]} train and {rows[VALIDATION]} validation clips" + grouping.remark(held_out)
+    )
 
+
+@dataclass(frozen=True)
+class _Grouping:
+    """What must not be divided between train and validation."""
+
+    by: str
+    """`speaker`, `dialogue` or `clip`."""
+    units: list[str]
+    """For each clip the unit that it belongs to."""
+    groups: frozenset[str]
+    """The units that are complete speakers or dialogues."""
+    reason: str
+    """Why a better grouping is not possible, as a phrase; empty if there is nothing to explain."""
+
+    def remark(self, held_out: set[str]) -> str:
+        """Return the end of the note: how many groups are held out, and what could not be held out."""
+        held = f", {len(held_out & self.groups)} of {len(self.groups)} {self.by}s held out" if self.groups else ""
+        return held + (f"; {self.reason}" if self.reason else "")
+
+
+def _grouping(clips: Sequence[Clip]) -> _Grouping:
+    reason = ""
+    for by in ("speaker", "dialogue"):
+        names = [str(getattr(clip, by)) for clip in clips]
+        if not any(names):
+            continue
+        if not all(names):
+            reason = reason or f"{names.count('')} clips name no {by}, so clips of one {by} may be in both"
+            continue
+        if len(set(names)) == 1:
+            reason = reason or f"all clips are of one {by}, so the scores will be too good for others"
+            continue
+        of_class = defaultdict(set)
+        for clip, name in zip(clips, names, strict=True):
+            of_class[clip.label].add(name)
+        alone = sorted(label for label, found in of_class.items() if len(found) == 1)
+        if not alone:
+            return _Grouping(by, names, frozenset(names), "")
+        if len(alone) == len(of_class):
+            reason = reason or f"every class has one {by} only, so the scores will be too good for others"
+            continue
+        units = [
+            f"{name}\n{number:09}" if clip.label in alone else name
+            for number, (clip, name) in enumerate(zip(clips, names, strict=True))
+        ]
+        classes = ", ".join(map(repr, alone[:_NAMED])) + (f" and {len(alone) - _NAMED} more" if alone[_NAMED:] else "")
+        return _Grouping(
+            by,
+            units,
+            frozenset(units) & frozenset(names),
+            f"clips of {classes} were divided one by one, because only one {by} has them",
+        )
+    return _Grouping("clip", [f"{number:09}" for number in range(len(clips))], frozenset(), reason)
+
+
+def _drawn(counts: NDArray[np.float64], seed: int) -> set[int]:
+    """Return the units of the best of many random draws.
+
+    Args:
+        counts: number of clips of each unit and class, shape (units, classes).
+        seed: seed of the draws.
+    """
+    target = VALIDATION_SHARE * counts.sum(axis=0)
     random = np.random.default_rng(seed)
-    best, held_out = np.inf, set[str]()
+    best, held_out = np.inf, set[int]()
     for _ in range(_DRAWS):
-        order = random.permutation(len(names))
-        # As many groups as come nearest to the share, but never all or none of them.
+        order = random.permutation(len(counts))
+        # As many units as come nearest to the share, but never all or none of them.
         filled = np.cumsum(counts[order].sum(axis=1))
         number = int(np.abs(filled - target.sum()).argmin()) + 1
-        chosen = order[: min(max(number, 1), max(len(names) - 1, 1))]
+        chosen = order[: min(max(number, 1), max(len(counts) - 1, 1))]
         held = counts[chosen].sum(axis=0)
         # A class without train clips cannot be learnt: worse than any other imbalance.
         distance = float((np.abs(held - target) / counts.sum(axis=0)).sum() + 10 * (held == counts.sum(axis=0)).sum())
         if distance < best:
-            best, held_out = distance, {names[number] for number in chosen}
-    split = tuple(
-        replace(clip, split=VALIDATION if group in held_out else TRAIN)
-        for clip, group in zip(clips, groups, strict=True)
-    )
-    rows = Counter(clip.split for clip in split)
-    return split, (
-        f"the corpus defines no splits, made by {by} (seed {seed}): "
-        f"{rows[TRAIN]} train and {rows[VALIDATION]} validation clips"
-        + (f", {len(held_out)} of {len(names)} {by}s held out" if by != "clip" else "")
-    )
+            best, held_out = distance, set(chosen.tolist())
+    return held_out
 
 
-def _groups(clips: Sequence[Clip]) -> tuple[str, list[str]]:
-    """Return the kind of group that must not be divided, and the group of each clip."""
-    for by in ("speaker", "dialogue"):
-        groups = [str(getattr(clip, by)) for clip in clips]
-        if all(groups) and len(set(groups)) > 1:
-            return by, groups
-    return "clip", [f"{number:09}" for number in range(len(clips))]
+def _corrected(counts: NDArray[np.float64], held_out: set[int]) -> set[int]:
+    """Return units of which none is the last one with clips of a class, and which no class of five clips lacks.
+
+    A class is lacking nevertheless if validation would get more than half of all clips for it.
+    """
+    held_out = set(held_out)
+    total, smallest_first = counts.sum(axis=0), np.argsort(counts.sum(axis=1), kind="stable").tolist()
+
+    def held() -> NDArray[np.float64]:
+        return np.asarray(counts[sorted(held_out)].sum(axis=0), np.float64)
+
+    for unit in smallest_first:
+        if unit in held_out and ((held() == total) & (counts[unit] > 0)).any():
+            held_out.remove(unit)
+    for lacking in range(len(total)):
+        for unit in smallest_first:
+            if held()[lacking] or (held_out and VALIDATION_SHARE * total[lacking] < 1):
+                break
+            more = held() + counts[unit]
+            fits = not held_out or more.sum() <= total.sum() / 2
+            if counts[unit][lacking] and fits and not ((more == total) & (counts[unit] > 0)).any():
+                held_out.add(unit)
+    return held_out

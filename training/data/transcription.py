@@ -20,6 +20,7 @@ from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from device.system.atomic_write import atomic_write, require_writable
+from device.system.paths import explain
 from training.data.audio_reading import read_audio
 from training.data.clip_table import write_clip_table
 from training.data.clips import Skipped, report_skipped
@@ -58,12 +59,17 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
     model = find_speech_model(configured, announce=lambda line: console.print(line))
     journal = Journal(_journal_path(output), f"{model.name} {settings.lone_word_confidence:g}")
     before = journal.read()
-    keys = {recording: journal_key(recording) for recording in recordings}
-    missing = [recording for recording in recordings if keys[recording] not in before]
-    if len(missing) < len(recordings):
-        console.print(f"{len(recordings) - len(missing)} of {len(recordings)} recordings were transcribed before")
-
     skipped: list[Skipped] = []
+    keys: dict[Path, str] = {}
+    for recording in recordings:
+        try:
+            keys[recording] = journal_key(recording)
+        except OSError as error:
+            skipped.append(Skipped(recording, explain(error, recording).message))
+    missing = [recording for recording, key in keys.items() if key not in before]
+    if len(missing) < len(keys):
+        console.print(f"{len(keys) - len(missing)} of {len(recordings)} recordings were transcribed before")
+
     if missing:
         transcriber = Transcriber(model, settings.lone_word_confidence)
 

@@ -1,6 +1,8 @@
 import contextlib
 import csv
 import io
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,17 +44,17 @@ def test_audio_root_and_other_columns(tmp_path: Path) -> None:
     ("rows", "expected"),
     [
         ([], "no rows below the header"),
-        ([*GOOD, ("missing.wav", "", "a", "train")], r"line 6: no such file .*missing\.wav; .*--audio-root"),
-        ([*GOOD, (".", "", "a", "train")], "line 6: is a folder: "),
-        ([*GOOD, ("x" * 300 + ".wav", "", "a", "train")], "line 6: no such file .*--audio-root"),
+        ([*GOOD, ("missing.wav", "", "a", "train")], r"line 6: no such file or folder: .*missing\.wav; .*--audio-root"),
+        ([*GOOD, (".", "", "a", "train")], "line 6: is a folder, not a file: "),
+        ([*GOOD, ("x" * 300 + ".wav", "", "a", "train")], "line 6: the name is too long .*: .*--audio-root"),
         ([*GOOD, ("", "five", "c", "dev"), ("", "six", "c", "dev")], "label 'c' is in validation rows only; add train"),
         ([*GOOD, ("", "five", "c", "train")], "label 'c' is in one row only"),
         ([("", "one", "a", "train"), ("", "two", "a", "dev")], "every clip has the label 'a'; .*at least 2 labels"),
         ([*GOOD, ("", " ?! ", "a", "train")], "line 6: neither audio nor text"),
-        ([row for row in GOOD if row[3] == "train"], "no clip has split 'validation'"),
+        ([row for row in GOOD if row[3] == "train"], "label 'a' is in one row only"),
         ([row for row in GOOD if row[3] != "train"], "no clip has split 'train'"),
         ([(*row[:3], "test") for row in GOOD], "no clip has split 'train'"),
-        ([*GOOD, ("", "five", "a", "Train")], "line 6: split is 'Train'; use one of train, validation"),
+        ([*GOOD, ("", "five", "a", "trein")], "line 6: split is 'trein'; use one of train, validation"),
         ([*GOOD, ("", "five", " ", "train")], "line 6: label '' is empty"),
         ([*GOOD, ("", "five", "a\nb", "train")], r"line 7: label 'a\\nb' contains characters"),
         ([*GOOD, ("", "yes", " he said", "a", "train")], "line 6: 5 values for 4 columns; .*double quotes"),
@@ -114,6 +116,49 @@ def test_unused_recordings_and_texts_may_be_missing(tmp_path: Path) -> None:
         read_clip_table(table)
 
 
+def test_usual_names_of_splits(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    names = {"Training": "train", "DEV": "validation", "test_set": "test", "eval": "test", "train_sent_emo": "train"}
+    table.write_text("\n".join(["audio,text,label,split", *(f",hi,a,{name}" for name in names)]), encoding="utf-8")
+    read = read_clip_table(table)
+    assert [clip.split for clip in read.clips] == list(names.values())
+    assert read.remarks == ("split 'eval' is read as 'test'",)
+
+
+def test_missing_validation_is_taken_from_train(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    rows = [f",hi,{label},{split}" for split in ("train", "test") for label in "ab" for _ in range(5)]
+    table.write_text("\n".join(["audio,text,label,split", *rows]))
+    read = read_clip_table(table)
+    assert Counter(clip.split for clip in read.clips) == {"train": 8, "validation": 2, "test": 10}
+    assert "no validation split, made from its train clips" in read.note
+
+
+def test_recordings_that_cannot_be_opened_are_skipped(tmp_path: Path) -> None:
+    (tmp_path / "x.wav").touch()
+    (tmp_path / "link.wav").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.wav")
+    table = tmp_path / "table.csv"
+    names = ("x.wav", "", "missing.wav", ".", "link.wav", "pipe.wav", "missing.wav")
+    table.write_text("\n".join(["audio,text,label,split", *(f"{name},hi,a,train" for name in names)]))
+    read = read_clip_table(table)
+    assert [clip.audio for clip in read.clips] == [tmp_path / "x.wav", None]
+    assert [(each.recording.name, each.reason) for each in read.skipped] == [
+        ("missing.wav", "no such file or folder (line 4 of the table)"),
+        (tmp_path.name, "is a folder, not a file (line 5 of the table)"),
+        ("link.wav", "is a symbolic link to nowhere, which does not exist (line 6 of the table)"),
+        ("pipe.wav", "is a pipe or a device, not a file (line 7 of the table)"),
+    ]
+    assert len(read_clip_table(table, audio=False).clips) == 7
+
+
+def test_label_in_two_spellings_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("audio,text,label,split\n,hi,Sad,train\n,hi,b,train\n,hi,sad,dev\n,hi,sad,dev\n,ho,b,dev\n")
+    with pytest.raises(TrainingError, match=r"'Sad' is in one row only \(there is also 'sad'\)"):
+        read_trainable_clips(table)
+
+
 CELLS = st.sampled_from(["audio", "text", "label", "split", "speaker", "train", "dev", "a", "", ".", "x.wav", "\u2028"])
 TABLES = st.lists(st.lists(CELLS | st.text(max_size=8) | st.just("y" * 5000), max_size=6), max_size=5)
 HEADERS = st.sampled_from([[], [["audio", "text", "label", "split"]], [["text", "label"]]])
@@ -132,6 +177,6 @@ def test_any_bytes_give_clips_or_edge_mcnn_error(tmp_path_factory: pytest.TempPa
     table.write_bytes(content)
     for audio, text in ((True, True), (False, True), (True, False)):
         with contextlib.suppress(EdgeMcnnError):
-            clips, _ = read_clip_table(table, audio=audio, text=text)
+            clips = read_clip_table(table, audio=audio, text=text).clips
             assert clips
             assert all(clip.label and clip.split for clip in clips)

@@ -23,7 +23,7 @@ from training.fit.trainer import TrainingSettings, train
 def test_rows_and_films_are_linked(meld: Path) -> None:
     clips, missing = read_meld(meld)
     assert Counter(clip.split for clip in clips) == {"train": 15, "validation": 8, "test": 4}
-    assert [(each.recording.name, each.reason) for each in missing] == [("dia3_utt0.mp4", "no such file")]
+    assert [(each.recording.name, each.reason) for each in missing] == [("dia3_utt0.mp4", "no such file or folder")]
     clip = clips[5]
     assert clip.audio == meld / "train_splits" / "dia1_utt1.mp4"
     assert (clip.text, clip.label) == ("This is so awful, it\u0092s 2!", "negative")
