@@ -35,7 +35,10 @@ DEFAULT_BUNDLE = Path(__file__).parent / "models" / "Model.tflite"
 FLATBUFFER_SUM = "flatbuffer_sha256"
 """Key in the model card: SHA-256 of the flatbuffer, hexadecimal."""
 
-_LABELS, _VOCABULARY, _FRONT_END, _CARD = "labels.txt", "vocabulary.txt", "front_end.json", "model_card.json"
+LABELS_FILE = "labels.txt"
+"""Name of the entry with the labels, one per line; `edge-mcnn train` writes a file of this name beside `Model.h5`."""
+
+_LABELS, _VOCABULARY, _FRONT_END, _CARD = LABELS_FILE, "vocabulary.txt", "front_end.json", "model_card.json"
 _LARGEST_ENTRY = 16 << 20
 _LARGEST_BUNDLE = 1 << 30
 _MOST_ENTRIES = 100

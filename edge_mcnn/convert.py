@@ -72,8 +72,9 @@ def convert_command(
     labels: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B,C",
-            help="Names of the classes in the order of the softmax; only for a model that `edge-mcnn train` did not "
+            metavar="A,B,C|FILE",
+            help="Names of the classes in the order of the softmax, or a file with one name per line, such as "
+            "labels.txt; only for a model that `edge-mcnn train` did not "
             "write.",
             show_default=False,
         ),

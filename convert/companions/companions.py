@@ -5,6 +5,7 @@ It reads texts and files, and is independent of Keras and tensorflow.
 
 import difflib
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from device.bundle import Companions
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
 
-_LABELS_USAGE = "give --labels two or more names, with commas between them"
+_LABELS_USAGE = "give --labels two or more names, with commas between them, or a file with one name per line"
 _FRONT_END_USAGE = "give --front-end a JSON object; {} means the tutorial's settings"
 
 
@@ -23,7 +24,7 @@ class UserCompanions:
     """The companions that the user supplies; None where an option is absent."""
 
     labels: str | None = None
-    """Class names in the order of the softmax, separated by commas."""
+    """Class names in the order of the softmax, separated by commas, or the path of a file with one per line."""
     vocabulary: Path | None = None
     """File that `convert.companions.vocabulary.read_vocabulary` reads."""
     front_end: Path | None = None
@@ -80,17 +81,27 @@ def complete_companions(
 
 
 def read_labels(text: str) -> tuple[str, ...]:
-    """Class names in the order of the softmax, from a text such as "angry, happy, neutral".
+    """Class names in the order of the softmax, from a text such as "angry, happy, neutral", or from a file of labels.
+
+    Args:
+        text: names with commas between them; or the path of a UTF-8 file with one name per line, such as the
+            `labels.txt` that `edge-mcnn train` writes.
 
     Raises:
-        ConversionError: there are fewer than two, or one is empty, a duplicate or not printable.
+        ConversionError: there are fewer than two, one is empty, a duplicate or not printable, or the file cannot be
+            read.
     """
-    labels = tuple(label.strip() for label in text.split(","))
+    is_file = os.path.isfile(text)  # noqa: PTH113  # Path.is_file raises for names that are too long
+    if is_file or ("," not in text and text.endswith(".txt")):
+        lines = read_text(Path(text), "give --labels a UTF-8 text file with one name per line").rstrip().split("\n")
+        labels = tuple(line.strip() for line in lines)
+        unit, fill = "line", "fill or remove the line: the first line names output 1, the second output 2"
+    else:
+        labels = tuple(label.strip() for label in text.split(","))
+        unit, fill = "label", "give a name between the commas"
     for place, label in enumerate(labels, start=1):
         if not label:
-            raise ConversionError(
-                f"--labels: label {place} of {len(labels)} is empty", fix="give a name between the commas"
-            )
+            raise ConversionError(f"--labels: {unit} {place} of {len(labels)} is empty", fix=fill)
         if not label.isprintable():
             raise ConversionError(
                 f"--labels: {shown(label)} has characters that cannot be printed", fix="use plain text"

@@ -29,6 +29,8 @@ def test_help_names_the_options(app: typer.Typer) -> None:
         "--vgg19-weights",
         "--card",
         "--resume",
+        "--fast-lstm",
+        "labels.txt",
         "TF_CONFIG",
         "edge-mcnn convert",
     ):
@@ -52,6 +54,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     options += ["--seed", "9"]
     options += ["--audio-root", "audio", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
     options += ["--text", "both", "--pictures", "p", "--network", "mine", "--patience", "3", "--resume"]
+    options += ["--fast-lstm"]
     assert CliRunner().invoke(app, options).exit_code == 0
     source, output, settings = calls[0]
     assert (source.name, output) == (str(table_file), Path("x.h5"))
@@ -60,6 +63,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert (settings.vgg19_weights, settings.balanced) == (Path("w.h5"), True)
     assert (settings.text, settings.image_cache) == ("both", Path("p"))
     assert (settings.network, settings.patience, settings.resume) == ("mine", 3, True)
+    assert settings.fast_lstm
     assert settings.card["licence"] == "CC0"
     assert settings.card["command"].startswith("edge-mcnn")
 
@@ -67,6 +71,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert calls[1][1] == Path("Model.h5")
     assert calls[1][2].vgg19_weights == "imagenet"
     assert (calls[1][2].network, calls[1][2].patience, calls[1][2].resume) == ("tutorial", None, False)
+    assert not calls[1][2].fast_lstm
     assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].step_size) == (13, 16, 1e-4)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from device.bundle import Companions
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
-from training.data.clips import TRAIN, VALIDATION
+from training.data.clips import TRAIN, VALIDATION, Clip
 from training.data.corpus import Corpus
 from training.fit.settings import TrainingSettings
 from training.images.spectrogram_images import ClipImages
+from training.networks.network import TUTORIAL
 
 
 def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) -> Companions:
@@ -56,10 +57,15 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
         "class_weights": "balanced" if settings.balanced else "none",
         "patience": settings.patience,
         "seed": settings.seed,
+        **({"recurrent_dropout": not settings.fast_lstm} if settings.network == TUTORIAL else {}),
         "versions": {name: _version(name) for name in ("edge-mcnn", "tensorflow", "tf-keras", "numpy", "librosa")},
     }
-    labels = tuple(sorted({clip.label for clip in train_clips}))
-    return Companions(labels, vocabulary, settings.front_end, card)
+    return Companions(labels_of(data.clips), vocabulary, settings.front_end, card)
+
+
+def labels_of(clips: Iterable[Clip]) -> tuple[str, ...]:
+    """Return the labels of the train clips, sorted: the order of the network's outputs."""
+    return tuple(sorted({clip.label for clip in clips if clip.split == TRAIN}))
 
 
 def fit_vocabulary(texts: Iterable[str]) -> tuple[str, ...]:

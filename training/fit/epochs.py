@@ -41,6 +41,33 @@ class Fitted:
     """Whether it ended because the validation loss did not improve any more."""
 
 
+def describe_steps(train_rows: int, validation_rows: int, batch_size: int) -> list[str]:
+    """Return a line on the steps per epoch and one on the validation steps, and how the tutorial computes them.
+
+    The tutorial computes floor(rows / batch), which leaves out the rows of a last, smaller batch; here they are used.
+
+    Args:
+        train_rows: number of rows to train on.
+        validation_rows: number of rows to validate on.
+        batch_size: rows per step.
+    """
+    return [
+        _describe_steps(name, rows, batch_size)
+        for name, rows in (("steps per epoch", train_rows), ("validation steps", validation_rows))
+    ]
+
+
+def _describe_steps(name: str, rows: int, batch_size: int) -> str:
+    complete, rest = divmod(rows, batch_size)
+    if not rest:
+        return f"{name}: {complete}, as in the tutorial ({rows} / {batch_size})"
+    rest_counts = "its 1 row counts" if rest == 1 else f"its {rest} rows count"
+    return (
+        f"{name}: {complete + 1}; the tutorial computes floor({rows} / {batch_size}) = {complete}, without the last, "
+        f"smaller batch; here {rest_counts} as well"
+    )
+
+
 def head_probabilities(head: Any, rows: Examples) -> NDArray[np.float32]:
     """Return the head's probabilities, shape (rows, labels); `rows.images` holds the trunk's features."""
     return predict_keras(head, TRUNK_INPUT, IDS_INPUT, rows)

@@ -1,12 +1,22 @@
-"""Writes a trained network and its companions as one Keras HDF5 file, completely or not at all."""
+"""Writes a trained network and its companions as one Keras HDF5 file, and its labels as `labels.txt` beside it.
 
+The tutorial saves the model and the labels. Here the labels are in the model as well, from where `edge-mcnn convert`
+reads them: `labels.txt` is for people and for other programs.
+"""
+
+import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from device.bundle import Companions
+from device.bundle import LABELS_FILE, Companions
 from device.errors import ConversionError, TrainingError
 from device.system.atomic_write import atomic_write, require_writable
+from device.system.display import displayable
+
+_LARGEST = 1 << 20
+"""Bytes; no list of labels is as long."""
 
 
 def check_output(output: Path) -> None:
@@ -16,27 +26,68 @@ def check_output(output: Path) -> None:
         TrainingError: the name does not end in `.h5`, or the folder cannot be written to.
     """
     if output.suffix != ".h5":
-        raise TrainingError(f"{output}: the model is a Keras HDF5 file", fix="give it a name that ends in .h5")
+        raise TrainingError(
+            f"{displayable(output)}: the model is a Keras HDF5 file", fix="give it a name that ends in .h5"
+        )
     require_writable(output.parent, output)
     if output.is_dir():
-        raise TrainingError(f"{output}: is a folder", fix="choose another name with --output")
+        raise TrainingError(f"{displayable(output)}: is a folder", fix="choose another name with --output")
 
 
-def write_model(model: Any, companions: Companions, output: Path) -> None:
-    """Save a Keras model with its companions in the HDF5 group `edge_mcnn`.
+def check_labels_file(output: Path, labels: Sequence[str]) -> None:
+    """Check that `labels.txt` beside the model can be written without destroying a file of someone else.
 
-    It is written beside `output` and moved there when complete, so that a full disk or a power failure leaves the
-    previous model unchanged.
+    A list of labels of this training, or of a model in the same folder, is replaced. Many data sets have a file of
+    this name, and that one is not replaced.
+
+    Args:
+        output: path of the model.
+        labels: labels of this training.
 
     Raises:
-        TrainingError: the disk is full or cannot be written to; `output` is unchanged.
+        TrainingError: there is a `labels.txt` that no training wrote.
+    """
+    path = output.with_name(LABELS_FILE)
+    if not os.path.lexists(path):
+        return
+    found = _read_labels(path)
+    if found is None or (found != tuple(labels) and found not in _labels_of_models(output)):
+        raise TrainingError(
+            f"{displayable(path)}: exists, and does not hold the labels of a model in this folder; the labels of the "
+            "new model would replace it",
+            fix="move it away, or choose another folder with --output",
+        )
+
+
+def write_model(model: Any, companions: Companions, output: Path) -> tuple[str, ...] | None:
+    """Save a Keras model with its companions in the HDF5 group `edge_mcnn`, and its labels in `labels.txt`.
+
+    Both are written beside their places and moved there when both are complete, so that a full disk leaves the previous
+    model unchanged. Two files cannot be moved at once: a `labels.txt` with other labels is removed just before the
+    model is moved. So a power failure may leave a model without `labels.txt`, but never beside that of another model.
+
+    Args:
+        model: the Keras model.
+        companions: labels, vocabulary, front end and card.
+        output: path of the `.h5` file.
+
+    Returns:
+        The other labels that `labels.txt` held before; None if it was missing or held the same.
+
+    Raises:
+        TrainingError: the disk is full or cannot be written to, or there is a `labels.txt` that no training wrote;
+            `output` is unchanged.
     """
     # `convert` owns the file format; loaded only when there is a model.
     from convert.source.keras_h5 import write_companions
 
+    check_labels_file(output, companions.labels)
+    labels_file = output.with_name(LABELS_FILE)
+    previous = _read_labels(labels_file)
+    replaced = None if previous == companions.labels else previous
     try:
-        # HDF5 writes to a name, not to a stream.
-        with atomic_write(output) as stream, warnings.catch_warnings():
+        # The inner file is moved first. HDF5 writes to a name, not to a stream.
+        with atomic_write(labels_file) as labels, atomic_write(output) as stream, warnings.catch_warnings():
             partial = Path(stream.name)
             # Keras calls HDF5 a legacy format; it is the one that the tutorial's readers and Keras 2 open.
             warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
@@ -44,8 +95,44 @@ def write_model(model: Any, companions: Companions, output: Path) -> None:
             model.compile(loss="sparse_categorical_crossentropy")
             model.save(partial, save_format="h5", include_optimizer=False)
             write_companions(partial, companions)
+            labels.write(companions.entries()[LABELS_FILE].encode())
+            labels.flush()
+            for each in (labels, stream):  # both are on the disk before either is moved
+                os.fsync(each.fileno())
+            if replaced is not None:
+                labels_file.unlink()
     except (OSError, RuntimeError, ConversionError) as error:  # h5py reports a full disk as either of the first two
         reason = error.message if isinstance(error, ConversionError) else error
         raise TrainingError(
-            f"{output}: cannot be written ({reason})", fix="free some space or choose another place with --output"
+            f"{displayable(output)}: cannot be written ({displayable(reason)})",
+            fix="free some space or choose another place with --output",
         ) from None
+    return replaced
+
+
+def _read_labels(path: Path) -> tuple[str, ...] | None:
+    """Return the lines of a file; None if it is missing, not UTF-8, or larger than any list of labels."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST)
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")  # as an editor may have left it
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if len(content) == _LARGEST else tuple(text.removesuffix("\n").split("\n"))
+
+
+def _labels_of_models(output: Path) -> list[tuple[str, ...]]:
+    """Return the labels of the models in a folder, whatever their names: any of them may have been trained last."""
+    from convert.source.keras_h5 import find_companions
+
+    found = []
+    for path in sorted(output.parent.glob("*.h5")):
+        if not path.is_file():
+            continue
+        try:
+            companions = find_companions(path)
+        except (ConversionError, OSError):
+            continue  # not a model
+        if companions is not None:
+            found.append(companions.labels)
+    return found

@@ -3,6 +3,9 @@
 Keras draws its masks from counters deep inside TensorFlow, which cannot be set: a training that continues after a power
 failure would draw others than an uninterrupted one, and two machines others than one. This module is independent of
 epochs and machines.
+
+An LSTM with recurrent dropout draws its masks inside its loop over the text. They are numbered when the loop is traced,
+so all positions of a text have the same masks, as Keras documents; Keras itself draws others at each position.
 """
 
 from collections.abc import Iterator, Sequence

@@ -18,6 +18,8 @@ from device.front_end.parameters import FrontEnd
 from training.networks.evidence_audio import audio_evidence, audio_present, audio_statistics
 from training.networks.evidence_text import text_evidence, words_present
 
+TUTORIAL = "tutorial"
+"""Name of the network of the tutorial "How To Use Multi Channel Neural Network"."""
 IMAGE_INPUT, IDS_INPUT, TRUNK_INPUT = "images", "features", "image_features"
 """Names of the input layers: images and word ids of the full network, features of the head."""
 JOINT_FACTORS = ("words_factor", "audio_factor")
@@ -26,6 +28,8 @@ AUDIO_PART = "audio"
 """Name of the model inside `evidence` that classifies the statistics of the audio."""
 Vgg19Weights = Path | Literal["imagenet"] | None
 """Source of the weights of VGG19, see `build_network`."""
+TUTORIAL_DROPOUT = 0.25
+"""The rate of every dropout in the tutorial's network, the LSTM's two included."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,13 @@ class Network:
 
 
 def build_network(
-    name: str, *, labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: Vgg19Weights = "imagenet"
+    name: str,
+    *,
+    labels: int,
+    vocabulary: int,
+    front_end: FrontEnd,
+    vgg19_weights: Vgg19Weights = "imagenet",
+    fast_lstm: bool = False,
 ) -> Network:
     """Build a network with fresh weights.
 
@@ -56,45 +66,70 @@ def build_network(
         front_end: settings that define the size of the image and the number of ids.
         vgg19_weights: `"imagenet"` lets Keras download them once, a path reads Keras's `notop` HDF5 file, None leaves
             them random (for tests: such a network distinguishes nothing).
+        fast_lstm: whether the LSTM of the network `tutorial` is built without its recurrent dropout.
 
     Raises:
-        TrainingError: no such network, or the VGG19 weights cannot be downloaded or read.
+        TrainingError: no such network, `fast_lstm` with a network that has no LSTM, or the VGG19 weights cannot be
+            downloaded or read.
     """
     if name not in NETWORKS:
         raise TrainingError(f"network is {name!r}", fix=f"use one of {', '.join(NETWORKS)}")
+    if name == TUTORIAL:
+        return tutorial_network(labels, vocabulary, front_end, vgg19_weights, fast_lstm=fast_lstm)
+    if fast_lstm:
+        raise TrainingError(
+            f"the network {name!r} has no LSTM that could be trained faster",
+            fix=f"leave out --fast-lstm, or train the network {TUTORIAL!r}",
+        )
     return NETWORKS[name](labels, vocabulary, front_end, vgg19_weights)
 
 
-def _tutorial(labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: Vgg19Weights) -> Network:
-    """Build the published network, layer for layer; it leaves the dropout rates of the text branch open.
+def tutorial_network(
+    labels: int, vocabulary: int, front_end: FrontEnd, vgg19_weights: Vgg19Weights, *, fast_lstm: bool = False
+) -> Network:
+    """Build the published network, layer for layer.
 
-    `recurrent_dropout` is 0: it makes a step 2.3 times as slow on a CPU, and the conversion has to remove it anyway.
+    The tutorial shows the code of both branches; the widths of the embedding and of the common layers, which it
+    describes without numbers, are those of its repository.
+
+    Args:
+        labels: number of classes.
+        vocabulary: number of words, without the padding id 0.
+        front_end: settings that define the size of the image and the number of ids.
+        vgg19_weights: source of the weights of VGG19, see `build_network`.
+        fast_lstm: whether to leave out the LSTM's recurrent dropout, with which Keras computes one position of the
+            text after the other in a slow loop. The weights have the same shapes, and predictions never use dropout.
     """
     images = layers.Input((front_end.image_height, front_end.image_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
     vgg19 = _vgg19(images, vgg19_weights)
     pooled = layers.GlobalAveragePooling2D(name="image_pooling")(vgg19.output)
 
-    image_dense = layers.Dense(32, activation="relu", name="image_dense")
+    rate = TUTORIAL_DROPOUT
+    image_branch = [
+        layers.Dense(32, activation="relu", name="image_dense"),
+        layers.Dropout(rate, name="image_dropout"),
+    ]
     text_branch = [
         layers.Embedding(vocabulary + 1, 32, input_length=front_end.sequence_length, name="words_embedding"),
-        layers.SpatialDropout1D(0.2, name="words_dropout"),
-        layers.LSTM(25, dropout=0.2, name="words_lstm"),
+        layers.SpatialDropout1D(rate, name="words_embedding_dropout"),
+        layers.LSTM(25, dropout=rate, recurrent_dropout=0.0 if fast_lstm else rate, name="words_lstm"),
+        layers.Dropout(rate, name="words_dropout"),
     ]
     joint = [
         layers.Dense(32, activation="relu", name="joint_dense_1"),
-        layers.Dropout(0.25, name="joint_dropout_1"),
+        layers.Dropout(rate, name="joint_dropout_1"),
         layers.Dense(32, activation="relu", name="joint_dense_2"),
-        layers.Dropout(0.25, name="joint_dropout_2"),
+        layers.Dropout(rate, name="joint_dropout_2"),
         layers.Dense(labels, activation="softmax", name="probabilities"),
     ]
     concatenate = layers.Concatenate(name="joint")
 
     def head(image_features: Any) -> Any:
-        return _chain(joint, concatenate([image_dense(image_features), _chain(text_branch, ids)]))
+        return _chain(joint, concatenate([_chain(image_branch, image_features), _chain(text_branch, ids)]))
 
     # `full` first: the layers' first connections are then those of the model that is saved.
-    full = tf_keras.Model([images, ids], head(pooled), name="tutorial")
+    full = tf_keras.Model([images, ids], head(pooled), name=TUTORIAL)
     image_features = layers.Input(pooled.shape[1:], name=TRUNK_INPUT)
     return Network(
         full=full,
@@ -159,10 +194,10 @@ def _evidence(labels: int, vocabulary: int, front_end: FrontEnd, _vgg19_weights:
 
 
 NETWORKS: dict[str, Callable[[int, int, FrontEnd, Vgg19Weights], Network]] = {
-    "tutorial": _tutorial,
+    TUTORIAL: tutorial_network,
     "evidence": _evidence,
 }
-LEARNING_RATES: Mapping[str, float] = {"tutorial": 1e-4, "evidence": 1e-3}
+LEARNING_RATES: Mapping[str, float] = {TUTORIAL: 1e-4, "evidence": 1e-3}
 """Default step size of Adam for each network."""
 
 

@@ -27,6 +27,37 @@ def test_labels_are_separated_by_commas(text: str) -> None:
     assert read_labels(text) == ("no", "yes", "don't know")
 
 
+@pytest.mark.parametrize("content", ["no\nyes, perhaps\ndon't know\n", "\ufeffno\r\n yes, perhaps\r\ndon't know"])
+def test_labels_from_a_file_with_one_per_line(content: str, tmp_path: Path) -> None:
+    for name in ("labels.txt", "names"):
+        (tmp_path / name).write_text(content, "utf-8", newline="")
+        assert read_labels(str(tmp_path / name)) == ("no", "yes, perhaps", "don't know")
+
+
+def test_labels_file_of_a_training(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text(STORED.entries()["labels.txt"], "utf-8")
+    assert read_labels(str(tmp_path / "labels.txt")) == STORED.labels
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, ".*labels.txt: cannot be read .*give --labels a UTF-8 text file with one name per line"),
+        (b"", ".*labels.txt: is empty"),
+        (b"no\xff\nyes", ".*labels.txt: line 1 is not UTF-8"),
+        (b"no\n\nyes\n", "--labels: line 2 of 3 is empty; fill or remove the line"),
+        (b"happy\n", "--labels: .* is one label"),
+        (b"no\nyes\nno\n", "--labels: 'no' is a duplicate"),
+    ],
+)
+def test_invalid_labels_file(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with refused(message):
+        read_labels(str(path))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,6 +1,7 @@
 """Epochs on a small head that are interrupted, stopped early and resumed: always the same weights."""
 
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from device.errors import TrainingError
 from tests.training.conftest import printed
 from training.fit.batches import ExampleBatches
 from training.fit.checkpoints import Checkpoint
-from training.fit.epochs import Fitted, fit
+from training.fit.epochs import Fitted, describe_steps, fit
 from training.fit.settings import TrainingSettings
 from training.fit.workers import Workers
 from training.images.examples import Examples
@@ -61,6 +62,23 @@ def trained(settings: TrainingSettings, output: Path, console: Console) -> tuple
 def assert_same(one: list[NDArray[np.float32]], other: list[NDArray[np.float32]]) -> None:
     for left, right in zip(one, other, strict=True):
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "tutorial", "counted"),
+    [
+        (9989, 625, "floor(9989 / 16) = 624", "here its 5 rows count as well"),
+        (17, 2, "floor(17 / 16) = 1", "here its 1 row counts as well"),
+        (7, 1, "floor(7 / 16) = 0", "here its 7 rows count as well"),
+        (32, 2, "as in the tutorial (32 / 16)", ""),
+    ],
+)
+def test_steps_and_those_of_the_tutorial(rows: int, steps: int, tutorial: str, counted: str) -> None:
+    training, _ = describe_steps(rows, 16, 16)
+    _, validation = describe_steps(16, rows, 16)
+    for line, name in ((training, "steps per epoch"), (validation, "validation steps")):
+        assert re.match(rf"{name}: {steps}[,;] .*{re.escape(tutorial)}.*{counted}$", line)
+    assert len(TwoInputBatches(some_examples(rows, 0), TRUNK_INPUT, 16, None)) == steps
 
 
 def test_resumed_training_ends_with_the_same_weights(tmp_path: Path, console: Console) -> None:

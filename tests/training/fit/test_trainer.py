@@ -17,6 +17,8 @@ from rich.console import Console
 
 from convert.convert import convert
 from convert.source.keras_h5 import read_companions
+from convert.tflite_model.flatbuffer import read_flatbuffer
+from device.bundle import read_bundle
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
@@ -46,30 +48,38 @@ def weights(path: Path) -> list[Floats]:
 def test_written_model_opens_again(corpus: Path, tmp_path: Path, console: Console) -> None:
     output = tmp_path / "new folder" / "Model.h5"
     result = train(corpus, output, SETTINGS, console)
-    assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
+    assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "labels.txt"]
     companions = result.companions
     assert read_companions(output) == companions
+    assert (output.parent / "labels.txt").read_text("utf-8") == "negative\npositive\n"
     assert companions.labels == ("negative", "positive")
     assert set(companions.vocabulary) == {*["what", "a", "great", "day", "this", "is", "so", "awful", "0", "1", "2"]}
     card = companions.card
     assert json.loads(json.dumps(card)) == card
     assert card["data"] == "tones"
     assert card["epochs"] == 3  # the actual number, not the one in the card file
+    assert card["recurrent_dropout"] is True
     assert (card["seed"], card["table"], card["rows"]) == (5, "table.csv", {"train": 20, "validation": 8})
     assert card["rows_without_audio"] == {"train": 2, "validation": 2}
     assert len(card["history"]) == 3
     assert set(card["validation"]) == {AUDIO_AND_TEXT, TEXT_ONLY, AUDIO_ONLY}
     assert not result.stopped_early
     output_text = printed(console)
+    before, _, after = output_text.partition("epoch 1/3  ")
     for expected in (
-        "20 train and 8 validation rows",
+        "20 train and 8 validation rows, labels negative, positive\n",
+        "steps per epoch: 4; the tutorial computes floor(20 / 6) = 3, without the last, smaller batch; here its 2 rows",
+        "validation steps: 2; the tutorial computes floor(8 / 6) = 1, without",
+    ):
+        assert expected in before
+    for expected in (
         "epoch 3/3",
         "text only",
         "always",
         "confusion, audio + text",
-        "saved",
+        f"saved {output}, and its labels in {output.parent / 'labels.txt'}\n",
     ):
-        assert expected in output_text
+        assert expected in after
 
     # The saved network predicts from images and ids exactly what the scores counted.
     model = tf_keras.models.load_model(output, compile=False)
@@ -197,8 +207,54 @@ def test_full_disk_leaves_the_previous_model(
     assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "Model.h5.checkpoint"]
     assert output.read_text() == "old"
     train(corpus, output, replace(settings, resume=True), console)
-    assert [path.name for path in output.parent.iterdir()] == ["Model.h5"]
+    assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "labels.txt"]
     assert printed(console).count("epoch 1/1  loss") == 1  # trained once
+
+
+@pytest.mark.usefixtures("small_network")
+def test_file_of_labels_is_refused_before_any_work_or_replaced(corpus: Path, tmp_path: Path, console: Console) -> None:
+    (tmp_path / "labels.txt").write_text("train0.wav joy\n")
+    with pytest.raises(TrainingError, match=r"labels\.txt: exists, and does not hold the labels of a model"):
+        train(corpus, tmp_path / "Model.h5", TrainingSettings(epochs=1, vgg19_weights=None), console)
+    assert "images" not in printed(console)
+    output = tmp_path / "out" / "Model.h5"
+    train(corpus, output, TrainingSettings(epochs=1, vgg19_weights=None), console)
+    corpus.write_text(corpus.read_text("utf-8").replace("positive", "joy"), "utf-8")
+    train(corpus, output, TrainingSettings(epochs=1, vgg19_weights=None), console)
+    assert "labels.txt (it held those of an earlier training: negative, positive)" in printed(console)
+    assert (tmp_path / "out" / "labels.txt").read_text("utf-8") == "joy\nnegative\n"
+
+
+@pytest.mark.usefixtures("small_network")
+def test_recurrent_dropout_is_trained_or_left_out_and_never_converted(
+    corpus: Path, tmp_path: Path, console: Console
+) -> None:
+    """The converted LSTM is one fused operator, and predicts what Keras predicts."""
+    settings = TrainingSettings(epochs=1, vgg19_weights=None)
+    for name, fast, rate in (("published", False, 0.25), ("fast", True, 0.0)):
+        output = tmp_path / f"{name}.h5"
+        result = train(corpus, output, replace(settings, fast_lstm=fast), console)
+        assert ("--fast-lstm: the LSTM is trained without recurrent dropout" in printed(console)) is fast
+        assert result.companions.card["recurrent_dropout"] is not fast
+        assert tf_keras.models.load_model(output, compile=False).get_layer("words_lstm").recurrent_dropout == rate
+    report = convert(tmp_path / "published.h5")
+    assert report.same_class == report.samples
+    bundle = read_bundle(report.target)
+    operators = [each.name for each in read_flatbuffer(bundle.model[: bundle.flatbuffer_size]).operators]
+    assert operators.count("UNIDIRECTIONAL_SEQUENCE_LSTM") == 1
+    assert "WHILE" not in operators
+
+
+@pytest.mark.usefixtures("small_network")
+def test_a_training_with_recurrent_dropout_is_not_continued_without_it(
+    corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainingSettings(epochs=1, vgg19_weights=None)
+    with monkeypatch.context() as patch:
+        patch.setattr("training.fit.checkpoints.Checkpoint.remove", lambda _self: None)
+        train(corpus, tmp_path / "Model.h5", settings, console)
+    with pytest.raises(TrainingError, match=r"other recurrent dropout \(0\.25 there, none here\)"):
+        train(corpus, tmp_path / "Model.h5", replace(settings, resume=True, fast_lstm=True), console)
 
 
 class _CopyingHead:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -8,6 +9,7 @@ import tf_keras
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import silent_image
+from training.fit.settings import TrainingSettings
 from training.networks.network import Network, build_network
 
 FRONT_END = FrontEnd()
@@ -46,19 +48,94 @@ def test_training_the_head_trains_the_full_network_and_leaves_vgg19(network: Net
     assert not any(name.startswith("block") for name in changed)
 
 
+PUBLISHED: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "image": [
+        ("InputLayer", {"batch_input_shape": (None, 64, 64, 3)}),
+        ("GlobalAveragePooling2D", {}),
+        ("Dense", {"units": 32, "activation": "relu"}),
+        ("Dropout", {"rate": 0.25}),
+    ],
+    "text": [
+        ("InputLayer", {"batch_input_shape": (None, 200)}),
+        ("Embedding", {"input_dim": 51, "output_dim": 32, "input_length": 200, "mask_zero": False}),
+        ("SpatialDropout1D", {"rate": 0.25}),
+        ("LSTM", {"units": 25, "dropout": 0.25, "recurrent_dropout": 0.25, "activation": "tanh"}),
+        ("Dropout", {"rate": 0.25}),
+    ],
+    "common": [
+        ("Concatenate", {}),
+        ("Dense", {"units": 32, "activation": "relu"}),
+        ("Dropout", {"rate": 0.25}),
+        ("Dense", {"units": 32, "activation": "relu"}),
+        ("Dropout", {"rate": 0.25}),
+        ("Dense", {"units": 3, "activation": "softmax"}),
+    ],
+}
+"""The layers in the tutorial's code, in their order; VGG19 comes after the image input. The widths of the embedding and
+of the common layers, for which it shows no code, are those of its repository."""
+VGG19 = tf_keras.applications.VGG19(include_top=False, weights=None, input_shape=(64, 64, 3))
+"""Keras's own, to compare with."""
+
+
+def ending_in(tensor: Any) -> list[Any]:
+    """Return the layers that lead to a tensor one after the other, from an input or a layer of several inputs on."""
+    layers = [tensor._keras_history.layer]
+    while not isinstance(layers[0].input, list) and not isinstance(layers[0], tf_keras.layers.InputLayer):
+        layers.insert(0, layers[0].input._keras_history.layer)
+    return layers
+
+
+def assert_published(layers: list[Any], published: list[tuple[str, dict[str, Any]]]) -> None:
+    assert [type(layer).__name__ for layer in layers] == [kind for kind, _ in published]
+    for layer, (_, settings) in zip(layers, published, strict=True):
+        config = layer.get_config()
+        assert {name: config[name] for name in settings} == settings, layer.name
+
+
+def settings_of(layers: list[Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the types and settings of layers, without trainability."""
+    return [(type(layer).__name__, {**layer.get_config(), "trainable": None}) for layer in layers]
+
+
 def test_equals_the_published_network(network: Network) -> None:
-    layers = {layer.name: layer for layer in network.full.layers}
-    assert [tuple(tensor.shape) for tensor in network.full.inputs] == [(None, 64, 64, 3), (None, 200)]
-    assert network.full.input_names == ["images", "features"]
-    assert sum(layer.name.startswith("block") and "conv" in layer.name for layer in network.full.layers) == 16
-    assert layers["words_embedding"].get_config()["output_dim"] == 32
-    assert layers["words_embedding"].get_config()["input_dim"] == 51
-    lstm = layers["words_lstm"].get_config()
-    assert (lstm["units"], lstm["recurrent_dropout"]) == (25, 0)
-    dense = [layer for layer in network.full.layers if isinstance(layer, tf_keras.layers.Dense)]
-    assert sorted((layer.units, layer.activation.__name__) for layer in dense) == [
-        (3, "softmax"), (32, "relu"), (32, "relu"), (32, "relu"),
-    ]  # fmt: skip
+    """Branch by branch: types, sizes, rates and trainability of all layers."""
+    full = network.full
+    common = ending_in(full.outputs[0])
+    image, text = (ending_in(tensor) for tensor in common[0].input)
+    vgg19, own = image[1:-3], [image[0], *image[-3:]]
+    assert_published(own, PUBLISHED["image"])
+    assert settings_of(vgg19) == settings_of(VGG19.layers[1:])
+    assert_published(text, PUBLISHED["text"])
+    assert_published(common, PUBLISHED["common"])
+    # There is nothing else, VGG19 is frozen, and all other layers are trained.
+    assert {layer.name for layer in full.layers} == {layer.name for layer in (*image, *text, *common)}
+    assert not any(layer.trainable for layer in vgg19)
+    assert all(layer.trainable for layer in (*own[1:], *text, *common))
+    assert sorted(tuple(weight.shape) for weight in full.trainable_weights) == sorted([
+        (512, 32), (32,),
+        (51, 32), (32, 100), (25, 100), (100,),
+        (57, 32), (32,), (32, 32), (32,), (32, 3), (3,),
+    ])  # fmt: skip
+    assert full.input_names == ["images", "features"]
+    defaults = TrainingSettings()
+    assert (defaults.network, defaults.step_size, defaults.epochs) == ("tutorial", 1e-4, 13)
+    assert (defaults.vgg19_weights, defaults.fast_lstm) == ("imagenet", False)
+
+
+def test_fast_lstm_leaves_out_recurrent_dropout_and_nothing_else() -> None:
+    fast = build_network(
+        "tutorial", labels=3, vocabulary=50, front_end=FRONT_END, vgg19_weights=None, fast_lstm=True
+    ).full
+    text = ending_in(fast.get_layer("joint").input[1])
+    assert_published(
+        text,
+        [
+            (kind, {**settings, "recurrent_dropout": 0.0} if kind == "LSTM" else settings)
+            for kind, settings in PUBLISHED["text"]
+        ],
+    )
+    with pytest.raises(TrainingError, match=r"'evidence' has no LSTM .*; leave out --fast-lstm"):
+        build_network("evidence", labels=3, vocabulary=50, front_end=FRONT_END, fast_lstm=True)
 
 
 def build_with(weights: Path) -> Network:
