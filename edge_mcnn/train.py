@@ -59,9 +59,9 @@ def train_command(
         bool,
         typer.Option(
             "--fast-lstm",
-            help="Train the LSTM of the tutorial's network without its recurrent dropout. A step then takes about a "
-            "third of the time (much less on a GPU), but the network is not exactly the published one and may overfit "
-            "sooner. The converted model is the same size and speed either way, because dropout is only for training.",
+            help="Train the LSTM of the tutorial's network without its recurrent dropout. A step then takes a third "
+            "to a half of the time, but the network is not exactly the published one and may overfit "
+            "sooner. The converted model has the same size and speed either way, because dropout is only for training.",
         ),
     ] = False,
     epochs: Annotated[int, typer.Option(min=1, help="Largest number of passes over the training rows.")] = 13,

@@ -38,7 +38,7 @@ class TrainingSettings:
     vgg19_weights: Vgg19Weights = "imagenet"
     """Source of the frozen weights, see `build_network`."""
     fast_lstm: bool = False
-    """Whether to train the network `tutorial` without recurrent dropout, in a third of the time per step."""
+    """Whether to train the network `tutorial` without recurrent dropout, in a third to a half of the time per step."""
     resume: bool = False
     """Whether to continue from the checkpoint of an unfinished training."""
     worker_wait_s: float = 300.0

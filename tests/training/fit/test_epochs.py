@@ -78,7 +78,7 @@ def test_steps_and_those_of_the_tutorial(rows: int, steps: int, tutorial: str, c
     _, validation = describe_steps(16, rows, 16)
     for line, name in ((training, "steps per epoch"), (validation, "validation steps")):
         assert re.match(rf"{name}: {steps}[,;] .*{re.escape(tutorial)}.*{counted}$", line)
-    assert len(TwoInputBatches(some_examples(rows, 0), TRUNK_INPUT, 16, None)) == steps
+    assert len(ExampleBatches(some_examples(rows, 0), TRUNK_INPUT, 16, None)) == steps
 
 
 def test_resumed_training_ends_with_the_same_weights(tmp_path: Path, console: Console) -> None:

@@ -10,7 +10,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from device.front_end.parameters import FrontEnd
-from training.fit.batches import TwoInputBatches
+from training.fit.batches import ExampleBatches
 from training.fit.seeded_dropout import seeded
 from training.fit.stepping import stepping
 from training.fit.workers import Workers
@@ -46,7 +46,7 @@ def rows() -> Examples:
 def trained(head: Any, key: int, state_of_tensorflow: int) -> list[NDArray[np.float32]]:
     """Return the weights after some steps, the last of them on a smaller batch."""
     tf.random.set_seed(state_of_tensorflow)
-    batches = TwoInputBatches(rows(), TRUNK_INPUT, 8, 0)
+    batches = ExampleBatches(rows(), TRUNK_INPUT, 8, 0)
     with stepping(head, 0.03, np.ones(3, np.float32), 8, Workers(tf.distribute.get_strategy())) as stepper:
         for number in range(len(batches)):
             stepper.step(batches, number, np.array([key, number], np.int32), stop=False)
