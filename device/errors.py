@@ -34,6 +34,10 @@ class AudioError(EdgeMcnnError):
     """A microphone or an audio file cannot be opened, or delivers no audio any more."""
 
 
+class DecodingError(AudioError):
+    """The content of an audio file is in an unknown format, or damaged."""
+
+
 class DetectorError(EdgeMcnnError):
     """The weights of the voice activity detector are missing, or in an unknown format."""
 

@@ -23,6 +23,7 @@ from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
+from device.system.display import displayable
 
 Announce = Callable[[str], object]
 """Receives a line for the user before something that takes long."""
@@ -116,7 +117,8 @@ def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
 
     Args:
         models: the models to use.
-        path: a WAV or FLAC file of any rate and any number of channels.
+        path: a WAV or FLAC file of any rate and any number of channels; or a pipe, or
+            `device.audio.decoding.STANDARD_INPUT`.
 
     Raises:
         AudioError: not a readable recording, or no speech was detected in it.
@@ -129,10 +131,11 @@ def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
         yield prediction
     if not detected and recording.peak_dbfs < endpoint.gate_dbfs:
         raise AudioError(
-            f"{path}: silent (never above {endpoint.gate_dbfs:g} dBFS)", fix="lower gate_dbfs under [endpoint]"
+            f"{displayable(path)}: silent (never above {endpoint.gate_dbfs:g} dBFS)",
+            fix="lower gate_dbfs under [endpoint]",
         )
     if not detected:
-        raise AudioError(f"{path}: no speech was detected in it")
+        raise AudioError(f"{displayable(path)}: no speech was detected in it")
 
 
 def _low_confidence_label(settings: Settings, companions: Companions) -> str | None:

@@ -4,38 +4,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from device.audio.decoding import Decoder, read_if_pipe
 from device.audio.framer import Framer
 from device.errors import AudioError
 from device.events import Frame
-
-_READ_SECONDS = 0.1
+from device.system.display import displayable
 
 
 class Recording:
     """A WAV or FLAC file (any format that libsndfile reads) of any rate, sample width and number of channels.
 
     Args:
-        path: the file.
+        path: the file; or a pipe, or `device.audio.decoding.STANDARD_INPUT`, which are read to their end at once.
         silence_after_s: seconds of silence that follow it, so that its last utterance ends as it would in a quiet room.
 
     Raises:
-        AudioError: no such file, not a recording, or it has no samples.
+        AudioError: it cannot be read, is not a recording, or has no samples.
     """
 
     def __init__(self, path: Path, silence_after_s: float = 0.0) -> None:
         self.path = path
         self._silence_after_s = silence_after_s
         self._peak = 0.0
-        try:
-            with soundfile.SoundFile(path) as file:
-                self._rate, length = file.samplerate, file.frames
-        except (OSError, soundfile.SoundFileError) as error:
-            reason = "no such file" if not path.exists() else str(error).rpartition(": ")[2].rstrip(".") or "unreadable"
-            raise AudioError(f"{path}: not a readable recording ({reason})", fix="use a WAV or FLAC file") from None
+        self._content = read_if_pipe(path)
+        with self._decoder() as decoder:
+            length = decoder.length
         if length == 0:
-            raise AudioError(f"{path}: holds no audio (0 samples)")
+            raise self._empty()
 
     @property
     def peak_dbfs(self) -> float:
@@ -48,17 +44,24 @@ class Recording:
         Raises:
             AudioError: the file is damaged further on.
         """
-        framer = Framer(self._rate)
-        try:
-            with soundfile.SoundFile(self.path) as file:
-                for block in file.blocks(max(1, int(self._rate * _READ_SECONDS)), dtype="float32", always_2d=True):
-                    if not np.isfinite(block).all():
-                        raise AudioError(f"{self.path}: holds samples that are not numbers")
-                    # Floating point may hold values that no microphone delivers, and that overflow later arithmetic.
-                    block = np.clip(block, -1, 1)
-                    self._peak = max(self._peak, float(np.abs(block).max()))
-                    yield from framer.push(block)
-        except soundfile.SoundFileError as error:
-            raise AudioError(f"{self.path}: damaged ({str(error).rstrip('.')})") from None
-        silence = np.zeros((int(self._silence_after_s * self._rate), 1), np.float32)
+        self._peak, empty = 0.0, True
+        with self._decoder() as decoder:
+            framer = Framer(decoder.rate)
+            for block in decoder.blocks():
+                empty = False
+                if not np.isfinite(block).all():
+                    raise AudioError(f"{displayable(self.path)}: holds samples that are not numbers")
+                # Floating point may hold values that no microphone delivers, and that overflow later arithmetic.
+                limited = np.clip(block, -1, 1)
+                self._peak = max(self._peak, float(np.abs(limited).max()))
+                yield from framer.push(limited)
+        if empty:
+            raise self._empty()
+        silence = np.zeros((int(self._silence_after_s * decoder.rate), 1), np.float32)
         yield from framer.push(silence, last=True)
+
+    def _decoder(self) -> Decoder:
+        return Decoder(self.path, self._content)
+
+    def _empty(self) -> AudioError:
+        return AudioError(f"{displayable(self.path)}: holds no audio (0 samples)")

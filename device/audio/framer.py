@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from device.audio.channels import ChannelMixer
 from device.events import FRAME_LENGTH, SAMPLE_RATE, Frame
 
 
@@ -23,15 +24,21 @@ class Framer:
     def __init__(self, rate: int) -> None:
         # float32 in and out: soxr dithers int16, and the same audio must always give the same frames.
         self._resampler = None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+        self._mixer = ChannelMixer(rate)
         self._pending: NDArray[np.int16] = np.zeros(0, np.int16)
         self._frames = 0
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether the channels of the stream cancel each other at the moment, so that one of them is inverted."""
+        return self._mixer.cancelling
 
     def push(
         self, block: NDArray[np.int16] | NDArray[np.float32], *, last: bool = False, arrived_at: float | None = None
     ) -> Iterator[Frame]:
         """Add the next block and yield the frames that it completes.
 
-        Channels are averaged, because one side of a stereo microphone may carry no signal.
+        Several channels become one by the rule of `device.audio.channels`.
 
         Args:
             block: shape (n, channels), int16 or float32 in -1 to 1.
@@ -53,7 +60,7 @@ class Framer:
         """Convert a block to 16 kHz mono, shape (n,)."""
         if block.dtype == np.int16 and block.shape[1] == 1 and self._resampler is None:
             return np.asarray(block[:, 0], np.int16)  # unchanged, which is what most microphones deliver
-        mono = block.mean(axis=1, dtype=np.float32)
+        mono = self._mixer.mix(block)
         if block.dtype != np.int16:
             mono *= 32768
         if self._resampler is not None:

@@ -1,6 +1,8 @@
 """`edge-mcnn classify` as a process: its lines and its exit status."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -156,10 +158,61 @@ def test_each_bad_recording_is_reported_and_the_others_are_classified(tmp_path: 
     assert [Path(json.loads(line)["file"]).name for line in done.stdout.splitlines()] == ["austen-0930.flac"]
     lines = [line for line in done.stderr.splitlines() if not line.startswith("  fix: ")]
     for line, name, message in zip(
-        lines, names, ["not a readable recording", "holds no audio", "silent", "no speech", "no such file"], strict=True
+        lines,
+        names,
+        ["not a readable recording", "holds no audio", "silent", "no speech", "no such file or folder"],
+        strict=True,
     ):
         assert line.startswith(f"edge-mcnn: {tmp_path / name}: ")
         assert message in line
+
+
+def test_what_cannot_be_read_does_not_stop_the_others(tmp_path: Path, speech_model: Path) -> None:
+    """A file and a folder without permission, a folder, a device, a name that is too long; in the middle, a file."""
+    (tmp_path / "closed").mkdir()
+    for name in ("unreadable.flac", "closed/a.flac", "b.flac"):
+        shutil.copy(CLIPS / "austen-0930.flac", tmp_path / name)
+    (tmp_path / "unreadable.flac").chmod(0)
+    (tmp_path / "closed").chmod(0)
+    refused = [tmp_path / "unreadable.flac", tmp_path / "closed/a.flac", tmp_path, Path("/dev/zero"), Path(300 * "n")]
+    recordings = [*refused, tmp_path / "b.flac", tmp_path / "missing.flac"]
+    done = edge_mcnn("classify", "--json", *recordings, without_privileges=True)
+    (tmp_path / "closed").chmod(0o700)
+    assert done.returncode == 1
+    assert [Path(json.loads(line)["file"]).name for line in done.stdout.splitlines()] == ["b.flac"]
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("  fix: ")]
+    expected = ["permission denied", f"the folder {tmp_path / 'closed'}", "is a folder", "is a device", "too long",
+                "no such file"]  # fmt: skip
+    for line, message in zip(lines, expected, strict=True):
+        assert line.startswith("edge-mcnn: ")
+        assert message in line
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path, speech_model: Path) -> None:
+    clip = os.fsencode(tmp_path) + b"/caf\xe9.flac"
+    shutil.copy(os.fsencode(CLIPS / "austen-0930.flac"), clip)
+    done = edge_mcnn("classify", "--json", os.fsdecode(clip))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["file"] == os.fsdecode(clip)
+    assert edge_mcnn("classify", os.fsdecode(clip)).stdout.startswith("caf\\xe9.flac  ")
+
+
+def test_standard_input_is_read_once(tmp_path: Path, speech_model: Path) -> None:
+    with (CLIPS / "austen-0930.flac").open("rb") as stream:
+        done = subprocess.run(
+            ["bash", "-c", 'cat | "$0" -m edge_mcnn classify --json - -', sys.executable], stdin=stream,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["file"] == "-"
+    assert "/dev/stdin: is empty: nothing was written into it, or it was read before" in done.stderr
+
+
+def test_channels_that_cancel(tmp_path: Path, speech_model: Path) -> None:
+    samples, rate = soundfile.read(CLIPS / "austen-0930.flac")
+    soundfile.write(tmp_path / "inverted.wav", np.stack([samples, -samples], axis=1), rate)
+    done = edge_mcnn("classify", "--json", tmp_path / "inverted.wav")
+    assert json.loads(done.stdout)["text"] == REFERENCES["austen-0930"]
 
 
 def test_lights_are_drawn(speech_model: Path) -> None:

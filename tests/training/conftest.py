@@ -79,12 +79,14 @@ def free_ports(count: int) -> list[int]:
 
 
 def write_film(path: Path, samples: NDArray[np.float64], rate: int = 48_000, layout: str = "stereo") -> Path:
-    """Encode audio, shape (samples,), -1 to 1, as the AAC track of an mp4 file."""
+    """Encode audio, shape (samples,) or (channels, samples), -1 to 1, as the AAC track of an mp4 file."""
     channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=rate, layout=layout)
         frame = av.AudioFrame.from_ndarray(
-            np.tile(samples.astype(np.float32), (channels, 1)), format="fltp", layout=layout
+            np.ascontiguousarray(np.broadcast_to(samples.astype(np.float32), (channels, samples.shape[-1]))),
+            format="fltp",
+            layout=layout,
         )
         frame.sample_rate = rate
         for packet in (*stream.encode(frame), *stream.encode(None)):

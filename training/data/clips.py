@@ -57,7 +57,7 @@ class Skipped:
     @classmethod
     def because(cls, recording: Path, error: AudioError) -> "Skipped":
         """Return the recording with the message of an error, without the path that begins it, and with its fix."""
-        return cls(recording, error.message.removeprefix(f"{recording}: "), error.fix)
+        return cls(recording, error.message.removeprefix(f"{displayable(recording)}: "), error.fix)
 
 
 class ReadClips(NamedTuple):

@@ -68,9 +68,9 @@ def test_unreadable(tmp_path: Path, content: bytes) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="not a readable recording") as error:
+    with pytest.raises(AudioError, match="is a folder") as error:
         Recording(tmp_path)
-    assert error.value.fix == "use a WAV or FLAC file"
+    assert error.value.fix == "name the recordings in it"
 
 
 def test_not_a_number(tmp_path: Path) -> None:
