@@ -22,6 +22,7 @@ from device.pipeline import Pipeline
 from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
+from device.recognition.vosk_loading import require_memory
 from device.settings.schema import Settings
 from device.system.display import displayable
 
@@ -57,9 +58,11 @@ class LoadedModels:
         Raises:
             BundleError: the bundle is missing or damaged, or is not a bundle.
             InterpreterError: no TFLite runtime can run the bundle's network.
-            SpeechModelError: the speech model is missing and cannot be fetched, or cannot be loaded.
+            SpeechModelError: the speech model is missing and cannot be fetched, or cannot be loaded, or memory is too
+                short for it.
             SettingsError: low-confidence predictions should be shown as a class that the model does not have.
         """
+        require_memory()  # first, because other libraries may end the process when memory is short
         bundle = open_bundle(settings)
         _low_confidence_label(settings, bundle.companions)  # raises before anything that takes long
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_mcnn.options import Config, Json, Model, limit_arithmetic_threads, load_settings
+from edge_mcnn.options import Config, Json, Model, limit_arithmetic_threads, load_settings, require_memory_for_speech
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def benchmark_command(
         edge-mcnn benchmark --seconds 60 --json > my-board.json
     """
     limit_arithmetic_threads()
+    require_memory_for_speech()
     from device.benchmark.run import benchmark
     from device.benchmark.verdict import judge
 

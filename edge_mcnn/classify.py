@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from device.errors import AudioError
-from edge_mcnn.options import Config, Json, Model, limit_arithmetic_threads, load_settings
+from edge_mcnn.options import Config, Json, Model, limit_arithmetic_threads, load_settings, require_memory_for_speech
 from edge_mcnn.output import out
 
 _STANDARD_INPUT = "-"
@@ -43,6 +43,7 @@ def classify_command(
         arecord -f S16_LE -r 16000 -d 5 | edge-mcnn classify -
     """
     limit_arithmetic_threads()
+    require_memory_for_speech()
     import time
 
     from rich.text import Text

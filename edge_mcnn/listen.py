@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_mcnn.options import Config, Json, Lights, Microphone, Model, limit_arithmetic_threads, load_settings
+from edge_mcnn.options import (
+    Config,
+    Json,
+    Lights,
+    Microphone,
+    Model,
+    limit_arithmetic_threads,
+    load_settings,
+    require_memory_for_speech,
+)
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
@@ -47,6 +56,7 @@ def listen_command(
         edge-mcnn listen --lights none --json | jq .label
     """
     limit_arithmetic_threads()
+    require_memory_for_speech()
     from device.daemon.daemon import Daemon
     from device.daemon.status import socket_path
     from device.daemon.systemd import Systemd

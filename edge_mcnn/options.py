@@ -171,6 +171,17 @@ def limit_arithmetic_threads() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def require_memory_for_speech() -> None:
+    """Check that memory is enough to load the speech model, before libraries are imported that fail in their own words.
+
+    Raises:
+        SpeechModelError: it is not enough.
+    """
+    from device.recognition.vosk_loading import require_memory
+
+    require_memory()
+
+
 def silence_tensorflow() -> None:
     """Hide TensorFlow's start-up remarks, which mean nothing to users. Call this before anything imports tensorflow."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -12,7 +12,7 @@ import typer
 
 from device.errors import EdgeMcnnError, RecordingError
 from device.system.display import shell_quoted
-from edge_mcnn.options import Config, Microphone, limit_arithmetic_threads, load_settings
+from edge_mcnn.options import Config, Microphone, limit_arithmetic_threads, load_settings, require_memory_for_speech
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def record_command(
         edge-mcnn train my-voice/clips.csv --network evidence --epochs 60 --output Model.h5
     """
     limit_arithmetic_threads()
+    require_memory_for_speech()
     from device.recorder.clip_folder import ClipFolder
     from device.recorder.names import class_names, read_sentences, speaker_name
     from device.recorder.session import RecordingPlan

@@ -76,6 +76,7 @@ def all_checks(settings: Settings) -> list[Check]:
         Check("machine", machine.check_board),
         Check("Python", machine.check_python),
         Check("memory", partial(machine.check_memory, daemon_runs=daemon is not None)),
+        Check("memory", partial(machine.check_memory_limits, settings.transcriber, daemon_runs=daemon is not None)),
         Check("disk", partial(_check_disk, settings)),
         Check("temperature", machine.check_temperature),
         Check("power", machine.check_power),

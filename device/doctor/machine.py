@@ -11,7 +11,11 @@ from pathlib import Path
 
 from device.benchmark.verdict import MIN_AVAILABLE_MB
 from device.doctor.findings import Finding, Verdict
+from device.errors import SpeechModelError
+from device.recognition.vosk_loading import require_memory
+from device.settings.schema import TranscriberSettings
 from device.system.machine import available_mb, machine_name
+from device.system.memory import limits
 from device.system.throttling import read_throttling
 
 _ROOT = Path("/")
@@ -70,6 +74,23 @@ def check_memory(*, daemon_runs: bool, root: Path = _ROOT) -> Iterator[Finding]:
         verdict = Verdict.FAIL if available < _MIN_DAEMON_MB else Verdict.WARN if available < _DAEMON_MB else Verdict.OK
         message = f"{message}; listening needs up to {_DAEMON_MB} MB"
     yield Finding("memory", verdict, message, "" if verdict == Verdict.OK else fix)
+
+
+def check_memory_limits(settings: TranscriberSettings, *, daemon_runs: bool, root: Path = _ROOT) -> Iterator[Finding]:
+    """Check that limits on this process and on its control groups leave enough memory to load the speech model.
+
+    Yields nothing if they do, or if there is no limit.
+
+    Args:
+        settings: which speech model.
+        daemon_runs: whether a daemon is running, which already holds the memory that it needs.
+        root: the root of the file system.
+    """
+    own = Path(settings.speech_model).expanduser() if settings.speech_model else None
+    try:
+        require_memory(own, [each for each in limits(root) if not (daemon_runs and each.kind == "memory")])
+    except SpeechModelError as error:
+        yield Finding("memory", Verdict.FAIL, error.message, error.fix)
 
 
 def check_disk(folder: Path, needed_mb: float) -> Iterator[Finding]:

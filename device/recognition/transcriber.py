@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from device.errors import SpeechModelError
 from device.events import SAMPLE_RATE
+from device.recognition.vosk_loading import require_memory, within_limit
 from device.system.shared_libraries import how_to_install
 
 _LOG = logging.getLogger(__name__)
@@ -47,7 +48,8 @@ class Transcriber:
         search: "quick", or "thorough", which is what the model's maker published.
 
     Raises:
-        SpeechModelError: Vosk cannot load the model, or Vosk itself cannot be loaded.
+        SpeechModelError: Vosk cannot load the model, has too little memory for it or hangs, or Vosk itself cannot be
+            loaded.
     """
 
     def __init__(
@@ -60,9 +62,12 @@ class Transcriber:
     ) -> None:
         vosk = _vosk()
         vosk.SetLogLevel(-1)
+        require_memory(speech_model)
         try:
             with model_folder(speech_model, search) as folder:
-                self._model = vosk.Model(model_path=str(folder))
+                self._model = within_limit(lambda: vosk.Model(model_path=str(folder)))
+        except SpeechModelError:
+            raise
         except Exception:  # noqa: BLE001  # Vosk raises the bare class for everything
             raise SpeechModelError(
                 f"{speech_model}: Vosk cannot load it", fix="run `edge-mcnn fetch-speech-model` to get a complete one"

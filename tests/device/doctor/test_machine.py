@@ -10,6 +10,7 @@ import pytest
 
 from device.doctor import machine
 from device.doctor.findings import Finding, Verdict
+from device.settings.schema import TranscriberSettings
 from device.system import throttling
 from device.system.throttling import Throttling
 
@@ -66,6 +67,21 @@ def test_the_newest_python_is_the_one_in_pyproject() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     major, minor = machine._NEWEST_PYTHON
     assert project["requires-python"].endswith(f"<{major}.{minor + 1}")
+
+
+def test_a_limit_of_a_control_group_below_what_vosk_needs(tmp_path: Path) -> None:
+    write(tmp_path, proc__self__cgroup="0::/lamp\n")
+    group = tmp_path / "sys/fs/cgroup/lamp"
+    group.mkdir(parents=True)
+    for name, content in (("memory.max", "150000000"), ("memory.current", "100000000")):
+        (group / name).write_text(content)
+    found = only(machine.check_memory_limits(TranscriberSettings(), daemon_runs=False, root=tmp_path))
+    assert (found.topic, found.verdict) == ("memory", Verdict.FAIL)
+    assert found.message.endswith("to load the speech model, and the limit of a control group leaves 50 MB")
+    assert f"raise the limit of {group}" in found.fix
+    assert list(machine.check_memory_limits(TranscriberSettings(), daemon_runs=True, root=tmp_path)) == []
+    (group / "memory.max").write_text("max")
+    assert list(machine.check_memory_limits(TranscriberSettings(), daemon_runs=False, root=tmp_path)) == []
 
 
 @pytest.mark.parametrize(
