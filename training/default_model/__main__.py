@@ -15,9 +15,6 @@ from rich.console import Console
 from device.errors import EdgeMcnnError, TrainingError
 from device.system.console import SafeConsole
 
-_HELD_OUT_ACTORS = (17, 18, 19, 20)
-"""Actors of the validation split that `training.default_model.synthetic_pairs` makes."""
-
 
 def main(
     data: Annotated[
@@ -76,8 +73,9 @@ def _build(data: Path, output: Path, seed: int, command: str, console: Console) 
     console.rule("the model that ships")
     result = build_default_model(data, output / "Model.h5", cache, RecipeSettings(seed), card, console)
     bundle = convert(result.output)
-    console.rule(f"the same without actors {_HELD_OUT_ACTORS[0]} to {_HELD_OUT_ACTORS[-1]}, for the evaluation")
-    settings = RecipeSettings(seed, _HELD_OUT_ACTORS)
+    held_out_actors = synthetic_pairs.HELD_OUT_ACTORS
+    console.rule(f"the same without actors {', '.join(map(str, held_out_actors))}, for the evaluation")
+    settings = RecipeSettings(seed, held_out_actors)
     partial = build_default_model(data, output / "held-out" / "Model.h5", cache, settings, card, console)
     held_out = convert(partial.output)
 

@@ -25,7 +25,8 @@ from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
 from training.default_model.audio_branch.ravdess import read_ravdess
 
-_LAST_TRAINING_ACTOR = 16
+HELD_OUT_ACTORS = (17, 18, 19, 20)
+"""Actors of RAVDESS whose recordings are for validation; those of all others are for training."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,10 @@ def texts_of_meld(folder: Path) -> dict[str, list[Item]]:
 
 
 def recordings_of_ravdess(folder: Path) -> dict[str, list[Item]]:
-    """Return recordings of RAVDESS by split: actors 1 to 16 for training, the others for validation."""
+    """Return recordings of RAVDESS by split: the `HELD_OUT_ACTORS` for validation, the others for training."""
     found: dict[str, list[Item]] = {TRAIN: [], VALIDATION: []}
     for clip in read_ravdess(folder):
-        split = TRAIN if clip.actor <= _LAST_TRAINING_ACTOR else VALIDATION
+        split = VALIDATION if clip.actor in HELD_OUT_ACTORS else TRAIN
         found[split].append(Item(clip.recording, clip.sentiment))
     return found
 

@@ -109,7 +109,7 @@ def clip_images(
         raise TrainingError(
             f"none of the {len(files)} recordings is readable; the first is {first_file.recording} "
             f"({first_file.reason})",
-            fix="convert them to WAV or FLAC",
+            fix=first_file.fix or "convert them to WAV or FLAC",
         )
     report_skipped(unreadable, len(files), console)
     readable = tuple(clip for clip in clips if clip.audio in rows)

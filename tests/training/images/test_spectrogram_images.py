@@ -81,3 +81,10 @@ def test_no_recordings_at_all(console: Console) -> None:
     data = clip_images(clips([None, None]), FRONT_END, console)
     assert data.index.tolist() == [0, 0]
     assert len(data.images) == 1
+
+
+def test_fix_is_that_of_the_recordings(tmp_path: Path, console: Console) -> None:
+    """Converting to WAV does not help with a WAV file that is too long."""
+    soundfile.write(tmp_path / "long.wav", np.full(31 * 8000, 0.1), 8000)
+    with pytest.raises(TrainingError, match=r"long\.wav \(longer than 30 s.*\); cut it into clips"):
+        clip_images(clips([tmp_path / "long.wav"]), FRONT_END, console)
