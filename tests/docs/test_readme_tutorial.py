@@ -17,7 +17,7 @@ from tests.conftest import CLIPS
 from tests.training.small_vgg19 import small_vgg19
 
 ROOT = Path(__file__).parents[2]
-SPEECH = {
+SPEECH: dict[str, dict[str, tuple[str, ...]]] = {
     "Training": {"calm": ("austen-0870", "austen-0880"), "happy": ("austen-0890", "espeak-thank-you")},
     "Validation": {"calm": ("austen-0920",), "happy": ("austen-0930",)},
     "Test": {"calm": ("austen-0920",), "happy": ("austen-0930",)},
