@@ -4,6 +4,7 @@ This module joins the steps and never loads tensorflow itself: `convert.worker` 
 """
 
 import importlib.util
+import io
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert import subprocess_job, worker
 from convert.companions.companions import complete_companions
@@ -198,8 +200,8 @@ def _convert_and_verify(
     """The bytes of the bundle, and how closely it agrees with Keras in each runtime."""
     with tempfile.TemporaryDirectory(prefix="edge-mcnn-convert-") as name:
         folder = Path(name)
-        np.savez(folder / worker.SAMPLES, images=samples.images, features=samples.features)
-        np.savez(folder / worker.CALIBRATION, images=samples.calibration_images, features=samples.calibration_features)
+        _save(folder / worker.SAMPLES, samples.images, samples.features)
+        _save(folder / worker.CALIBRATION, samples.calibration_images, samples.calibration_features)
         (folder / worker.JOB).write_text(job.to_json(), "utf-8")
         try:
             subprocess_job.run("the conversion", "convert.worker", [name], progress)
@@ -232,6 +234,13 @@ def _convert_and_verify(
             return _Converted(_packed(flatbuffer, companions, card), agreements, result, requires)
         except (ConversionError, BundleError) as error:
             raise name_source(source.path, error) from error
+
+
+def _save(path: Path, images: NDArray[np.float32], features: NDArray[np.int32]) -> None:
+    # In memory first: a zip file whose stream fails prints an exception when Python deletes it.
+    content = io.BytesIO()
+    np.savez(content, images=images, features=features)
+    path.write_bytes(content.getbuffer())
 
 
 def _card(source: KerasSource, mode: str, result: worker.Result, requires: str | None) -> dict[str, Any]:

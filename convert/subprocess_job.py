@@ -105,6 +105,10 @@ def reporting_to_parent() -> Iterator[Progress]:
     except ConversionError as error:
         print(f"{_REFUSAL}{_on_one_line(error.message)}\t{_on_one_line(error.fix)}", flush=True)
         sys.exit(1)
+    except OSError as error:
+        fix = f"free some space in {tempfile.gettempdir()}, or set TMPDIR to another folder"
+        print(f"{_REFUSAL}{_on_one_line(str(error.strerror or error))}\t{_on_one_line(fix)}", flush=True)
+        sys.exit(1)
 
 
 def _on_one_line(text: str) -> str:

@@ -80,3 +80,7 @@ class ServiceError(EdgeMcnnError):
 
 class BenchmarkError(EdgeMcnnError):
     """This machine cannot be measured, because a fresh process does not get as far as listening."""
+
+
+class StandardOutputError(EdgeMcnnError):
+    """Standard output cannot be written, because the disk is full for example."""

@@ -17,8 +17,8 @@ from edge_mcnn.options import (
     Target,
     TextOption,
     open_selected_corpus,
+    prepare_tensorflow,
     require,
-    silence_tensorflow,
     typed_command,
 )
 from edge_mcnn.output import out
@@ -113,7 +113,7 @@ def evaluate_command(
     if model.suffix != ".tflite":  # an HDF5 file may have any name
         needed += ["tf_keras", "h5py"]
     require(*needed, purpose="evaluating")
-    silence_tensorflow()
+    prepare_tensorflow()
 
     from training.evaluation.evaluator import EvaluationSettings, evaluate_model
     from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY

@@ -148,10 +148,11 @@ def wiring_command(
 def _save(svg: Path, settings: "LightsSettings", labels: Sequence[str]) -> None:
     from device.errors import LightsError
     from device.outputs.wiring.svg import wiring_svg
+    from device.system.atomic_write import write_text
 
     drawing = wiring_svg(settings, labels)
     try:
-        svg.write_text(drawing, "utf-8")
+        write_text(svg, drawing)
     except OSError as error:
         raise LightsError(f"{svg}: cannot be written ({error.strerror})", fix="choose another file") from None
     out.line(f"saved {svg}")

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from device.errors import EdgeMcnnError
 from device.system.display import DisplayableFormatter, displayable_lines
+from device.system.stdout import use_standard_output
 from edge_mcnn.benchmark import benchmark_command
 from edge_mcnn.classify import classify_command
 from edge_mcnn.convert import convert_command
@@ -106,11 +107,16 @@ app.command("inspect", rich_help_panel=_TRAIN)(inspect_command)
 
 def main() -> None:
     """Run the command line; an error that the user can fix is printed without a traceback, with exit status 1."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may lack the characters for lights and quotation marks
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="replace")  # a terminal may lack the characters for quotation marks
+    stdout = use_standard_output()
     try:
-        app()
+        try:
+            app()
+        finally:
+            if stdout is not None:
+                stdout.flush()
+                stdout.raise_failure()
     except EdgeMcnnError as error:
         out.error(error)
         sys.exit(1)

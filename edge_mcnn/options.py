@@ -6,6 +6,7 @@
 import importlib.util
 import os
 import sys
+import tempfile
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -182,9 +183,20 @@ def require_memory_for_speech() -> None:
     require_memory()
 
 
-def silence_tensorflow() -> None:
-    """Hide TensorFlow's start-up remarks, which mean nothing to users. Call this before anything imports tensorflow."""
+def prepare_tensorflow() -> None:
+    """Call this before anything imports tensorflow: hide its start-up remarks, which mean nothing to users.
+
+    Raises:
+        TrainingError: no folder for temporary files can be written to; tensorflow could not be imported.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"temporary files cannot be written ({error.strerror})",
+            fix="free some space, or set the environment variable TMPDIR to another folder",
+        ) from None
 
 
 def typed_command() -> str:

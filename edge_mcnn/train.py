@@ -16,8 +16,8 @@ from edge_mcnn.options import (
     Target,
     TextOption,
     open_selected_corpus,
+    prepare_tensorflow,
     require,
-    silence_tensorflow,
     typed_command,
 )
 from edge_mcnn.output import out
@@ -137,7 +137,7 @@ def train_command(
     except TrainingError:
         source.report(out.console())  # it may contain the cause
         raise
-    silence_tensorflow()
+    prepare_tensorflow()
     from training.fit.trainer import TrainingSettings, train
 
     settings = TrainingSettings(

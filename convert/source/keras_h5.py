@@ -3,6 +3,7 @@
 It needs only h5py. Nothing in the file is executed or built here.
 """
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,24 +14,40 @@ import h5py
 
 from device.bundle import HDF5_GROUP, HDF5_SIGNATURE, Companions
 from device.errors import BundleError, ConversionError
+from device.system.atomic_write import write_bytes
 
 _WRITE_COMPANIONS = "train the model again, or write its companions again with convert.source.keras_h5.write_companions"
 
 
 def write_companions(path: Path, companions: Companions) -> None:
-    """Write the companions into a Keras HDF5 file, replacing any that it has.
-
-    Each entry of `Companions.entries()` becomes a UTF-8 scalar string dataset of its name in the group `edge_mcnn`.
+    """Write the companions into a Keras HDF5 file, replacing any that it has; the file is replaced atomically.
 
     Raises:
-        ConversionError: `path` is not an HDF5 file or cannot be written.
+        ConversionError: `path` is not an HDF5 file, or cannot be read or written; it is unchanged.
     """
-    with _opened(path, "r+") as file:
-        if HDF5_GROUP in file:
-            del file[HDF5_GROUP]
-        group = file.create_group(HDF5_GROUP)
-        for name, text in companions.entries().items():
-            group.create_dataset(name, data=text, dtype=h5py.string_dtype("utf-8"))
+    with _opened(path):
+        pass  # checked by its errors
+    fix = "free some space, or write to another folder"
+    try:
+        content = io.BytesIO(path.read_bytes())
+        with h5py.File(content, "r+") as file:
+            add_companions(file, companions)
+        write_bytes(path, content.getbuffer())
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConversionError(f"{path}: companions cannot be written to it ({reason})", fix=fix) from None
+
+
+def add_companions(file: h5py.File, companions: Companions) -> None:
+    """Add the companions to an open HDF5 file, replacing any that it has.
+
+    Each entry of `Companions.entries()` becomes a UTF-8 scalar string dataset of its name in the group `edge_mcnn`.
+    """
+    if HDF5_GROUP in file:
+        del file[HDF5_GROUP]
+    group = file.create_group(HDF5_GROUP)
+    for name, text in companions.entries().items():
+        group.create_dataset(name, data=text, dtype=h5py.string_dtype("utf-8"))
 
 
 def read_companions(path: Path) -> Companions:
@@ -55,7 +72,7 @@ def find_companions(path: Path) -> Companions | None:
     Raises:
         ConversionError: not an HDF5 file, or an entry of the group `edge_mcnn` is missing or corrupted.
     """
-    with _opened(path, "r") as file:
+    with _opened(path) as file:
         group = file.get(HDF5_GROUP)
         if not isinstance(group, h5py.Group):
             return None
@@ -72,7 +89,7 @@ def read_configuration(path: Path) -> tuple[dict[str, Any], str]:
     Raises:
         ConversionError: not an HDF5 file, or a file of weights only.
     """
-    with _opened(path, "r") as file:
+    with _opened(path) as file:
         stored = file.attrs.get("model_config")
         version = _decoded(file.attrs.get("keras_version", ""))
     if stored is None:
@@ -118,8 +135,8 @@ def refuse_external_data(weights: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[h5py.File]:
-    """Open the file; every failure of HDF5 becomes a `ConversionError`."""
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Open the file for reading; every failure of HDF5 becomes a `ConversionError`."""
     try:
         with path.open("rb") as file:
             signature = file.read(len(HDF5_SIGNATURE))
@@ -128,15 +145,11 @@ def _opened(path: Path, mode: str) -> Iterator[h5py.File]:
     if signature != HDF5_SIGNATURE:
         raise ConversionError(f"{path}: not an HDF5 file", fix="give the Model.h5 that Keras's model.save wrote")
     try:
-        with h5py.File(path, mode) as file:
+        with h5py.File(path) as file:
             yield file
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        if mode == "r":
-            raise ConversionError(f"{path}: damaged or cut short ({reason})", fix="copy or save it again") from None
-        raise ConversionError(
-            f"{path}: companions cannot be written to it ({reason})", fix="free some space, or write to another folder"
-        ) from None
+        raise ConversionError(f"{path}: damaged or cut short ({reason})", fix="copy or save it again") from None
 
 
 def _text(path: Path, name: str, dataset: object) -> str:

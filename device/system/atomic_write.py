@@ -4,9 +4,11 @@
 """
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -17,12 +19,14 @@ from device.errors import TrainingError
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary stream into a temporary file beside `path`, which replaces `path` when the block succeeds.
 
-    If the block fails, the temporary file is removed.
+    If the block fails, the temporary file is removed. Libraries that write to a file by themselves report a full disk a
+    second time when their objects are deleted, so let them write into an `io.BytesIO`, and write its content.
 
     Raises:
-        OSError: the file cannot be written; `path` is unchanged.
+        OSError: the file cannot be written, or `path` is a folder, a pipe or a device; `path` is unchanged.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _require_replaceable(path)
+    partial = _partial(path)
     stream = partial.open("wb")
     try:
         with stream:
@@ -32,7 +36,69 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file completely or not at all, with the errors of `atomic_write`."""
+    with atomic_write(path) as stream:
+        stream.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 completely or not at all, with the errors of `atomic_write`."""
+    write_bytes(path, text.encode())
+
+
+def write_together(files: Mapping[Path, bytes | memoryview]) -> None:
+    """Write several files that belong together: if one cannot be written, all of them are unchanged.
+
+    While they are replaced, one after another, the last is missing, so that it is never beside files of another time.
+
+    Raises:
+        OSError: a file cannot be written, or is a folder, a pipe or a device; the attribute `filename` is its path.
+    """
+    partials: dict[Path, Path] = {}
+    try:
+        for path, content in files.items():
+            try:
+                _require_replaceable(path)
+                partials[path] = _partial(path)
+                with partials[path].open("wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None
+        if files:
+            list(files)[-1].unlink(missing_ok=True)
+        for path, partial in partials.items():
+            partial.replace(path)
+    finally:
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
+    for folder in {path.parent for path in files}:
+        _sync_folder(folder)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def _require_replaceable(path: Path) -> None:
+    """Refuse to replace what is no regular file: as root, `/dev/null` would become one."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # not every file system supports it
             os.fsync(folder)  # so that the new name, too, survives a power failure

@@ -21,8 +21,9 @@ from device.system.display import on_one_line
 
 
 def announce(line: str) -> None:
-    """Print a note to standard error, displayable and immediately."""
-    print(on_one_line(line), file=sys.stderr, flush=True)
+    """Print a note to standard error, displayable and immediately; it is lost if standard error cannot be written."""
+    with contextlib.suppress(OSError):
+        print(on_one_line(line), file=sys.stderr, flush=True)
 
 
 @contextmanager

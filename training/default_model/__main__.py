@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from device.errors import EdgeMcnnError, TrainingError
+from device.system.atomic_write import write_text
 from device.system.console import SafeConsole
 
 
@@ -120,7 +121,7 @@ def _build(data: Path, output: Path, seed: int, command: str, console: Console) 
         *measure_conversion(cost),
     ]
     values = json.dumps([asdict(each) for each in measurements], indent=2)
-    (output / "measurements.json").write_text(values + "\n", "utf-8")
+    write_text(output / "measurements.json", f"{values}\n")
     sizes = {"bundle": held_out.bytes_after, "tutorial": tutorial_bundle.bytes_after}
     page = write_model_card(output / "docs", measurements, result, bundle, evaluations, cost, sizes, command)
     console.print(f"{bundle.target}, to be shipped as device/models/Model.tflite\n{page}, to be shipped in docs/")

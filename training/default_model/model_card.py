@@ -9,17 +9,17 @@ from string import Template
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from convert.convert import ConversionReport
 from device.errors import TrainingError
+from device.system.atomic_write import write_bytes, write_text
 from training.default_model.acceptance import ConversionCost, Measurement
 from training.default_model.fusion import BranchLogits, cross_calibrated, scores
 from training.default_model.recipe import RecipeResult
 from training.default_model.text_branch.corpora import LABELS
 from training.evaluation.evaluator import Evaluation
 from training.evaluation.modalities import AUDIO_AND_TEXT
-from training.evaluation.plots import plot_confusion, plot_reliability
+from training.evaluation.plots import plot_confusion, plot_reliability, to_png
 from training.evaluation.scores import Scores
 
 CARD: Mapping[str, Any] = {
@@ -89,10 +89,9 @@ def write_model_card(
             ("confusion", plot_confusion(held_out, LABELS)),
             ("reliability", plot_reliability(held_out)),
         ):
-            FigureCanvasAgg(figure)
-            figure.savefig(plots / f"{name}.png", dpi=110, facecolor="white")
+            write_bytes(plots / f"{name}.png", to_png(figure, dpi=110))
         path = folder / "model-card.md"
-        path.write_text(page, "utf-8")
+        write_text(path, page)
     except OSError as error:
         raise TrainingError(f"{folder}: cannot be written to ({error.strerror})", fix="free some space") from None
     return path

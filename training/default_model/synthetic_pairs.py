@@ -8,6 +8,7 @@ training does not.
 """
 
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import typer
 from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRAINING_COLUMNS
+from device.system.atomic_write import write_text
 from device.system.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
@@ -129,16 +131,23 @@ def write_table(
 
     Returns:
         Number of rows.
+
+    Raises:
+        TrainingError: the file cannot be written; it is unchanged.
     """
     rows = 0
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(TRAINING_COLUMNS)
-        for split in (TRAIN, VALIDATION):
-            share = incomplete if split == TRAIN else 0.0
-            pairs = pair(texts[split], recordings[split], seed=seed, without_audio=share, without_text=share)
-            writer.writerows((*row, split) for row in pairs)
-            rows += len(pairs)
+    content = io.StringIO(newline="")
+    writer = csv.writer(content)
+    writer.writerow(TRAINING_COLUMNS)
+    for split in (TRAIN, VALIDATION):
+        share = incomplete if split == TRAIN else 0.0
+        pairs = pair(texts[split], recordings[split], seed=seed, without_audio=share, without_text=share)
+        writer.writerows((*row, split) for row in pairs)
+        rows += len(pairs)
+    try:
+        write_text(path, content.getvalue())
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror})", fix="free some space") from None
     return rows
 
 

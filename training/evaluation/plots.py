@@ -3,11 +3,11 @@
 The plots use Matplotlib's object interface instead of pyplot: they need no display and change no global state.
 """
 
+import io
 import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,11 @@ _LONGEST_NAME, _LONGEST_HORIZONTAL = 20, 9
 _INCHES_PER_LETTER = 0.085
 
 
-def plot_all(evaluation: Evaluation, folder: Path) -> dict[str, str]:
-    """Write every plot that this evaluation allows as PNG into `folder`.
+def plot_all(evaluation: Evaluation) -> dict[str, tuple[str, bytes | None]]:
+    """Draw every plot that this evaluation allows.
 
     Returns:
-        File names by title.
+        By title, the file name and the content of a PNG file; None if the evaluation does not allow this plot.
     """
     scores = {name: result.scores for name, result in evaluation.results.items()}
     plots = {
@@ -47,16 +47,20 @@ def plot_all(evaluation: Evaluation, folder: Path) -> dict[str, str]:
         "Spectrograms and predictions": ("spectrograms.png", plot_examples(evaluation)),
         "Training curves": ("training.png", plot_training_curves(evaluation.predictor.companions.card.get("history"))),
     }
-    for name, figure in plots.values():
-        if figure is not None:
-            FigureCanvasAgg(figure)
-            with warnings.catch_warnings():
-                # A script that the font lacks is drawn as boxes; the report's text has the right characters.
-                warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-                figure.savefig(folder / name, dpi=150, facecolor="white")
-        else:
-            (folder / name).unlink(missing_ok=True)  # of an earlier evaluation, which the report no longer shows
-    return {title: name for title, (name, figure) in plots.items() if figure is not None}
+    return {
+        title: (name, None if figure is None else to_png(figure, dpi=150)) for title, (name, figure) in plots.items()
+    }
+
+
+def to_png(figure: Figure, dpi: int) -> bytes:
+    """Return a figure as the content of a PNG file, on white."""
+    FigureCanvasAgg(figure)
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        # A script that the font lacks is drawn as boxes; the report's text has the right characters.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(content, format="png", dpi=dpi, facecolor="white")
+    return content.getvalue()
 
 
 def plot_confusion(scores: Mapping[str, Scores], labels: Sequence[str]) -> Figure:

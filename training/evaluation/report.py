@@ -10,7 +10,7 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from device.system import display
-from device.system.atomic_write import require_writable
+from device.system.atomic_write import require_writable, write_together
 from device.system.display import displayable
 from training.evaluation.bootstrap import FEW_GROUPS, RESAMPLES, Groups, interval
 from training.evaluation.evaluator import Evaluation, QueryResult
@@ -93,7 +93,7 @@ def check_folder(folder: Path) -> None:
 
 
 def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:
-    """Write the plots, `evaluation.json` and, last of all, `report.md` into a folder, replacing an earlier report.
+    """Write the plots, `evaluation.json` and `report.md` into a folder, replacing an earlier report as one.
 
     Args:
         evaluation: the results.
@@ -104,18 +104,23 @@ def write_report(evaluation: Evaluation, folder: Path, command: str) -> Path:
         Path of `report.md`.
 
     Raises:
-        TrainingError: the folder cannot be written to, or the disk is full.
+        TrainingError: the folder cannot be written to, or the disk is full; an earlier report is unchanged.
     """
     check_folder(folder)
     from training.evaluation.plots import plot_all  # matplotlib: only needed for a report
 
     report = folder / REPORT
+    drawn = plot_all(evaluation)
+    plots = {title: name for title, (name, content) in drawn.items() if content is not None}
+    table = display.as_json(as_json(evaluation, command), indent=2)
+    files = {folder / name: content for name, content in drawn.values() if content is not None}
+    files[folder / JSON] = f"{table}\n".encode()
+    files[report] = _markdown(evaluation, plots, command).encode()
     try:
-        report.unlink(missing_ok=True)  # a report must never stand beside metrics and plots of another evaluation
-        plots = plot_all(evaluation, folder)
-        table = display.as_json(as_json(evaluation, command), indent=2)
-        (folder / JSON).write_text(table + "\n", encoding="utf-8")
-        report.write_text(_markdown(evaluation, plots, command), encoding="utf-8")
+        write_together(files)
+        for name, content in drawn.values():
+            if content is None:  # the plot of an earlier evaluation, which the report no longer shows
+                (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise TrainingError(
             f"{error.filename or folder}: cannot be written ({error.strerror or error})",

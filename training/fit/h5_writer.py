@@ -4,6 +4,7 @@ The tutorial saves the model and the labels. Here the labels are in the model as
 reads them: `labels.txt` is for people and for other programs.
 """
 
+import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from device.bundle import LABELS_FILE, Companions
 from device.errors import ConversionError, TrainingError
-from device.system.atomic_write import atomic_write, require_writable
+from device.system.atomic_write import require_writable, write_together
 from device.system.display import displayable
 
 _LARGEST = 1 << 20
@@ -63,8 +64,8 @@ def write_model(model: Any, companions: Companions, output: Path) -> tuple[str, 
     """Save a Keras model with its companions in the HDF5 group `edge_mcnn`, and its labels in `labels.txt`.
 
     Both are written beside their places and moved there when both are complete, so that a full disk leaves the previous
-    model unchanged. Two files cannot be moved at once: a `labels.txt` with other labels is removed just before the
-    model is moved. So a power failure may leave a model without `labels.txt`, but never beside that of another model.
+    model unchanged. Two files cannot be moved at once: `labels.txt` is removed just before the model is moved. So a
+    power failure may leave a model without `labels.txt`, but never beside that of another model.
 
     Args:
         model: the Keras model.
@@ -79,30 +80,29 @@ def write_model(model: Any, companions: Companions, output: Path) -> tuple[str, 
             `output` is unchanged.
     """
     # `convert` owns the file format; loaded only when there is a model.
-    from convert.source.keras_h5 import write_companions
+    import h5py
+
+    from convert.source.keras_h5 import add_companions
 
     check_labels_file(output, companions.labels)
     labels_file = output.with_name(LABELS_FILE)
     previous = _read_labels(labels_file)
     replaced = None if previous == companions.labels else previous
     try:
-        # The inner file is moved first. HDF5 writes to a name, not to a stream.
-        with atomic_write(labels_file) as labels, atomic_write(output) as stream, warnings.catch_warnings():
-            partial = Path(stream.name)
+        # In memory: on a full disk, HDF5 fails a second time when Python deletes its file.
+        content = io.BytesIO()
+        with h5py.File(content, "w") as file, warnings.catch_warnings():
             # Keras calls HDF5 a legacy format; it is the one that the tutorial's readers and Keras 2 open.
             warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
             # Only its head was compiled and trained; Keras warns of a model without a loss.
             model.compile(loss="sparse_categorical_crossentropy")
-            model.save(partial, save_format="h5", include_optimizer=False)
-            write_companions(partial, companions)
-            labels.write(companions.entries()[LABELS_FILE].encode())
-            labels.flush()
-            for each in (labels, stream):  # both are on the disk before either is moved
-                os.fsync(each.fileno())
-            if replaced is not None:
-                labels_file.unlink()
-    except (OSError, RuntimeError, ConversionError) as error:  # h5py reports a full disk as either of the first two
-        reason = error.message if isinstance(error, ConversionError) else error
+            model.save(file, save_format="h5", include_optimizer=False)
+            add_companions(file, companions)
+        # The labels last: while the model is replaced, there is no `labels.txt`.
+        labels = companions.entries()[LABELS_FILE].encode()
+        write_together({output: content.getbuffer(), labels_file: labels})
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise TrainingError(
             f"{displayable(output)}: cannot be written ({displayable(reason)})",
             fix="free some space or choose another place with --output",

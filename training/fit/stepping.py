@@ -82,7 +82,8 @@ class Stepper:
             # Traced once for any number of rows: each tracing takes seconds.
             shapes = [(None, *each.shape[1:]) for each in arguments[:6]] + [each.shape for each in arguments[6:]]
             signature = [tf.TensorSpec(shape, each.dtype) for shape, each in zip(shapes, arguments, strict=True)]
-            self._run = tf.function(self._on_all, input_signature=signature)
+            # AutoGraph, which this needs not, writes temporary files and prints a warning if the disk is full.
+            self._run = tf.function(self._on_all, input_signature=signature, autograph=False)
         result: NDArray[np.float32] = self._run(*arguments).numpy()
         return result
 

@@ -87,7 +87,7 @@ class Workers:
         self.strategy = strategy
         self.count = count
         self.index = index
-        self._sum = tf.function(self._summed)
+        self._sum = tf.function(self._summed, autograph=False)
 
     @property
     def chief(self) -> bool:

@@ -6,6 +6,7 @@ a changed recording or front end leads to another name, and the image that is no
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -215,7 +216,9 @@ def _save(path: Path, computed: NDArray[np.float32]) -> None:
     partial = path.with_name(f".{path.name}.part")
     try:
         try:
-            Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save(partial, "PNG", compress_level=1)
+            content = io.BytesIO()
+            Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save(content, "PNG", compress_level=1)
+            partial.write_bytes(content.getbuffer())
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from device.bundle import HDF5_GROUP, Companions
 from device.errors import ConversionError
 from device.front_end.parameters import FrontEnd
 from tests.convert import tutorial_models
+from tests.full_disk import full_disk
 
 
 @pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
@@ -45,3 +46,13 @@ def test_companions_are_written_only_to_hdf5_files(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="not an HDF5 file"):
         write_companions(path, companions)
     assert path.read_text() == "text"
+
+
+def test_full_disk_leaves_the_file_unchanged(small_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "Model.h5"
+    path.write_bytes(small_model.read_bytes())
+    before = path.read_bytes()
+    with full_disk(), pytest.raises(ConversionError, match=r"Model\.h5: companions cannot be written to it"):
+        write_companions(path, Companions(("a", "b"), ("word",), FrontEnd()))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

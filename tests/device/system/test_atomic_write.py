@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from device.system.atomic_write import atomic_write, remove_partial_files
+from device.system.atomic_write import atomic_write, remove_partial_files, write_bytes, write_text, write_together
+from tests.full_disk import full_disk
 
 
 def test_the_file_is_replaced_at_the_end_and_not_before(tmp_path: Path) -> None:
@@ -51,3 +52,43 @@ def test_partial_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_partial_files(tmp_path, "*.flac")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.csv.99.part", "0001.flac"]
+
+
+def test_full_disk_leaves_everything_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    with full_disk(), pytest.raises(OSError, match="File too large"):
+        write_bytes(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "\u00e4\n")
+    assert (tmp_path / "file").read_bytes() == b"\xc3\xa4\n"
+
+
+def test_files_that_belong_together_are_replaced_as_one(tmp_path: Path) -> None:
+    files = {tmp_path / "a": b"1", tmp_path / "b": b"22"}
+    write_together(files)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+    with full_disk(largest=2), pytest.raises(OSError, match="File too large") as caught:
+        write_together({tmp_path / "a": b"2", tmp_path / "b": b"333"})
+    assert caught.value.filename == str(tmp_path / "b")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_is_not_replaced(kind: str, tmp_path: Path) -> None:
+    path = Path("/dev/null") if kind == "device" else tmp_path / kind
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    before = path.stat().st_mode
+    with pytest.raises(OSError, match=r"Is a directory|Not a regular file"):
+        write_bytes(path, b"x")
+    with pytest.raises(OSError, match=r"Is a directory|Not a regular file"):
+        write_together({path: b"x"})
+    assert path.stat().st_mode == before
+    assert len(list(tmp_path.iterdir())) == (kind != "device")

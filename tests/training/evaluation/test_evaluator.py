@@ -16,6 +16,7 @@ from rich.console import Console
 from device.bundle import Companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
+from tests.full_disk import full_disk
 from tests.training.conftest import printed
 from training.evaluation.evaluator import Evaluation, EvaluationSettings, evaluate_model
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY
@@ -177,21 +178,17 @@ def test_what_cannot_be_evaluated(tmp_path: Path, write_table: WriteTable, conso
         evaluated(write_table([audio]), console, modalities=(TEXT_ONLY,))
 
 
-def test_report_that_cannot_be_written(
-    corpus: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_report_that_cannot_be_written(corpus: Path, tmp_path: Path, console: Console) -> None:
     found = evaluated(corpus, console)
     with pytest.raises(TrainingError, match=r"table\.csv: nothing can be written there"):
         write_report(found, corpus, "")
 
-    def full(*_arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("training.evaluation.plots.plot_all", full)
-    with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\)") as error:
-        write_report(found, tmp_path / "r", "")
+    report = write_report(found, tmp_path / "r", "")
+    before = {path.name: path.read_bytes() for path in report.parent.iterdir()}
+    with full_disk(1000), pytest.raises(TrainingError, match=r"cannot be written \(File too large\)") as error:
+        write_report(found, tmp_path / "r", "another command")
     assert error.value.fix == "free some space or choose another folder with --output"
-    assert not (tmp_path / "r" / "report.md").exists()
+    assert {path.name: path.read_bytes() for path in report.parent.iterdir()} == before
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`labels.txt` beside the model: never that of another model, and never somebody else's file."""
 
 import errno
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from convert.source.keras_h5 import read_companions
 from device.bundle import Companions
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
+from tests.full_disk import full_disk
 from training.fit.h5_writer import check_labels_file, write_model
 
 OLD, NEW = ("angry", "calm"), ("froh", "traurig", "wütend, laut")
@@ -69,7 +71,7 @@ def test_a_folder_named_labels_is_refused_before_the_training(tmp_path: Path) ->
         check_labels_file(tmp_path / "Model.h5", NEW)
 
 
-@pytest.mark.parametrize("failing", ["convert.source.keras_h5.write_companions", "os.fsync"])
+@pytest.mark.parametrize("failing", ["convert.source.keras_h5.add_companions", "os.fsync"])
 def test_full_disk_leaves_the_previous_model_and_its_labels(
     failing: str, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,3 +110,15 @@ def test_a_new_model_is_never_beside_old_labels(
         write_model(model, companions(NEW), output)
     assert read_companions(output).labels == (NEW if last == "labels.txt" else OLD)
     assert not (tmp_path / "labels.txt").exists()
+
+
+@pytest.mark.parametrize("largest", [0, 100, 2048, 8000])
+def test_no_object_of_a_failed_write_fails_again_when_it_is_deleted(largest: int, model: Any, tmp_path: Path) -> None:
+    """Such a failure would be printed after the message; here it would fail the test."""
+    output = tmp_path / "Model.h5"
+    output.write_bytes(b"before")
+    with full_disk(largest), pytest.raises(TrainingError, match=r"Model\.h5: cannot be written \(File too large\)"):
+        write_model(model, companions(NEW), output)
+    gc.collect()
+    assert output.read_bytes() == b"before"
+    assert names(tmp_path) == ["Model.h5"]

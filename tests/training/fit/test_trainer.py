@@ -201,7 +201,7 @@ def test_full_disk_leaves_the_previous_model(
     settings = TrainingSettings(epochs=1, vgg19_weights=None)
     expected = r"cannot be written .*No space left.*; .*checkpoint holds epoch 1; .*--resume"
     with monkeypatch.context() as patch:
-        patch.setattr("convert.source.keras_h5.write_companions", full)
+        patch.setattr("convert.source.keras_h5.add_companions", full)
         with pytest.raises(TrainingError, match=expected):
             train(corpus, output, settings, console)
     assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "Model.h5.checkpoint"]

@@ -20,6 +20,7 @@ from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MAGMA, mel_power, spectrogram_image
 from edge_mcnn.main import app
+from tests.full_disk import full_disk
 from tests.waiting import wait_until
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip
@@ -250,19 +251,15 @@ def test_cache_and_corpus_can_move_together(recordings: list[Path], tmp_path: Pa
     assert ImageCache(tmp_path / "new" / "p", FRONT_END).fill(moved, console).reused == 12
 
 
-def test_unusable_folder(
-    recordings: list[Path], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_folder(recordings: list[Path], tmp_path: Path, console: Console) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrainingError, match="file: cannot be made"):
         ImageCache(tmp_path / "file", FRONT_END)
 
-    def full(_self: object, path: Path, *_arguments: object, **_options: object) -> None:
-        path.write_bytes(b"partial")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(TrainingError, match=r"cannot be written to \(No space left on device\); free some space"):
+    with (
+        full_disk(100),
+        pytest.raises(TrainingError, match=r"cannot be written to \(File too large\); free"),
+    ):
         ImageCache(tmp_path / "p", FRONT_END).fill(recordings, console)
     assert not [path for path in (tmp_path / "p").iterdir() if path.name != INDEX]
 
