@@ -26,6 +26,7 @@ _LINES = 200
 """Number of the last lines of the journal in which an error is looked for."""
 _ERROR, _FIX = "edge-mcnn: ", "fix: "
 """How the lines of an error begin, see `edge_mcnn.output`."""
+_FRAME = "\u2502"
 _KILLED = ("2", "3")
 """Values of ExecMainCode for a process that a signal ended, without and with a core dump (CLD_KILLED, CLD_DUMPED)."""
 _IN_A_TERMINAL = "to see the reason, run: edge-mcnn listen --config /etc/edge-mcnn/config.toml"
@@ -124,6 +125,9 @@ def _last_error(since: float, failed: dict[str, str]) -> tuple[str, str] | None:
         following = lines[errors[-1] + 1 :]
         fix = following[0] if following and following[0].startswith(_FIX) else ""
         return lines[errors[-1]].removeprefix(_ERROR), fix.removeprefix(_FIX)
+    # What typer itself reports about a command line, such as a file that cannot be read, stands in a frame.
+    if framed := " ".join(line.strip(f"{_FRAME} ") for line in lines if line.startswith(_FRAME)):
+        return framed, ""
     end = _description(failed)
     if lines:
         return f"{lines[-1]}{f' ({end})' if end else ''}", ""

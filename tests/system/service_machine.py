@@ -61,10 +61,9 @@ class ServiceMachine:
     def environment(self) -> list[str]:
         return [f"{name}={value}" for name, value in self.microphone.environment.items()]
 
-    def edge_mcnn(self, *arguments: str, check: bool = True) -> str:
-        done = self.system.run(
-            EDGE_MCNN, *arguments, check=check, environment=[*self.environment, f"XDG_CACHE_HOME={CACHE}"]
-        )
+    def edge_mcnn(self, *arguments: str, check: bool = True, umask: str = "022") -> str:
+        command = ("sh", "-c", f'umask {umask}; exec "$0" "$@"', EDGE_MCNN, *arguments)
+        done = self.system.run(*command, check=check, environment=[*self.environment, f"XDG_CACHE_HOME={CACHE}"])
         return done.stdout + done.stderr
 
     def status(self) -> dict[str, Any]:
@@ -75,6 +74,10 @@ class ServiceMachine:
     def unit_property(self, name: str) -> str:
         """A property of the unit, as `systemctl show` prints it."""
         return self.system.run("systemctl", "show", "edge-mcnn", f"--property={name}", "--value").stdout.strip()
+
+    def findings(self) -> dict[str, dict[str, str]]:
+        """The findings of the doctor, by topic."""
+        return {each["topic"]: each for each in json.loads(self.edge_mcnn("doctor", "--json", check=False))}
 
     def journal(self, unit: str = "edge-mcnn") -> str:
         return self.system.run("journalctl", f"--unit={unit}", "--output=cat", "--no-pager").stdout

@@ -6,6 +6,7 @@ The tests depend on each other, in this order.
 import json
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.conftest import CLIPS
 from tests.system.service_machine import (
     CACHE,
     CONFIG,
+    EDGE_MCNN,
     UNDER_TEST,
     UNIT,
     WATCHDOG_S,
@@ -40,8 +42,8 @@ def test_a_dry_run_changes_nothing(machine: ServiceMachine) -> None:
     assert not any(machine.exists(path) for path in (UNIT, "/etc/edge-mcnn", "/var/lib/edge-mcnn"))
 
 
-def test_the_installed_service_listens(machine: ServiceMachine) -> None:
-    output = machine.edge_mcnn("service", "install")
+def test_the_installed_service_listens_whatever_the_umask(machine: ServiceMachine) -> None:
+    output = machine.edge_mcnn("service", "install", umask="077")
     assert re.search(r"OK +microphone +default, ", output)
     assert "journalctl -u edge-mcnn -f" in output
     # `systemctl start` has returned, so the service is ready, so it has received audio.
@@ -59,10 +61,37 @@ def test_installing_again_changes_nothing(machine: ServiceMachine) -> None:
     assert machine.unit_property("MainPID") == before
 
 
-def test_the_doctor_reports_the_service(machine: ServiceMachine) -> None:
-    def findings() -> dict[str, dict[str, str]]:
-        return {each["topic"]: each for each in json.loads(machine.edge_mcnn("doctor", "--json", check=False))}
+def test_installing_again_repairs_what_the_service_cannot_read(machine: ServiceMachine) -> None:
+    machine.system.run("chmod", "700", "/etc/edge-mcnn", "/var/lib/edge-mcnn")
+    machine.system.run("chmod", "600", CONFIG)
+    found = machine.findings()["service files"]
+    assert found["verdict"] == "FAIL"
+    assert found["message"].startswith("/etc/edge-mcnn is root:root 0700 instead of root:root 0755, and 2 more; ")
+    assert found["fix"] == "run: sudo edge-mcnn service install"
+    output = machine.edge_mcnn("service", "install")
+    repaired = f"settings: repair owner and mode of {CONFIG}: root:root 0600 instead of root:root 0644"
+    assert repaired in output
+    modes = machine.system.run("stat", "--format=%a", "/etc/edge-mcnn", "/var/lib/edge-mcnn", CONFIG).stdout.split()
+    assert modes == ["755", "755", "644"]
+    assert machine.status()["blocks_received"] > 0
+    assert "service files" not in machine.findings()
 
+
+def test_a_start_that_fails_is_reported_with_the_message_of_the_daemon(machine: ServiceMachine) -> None:
+    machine.write(f"{UNIT}.d/closed.conf", f"[Service]\nInaccessiblePaths={CONFIG}\n")
+    machine.system.run("systemctl", "stop", "edge-mcnn")
+    output = machine.edge_mcnn("service", "install", check=False)
+    [line] = [line for line in output.splitlines() if line.startswith("edge-mcnn: the service does not start: ")]
+    assert re.search(rf"{CONFIG}.*(cannot be read|is not readable)", line), line
+    assert "details: journalctl -u edge-mcnn.service" in output
+    assert "Stopped" not in output
+    machine.system.run("rm", f"{UNIT}.d/closed.conf")
+    machine.edge_mcnn("service", "install")
+    machine.wait_for_state("healthy")
+
+
+def test_the_doctor_reports_the_service(machine: ServiceMachine) -> None:
+    findings = machine.findings
     running = findings()
     assert running["service"]["verdict"] == "OK"
     assert "running, restarted 0 times; process " in running["service"]["message"]
@@ -122,7 +151,7 @@ def test_a_thread_that_hangs_ends_in_a_restart(machine: ServiceMachine) -> None:
     machine.wait_for_state("healthy")
 
 
-@pytest.mark.parametrize("state", ["healthy", "lost", "starting"])
+@pytest.mark.parametrize("state", ["healthy", "lost", "starting", "just started"])
 def test_stopped_in_any_state_it_ends_quickly_with_success(machine: ServiceMachine, state: str) -> None:
     if state == "lost":
         machine.microphone.unplug()
@@ -130,10 +159,14 @@ def test_stopped_in_any_state_it_ends_quickly_with_success(machine: ServiceMachi
     if state == "starting":
         machine.system.run("systemctl", "start", "--no-block", "edge-mcnn")
         assert machine.state_when_it_catches(signal.SIGTERM) == "activating", "it is still loading"
+    status = "0"
+    if state == "just started":  # Python itself still starts: the signal ends it at once, which is a success, too
+        machine.system.run("systemctl", "start", "--no-block", "edge-mcnn")
+        status = str(int(signal.SIGTERM))
     start = time.monotonic()
     machine.system.run("systemctl", "stop", "edge-mcnn")
     assert time.monotonic() - start < 2
-    assert (machine.unit_property("Result"), machine.unit_property("ExecMainStatus")) == ("success", "0")
+    assert (machine.unit_property("Result"), machine.unit_property("ExecMainStatus")) == ("success", status)
     if state == "lost":
         machine.microphone.plug()
     if state == "healthy":
@@ -181,6 +214,69 @@ def test_permissions_of_the_service(machine: ServiceMachine) -> None:
     assert {name for name, outcome in outcomes.items() if outcome == "done"} == permitted, outcomes
 
 
+_UDEVADM = """#!/bin/sh
+rule=/etc/udev/rules.d/60-edge-mcnn-gpio.rules
+value() { sed -n "s/.*$1=\\"\\([^\\"]*\\)\\".*/\\1/p" $rule; }
+if [ "$1" = trigger ]; then chgrp "$(value GROUP)" /dev/gpiochip0; chmod "$(value MODE)" /dev/gpiochip0; fi
+"""
+"""Applies the rule as udev does; no udev runs here, and no kernel reports a chip to it."""
+
+
+_WITH_MOCK_PINS = """#!/opt/edge-mcnn/bin/python
+import os
+if "MOCK_PINS" in os.environ:
+    import tests.system.with_mock_pins
+else:
+    from edge_mcnn.main import main
+    main()
+"""
+
+
+def test_leds_on_plain_debian(machine: ServiceMachine) -> None:
+    """Only root may open the chip until the installation; after a crash, the service switches its LEDs off."""
+    machine.system.run("mknod", "-m", "600", "/dev/gpiochip0", "c", "10", "229")
+    machine.system.run("sh", "-c", "! getent group gpio || groupdel gpio")
+    machine.write("/usr/bin/udevadm", _UDEVADM, mode="755")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    lgpio = f"/opt/edge-mcnn/lib/{version}/site-packages/lgpio.py"
+    machine.write(lgpio, "LGPIO_PY_VERSION = 0x00020200\ndef gpiochip_open(number): ...\n")
+    program = machine.read(EDGE_MCNN)
+    machine.write(EDGE_MCNN, _WITH_MOCK_PINS, mode="755")
+    machine.system.run("mkdir", "--mode=777", "/run/pins")
+    machine.write(
+        f"{UNIT}.d/pins.conf", "[Service]\nEnvironment=MOCK_PINS=/run/pins\nReadWritePaths=/run/pins\nRestartSec=600\n"
+    )
+    machine.write(CONFIG, '[lights]\nkind = "gpio"\nhold_s = 600\n')
+    output = machine.edge_mcnn("service", "install")
+    for text in (
+        "/dev/gpiochip0 is root:root 0600; the installation writes",
+        "pins: create the group gpio",
+        "pins: udev rule: write /etc/udev/rules.d/60-edge-mcnn-gpio.rules",
+        "pins: /dev/gpiochip0 is root:root 0600; give it to the group gpio",
+    ):
+        assert text in output
+    assert machine.system.run("stat", "--format=%G %a", "/dev/gpiochip0").stdout == "gpio 660\n"
+    gid = machine.system.run("getent", "group", "gpio").stdout.split(":")[2]
+    process = machine.unit_property("MainPID")
+    assert gid in machine.system.run("grep", "Groups:", f"/proc/{process}/status").stdout.split()
+    assert "write" not in machine.edge_mcnn("service", "install")
+
+    def levels() -> list[str]:
+        """The level of each pin, as the kernel of a Raspberry Pi preserves it."""
+        return machine.system.run("sh", "-c", "cat /run/pins/*").stdout.split()
+
+    machine.microphone.play(CLIPS / "espeak-ruined.flac")
+    machine.wait_for(lambda: sorted("".join(levels())) == ["0", "0", "1"], "a light")
+    machine.system.run("systemctl", "kill", "--signal=KILL", "edge-mcnn")
+    machine.wait_for(lambda: machine.unit_property("SubState") == "auto-restart", "its end")
+    assert "".join(levels()) == "000"
+    assert "code=exited ; status=0" in machine.unit_property("ExecStopPost")
+    machine.system.run("sh", "-c", f"rm -r /run/pins /dev/gpiochip0 {UNIT}.d/pins.conf {lgpio}")
+    machine.write(EDGE_MCNN, program, mode="755")
+    machine.write(CONFIG, "")
+    machine.edge_mcnn("service", "install")
+
+
 def test_edited_settings_are_used_and_preserved(machine: ServiceMachine) -> None:
     machine.write(CONFIG, f"{machine.read(CONFIG)}[endpoint]\nhangover_s = 1\n")
     output = machine.edge_mcnn("service", "install", check=False)
@@ -226,6 +322,7 @@ def test_uninstalled_it_leaves_nothing(machine: ServiceMachine) -> None:
         "/etc/systemd/system/multi-user.target.wants/edge-mcnn.service",
         str(Path(CONFIG).parent),
     ]
+    owned.append("/etc/udev/rules.d/60-edge-mcnn-gpio.rules")
     owned += [f"{parent}/edge-mcnn" for parent in ("/var/lib", "/var/lib/private", "/var/cache", "/var/log", "/run")]
     assert [path for path in owned if machine.exists(path)] == []
     assert "not-found" in machine.unit_property("LoadState")
