@@ -66,6 +66,7 @@ BOARD = {
     "sys/class/hwmon/hwmon1/name": "rpi_volt\n",
     "sys/class/hwmon/hwmon1/in0_lcrit_alarm": "1\n",
     "dev/gpiochip0": "",
+    "etc/rpi-issue": "",
     "dev/snd/pcmC1D0c": "",
 }
 

@@ -61,6 +61,7 @@ def benchmark_command(
     require_memory_for_speech()
     from device.benchmark.run import benchmark
     from device.benchmark.verdict import judge
+    from device.system.throttling import read_throttling
 
     settings = load_settings(config, model=model)
     with ExitStack() as stack:
@@ -71,7 +72,7 @@ def benchmark_command(
             progress=_progress(stack),
             announce=out.announce,
         )
-    verdict = judge(results)
+    verdict = judge(results, read_throttling())
     if json:
         out.json({**asdict(results), "verdict": asdict(verdict)})
     else:

@@ -94,7 +94,7 @@ def service_status() -> None:
     """
     from device.daemon.status import SERVICE_SOCKET, read_status
     from device.errors import StatusError
-    from device.service.systemctl import service_properties
+    from device.service.systemctl import last_error, service_properties
     from edge_mcnn.status import status_table
 
     unit = service_properties()
@@ -105,6 +105,9 @@ def service_status() -> None:
         f"{unit['ActiveState']} ({unit['SubState']}), {unit['UnitFileState']}, restarted {unit['NRestarts']} times"
     )
     if unit["ActiveState"] != "active":
+        message, fix = last_error() or ("", "")
+        if message:
+            out.line(f"its last error: {message}{f'; {fix}' if fix else ''}")
         out.line("to read its last messages, run: journalctl -u edge-mcnn -n 20")
         raise typer.Exit(1)
     try:

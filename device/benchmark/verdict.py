@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from device.benchmark.results import BenchmarkResults, InterpreterCall
 from device.recognition.runtimes import LITERT
 from device.settings.schema import TranscriberSettings
+from device.system.throttling import Throttling
 
 MIN_TIMES_REAL_TIME = 1.3
 """The reserve is for the sound system, the lights, and other work of the machine."""
@@ -30,8 +31,13 @@ class BenchmarkVerdict:
     """Sentences: the verdict first, then advice, if there is any."""
 
 
-def judge(results: BenchmarkResults) -> BenchmarkVerdict:
-    """Judge the results."""
+def judge(results: BenchmarkResults, throttling: Throttling | None = None) -> BenchmarkVerdict:
+    """Judge the results.
+
+    Args:
+        results: the results.
+        throttling: what the firmware of a Raspberry Pi reports after the measurement; None on other machines.
+    """
     keeps_up = results.times_real_time >= MIN_TIMES_REAL_TIME
     enough_memory = results.cold_start.available_memory_mb >= MIN_AVAILABLE_MB
     lines = [_speed(results, keeps_up=keeps_up)]
@@ -39,6 +45,11 @@ def judge(results: BenchmarkResults) -> BenchmarkVerdict:
         lines.append(_advice_for_speed(results, enough_memory=enough_memory))
     if not enough_memory:
         lines.append(_advice_for_memory(results))
+    if throttling is not None and (throttling.slowed or throttling.low_voltage):
+        cause, cure = ("its supply voltage is low", "another power supply")
+        if not throttling.low_voltage:
+            cause, cure = ("it is hot", "better cooling")
+        lines.append(f"This machine is slowed down because {cause}; {cure} makes it faster, see: edge-mcnn doctor.")
     if better := _better_call(results.interpreter_calls):
         now = next(call for call in results.interpreter_calls if call.selected)
         changes = [f'runtime = "{better.runtime}"'] if better.runtime != now.runtime else []

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -31,6 +32,8 @@ _FACTORY = "GPIOZERO_PIN_FACTORY"
 _OLDEST_LGPIO = "0.2.2"
 """As pyproject.toml requires it. Version 0.2 renamed constants that gpiozero needs:
 https://github.com/gpiozero/gpiozero/pull/1063"""
+_FIRST_WITHOUT_WHEEL = (3, 13)
+"""First version of Python for which pip has only an empty package."""
 _LGPIO_VERSION = re.compile(r"^LGPIO_PY_VERSION\s*=\s*(0x[0-9a-fA-F]+|\d+)", re.MULTILINE)
 
 
@@ -57,7 +60,7 @@ def check_lights(settings: Settings, *, service: bool = False, root: Path = _ROO
         pins = lights.rgb or {label: lights.pins[label] for label in labels}
         yield Finding("lights", Verdict.OK, ", ".join(f"{name} GPIO{pin}" for name, pin in pins.items()))
     yield _check_chip(root, service=service)
-    yield _check_library()
+    yield _check_library(root=root)
 
 
 def _labels(settings: Settings) -> tuple[str, ...]:
@@ -95,29 +98,43 @@ def _access_of_service(chip: Path) -> Finding:
     return Finding("pins", Verdict.OK, message)
 
 
-def _check_library(environment: Mapping[str, str] = os.environ) -> Finding:
+def _check_library(environment: Mapping[str, str] = os.environ, root: Path = _ROOT) -> Finding:
     if (factory := environment.get(_FACTORY, "lgpio")) not in ("lgpio", "mock"):
         message = f"{_FACTORY} is {displayable(factory)} in the environment; on a Raspberry Pi 5 only lgpio works"
         return Finding("lgpio", Verdict.WARN, message, f"unset {_FACTORY}")
     # Not imported, because that creates a FIFO in the working directory.
     spec = importlib.util.find_spec("lgpio")
     if spec is None or spec.origin is None:
-        fix = f"run: {_APT}, and create the venv with --system-site-packages"
-        return Finding("lgpio", Verdict.FAIL, "not installed", fix)
+        return Finding("lgpio", Verdict.FAIL, "not installed", f"run: {_how_to_install(root)}")
     source = Path(spec.origin).read_text("utf-8", errors="replace")
     if "gpiochip_open" not in source:
         message = f"{spec.origin} is the empty package that pip installs where there is no wheel"
-        return Finding("lgpio", Verdict.FAIL, message, f"run: pip uninstall lgpio, then {_APT}")
+        return Finding("lgpio", Verdict.FAIL, message, f"run: pip uninstall lgpio; {_how_to_install(root)}")
     installed, oldest = _version_of_lgpio(source), _OLDEST_LGPIO
     if installed is not None and version_numbers(installed) < version_numbers(oldest):
         message = f"{spec.origin} has the version {installed}, which is too old: {oldest} is needed"
-        fix = f"run: sudo apt-get update && {_APT}; if pip installed it: pip install --upgrade 'lgpio>={oldest}'"
+        fix = f"run: pip uninstall lgpio, if pip installed it; {_how_to_install(root)}"
         return Finding("lgpio", Verdict.FAIL, message, fix)
     try:
         folder_for_fifo(environment)
     except LightsError as error:
         return Finding("lgpio", Verdict.FAIL, error.message, error.fix)
     return Finding("lgpio", Verdict.OK, f"{spec.origin}{f', version {installed}' if installed else ''}")
+
+
+def _how_to_install(root: Path, version: tuple[int, int] = sys.version_info[:2]) -> str:
+    """The command that installs lgpio: Raspberry Pi OS has a package, pip has wheels for some versions of Python.
+
+    The source of lgpio uses a macro that SWIG 4.3, that of Debian 13, no longer defines.
+    """
+    if (root / "etc/rpi-issue").exists() or any((root / "etc/apt/sources.list.d").glob("raspi*")):
+        return f"{_APT}, and create the venv with --system-site-packages"
+    if version < _FIRST_WITHOUT_WHEEL:
+        return f"pip install 'lgpio>={_OLDEST_LGPIO}'"
+    return (
+        "sudo apt-get install swig gcc python3-dev; CFLAGS=-DPyInt_AsLong=PyLong_AsLong PYPI=1 "
+        f"pip install --no-binary lgpio 'lgpio>={_OLDEST_LGPIO}'"
+    )
 
 
 def _version_of_lgpio(source: str) -> str | None:

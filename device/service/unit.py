@@ -5,6 +5,7 @@ network access unless the settings name an MQTT broker: then the drop-in permits
 files are installed, and when, is decided in `device.service.install`.
 """
 
+import importlib.util
 import ipaddress
 import shlex
 import stat
@@ -26,6 +27,8 @@ _TEMPLATES = (
     Path(__file__).parents[2] / "systemd" / NAME,
     Path(sys.prefix) / "share" / "edge-mcnn" / NAME,
 )
+_MODULES = ("gpiozero", "lgpio", "numpy", "rich", "sounddevice", "soundfile", "soxr", "typer", "vosk")
+"""Modules that the daemon imports."""
 _MISREAD = frozenset("%:\\\"'")
 """Characters with a meaning of their own in paths in unit files, besides whitespace."""
 
@@ -141,6 +144,10 @@ def _check_environment() -> None:
     packages = [] if installation.is_relative_to(environment) else [installation / "edge_mcnn", installation / "device"]
     for path in (environment, *packages, Path(sysconfig.get_path("stdlib")), Path(sys.executable).resolve()):
         _check_readable(path)
+    for name in _MODULES:  # some may be in the system's folder of packages
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None and not Path(spec.origin).is_relative_to(environment):
+            _check_readable(Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin))
 
 
 def _check_place(path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from device.benchmark.results import InterpreterCall
 from device.benchmark.verdict import MIN_AVAILABLE_MB, MIN_TIMES_REAL_TIME, judge
+from device.system.throttling import Throttling
 from tests.device.benchmark.example import GOOD, LITERT, PER_UTTERANCE, short_of_memory, slow
 
 
@@ -45,6 +46,20 @@ def test_advice_for_a_machine_with_little_memory() -> None:
     assert "utterances" not in judge(short_of_memory(50, utterances_per_recogniser=1)).lines[1]
     both = judge(replace(short_of_memory(50, utterances_per_recogniser=4), times_real_time=0.9))
     assert "utterances_per_recogniser = 16" not in both.lines[1], "there is not enough memory for it"
+
+
+@pytest.mark.parametrize(
+    ("bits", "expected"),
+    [
+        (0, None),
+        (0x50000, None),  # not while it was measured
+        (0x50005, "because its supply voltage is low; another power supply makes it faster"),
+        (0x80008, "because it is hot; better cooling makes it faster"),
+    ],
+)
+def test_a_machine_that_is_slowed_down(bits: int, expected: str | None) -> None:
+    lines = judge(GOOD, Throttling.from_bits(bits)).lines[1:]
+    assert (expected is None and lines == ()) or (expected is not None and expected in lines[0])
 
 
 @pytest.mark.parametrize(

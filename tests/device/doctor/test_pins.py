@@ -182,7 +182,7 @@ def test_number_4_of_a_pi_5_may_be_a_link_to_number_0(lgpio: Path, dev: Path, tm
         (
             "",
             "is the empty package that pip installs where there is no wheel",
-            "run: pip uninstall lgpio, then sudo apt-get",
+            "run: pip uninstall lgpio; sudo apt-get",
         ),
         (None, "not installed", "--system-site-packages"),
     ],
@@ -192,6 +192,8 @@ def test_lgpio_that_is_missing_or_empty(content: str | None, part: str, fix: str
         lgpio.unlink()
     else:
         lgpio.write_text(content)
+    (dev.parent / "etc").mkdir()
+    (dev.parent / "etc" / "rpi-issue").touch()
     found = findings_of(GPIO, dev)["lgpio"]
     assert found.verdict.value == "FAIL"
     assert part in found.message
@@ -213,7 +215,23 @@ def test_lgpio_that_is_too_old(number: str, version: str, lgpio: Path, dev: Path
     assert (found.verdict.value, found.message) == (
         "FAIL", f"{lgpio} has the version {version}, which is too old: 0.2.2 is needed",
     )  # fmt: skip
-    assert "sudo apt-get install python3-lgpio" in found.fix
+    assert found.fix.startswith("run: pip uninstall lgpio, if pip installed it; ")
+
+
+@pytest.mark.parametrize(
+    ("file", "version", "command"),
+    [
+        ("etc/rpi-issue", (3, 13), "sudo apt-get install python3-lgpio, and create the venv with --system-site-"),
+        ("etc/apt/sources.list.d/raspi.sources", (3, 11), "sudo apt-get install python3-lgpio"),
+        ("etc/debian_version", (3, 11), "pip install 'lgpio>=0.2.2'"),
+        ("etc/debian_version", (3, 13), "sudo apt-get install swig gcc python3-dev; CFLAGS=-D"),
+    ],
+)
+def test_where_lgpio_comes_from(file: str, version: tuple[int, int], command: str, tmp_path: Path) -> None:
+    """Plain Debian has no package of it, and pip no wheel for every Python."""
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    assert pins._how_to_install(tmp_path, version).startswith(command)
 
 
 def test_a_folder_where_lgpio_cannot_create_its_fifo(

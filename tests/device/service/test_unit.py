@@ -9,6 +9,7 @@ from device.errors import ServiceError
 from device.service import unit
 from device.service.unit import network_drop_in, unit_text
 from device.settings.schema import MqttSettings
+from tests.conftest import import_again
 
 CONFIG = Path("/etc/edge-mcnn/config.toml")
 
@@ -73,6 +74,18 @@ def test_an_environment_made_under_an_unusual_umask_is_refused(closed: str, home
         unit_text(CONFIG, ["audio"])
     assert error.value.message.startswith(f"{venv / closed} has the mode 0")
     assert error.value.fix == f"run: sudo chmod -R o+rX {venv}"
+
+
+def test_a_package_of_the_system_that_only_root_can_read_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = home / "dist-packages" / "lgpio.py"
+    module.parent.mkdir()
+    module.touch(mode=0o600)
+    import_again("lgpio", monkeypatch)
+    monkeypatch.setattr("sys.path", [str(module.parent), *sys.path])
+    with pytest.raises(ServiceError, match=r"lgpio.py has the mode 0600"):
+        unit_text(CONFIG, ["audio"])
 
 
 def test_compiled_modules_that_only_root_can_read_do_no_harm(home: Path) -> None:
