@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 def shown(results: BenchmarkResults, **options: Any) -> str:
     output = StringIO()
-    benchmark_cli.show(results, judge(results), Console(file=output, highlight=False, **options))
+    benchmark_cli.show(results, judge(results), Console(file=output, highlight=False, markup=False, **options))
     return output.getvalue()
 
 
