@@ -161,7 +161,7 @@ class _Microphone:
 
     def block(self, _limit_s: float) -> Block | None:
         samples = next(self._blocks)
-        return Block(samples, 0.0, zero=not samples.any())
+        return Block(samples, 0.0, constant=not samples.any())
 
     def close(self) -> None:
         """Do nothing: nothing is open."""

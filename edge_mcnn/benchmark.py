@@ -97,6 +97,8 @@ def show(results: "BenchmarkResults", verdict: "BenchmarkVerdict", console: "Con
 def _overview(results: "BenchmarkResults") -> "RenderableType":
     from rich.table import Table
 
+    from device.system.durations import duration_text
+
     machine, start = results.machine, results.cold_start
     numbers = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     rows = {
@@ -107,8 +109,8 @@ def _overview(results: "BenchmarkResults") -> "RenderableType":
         f"network {start.model_load_s:.2f}, speech model {start.speech_model_load_s:.2f}",
         "memory": f"{start.peak_memory_mb:.0f} MB at most, "
         f"{start.available_memory_mb:.0f} MB of the machine still available",
-        "endpoint to light": f"{_ms(start.endpoint_to_light_median_ms)} ms, worst "
-        f"{_ms(start.endpoint_to_light_worst_ms)} over {start.utterances} utterances",
+        "endpoint to light": f"{duration_text(start.endpoint_to_light_median_ms)}, worst "
+        f"{duration_text(start.endpoint_to_light_worst_ms)} over {start.utterances} utterances",
     }
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():

@@ -1,23 +1,36 @@
 """`edge-mcnn microphones`. From Python: `device.audio.microphone.list_microphones`."""
 
+from typing import Annotated
+
+import typer
+
 from device.errors import AudioError
 from edge_mcnn.options import Json
 from edge_mcnn.output import out
 
 
-def microphones_command(json: Json = False) -> None:
+def microphones_command(
+    every: Annotated[
+        bool, typer.Option("--all", help="List the plug-ins of ALSA, too, which record from another microphone.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """List the microphones of this machine.
 
-    For each microphone the list shows its name, sample rate and number of channels; --json prints one object per
-    line. Exit status: 0 if there is a microphone, 1 if there is none.
+    For each microphone the list shows its name, sample rate, number of channels and kind: a device, or a name from
+    ALSA's configuration, such as `default` or that of a sound server. Plug-ins of ALSA are listed with --all, or if
+    there is nothing else; the settings accept their names, too. --json prints one object per line.
+
+    Exit status: 0 if there is a microphone, 1 if there is none.
 
     Example: `edge-mcnn microphones`
     """
     from dataclasses import asdict
 
-    from device.audio.microphone import list_microphones
+    from device.audio.microphone import list_microphones, without_plugins
 
-    found = list_microphones()
+    available = list_microphones()
+    found = available if every else without_plugins(available)
     if not found:
         raise AudioError(
             "no microphone found", fix="plug one in, and check that this user is in the group audio: groups"
@@ -30,9 +43,15 @@ def microphones_command(json: Json = False) -> None:
 
     from device.system.display import displayable
 
-    table = Table("name", "rate", "channels", "", box=None)
+    table = Table("name", "rate", "channels", "kind", "", box=None)
     for each in found:
         table.add_row(
-            displayable(each.name), f"{each.rate} Hz", str(each.channels), "default" if each.is_default else ""
+            displayable(each.name),
+            f"{each.rate} Hz",
+            str(each.channels),
+            each.kind,
+            "default" if each.is_default else "",
         )
     out.console().print(table)
+    if hidden := len(available) - len(found):
+        out.announce(f"{hidden} {'plug-in' if hidden == 1 else 'plug-ins'} of ALSA not listed: --all lists them")

@@ -68,6 +68,7 @@ def status_table(status: "Status") -> "Table":
 
     from device.events import BLOCK_SECONDS
     from device.system.display import displayable
+    from device.system.durations import duration_text
 
     colour = "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting") else "red"
     reason = f": {displayable(status.reason)}" if status.reason else ""
@@ -78,8 +79,8 @@ def status_table(status: "Status") -> "Table":
         "audio": f"{_duration(status.blocks_received * BLOCK_SECONDS)} received, "
         f"{status.blocks_dropped} blocks dropped, microphone lost {status.microphone_losses} times",
         "utterances": f"{status.utterances}{last}",
-        "endpoint to light": f"{status.latency_ms:g} ms; median {status.latency_median_ms:g}, worst "
-        f"{status.latency_worst_ms:g} of the last hundred"
+        "endpoint to light": f"{duration_text(status.latency_ms)}; median {duration_text(status.latency_median_ms)}, "
+        f"worst {duration_text(status.latency_worst_ms)} of the last hundred"
         if status.utterances
         else "-",
         "process": f"{status.pid}, running for {_duration(status.uptime_s)}, {status.memory_mb:g} MB, "

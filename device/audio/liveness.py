@@ -19,7 +19,7 @@ class State(StrEnum):
     HEALTHY = "healthy"
     """Audio arrives."""
     SILENT = "silent"
-    """Blocks arrive, and every sample in them is zero."""
+    """Blocks arrive, and all samples have the same value, which may be zero."""
     LOST = "lost"
     """There is no microphone, or it delivers nothing; opening it is retried until it succeeds."""
     FAILED = "failed"
@@ -47,6 +47,18 @@ class Liveness:
     """Name of the open microphone; empty while none is open."""
     rate: int = 0
     """Sample rate of the open microphone, Hz; 0 while none is open."""
+
+    @property
+    def description(self) -> str:
+        """The state as a line for people."""
+        match self.state:
+            case State.HEALTHY:
+                return f"listening to {self.microphone} at {self.rate} Hz"
+            case State.SILENT:  # it is there, so there is nothing to wait for: only the user can change it
+                return f"microphone silent: {self.reason}"
+            case State.LOST:
+                return f"microphone lost, waiting for it: {self.reason}"
+        return f"microphone {self.state}: {self.reason}"
 
 
 class LivenessMachine:
@@ -92,7 +104,7 @@ class LivenessMachine:
         if time - self._last_block >= self._settings.no_sound_limit_s:
             self._become(State.LOST, f"no audio for {self._settings.no_sound_limit_s:g} s; is it suspended or frozen?")
         elif state == State.HEALTHY and time - self._last_audio >= self._settings.silent_after_s:
-            self._become(State.SILENT, "every sample is zero; is it muted?")
+            self._become(State.SILENT, "every sample has the same value; is it muted?")
         elif state == State.SILENT and time - self._last_attempt >= self._settings.reopen_silent_s:
             return Due.CLOSE
         return Due.CLOSE if self._now.state == State.LOST else Due.NOTHING
@@ -120,10 +132,10 @@ class LivenessMachine:
         self._open = False
         self._become(State.LOST, reason)
 
-    def block(self, *, zero: bool) -> None:
-        """Report that a block arrived; `zero` if every sample in it is zero."""
+    def block(self, *, constant: bool) -> None:
+        """Report that a block arrived; `constant` if all its samples have the same value, so that it holds no sound."""
         self._last_block = self._clock()
-        if not zero:
+        if not constant:
             self._last_audio = self._last_block
             if self._now.state != State.HEALTHY:
                 self._become(State.HEALTHY, "")

@@ -5,8 +5,11 @@ This module is independent of what the audio means, and of what happens when it 
 
 import logging
 import queue
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -14,12 +17,35 @@ from numpy.typing import NDArray
 
 from device.errors import AudioError
 from device.events import BLOCK_SECONDS, SAMPLE_RATE
+from device.system.display import displayable
+from device.system.stderr import silenced_c_libraries
 
 _LOG = logging.getLogger(__name__)
 _MOST_CHANNELS = 2
 """Channels that are recorded at most: a sound server's device offers 32; a microphone has one or two, of which one may
 be silent."""
 _QUEUE_SECONDS = 10
+_INVALID_RATE = -9997
+"""PortAudio's number of the error that a device does not support a rate."""
+_PLUGIN_NAMES = re.compile(
+    r"(sysdefault|front|rear|center_lfe|side|surround\d+|iec958|spdif|hdmi|modem|phoneline|usbstream|hw|plughw|plug|dmix"
+    r"|dsnoop|dshare|share|asym|tee|file|null|shm|cards|rate_convert|lavrate|samplerate|speexrate|speex|upmix|vdownmix"
+    r"|a52|dca|oss|jack|equal|ladspa)([_:].*)?",
+    re.IGNORECASE,
+)
+"""Names that alsa-lib and alsa-plugins define on every machine."""
+
+
+class MicrophoneKind(StrEnum):
+    """What a name in the list of PortAudio stands for; the most useful kind first."""
+
+    DEVICE = "device"
+    """An input of a sound card, or of a sound system other than ALSA."""
+    CONFIGURED = "configured"
+    """A name from ALSA's configuration that leads to a microphone: `default`, a sound server, or one that the user
+    has defined."""
+    PLUGIN = "plugin"
+    """A plug-in of ALSA, such as a converter of rates, which is listed on every machine and records from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +62,8 @@ class MicrophoneInfo:
     """Number of channels that the device offers."""
     is_default: bool
     """Whether it is the default input device."""
+    kind: MicrophoneKind = MicrophoneKind.DEVICE
+    """What the name stands for."""
 
 
 def portaudio_version() -> str:
@@ -48,25 +76,45 @@ def portaudio_version() -> str:
 
 
 def list_microphones() -> list[MicrophoneInfo]:
-    """List all input devices of this machine.
+    """List all input devices of this machine, by kind.
 
     Raises:
         AudioError: PortAudio is not installed.
     """
-    sounddevice = _portaudio()
-    default = sounddevice.default.device[0]
-    return [
-        MicrophoneInfo(
-            device["index"], device["name"], int(device["default_samplerate"]), device["max_input_channels"],
-            device["index"] == default,
-        )
-        for device in sounddevice.query_devices()
-        if device["max_input_channels"] > 0
-    ]  # fmt: skip
+    with silenced_c_libraries():
+        sounddevice = _portaudio()
+        default = sounddevice.default.device[0]
+        systems = [system["name"] for system in sounddevice.query_hostapis()]
+        found = [
+            MicrophoneInfo(
+                device["index"], device["name"], int(device["default_samplerate"]), device["max_input_channels"],
+                device["index"] == default, _kind(device["name"], systems[device["hostapi"]]),
+            )
+            for device in sounddevice.query_devices()
+            if device["max_input_channels"] > 0
+        ]  # fmt: skip
+    return sorted(found, key=lambda each: list(MicrophoneKind).index(each.kind))
+
+
+def without_plugins(found: Sequence[MicrophoneInfo]) -> list[MicrophoneInfo]:
+    """Return the microphones that a person would choose from: no plug-ins, unless there is nothing else.
+
+    A plug-in that is the default input device is one of them.
+    """
+    useful = [each for each in found if each.kind != MicrophoneKind.PLUGIN or each.is_default]
+    return useful or list(found)
+
+
+def _kind(name: str, sound_system: str) -> MicrophoneKind:
+    if sound_system != "ALSA" or "(hw:" in name:
+        return MicrophoneKind.DEVICE
+    return MicrophoneKind.PLUGIN if _PLUGIN_NAMES.fullmatch(name) else MicrophoneKind.CONFIGURED
 
 
 def find_microphone(name: str) -> MicrophoneInfo:
     """Find the microphone whose name is or contains `name`, ignoring case; the default one for an empty name.
+
+    A plug-in of ALSA is found by its name, too, but no part of its name makes another microphone ambiguous.
 
     Raises:
         AudioError: no microphone matches, or more than one.
@@ -78,8 +126,8 @@ def find_microphone(name: str) -> MicrophoneInfo:
         return next((each for each in found if each.is_default), found[0])
     wanted = name.casefold()
     matches = [each for each in found if each.name.casefold() == wanted]
-    matches = matches or [each for each in found if wanted in each.name.casefold()]
-    names = ", ".join(repr(each.name) for each in matches or found)
+    matches = matches or without_plugins([each for each in found if wanted in each.name.casefold()])
+    names = ", ".join(repr(each.name) for each in matches or without_plugins(found))
     if not matches:
         raise AudioError(f"no microphone is named {name!r}", fix=f"use one of {names}")
     if len(matches) > 1:
@@ -88,10 +136,18 @@ def find_microphone(name: str) -> MicrophoneInfo:
 
 
 def refresh_devices() -> None:
-    """Let PortAudio scan the devices again, which it does by itself only once. No microphone may be open."""
-    sounddevice = _portaudio()
-    sounddevice._terminate()
-    sounddevice._initialize()
+    """Let PortAudio scan the devices again, which it does by itself only once. No microphone may be open.
+
+    Raises:
+        AudioError: PortAudio cannot scan them.
+    """
+    with silenced_c_libraries():
+        sounddevice = _portaudio()
+        sounddevice._terminate()
+        try:
+            sounddevice._initialize()
+        except sounddevice.PortAudioError as error:
+            raise _no_sound_system(error) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +158,17 @@ class Block:
     """Samples, shape (n, channels), at the microphone's rate."""
     arrived_at: float
     """`time.monotonic()` when the block arrived."""
-    zero: bool
-    """Whether every sample is zero."""
+    constant: bool
+    """Whether all samples of each channel have the same value, zero or another, so that there is no sound."""
+
+
+def is_constant(samples: NDArray[np.int16]) -> bool:
+    """Whether all samples of each channel have the same value; `samples` has the shape (n, channels).
+
+    A muted or broken microphone delivers such samples, the noise of the quietest room does not: a sample that differs
+    by one step is enough.
+    """
+    return bool((samples == samples[:1]).all())
 
 
 class Microphone:
@@ -135,18 +200,26 @@ class Microphone:
     def _choose_rate(self) -> int:
         """Choose 16 kHz if the device supports it, else the device's own rate."""
         sounddevice = _portaudio()
-        problem = None
+        problems = []
         for rate in dict.fromkeys((SAMPLE_RATE, self.info.rate, 48_000, 44_100)):
             try:
-                sounddevice.check_input_settings(self.info.index, self._channels, "int16", samplerate=rate)
+                with silenced_c_libraries():
+                    sounddevice.check_input_settings(self.info.index, self._channels, "int16", samplerate=rate)
             except sounddevice.PortAudioError as error:
-                problem = error
+                problems.append(error)
             else:
                 return rate
-        raise self._unavailable(problem)
+        # That some rates are invalid is normal; why its own rate does not work is the reason.
+        raise self._unavailable(next((each for each in problems if _INVALID_RATE not in each.args), problems[0]))
 
     def _open(self) -> Any:
         sounddevice = _portaudio()
+        with silenced_c_libraries():
+            stream = self._start(sounddevice)
+        _LOG.info("microphone: %s, %d Hz, %d channel(s)", self.info.name, self.rate, self._channels)
+        return stream
+
+    def _start(self, sounddevice: Any) -> Any:
         try:
             stream = sounddevice.RawInputStream(
                 samplerate=self.rate,
@@ -164,7 +237,6 @@ class Microphone:
                 raise
         except sounddevice.PortAudioError as error:
             raise self._unavailable(error) from None
-        _LOG.info("microphone: %s, %d Hz, %d channel(s)", self.info.name, self.rate, self._channels)
         return stream
 
     def _unavailable(self, error: Exception | None) -> AudioError:
@@ -184,7 +256,7 @@ class Microphone:
             return None
         data, arrived_at = received
         samples = np.frombuffer(data, np.int16).reshape(-1, self._channels)
-        return Block(samples, arrived_at, zero=not data.strip(b"\0"))
+        return Block(samples, arrived_at, constant=is_constant(samples))
 
     def wake(self) -> None:
         """Make `block` return immediately; may be called from another thread."""
@@ -193,8 +265,9 @@ class Microphone:
     def close(self) -> None:
         """Close the stream. If the sound system hangs, this call hangs, too."""
         # Not `stop`, which would wait for a frozen microphone to deliver what it has.
-        self._stream.abort(ignore_errors=True)
-        self._stream.close(ignore_errors=True)
+        with silenced_c_libraries():
+            self._stream.abort(ignore_errors=True)
+            self._stream.close(ignore_errors=True)
 
     def _receive(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
         """PortAudio's callback: copies the block and never waits."""
@@ -217,4 +290,15 @@ def _portaudio() -> Any:
         import sounddevice  # scans the sound cards, which takes a moment: only where a microphone is used
     except OSError:
         raise AudioError("PortAudio is not installed", fix="run: sudo apt-get install libportaudio2") from None
+    except Exception as error:
+        if type(error).__name__ != "PortAudioError":  # the module that defines it could not be imported
+            raise
+        raise _no_sound_system(error) from None
     return sounddevice
+
+
+def _no_sound_system(error: Exception) -> AudioError:
+    return AudioError(
+        f"PortAudio cannot list the microphones ({displayable(error)})",
+        fix="check the configuration of ALSA: arecord -L, ~/.asoundrc, /etc/asound.conf",
+    )

@@ -142,7 +142,7 @@ class ReconnectingMicrophone:
                 block = microphone.block(_LONGEST_WAIT_S)
                 if block is not None:
                     self.received_blocks += 1
-                    self._liveness.block(zero=block.zero)
+                    self._liveness.block(constant=block.constant)
                     yield from framer.push(block.samples, arrived_at=block.arrived_at)
                     microphone.batch_size = self._batch_size() if self._liveness.now.state == State.HEALTHY else 1
                 elif microphone.ended:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from device.benchmark.results import BenchmarkResults, InterpreterCall
 from device.recognition.runtimes import LITERT
 from device.settings.schema import TranscriberSettings
+from device.system.durations import duration_text
 from device.system.throttling import Throttling
 
 MIN_TIMES_REAL_TIME = 1.3
@@ -55,12 +56,12 @@ def judge(results: BenchmarkResults, throttling: Throttling | None = None) -> Be
         changes = [f'runtime = "{better.runtime}"'] if better.runtime != now.runtime else []
         changes += [f"threads = {better.threads}"] if better.threads != now.threads else []
         lines.append(
-            f"The network takes {_milliseconds(better.median_ms)} instead of {_milliseconds(now.median_ms)} with "
+            f"The network takes {duration_text(better.median_ms)} instead of {duration_text(now.median_ms)} with "
             f"these settings: [classifier] {', '.join(changes)}."
         )
     elif results.stages["interpreter"].median_ms >= _SLOW_CALL_MS and _lacks_faster_runtime(results):
         lines.append(
-            f"The network takes {_milliseconds(results.stages['interpreter'].median_ms)}; LiteRT is often several "
+            f"The network takes {duration_text(results.stages['interpreter'].median_ms)}; LiteRT is often several "
             f"times faster: pip install {LITERT}."
         )
     return BenchmarkVerdict(keeps_up, enough_memory, tuple(lines))
@@ -76,13 +77,8 @@ def _better_call(calls: tuple[InterpreterCall, ...]) -> InterpreterCall | None:
     return best if clearly else None
 
 
-def _milliseconds(value: float) -> str:
-    """Format milliseconds with two significant digits."""
-    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 1 else f"{value:.2g} ms"
-
-
 def _speed(results: BenchmarkResults, *, keeps_up: bool) -> str:
-    factor, latency = results.times_real_time, _milliseconds(results.cold_start.endpoint_to_light_median_ms)
+    factor, latency = results.times_real_time, duration_text(results.cold_start.endpoint_to_light_median_ms)
     if keeps_up:
         return (
             f"This machine keeps up, at {factor:.1f} times real time; the light comes on {latency} after the pause "

@@ -212,14 +212,14 @@ class Daemon:
         if liveness.reason != self._announced:
             self._announced = liveness.reason
             hint = "; speak, or end with Ctrl-C" if state == State.HEALTHY else ""
-            self._announce(f"{_description(liveness)}{hint}")
+            self._announce(f"{liveness.description}{hint}")
         if (state == State.HEALTHY or self._patient) and not self._ready:
             self._ready = True
             self._systemd.ready()
         self._publish_status()
 
     def _publish_status(self) -> None:
-        line = _description(self._liveness.now)
+        line = self._liveness.now.description
         if self._last_label:
             latest = "low confidence" if self._last_label == LOW_CONFIDENCE else self._last_label
             line += f"; predictions: {self._utterances}, latest: {latest}"
@@ -248,14 +248,6 @@ class Daemon:
     def _on_signal(self) -> None:
         self._stopped_by_signal = True
         self._over.set()
-
-
-def _description(liveness: Liveness) -> str:
-    """The state of the microphone as a line for people."""
-    if liveness.state == State.HEALTHY:
-        return f"listening to {liveness.microphone} at {liveness.rate} Hz"
-    waiting = "" if liveness.state == State.FAILED else ", waiting for it"
-    return f"microphone {liveness.state}{waiting}: {liveness.reason}"
 
 
 def _memory_mb() -> float:

@@ -91,10 +91,7 @@ class Recorder:
     def _on_liveness(self, liveness: Liveness) -> None:
         if liveness.state in (State.RECOVERING, State.FAILED):
             return  # the next state will be printed, or an error raised if the sound system hangs
-        if liveness.state == State.HEALTHY:
-            line = f"listening to {liveness.microphone} at {liveness.rate} Hz"
-        else:
-            line = f"microphone {liveness.state}, waiting for it: {liveness.reason}"
+        line = liveness.description
         if line != self._printed:
             self._printed = line
             self._display.print(line)

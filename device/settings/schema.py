@@ -68,7 +68,8 @@ class LivenessSettings:
         1,
         86400,
         "s",
-        "The microphone is silent, perhaps muted, when every sample was zero for this long, which no real room is.",
+        "The microphone is silent, perhaps muted, when every sample had the same value for this long, which no real "
+        "room delivers.",
     )
     reopen_silent_s: float = _number(
         60.0,

@@ -49,7 +49,7 @@ class ClipMicrophone:
         return not self._blocks
 
     def block(self, _limit_s: float) -> Block | None:
-        return Block(self._blocks.pop(0)[:, None], time.monotonic(), zero=False) if self._blocks else None
+        return Block(self._blocks.pop(0)[:, None], time.monotonic(), constant=False) if self._blocks else None
 
     def wake(self) -> None:
         """Nothing waits."""

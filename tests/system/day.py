@@ -124,7 +124,7 @@ class SimulatedRoom:
             self._day.losses += 1
             return None
         self.now += FRAME_SECONDS
-        return Block(np.rint(samples * 32767).astype(np.int16)[:, None], self.now, zero=False)
+        return Block(np.rint(samples * 32767).astype(np.int16)[:, None], self.now, constant=False)
 
     def wake(self) -> None:
         """Do nothing: on the simulated clock `block` never waits."""

@@ -27,12 +27,8 @@ _WORDS_EVERY_S, _IMAGE_EVERY_S = 0.25, 0.5
 """Seconds of speech between two updates of the words and of the image: both cost CPU time."""
 _MOST_WAITING = 1000
 """Lines of history that wait for a terminal that is paused."""
-_PROBLEMS = {
-    State.SILENT: ("microphone silent, waiting for it: ", "bold yellow"),
-    State.LOST: ("microphone lost, waiting for it: ", "bold red"),
-    State.FAILED: ("microphone failed: ", "bold red"),
-}
-"""Beginning of the line about the microphone, and its style."""
+_PROBLEM_STYLES = {State.SILENT: "bold yellow", State.LOST: "bold red", State.FAILED: "bold red"}
+"""Style of the line about the microphone while it delivers no sound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +89,8 @@ class ScreenState:
     def microphone(self, liveness: Liveness) -> None:
         """The state of the microphone has changed; see `Output.microphone`."""
         receiving = liveness.state in (State.HEALTHY, State.SILENT)
-        if liveness.state in _PROBLEMS:
-            problem, style = _PROBLEMS[liveness.state]
-            state = Text(problem + displayable(liveness.reason), style)
+        if liveness.state in _PROBLEM_STYLES:
+            state = Text(displayable(liveness.description), _PROBLEM_STYLES[liveness.state])
         else:
             state = Text.assemble(
                 "" if receiving else "opening ",

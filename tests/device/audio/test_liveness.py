@@ -36,12 +36,12 @@ class Rig:
         self.machine.opening()
         self.machine.opened("USB", 48_000)
 
-    def receive(self, seconds: float, *, zero: bool = False) -> Due:
+    def receive(self, seconds: float, *, constant: bool = False) -> Due:
         """Deliver blocks for some time, or until something is due."""
         end = self.clock.now + seconds
         while self.clock.now < end:
             self.clock.now += BLOCK_S
-            self.machine.block(zero=zero)
+            self.machine.block(constant=constant)
             if (due := self.machine.due()) != Due.NOTHING:
                 return due
         return Due.NOTHING
@@ -62,7 +62,7 @@ def test_from_the_start_to_the_first_block() -> None:
     rig.open()
     assert rig.machine.due() == Due.NOTHING
     rig.clock.now += 1.2
-    rig.machine.block(zero=False)
+    rig.machine.block(constant=False)
     assert rig.states == ["recovering", "healthy"]
     assert rig.machine.now == Liveness(State.HEALTHY, rig.clock.now, "", "USB", 48_000)
 
@@ -93,38 +93,52 @@ def test_pulled_out_and_back(healthy: Rig) -> None:
         assert healthy.machine.due() == Due.NOTHING  # not more often than every `retry_s`
         healthy.clock.now += 0.5
     healthy.open()
-    healthy.machine.block(zero=False)
+    healthy.machine.block(constant=False)
     assert healthy.states == ["lost", "lost", "recovering", "healthy"]
     assert [each.reason for each in healthy.changes[:2]] == ["it is gone; was it pulled out?", "no microphone found"]
     assert healthy.changes[0].since == healthy.changes[1].since  # still the same loss
 
 
 def test_zeros_are_silence_and_the_microphone_is_opened_again(healthy: Rig) -> None:
-    assert healthy.receive(29, zero=True) == Due.NOTHING
+    assert healthy.receive(29, constant=True) == Due.NOTHING
     assert healthy.states == []
-    assert healthy.receive(3, zero=True) == Due.NOTHING
+    assert healthy.receive(3, constant=True) == Due.NOTHING
     assert healthy.states == ["silent"]
-    assert healthy.receive(60, zero=True) == Due.CLOSE
+    assert healthy.receive(60, constant=True) == Due.CLOSE
     assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("USB", 48_000)
     healthy.machine.closed()
     assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("", 0)
     healthy.open()
     assert (healthy.machine.now.microphone, healthy.machine.now.rate) == ("USB", 48_000)
-    assert healthy.receive(59, zero=True) == Due.NOTHING
+    assert healthy.receive(59, constant=True) == Due.NOTHING
     assert healthy.states == ["silent"], "it is still silent after it was opened again"
-    healthy.machine.block(zero=False)
+    healthy.machine.block(constant=False)
     assert healthy.states == ["silent", "healthy"]
 
 
 def test_one_block_of_audio_ends_the_wait_for_silence(healthy: Rig) -> None:
-    healthy.receive(29, zero=True)
-    healthy.machine.block(zero=False)
-    healthy.receive(29, zero=True)
+    healthy.receive(29, constant=True)
+    healthy.machine.block(constant=False)
+    healthy.receive(29, constant=True)
     assert healthy.states == []
 
 
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        (State.HEALTHY, "listening to USB at 48000 Hz"),
+        (State.SILENT, "microphone silent: why"),
+        (State.LOST, "microphone lost, waiting for it: why"),
+        (State.FAILED, "microphone failed: why"),
+        (State.RECOVERING, "microphone recovering: why"),
+    ],
+)
+def test_only_a_lost_microphone_is_waited_for(state: State, line: str) -> None:
+    assert Liveness(state, 0, "why", "USB", 48_000).description == line
+
+
 def test_silent_and_then_lost(healthy: Rig) -> None:
-    healthy.receive(31, zero=True)
+    healthy.receive(31, constant=True)
     healthy.machine.ended()
     healthy.machine.closed()
     assert healthy.states == ["silent", "lost"]
@@ -138,7 +152,7 @@ def test_a_microphone_that_hangs_has_failed_for_good(healthy: Rig) -> None:
     assert healthy.machine.due() == Due.NOTHING
 
 
-event = st.sampled_from(["block", "zero", "ended", "due"])
+event = st.sampled_from(["block", "constant", "ended", "due"])
 
 
 @given(st.lists(st.tuples(event, st.floats(0, 50)), max_size=60), st.lists(st.booleans(), min_size=60, max_size=60))
@@ -168,14 +182,14 @@ def test_after_any_events_it_is_opened_again(events: list[tuple[str, float]], op
     for name, pause in events:
         rig.clock.now += pause
         if is_open and name != "due":
-            machine.ended() if name == "ended" else machine.block(zero=name == "zero")
+            machine.ended() if name == "ended" else machine.block(constant=name == "constant")
         do_what_is_due(works=next(luck))
     for _ in range(3):
         rig.clock.now += SETTINGS.retry_s
         if is_open:
-            machine.block(zero=False)
+            machine.block(constant=False)
         do_what_is_due(works=True)
-    machine.block(zero=False)
+    machine.block(constant=False)
     assert machine.now.state == State.HEALTHY
     assert all(before.state != after.state or before.reason != after.reason
                for before, after in zip(rig.changes, rig.changes[1:], strict=False))  # fmt: skip

@@ -24,7 +24,7 @@ SETTINGS = LivenessSettings(
 class FakeMicrophone:
     """A microphone that delivers some blocks and then ends, freezes or hangs, as `then` says."""
 
-    def __init__(self, blocks: int, then: str = "ends", *, rate: int = 16_000, zero: bool = False) -> None:
+    def __init__(self, blocks: int, then: str = "ends", *, rate: int = 16_000, constant: bool = False) -> None:
         self.info = MicrophoneInfo(0, f"fake at {rate}", rate, 1, is_default=True)
         self.rate = rate
         self.dropped_blocks = 2
@@ -33,7 +33,7 @@ class FakeMicrophone:
         self.unstick = threading.Event()
         self._blocks = blocks
         self._then = then
-        self._zero = zero
+        self._constant = constant
 
     @property
     def ended(self) -> bool:
@@ -44,10 +44,10 @@ class FakeMicrophone:
             time.sleep(limit_s)
             return None
         self._blocks -= 1
-        if self._zero:
+        if self._constant:
             time.sleep(0.001)  # slows down the blocks, so that a second of silence is a second
-        level = 0 if self._zero else 3000
-        return Block(np.full((round(self.rate * 0.032), 1), level, np.int16), time.monotonic(), self._zero)
+        level = 0 if self._constant else 3000
+        return Block(np.full((round(self.rate * 0.032), 1), level, np.int16), time.monotonic(), self._constant)
 
     def wake(self) -> None:
         pass
@@ -148,7 +148,7 @@ def test_a_frozen_microphone_is_closed_and_opened_again() -> None:
 
 
 def test_a_silent_microphone_is_reported_and_opened_again() -> None:
-    fake = FakeMicrophone(10_000, zero=True)
+    fake = FakeMicrophone(10_000, constant=True)
     rig = Rig(fake, FakeMicrophone(3))
     lengths = rig.lengths()
     assert lengths[1:] == [3]

@@ -52,7 +52,7 @@ class FakeMicrophone:
             while self._recording and len(batch) < self.batch_size:
                 samples = self._recording.popleft()
                 self.now += len(samples) / SAMPLE_RATE
-                batch.append(Block(samples[:, None], self.now, zero=False))
+                batch.append(Block(samples[:, None], self.now, constant=False))
             self._delivered.extend(batch)
         return self._delivered.popleft() if self._delivered else None
 

@@ -58,7 +58,7 @@ class Microphone:
             return None
         self._delivered += 1
         time.sleep(0.032)
-        return Block(np.full((512, 1), 3000, np.int16), time.monotonic(), zero=False)
+        return Block(np.full((512, 1), 3000, np.int16), time.monotonic(), constant=False)
 
     def wake(self) -> None:
         pass

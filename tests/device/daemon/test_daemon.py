@@ -242,7 +242,7 @@ def test_the_status_of_the_service_quotes_names_and_reasons_unchanged() -> None:
         Settings(), load=Mock(), outputs=Outputs(), announce=Mock(), patient=True, systemd=systemd, status_socket=None
     )
     daemon._liveness.opened("USB; mono", 16_000)
-    daemon._liveness.block(zero=False)
+    daemon._liveness.block(constant=False)
     assert systemd.status.call_args.args == ("listening to USB; mono at 16000 Hz",)
     daemon._on_prediction(prediction("very_happy"))
     assert systemd.status.call_args.args[0].endswith("; predictions: 1, latest: very_happy")

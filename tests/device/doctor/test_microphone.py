@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from device.audio import microphone
-from device.audio.microphone import Block, MicrophoneInfo
+from device.audio.microphone import Block, MicrophoneInfo, MicrophoneKind, is_constant
 from device.doctor.findings import Finding, MicrophoneLevel, Verdict
 from device.doctor.isolation import Check, run_checks
 from device.doctor.microphone import check_portaudio, check_selected, check_sound_cards, measure_level
@@ -158,7 +158,7 @@ class FakeMicrophone:
     def block(self, limit_s: float) -> Block | None:
         assert limit_s == Settings().liveness.no_sound_limit_s
         samples = next(self._blocks, None)
-        return None if samples is None else Block(samples, 0.0, zero=not samples.any())
+        return None if samples is None else Block(samples, 0.0, constant=is_constant(samples))
 
     def close(self) -> None:
         FakeMicrophone.closed += 1
@@ -237,6 +237,40 @@ def test_only_zeros(measured: Callable[..., tuple[list[float], Finding]]) -> Non
     assert set(levels) == {-96.0}
 
 
+@pytest.mark.parametrize("value", [1, -1, 1234, -32768])
+def test_only_one_value(value: int, measured: Callable[..., tuple[list[float], Finding]]) -> None:
+    _, found = measured(FakeMicrophone([np.full((2048, 2), value, np.int16)] * 20))
+    assert (found.verdict.value, found.message) == ("FAIL", f"every sample has the same value, {value}, at 16000 Hz")
+    assert "unmute it" in found.fix
+
+
+def dithered(value: int, steps: int) -> list[NDArray[np.int16]]:
+    random = np.random.default_rng(0)
+    return [(value + random.integers(0, steps + 1, (2048, 1))).astype(np.int16) for _ in range(20)]
+
+
+def test_an_offset_with_noise_of_a_few_steps_is_no_sound(measured: Callable[..., tuple[list[float], Finding]]) -> None:
+    _, found = measured(FakeMicrophone(dithered(3000, 2)))
+    assert found.verdict.value == "FAIL"
+    assert found.message == "every sample is between 3000 and 3002, at 16000 Hz: an offset without sound"
+    for quiet_room in (dithered(-1, 2), dithered(3000, 20)):
+        assert "offset" not in measured(FakeMicrophone(quiet_room))[1].message
+
+
+def test_channels_in_opposite_phase(plugged: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    plugged(USB)
+    blocks = tone(-20, channels=2)
+    opposite = FakeMicrophone([block * np.array([1, -1], np.int16) for block in blocks])
+    for opened, topics in ((FakeMicrophone(blocks), ["level"]), (opposite, ["level", "channels"])):
+        monkeypatch.setattr(microphone, "Microphone", lambda name, opened=opened: opened)
+        found = [each for each in measure_level(Settings(), None) if isinstance(each, Finding)]
+        assert [each.topic for each in found] == topics
+        assert found[0].message.startswith("loudest -20 dBFS"), "one channel is inverted"
+    assert found[1].verdict == Verdict.WARN
+    assert found[1].message.startswith("the two channels of the microphone cancel each other: wired in opposite phase")
+    assert "balanced" in found[1].fix
+
+
 @pytest.mark.parametrize("blocks", [[], tone(-20, blocks=2)], ids=["from the start", "after two blocks"])
 @pytest.mark.parametrize(
     ("ended", "message"), [(True, "it disconnected"), (False, "opened, but no audio arrived for 3 s")]
@@ -265,6 +299,81 @@ def test_a_microphone_that_another_program_uses(plugged: Callable[..., None], mo
     assert isinstance(in_use_by_daemon, Finding)
     assert in_use_by_daemon.verdict == Verdict.WARN
     assert in_use_by_daemon.message == "not measured: the daemon, process 42, uses the microphone"
+
+
+@pytest.fixture
+def held_by(tmp_path: Path) -> Callable[[str], Path]:
+    """The root of a file system in which a program has the capture device of card 1 open."""
+
+    def hold(program: str) -> Path:
+        for name, content in {
+            "dev/snd/pcmC1D0c": "", "proc/asound/card1/pcm0c/sub0/status": "state: RUNNING\nowner_pid   : 812\n",
+            "proc/asound/card1/id": "Yeti\n", "proc/812/comm": f"{program}\n",
+        }.items():  # fmt: skip
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(content)
+        return tmp_path
+
+    return hold
+
+
+@pytest.mark.parametrize(
+    ("program", "listed", "fix"),
+    [
+        ("pipewire", "pipewire", 'record through the sound server: name = "pipewire" under [microphone]; or, as the '),
+        ("pulseaudio", "default", 'record through the sound server: name = "default" under [microphone]; or, as the '),
+        ("pipewire", "", "record through the sound server: sudo apt-get install pipewire-alsa"),
+        ("pulseaudio", "", "record through the sound server: sudo apt-get install libasound2-plugins"),
+        ("arecord", "", "close arecord"),
+    ],
+)
+@pytest.mark.parametrize("error", ["Device unavailable [PaErrorCode -9985]", "Invalid sample rate [PaErrorCode -9997]"])
+def test_a_microphone_that_a_sound_server_holds(
+    program: str,
+    listed: str,
+    fix: str,
+    error: str,
+    plugged: Callable[..., None],
+    held_by: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = held_by(program)
+    others = [MicrophoneInfo(5, listed, 44_100, 32, False, MicrophoneKind.CONFIGURED)] if listed else []
+
+    def refuse(name: str) -> None:
+        raise AudioError(f"microphone 'USB' cannot be opened ({error})", fix="close the other program")
+
+    monkeypatch.setattr(microphone, "Microphone", refuse)
+    plugged(USB, *others)
+    [found] = measure_level(Settings(microphone=MicrophoneSettings(name="USB")), None, root)
+    plugged(*others)
+    [missing] = check_selected("USB", root=root)
+    for each, message in ((found, error), (missing, "no microphone")):
+        assert isinstance(each, Finding)
+        assert each.verdict == Verdict.FAIL
+        assert message in each.message
+        assert f"Yeti is in use by {program}, process 812" in each.message
+        assert each.fix.startswith(fix)
+        assert ("systemctl --user mask --now" in each.fix) == (program != "arecord")
+
+
+def test_another_card_that_is_in_use_is_not_the_reason(
+    plugged: Callable[..., None], held_by: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        raise AudioError("cannot be opened", fix="unplug it")
+
+    monkeypatch.setattr(microphone, "Microphone", refuse)
+    plugged(replace(USB, name="USB Audio (hw:2,0)"))
+    [found] = measure_level(Settings(), None, held_by("pipewire"))
+    assert isinstance(found, Finding)
+    assert (found.message, found.fix) == ("cannot be opened", "unplug it")
+
+
+def test_plugins_of_alsa_are_not_listed_beside_the_selected_microphone(plugged: Callable[..., None]) -> None:
+    plugged(USB, DEFAULT, MicrophoneInfo(7, "surround21", 44_100, 2, False, MicrophoneKind.PLUGIN))
+    assert check("usb").message.endswith("not selected: default, 44100 Hz")
+    assert check("surround21").message.startswith("surround21, 44100 Hz")
 
 
 def test_without_a_microphone_nothing_is_measured(plugged: Callable[..., None]) -> None:

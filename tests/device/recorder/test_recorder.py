@@ -41,7 +41,7 @@ class FakeMicrophone:
 
     def block(self, limit_s: float) -> Block | None:
         if self._levels:
-            return Block(np.full((512, 1), self._levels.pop(0), np.int16), time.monotonic(), zero=False)
+            return Block(np.full((512, 1), self._levels.pop(0), np.int16), time.monotonic(), constant=False)
         if self._after is not None:
             after, self._after = self._after, None
             after()

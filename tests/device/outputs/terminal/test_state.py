@@ -75,7 +75,7 @@ def test_the_state_of_the_microphone() -> None:
     assert shown == [
         (r"opening USB\x07, 48000 Hz", False),
         (r"USB\x07, 48000 Hz", True),
-        ("microphone silent, waiting for it: is it muted?", True),
+        ("microphone silent: is it muted?", True),
         (r"microphone lost, waiting for it: it is gone;\x1b[2J\nwas it pulled out?", False),
         ("microphone failed: it hangs", False),
     ]
