@@ -81,9 +81,10 @@ def _groups(root: Path) -> Iterator[Path]:
 
 def _group_free(group: Path, swap: int) -> int | None:
     """Bytes that a control group leaves, with memory that the kernel can reclaim; None if it has no limit."""
-    names = ("memory.max", "memory.current") if (group / "memory.max").exists() else (
-        "memory.limit_in_bytes", "memory.usage_in_bytes")  # fmt: skip
-    limit, used = (_number(group / name) for name in names)
+    # Not `exists`, which raises an error where a sandbox hides the group.
+    limit, used = _number(group / "memory.max"), _number(group / "memory.current")
+    if limit is None:
+        limit, used = _number(group / "memory.limit_in_bytes"), _number(group / "memory.usage_in_bytes")
     if limit is None or used is None or limit >= _UNLIMITED:
         return None
     cached = _table(group / "memory.stat")

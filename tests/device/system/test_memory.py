@@ -2,6 +2,7 @@
 
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +79,26 @@ def test_limits_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         ("address space", "ulimit -v", 297.6, "run: ulimit -v unlimited"),
         ("data", "ulimit -d", 0, "run: ulimit -d unlimited"),
     ]
+
+
+def test_a_control_group_that_a_sandbox_hides_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for the service, which cannot enter the folders of its control groups on some machines."""
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text("4:memory:/lamp\n")
+    stat, opened = Path.stat, Path.open
+
+    def hidden(path: Path) -> None:
+        if "cgroup" in path.parts[:-1]:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    def closed_stat(self: Path, **options: Any) -> Any:
+        hidden(self)
+        return stat(self, **options)
+
+    def closed_open(self: Path, *arguments: Any, **options: Any) -> Any:
+        hidden(self)
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "stat", closed_stat)
+    monkeypatch.setattr(Path, "open", closed_open)
+    assert [each for each in limits(tmp_path) if each.kind == "memory"] == []
