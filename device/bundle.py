@@ -34,6 +34,8 @@ DEFAULT_BUNDLE = Path(__file__).parent / "models" / "Model.tflite"
 """Path of the bundle that ships with edge-mcnn."""
 FLATBUFFER_SUM = "flatbuffer_sha256"
 """Key in the model card: SHA-256 of the flatbuffer, hexadecimal."""
+OTHER_IMAGES = "images_of_another_program"
+"""Key in the model card: whether the network was trained on images that edge-mcnn did not compute."""
 
 LABELS_FILE = "labels.txt"
 """Name of the entry with the labels, one per line; `edge-mcnn train` writes a file of this name beside `Model.h5`."""

@@ -7,12 +7,13 @@ A name may have the file's ending or not, and may begin with the folders inside 
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from device.errors import TrainingError
 from device.system.display import displayable
+from device.system.paths import cannot_use, require_folder
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 """File name endings of images."""
@@ -28,41 +29,75 @@ class Link:
     """Name of a file, as the table writes it."""
     where: str
     """Row of the table, for messages."""
-    preferred: Callable[[Path], bool] | None = None
+    preferred: Callable[[PurePosixPath], bool] | None = None
     """Decides between files of the same name, by their path inside the folder; None if nothing does."""
 
 
+@dataclass(frozen=True)
+class LinkedFile:
+    """The file that a name links to."""
+
+    file: Path
+    """Path of the file."""
+    inside: PurePosixPath
+    """The path that links to it, inside the folder."""
+
+
 class LinkedFiles:
-    """The files of one kind in a folder and in the folders inside it; hidden files are ignored.
+    """Files of one kind that names may link to.
 
     Args:
-        folder: path of the folder.
-        suffixes: lower-case endings of the files.
+        folder: path of the folder, for messages.
+        files: pairs of a file and of the path that links to it, inside the folder; a file may have more than one.
         kind: what the files are, in the plural, such as "images"; for messages.
         fix: where the folder is named, in the imperative; the fix of each error.
+        suffixes: lower-case endings that a name may have.
 
     Raises:
-        TrainingError: the folder or one inside it cannot be read, or there are no such files.
+        TrainingError: there are no files.
     """
 
-    def __init__(self, folder: Path, suffixes: Collection[str], kind: str, fix: str) -> None:
+    def __init__(
+        self, folder: Path, files: Iterable[tuple[str, Path]], kind: str, fix: str, suffixes: Collection[str]
+    ) -> None:
         self.folder = folder
         self._kind = kind
         self._fix = fix
         self._suffixes = frozenset(suffixes) | IMAGE_SUFFIXES
-        self._by_path: defaultdict[str, list[Path]] = defaultdict(list)
-        self._by_name: defaultdict[str, list[Path]] = defaultdict(list)
-        for file in self._walk(suffixes):
-            inside = _normalised(file.relative_to(folder).as_posix())
-            for path in (inside, _stem(inside)):
-                self._by_path[path].append(file)
-                self._by_name[path.rpartition("/")[2]].append(file)
-        if not self._by_path:
+        by_path: defaultdict[str, dict[Path, str]] = defaultdict(dict)
+        by_name: defaultdict[str, dict[Path, str]] = defaultdict(dict)
+        for inside, file in files:
+            full = _normalised(inside)
+            for path in (full, _stem(full)):
+                by_path[path][file] = inside
+                by_name[path.rpartition("/")[2]][file] = inside
+        if not by_path:
             raise TrainingError(
                 f"{displayable(folder)}: holds no {kind}", fix=f"{fix}; files must end in {', '.join(sorted(suffixes))}"
             )
+        self._by_path, self._by_name = dict(by_path), dict(by_name)
 
-    def find(self, links: Sequence[Link]) -> list[Path]:
+    @classmethod
+    def inside(cls, folder: Path, suffixes: Collection[str], kind: str, fix: str) -> "LinkedFiles":
+        """Return the files in a folder, and in the folders inside it, that have certain endings; not the hidden ones.
+
+        Args:
+            folder: path of the folder.
+            suffixes: lower-case endings of the files.
+            kind: see `LinkedFiles`.
+            fix: see `LinkedFiles`.
+
+        Raises:
+            TrainingError: the folder or one inside it cannot be read, or there are no such files.
+        """
+        files = ((file.relative_to(folder).as_posix(), file) for file in _walk(folder, suffixes, fix))
+        return cls(folder, files, kind, fix, suffixes)
+
+    def folder_names(self) -> set[str]:
+        """Return the names of all folders inside the folder that a path to a file leads through."""
+        return {part for paths in self._by_path.values() for path in paths.values() for part in _folders(path)}
+
+    def find(self, links: Sequence[Link]) -> list[LinkedFile]:
         """Return the file of each link.
 
         Raises:
@@ -80,65 +115,74 @@ class LinkedFiles:
         unclear = [(link, files) for link, files in zip(links, found, strict=True) if len(files) > 1]
         if unclear:
             link, files = unclear[0]
-            names = ", ".join(displayable(file.relative_to(self.folder)) for file in files[:_SHOWN])
+            names = ", ".join(displayable(inside) for inside in list(files.values())[:_SHOWN])
             raise TrainingError(
-                f"{len(unclear)} of {len(links)} IDs name more than one of the {self._kind} in "
+                f"{_table_of(link)}{len(unclear)} of {len(links)} IDs name more than one of the {self._kind} in "
                 f"{displayable(self.folder)}: {_listed([link])} may be {names}",
                 fix="write the folder before the name, or the ending after it, or give a folder without the others",
             )
-        files = [one for [one] in found]
-        self._refuse_duplicates(links, files)
-        return files
+        linked = [LinkedFile(file, PurePosixPath(inside)) for [(file, inside)] in (each.items() for each in found)]
+        _refuse_duplicates(links, linked)
+        return linked
 
-    def _refuse_duplicates(self, links: Sequence[Link], files: Sequence[Path]) -> None:
-        first: dict[Path, Link] = {}
-        repeated = []
-        for link, file in zip(links, files, strict=True):
-            if file in first:
-                repeated.append((first[file], link, file))
-            else:
-                first[file] = link
-        if repeated:
-            before, link, file = repeated[0]
-            raise TrainingError(
-                f"{len(repeated)} of {len(links)} IDs are there twice: {_listed([before, link])} name "
-                f"{displayable(file.relative_to(self.folder))}",
-                fix="give each row its own ID, or delete the repeated rows",
-            )
-
-    def _candidates(self, link: Link) -> list[Path]:
+    def _candidates(self, link: Link) -> dict[Path, str]:
         for files in self._matches(_normalised(link.name.replace("\\", "/").removeprefix("./"))):
             if len(files) > 1 and link.preferred is not None:
-                return [file for file in files if link.preferred(file.relative_to(self.folder))] or files
+                return {file: path for file, path in files.items() if link.preferred(PurePosixPath(path))} or files
             if files:
                 return files
-        return []
+        return {}
 
-    def _matches(self, name: str) -> Iterator[list[Path]]:
+    def _matches(self, name: str) -> Iterator[dict[Path, str]]:
         """Yield the files that fit a name, from the strictest rule to the least strict one."""
         has_ending = PurePosixPath(name).suffix.lower() in self._suffixes
         # A file may have been converted since, and a table may name the image of a recording.
         names = (name, _stem(name)) if has_ending else (name,)
         for each in names:
+            yield self._by_path.get(each, {})
             if "/" not in each:
-                yield self._by_name.get(each, [])
-            while each:  # a path may start above the folder
-                yield self._by_path.get(each, [])
-                each = each.partition("/")[2]  # the path without its first folder
+                yield self._by_name.get(each, {})
+            while each := each.partition("/")[2]:  # the path may start above the folder
+                yield self._by_path.get(each, {})
 
-    def _walk(self, suffixes: Collection[str]) -> Iterator[Path]:
-        def refuse(error: OSError) -> None:
-            raise TrainingError(
-                f"{displayable(error.filename)}: cannot be read ({error.strerror})", fix=self._fix
-            ) from None
 
-        if not os.path.isdir(self.folder):  # noqa: PTH112  # `Path.is_dir` raises for names that are too long
-            raise TrainingError(f"{displayable(self.folder)}: is not a folder", fix=self._fix)
-        for root, folders, names in os.walk(self.folder, onerror=refuse):
-            folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-            for name in sorted(names):
-                if not name.startswith(".") and PurePosixPath(name).suffix.lower() in suffixes:
-                    yield Path(root, name)
+def _walk(folder: Path, suffixes: Collection[str], fix: str) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise cannot_use(Path(error.filename), error, TrainingError, fix=fix) from None
+
+    require_folder(folder, TrainingError, fix=fix)
+    seen: set[tuple[int, int]] = set()
+    for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        found = Path(root).stat()
+        if (found.st_dev, found.st_ino) in seen:  # a link to a folder around it
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        for name in sorted(names):
+            if not name.startswith(".") and PurePosixPath(name).suffix.lower() in suffixes:
+                yield Path(root, name)
+
+
+def _refuse_duplicates(links: Sequence[Link], files: Sequence[LinkedFile]) -> None:
+    first: dict[Path, Link] = {}
+    repeated = []
+    for link, linked in zip(links, files, strict=True):
+        if linked.file in first:
+            repeated.append((first[linked.file], link, linked))
+        else:
+            first[linked.file] = link
+    if repeated:
+        before, link, linked = repeated[0]
+        raise TrainingError(
+            f"{_table_of(link)}{len(repeated)} of {len(links)} IDs are there twice: {_listed([before, link])} name "
+            f"{displayable(linked.inside)}",
+            fix="give each row its own ID, or delete the repeated rows",
+        )
+
+
+def _folders(path: str) -> tuple[str, ...]:
+    return PurePosixPath(path).parts[:-1]
 
 
 def _stem(name: str) -> str:

@@ -24,17 +24,17 @@ from rich.progress import Progress
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import atomic_write
-from training.data.audio_reading import LONGEST_CLIP_S, read_recording
+from device.system.display import displayable
+from training.data.audio_reading import read_recording
 from training.data.clips import Skipped
+from training.data.finished_images import INDEX, INDEX_FORMAT, file_of, image_settings, read_index
+from training.data.linked_files import IMAGE_SUFFIXES
 from training.images.array_cache import cannot_write
 from training.images.spectrogram import compute_image
 from training.parallel import on_all_cores
 
-INDEX = "index.json"
-"""Name of the file that lists each recording with its image."""
-_FORMAT = 1
-_FILE_KEYS = ("image", "picture")
-"""Key of a file name in the index, and its former name."""
+_OWN_NAME = re.compile(r".*-[0-9a-f]{16}\.png", re.DOTALL)
+"""Names of the images in a cache."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,36 @@ class ImageCache:
         front_end: settings of the images.
 
     Raises:
-        TrainingError: the path is not a folder, or the folder cannot be made.
+        TrainingError: the path is not a folder, the folder cannot be made or read, or holds images of another program.
     """
 
     def __init__(self, folder: Path, front_end: FrontEnd) -> None:
         self.folder = folder
         self._front_end = front_end
-        self._settings: dict[str, Any] = {**front_end.image_settings(), "longest_clip_s": LONGEST_CLIP_S}
+        self._settings: dict[str, Any] = image_settings(front_end)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TrainingError(f"{folder}: cannot be made ({error.strerror})", fix="choose another folder") from None
         self._root = folder.resolve()
+        self._refuse_other_images()
+
+    def _refuse_other_images(self) -> None:
+        """Refuse a folder of images that another program made: they are not those of the recordings."""
+        if read_index(self.folder) is not None:
+            return
+        with os.scandir(self.folder) as entries:
+            names = (entry.name for entry in entries if not entry.name.startswith("."))
+            other = next(
+                (name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES and not _OWN_NAME.match(name)),
+                None,
+            )
+        if other is not None:
+            raise TrainingError(
+                f"{displayable(self.folder)}: holds images of another program, such as {displayable(other)}",
+                fix="choose another folder; to train on these images, give a table with a column ID that names them, "
+                "and without the column audio",
+            )
 
     def path(self, recording: Path) -> Path:
         """Return the path of the recording's image, whether or not it is in the cache.
@@ -82,7 +100,7 @@ class ImageCache:
             found = recording.stat()
         except OSError as error:
             raise AudioError(f"{recording}: cannot be read ({error.strerror})") from None
-        made_from = [_FORMAT, self._settings, self._relative(recording), found.st_size, found.st_mtime_ns]
+        made_from = [INDEX_FORMAT, self._settings, self._relative(recording), found.st_size, found.st_mtime_ns]
         digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
         return self.folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', recording.stem)[:60]}-{digest}.png"
 
@@ -113,7 +131,7 @@ class ImageCache:
         Raises:
             TrainingError: the disk is full or the folder cannot be written to.
         """
-        index = self._read_index()
+        index = read_index(self.folder) or {}  # without an index, the images' names suffice
         done: dict[str, str | None] = {}
         skipped: list[Skipped] = []
         cached = 0
@@ -148,18 +166,9 @@ class ImageCache:
         """Return the recording's path relative to the folder, so that cache and corpus can move together."""
         return Path(os.path.relpath(recording.resolve(), self._root)).as_posix()
 
-    def _read_index(self) -> dict[str, Any]:
-        try:
-            index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-            if index["format"] == _FORMAT and all(isinstance(each, dict) for each in index["recordings"].values()):
-                return dict(index)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            pass  # missing or in another format: the images' names suffice
-        return {}
-
     def _write_index(self, before: dict[str, Any], done: dict[str, str | None], reasons: dict[str, str]) -> int:
         """Write the index and remove images that are out of date; returns the number of removed images."""
-        former = {name: _file(entry) for name, entry in before.get("recordings", {}).items()}
+        former = {name: file_of(entry) for name, entry in before.get("recordings", {}).items()}
         if before.get("front_end") == self._settings:
             unchanged = {name: file or None for name, file in former.items() if name not in done}
             reasons = {
@@ -170,10 +179,10 @@ class ImageCache:
             unchanged = {}  # every cached image has other settings than the current ones
         current: dict[str, str | None] = {**unchanged, **done}
         index = {
-            "format": _FORMAT,
+            "format": INDEX_FORMAT,
             "front_end": self._settings,
             "recordings": {
-                name: {_FILE_KEYS[0]: file} if file is not None else {"skipped": reasons.get(name, "")}
+                name: {"image": file} if file is not None else {"skipped": reasons.get(name, "")}
                 for name, file in sorted(current.items())
             },
         }
@@ -188,11 +197,6 @@ class ImageCache:
         except OSError as error:
             raise cannot_write(self.folder, error) from None
         return len(existing)
-
-
-def _file(entry: dict[str, Any]) -> str:
-    """Return the file name in an entry of the index; empty for a skipped recording."""
-    return str(next((entry[key] for key in _FILE_KEYS if key in entry), ""))
 
 
 def _load(path: Path, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:

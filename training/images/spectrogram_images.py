@@ -1,6 +1,7 @@
 """Turns recordings into the images that the network is trained on, or a network's features of them, each once.
 
-The image is that of `device.front_end.spectrogram`, so that training uses the images that the device will compute.
+The image is that of `device.front_end.spectrogram`, so that training uses the images that the device will compute. A
+finished image, in place of a recording, is read and resized.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import silent_image
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip, Skipped, report_skipped
+from training.data.image_reading import read_image
+from training.data.linked_files import IMAGE_SUFFIXES
 from training.images.feature_cache import FeatureCache
 from training.images.image_cache import ImageCache
 from training.images.spectrogram import compute_image
@@ -70,6 +73,8 @@ def clip_images(
 
     def image(file: Path) -> NDArray[np.float32] | AudioError:
         try:
+            if _is_image(file):
+                return _finished_image(file, front_end)
             if cache is not None:
                 return cache.image(file)
             return compute_image(read_recording(file, front_end.sample_rate), front_end)
@@ -117,6 +122,23 @@ def clip_images(
         console.print(f"{len(clips) - len(readable)} of {len(clips)} clips left out with them")
     index = np.array([rows[clip.audio] for clip in readable], np.int64)
     return ClipImages(readable, block[: len(rows)], index, tuple(each.recording for each in unreadable))
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _finished_image(file: Path, front_end: FrontEnd) -> NDArray[np.float32]:
+    """Return a finished image, shape (height, width, 3), 0 to 1.
+
+    Raises:
+        AudioError: it cannot be read, so the clip has no audio that a network could use.
+    """
+    try:
+        pixels = read_image(file, front_end.image_height, front_end.image_width)
+    except TrainingError as error:
+        raise AudioError(error.message, fix=error.fix) from None
+    return np.asarray(pixels / np.float32(255), np.float32)
 
 
 def _name(cache: ImageCache, recording: Path) -> str:

@@ -101,7 +101,8 @@ class TwoInputGenerator(
             )
         fix = "correct the IDs, or name the folder that holds the images"
         links = [Link(name, f"{content.name}, {where}") for name, where in zip(content.ids, content.rows, strict=True)]
-        self._files = LinkedFiles(Path(images), IMAGE_SUFFIXES, "images", fix).find(links)
+        linked = LinkedFiles.inside(Path(images), IMAGE_SUFFIXES, "images", fix).find(links)
+        self._files = [each.file for each in linked]
         self._size = image_size
         self._cache = _read_all(self._files, image_size, cache=cache)
         self._features = content.features

@@ -19,9 +19,9 @@ def folder_of(root: Path, *files: str) -> Path:
 
 
 def find(folder: Path, *names: str) -> list[str]:
-    files = LinkedFiles(folder, IMAGE_SUFFIXES, "images", "correct the folder")
+    files = LinkedFiles.inside(folder, IMAGE_SUFFIXES, "images", "correct the folder")
     links = [Link(name, f"table.csv, line {line}") for line, name in enumerate(names, 2)]
-    return [file.relative_to(folder).as_posix() for file in files.find(links)]
+    return [linked.file.relative_to(folder).as_posix() for linked in files.find(links)]
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,22 @@ def test_exact_name_decides_between_endings(tmp_path: Path) -> None:
     assert find(folder_of(tmp_path, "a.png", "a.jpg"), "a.png", "a.jpg") == ["a.png", "a.jpg"]
 
 
+def test_path_decides_before_the_name(tmp_path: Path) -> None:
+    assert find(folder_of(tmp_path, "a.png", "old/a.png"), "a") == ["a.png"]
+
+
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    folder_of(tmp_path, "elsewhere/a.png", "photos/b.png")
+    (tmp_path / "photos/more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "photos/again").symlink_to(tmp_path / "photos")
+    assert find(tmp_path / "photos", "a", "b") == ["more/a.png", "b.png"]
+
+
 def test_preferred_file(tmp_path: Path) -> None:
-    files = LinkedFiles(folder_of(tmp_path, "x/a.png", "y/a.png"), IMAGE_SUFFIXES, "images", "")
+    files = LinkedFiles.inside(folder_of(tmp_path, "x/a.png", "y/a.png"), IMAGE_SUFFIXES, "images", "")
     [found] = files.find([Link("a", "line 2", lambda path: path.parts[0] == "y")])
-    assert found == tmp_path / "y/a.png"
+    assert found.file == tmp_path / "y/a.png"
+    assert files.folder_names() == {"x", "y"}
 
 
 def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
@@ -83,7 +95,7 @@ def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     code = (
         "import sys; from pathlib import Path; from training.data.linked_files import LinkedFiles\n"
-        "LinkedFiles(Path(sys.argv[1]), {'.png'}, 'images', 'open it')"
+        "LinkedFiles.inside(Path(sys.argv[1]), {'.png'}, 'images', 'open it')"
     )
     # A copy of the modules is not needed: the error is raised from a process that may not read the folder.
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -94,4 +106,4 @@ def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
         command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     (tmp_path / "closed").chmod(0o755)
-    assert "closed: cannot be read (Permission denied); open it" in done.stderr
+    assert "closed: permission denied" in done.stderr

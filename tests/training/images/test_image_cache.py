@@ -24,7 +24,8 @@ from tests.full_disk import full_disk
 from tests.waiting import wait_until
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip
-from training.images.image_cache import INDEX, ImageCache
+from training.data.finished_images import INDEX
+from training.images.image_cache import ImageCache
 from training.images.spectrogram_images import clip_images
 
 FRONT_END = FrontEnd()

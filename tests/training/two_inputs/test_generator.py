@@ -208,7 +208,7 @@ def test_tables_in_memory_without_equal_columns(table: dict[str, Any], photos: P
 def test_folder_without_images(tmp_path: Path, write: Callable[..., Path]) -> None:
     with pytest.raises(TrainingError, match=r"holds no images.*\.jpeg"):
         TwoInputGenerator(tmp_path, write())
-    with pytest.raises(TrainingError, match="missing: is not a folder"):
+    with pytest.raises(TrainingError, match="missing: no such file or folder"):
         TwoInputGenerator(tmp_path / "missing", write())
 
 
