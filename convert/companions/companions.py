@@ -11,9 +11,10 @@ from pathlib import Path
 
 from convert.companions.text_files import LONGEST_SHOWN, invalid_json, read_text, shown
 from convert.companions.vocabulary import Vocabulary, read_vocabulary
-from device.bundle import Companions
+from device.bundle import OTHER_IMAGES, Companions
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
+from device.system.display import displayable
 
 _LABELS_USAGE = "give --labels two or more names, with commas between them, or a file with one name per line"
 _FRONT_END_USAGE = "give --front-end a JSON object; {} means the tutorial's settings"
@@ -53,6 +54,12 @@ def complete_companions(
     """
     if stored is None:
         _check_all_supplied(model, user)
+    elif stored.card.get(OTHER_IMAGES) and user.front_end is None:
+        raise ConversionError(
+            f"{displayable(model)}: was trained on images that edge-mcnn did not compute, so its front end is unknown",
+            fix="give --front-end tutorial if they were computed as in the tutorial, else a file with their settings: the "
+            "device computes its images with these",
+        )
     labels = stored.labels if stored else ()
     front_end = stored.front_end if stored else FrontEnd()
     vocabulary = Vocabulary(stored.vocabulary if stored else (), front_end.num_words, front_end.out_of_vocabulary)

@@ -14,7 +14,6 @@ from typing import Any
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.display import displayable
-from training.data.audio_reading import LONGEST_CLIP_S
 from training.data.linked_files import IMAGE_SUFFIXES, LinkedFiles
 
 INDEX = "index.json"
@@ -51,16 +50,13 @@ class FinishedImages:
         Raises:
             TrainingError: they have other ones.
         """
-        if self.settings is not None and self.settings != image_settings(front_end):
+        if self.settings is None:
+            return
+        if any(self.settings.get(name) != value for name, value in front_end.image_settings().items()):
             raise TrainingError(
                 f"{displayable(self.folder)}: its images were computed with other settings than the network's",
                 fix="compute them again with `edge-mcnn pictures`, or use the recordings with --audio-root",
             )
-
-
-def image_settings(front_end: FrontEnd) -> dict[str, Any]:
-    """Return everything that an image depends on beside the recording, as the index states it."""
-    return {**front_end.image_settings(), "longest_clip_s": LONGEST_CLIP_S}
 
 
 def open_finished_images(folder: Path) -> tuple[LinkedFiles, FinishedImages]:
@@ -74,9 +70,9 @@ def open_finished_images(folder: Path) -> tuple[LinkedFiles, FinishedImages]:
     index = read_index(folder)
     if index is None:
         return LinkedFiles.inside(folder, IMAGE_SUFFIXES, "images", _FIX), FinishedImages(folder, None)
-    return LinkedFiles(folder, _links(folder, index), "images", _FIX, IMAGE_SUFFIXES), FinishedImages(
-        folder, index["front_end"]
-    )
+    settings = index.get("front_end")
+    finished = FinishedImages(folder, settings if isinstance(settings, dict) else {})
+    return LinkedFiles(folder, _links(folder, index), "images", _FIX, IMAGE_SUFFIXES), finished
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from device.errors import TrainingError
 from device.recorder.clip_table import COLUMNS
 from training.data.csv_table import CsvRow
 from training.data.finished_images import FinishedImages, open_finished_images
+from training.data.folder_tree import SUFFIXES
 from training.data.linked_files import Link, LinkedFiles
 from training.data.split_names import read_splits
 
@@ -93,7 +94,6 @@ def link_by_id(
         splits: the split of each value of the column split.
         audio_root: folder of recordings; None if the user names none.
         images: folder of finished images, used if the user names no recordings.
-        suffixes: lower-case file name endings of recordings.
 
     Returns:
         The folder of the images if the files are images, else None. If the rows have no split, and the files are in
@@ -104,7 +104,7 @@ def link_by_id(
     """
     finished = None
     if audio_root is not None:
-        files = LinkedFiles.inside(audio_root, suffixes, "recordings", _FIX)
+        files = LinkedFiles.inside(audio_root, SUFFIXES, "recordings", _FIX)
     elif images is not None:
         files, finished = open_finished_images(images)
     else:

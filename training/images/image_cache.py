@@ -25,9 +25,9 @@ from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable
-from training.data.audio_reading import read_recording
+from training.data.audio_reading import LONGEST_CLIP_S, read_recording
 from training.data.clips import Skipped
-from training.data.finished_images import INDEX, INDEX_FORMAT, file_of, image_settings, read_index
+from training.data.finished_images import INDEX, INDEX_FORMAT, file_of, read_index
 from training.data.linked_files import IMAGE_SUFFIXES
 from training.images.array_cache import cannot_write
 from training.images.spectrogram import compute_image
@@ -65,7 +65,7 @@ class ImageCache:
     def __init__(self, folder: Path, front_end: FrontEnd) -> None:
         self.folder = folder
         self._front_end = front_end
-        self._settings: dict[str, Any] = image_settings(front_end)
+        self._settings: dict[str, Any] = {**front_end.image_settings(), "longest_clip_s": LONGEST_CLIP_S}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

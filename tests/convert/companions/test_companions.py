@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.companions.companions import UserCompanions, complete_companions, read_front_end, read_labels
-from device.bundle import Companions
+from device.bundle import OTHER_IMAGES, Companions
 from device.errors import ConversionError
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
@@ -73,6 +73,16 @@ def test_invalid_labels_file(content: bytes | None, message: str, tmp_path: Path
 def test_invalid_labels(text: str, message: str) -> None:
     with refused(f"--labels: .*{message}"):
         read_labels(text)
+
+
+def test_unknown_front_end_of_finished_images_has_to_be_supplied(tmp_path: Path) -> None:
+    stored = replace(STORED, card={OTHER_IMAGES: True})
+    with refused("Model.h5: was trained on images that edge-mcnn did not compute, so its front end is unknown; give --front-end"):
+        complete_companions("Model.h5", stored, UserCompanions(), **NETWORK)
+    user = UserCompanions(front_end=write(tmp_path, {"hop_length": 128}))
+    completed = complete_companions("Model.h5", stored, user, **NETWORK)
+    assert completed.front_end.hop_length == 128
+    assert completed.vocabulary == STORED.vocabulary
 
 
 def test_a_front_end_file_may_be_empty_of_settings(tmp_path: Path) -> None:
