@@ -22,12 +22,15 @@ def pictures_command(
     ],
     corpus: CorpusArgument = None,
     meld: Meld = None,
+    target: MeldTarget = Target.SENTIMENT,
     audio_root: AudioRoot = None,
 ) -> None:
     """Compute the spectrogram images of a corpus once.
 
     The folder receives one PNG per recording, computed exactly as the device computes it, and index.json, which
-    assigns images to recordings. `edge-mcnn train --pictures FOLDER` reads the images from there.
+    assigns images to recordings. `edge-mcnn train --pictures FOLDER` reads the images from there. It also receives
+    index.csv, a table of the clips whose column ID names the image of each: `edge-mcnn train FOLDER/index.csv
+    --pictures FOLDER` needs no recordings.
 
     You can stop the command with Ctrl-C and run it again: existing images are not computed again, unless their
     recording or the front end has changed.
@@ -35,10 +38,12 @@ def pictures_command(
     Example: `edge-mcnn pictures clips.csv --output images`
     """
     require("librosa", "PIL")
-    source = open_selected_corpus(corpus, meld, Target.SENTIMENT, audio_root)
+    source = open_selected_corpus(corpus, meld, target, audio_root)
 
     from device.front_end.parameters import FrontEnd
+    from training.data.clip_table import write_image_table
     from training.data.clips import report_skipped
+    from training.data.finished_images import IMAGE_TABLE
     from training.images.image_cache import ImageCache
 
     console = out.console()
@@ -50,6 +55,7 @@ def pictures_command(
     source.report(console, skipped=False)
     try:
         filled = ImageCache(output, FrontEnd()).fill(recordings, console)
+        write_image_table(output / IMAGE_TABLE, source.clips, filled.files)
     except KeyboardInterrupt:
         console.print(_STOPPED)
         raise

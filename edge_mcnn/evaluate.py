@@ -134,7 +134,7 @@ def evaluate_command(
     command = typed_command()
     progress = out.progress_console()
     source = open_selected_corpus(
-        corpus, meld, target, audio_root, seed, audio=settings.reads_audio, text=settings.reads_text
+        corpus, meld, target, audio_root, seed, images=pictures, audio=settings.reads_audio, text=settings.reads_text
     )
     evaluation = evaluate_model(model, source, settings, progress)
     if json:

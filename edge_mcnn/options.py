@@ -102,8 +102,9 @@ CorpusArgument = Annotated[
         metavar="TABLE.csv|FOLDER",
         help="A CSV file in UTF-8 with one clip per row and the columns audio, text, label, split (train, "
         "validation or test; optional), and, if known, speaker and dialogue. Leave audio empty for a clip without a "
-        "recording, text empty for a clip without a transcript. Or a folder that contains one folder of recordings "
-        "per class.",
+        "recording, text empty for a clip without a transcript. Instead of audio it may have a column ID that names "
+        "the files, and the other columns may have the names that MELD gives them, such as Utterance and Sentiment. Or "
+        "a folder that contains one folder of recordings per class, or one table per split.",
         show_default=False,
     ),
 ]
@@ -116,13 +117,18 @@ Meld = Annotated[
     ),
 ]
 MeldTarget = Annotated[
-    Target, typer.Option(help="With --meld: use its three sentiments or its seven emotions as classes.")
+    Target,
+    typer.Option(
+        help="With --meld, or a table with the columns Sentiment and Emotion: use the three sentiments or the seven "
+        "emotions as classes."
+    ),
 ]
 AudioRoot = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Folder that relative audio paths in the table start from.",
+        help="Folder that relative audio paths in the table start from, or that holds the recordings which its column "
+        "ID names.",
         show_default="the table's folder",
     ),
 ]
@@ -132,7 +138,8 @@ ImageCache = Annotated[
         "--pictures",
         metavar="FOLDER",
         help="Read spectrogram images from this cache, as `edge-mcnn pictures` writes it; missing ones are computed "
-        "and added. Training also caches the output of its frozen layers there.",
+        "and added. Training also caches the output of its frozen layers there. For a table that names images in its "
+        "column ID: the folder of these images, of any size, computed by any program.",
         show_default="no cache",
     ),
 ]
@@ -224,6 +231,7 @@ def open_selected_corpus(
     audio_root: Path | None,
     seed: int = 1,
     *,
+    images: Path | None = None,
     audio: bool = True,
     text: bool = True,
 ) -> "Corpus":
@@ -232,9 +240,11 @@ def open_selected_corpus(
     Args:
         corpus: table, or folder of class folders.
         meld: folder of the MELD data set, instead of `corpus`.
-        target: classes to use with `meld`.
-        audio_root: folder that relative audio paths in a table start from; None for the folder of the table.
+        target: classes to use with `meld`, and with a table that has columns for both.
+        audio_root: folder that relative audio paths in a table start from, or that holds the recordings which the
+            table names by ID; None for the folder of the table.
         seed: draws the validation rows of a table without the column split.
+        images: folder of the finished images that a table names by ID; None if the command accepts none.
         audio: whether the recordings will be read; they need not exist otherwise.
         text: whether the transcripts will be read.
 
@@ -249,4 +259,4 @@ def open_selected_corpus(
     if meld is not None:
         return corpora.open_meld(meld, target.value, audio=audio)
     assert corpus is not None  # noqa: S101  # the check above; for the type checker
-    return corpora.open_corpus(corpus, audio_root, seed, audio=audio, text=text)
+    return corpora.open_corpus(corpus, audio_root, seed, images=images, label=target.value, audio=audio, text=text)

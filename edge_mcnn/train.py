@@ -128,7 +128,7 @@ def train_command(
     require("tf_keras", "librosa")
     # Report a mistake in the card or the corpus before tensorflow takes seconds to load.
     entries = {"command": typed_command(), **_read_card(card)}
-    source = open_selected_corpus(corpus, meld, target, audio_root, seed)
+    source = open_selected_corpus(corpus, meld, target, audio_root, seed, images=pictures)
     from training.data.clips import check_trainable
     from training.data.corpus import with_text
 

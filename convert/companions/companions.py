@@ -57,8 +57,8 @@ def complete_companions(
     elif stored.card.get(OTHER_IMAGES) and user.front_end is None:
         raise ConversionError(
             f"{displayable(model)}: was trained on images that edge-mcnn did not compute, so its front end is unknown",
-            fix="give --front-end tutorial if they were computed as in the tutorial, else a file with their settings: the "
-            "device computes its images with these",
+            fix="give --front-end tutorial if they were computed as in the tutorial, else a file with their settings: "
+            "the device computes its images with these",
         )
     labels = stored.labels if stored else ()
     front_end = stored.front_end if stored else FrontEnd()

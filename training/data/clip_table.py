@@ -14,9 +14,12 @@ from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import COLUMNS, ORIGIN_COLUMNS, TRAINING_COLUMNS, TRANSCRIPT_COLUMN
 from device.system.atomic_write import atomic_write
-from device.system.display import shortened
-from training.data.clips import Clip, ReadClips, Skipped, check_trainable, why_unusable
+from device.system.display import displayable, shortened
+from training.data.clips import TRAIN, Clip, ReadClips, Skipped, check_trainable, why_unusable
 from training.data.csv_table import read_csv_table
+from training.data.finished_images import FinishedImages
+from training.data.id_column import LabelKind, NamedRow, column_names, link_by_id, named_rows, names_files
+from training.data.linked_files import is_image
 from training.data.split_names import USUAL, ambiguous_names, read_splits
 from training.data.splits import complete_splits
 
@@ -33,15 +36,28 @@ def read_trainable_clips(table: Path, audio_root: Path | None = None, seed: int 
 
 
 def read_clip_table(
-    table: Path, audio_root: Path | None = None, seed: int = 1, *, audio: bool = True, text: bool = True
+    table: Path,
+    audio_root: Path | None = None,
+    seed: int = 1,
+    *,
+    images: Path | None = None,
+    label: LabelKind = "sentiment",
+    audio: bool = True,
+    text: bool = True,
 ) -> ReadClips:
     """Read a table with the columns audio, text and label; of the other columns those that a `Clip` has are read.
+
+    Instead of audio it may have a column ID, or MELD's columns Dialogue_ID and Utterance_ID, with the names of the
+    files, see `training.data.id_column`, which lists other names of the columns, too.
 
     Args:
         table: path of a CSV file in UTF-8 with a header line. An empty `audio` is a clip without audio, an empty `text`
             a clip without text; the columns split, speaker, dialogue, id and text_vosk may be missing.
-        audio_root: folder that relative audio paths start from; the table's own folder if None.
+        audio_root: folder that relative audio paths start from, the table's own folder if None; or folder of the
+            recordings that the column ID names.
         seed: seed of the splits, used for a table that has none.
+        images: folder of the finished images that the column ID names, if it does not name recordings in `audio_root`.
+        label: which of the columns Sentiment and Emotion is the label, where there is no column label.
         audio: whether recordings will be read. If not, the files need not exist and the column audio may be missing.
         text: whether the text will be read. If not, the column text may be missing.
 
@@ -51,15 +67,63 @@ def read_clip_table(
     Raises:
         TrainingError: the table cannot be read, a line is wrong, or no recording can be opened.
     """
+    return read_clip_tables({table: ""}, audio_root, seed, images=images, label=label, audio=audio, text=text)
+
+
+def read_clip_tables(
+    tables: Mapping[Path, str],
+    audio_root: Path | None = None,
+    seed: int = 1,
+    *,
+    images: Path | None = None,
+    label: LabelKind = "sentiment",
+    audio: bool = True,
+    text: bool = True,
+) -> ReadClips:
+    """Read the tables of one corpus, perhaps one for each split.
+
+    Args:
+        tables: paths of the tables, at least one, and the split of all rows of each; empty if the table states it.
+        audio_root: see `read_clip_table`, like all other arguments, the result and the errors.
+        seed: seed of the splits.
+        images: folder of finished images.
+        label: which column is the label.
+        audio: whether recordings will be read.
+        text: whether the text will be read.
+    """
     needed = [*(["audio"] if audio else []), *(["text"] if text else []), "label"]
-    rows = _read_rows(table, needed)
-    values = list(dict.fromkeys(row["split"] for _, row in rows if row.get("split")))
+    rows = [row for table, split in tables.items() for row in _read_rows(table, split, label, needed)]
+    values = list(dict.fromkeys(row.values["split"] for row in rows if row.values.get("split")))
     splits = read_splits(values)
-    every = [_clip(row, where, audio_root or table.parent, splits, has_splits=bool(values)) for where, row in rows]
-    skipped = _unusable(every, [where for where, _ in rows]) if audio else {}
+    folder = audio_root or next(iter(tables)).parent
+    finished = None
+    if audio and not all("audio" in row.values for row in rows):
+        finished = link_by_id(rows, splits, audio_root, images)
+        values = values or list(dict.fromkeys(row.values["split"] for row in rows if row.values.get("split")))
+        splits = read_splits(values)
+    every = [_clip(row.values, row.where, folder, splits, has_splits=bool(values)) for row in rows]
+    if audio and finished is None and any(is_image(clip.audio) for clip in every if clip.audio is not None):
+        finished = FinishedImages(folder, None)
+    skipped = _unusable(every, [row.where for row in rows]) if audio else {}
     clips, note = complete_splits([clip for clip in every if clip.audio not in skipped], seed)
-    remarks = tuple(f"split {value!r} is read as {splits[value]!r}" for value in ambiguous_names(values))
-    return ReadClips(clips, note, remarks, tuple(skipped.values()))
+    remarks = [f"split {value!r} is read as {splits[value]!r}" for value in ambiguous_names(values)]
+    if finished is not None and finished.remark():
+        remarks.append(finished.remark())
+    return ReadClips(clips, note, tuple(remarks), tuple(skipped.values()), finished)
+
+
+def split_tables(folder: Path) -> dict[Path, str]:
+    """Return the CSV files in a folder that are named like splits, such as `train.csv`, with the split of each.
+
+    Without one for training the result is empty, and so it is if the folder cannot be read.
+    """
+    try:
+        files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".csv"]
+    except OSError:
+        return {}
+    splits = read_splits(path.stem for path in files)
+    found = {path: splits[path.stem] for path in files if path.stem in splits}
+    return found if TRAIN in found.values() else {}
 
 
 def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
@@ -71,14 +135,45 @@ def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
         TrainingError: the disk is full, or the folder cannot be written to; `table` is unchanged.
     """
     folder = table.parent.resolve()
-    content = io.StringIO(newline="")
-    writer = csv.writer(content)
-    writer.writerow(COLUMNS)
+    rows = []
     for clip in clips:
         audio = "" if clip.audio is None else os.path.relpath(clip.audio.resolve(), folder)
-        writer.writerow(
+        rows.append(
             (audio, clip.text, clip.label, clip.split, clip.speaker, clip.dialogue, clip.id, clip.transcript or "")
         )
+    _write(table, COLUMNS, rows)
+
+
+def write_image_table(table: Path, clips: Sequence[Clip], images: Mapping[Path, str]) -> None:
+    """Write a table whose column ID names the image of each clip, completely or not at all.
+
+    Args:
+        table: path of the file.
+        clips: the clips; one whose recording has no image is left out.
+        images: file name of the image of each recording.
+
+    Raises:
+        TrainingError: the disk is full, or the folder cannot be written to; `table` is unchanged.
+    """
+    columns = ("ID", *(name for name in COLUMNS if name not in ("audio", "id", TRANSCRIPT_COLUMN)))
+    rows = [
+        (
+            images.get(clip.audio, "") if clip.audio else "",
+            clip.text,
+            clip.label,
+            clip.split,
+            clip.speaker,
+            clip.dialogue,
+        )
+        for clip in clips
+        if clip.audio is None or clip.audio in images
+    ]
+    _write(table, columns, rows)
+
+
+def _write(table: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    content = io.StringIO(newline="")
+    csv.writer(content).writerows([columns, *rows])
     try:
         with atomic_write(table) as stream:
             stream.write(content.getvalue().encode())
@@ -92,24 +187,31 @@ def write_clip_table(table: Path, clips: Sequence[Clip]) -> None:
         ) from None
 
 
-def _read_rows(table: Path, needed: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """Return for each row its file and line, for messages, and its values by column."""
+def _read_rows(table: Path, split: str, label: LabelKind, needed: Sequence[str]) -> list[NamedRow]:
     content = read_csv_table(table, ",".join(TRAINING_COLUMNS))
-    _check_header(content.header, needed, table)
+    names = column_names(content.header, label)
+    rows = named_rows(content.header, names, content.rows)
+    linked = "audio" in needed and "audio" not in names and names_files(content.header, names)
+    _check_header(content.header, names, [name for name in needed if name != "audio" or not linked], table)
     content.require_rows("clip")
-    return [(row.where, dict(zip(content.header, row.values, strict=True))) for row in content.rows]
+    for row in rows:
+        if split:
+            row.values["split"] = split
+    return rows
 
 
-def _check_header(header: Sequence[str], needed: Sequence[str], table: Path) -> None:
-    repeated = [name for name in COLUMNS if header.count(name) > 1]
+def _check_header(header: Sequence[str], names: Sequence[str], needed: Sequence[str], table: Path) -> None:
+    repeated = [name for name in COLUMNS if names.count(name) > 1]
     if repeated:
         raise TrainingError(
-            f"{table}, line 1: column {repeated[0]} is there {header.count(repeated[0])} times", fix="rename one"
+            f"{displayable(table)}, line 1: column {repeated[0]} is there {names.count(repeated[0])} times",
+            fix="rename one",
         )
-    missing = [name for name in needed if name not in header]
+    missing = [name for name in needed if name not in names]
     if missing:
         raise TrainingError(
-            f"{table}, line 1: no column {', '.join(missing)} (found: {', '.join(header)})",
+            f"{displayable(table)}, line 1: no column {', '.join(missing)} "
+            f"(found: {', '.join(map(displayable, header))})",
             fix=f"name {', '.join(needed)} in the first line, and split if there are splits",
         )
 

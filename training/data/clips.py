@@ -13,6 +13,7 @@ from device.bundle import label_problem
 from device.errors import AudioError, TrainingError
 from device.system.display import displayable, shortened
 from device.system.paths import file_problem
+from training.data.finished_images import FinishedImages
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _LISTED = 20
@@ -24,7 +25,7 @@ class Clip:
     """One utterance: its recording, its words, and the class it belongs to."""
 
     audio: Path | None
-    """Path of the recording, or None for a clip without audio."""
+    """Path of the recording, or of a finished image of it, or None for a clip without audio."""
     text: str
     """The words as the corpus writes them; empty for a clip without text."""
     label: str
@@ -71,6 +72,8 @@ class ReadClips(NamedTuple):
     """What else was decided or left out, a line each."""
     skipped: tuple[Skipped, ...] = ()
     """What cannot be read."""
+    images: FinishedImages | None = None
+    """The finished images that the clips have instead of recordings; None if they have recordings."""
 
 
 def why_unusable(path: Path) -> str:

@@ -14,8 +14,11 @@ from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRANSCRIPT_COLUMN
 from device.system.display import displayable
 from training.data.class_folders import read_class_folders
-from training.data.clip_table import read_clip_table
+from training.data.clip_table import read_clip_tables, split_tables
 from training.data.clips import TRAIN, Clip, Skipped, report_skipped, similar_labels
+from training.data.finished_images import FinishedImages
+from training.data.folder_tree import scan
+from training.data.id_column import LabelKind
 from training.data.meld import Target, read_meld
 
 TextKind = Literal["reference", "vosk", "both"]
@@ -36,6 +39,8 @@ class Corpus:
     """How splits were made; empty if the corpus defines them."""
     remarks: tuple[str, ...] = ()
     """What else was decided or left out when the corpus was read, a line each."""
+    images: FinishedImages | None = None
+    """The finished images that the clips have instead of recordings; None if they have recordings."""
 
     @property
     def recordings(self) -> int:
@@ -58,25 +63,43 @@ class Corpus:
 
 
 def open_corpus(
-    path: Path, audio_root: Path | None = None, seed: int = 1, *, audio: bool = True, text: bool = True
+    path: Path,
+    audio_root: Path | None = None,
+    seed: int = 1,
+    *,
+    images: Path | None = None,
+    label: LabelKind = "sentiment",
+    audio: bool = True,
+    text: bool = True,
 ) -> Corpus:
-    """Open a table, or a folder of class folders.
+    """Open a table, a folder of class folders, or a folder with a table for each split.
+
+    A folder is one of tables if it holds `train.csv` or a file named similarly, and no recordings, or if `audio_root`
+    names the folder of the recordings.
 
     Args:
         path: path of the CSV file or the folder.
         audio_root: folder that relative audio paths in a table start from; the table's own if None.
         seed: seed of the splits, used where the corpus defines none.
+        images: folder of the finished images that a table without recordings names, see `read_clip_table`.
+        label: which of the columns Sentiment and Emotion of a table is the label, where there is no column label.
         audio: whether recordings will be read; if not, those that a table names need not exist.
         text: whether the text will be read; if not, a table needs none.
 
     Raises:
-        TrainingError: `read_clip_table` or `read_class_folders` raises it.
+        TrainingError: `read_clip_tables` or `read_class_folders` raises it.
     """
-    is_folder = os.path.isdir(path)  # noqa: PTH112  # `Path.is_dir` raises for names that are too long
+    tables = {path: ""}
+    if os.path.isdir(path):  # noqa: PTH112  # `Path.is_dir` raises for names that are too long
+        tables = split_tables(path)
+        if tables and audio_root is None and next(scan(path).recordings(), None) is not None:
+            tables = {}
     read = (
-        read_class_folders(path, seed) if is_folder else read_clip_table(path, audio_root, seed, audio=audio, text=text)
+        read_clip_tables(tables, audio_root, seed, images=images, label=label, audio=audio, text=text)
+        if tables
+        else read_class_folders(path, seed)
     )
-    return Corpus(str(path), read.clips, read.skipped, read.note, read.remarks)
+    return Corpus(str(path), read.clips, read.skipped, read.note, read.remarks, read.images)
 
 
 def open_meld(folder: Path, target: Target = "sentiment", *, audio: bool = True) -> Corpus:

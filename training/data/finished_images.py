@@ -18,6 +18,8 @@ from training.data.linked_files import IMAGE_SUFFIXES, LinkedFiles
 
 INDEX = "index.json"
 """Name of the file that lists each recording with its image."""
+IMAGE_TABLE = "index.csv"
+"""Name of the table of the clips, whose column ID names the image of each."""
 INDEX_FORMAT = 1
 """Value of `format` in the index."""
 _FILE_KEYS = ("image", "picture")

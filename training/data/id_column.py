@@ -73,11 +73,25 @@ def named_rows(header: Sequence[str], names: Sequence[str], rows: Sequence[CsvRo
     """
     lower = [name.lower() for name in header]
     found = [NamedRow(row.where, dict(zip(names, row.values, strict=True))) for row in rows]
-    if "id" not in names and all(column in lower for column in _MELD_ID):
+    if "id" not in names and _is_meld(lower):
         dialogue, utterance = (lower.index(column) for column in _MELD_ID)
         for named, row in zip(found, rows, strict=True):
             named.values["id"] = f"dia{row.values[dialogue]}_utt{row.values[utterance]}"
     return found
+
+
+def names_files(header: Sequence[str], names: Sequence[str]) -> bool:
+    """Return whether a table has a column ID, or the columns of MELD that replace it.
+
+    Args:
+        header: names of the columns in the file.
+        names: result of `column_names`.
+    """
+    return "id" in names or _is_meld([name.lower() for name in header])
+
+
+def _is_meld(lower: Sequence[str]) -> bool:
+    return all(column in lower for column in _MELD_ID)
 
 
 def link_by_id(
@@ -85,7 +99,6 @@ def link_by_id(
     splits: Mapping[str, str],
     audio_root: Path | None,
     images: Path | None,
-    suffixes: frozenset[str],
 ) -> FinishedImages | None:
     """Fill the column audio of rows that name their file in the column ID, in place.
 
@@ -120,7 +133,9 @@ def link_by_id(
         split = splits.get(row.values.get("split", ""))
         return Link(row.values["id"], row.where, None if split is None else lambda path: splits_of(path) == {split})
 
-    found = files.find([link(row) for row in linked])
+    # Two rows of a corpus may have one recording. Where another program made the images, a repeated ID is a mistake.
+    by_edge_mcnn = finished is not None and finished.settings is not None
+    found = files.find([link(row) for row in linked], shared=by_edge_mcnn)
     of_folders = [splits_of(each.inside) for each in found]
     has_splits = any(row.values.get("split") for row in rows)
     take_splits = not has_splits and len(linked) == len(rows) and all(len(of_folder) == 1 for of_folder in of_folders)

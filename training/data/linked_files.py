@@ -21,6 +21,11 @@ _SHOWN = 3
 """Number of names that an error message lists."""
 
 
+def is_image(path: Path) -> bool:
+    """Return whether a file has the ending of an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
 @dataclass(frozen=True)
 class Link:
     """A name in a table."""
@@ -65,17 +70,18 @@ class LinkedFiles:
         self._fix = fix
         self._suffixes = frozenset(suffixes) | IMAGE_SUFFIXES
         by_path: defaultdict[str, dict[Path, str]] = defaultdict(dict)
-        by_name: defaultdict[str, dict[Path, str]] = defaultdict(dict)
+        by_end: defaultdict[str, dict[Path, str]] = defaultdict(dict)
         for inside, file in files:
             full = _normalised(inside)
             for path in (full, _stem(full)):
                 by_path[path][file] = inside
-                by_name[path.rpartition("/")[2]][file] = inside
+                for end in _ends(path):
+                    by_end[end][file] = inside
         if not by_path:
             raise TrainingError(
                 f"{displayable(folder)}: holds no {kind}", fix=f"{fix}; files must end in {', '.join(sorted(suffixes))}"
             )
-        self._by_path, self._by_name = dict(by_path), dict(by_name)
+        self._by_path, self._by_end = dict(by_path), dict(by_end)
 
     @classmethod
     def inside(cls, folder: Path, suffixes: Collection[str], kind: str, fix: str) -> "LinkedFiles":
@@ -97,8 +103,12 @@ class LinkedFiles:
         """Return the names of all folders inside the folder that a path to a file leads through."""
         return {part for paths in self._by_path.values() for path in paths.values() for part in _folders(path)}
 
-    def find(self, links: Sequence[Link]) -> list[LinkedFile]:
+    def find(self, links: Sequence[Link], *, shared: bool = False) -> list[LinkedFile]:
         """Return the file of each link.
+
+        Args:
+            links: the names.
+            shared: whether two names may link to one file.
 
         Raises:
             TrainingError: names fit no file or two, or two rows name the same file; the first of them are listed and
@@ -122,7 +132,8 @@ class LinkedFiles:
                 fix="write the folder before the name, or the ending after it, or give a folder without the others",
             )
         linked = [LinkedFile(file, PurePosixPath(inside)) for [(file, inside)] in (each.items() for each in found)]
-        _refuse_duplicates(links, linked)
+        if not shared:
+            _refuse_duplicates(links, linked)
         return linked
 
     def _candidates(self, link: Link) -> dict[Path, str]:
@@ -140,10 +151,9 @@ class LinkedFiles:
         names = (name, _stem(name)) if has_ending else (name,)
         for each in names:
             yield self._by_path.get(each, {})
-            if "/" not in each:
-                yield self._by_name.get(each, {})
-            while each := each.partition("/")[2]:  # the path may start above the folder
-                yield self._by_path.get(each, {})
+            yield self._by_end.get(each, {})
+            for end in _ends(each):  # the name may start above the folder
+                yield self._by_path.get(end, {})
 
 
 def _walk(folder: Path, suffixes: Collection[str], fix: str) -> Iterator[Path]:
@@ -179,6 +189,13 @@ def _refuse_duplicates(links: Sequence[Link], files: Sequence[LinkedFile]) -> No
             f"{displayable(linked.inside)}",
             fix="give each row its own ID, or delete the repeated rows",
         )
+
+
+def _ends(path: str) -> Iterator[str]:
+    """Yield a path without its first folders: `a/b/c`, `b/c`, `c`."""
+    parts = path.split("/")
+    for place in range(len(parts)):
+        yield "/".join(parts[place:])
 
 
 def _folders(path: str) -> tuple[str, ...]:

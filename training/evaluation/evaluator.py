@@ -130,7 +130,9 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
     corpus = (
         source
         if isinstance(source, Corpus)
-        else open_corpus(source, settings.audio_root, settings.seed, audio=audio, text=text)
+        else open_corpus(
+            source, settings.audio_root, settings.seed, images=settings.image_cache, audio=audio, text=text
+        )
     )
     corpus.report(console)
     table = Path(corpus.name)
@@ -146,7 +148,11 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
             style="yellow",
             soft_wrap=True,
         )
-    data = clip_images(clips, companions.front_end, console, settings.image_cache)
+    cache = settings.image_cache
+    if corpus.images is not None:
+        corpus.images.check(companions.front_end)
+        cache = None  # finished images are no cache
+    data = clip_images(clips, companions.front_end, console, cache)
     texts = by_condition(data, companions, both=settings.text == "both" and text)
     base = next(iter(texts.values()))
     share = settings.word_errors if text else 0.0

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from device.bundle import Companions
+from device.bundle import OTHER_IMAGES, Companions
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from training.data.clips import TRAIN, VALIDATION, Clip
@@ -45,6 +45,7 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
         "network": settings.network,
         "table": Path(corpus.name).name,
         "text": settings.text,
+        **({OTHER_IMAGES: True} if corpus.images is not None and corpus.images.settings is None else {}),
         "rows": {split: len(clips) for split, clips in used.items()},
         "recordings": {split: len({clip.audio for clip in clips} - {None}) for split, clips in used.items()},
         "rows_without_audio": {split: sum(clip.audio is None for clip in clips) for split, clips in used.items()},

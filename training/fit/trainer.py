@@ -85,10 +85,12 @@ def train(
     if not settings.resume:
         checkpoint.require_absent()
     if isinstance(source, Path):
-        source = open_corpus(source, settings.audio_root, settings.seed)
+        source = open_corpus(source, settings.audio_root, settings.seed, images=settings.image_cache)
     corpus = with_text(source, settings.text)
     check_trainable(corpus.clips, corpus.name)
     check_labels_file(output, labels_of(corpus.clips))
+    if corpus.images is not None:
+        corpus.images.check(settings.front_end)
     workers = assemble(os.environ, settings.worker_wait_s, console)
     corpus.report(console)
 
@@ -148,8 +150,9 @@ def _prepare(
         vgg19_weights=settings.vgg19_weights,
         fast_lstm=settings.fast_lstm,
     ).trunk
-    features = FeatureCache(trunk, settings.image_cache)
-    data = clip_images(clips, settings.front_end, console, settings.image_cache, features)
+    cache = settings.image_cache if corpus.images is None else None  # finished images are no cache
+    features = FeatureCache(trunk, cache)
+    data = clip_images(clips, settings.front_end, console, cache, features)
     if data.unreadable:
         check_trainable(data.clips, f"{corpus.name}, without the unreadable recordings")
     companions = companions_of(corpus, data, settings)

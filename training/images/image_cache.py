@@ -10,7 +10,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class CacheUpdate:
     """Number of removed images, of an earlier front end or of recordings that have changed since."""
     skipped: tuple[Skipped, ...]
     """Recordings without an image, because they cannot be used."""
+    files: Mapping[Path, str]
+    """File name of the image of each other recording."""
 
 
 class ImageCache:
@@ -160,7 +162,8 @@ class ImageCache:
                     progress.advance(task)
         finally:
             removed = self._write_index(index, done, {self._relative(each.recording): each.reason for each in skipped})
-        return CacheUpdate(len(distinct) - cached - len(skipped), cached, removed, tuple(skipped))
+        files = {recording: file for recording in distinct if (file := done[self._relative(recording)]) is not None}
+        return CacheUpdate(len(distinct) - cached - len(skipped), cached, removed, tuple(skipped), files)
 
     def _relative(self, recording: Path) -> str:
         """Return the recording's path relative to the folder, so that cache and corpus can move together."""

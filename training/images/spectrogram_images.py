@@ -19,7 +19,7 @@ from device.front_end.spectrogram import silent_image
 from training.data.audio_reading import read_recording
 from training.data.clips import Clip, Skipped, report_skipped
 from training.data.image_reading import read_image
-from training.data.linked_files import IMAGE_SUFFIXES
+from training.data.linked_files import is_image
 from training.images.feature_cache import FeatureCache
 from training.images.image_cache import ImageCache
 from training.images.spectrogram import compute_image
@@ -73,7 +73,7 @@ def clip_images(
 
     def image(file: Path) -> NDArray[np.float32] | AudioError:
         try:
-            if _is_image(file):
+            if is_image(file):
                 return _finished_image(file, front_end)
             if cache is not None:
                 return cache.image(file)
@@ -122,10 +122,6 @@ def clip_images(
         console.print(f"{len(clips) - len(readable)} of {len(clips)} clips left out with them")
     index = np.array([rows[clip.audio] for clip in readable], np.int64)
     return ClipImages(readable, block[: len(rows)], index, tuple(each.recording for each in unreadable))
-
-
-def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _finished_image(file: Path, front_end: FrontEnd) -> NDArray[np.float32]:
