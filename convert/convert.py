@@ -198,13 +198,12 @@ def _convert_and_verify(
     progress: Progress,
 ) -> _Converted:
     """The bytes of the bundle, and how closely it agrees with Keras in each runtime."""
-    with tempfile.TemporaryDirectory(prefix="edge-mcnn-convert-") as name:
-        folder = Path(name)
+    with _temporary_folder() as folder:
         _save(folder / worker.SAMPLES, samples.images, samples.features)
         _save(folder / worker.CALIBRATION, samples.calibration_images, samples.calibration_features)
         (folder / worker.JOB).write_text(job.to_json(), "utf-8")
         try:
-            subprocess_job.run("the conversion", "convert.worker", [name], progress)
+            subprocess_job.run("the conversion", "convert.worker", [str(folder)], progress)
             result = worker.Result.from_json((folder / worker.RESULT).read_text("utf-8"))
             flatbuffer = (folder / worker.MODEL).read_bytes()
             operators = read_flatbuffer(flatbuffer).operators
@@ -277,6 +276,19 @@ def _require_tensorflow() -> None:
             raise ConversionError(
                 f"converting needs {package}, which is not installed", fix='run: pip install "edge-mcnn[train]"'
             )
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Make a folder that is removed at the end; an `OSError` in the block is about its files."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="edge-mcnn-convert-") as name:
+            yield Path(name)
+    except OSError as error:
+        raise ConversionError(
+            f"temporary files cannot be written ({error.strerror or error})",
+            fix="free some space, or set the environment variable TMPDIR to another folder",
+        ) from None
 
 
 @contextmanager

@@ -95,7 +95,10 @@ def run(step: str, module: str, arguments: Sequence[str], progress: Progress = _
 
 @contextmanager
 def reporting_to_parent() -> Iterator[Progress]:
-    """In the child process: yields the callback that reports a stage, and reports a `ConversionError` as refusal."""
+    """In the child process: yields the callback that reports a stage, and reports errors as refusals.
+
+    An `OSError` is about the temporary files that parent and child exchange.
+    """
 
     def report(stage: str, done: int = 0, total: int = 0) -> None:
         print(f"{_STAGE}{stage}\t{done}\t{total}", flush=True)
@@ -106,8 +109,9 @@ def reporting_to_parent() -> Iterator[Progress]:
         print(f"{_REFUSAL}{_on_one_line(error.message)}\t{_on_one_line(error.fix)}", flush=True)
         sys.exit(1)
     except OSError as error:
-        fix = f"free some space in {tempfile.gettempdir()}, or set TMPDIR to another folder"
-        print(f"{_REFUSAL}{_on_one_line(str(error.strerror or error))}\t{_on_one_line(fix)}", flush=True)
+        message = f"temporary files cannot be written ({error.strerror or error})"
+        fix = "free some space, or set the environment variable TMPDIR to another folder"
+        print(f"{_REFUSAL}{_on_one_line(message)}\t{fix}", flush=True)
         sys.exit(1)
 
 

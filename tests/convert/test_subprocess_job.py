@@ -100,3 +100,9 @@ def test_runtime_refuses(package: str, tmp_path: Path, stages: Stages) -> None:
     with pytest.raises(ConversionError, match=expected):
         subprocess_job.run(DISPLAY_NAMES[package], "convert.verify.runner", [package, str(model), "", ""], stages)
     assert stages == [f"running it in {DISPLAY_NAMES[package]}"]
+
+
+def test_temporary_files_that_cannot_be_written_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), subprocess_job.reporting_to_parent():
+        raise OSError(28, "No space left on device")
+    assert "temporary files cannot be written (No space left on device)\tfree some" in capsys.readouterr().out

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.convert import tutorial_models
 from tests.edge_mcnn.command_line import assert_refused
 from tests.full_disk import edge_mcnn_on_full_disk
 
@@ -77,3 +78,13 @@ def test_pictures_and_transcribe(tmp_path: Path, speech_model: Path) -> None:
     assert_refused(edge_mcnn_on_full_disk("pictures", table, "--output", tmp_path / "images"), "images: cannot be")
     assert_refused(edge_mcnn_on_full_disk("transcribe", table, "--output", tmp_path / "t.csv"), "cannot be written")
     assert set(content(tmp_path)) <= {"table.csv", "t.csv.transcripts.jsonl"}
+
+
+@pytest.mark.parametrize("largest", [0, 2000], ids=["no temporary folder", "temporary files"])
+def test_convert(largest: int, tmp_path: Path) -> None:
+    network = tutorial_models.tutorial_model(text_first=True)
+    source = tutorial_models.save(network, tmp_path / "Model.h5", tutorial_models.companions())
+    (tmp_path / "Model.tflite").write_bytes(b"before")
+    before = content(tmp_path)
+    assert_refused(edge_mcnn_on_full_disk("convert", source, largest=largest), "temporary files cannot be written (")
+    assert content(tmp_path) == before
