@@ -75,6 +75,7 @@ def status_table(status: "Status") -> "Table":
     last = f", the last {displayable(status.last_label)}" if status.last_label else ""
     rows: Mapping[str, str | Text] = {
         "state": Text.assemble((status.state, f"bold {colour}"), f" for {_duration(status.state_duration_s)}{reason}"),
+        **({"fix": displayable(status.fix)} if status.fix else {}),
         "microphone": f"{displayable(status.microphone)}, {status.rate} Hz" if status.microphone else "none",
         "audio": f"{_duration(status.blocks_received * BLOCK_SECONDS)} received, "
         f"{status.blocks_dropped} blocks dropped, microphone lost {status.microphone_losses} times",

@@ -42,15 +42,22 @@ class Liveness:
     since: float
     """When the state was entered, seconds on the clock of the machine."""
     reason: str
-    """Explanation for people; empty while the microphone is healthy."""
+    """What is wrong, for people; empty while the microphone is healthy."""
     microphone: str = ""
     """Name of the open microphone; empty while none is open."""
     rate: int = 0
     """Sample rate of the open microphone, Hz; 0 while none is open."""
+    fix: str = ""
+    """What the user can do about the reason; empty if it leaves no doubt."""
+
+    @property
+    def description_and_fix(self) -> str:
+        """The state and the fix on one line, where there is no second one for the fix."""
+        return f"{self.description}; {self.fix}" if self.fix else self.description
 
     @property
     def description(self) -> str:
-        """The state as a line for people."""
+        """The state as a line for people, without the fix."""
         match self.state:
             case State.HEALTHY:
                 return f"listening to {self.microphone} at {self.rate} Hz"
@@ -102,9 +109,10 @@ class LivenessMachine:
         if not self._open:
             return Due.OPEN if time - self._last_attempt >= self._settings.retry_s else Due.NOTHING
         if time - self._last_block >= self._settings.no_sound_limit_s:
-            self._become(State.LOST, f"no audio for {self._settings.no_sound_limit_s:g} s; is it suspended or frozen?")
+            reason = f"no audio for {self._settings.no_sound_limit_s:g} s"
+            self._become(State.LOST, reason, "if it does not come back by itself, unplug it and plug it in again")
         elif state == State.HEALTHY and time - self._last_audio >= self._settings.silent_after_s:
-            self._become(State.SILENT, "every sample has the same value; is it muted?")
+            self._become(State.SILENT, "every sample has the same value", "unmute it: alsamixer, F4")
         elif state == State.SILENT and time - self._last_attempt >= self._settings.reopen_silent_s:
             return Due.CLOSE
         return Due.CLOSE if self._now.state == State.LOST else Due.NOTHING
@@ -127,10 +135,10 @@ class LivenessMachine:
             self._last_audio = self._last_block
             self._become(State.RECOVERING, "opened, and no audio yet")
 
-    def refused(self, reason: str) -> None:
-        """Report that the microphone could not be opened."""
+    def refused(self, reason: str, fix: str = "") -> None:
+        """Report that the microphone could not be opened, why, and what the user can do about it."""
         self._open = False
-        self._become(State.LOST, reason)
+        self._become(State.LOST, reason, fix)
 
     def block(self, *, constant: bool) -> None:
         """Report that a block arrived; `constant` if all its samples have the same value, so that it holds no sound."""
@@ -144,7 +152,7 @@ class LivenessMachine:
 
     def ended(self) -> None:
         """Report that the stream ended by itself."""
-        self._become(State.LOST, "it is gone; was it pulled out?")
+        self._become(State.LOST, "it is gone", "plug it in again")
 
     def closed(self) -> None:
         """Report that the microphone was closed, as was due."""
@@ -155,11 +163,11 @@ class LivenessMachine:
         """Report that opening or closing the microphone does not return."""
         self._become(State.FAILED, f"{doing} the microphone hangs for {self._settings.stuck_limit_s:g} s")
 
-    def _become(self, state: State, reason: str) -> None:
-        if (state, reason) == (self._now.state, self._now.reason):
+    def _become(self, state: State, reason: str, fix: str = "") -> None:
+        if (state, reason, fix) == (self._now.state, self._now.reason, self._now.fix):
             return
         since = self._now.since if state == self._now.state else self._clock()
         # A lost microphone may still have to be closed, and is of no use any more.
         microphone, rate = ("", 0) if state == State.LOST else (self._now.microphone, self._now.rate)
-        self._now = Liveness(state, since, reason, microphone, rate)
+        self._now = Liveness(state, since, reason, microphone, rate, fix)
         self._on_change(self._now)

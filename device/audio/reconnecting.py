@@ -120,7 +120,7 @@ class ReconnectingMicrophone:
             except AudioError as error:
                 if self._liveness.now.state == State.FAILED or not (self._patient or self._was_open):
                     raise
-                self._liveness.refused(str(error))
+                self._liveness.refused(error.message, error.fix)
                 continue
             self._was_open = True
             self._microphone = microphone

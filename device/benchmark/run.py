@@ -8,7 +8,7 @@ from pathlib import Path
 
 from device.benchmark.cold_start import measure_cold_start
 from device.benchmark.results import BenchmarkResults, MeasuredSettings, Stage
-from device.recognition.runtimes import installed_runtimes
+from device.recognition.runtimes import RUNTIMES, installed_runtimes
 from device.settings.schema import Settings
 from device.system.machine import this_machine
 from device.system.stderr import announce as announce_to_stderr
@@ -59,7 +59,7 @@ def benchmark(
 
     bundle = read_bundle(path)
     progress(PHASES[1])
-    machine = this_machine()
+    machine = this_machine(("edge-mcnn", *RUNTIMES, "vosk", "numpy"))
     calls, unusable, interpreter = measure_interpreters(
         settings, bundle, installed_runtimes(), machine.cores, _INTERPRETER_SHARE * seconds
     )

@@ -21,12 +21,13 @@ from pathlib import Path
 from device.audio.liveness import Liveness, LivenessMachine, State
 from device.audio.microphone import Microphone
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
-from device.daemon.status import LOW_CONFIDENCE, Status, StatusServer
+from device.daemon.status import LOW_CONFIDENCE_LABEL, Status, StatusServer
 from device.daemon.systemd import Systemd
-from device.errors import AudioError, StatusError
+from device.errors import EdgeMcnnError, StatusError
 from device.events import Prediction
 from device.loading import LoadedModels
 from device.outputs.fan_out import Outputs
+from device.outputs.json_lines import LOW_CONFIDENCE_TEXT
 from device.pipeline import Pipeline
 from device.settings.schema import Settings
 from device.system.signals import stopped_by_signals
@@ -142,6 +143,7 @@ class Daemon:
         return Status(
             state=liveness.state if loaded else "starting",
             reason=liveness.reason if loaded else "",
+            fix=liveness.fix if loaded else "",
             state_duration_s=round(now - (liveness.since if loaded else self._started), 1),
             uptime_s=round(now - self._started, 1),
             microphone=liveness.microphone,
@@ -196,7 +198,7 @@ class Daemon:
     def _on_prediction(self, prediction: Prediction) -> None:
         lit_at = self._outputs.prediction(prediction)
         self._utterances += 1
-        self._last_label = prediction.label if prediction.confident else LOW_CONFIDENCE
+        self._last_label = prediction.label if prediction.confident else LOW_CONFIDENCE_LABEL
         self._latencies.append(round(prediction.ms_since_endpoint(lit_at), 1))
         self._publish_status()
 
@@ -213,15 +215,17 @@ class Daemon:
             self._announced = liveness.reason
             hint = "; speak, or end with Ctrl-C" if state == State.HEALTHY else ""
             self._announce(f"{liveness.description}{hint}")
+            if liveness.fix:
+                self._announce(f"  fix: {liveness.fix}")
         if (state == State.HEALTHY or self._patient) and not self._ready:
             self._ready = True
             self._systemd.ready()
         self._publish_status()
 
     def _publish_status(self) -> None:
-        line = self._liveness.now.description
+        line = self._liveness.now.description_and_fix
         if self._last_label:
-            latest = "low confidence" if self._last_label == LOW_CONFIDENCE else self._last_label
+            latest = LOW_CONFIDENCE_TEXT if self._last_label == LOW_CONFIDENCE_LABEL else self._last_label
             line += f"; predictions: {self._utterances}, latest: {latest}"
         if self._reported_drops:
             line += f"; {self._reported_drops} blocks of audio dropped, this machine is too slow"
@@ -236,7 +240,7 @@ class Daemon:
 
     def _leave(self) -> None:
         """End the process although a thread hangs in C, for which Python's normal exit would wait."""
-        if isinstance(self._error, AudioError):
+        if isinstance(self._error, EdgeMcnnError):
             self._announce(f"edge-mcnn: {self._error.message}")
             if self._error.fix:
                 self._announce(f"  fix: {self._error.fix}")

@@ -19,7 +19,7 @@ from device.events import BLOCK_SECONDS
 from device.system.display import displayable
 
 SERVICE_SOCKET = Path("/run/edge-mcnn/status.sock")
-LOW_CONFIDENCE = "low_confidence"
+LOW_CONFIDENCE_LABEL = "low_confidence"
 """Value of `Status.last_label` for a prediction below the threshold of `[classifier] confidence`."""
 _LONGEST = 1 << 16
 _LIMIT_S = 2.0
@@ -34,7 +34,9 @@ class Status:
     state: str
     """State of the microphone: `starting`, or a value of `device.audio.liveness.State`."""
     reason: str
-    """Reason of the state, for people; empty while the microphone is healthy."""
+    """What is wrong with the microphone, for people; empty while it is healthy."""
+    fix: str
+    """What the user can do about it; empty if the reason leaves no doubt."""
     state_duration_s: float
     """Seconds since the state changed."""
     uptime_s: float
@@ -52,7 +54,7 @@ class Status:
     utterances: int
     """Number of utterances with a prediction."""
     last_label: str
-    """Label of the last prediction, or `LOW_CONFIDENCE` if it was below the threshold; empty before the first."""
+    """Label of the last prediction, or `LOW_CONFIDENCE_LABEL` if it was below the threshold; empty before the first."""
     latency_ms: float
     """Milliseconds from the endpoint to the light, for the last utterance; 0 before the first."""
     latency_median_ms: float

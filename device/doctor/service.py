@@ -86,7 +86,7 @@ def _with_daemon(daemon: Status | None, message: str, fix: str) -> Finding:
     message += f"; process {daemon.pid} "
     if daemon.state != "healthy":
         message += f"is {daemon.state}{f': {daemon.reason}' if daemon.reason else ''}"
-        return Finding(_TOPIC, Verdict.WARN, message, fix)
+        return Finding(_TOPIC, Verdict.WARN, message, fix or daemon.fix)
     message += f"listens to {daemon.microphone}, {daemon.utterances} predictions"
     if daemon.blocks_dropped:
         message += f", {daemon.blocks_dropped} audio blocks dropped"

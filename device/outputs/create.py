@@ -46,7 +46,7 @@ def create_outputs(
     if kind == "gpio":
         from device.outputs.gpio.leds import GpioLeds
 
-        light = GpioLeds(settings.lights)
+        light = GpioLeds(settings.lights, on_error=stop)
     others = create_publishers(settings, announce)
     if json or (monitor is None and kind != "none"):
         from device.outputs.json_lines import LineOutput, as_line, as_plain_line

@@ -1,4 +1,8 @@
-"""Passes predictions on to every output, the light first. An output that fails is left out and delays no other."""
+"""Passes predictions on to every output, the light first.
+
+The light is the purpose of the device: when it fails, so does the daemon, and a service starts again. Any other output
+that fails is left out, and delays no other.
+"""
 
 import logging
 import threading
@@ -7,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from device.audio.liveness import Liveness
-from device.errors import EdgeMcnnError
+from device.errors import EdgeMcnnError, LightsError
 from device.outputs.base import Monitor, Output
+from device.system.display import displayable
 
 # `service install` imports this module, and numpy may be broken on the machine that it checks.
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ class Outputs:
     def __init__(
         self, light: Output | None = None, monitor: Monitor | None = None, others: Sequence[Output] = ()
     ) -> None:
-        self._light = None if light is None else _Guarded(light)
+        self._light = None if light is None else _Light(light)
         self._monitor = None if monitor is None else _GuardedMonitor(monitor)
         self._others = [_Guarded(output) for output in others]
 
@@ -47,7 +52,7 @@ class Outputs:
         """Open every output for the classes of the model.
 
         Raises:
-            EdgeMcnnError: one of them cannot work.
+            EdgeMcnnError: one of them cannot work, or the light fails.
         """
         for output in self._all():
             output.open(labels)
@@ -57,6 +62,9 @@ class Outputs:
 
         Returns:
             `time.monotonic()` when the light was on.
+
+        Raises:
+            EdgeMcnnError: the light fails.
         """
         if self._light is not None:
             self._light.prediction(prediction, time.monotonic())
@@ -67,7 +75,11 @@ class Outputs:
         return lit_at
 
     def microphone(self, liveness: Liveness) -> None:
-        """Pass on that the state of the microphone has changed."""
+        """Pass on that the state of the microphone has changed.
+
+        Raises:
+            EdgeMcnnError: the light fails.
+        """
         for output in self._all():
             output.microphone(liveness)
 
@@ -105,7 +117,7 @@ class _Guarded:
         except EdgeMcnnError:
             raise
         except Exception as error:  # noqa: BLE001  # any error of an output must not end the others
-            self._leave_out(error)
+            self._fail(error)
 
     def prediction(self, prediction: "Prediction", lit_at: float) -> None:
         self._call(lambda: self._output.prediction(prediction, lit_at))
@@ -125,23 +137,35 @@ class _Guarded:
         try:
             function()
         except Exception as error:  # noqa: BLE001  # see `open`
-            self._leave_out(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._leave_out(error)
 
     def _leave_out(self, error: Exception) -> None:
         if self._failed:
             return
         self._failed = True
-        if isinstance(error, EdgeMcnnError):
-            message, fix = error.message, error.fix
-        else:
-            message, fix = " ".join(f"{type(error).__name__}: {error}".split()), ""
         _LOG.warning(
             "%s: failed and is left out from now on (%s); %s",
             self.name,
-            message,
-            fix or "restart edge-mcnn, and run edge-mcnn doctor if it happens again",
+            error.message if isinstance(error, EdgeMcnnError) else _described(error),
+            getattr(error, "fix", "") or "restart edge-mcnn, and run edge-mcnn doctor if it happens again",
             exc_info=_LOG.isEnabledFor(logging.INFO),  # the traceback with --verbose alone
         )
+
+
+class _Light(_Guarded):
+    """The light, whose first exception is raised as an error of ours."""
+
+    def _fail(self, error: Exception) -> None:
+        self._failed = True
+        if isinstance(error, EdgeMcnnError):
+            raise error
+        raise LightsError(
+            f"{self.name}: failed ({_described(error)})",
+            fix="check the wiring with `edge-mcnn lights test`, and run edge-mcnn doctor",
+        ) from error
 
 
 class _GuardedMonitor(_Guarded):
@@ -156,6 +180,10 @@ class _GuardedMonitor(_Guarded):
 
     def speech(self, words: Callable[[], str], image: "Callable[[], NDArray[np.float32]]") -> None:
         self._call(lambda: self._to.speech(words, image))
+
+
+def _described(error: Exception) -> str:
+    return displayable(" ".join(f"{type(error).__name__}: {error}".split()))
 
 
 def _close_together(outputs: Sequence[_Guarded], limit_s: float) -> None:

@@ -13,7 +13,8 @@ Table = Mapping[str, Any]
 """The JSON object of a prediction, as `as_table` makes it."""
 
 NO_WORDS = "(no words; classified by the audio alone)"
-LOW_CONFIDENCE = "low confidence"
+LOW_CONFIDENCE_TEXT = "low confidence"
+"""What people read; the value for programs is `device.daemon.status.LOW_CONFIDENCE_LABEL`."""
 _NAME = "standard output"
 _BOUND = 1000
 
@@ -57,7 +58,7 @@ def as_plain_line(table: Table, *, words: bool) -> str:
         table: the object, as `as_table` makes it.
         words: whether the line quotes the words that were spoken; that there were none is always in it.
     """
-    doubt = "" if table["confident"] else f"  {LOW_CONFIDENCE}"
+    doubt = "" if table["confident"] else f"  {LOW_CONFIDENCE_TEXT}"
     quoted = f"  \u201c{table['text']}\u201d" if words and table["text"] else "" if table["text"] else f"  {NO_WORDS}"
     label = table["label"]
     return displayable(f"{table['time'][11:19]}  {label:10}{table['probabilities'][label]:4.0%}{doubt}{quoted}")

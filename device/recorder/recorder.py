@@ -91,7 +91,7 @@ class Recorder:
     def _on_liveness(self, liveness: Liveness) -> None:
         if liveness.state in (State.RECOVERING, State.FAILED):
             return  # the next state will be printed, or an error raised if the sound system hangs
-        line = liveness.description
+        line = liveness.description_and_fix
         if line != self._printed:
             self._printed = line
             self._display.print(line)

@@ -3,7 +3,7 @@
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +11,6 @@ from pathlib import Path
 _BOARD = Path("/proc/device-tree/model")
 _CPU = Path("/proc/cpuinfo")
 _MEMORY = Path("/proc/meminfo")
-_PACKAGES = ("edge-mcnn", "ai-edge-litert", "tflite-runtime", "vosk", "numpy")
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,22 @@ class Machine:
     memory_mb: float
     """Total memory, 10^6 bytes."""
     versions: Mapping[str, str]
-    """Versions of Python, edge-mcnn, the installed interpreters, Vosk and numpy, by package name."""
+    """Versions of Python and of the installed ones of the packages that were queried, by package name."""
 
 
-def this_machine() -> Machine:
-    """Describe the machine that this process runs on."""
+def this_machine(packages: Iterable[str]) -> Machine:
+    """Describe the machine that this process runs on.
+
+    Args:
+        packages: names of packages whose versions are reported if they are installed.
+    """
     return Machine(
         name=machine_name(),
         cores=cores(),
         architecture=platform.machine(),
         bits=64 if sys.maxsize > 1 << 32 else 32,
         memory_mb=_megabytes(_MEMORY, "MemTotal"),
-        versions={"python": platform.python_version(), **_versions()},
+        versions={"python": platform.python_version(), **_versions(packages)},
     )
 
 
@@ -84,11 +87,11 @@ def _megabytes(path: Path, name: str) -> float:
     return round(int(path.read_text().partition(f"{name}:")[2].split()[0]) * 1024 / 1e6, 1)
 
 
-def _versions() -> dict[str, str]:
+def _versions(packages: Iterable[str]) -> dict[str, str]:
     versions = {}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
-            continue  # one interpreter is enough
+            continue  # one TFLite runtime is enough
     return versions

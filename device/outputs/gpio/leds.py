@@ -6,7 +6,7 @@ each. Predictions light one class; a microphone that gives no audio flashes all 
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from device.audio.liveness import Liveness, State
@@ -41,12 +41,15 @@ class GpioLeds:
 
     Args:
         settings: BCM pins and colours by class, and how bright and for how many seconds a light is on.
+        on_error: called with what fails later, in another thread, such as turning a light off after its time; None to
+            raise it in that thread.
     """
 
     name = "lights"
 
-    def __init__(self, settings: LightsSettings) -> None:
+    def __init__(self, settings: LightsSettings, on_error: Callable[[LightsError], None] | None = None) -> None:
         self._settings = settings
+        self._on_error = on_error
         self._by_confidence = settings.brightness == "confidence"
         self._patterns: Mapping[str, Pattern] = {}
         self._leds: Any = None
@@ -64,7 +67,7 @@ class GpioLeds:
         rgb = self._settings.rgb
         pins = [rgb[leg] for leg in RGB] if rgb else [self._settings.pins[label] for label in labels]
         self._leds = _open_pins(self._settings, pins, pwm=self._by_confidence or between)
-        self._player = PatternPlayer(self._leds)
+        self._player = PatternPlayer(self._leds, self._on_error)
 
     def prediction(self, prediction: Prediction, lit_at: float) -> None:
         """Light one class for the hold time and turn the others off; see `Output.prediction`."""
@@ -110,10 +113,12 @@ class PatternPlayer:
 
     Args:
         leds: the gpiozero object for the LEDs; its `value` is a tuple with the duty cycle of each.
+        on_error: called with what fails in its thread; None to raise it there.
     """
 
-    def __init__(self, leds: Any) -> None:
+    def __init__(self, leds: Any, on_error: Callable[[LightsError], None] | None = None) -> None:
         self._leds = leds
+        self._on_error = on_error
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -126,7 +131,7 @@ class PatternPlayer:
         self._stopping = threading.Event()
         # A daemon thread: one that hangs in the driver keeps no process alive.
         self._thread = threading.Thread(
-            target=self._continue, args=(left, seconds, self._stopping), name="lights", daemon=True
+            target=self._run, args=(left, seconds, self._stopping), name="lights", daemon=True
         )
         self._thread.start()
 
@@ -139,6 +144,14 @@ class PatternPlayer:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
+
+    def _run(self, left: Iterator[TimedPattern], seconds: float | None, stopping: threading.Event) -> None:
+        try:
+            self._continue(left, seconds, stopping)
+        except Exception as error:
+            if self._on_error is None:
+                raise
+            self._on_error(lights_error(error))
 
     def _continue(self, left: Iterator[TimedPattern], seconds: float | None, stopping: threading.Event) -> None:
         for pattern, next_seconds in left:

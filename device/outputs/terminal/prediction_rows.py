@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from device.events import Prediction
-from device.outputs.json_lines import LOW_CONFIDENCE, NO_WORDS
+from device.outputs.json_lines import LOW_CONFIDENCE_TEXT, NO_WORDS
 from device.outputs.terminal.half_blocks import render_image
 from device.outputs.terminal.text import (
     UNICODE,
@@ -117,7 +117,7 @@ def class_rows(
 
 def transcript(prediction: Prediction, symbols: Symbols) -> Text:
     """The words in quotation marks, or a remark that there are none, after a mark for low confidence."""
-    text = Text() if prediction.confident else Text(f"{LOW_CONFIDENCE}  ", "bold")
+    text = Text() if prediction.confident else Text(f"{LOW_CONFIDENCE_TEXT}  ", "bold")
     if not prediction.text:
         return text.append(NO_WORDS, "dim italic")
     return text.append(f"{symbols.opening}{displayable(prediction.text)}{symbols.closing}", "italic")

@@ -90,7 +90,7 @@ class ScreenState:
         """The state of the microphone has changed; see `Output.microphone`."""
         receiving = liveness.state in (State.HEALTHY, State.SILENT)
         if liveness.state in _PROBLEM_STYLES:
-            state = Text(displayable(liveness.description), _PROBLEM_STYLES[liveness.state])
+            state = Text(displayable(liveness.description_and_fix), _PROBLEM_STYLES[liveness.state])
         else:
             state = Text.assemble(
                 "" if receiving else "opening ",

@@ -88,14 +88,19 @@ def test_pulled_out_and_back(healthy: Rig) -> None:
     for _ in range(5):
         assert healthy.machine.due() == Due.OPEN
         healthy.machine.opening()
-        healthy.machine.refused("no microphone found")
+        healthy.machine.refused("no microphone found", "plug one in")
         healthy.clock.now += 0.5
         assert healthy.machine.due() == Due.NOTHING  # not more often than every `retry_s`
         healthy.clock.now += 0.5
     healthy.open()
     healthy.machine.block(constant=False)
     assert healthy.states == ["lost", "lost", "recovering", "healthy"]
-    assert [each.reason for each in healthy.changes[:2]] == ["it is gone; was it pulled out?", "no microphone found"]
+    assert healthy.changes[0].description == "microphone lost, waiting for it: it is gone"
+    assert healthy.changes[0].description_and_fix == "microphone lost, waiting for it: it is gone; plug it in again"
+    assert [(each.reason, each.fix) for each in healthy.changes[:2]] == [
+        ("it is gone", "plug it in again"), ("no microphone found", "plug one in"),
+    ]  # fmt: skip
+    assert (healthy.changes[-1].reason, healthy.changes[-1].fix) == ("", "")
     assert healthy.changes[0].since == healthy.changes[1].since  # still the same loss
 
 

@@ -120,6 +120,8 @@ class FakeLines(FakeLight):
 
     def prediction(self, prediction: Prediction, lit_at: float) -> None:
         print(f"line {prediction.label}", flush=True)
+        if PROBLEM == "an output fails" and prediction.label == "b":
+            raise ZeroDivisionError("no")
         if PROBLEM == "reader gone":
             stop(BrokenPipeError())
 

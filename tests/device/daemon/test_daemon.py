@@ -220,12 +220,22 @@ def test_a_reader_that_never_reads_delays_neither_predictions_nor_the_end(start:
 
 
 def test_an_output_that_fails_is_left_out_and_the_others_go_on(start: Starter) -> None:
-    process = start("the light fails")
+    process = start("an output fails")
     process.wait_for("predictions: 3")
     status, output, errors = process.end()
     assert status == 0
-    assert output.splitlines() == ["light a", "line a", "light b", "line b", "line c", "off"]
-    assert errors.count("lights: failed and is left out from now on (ZeroDivisionError: no)") == 1
+    assert output.splitlines() == ["light a", "line a", "light b", "line b", "light c", "off"]
+    assert errors.count("lines: failed and is left out from now on (ZeroDivisionError: no)") == 1
+
+
+def test_a_light_that_fails_ends_the_process_with_an_error_so_that_the_service_starts_again(start: Starter) -> None:
+    process = start("the light fails").process
+    output, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 1
+    assert output.splitlines() == ["light a", "line a", "light b", "off"]
+    message = "edge-mcnn: lights: failed (ZeroDivisionError: no)"
+    assert errors.splitlines()[-1].startswith(message)
+    assert errors.count("failed") == 1
 
 
 def test_an_output_that_hangs_while_it_closes_does_not_delay_the_end(start: Starter) -> None:

@@ -19,7 +19,7 @@ from device.system.console import SafeConsole
 from edge_mcnn.status import status_table
 
 STATUS = Status(
-    state="healthy", reason="", state_duration_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000,
+    state="healthy", reason="", fix="", state_duration_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000,
     blocks_received=3, blocks_dropped=0, microphone_losses=1, utterances=2, last_label="neutral", latency_ms=3.5,
     latency_median_ms=4.0, latency_worst_ms=5.0, memory_mb=200.0, threads=7, open_files=13, pid=42,
     versions={"edge-mcnn": "1"},
@@ -169,6 +169,17 @@ def test_prometheus_names_follow_the_conventions() -> None:
 )
 def test_socket_path(environment: dict[str, str], path: str) -> None:
     assert str(socket_path(environment)) == path
+
+
+def test_the_reason_and_the_fix_are_apart() -> None:
+    lost = replace(STATUS, state="lost", reason="it is gone", fix="plug it in again")
+    assert asdict(lost)["reason"] == "it is gone"
+    assert asdict(lost)["fix"] == "plug it in again"
+    for status, shown in ((lost, True), (STATUS, False)):
+        file = StringIO()
+        SafeConsole(file=file, width=100).print(status_table(status))
+        rows = [line.split(maxsplit=1) for line in file.getvalue().splitlines()]
+        assert (["fix", "plug it in again"] in [[name, value.rstrip()] for name, value in rows]) == shown
 
 
 def test_names_with_brackets_are_no_markup() -> None:

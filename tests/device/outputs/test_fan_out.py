@@ -111,7 +111,7 @@ def test_without_a_light_or_a_monitor_predictions_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize("call", ["open", "microphone", "prediction", "close"])
-@pytest.mark.parametrize("failing", ["light", "screen", "other"])
+@pytest.mark.parametrize("failing", ["screen", "other"])
 def test_an_output_that_raises_is_reported_once_and_delays_no_other(
     call: str, failing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,6 +137,34 @@ def test_an_output_that_raises_is_reported_once_and_delays_no_other(
     assert calls.count(f"{failing} {call}") == counts[call]
     if call in ("open", "microphone"):
         assert f"{failing} prediction" not in calls
+
+
+@pytest.mark.parametrize("call", ["open", "microphone", "prediction"])
+def test_a_light_that_fails_is_an_error(call: str, caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[str] = []
+    outputs = Outputs(Recorder("light", calls, (call, ZeroDivisionError("one\ntwo"))), None, [Recorder("other", calls)])
+    with pytest.raises(LightsError) as caught:
+        use(outputs)
+    assert caught.value.message == "light: failed (ZeroDivisionError: one two)"
+    assert caught.value.fix == "check the wiring with `edge-mcnn lights test`, and run edge-mcnn doctor"
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    outputs.close(LIMIT_S)
+    assert {"light close", "other close"} <= set(calls), "its pins are released, too"
+    assert not caplog.records
+
+
+def test_an_error_of_ours_of_the_light_is_raised_unchanged() -> None:
+    error = LightsError("the pin is in use", fix="stop the other program")
+    with pytest.raises(LightsError) as caught:
+        Outputs(Recorder("light", [], ("prediction", error))).prediction(prediction("positive"))
+    assert caught.value is error
+
+
+def test_a_light_that_fails_only_while_it_closes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    outputs = Outputs(Recorder("light", [], ("close", ValueError("no"))))
+    outputs.close(LIMIT_S)
+    [record] = caplog.records
+    assert "ValueError: no" in record.getMessage()
 
 
 @pytest.mark.parametrize("call", ["frame", "speech"])

@@ -97,7 +97,7 @@ def test_it_waits_for_a_lost_microphone(folder: ClipFolder, listener: TakeListen
     ).run()
     assert len(rows(folder.path)) == 2
     printed = "\n".join(display.lines)
-    assert "microphone lost, waiting for it: it is gone; was it pulled out?" in printed
+    assert "microphone lost, waiting for it: it is gone; plug it in again" in printed
     assert "the clip is discarded" in printed
     assert [line for line in display.lines if line.startswith("Say")] == [
         "Say something happy (1 of 2)",

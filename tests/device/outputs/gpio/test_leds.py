@@ -356,6 +356,19 @@ def test_a_prediction_is_not_cut_short_by_the_one_before(pins: MockFactory) -> N
         assert time.monotonic() - begun >= 0.39
 
 
+def test_a_light_that_cannot_be_turned_off_after_its_time_is_reported() -> None:
+    class Board:
+        value: States = ()
+
+        def off(self) -> None:
+            raise OSError("the chip is gone")
+
+    errors: list[LightsError] = []
+    PatternPlayer(Board(), errors.append).play([((0.0, 0.0, 1.0), 0.01)])
+    wait_until(lambda: errors)
+    assert errors[0].message == "the LEDs cannot be driven (the chip is gone)"
+
+
 @pytest.mark.parametrize("settings", [LightsSettings(), LightsSettings(rgb=RGB)])
 def test_a_low_confidence_prediction_is_dark_or_neutral(pins: MockFactory, settings: LightsSettings) -> None:
     with opened(settings, THREE) as leds:

@@ -168,3 +168,10 @@ def test_history_that_is_not_drawn_is_bounded() -> None:
     for number in range(5000):
         rig.state.message(f"{number}")
     assert len(rig.state.snapshot().above) == 1000
+
+
+def test_the_fix_is_beside_the_state_of_the_microphone() -> None:
+    screen_state = ScreenState(UNICODE, hold_s=5)
+    screen_state.microphone(Liveness(State.LOST, 0, "it is gone", fix="plug it in again"))
+    shown = screen_state.snapshot().content.state.plain
+    assert shown == "microphone lost, waiting for it: it is gone; plug it in again"
