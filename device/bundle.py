@@ -23,6 +23,7 @@ from typing import Any
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 from device.system.display import as_json, displayable
+from device.system.paths import cannot_use, open_file
 
 LONGEST_LABEL = 100
 """Bytes of the name of a class. Bundles of earlier versions may have longer ones, and still work."""
@@ -146,12 +147,12 @@ def read_bundle(path: Path) -> Bundle:
         BundleError: no such file, not a TFLite model, no or damaged companions, or changed since it was packed.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             # Read by its size: for a read up to the limit Python would reserve memory that a small Pi does not have.
             size = os.fstat(file.fileno()).st_size
             content = file.read(size) if size <= _LARGEST_BUNDLE else b""
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror})", fix="give the path of a Model.tflite") from None
+    except (OSError, ValueError) as error:
+        raise cannot_use(path, error, BundleError, fix="give the path of a Model.tflite") from None
     if size > _LARGEST_BUNDLE:
         raise BundleError(f"{path}: larger than {_LARGEST_BUNDLE >> 20} MB, not a model for this device")
     if content[4:8] != b"TFL3":

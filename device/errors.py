@@ -84,3 +84,7 @@ class BenchmarkError(EdgeMcnnError):
 
 class StandardOutputError(EdgeMcnnError):
     """Standard output cannot be written, because the disk is full for example."""
+
+
+class PathError(EdgeMcnnError):
+    """A path on the command line names nothing, or something that the option cannot use."""

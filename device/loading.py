@@ -25,6 +25,7 @@ from device.recognition.transcriber import Transcriber
 from device.recognition.vosk_loading import require_memory
 from device.settings.schema import Settings
 from device.system.display import displayable
+from device.system.paths import expanded
 
 Announce = Callable[[str], object]
 """Receives a line for the user before something that takes long."""
@@ -96,7 +97,7 @@ def open_bundle(settings: Settings) -> Bundle:
     Raises:
         BundleError: it is missing or damaged, or is not a bundle.
     """
-    return read_bundle(Path(settings.classifier.model).expanduser() if settings.classifier.model else DEFAULT_BUNDLE)
+    return read_bundle(expanded(settings.classifier.model) if settings.classifier.model else DEFAULT_BUNDLE)
 
 
 def load_transcriber(settings: Settings, announce: Announce = _no_announcement) -> Transcriber:
@@ -110,7 +111,7 @@ def load_transcriber(settings: Settings, announce: Announce = _no_announcement) 
         SpeechModelError: it is missing and cannot be fetched, or cannot be loaded.
     """
     chosen = settings.transcriber
-    configured = Path(chosen.speech_model).expanduser() if chosen.speech_model else None
+    configured = expanded(chosen.speech_model) if chosen.speech_model else None
     folder = find_speech_model(configured, announce=announce)
     return Transcriber(folder, chosen.lone_word_confidence, chosen.utterances_per_recogniser, search=chosen.search)
 

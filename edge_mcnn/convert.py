@@ -11,6 +11,7 @@ from device.errors import ConversionError
 from device.recognition.runtimes import LITERT
 from device.system.display import shell_quoted
 from edge_mcnn.output import out
+from edge_mcnn.paths import input_file, input_folder, input_path, output_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +47,7 @@ def convert_command(
         Path,
         typer.Argument(
             metavar="MODEL",
+            parser=input_path("give the path of a Model.h5, a Model.keras or the folder of a SavedModel"),
             help="A model saved by Keras 2 or 3: a Model.h5, a Model.keras, or the folder of a SavedModel.",
             show_default=False,
         ),
@@ -56,6 +58,7 @@ def convert_command(
             "--output",
             "-o",
             metavar="PATH",
+            parser=output_path(),
             help="File or folder to write to. Default: beside MODEL, with the suffix .tflite.",
             show_default=False,
         ),
@@ -83,6 +86,7 @@ def convert_command(
         Path | None,
         typer.Option(
             metavar="FILE",
+            parser=input_file("name a text file with one word per line, or the JSON of Keras's tokenizer", pipes=True),
             help="Vocabulary of such a model: one word per line, the first has id 1; or the JSON of Keras's "
             "tokenizer.to_json() or tokenizer.word_index.",
             show_default=False,
@@ -102,6 +106,7 @@ def convert_command(
         Path | None,
         typer.Option(
             metavar="TABLE.csv|FOLDER",
+            parser=input_path("give a CSV table, or a folder with a folder of recordings per class", pipes=True),
             help="Recordings and transcripts that resemble those on the device, in the format of `edge-mcnn train`. "
             "8-bit values are calibrated on some of them, and the agreement is measured on others. Required for int8. "
             "Default: synthetic samples.",
@@ -112,6 +117,7 @@ def convert_command(
         Path | None,
         typer.Option(
             metavar="FOLDER",
+            parser=input_folder("give the folder that the audio paths in the table start from"),
             help="With --calibrate: folder that relative audio paths in the table start from.",
             show_default="the table's folder",
         ),

@@ -11,13 +11,19 @@ import typer
 from device.errors import TrainingError
 from edge_mcnn.options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, open_selected_corpus, require
 from edge_mcnn.output import out
+from edge_mcnn.paths import output_file, output_folder
 
 
 def pictures_command(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Folder to write the images to, or to update.", show_default=False
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            parser=output_folder(),
+            help="Folder to write the images to, or to update.",
+            show_default=False,
         ),
     ],
     corpus: CorpusArgument = None,
@@ -68,7 +74,10 @@ def pictures_command(
 
 def transcribe_command(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="TABLE.csv", help="Table to write.", show_default=False)
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="TABLE.csv", parser=output_file(), help="Table to write.", show_default=False
+        ),
     ],
     corpus: CorpusArgument = None,
     meld: Meld = None,

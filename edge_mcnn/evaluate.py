@@ -22,6 +22,7 @@ from edge_mcnn.options import (
     typed_command,
 )
 from edge_mcnn.output import out
+from edge_mcnn.paths import input_file, output_folder
 
 
 class Split(StrEnum):
@@ -40,7 +41,13 @@ def _check_runtime(runtime: str) -> str:
 
 def evaluate_command(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="The Model.h5 or Model.tflite to evaluate.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            parser=input_file("name a Model.h5 or a Model.tflite"),
+            help="The Model.h5 or Model.tflite to evaluate.",
+            show_default=False,
+        ),
     ],
     corpus: CorpusArgument = None,
     meld: Meld = None,
@@ -75,6 +82,7 @@ def evaluate_command(
             "--output",
             "-o",
             metavar="FOLDER",
+            parser=output_folder(),
             help="Write a report with plots, report.md, to this folder.",
             show_default="no report",
         ),

@@ -10,6 +10,7 @@ import typer
 from device.recognition.runtimes import DISPLAY_NAMES, LITERT, TFLITE_RUNTIME
 from edge_mcnn.options import Json
 from edge_mcnn.output import out
+from edge_mcnn.paths import MODEL, input_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,7 @@ def inspect_command(
         Path | None,
         typer.Argument(
             metavar="MODEL",
+            parser=input_file(MODEL),
             help="A Model.tflite that `edge-mcnn convert` wrote. Default: the model that ships with edge-mcnn.",
             show_default=False,
         ),

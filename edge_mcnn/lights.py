@@ -15,6 +15,7 @@ import typer
 from device.system.display import displayable
 from edge_mcnn.options import Config, LightsByHand, ManualLights, Model, load_settings
 from edge_mcnn.output import out
+from edge_mcnn.paths import output_file
 
 if TYPE_CHECKING:
     from device.outputs.manual_lights import ManualLight
@@ -118,7 +119,12 @@ def off_command(
 def wiring_command(
     svg: Annotated[
         Path | None,
-        typer.Option("--svg", metavar="FILE.svg", help="Save the drawing to this file, for a browser or a printer."),
+        typer.Option(
+            "--svg",
+            metavar="FILE.svg",
+            parser=output_file(),
+            help="Save the drawing to this file, for a browser or a printer.",
+        ),
     ] = None,
     model: Model = None,
     config: Config = None,

@@ -16,6 +16,7 @@ import typer
 
 from device.errors import TrainingError
 from device.system.display import shell_quoted
+from edge_mcnn.paths import MODEL, cache_folder, input_file, input_folder, input_path
 
 if TYPE_CHECKING:
     from device.settings.schema import Settings
@@ -53,11 +54,14 @@ class TextOption(StrEnum):
     BOTH = "both"
 
 
+SETTINGS = "name a settings file; to print one to start from: edge-mcnn settings --show"
+
 Model = Annotated[
     Path | None,
     typer.Option(
         "--model",
         metavar="FILE",
+        parser=input_file(MODEL),
         help="Use this Model.tflite, written by `edge-mcnn convert`, instead of the model in the settings or, if they "
         "name none, the one that ships with edge-mcnn.",
     ),
@@ -67,6 +71,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
+        parser=input_file(SETTINGS, pipes=True),
         help="Read the settings from this TOML file; environment variables and options override it. "
         "`edge-mcnn settings --show` prints a file to start from.",
     ),
@@ -100,6 +105,7 @@ CorpusArgument = Annotated[
     Path | None,
     typer.Argument(
         metavar="TABLE.csv|FOLDER",
+        parser=input_path("give a CSV table, or a folder with a folder of recordings per class", pipes=True),
         help="A CSV file in UTF-8 with one clip per row and the columns audio, text, label, split (train, "
         "validation or test; optional), and, if known, speaker and dialogue. Leave audio empty for a clip without a "
         "recording, text empty for a clip without a transcript. Instead of audio it may have a column ID that names "
@@ -112,6 +118,7 @@ Meld = Annotated[
     Path | None,
     typer.Option(
         metavar="MELD.Raw",
+        parser=input_folder("give the folder MELD.Raw, as the archive of MELD unpacks"),
         help="Use the MELD data set, as its archive unpacks, instead of a table or a folder.",
         show_default=False,
     ),
@@ -127,6 +134,7 @@ AudioRoot = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
+        parser=input_folder("give the folder that the audio paths in the table start from"),
         help="Folder that relative audio paths in the table start from, or that holds the recordings which its column "
         "ID names.",
         show_default="the table's folder",
@@ -137,6 +145,7 @@ ImageCache = Annotated[
     typer.Option(
         "--pictures",
         metavar="FOLDER",
+        parser=cache_folder(),
         help="Read spectrogram images from this cache, as `edge-mcnn pictures` writes it; missing ones are computed "
         "and added. Training also caches the output of its frozen layers there. For a table that names images in its "
         "column ID: the folder of these images, of any size, computed by any program.",

@@ -14,6 +14,7 @@ from device.errors import EdgeMcnnError, RecordingError
 from device.system.display import shell_quoted
 from edge_mcnn.options import Config, Microphone, limit_arithmetic_threads, load_settings, require_memory_for_speech
 from edge_mcnn.output import out
+from edge_mcnn.paths import input_file, output_folder
 
 if TYPE_CHECKING:
     from device.recorder.clip_folder import ClipFolder
@@ -32,6 +33,7 @@ def record_command(
         Path,
         typer.Argument(
             metavar="FOLDER",
+            parser=output_folder(),
             help="Folder for the clips and their table, clips.csv; it is created if it does not exist.",
             show_default=False,
         ),
@@ -60,6 +62,7 @@ def record_command(
         Path | None,
         typer.Option(
             metavar="FILE",
+            parser=input_file("--prompts needs a text file with a sentence per line", pipes=True),
             help="Text file of sentences to read aloud, one per line; every class uses the same ones.",
         ),
     ] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from edge_mcnn.output import out
+from edge_mcnn.paths import MODEL, input_file
 
 service_commands = typer.Typer(help="Run edge-mcnn as a service that starts with this machine.", no_args_is_help=True)
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the command would change, and change nothing.")]
@@ -18,6 +19,7 @@ def install(
         typer.Option(
             "--model",
             metavar="FILE",
+            parser=input_file(MODEL),
             help="Use this Model.tflite, written by `edge-mcnn convert`; it is copied to a folder that the service can "
             "read.",
         ),

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from edge_mcnn.options import Config, load_settings
+from edge_mcnn.options import SETTINGS, Config, load_settings
 from edge_mcnn.output import out
+from edge_mcnn.paths import input_file
 
 
 def settings_command(
@@ -14,7 +15,13 @@ def settings_command(
         bool, typer.Option("--show", help="Print all settings as a TOML file with comments: meaning and limits.")
     ] = False,
     check: Annotated[
-        Path | None, typer.Option("--check", metavar="FILE", help="Report every mistake in a settings file by line.")
+        Path | None,
+        typer.Option(
+            "--check",
+            metavar="FILE",
+            parser=input_file(SETTINGS, pipes=True),
+            help="Report every mistake in a settings file by line.",
+        ),
     ] = None,
     config: Config = None,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from edge_mcnn.output import out
+from edge_mcnn.paths import input_path
 
 
 def fetch_speech_model_command(
@@ -14,6 +15,7 @@ def fetch_speech_model_command(
         typer.Option(
             "--from",
             metavar="FOLDER|ZIP",
+            parser=input_path("give a folder or a zip file"),
             help="Copy the model from this folder or zip file instead of downloading it, for a machine without network "
             "access.",
         ),

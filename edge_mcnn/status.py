@@ -1,5 +1,6 @@
 """`edge-mcnn status`. From Python: `device.daemon.status.read_status`."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ import typer
 
 from edge_mcnn.options import Json
 from edge_mcnn.output import out
+from edge_mcnn.paths import existing_socket
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,6 +30,7 @@ def status_command(
         typer.Option(
             "--socket",
             metavar="PATH",
+            parser=existing_socket(),
             help="Socket of the daemon to query. Default: the socket of the service, else that of your own `listen`.",
         ),
     ] = None,
@@ -50,7 +53,8 @@ def status_command(
     from device.daemon.status import prometheus as as_prometheus
 
     own = socket_path()
-    status = read_status(socket or (own if own and own.exists() and not SERVICE_SOCKET.exists() else SERVICE_SOCKET))
+    default = own if own is not None and _exists(own) and not _exists(SERVICE_SOCKET) else SERVICE_SOCKET
+    status = read_status(socket or default)
     if json:
         out.json(asdict(status))
     elif prometheus:
@@ -92,6 +96,10 @@ def status_table(status: "Status") -> "Table":
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110  # Path.exists raises in a closed folder
 
 
 def _duration(seconds: float) -> str:

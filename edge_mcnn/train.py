@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from device.errors import TrainingError
+from device.system.text_files import read_text
 from edge_mcnn.options import (
     AudioRoot,
     CorpusArgument,
@@ -21,6 +22,9 @@ from edge_mcnn.options import (
     typed_command,
 )
 from edge_mcnn.output import out
+from edge_mcnn.paths import input_file, output_file
+
+_CARD = "--card requires a file with a JSON object in UTF-8: the entries to add to the model card"
 
 
 def train_command(
@@ -28,7 +32,10 @@ def train_command(
     meld: Meld = None,
     target: MeldTarget = Target.SENTIMENT,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.h5", help="File to write the trained model to.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE.h5", parser=output_file(), help="File to write the trained model to."
+        ),
     ] = Path("Model.h5"),
     audio_root: AudioRoot = None,
     text: Annotated[
@@ -51,6 +58,7 @@ def train_command(
         Path | None,
         typer.Option(
             metavar="FILE.h5",
+            parser=input_file("give the VGG19 weights of Keras without the top layers"),
             help="VGG19 ImageNet weights without the top layers, to train without network access.",
             show_default="download once",
         ),
@@ -105,6 +113,7 @@ def train_command(
         Path | None,
         typer.Option(
             metavar="FILE.json",
+            parser=input_file(_CARD, pipes=True),
             help="Additional entries for the model card, such as data, licences and limits.",
             show_default="none",
         ),
@@ -161,13 +170,11 @@ def train_command(
 def _read_card(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    fix = "--card requires a file with a JSON object in UTF-8: the entries to add to the model card"
+    text = read_text(path, TrainingError, fix=_CARD)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TrainingError(f"{path}: cannot be read ({error.strerror})", fix=fix) from None
-    except ValueError as error:
-        raise TrainingError(f"{path}: not valid JSON ({error})", fix=fix) from None
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TrainingError(f"{path}: not valid JSON ({error})", fix=_CARD) from None
     if not isinstance(entries, dict):
-        raise TrainingError(f"{path}: expected a JSON object, {{...}}", fix=fix)
+        raise TrainingError(f"{path}: expected a JSON object, {{...}}", fix=_CARD)
     return entries

@@ -4,13 +4,13 @@ Nothing heavy is imported when this module is: the fresh process runs first and 
 """
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from device.benchmark.cold_start import measure_cold_start
 from device.benchmark.results import BenchmarkResults, MeasuredSettings, Stage
 from device.recognition.runtimes import RUNTIMES, installed_runtimes
 from device.settings.schema import Settings
 from device.system.machine import this_machine
+from device.system.paths import expanded
 from device.system.stderr import announce as announce_to_stderr
 
 _INTERPRETER_SHARE = 0.3
@@ -48,10 +48,10 @@ def benchmark(
     from device.bundle import DEFAULT_BUNDLE, read_bundle
     from device.recognition.speech_model.fetch import find_speech_model
 
-    path = Path(settings.classifier.model).expanduser() if settings.classifier.model else DEFAULT_BUNDLE
+    path = expanded(settings.classifier.model) if settings.classifier.model else DEFAULT_BUNDLE
     read_bundle(path)  # an unusable bundle is reported before the speech model is fetched
     configured = settings.transcriber.speech_model
-    find_speech_model(Path(configured).expanduser() if configured else None, announce=announce)
+    find_speech_model(expanded(configured) if configured else None, announce=announce)
     progress(PHASES[0])
     cold_start = measure_cold_start(settings, entry_point)
 

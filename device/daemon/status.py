@@ -17,6 +17,7 @@ from typing import Any
 from device.errors import StatusError
 from device.events import BLOCK_SECONDS
 from device.system.display import displayable
+from device.system.paths import cannot_use
 
 SERVICE_SOCKET = Path("/run/edge-mcnn/status.sock")
 LOW_CONFIDENCE_LABEL = "low_confidence"
@@ -160,7 +161,7 @@ def read_status(path: Path) -> Status:
     except (FileNotFoundError, ConnectionRefusedError):
         raise StatusError(f"no daemon is running (no response on {path})", fix="start one: edge-mcnn listen") from None
     except OSError as error:
-        raise StatusError(f"{path} cannot be read ({error.strerror or error})") from None
+        raise cannot_use(path, error, StatusError, fix="name the socket of a daemon") from None
     try:
         table = json.loads(content)
     except (ValueError, RecursionError):

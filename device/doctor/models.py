@@ -1,7 +1,6 @@
 """Checks of the models: the bundle with its network, the speech model, and the weights of the voice detector."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from device.audio.silero_vad import Silero
 from device.bundle import DEFAULT_BUNDLE
@@ -12,6 +11,7 @@ from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model.fetch import find_speech_model, speech_model_path, verify_speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
+from device.system.paths import expanded
 from device.system.stderr import announce
 
 
@@ -39,7 +39,7 @@ def check_speech_model(settings: TranscriberSettings) -> Iterator[Finding]:
         SpeechModelError: the folder that the settings name holds no speech model.
     """
     if settings.speech_model:
-        own = find_speech_model(Path(settings.speech_model).expanduser(), announce=announce)
+        own = find_speech_model(expanded(settings.speech_model), announce=announce)
         yield Finding("speech model", Verdict.OK, f"{own}, from the settings")
         return
     path = speech_model_path()

@@ -100,6 +100,8 @@ def _wrong_value(key: tuple[str, ...], setting: Field[Any], value: Any) -> Itera
             yield Problem(key, f"{name} is {value!r}, expected {allowed_values(setting)}")
     elif not isinstance(value, str):
         yield Problem(key, f"{name} is {value!r}, expected text in quotes")
+    elif "\0" in value:
+        yield Problem(key, f"{name} is {value!r}, which contains a NUL character", "remove it")
     elif value == "" and not setting.metadata.get("optional", True):
         yield Problem(key, f"{name} is empty, expected {allowed_values(setting)}")
     elif "mistakes" in setting.metadata and value != "":

@@ -17,10 +17,14 @@ from typing import Any
 from device.errors import SettingsError
 from device.settings.check import RENAMED, allowed_values, problems, settings_from_table
 from device.settings.schema import Settings, sections
+from device.system.display import displayable, shortened
+from device.system.text_files import read_text
 
 PREFIX = "EDGE_MCNN_"
 """`EDGE_MCNN_ENDPOINT_GATE_DBFS=-50` in the environment wins over `gate_dbfs` in `[endpoint]` of the file."""
 _WIDTH = 100
+_LARGEST = 1 << 20
+"""Bytes. All settings with their comments are a hundredth of it."""
 _HEADER = re.compile(r"\s*\[+\s*([^\]]+?)\s*\]")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 
@@ -87,14 +91,7 @@ def as_toml(settings: Settings, *, only: Mapping[str, Any] | None = None) -> str
 
 def _read(path: Path) -> tuple[dict[str, Any], list[SettingsError]]:
     """The tables of a file and their problems; no tables if it is not TOML."""
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        message = f"{path}:{line}: not valid TOML: a byte that is not UTF-8"
-        return {}, [SettingsError(message, fix="save the file as UTF-8")]
+    text = read_text(path, SettingsError, fix="name a settings file", largest=_LARGEST)
     try:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -150,6 +147,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
             raise SettingsError(f"{variable} in the environment: no such setting", fix=fix)
         section, setting = known[variable]
         value: Any = environment[variable]
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise SettingsError(
+                f"{variable} in the environment: {shortened(value)} is not UTF-8", fix="use a name in UTF-8"
+            )
         if not isinstance(getattr(sections()[section](), setting.name), str):
             with contextlib.suppress(tomllib.TOMLDecodeError):  # it stays a text, which is refused below
                 parsed = tomllib.loads(f"value = {value}")
@@ -191,5 +192,6 @@ def _toml_key(key: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # JSON's escapes are valid in TOML, which requires one more character to be escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # JSON's escapes are valid in TOML; of what JSON does not escape, some cannot be displayed.
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(letter if displayable(letter) == letter else f"\\U{ord(letter):08x}" for letter in quoted)

@@ -24,16 +24,22 @@ class PathProblem(NamedTuple):
     """What the user can do about it, in the imperative."""
 
 
-def file_problem(path: Path) -> PathProblem | None:
+def file_problem(path: Path, *, pipes: bool = True) -> PathProblem | None:
     """Why the content of a file cannot be read: missing, a folder, not readable, in a closed folder; None if it can.
 
-    A pipe has no problem, since opening it here would take its content from the caller; `open_file` never waits for
-    one.
+    A pipe is not opened here, which would take its content from the caller; `open_file` never waits for one.
+
+    Args:
+        path: the file.
+        pipes: whether a pipe or a device will do, because the file is read once, from its beginning to its end.
     """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             return explain(_os_error(errno.EISDIR), path)
+        if not pipes and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+            kind = "pipe" if stat.S_ISFIFO(mode) else "device"
+            return PathProblem(f"is a {kind}, not a regular file", "save the content to a file, and name that")
         if stat.S_ISSOCK(mode):
             return explain(_os_error(errno.ENXIO), path)
         if not os.access(path, os.R_OK, effective_ids=True):
@@ -82,6 +88,20 @@ def output_problem(path: Path, *, folder: bool = False) -> PathProblem | None:
     return None
 
 
+def name_problem(path: Path) -> PathProblem | None:
+    """Why nothing can ever be found at a path, whatever it should be: a closed folder, an impossible name."""
+    try:
+        _mode(path)
+    except (OSError, ValueError) as error:
+        return explain(error, path)
+    return None
+
+
+def expanded(path: str) -> Path:
+    """Return a path from a settings file with `~` and `~user` replaced; the name of an unknown user is not changed."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises for an unknown user
+
+
 def open_file(path: Path) -> BinaryIO:
     """Open a file for reading without ever waiting: a pipe that no program writes to is at its end at once.
 
@@ -128,7 +148,16 @@ def cannot_use(
         fix: what the user can do if the path names nothing or something else, in the imperative.
     """
     found = explain(problem, path)
-    return _error(path, found, error, fix)
+    return error_about(path, found, error, fix=fix)
+
+
+def error_about(path: Path, problem: PathProblem, error: type[EdgeMcnnError], *, fix: str = "") -> EdgeMcnnError:
+    """Return the error about a problem of a path; arguments as for `cannot_use`."""
+    wrong_place = problem.message.startswith(("no such", "is a ", "is not "))
+    shown = displayable(path)
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[: _LONGEST_SHOWN // 2]}...{shown[-_LONGEST_SHOWN // 2 :]}"
+    return error(f"{shown}: {problem.message}", fix=(fix if wrong_place else "") or problem.fix or fix)
 
 
 def explain(error: OSError | ValueError, path: Path) -> PathProblem:
@@ -173,15 +202,7 @@ _LONGEST_SHOWN = 300
 
 def _require(path: Path, problem: PathProblem | None, error: type[EdgeMcnnError], fix: str) -> None:
     if problem is not None:
-        raise _error(path, problem, error, fix)
-
-
-def _error(path: Path, problem: PathProblem, error: type[EdgeMcnnError], fix: str) -> EdgeMcnnError:
-    wrong_place = problem.message.startswith(("no such", "is a ", "is not "))
-    shown = displayable(path)
-    if len(shown) > _LONGEST_SHOWN:
-        shown = f"{shown[: _LONGEST_SHOWN // 2]}...{shown[-_LONGEST_SHOWN // 2 :]}"
-    return error(f"{shown}: {problem.message}", fix=(fix if wrong_place else "") or problem.fix or fix)
+        raise error_about(path, problem, error, fix=fix)
 
 
 def _os_error(number: int) -> OSError:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from device.errors import TrainingError
 from device.system.display import displayable
+from device.system.paths import cannot_use, open_file
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,10 @@ def read_csv_text(file: Path, fix: str) -> io.StringIO:
         TrainingError: the file cannot be read, or is not UTF-8.
     """
     try:
-        content = file.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: the path itself contains a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise TrainingError(
-            f"{displayable(file)}: cannot be read ({reason})", fix="give the path of a CSV table"
-        ) from None
+        with open_file(file) as stream:
+            content = stream.read()
+    except (OSError, ValueError) as error:
+        raise cannot_use(file, error, TrainingError, fix="give the path of a CSV table") from None
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
         raise TrainingError(

@@ -20,7 +20,7 @@ from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from device.system.atomic_write import atomic_write, require_writable
-from device.system.paths import explain
+from device.system.paths import expanded, explain
 from training.data.audio_reading import read_audio
 from training.data.clip_table import write_clip_table
 from training.data.clips import Skipped, report_skipped
@@ -55,7 +55,7 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
             f"{corpus.name}: no clip has a recording, so there is nothing to transcribe", fix="fill the column audio"
         )
     settings = Settings().transcriber
-    configured = Path(settings.speech_model).expanduser() if settings.speech_model else None
+    configured = expanded(settings.speech_model) if settings.speech_model else None
     model = find_speech_model(configured, announce=lambda line: console.print(line))
     journal = Journal(_journal_path(output), f"{model.name} {settings.lone_word_confidence:g}")
     before = journal.read()
