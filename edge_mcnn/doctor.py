@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edge_mcnn.options import Config, Json, Model
+from edge_mcnn.options import Json, ReportedConfig, ReportedModel
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _MIN_WIDTH = 40
 
 def doctor_command(
     json: Json = False,
-    model: Model = None,
-    config: Config = None,
+    model: ReportedModel = None,
+    config: ReportedConfig = None,
 ) -> None:
     """Check everything that listening needs, and print how to fix problems.
 

@@ -56,14 +56,21 @@ class TextOption(StrEnum):
 
 SETTINGS = "name a settings file; to print one to start from: edge-mcnn settings --show"
 
+_MODEL_HELP = (
+    "Use this Model.tflite, written by `edge-mcnn convert`, instead of the model in the settings or, if they "
+    "name none, the one that ships with edge-mcnn."
+)
+_CONFIG_HELP = (
+    "Read the settings from this TOML file; environment variables and options override it. "
+    "`edge-mcnn settings --show` prints a file to start from."
+)
 Model = Annotated[
     Path | None,
     typer.Option(
         "--model",
         metavar="FILE",
         parser=input_file(MODEL),
-        help="Use this Model.tflite, written by `edge-mcnn convert`, instead of the model in the settings or, if they "
-        "name none, the one that ships with edge-mcnn.",
+        help=_MODEL_HELP,
     ),
 ]
 Config = Annotated[
@@ -72,10 +79,13 @@ Config = Annotated[
         "--config",
         metavar="FILE",
         parser=input_file(SETTINGS, pipes=True),
-        help="Read the settings from this TOML file; environment variables and options override it. "
-        "`edge-mcnn settings --show` prints a file to start from.",
+        help=_CONFIG_HELP,
     ),
 ]
+ReportedModel = Annotated[Path | None, typer.Option("--model", metavar="FILE", help=_MODEL_HELP)]
+"""`--model` of `doctor`, which reports an unusable file among its findings."""
+ReportedConfig = Annotated[Path | None, typer.Option("--config", metavar="FILE", help=_CONFIG_HELP)]
+"""`--config` of `doctor`, likewise."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output and nothing else.")]
 Microphone = Annotated[
     str | None,

@@ -147,10 +147,6 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
             raise SettingsError(f"{variable} in the environment: no such setting", fix=fix)
         section, setting = known[variable]
         value: Any = environment[variable]
-        if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise SettingsError(
-                f"{variable} in the environment: {shortened(value)} is not UTF-8", fix="use a name in UTF-8"
-            )
         if not isinstance(getattr(sections()[section](), setting.name), str):
             with contextlib.suppress(tomllib.TOMLDecodeError):  # it stays a text, which is refused below
                 parsed = tomllib.loads(f"value = {value}")
@@ -159,6 +155,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
             instead = [f"{_variable(section, key)}={_in_environment(each)}" for key, each in problem.instead.items()]
             fix = f"set {', '.join(instead)}" if instead else problem.fix
             raise SettingsError(f"{variable} in the environment: {problem.message}", fix=fix)
+        if any("\ud800" <= letter <= "\udfff" for letter in environment[variable]):
+            raise SettingsError(
+                f"{variable} in the environment: {shortened(environment[variable])} is not UTF-8",
+                fix="use a name in UTF-8, or the option of the command line",
+            )
         values[section, setting.name] = value
     return values
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from convert import convert as converter
 from convert.options import ConversionOptions
-from device.errors import ConversionError
+from device.errors import ConversionError, PathError
 from edge_mcnn.convert import convert_command
 from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED
@@ -38,7 +38,7 @@ def test_converts_and_prints_the_next_command(small_model: Path, tmp_path: Path)
 
 
 def test_errors_reach_the_caller(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="cannot be read"):
+    with pytest.raises(PathError, match="no such file"):
         CliRunner().invoke(app, [str(tmp_path / "Model.h5")], catch_exceptions=False)
 
 
@@ -70,6 +70,7 @@ def test_mode_is_passed_on_by_its_canonical_name(
         raise ConversionError("not converted")
 
     monkeypatch.setattr(converter, "convert", convert)
+    (tmp_path / "Model.h5").touch()
     with pytest.raises(ConversionError, match="not converted"):
         CliRunner().invoke(app, [str(tmp_path / "Model.h5"), "--mode", name], catch_exceptions=False)
     assert modes == [canonical]
@@ -87,7 +88,7 @@ def test_too_few_recordings(small_model: Path, tmp_path: Path) -> None:
 
 def test_recordings_that_are_missing(small_model: Path, tmp_path: Path) -> None:
     arguments = [str(small_model), "-o", str(tmp_path / "Model.tflite"), "--calibrate", str(tmp_path / "missing.csv")]
-    with pytest.raises(ConversionError, match=r"^--calibrate: .*missing\.csv") as caught:
+    with pytest.raises(PathError, match=r"missing\.csv: no such file") as caught:
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -124,7 +124,7 @@ def test_a_process_with_unreadable_files(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
     findings = {each["topic"]: each for each in json.loads(done.stdout)}
     assert findings["settings"]["verdict"] == findings["model"]["verdict"] == "FAIL"
-    assert "cannot be read" in findings["model"]["message"]
+    assert "no such file" in findings["model"]["message"]
     assert {"machine", "Python", "memory", "disk", "packages", "interpreter", "speech model", "lights"} <= set(findings)
 
 

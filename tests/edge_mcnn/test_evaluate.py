@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from device.bundle import DEFAULT_BUNDLE
-from device.errors import TrainingError
+from device.errors import PathError, TrainingError
 from edge_mcnn.evaluate import evaluate_command
 
 
@@ -21,6 +21,15 @@ def app() -> typer.Typer:
     application = typer.Typer()
     application.command()(evaluate_command)
     return application
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a model and a table that are empty."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("m.h5", "t.csv"):
+        (tmp_path / name).touch()
+    return tmp_path
 
 
 @pytest.fixture
@@ -79,7 +88,8 @@ def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
         (["--meld", "MELD.Raw"], "name one corpus"),
     ],
 )
-def test_wrong_options(options: list[str], expected: str, app: typer.Typer) -> None:
+def test_wrong_options(options: list[str], expected: str, app: typer.Typer, in_folder: Path) -> None:
+    (in_folder / "MELD.Raw").mkdir()
     result = CliRunner().invoke(app, ["m.h5", "t.csv", *options], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 2
     assert expected in result.output
@@ -118,16 +128,16 @@ def test_meld_needs_no_films_for_text_and_caches_the_images_for_audio(
     assert output["labels_without_clips"] == ["neutral"]
 
 
-def test_names_the_missing_package(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_the_missing_package(app: typer.Typer, in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf_keras" else object())
-    result = CliRunner().invoke(app, ["Model.h5", "t.csv"])
+    result = CliRunner().invoke(app, ["m.h5", "t.csv"])
+    assert in_folder
     assert isinstance(result.exception, TrainingError)
     assert "evaluating needs tf_keras" in result.exception.message
     assert 'pip install "edge-mcnn[train]"' in result.exception.fix
 
 
-def test_an_unusable_report_folder_is_refused_first(app: typer.Typer, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    result = CliRunner().invoke(app, ["m.tflite", "t.csv", "-o", str(tmp_path / "file")])
-    assert isinstance(result.exception, TrainingError)
-    assert "nothing can be written there" in str(result.exception)
+def test_an_unusable_report_folder_is_refused_first(app: typer.Typer, in_folder: Path) -> None:
+    result = CliRunner().invoke(app, ["m.h5", "t.csv", "-o", str(in_folder / "m.h5")])
+    assert isinstance(result.exception, PathError)
+    assert "is a file, not a folder" in str(result.exception)

@@ -186,7 +186,7 @@ def bomb() -> bytes:
         (lambda _: b"just a text\n", "not a TFLite model"),
         (lambda _: b"", "not a TFLite model"),
         (lambda _: b"\x89HDF\r\n\x1a\n" + bytes(100), "run `edge-mcnn convert` on it first"),
-        (None, "cannot be read"),
+        (None, "no such file"),
     ],
     ids=["changed", "half", "start", "bare", "bomb", "text", "empty", "h5", "missing"],
 )

@@ -35,7 +35,7 @@ def test_mistakes_are_refused(tmp_path: Path, environment: dict[str, str]) -> No
     assert not data.exists(), "a refused command creates nothing"
     data.mkdir()
     assert_refused(edge_mcnn("record", data), "name the classes")
-    assert_refused(edge_mcnn("record", file, "--classes", "happy,calm"), "it is a file")
+    assert_refused(edge_mcnn("record", file, "--classes", "happy,calm"), "is a file, not a folder")
     (data / "clips.csv").write_text("a;b\n1;2\n")
     assert_refused(edge_mcnn("record", data, "--classes", "happy,calm"), "not a table of clips")
     assert (data / "clips.csv").read_text() == "a;b\n1;2\n"

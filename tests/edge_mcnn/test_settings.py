@@ -17,7 +17,7 @@ def test_every_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
     done = edge_mcnn("settings", "--check", path)
     assert done.returncode == 1
     assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == [f"{path}:2", f"{path}:3"]
-    assert_refused(edge_mcnn("settings", "--check", tmp_path / "none.toml"), "cannot be read")
+    assert_refused(edge_mcnn("settings", "--check", tmp_path / "none.toml"), "no such file")
     assert edge_mcnn("settings").returncode == 2
 
 

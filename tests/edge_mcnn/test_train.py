@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from device.errors import TrainingError
+from device.errors import EdgeMcnnError, TrainingError
 from edge_mcnn.train import train_command
 
 
@@ -44,6 +44,9 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     monkeypatch.setattr(training.fit.trainer, "train", lambda *arguments: calls.append(arguments))
     card = tmp_path / "card.json"
     card.write_text(json.dumps({"licence": "CC0"}), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "w.h5").touch()
     table_file = tmp_path / "t.csv"
     table_file.write_text(
         "audio,text,label,split\n"
@@ -75,9 +78,10 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].step_size) == (13, 16, 1e-4)
 
 
-def test_without_tensorflow(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorflow(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.csv").touch()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    result = CliRunner().invoke(app, ["t.csv"])
+    result = CliRunner().invoke(app, [str(tmp_path / "t.csv")])
     assert isinstance(result.exception, TrainingError)
     assert result.exception.message.endswith("which is not installed")
     assert 'pip install "edge-mcnn[train]"' in result.exception.fix
@@ -86,21 +90,22 @@ def test_without_tensorflow(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "cannot be read"),
+        (None, "no such file"),
         (b"{", "not valid JSON"),
         (b"[1]", "expected a JSON object"),
-        (b'"\xe9"', "not valid JSON"),
+        (b'"\xe9"', "line 1: the byte 0xe9 is not UTF-8"),
     ],
 )
 def test_bad_card(content: bytes | None, expected: str, app: typer.Typer, tmp_path: Path) -> None:
     card = tmp_path / "card.json"
     if content is not None:
         card.write_bytes(content)
-    result = CliRunner().invoke(app, ["t.csv", "--card", str(card)])
-    assert isinstance(result.exception, TrainingError)
+    (tmp_path / "t.csv").touch()
+    result = CliRunner().invoke(app, [str(tmp_path / "t.csv"), "--card", str(card)])
+    assert isinstance(result.exception, EdgeMcnnError)
     assert str(card) in result.exception.message
     assert expected in result.exception.message
-    assert "--card" in result.exception.fix
+    assert "--card" in result.exception.fix or "UTF-8" in result.exception.fix
 
 
 def test_importing_the_command_is_light() -> None:

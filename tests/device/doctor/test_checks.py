@@ -58,8 +58,8 @@ def test_a_single_mistake_has_its_own_fix(line: str, fix: str, tmp_path: Path) -
 
 def test_a_missing_settings_file(tmp_path: Path) -> None:
     _, found = checks.check_settings(tmp_path / "none.toml", {})
-    assert (found.verdict.value, found.fix) == ("FAIL", "")
-    assert "cannot be read" in found.message
+    assert (found.verdict.value, found.fix) == ("FAIL", "name a settings file")
+    assert "no such file" in found.message
 
 
 def test_the_model_option_replaces_the_model_in_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +143,6 @@ def test_the_service_needs_its_model_and_its_pins(
         )
     )
     assert findings["model"][0] == "FAIL"
-    assert "cannot be read" in findings["model"][1]
+    assert "no such file" in findings["model"][1]
     assert findings["lgpio"] == ("FAIL", "not installed")
     assert "pins" in findings

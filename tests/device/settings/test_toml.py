@@ -73,7 +73,7 @@ def test_dotted_keys_have_lines_too(tmp_path: Path) -> None:
         (b"[lights", "not valid TOML: Expected ']' at the end of a table declaration"),
         (b"a = 1\n\nb = \n", ":3: not valid TOML: Invalid value (column 5)"),
         (b"x = " + b"[" * 9000, "not valid TOML"),
-        (b'[microphone]\nname = "\xff"', ":2: not valid TOML: a byte that is not UTF-8; save the file as UTF-8"),
+        (b'[microphone]\nname = "\xff"', ", line 2: the byte 0xff is not UTF-8 text; save the file as UTF-8"),
     ],
 )
 def test_invalid_toml(tmp_path: Path, content: bytes, message: str) -> None:
@@ -86,8 +86,39 @@ def test_invalid_toml(tmp_path: Path, content: bytes, message: str) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_byte_order_mark_and_any_line_ends_are_read(start: bytes, end: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(start + end.join([b"[endpoint]", b"hang_over_s = 0.7", b"onset_s = 9", b""]))
+    [error] = check_file(path)
+    assert error.message.startswith(f"{path}:3: endpoint.onset_s is 9")
+    path.write_bytes(path.read_bytes().replace(b"= 9", b"= 0.2"))
+    assert read_settings(path).endpoint.hang_over_s == 0.7
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[endpoint]\n".encode("utf-16"), "line 1: UTF-16"),
+        ("[endpoint]\n".encode("utf-16-le"), "line 1: a NUL byte"),
+        (b"# gr\xfc\xdfe\n", "line 1: the byte 0xfc is not UTF-8"),
+        (b"[endpoint]\n\0", "line 2: a NUL byte"),
+        (b"#" * (1 << 21), "larger than 1 MB"),
+        (b'[microphone]\nname = "a\\u0000b"\n', ":2: microphone.name is 'a\\x00b', which contains a NUL character"),
+    ],
+)
+def test_other_encodings_and_sizes_are_one_line_with_the_place(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError) as error:
+        read_settings(path)
+    assert message in error.value.message
+    assert len(str(error.value).splitlines()) == 1
+
+
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="no such file"):
         read_settings(tmp_path / "none.toml")
 
 
@@ -131,6 +162,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
             "which is a URL; set EDGE_MCNN_MQTT_HOST=192.168.1.2, EDGE_MCNN_MQTT_PORT=8883, EDGE_MCNN_MQTT_TLS=true",
         ),
         ("EDGE_MCNN_MQTT_USER", "caf\udce9", "mqtt.user is 'caf\\udce9', which is not text in UTF-8"),
+        ("EDGE_MCNN_CLASSIFIER_MODEL", "caf\udce9.tflite", r"'caf\xe9.tflite' is not UTF-8; use a name in UTF-8"),
         ("EDGE_MCNN_MQTT_TLS", "yes", "mqtt.tls is 'yes', expected true or false"),
     ],
 )
@@ -186,7 +218,10 @@ def test_any_file_is_settings_or_a_settings_error(tmp_path: Path, content: bytes
     assert isinstance(read, Settings)
 
 
-@given(st.dictionaries(st.text(), st.integers(0, 27), max_size=3), st.text())
+@given(
+    st.dictionaries(st.text(), st.integers(0, 27), max_size=3),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0")),
+)
 def test_any_text_is_written_and_read_back(pins: dict[str, int], name: str) -> None:
     pins = {key: number for number, key in enumerate(pins)}
     original = settings_from_table({"lights": {"pins": pins}, "microphone": {"name": name}})
