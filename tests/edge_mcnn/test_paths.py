@@ -22,6 +22,7 @@ from edge_mcnn.main import app
 
 _READS_FILE, _READS_FOLDER, _READS_EITHER = "reads a file", "reads a folder", "reads a file or a folder"
 _WRITES_FILE, _WRITES_FOLDER, _WRITES_EITHER = "writes a file", "writes a folder", "writes a file or a folder"
+_READS_OR_MAKES = "reads a folder, or makes it"
 _OPENS_SOCKET = "opens a socket"
 _EACH_ALONE = "reports each file by itself, because the others, or the other checks, are of interest"
 
