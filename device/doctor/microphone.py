@@ -22,6 +22,8 @@ from device.system.permissions import how_to_join, may_open
 
 MEASURED_S = 1.5
 """Seconds of audio that the level is measured on."""
+_CLICK_S = 0.2
+"""Seconds after opening in which even a muted microphone may deliver a click."""
 _DITHER = 4
 """Steps of 16 bits by which the samples of an input without a microphone may differ."""
 _MIN_DBFS = -96.0
@@ -223,8 +225,9 @@ def measure_level(settings: Settings, daemon: Status | None, root: Path = Path("
                 fix = "unplug the microphone and plug it in again; it may be suspended or frozen"
                 yield Finding("level", Verdict.FAIL, message, fix)
                 return
+            if measured_s >= _CLICK_S:
+                ranges.append(np.stack([block.samples.min(axis=0), block.samples.max(axis=0)]))
             measured_s += len(block.samples) / opened.rate
-            ranges.append(np.stack([block.samples.min(axis=0), block.samples.max(axis=0)]))
             new = [_dbfs(frame.samples) for frame in framer.push(block.samples, arrived_at=block.arrived_at)]
             levels += new
             cancelling = cancelling or framer.cancelling

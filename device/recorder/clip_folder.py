@@ -17,11 +17,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from device.errors import RecordingError
+from device.audio.decoding import require_regular_file
+from device.errors import AudioError, RecordingError
 from device.events import SAMPLE_RATE
 from device.recorder.clip_table import ClipRows, Row, read_clip_rows, write_clip_rows
 from device.recorder.names import is_class_name
 from device.system.atomic_write import atomic_write, remove_partial_files
+from device.system.display import displayable
+from device.system.stderr import silenced_c_libraries
 
 TABLE = "clips.csv"
 _CLIP = re.compile(r"[0-9]{4,9}\.flac")
@@ -190,8 +193,12 @@ def _flac(samples: NDArray[np.int16], text: str, speaker: str) -> bytes:
 
 def _tags(clip: Path) -> tuple[str, str]:
     """The transcript and the speaker of a clip."""
+    fix = "delete it or move it away"
     try:
-        with soundfile.SoundFile(clip) as file:
+        require_regular_file(clip)
+        with silenced_c_libraries(), soundfile.SoundFile(os.fsencode(clip)) as file:
             return file.comment, file.artist
+    except AudioError as error:
+        raise RecordingError(error.message, fix=fix) from None
     except (OSError, soundfile.SoundFileError):
-        raise RecordingError(f"{clip}: not a readable recording", fix="delete it or move it away") from None
+        raise RecordingError(f"{displayable(clip)}: not a readable recording", fix=fix) from None

@@ -178,6 +178,17 @@ def test_a_pipe_that_is_streamed_has_no_length_in_its_header(tmp_path: Path, exp
         (tmp_path / "pipe").unlink()
 
 
+def test_a_flac_stream_has_no_length_in_its_header(tmp_path: Path) -> None:
+    path = written(tmp_path, "FLAC", "PCM_16")
+    assert path is not None
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)  # the number of samples, of which 0 means unknown
+    path.write_bytes(content)
+    assert len(read_audio(path)[0]) == len(TONE)
+    assert abs(len(samples_of(path)) - 2 * len(TONE)) < 1000
+
+
 def test_a_pipe_without_a_program_that_writes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "WRITER_LIMIT_S", 0.05)
     monkeypatch.setattr(decoding, "DATA_LIMIT_S", 0.05)

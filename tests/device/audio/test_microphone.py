@@ -133,6 +133,28 @@ def test_the_reason_is_that_of_a_rate_that_the_device_has(listed: Callable[..., 
         microphone.Microphone("USB")
 
 
+class RawInputStream:
+    """Delivers two blocks as soon as it is started: one of a constant value on each channel, and one that differs."""
+
+    def __init__(self, *, callback: Callable[..., None], blocksize: int, channels: int, **_: object) -> None:
+        self._callback = callback
+        self._samples = np.tile(np.array([7, -300], np.int16)[:channels], (blocksize, 1))
+
+    def start(self) -> None:
+        other = self._samples.copy()
+        other[-1, -1] += 1
+        for samples in (self._samples, other):
+            self._callback(memoryview(samples.tobytes()), len(samples), None, None)
+
+
+def test_blocks_of_a_constant_value(listed: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    listed(USB)
+    monkeypatch.setattr(sys.modules["sounddevice"], "RawInputStream", RawInputStream, raising=False)
+    opened = microphone.Microphone("USB")
+    blocks = [opened.block(1), opened.block(1)]
+    assert [block.constant for block in blocks if block is not None] == [True, False]
+
+
 @pytest.mark.parametrize("value", [0, 1, -1, 500, 32767, -32768])
 def test_a_constant_value_of_each_channel(value: int) -> None:
     samples = np.full((2048, 2), value, np.int16)

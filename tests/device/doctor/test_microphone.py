@@ -244,6 +244,11 @@ def test_only_one_value(value: int, measured: Callable[..., tuple[list[float], F
     assert "unmute it" in found.fix
 
 
+def test_a_click_when_it_is_opened_is_no_sound(measured: Callable[..., tuple[list[float], Finding]]) -> None:
+    _, found = measured(FakeMicrophone(tone(-30, blocks=2) + zeros()))
+    assert (found.verdict.value, found.message) == ("FAIL", "every sample is zero, at 16000 Hz")
+
+
 def dithered(value: int, steps: int) -> list[NDArray[np.int16]]:
     random = np.random.default_rng(0)
     return [(value + random.integers(0, steps + 1, (2048, 1))).astype(np.int16) for _ in range(20)]

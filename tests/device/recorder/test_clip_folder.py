@@ -1,6 +1,7 @@
 """Clips and their table are consistent, even if the process is killed or the disk is full between the two."""
 
 import csv
+import os
 import resource
 import subprocess
 import sys
@@ -240,3 +241,19 @@ def test_a_file_that_only_looks_like_a_clip(tmp_path: Path, announced: list[str]
         ClipFolder(tmp_path, announced.append)
     assert error.value.fix == "delete it or move it away"
     assert (tmp_path / "happy/0001.flac").read_text() == "text"
+
+
+def test_a_pipe_that_only_looks_like_a_clip(tmp_path: Path, announced: list[str]) -> None:
+    (tmp_path / "happy").mkdir()
+    os.mkfifo(tmp_path / "happy/0001.flac")
+    with pytest.raises(RecordingError, match=r"0001\.flac: is a pipe"):
+        ClipFolder(tmp_path, announced.append)
+
+
+def test_a_clip_in_a_folder_whose_name_is_not_utf8(tmp_path: Path, announced: list[str]) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    with ClipFolder(path, announced.append) as folder:
+        folder.add(AUDIO, "happy", "hello", "Ann")
+    (path / "clips.csv").unlink()
+    with ClipFolder(path, announced.append) as folder:
+        assert folder.has_transcripts, "read from the tags of the clip"
