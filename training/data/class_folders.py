@@ -15,6 +15,7 @@ from device.errors import TrainingError
 from device.system.display import shortened
 from training.data.clips import TRAIN, Clip, ReadClips, Skipped, label_key
 from training.data.folder_tree import Folder, scan
+from training.data.linked_files import IMAGE_SUFFIXES
 from training.data.split_names import USUAL, ambiguous_names, is_split_name, read_splits
 from training.data.splits import complete_splits
 
@@ -247,6 +248,11 @@ def _no_recordings(tree: Folder, skipped: Sequence[Skipped]) -> TrainingError:
         )
     counts = [f"{count} {ending or 'without an ending'}" for ending, count in tree.others.most_common()]
     found = f" (found: {_listed(counts)})" if counts else ""
+    if tree.others.keys() & IMAGE_SUFFIXES:
+        fix = (
+            "a network needs the words as well as the images: write a table with the columns ID, text and label, and "
+            "give it with --pictures FOLDER"
+        )
     return TrainingError(f"{tree.path}: no recordings in its folders{found}", fix=fix)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from device.bundle import OTHER_IMAGES
 from device.errors import TrainingError
 from training.data.clips import VALIDATION, Clip, Skipped
 from training.data.corpus import Corpus, TextKind, open_corpus, with_text
@@ -149,6 +150,13 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
             soft_wrap=True,
         )
     cache = settings.image_cache
+    if corpus.images is None and audio and card.get(OTHER_IMAGES):
+        console.print(
+            f"{model.name} was trained on images that edge-mcnn did not compute, and is evaluated on images of the "
+            "recordings: the scores hold for the device, not for those images",
+            style="yellow",
+            soft_wrap=True,
+        )
     if corpus.images is not None:
         corpus.images.check(companions.front_end)
         cache = None  # finished images are no cache

@@ -194,3 +194,9 @@ def test_folder_has_to_be_named(tmp_path: Path) -> None:
         open_corpus(table, images=tmp_path / "empty")
     with pytest.raises(TrainingError, match="holds no recordings"):
         open_corpus(table, tmp_path / "empty")
+
+
+def test_class_folders_of_images_need_a_table_with_the_words(tmp_path: Path) -> None:
+    images_in(tmp_path, "happy/a.png", "sad/b.png")
+    with pytest.raises(TrainingError, match=r"no recordings .*\(found: 2 \.png\); a network needs the words"):
+        open_corpus(tmp_path)

@@ -47,7 +47,6 @@ def test_images_of_the_command_train_the_same_model_without_recordings(
         np.testing.assert_array_equal(one, two)
     assert OTHER_IMAGES not in result.companions.card
     assert "front end is unknown" not in printed(console)
-    convert(tmp_path / "b" / "Model.h5")
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def drawings(tmp_path: Path) -> Path:
     return table
 
 
-def test_images_of_another_program(drawings: Path, tmp_path: Path, console: Console) -> None:
+def test_images_of_another_program(corpus: Path, drawings: Path, tmp_path: Path, console: Console) -> None:
     images = tmp_path / "drawings"
     before = sorted(images.rglob("*"))
     settings = TrainingSettings(network="evidence", epochs=25, batch_size=4, image_cache=images)
@@ -84,6 +83,9 @@ def test_images_of_another_program(drawings: Path, tmp_path: Path, console: Cons
 
     evaluation = evaluate_model(model, drawings, EvaluationSettings(image_cache=images), console)
     assert evaluation.results["audio only"].scores.accuracy == 1
+    assert "images of the recordings" not in printed(console)
+    evaluate_model(model, corpus, EvaluationSettings(), console)
+    assert "and is evaluated on images of the recordings: the scores hold for the device" in printed(console)
     with pytest.raises(ConversionError, match=r"its front end is unknown.*--front-end"):
         convert(model)
     (tmp_path / "front_end.json").write_text('{"hop_length": 256}')

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from PIL import Image
 
 from device.errors import TrainingError
+from training.data.image_reading import read_image
 from training.two_inputs.generator import TwoInputGenerator
 
 ROOT = Path(__file__).parents[3]
@@ -220,6 +221,26 @@ def test_unreadable_images_are_found_first_and_counted(tmp_path: Path) -> None:
     (tmp_path / "3.jpg").write_bytes(b"no image")
     with pytest.raises(TrainingError, match=r"1\.jpg: cannot be read as an image .* and 1 more of 4 images"):
         TwoInputGenerator(tmp_path, {"ID": list("0123"), "weight": [1, 2, 3, 4]})
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_images_are_read_when_they_are_needed(cache: bool, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+
+    def counted(path: Path, height: int, width: int) -> Any:
+        reads.append(path.stem)
+        return read_image(path, height, width)
+
+    monkeypatch.setattr("training.two_inputs.generator.read_image", counted)
+    table = {"ID": list("0123456"), "weight": range(7)}
+    generator = TwoInputGenerator(photos, table, batch_size=3, cache=cache)
+    assert sorted(reads) == list("0123456")  # each once, to find those that cannot be read
+    reads.clear()
+    batches = iter(generator)
+    next(batches)
+    assert reads == ([] if cache else ["0", "1", "2"])
+    next(batches)
+    assert reads == ([] if cache else list("012345"))
 
 
 FIT = """
