@@ -157,7 +157,10 @@ def check_trainable(clips: Sequence[Clip], where: str) -> None:
 
 
 def _refuse_empty_split(where: str, split: str) -> None:
-    raise TrainingError(f"{where}: no clip has split {split!r}", fix=f"give some rows `{split}` in the split column")
+    raise TrainingError(
+        f"{where}: no clip has split {split!r}",
+        fix=f"give some rows `{split}` in the split column, or put recordings into a folder {split}",
+    )
 
 
 def _also_spelled(label: str, labels: Iterable[str]) -> str:

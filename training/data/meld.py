@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from device.errors import TrainingError
+from device.system.paths import require_folder
 from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, why_unusable
 from training.data.csv_table import read_csv_text
 
@@ -60,6 +61,7 @@ def read_meld(
     Raises:
         TrainingError: a CSV or a folder is missing or is not MELD's, or no recording exists at all.
     """
+    require_folder(folder, TrainingError, fix="give the folder MELD.Raw, unpacked")
     clips: list[Clip] = []
     missing: list[Skipped] = []
     for part in _PARTS:
@@ -83,7 +85,8 @@ def read_meld(
 
 
 def _places(folder: Path, name: str) -> list[Path]:
-    return [path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.exists()]
+    places = (folder / name, *sorted(folder.glob(f"*/{name}")))
+    return [path for path in places if os.path.exists(path)]  # noqa: PTH110  # `Path.exists` raises in closed folders
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -2,11 +2,14 @@
 
 import itertools
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from device.errors import TrainingError
@@ -14,6 +17,7 @@ from tests.training.conftest import printed
 from training.data.class_folders import read_class_folders
 from training.data.clips import ReadClips
 from training.data.corpus import open_corpus
+from training.data.split_names import is_split_name
 
 CLOSED = ("closed", "secret.wav")
 """Names that nobody may read in the tests that say so."""
@@ -273,3 +277,23 @@ def test_names_that_no_label_can_have(tmp_path: Path) -> None:
         folder = folder_of(tmp_path / str(number), "sad/1.wav", f"{name}/1.wav")
         with pytest.raises(TrainingError, match=f"label '.*' {message}.*; rename the folder"):
             read_class_folders(folder)
+
+
+NAMES = st.sampled_from(["happy", "sad", "train", "Val", "test", "eval", "docs", "data", "x"])
+TREES = st.sets(st.lists(NAMES, max_size=4).map("/".join), min_size=1, max_size=12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(TREES)
+def test_no_recording_is_left_out_in_silence(tmp_path_factory: pytest.TempPathFactory, folders: set[str]) -> None:
+    """Whatever the layout, it is refused, or each recording is a clip or counted."""
+    root = tmp_path_factory.mktemp("tree")
+    folder_of(root, *(f"{folder or '.'}/{number}.wav" for folder in folders for number in range(2)))
+    try:
+        read = read_class_folders(root)
+    except TrainingError:
+        return
+    counted = [int(found.group(1)) for remark in read.remarks if (found := re.match(r"left out (\d+) rec", remark))]
+    assert len(read.clips) + sum(counted) == 2 * len(folders)
+    assert len({clip.audio for clip in read.clips}) == len(read.clips)
+    assert not [clip for clip in read.clips if is_split_name(clip.label)]
