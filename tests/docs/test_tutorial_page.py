@@ -54,8 +54,8 @@ def test_every_part_of_the_text_has_rows() -> None:
     text = " ".join(row[0] for row in rows())
     for word in (
         "microphone", "mel spectrogram", "split into training, validation and test", "loop", "librosa", "label of each",
-        "ID column", "vector of numbers", "generator", "64 x 64", "VGG19", "Dense 32", "SpatialDropout1D", "Common layers",
-        "Adam", "13 epochs", "Steps per epoch", "fit", "evaluated on the validation set", "Model.h5",
+        "ID column", "vector of numbers", "generator", "64 x 64", "VGG19", "Dense 32", "SpatialDropout1D",
+        "Common layers", "Adam", "13 epochs", "Steps per epoch", "fit", "evaluated on the validation set", "Model.h5",
         "labels are saved", "live use",
     ):  # fmt: skip
         assert word in text, word
