@@ -211,6 +211,6 @@ def _address(host: str) -> str:
     if host == "localhost":
         return host
     try:
-        return str(ipaddress.ip_address(host))
+        return str(ipaddress.ip_address(host)).partition("%")[0]  # systemd knows no interface of an address
     except ValueError:
         return ""

@@ -43,8 +43,8 @@ def room(root: Path = _ROOT) -> Iterator[Room]:
 def limits(root: Path = _ROOT) -> Iterator[Room]:
     """Yield what each limit on this process and on its control groups leaves for it, where there is a limit."""
     status = _table(root / "proc/self/status")
-    yield from _process_limit("address space", "ulimit -v", resource.RLIMIT_AS, status.get("VmSize"))
-    yield from _process_limit("data", "ulimit -d", resource.RLIMIT_DATA, status.get("VmData"))
+    yield from _process_limit("address space", "ulimit -v", "LimitAS", resource.RLIMIT_AS, status.get("VmSize"))
+    yield from _process_limit("data", "ulimit -d", "LimitDATA", resource.RLIMIT_DATA, status.get("VmData"))
     swap = _table(root / "proc/meminfo").get("SwapFree", 0)
     for group in _groups(root):
         free = _group_free(group, swap)
@@ -53,10 +53,11 @@ def limits(root: Path = _ROOT) -> Iterator[Room]:
             yield Room("memory", "the limit of a control group", free / 1e6, fix)
 
 
-def _process_limit(kind: Kind, name: str, number: int, used: int | None) -> Iterator[Room]:
+def _process_limit(kind: Kind, name: str, in_service: str, number: int, used: int | None) -> Iterator[Room]:
     limit, _ = resource.getrlimit(number)
     if used is not None and limit != resource.RLIM_INFINITY and limit < _UNLIMITED:
-        yield Room(kind, name, max(0, limit - used) / 1e6, f"run: {name} unlimited")
+        fix = f"run: {name} unlimited; in a service: {in_service}=infinity"
+        yield Room(kind, name, max(0, limit - used) / 1e6, fix)
 
 
 def _groups(root: Path) -> Iterator[Path]:

@@ -24,7 +24,6 @@ _SERVICE_RUNTIME_DIRECTORY = "/run/edge-mcnn"
 _INTERFACES = Path("/proc/self/net/dev")
 _FORBIDDEN = (errno.EPERM, errno.EACCES)
 _NO_NETWORK = (errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-_NAME_UNKNOWN = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 _OPEN_THE_SANDBOX = "to let the service use the network, run: sudo edge-mcnn service install"
 _CHECK_HOST = "check mqtt.host, or use the broker's IP address"
 
@@ -215,8 +214,6 @@ def _no_tls(message: str, *, lasting: bool = True) -> Failure:
 
 def _name_failure(error: socket.gaierror, settings: MqttSettings) -> Failure:
     reason = error.strerror or str(error)
-    if error.errno in _NAME_UNKNOWN:
-        return unresolved(settings, reason)
     if _without_network():
         return _no_permission(reason)
     failure = unresolved(settings, reason)

@@ -135,6 +135,14 @@ def test_the_watchdog_is_notified_unless_a_call_hangs(start: Starter) -> None:
     assert "WATCHDOG=1" not in process.notifications_within(2)
 
 
+def test_the_watchdog_is_not_notified_while_loading_hangs(start: Starter) -> None:
+    process = start("loading hangs", watchdog_s=1)
+    assert process.process.stdout is not None
+    assert "loading hangs" in process.process.stdout.readline()
+    process.notifications_within(1.5)
+    assert process.notifications_within(2) == []
+
+
 def test_a_sound_system_that_hangs_ends_the_process(start: Starter) -> None:
     process = start("closing hangs")
     _, errors = process.process.communicate(timeout=LIMIT_S)

@@ -58,7 +58,7 @@ def test_commands_end_at_once_with_what_is_needed(
     assert message.startswith(
         "edge-mcnn: Vosk needs 1700 MB more address space to load the speech model, and ulimit -v"
     )
-    assert fix == "  fix: run: ulimit -v unlimited"
+    assert fix == "  fix: run: ulimit -v unlimited; in a service: LimitAS=infinity"
 
 
 def test_a_limit_on_data(speech_model: Path) -> None:

@@ -175,6 +175,10 @@ def drop_in_lines(settings: MqttSettings) -> list[str]:
     return network_drop_in(settings).splitlines()[1:]
 
 
+def test_the_interface_of_an_address_is_left_out() -> None:
+    assert drop_in_lines(MqttSettings("fe80::1%eth0"))[-1] == "IPAddressAllow=fe80::1"
+
+
 @pytest.mark.parametrize("host", ["192.168.1.5", "fd00::5", "localhost"])
 def test_only_the_address_of_the_broker_can_be_reached(host: str) -> None:
     assert drop_in_lines(MqttSettings(host)) == [

@@ -76,8 +76,8 @@ def test_limits_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     limit = {resource.RLIMIT_AS: 400 * MB, resource.RLIMIT_DATA: 50 * MB}
     monkeypatch.setattr(resource, "getrlimit", lambda number: (limit[number], -1))
     assert [(each.kind, each.limit, each.free_mb, each.fix) for each in limits(tmp_path)] == [
-        ("address space", "ulimit -v", 297.6, "run: ulimit -v unlimited"),
-        ("data", "ulimit -d", 0, "run: ulimit -d unlimited"),
+        ("address space", "ulimit -v", 297.6, "run: ulimit -v unlimited; in a service: LimitAS=infinity"),
+        ("data", "ulimit -d", 0, "run: ulimit -d unlimited; in a service: LimitDATA=infinity"),
     ]
 
 

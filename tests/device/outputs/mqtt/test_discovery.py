@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from device.outputs.mqtt.client import topic_name
 from device.outputs.mqtt.discovery import Topics, discovery
 from tests.device.outputs.predictions import numbered_table
 
@@ -27,6 +28,15 @@ def test_there_is_a_message_for_each_entity(configs: dict[str, dict[str, Any]]) 
     assert len({config["unique_id"] for config in configs.values()}) == 3
     for topic in configs:  # the form that Home Assistant accepts
         assert re.fullmatch(r"ha/\w+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", topic)
+
+
+@pytest.mark.parametrize("name", ["Küche 2", "pi/+#", 'a"b\\c', "💡 lamp", "{{ x }}", "$SYS x"])
+def test_any_device_name_gives_topics_and_ids_that_home_assistant_accepts(name: str) -> None:
+    for topic, payload in discovery(Topics("home", topic_name(name)), name, "ha").items():
+        assert re.fullmatch(r"ha/\w+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", topic)
+        config = json.loads(payload)
+        assert config["device"]["name"] == name
+        assert re.fullmatch(r"[a-zA-Z0-9_-]+", config["unique_id"])
 
 
 def test_all_entities_belong_to_one_device_with_an_availability(configs: dict[str, dict[str, Any]]) -> None:

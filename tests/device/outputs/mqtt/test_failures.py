@@ -173,6 +173,7 @@ BLOCKED = [
     OSError(errno.ENETUNREACH, "Network is unreachable"),
     OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol"),
     socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+    socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
 ]
 
 
