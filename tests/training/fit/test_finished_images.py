@@ -21,6 +21,7 @@ from training.evaluation.evaluator import EvaluationSettings, evaluate_model
 from training.fit.settings import TrainingSettings
 from training.fit.trainer import train
 
+pytestmark = pytest.mark.slow
 SETTINGS = TrainingSettings(network="evidence", epochs=2, batch_size=4)
 
 
