@@ -11,7 +11,7 @@ from device.recognition.classifier import Classifier, low_confidence_label
 from device.recognition.speech_model.fetch import find_speech_model, speech_model_path, verify_speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
-from device.system.paths import expanded
+from device.system.paths import error_about, expanded, folder_problem
 from device.system.stderr import announce
 
 
@@ -43,7 +43,10 @@ def check_speech_model(settings: TranscriberSettings) -> Iterator[Finding]:
         yield Finding("speech model", Verdict.OK, f"{own}, from the settings")
         return
     path = speech_model_path()
-    if not path.exists():
+    problem = folder_problem(path)
+    if problem is not None and not problem.is_missing:
+        raise error_about(path, problem, SpeechModelError)
+    if problem is not None:
         message = "not present yet; `listen` fetches it, 68 MB"
         fix = "to fetch it now, or to copy it to a machine without network (--from): edge-mcnn fetch-speech-model"
         yield Finding("speech model", Verdict.WARN, message, fix)

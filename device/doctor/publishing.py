@@ -39,7 +39,8 @@ from device.outputs.mqtt.failures import (
 from device.service import systemctl
 from device.settings.broker import doubts
 from device.settings.schema import MqttSettings, PublishSettings
-from device.system.display import displayable
+from device.system.display import displayable, shell_quoted
+from device.system.paths import error_about, file_problem
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -93,13 +94,13 @@ def check_command(settings: PublishSettings) -> Iterator[Finding]:
     found = shutil.which(name)
     if found is None:
         path = Path(name)
-        if "/" in name and path.is_file():
-            yield Finding(_COMMAND, Verdict.FAIL, f"{name} is not executable", f"run: chmod +x {name}")
+        problem = file_problem(path) if "/" in name else None
+        if problem is not None:
+            fix = "put the program there, or change publish.command"
+            found_problem = error_about(path, problem, PublishingError, fix=fix)
+            yield Finding(_COMMAND, Verdict.FAIL, found_problem.message, found_problem.fix)
         elif "/" in name:
-            problem = "is a folder" if path.is_dir() else "does not exist"
-            yield Finding(
-                _COMMAND, Verdict.FAIL, f"{name} {problem}", "put the program there, or change publish.command"
-            )
+            yield Finding(_COMMAND, Verdict.FAIL, f"{name} is not executable", f"run: chmod +x {shell_quoted(name)}")
         else:
             message = f"there is no program {name!r} on the PATH"
             yield Finding(_COMMAND, Verdict.FAIL, message, "use its absolute path in publish.command")

@@ -22,6 +22,8 @@ class PathProblem(NamedTuple):
     """What is wrong, without the path itself, such as `permission denied: the folder /data may not be entered`."""
     fix: str
     """What the user can do about it, in the imperative."""
+    is_missing: bool = False
+    """Whether nothing is there, and everything above it can be entered."""
 
 
 def file_problem(path: Path, *, pipes: bool = True) -> PathProblem | None:
@@ -81,8 +83,8 @@ def output_problem(path: Path, *, folder: bool = False) -> PathProblem | None:
             parent = parent.parent
         if not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
             return _may_not("write to", parent)
-        # A name may be too long although its folder exists; the temporary name beside it is 14 characters longer.
-        _mode(path.with_name(f".{path.name}.{os.getpid()}.part"))
+        # The checkpoint or the journal beside it, and its temporary file, have longer names.
+        _mode(path.with_name(f".{path.name}{_LONGEST_SUFFIX}.{os.getpid()}.part"))
     except (OSError, ValueError) as error:
         return explain(error, path)
     return None
@@ -194,8 +196,10 @@ def explain(error: OSError | ValueError, path: Path) -> PathProblem:
 
 
 _NAME = "choose another name"
-_LONGEST_PART = 200
-"""Bytes. Longer names may be too long, with what is added to the name of a temporary file."""
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+"""Bytes that Linux allows in a name and in a path; some file systems allow less."""
+_LONGEST_SUFFIX = ".transcripts.jsonl"
+"""The longest that is added to the name of an output, for a file beside it."""
 _LONGEST_SHOWN = 300
 """Characters of a path that a message shows."""
 
@@ -221,9 +225,11 @@ def _mode(path: Path) -> int | None:
 
 def _too_long(path: Path) -> str:
     longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
-    if longest > _LONGEST_PART:
-        return f"the name is too long ({longest} bytes; most systems allow 255)"
-    return f"the path is too long ({len(os.fsencode(path))} bytes; most systems allow 4095)"
+    if longest > _LONGEST_NAME:
+        return f"the name is too long ({longest} bytes; most systems allow {_LONGEST_NAME})"
+    if len(os.fsencode(path.absolute())) < _LONGEST_PATH:
+        return f"the name is too long ({longest} bytes), because longer names are needed for files beside it"
+    return f"the path is too long ({len(os.fsencode(path))} bytes; most systems allow {_LONGEST_PATH})"
 
 
 def _missing(path: Path) -> PathProblem:
@@ -233,8 +239,9 @@ def _missing(path: Path) -> PathProblem:
             link = "" if part == path.absolute() else f"{displayable(part)} "
             return PathProblem(f"{link}is a symbolic link to {target}, which does not exist", "name an existing file")
         if not os.path.lexists(part) and part != path.absolute():
-            return PathProblem(f"no such file or folder: there is no folder {displayable(part)}", "correct the path")
-    return PathProblem("no such file or folder", "correct the path")
+            reason = f"there is no folder {displayable(part)}"
+            return PathProblem(f"no such file or folder: {reason}", "correct the path", is_missing=True)
+    return PathProblem("no such file or folder", "correct the path", is_missing=True)
 
 
 def _denied(path: Path) -> PathProblem:

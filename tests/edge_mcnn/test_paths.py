@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from device.bundle import DEFAULT_BUNDLE
 from device.errors import EdgeMcnnError
 from edge_mcnn.main import app
+from tests.ordinary_user import ordinary_user as ordinary_user
 
 _READS_FILE, _READS_FOLDER, _READS_EITHER = "reads a file", "reads a folder", "reads a file or a folder"
 _WRITES_FILE, _WRITES_FOLDER, _WRITES_EITHER = "writes a file", "writes a folder", "writes a file or a folder"
@@ -78,7 +79,7 @@ _PARAMETERS = list(_path_parameters(app))
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with every kind of path, whose user is not root, whom no folder is closed to."""
+    """The current folder, with every kind of path in it."""
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
     (tmp_path / "unreadable").touch(mode=0)
@@ -94,17 +95,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.chown(tmp_path, 65534, 65534)
-        for folder in (tmp_path, *tmp_path.parents[:-2]):
-            folder.chmod(0o755)
-        os.setegid(65534)
-        os.seteuid(65534)
     yield tmp_path
-    if is_root:
-        os.seteuid(0)
-        os.setegid(0)
     (tmp_path / "closed").chmod(0o700)
 
 
@@ -187,7 +178,7 @@ def _command_line(parameter: PathParameter, path: str) -> list[str]:
     return [*parameter.command, *given]
 
 
-@pytest.mark.usefixtures("here", "no_work")
+@pytest.mark.usefixtures("here", "no_work", "ordinary_user")
 @pytest.mark.parametrize(("parameter", "path", "words"), _CASES)
 def test_the_path_is_refused_at_once(parameter: PathParameter, path: str, words: str) -> None:
     result = CliRunner().invoke(app, _command_line(parameter, path), env={"COLUMNS": "300"})

@@ -15,6 +15,7 @@ from tf_keras import layers
 
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
+from device.system.paths import require_file
 from training.networks.evidence_audio import audio_evidence, audio_present, audio_statistics
 from training.networks.evidence_text import text_evidence, words_present
 
@@ -212,8 +213,8 @@ def _vgg19(images: Any, weights: Vgg19Weights) -> Any:
         "give Keras's vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 (80 MB, from "
         "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/) with --vgg19-weights"
     )
-    if isinstance(weights, Path) and not weights.is_file():
-        raise TrainingError(f"{weights}: no such file", fix=fix)
+    if isinstance(weights, Path):
+        require_file(weights, TrainingError, fix=fix)
     vgg19 = tf_keras.applications.VGG19(include_top=False, weights=None, input_tensor=images)
     vgg19.trainable = False
     try:

@@ -17,6 +17,7 @@ from device.errors import SpeechModelError
 from device.recognition.speech_model import manifest
 from device.recognition.speech_model.download import Announce, download_mirror, download_official, stage
 from device.recognition.speech_model.manifest import ENGLISH, PinnedModel
+from device.system.paths import error_about, folder_problem, require_folder
 
 SPEECH_MODEL_NAME = ENGLISH.name
 """Name of the English model, and of its folder."""
@@ -69,6 +70,7 @@ def find_speech_model(
             fetched.
     """
     if configured is not None:
+        require_folder(configured, SpeechModelError, fix="give the folder that holds am/ and conf/")
         for part, is_there in (("am/final.mdl", os.path.isfile), ("conf", os.path.isdir)):
             if not is_there(configured / part):
                 raise SpeechModelError(
@@ -79,7 +81,10 @@ def find_speech_model(
     destination = destination or speech_model_path(model)
     if is_speech_model(destination, model):
         return destination
-    state = f"the speech model {destination} is {'incomplete' if destination.exists() else 'missing'}"
+    problem = folder_problem(destination)
+    if problem is not None and not problem.is_missing:
+        raise error_about(destination, problem, SpeechModelError)
+    state = f"the speech model {destination} is {'incomplete' if problem is None else 'missing'}"
     if not fetch_missing:
         raise SpeechModelError(state, fix=f"run `{_COMMAND}`")
     announce(f"{state}: fetching it")

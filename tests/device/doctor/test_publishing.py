@@ -321,8 +321,8 @@ def test_programs_that_can_start(tmp_path: Path) -> None:
 
 def test_programs_that_cannot_start(tmp_path: Path) -> None:
     where = str(tmp_path / "on-prediction")
-    assert check_program(where)[:2] == ("FAIL", f"{where} does not exist")
-    assert check_program(str(tmp_path))[:2] == ("FAIL", f"{tmp_path} is a folder")
+    assert check_program(where)[:2] == ("FAIL", f"{where}: no such file or folder")
+    assert check_program(str(tmp_path))[:2] == ("FAIL", f"{tmp_path}: is a folder, not a file")
     assert check_program("no-such-program") == (
         "FAIL", "there is no program 'no-such-program' on the PATH", "use its absolute path in publish.command",
     )  # fmt: skip

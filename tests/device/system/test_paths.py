@@ -19,27 +19,9 @@ from device.system.paths import (
     require_file,
     require_folder,
 )
+from tests.ordinary_user import ordinary_user as ordinary_user
 
-pytestmark = pytest.mark.usefixtures("_as_ordinary_user")
-
-
-@pytest.fixture
-def _as_ordinary_user(tmp_path: Path) -> Iterator[None]:
-    """Root may do everything, so a test that root runs continues as a user who may not."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and "pytest" in str(folder):
-            folder.chmod(0o755)
-    os.chown(tmp_path, 65534, 65534)
-    os.setegid(65534)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
+pytestmark = pytest.mark.usefixtures("ordinary_user")
 
 
 @pytest.fixture
@@ -124,6 +106,8 @@ def test_a_name_with_which_no_temporary_file_can_be_made(tmp_path: Path) -> None
     found = output_problem(tmp_path / ("a" * 250))
     assert found is not None
     assert "too long" in found.message
+    assert "longer names are needed for files beside it" in str(output_problem(tmp_path / ("a" * 230)))
+    assert output_problem(tmp_path / ("a" * 200)) is None
 
 
 def test_the_missing_folder_is_named(tmp_path: Path) -> None:

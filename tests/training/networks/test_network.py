@@ -151,7 +151,7 @@ def test_weights_from_a_file(network: Network, tmp_path: Path) -> None:
 
 
 def test_unusable_weights(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"no such file; give Keras's vgg19.*--vgg19-weights"):
+    with pytest.raises(TrainingError, match=r"no such file or folder; give Keras's vgg19.*--vgg19-weights"):
         build_with(tmp_path / "missing.h5")
     (tmp_path / "text.h5").write_text("no weights")
     with pytest.raises(TrainingError, match=r"text\.h5: not weights of VGG19 .*--vgg19-weights"):

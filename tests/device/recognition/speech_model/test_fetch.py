@@ -33,6 +33,7 @@ class TestFind:
         self, content: dict[str, bytes], tmp_path: Path
     ) -> None:
         own = write(tmp_path / "own", content)
+        own.mkdir(exist_ok=True)
         with pytest.raises(SpeechModelError, match=r"own is not a Vosk model: it has no (am/final.mdl|conf)") as error:
             find_speech_model(own, announce=pytest.fail)
         assert error.value.fix == "give the folder that holds am/ and conf/"
