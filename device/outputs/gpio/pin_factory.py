@@ -88,7 +88,7 @@ def folder_for_fifo(environment: Mapping[str, str] = os.environ) -> Path:
 def _private_folder(environment: MutableMapping[str, str] = os.environ) -> Iterator[None]:
     """Let lgpio create its FIFO in a folder of this process, and keep the working directory."""
     parent = folder_for_fifo(environment)
-    private = None if environment.get(_FOLDER) else tempfile.mkdtemp(prefix="edge-mcnn-", dir=parent)
+    private = None if environment.get(_FOLDER) else tempfile.mkdtemp(prefix="edge-mcnn-lgpio-", dir=parent)
     before = None
     with suppress(OSError):  # a working directory that this user may not enter is of no use afterwards, either
         before = os.open(".", os.O_PATH | os.O_DIRECTORY)  # it may have no name any more

@@ -66,7 +66,7 @@ def test_the_fifo_is_private_and_the_working_directory_stays(tmp_path: Path) -> 
     private.mkdir()
     closed.chmod(0o555)
     fifo, message, _, now = open_leds(closed, tmp_path / "modules", TMPDIR=str(private))
-    assert fifo.startswith(f"FIFO in {private}/edge-mcnn-")
+    assert fifo.startswith(f"FIFO in {private}/edge-mcnn-lgpio-")
     assert message == "message: the LEDs cannot be driven (can not open gpiochip)"
     assert now == f"now in {closed} None"
     assert list(private.iterdir()) == []
