@@ -106,8 +106,6 @@ def password(settings: MqttSettings, announce: Callable[[str], None]) -> str | N
         raise PublishingError(f"mqtt.password_file: {shown} cannot be read ({error.strerror})", fix=fix) from None
     except UnicodeDecodeError:
         raise PublishingError(f"mqtt.password_file: {shown} is not text in UTF-8", fix=fix) from None
-    except ValueError:  # a NUL in the path
-        raise PublishingError(f"mqtt.password_file: {shown} cannot be the path of a file", fix=fix) from None
     if not content:
         raise PublishingError(f"mqtt.password_file: {shown} is empty", fix=fix)
     if len(content.encode()) > _LONGEST_PASSWORD:
@@ -193,6 +191,4 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
         raise PublishingError(f"mqtt.ca_file: {shown} is not a certificate in PEM format", fix=fix) from None
     except OSError as error:
         raise PublishingError(f"mqtt.ca_file: {shown} cannot be read ({error.strerror})", fix=fix) from None
-    except ValueError:  # a NUL in the path
-        raise PublishingError(f"mqtt.ca_file: {shown} cannot be the path of a file", fix=fix) from None
     return context
