@@ -124,6 +124,8 @@ def _with_holder(error: AudioError, name: str, root: Path) -> tuple[str, str]:
 
 
 def _how_to_share(holder: _Holder) -> str:
+    if holder.program == "edge-mcnn":
+        return "stop the service while you use the microphone yourself: sudo systemctl stop edge-mcnn"
     if not holder.is_sound_server:
         return f"close {holder.program}"
     names = [each.name for each in microphone.list_microphones()]

@@ -330,6 +330,7 @@ def held_by(tmp_path: Path) -> Callable[[str], Path]:
         ("pipewire", "", "record through the sound server: sudo apt-get install pipewire-alsa"),
         ("pulseaudio", "", "record through the sound server: sudo apt-get install libasound2-plugins"),
         ("arecord", "", "close arecord"),
+        ("edge-mcnn", "", "stop the service while you use the microphone yourself: sudo systemctl stop edge-mcnn"),
     ],
 )
 @pytest.mark.parametrize("error", ["Device unavailable [PaErrorCode -9985]", "Invalid sample rate [PaErrorCode -9997]"])
@@ -359,7 +360,7 @@ def test_a_microphone_that_a_sound_server_holds(
         assert message in each.message
         assert f"Yeti is in use by {program}, process 812" in each.message
         assert each.fix.startswith(fix)
-        assert ("systemctl --user mask --now" in each.fix) == (program != "arecord")
+        assert ("systemctl --user mask --now" in each.fix) == (program in ("pipewire", "pulseaudio"))
 
 
 def test_another_card_that_is_in_use_is_not_the_reason(
