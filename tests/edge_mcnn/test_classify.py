@@ -231,7 +231,7 @@ def test_bad_model_and_bad_settings(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[endpoint]\nhangover = 1")
     (tmp_path / "half.tflite").write_bytes(DEFAULT_BUNDLE.read_bytes()[:100_000])
     assert_refused(edge_mcnn("classify", "--config", tmp_path / "bad.toml", clip), "did you mean endpoint.hang_over_s?")
-    assert_refused(edge_mcnn("classify", "--model", tmp_path / "none.tflite", clip), "cannot be read")
+    assert_refused(edge_mcnn("classify", "--model", tmp_path / "none.tflite", clip), "no such file or folder")
     assert_refused(edge_mcnn("classify", "--model", tmp_path / "half.tflite", clip), "without labels")
     assert_refused(edge_mcnn("convert", tmp_path / "none.h5"), "none.h5")
     assert_refused(edge_mcnn("train", tmp_path / "none.csv"), "none.csv")
