@@ -270,7 +270,7 @@ def test_mistakes_are_refused(seven: Path, tmp_path: Path) -> None:
     refused(lights("set", "happy"), "the model has no class 'happy'", "choose one of negative, neutral, positive")
     refused(lights("test", "--lights", "gpio", "--model", seven), "no pin for anger")
     refused(lights("test", EDGE_MCNN_LIGHTS_KIND="none"), "lights.kind is none", "--lights gpio")
-    refused(lights("wiring", "--model", tmp_path / "none.tflite"), "cannot be read")
+    refused(lights("wiring", "--model", tmp_path / "none.tflite"), "none.tflite: no such file")
     refused(lights("wiring", EDGE_MCNN_LIGHTS_RGB="{ red = 1 }"), "lights.rgb has no green, blue")
     refused(lights("set", "neutral", "--lights", "gpio", GPIOZERO_PIN_FACTORY="lgpio"), "cannot be driven")
 

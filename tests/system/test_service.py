@@ -82,7 +82,7 @@ def test_a_start_that_fails_is_reported_with_the_message_of_the_daemon(machine: 
     machine.system.run("systemctl", "stop", "edge-mcnn")
     output = machine.edge_mcnn("service", "install", check=False)
     [line] = [line for line in output.splitlines() if line.startswith("edge-mcnn: the service does not start: ")]
-    assert re.search(rf"{CONFIG}.*(cannot be read|is not readable)", line), line
+    assert re.search(rf"{CONFIG}.*permission denied", line), line
     assert "details: journalctl -u edge-mcnn.service" in output
     assert "Stopped" not in output
     machine.system.run("rm", f"{UNIT}.d/closed.conf")
