@@ -26,19 +26,7 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
     Raises:
         TrainingError: no train row has words, or all of them together have one word only.
     """
-    train_clips = [clip for clip in data.clips if clip.split == TRAIN]
-    vocabulary = fit_vocabulary(clip.text for clip in train_clips)
-    if not vocabulary:
-        raise TrainingError(
-            f"{corpus.name}: no train row has words, which the network needs as well",
-            fix="fill the text column, or run `edge-mcnn transcribe` on it and train on the table that it writes with "
-            "--text vosk",
-        )
-    if len(vocabulary) == 1:
-        raise TrainingError(
-            f"{corpus.name}: the train rows have one word only ({vocabulary[0]!r}), which distinguishes nothing",
-            fix="check the text column",
-        )
+    vocabulary = vocabulary_of(data.clips, corpus.name)
     used = {split: [clip for clip in data.clips if clip.split == split] for split in (TRAIN, VALIDATION)}
     card = {
         **settings.card,
@@ -62,6 +50,31 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
         "versions": {name: _version(name) for name in ("edge-mcnn", "tensorflow", "tf-keras", "numpy", "librosa")},
     }
     return Companions(labels_of(data.clips), vocabulary, settings.front_end, card)
+
+
+def vocabulary_of(clips: Iterable[Clip], name: str) -> tuple[str, ...]:
+    """Return the words of the train clips, see `fit_vocabulary`.
+
+    Args:
+        clips: clips of a corpus.
+        name: name of the corpus, for messages.
+
+    Raises:
+        TrainingError: no train clip has words, or all of them together have one word only.
+    """
+    vocabulary = fit_vocabulary(clip.text for clip in clips if clip.split == TRAIN)
+    if not vocabulary:
+        raise TrainingError(
+            f"{name}: no train row has words, which the network needs as well",
+            fix="fill the text column, or run `edge-mcnn transcribe` on it and train on the table that it writes with "
+            "--text vosk",
+        )
+    if len(vocabulary) == 1:
+        raise TrainingError(
+            f"{name}: the train rows have one word only ({vocabulary[0]!r}), which distinguishes nothing",
+            fix="check the text column",
+        )
+    return vocabulary
 
 
 def labels_of(clips: Iterable[Clip]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from training.evaluation.modalities import constant_scores, score_modalities
 from training.evaluation.score_tables import confusion_table, f1_table, scores_table
 from training.evaluation.scores import Scores
 from training.fit.checkpoints import Checkpoint
-from training.fit.companions import companions_of, labels_of
+from training.fit.companions import companions_of, labels_of, vocabulary_of
 from training.fit.epochs import Fitted, describe_steps, fit, head_probabilities
 from training.fit.h5_writer import check_labels_file, check_output, write_model
 from training.fit.settings import TrainingSettings
@@ -88,6 +88,7 @@ def train(
         source = open_corpus(source, settings.audio_root, settings.seed, images=settings.image_cache)
     corpus = with_text(source, settings.text)
     check_trainable(corpus.clips, corpus.name)
+    vocabulary_of(corpus.clips, corpus.name)  # refuse a corpus without words before its images are computed
     check_labels_file(output, labels_of(corpus.clips))
     if corpus.images is not None:
         corpus.images.check(settings.front_end)

@@ -178,12 +178,14 @@ def test_unusable_output_and_clips(corpus: Path, tmp_path: Path, write_table: Wr
         train(corpus, tmp_path / "folder.h5", SETTINGS, console)
     (tmp_path / "broken.wav").write_text("broken")
     recordings = [(f"train{number}.wav", "", "ab"[number % 2], "train") for number in (0, 1, 2, 3)]
-    unreadable = write_table([*recordings, ("broken.wav", "hi", "a", "dev")])
+    spoken = [(audio, f"word {label}", label, split) for audio, _, label, split in recordings]
+    unreadable = write_table([*spoken, ("broken.wav", "hi", "a", "dev")])
     with pytest.raises(TrainingError, match="without the unreadable recordings: no clip has split 'validation'"):
         train(unreadable, tmp_path / "Model.h5", SETTINGS, console)
     wordless = write_table([*recordings, ("", "hi", "a", "dev"), ("", "hi", "b", "dev")])
     with pytest.raises(TrainingError, match="no train row has words"):
-        train(wordless, tmp_path / "Model.h5", SETTINGS, console)
+        train(wordless, tmp_path / "Model.h5", replace(SETTINGS, image_cache=tmp_path / "images"), console)
+    assert not (tmp_path / "images").exists(), "refused before any image is computed"
     assert not (tmp_path / "Model.h5").exists()
 
 
