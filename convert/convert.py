@@ -3,6 +3,7 @@
 This module joins the steps and never loads tensorflow itself: `convert.worker` does, in a separate process.
 """
 
+import errno
 import importlib.util
 import io
 import tempfile
@@ -18,23 +19,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert import subprocess_job, worker
-from convert.companions.companions import complete_companions
+from convert.companions.companions import MissingCompanionsError, complete_companions
 from convert.companions.vocabulary import unreachable_words
 from convert.options import ConversionOptions
 from convert.recipes import DEFAULT_MODE, Recipe
-from convert.source.keras_source import KerasSource, name_source, read_source
+from convert.source.keras_source import Format, KerasSource, find_format, name_source, read_source
 from convert.source.model_spec import check_companions, read_spec
 from convert.subprocess_job import Progress
 from convert.tflite_model.flatbuffer import read_flatbuffer
 from convert.tflite_model.operators import check_operators
 from convert.verify.agreement import Agreement
-from convert.verify.representative_data import RepresentativeData, SampleSource, synthetic_samples
+from convert.verify.representative_data import RepresentativeData, SampleSource, edge_features, synthetic_samples
 from convert.verify.verify import runtimes_to_verify_in, verify
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
 from device.recognition.runtimes import DISPLAY_NAMES
 from device.system.atomic_write import atomic_write
+from device.system.display import displayable, shell_quoted
+from device.system.paths import explain, folder_problem, output_problem
+
+_OTHER_OUTPUT = "choose another file or folder with --output"
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,12 @@ def convert(
         progress: receives each stage as it begins and advances.
 
     Raises:
+        MissingCompanionsError: the model carries no labels, vocabulary or front end, and `options` have none either.
         ConversionError: the source, the target, the options or the network cannot be used; nothing was written.
     """
     began = time.monotonic()
     options = options or ConversionOptions(mode)
-    target = _target(source, target)
+    target = _target(source, find_format(source), target)
     recipe = options.recipe(has_recordings=samples is not None)
     _require_tensorflow()
     runtimes = runtimes_to_verify_in(options.requires)
@@ -129,13 +135,15 @@ def convert(
                 height, width = spec.image_size
                 defaults = FrontEnd()  # for the sizes that the network leaves open
                 companions = complete_companions(
-                    str(source),
+                    source,
                     keras_source.companions,
                     options.companions,
                     image_size=(height or defaults.image_height, width or defaults.image_width),
                     sequence_length=spec.sequence_length or defaults.sequence_length,
                 )
                 spec = check_companions(spec, companions)
+            except MissingCompanionsError:
+                raise
             except ConversionError as error:
                 raise name_source(source, error) from None
             representative = synthetic_samples(companions) if samples is None else samples(companions)
@@ -157,7 +165,7 @@ def convert(
             stream.write(converted.bundle)
     except OSError as error:
         raise ConversionError(
-            f"{error.filename or target}: {error.strerror or error}",
+            f"{displayable(error.filename or target)}: {error.strerror or error}",
             fix="make sure that the file system is writable and has free space, then convert again",
         ) from error
     front_end = companions.front_end
@@ -199,7 +207,7 @@ def _convert_and_verify(
 ) -> _Converted:
     """The bytes of the bundle, and how closely it agrees with Keras in each runtime."""
     with _temporary_folder() as folder:
-        _save(folder / worker.SAMPLES, samples.images, samples.features)
+        _save(folder / worker.SAMPLES, samples.images, samples.features, edges=edge_features(companions))
         _save(folder / worker.CALIBRATION, samples.calibration_images, samples.calibration_features)
         (folder / worker.JOB).write_text(job.to_json(), "utf-8")
         try:
@@ -207,7 +215,7 @@ def _convert_and_verify(
             result = worker.Result.from_json((folder / worker.RESULT).read_text("utf-8"))
             flatbuffer = (folder / worker.MODEL).read_bytes()
             operators = read_flatbuffer(flatbuffer).operators
-            requires = check_operators(operators, job.spec.lstm_layers, requires=allowed_requirement)
+            requires = check_operators(operators, requires=allowed_requirement)
             card = _card(source, recipe.name, result, requires)
             # The runtimes load the file as the device will: with the companions appended.
             model = folder / "bundle.tflite"
@@ -235,10 +243,10 @@ def _convert_and_verify(
             raise name_source(source.path, error) from error
 
 
-def _save(path: Path, images: NDArray[np.float32], features: NDArray[np.int32]) -> None:
+def _save(path: Path, images: NDArray[np.float32], features: NDArray[np.int32], **more: NDArray[np.int32]) -> None:
     # In memory first: a zip file whose stream fails prints an exception when Python deletes it.
     content = io.BytesIO()
-    np.savez(content, images=images, features=features)
+    np.savez(content, images=images, features=features, **more)
     path.write_bytes(content.getbuffer())
 
 
@@ -246,7 +254,7 @@ def _card(source: KerasSource, mode: str, result: worker.Result, requires: str |
     """The entries that the conversion adds to the model card."""
     conversion = {
         "mode": mode,
-        "source": source.path.name,
+        "source": displayable(source.path.resolve().name),
         "source_sha256": source.sha256,
         "tensorflow": result.tensorflow,
         "keras": result.keras,
@@ -260,13 +268,27 @@ def _packed(flatbuffer: bytes, companions: Companions, card: Mapping[str, Any]) 
     return pack(flatbuffer, replace(companions, card={**source_card, **card}))
 
 
-def _target(source: Path, target: Path | None) -> Path:
+def _target(source: Path, format_: Format, target: Path | None) -> Path:
+    """The file to write, checked as far as possible before the slow work."""
     if target is None:
-        target = source.resolve().with_suffix(".tflite") if source.is_dir() else source.with_suffix(".tflite")
-    elif target.is_dir():
-        target = target / f"{source.stem}.tflite"
+        target = source.resolve().with_suffix(".tflite") if format_ == "saved_model" else source.with_suffix(".tflite")
+    elif folder_problem(target) is None:
+        target = target / f"{source.resolve().stem}.tflite"
+    shown = displayable(target)
+    if target.suffix.lower() != ".tflite":
+        raise ConversionError(
+            f"{shown}: is neither an existing folder nor a name that ends in .tflite",
+            fix=f"write to {shell_quoted(f'{target}.tflite')} with --output, or make the folder first",
+        )
     if target.resolve() == source.resolve():
-        raise ConversionError(f"{target}: is the model to convert", fix="choose another file with --output")
+        raise ConversionError(
+            f"{shown}: the output would replace the model to convert", fix="choose another file with --output"
+        )
+    problem = output_problem(target)
+    if problem is None and folder_problem(target.parent) is not None:
+        problem = explain(FileNotFoundError(errno.ENOENT, ""), target)
+    if problem is not None:
+        raise ConversionError(f"{shown}: cannot be written ({problem.message})", fix=_OTHER_OUTPUT)
     return target
 
 
@@ -297,8 +319,7 @@ def _opened(target: Path) -> Iterator[IO[bytes]]:
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(atomic_write(target))
-        except OSError as error:
-            raise ConversionError(
-                f"{target}: cannot be written ({error.strerror})", fix="choose another folder with --output"
-            ) from None
+        except (OSError, ValueError) as error:
+            problem = explain(error, target).message
+            raise ConversionError(f"{displayable(target)}: cannot be written ({problem})", fix=_OTHER_OUTPUT) from None
         yield stream

@@ -26,6 +26,7 @@ from convert.source.keras_loading import (
 from convert.source.keras_source import Format
 from convert.source.model_spec import ModelSpec, freeze
 from convert.subprocess_job import Progress, reporting_to_parent
+from convert.tflite_model.flatbuffer import read_flatbuffer
 from convert.verify import runner
 from device.errors import ConversionError
 
@@ -119,15 +120,20 @@ def work(folder: Path, progress: Progress) -> None:
     reference = with_ordered_inputs(trained, job.labels)
     with np.load(folder / SAMPLES) as samples:
         images, features = samples["images"], samples["features"]
+        # Rows with no word, one word and as many as possible: with these a mask that is applied wrongly shows.
+        edges = samples["edges"]
     expected = predict(reference, images, features, progress)
+    checked = (
+        np.resize(images, (_CHECKED_SAMPLES, *images.shape[1:])),
+        np.resize(np.concatenate([edges, features]), (_CHECKED_SAMPLES, features.shape[1])),
+    )
+    expected_of_checked = predict(reference, *checked)
     trained_in_2 = in_keras_2(trained, job.configuration)
     prepared = with_ordered_inputs(trained_in_2, job.labels)
-    checked = slice(0, _CHECKED_SAMPLES)
-    if job.keras == 3:
-        _check_equivalent(
-            expected[checked], predict(prepared, images[checked], features[checked]), "rebuilt in Keras 2"
-        )
-    model = tf_keras.models.model_from_json(json.dumps(freeze(_configuration(trained_in_2), job.spec)))
+    if job.keras == 3 or job.configuration != job.stored:
+        _check_equivalent(expected_of_checked, predict(prepared, *checked), "rebuilt in Keras 2")
+    configuration = _configuration(trained_in_2)
+    model = tf_keras.models.model_from_json(json.dumps(freeze(configuration, job.spec)))
 
     def convert(saved: Path, recipe: Recipe) -> bytes:
         copy_weights(trained_in_2, model)
@@ -141,26 +147,36 @@ def work(folder: Path, progress: Progress) -> None:
                 features=samples["features"],
             )
 
-    if recipe.weights != "float32":
-        # The fused LSTM operator is compared with Keras's LSTM before quantisation, which would hide small errors.
-        progress("checking the fused LSTM")
-        interpreter = tf.lite.Interpreter(model_content=convert(folder / "fused", RECIPES["float32"]))
-        interpreter.allocate_tensors()
-        fused = runner.predict(interpreter, images[checked], features[checked])
-        _check_equivalent(expected[checked], fused, "converted without quantisation")
+    # The operators are compared with Keras's layers before quantisation, which would hide small errors.
+    progress("checking the operators" if recipe.weights != "float32" else f"converting ({job.mode})")
+    flatbuffer = convert(folder / "unquantised", RECIPES["float32"])
+    interpreter = tf.lite.Interpreter(model_content=flatbuffer)
+    interpreter.allocate_tensors()
+    _check_equivalent(expected_of_checked, runner.predict(interpreter, *checked), "converted without quantisation")
+    if recipe.activations == "int8" and _has_loop(flatbuffer):
+        # Quantising activations crashes the converter if there is a loop.
+        model = tf_keras.models.model_from_json(json.dumps(freeze(configuration, job.spec, unroll=True)))
+        flatbuffer = convert(folder / "unrolled", RECIPES["float32"])
+        if _has_loop(flatbuffer):
+            raise ConversionError(
+                f"mode {recipe.name} cannot store a network with a loop, which one of its layers becomes",
+                fix="choose --mode dynamic, which is as small and as fast",
+            )
     if recipe.weights == "int8":
         with np.load(folder / CALIBRATION) as samples:
             prepare_weights(
                 prepared,
-                _configuration(trained_in_2),
+                configuration,
                 recipe,
                 samples["images"],
                 samples["features"],
                 lambda done, total: progress("preparing the weights for 8 bits", done, total),
             )
         keep_float(model, recipe)
-    progress(f"converting ({job.mode})")
-    (folder / MODEL).write_bytes(convert(folder / "saved_model", recipe))
+    if recipe.weights != "float32":
+        progress(f"converting ({job.mode})")
+        flatbuffer = convert(folder / "saved_model", recipe)
+    (folder / MODEL).write_bytes(flatbuffer)
     package = keras_package(trained)
     keras = f"{package} {importlib.metadata.version(package)}"
     (folder / RESULT).write_text(Result(expected.tolist(), tf.__version__, keras).to_json(), "utf-8")
@@ -186,11 +202,25 @@ def predict(
         if progress is not None:
             progress("running the network in Keras", min(batch.stop, len(images)), len(images))
     softmax: NDArray[np.float32] = np.concatenate(rows).astype(np.float32)
+    undefined = ~np.isfinite(softmax).all(axis=1)
+    if undefined.any():
+        silent = bool((features[undefined] == 0).all())
+        raise ConversionError(
+            f"the network predicts NaN for {undefined.sum()} of {len(softmax)} samples"
+            + (", those without any word" if silent else ""),
+            fix="use mask_zero=False, or a layer after the embedding that does not divide by the number of words"
+            if silent
+            else "train it again with a lower learning rate",
+        )
     if not softmax.min() >= 0 or not np.allclose(softmax.sum(axis=1), 1, atol=1e-3):
         raise ConversionError(
             "the output of the network is not a softmax: it does not add up to 1", fix="end the network with a softmax"
         )
     return softmax
+
+
+def _has_loop(flatbuffer: bytes) -> bool:
+    return any(operator.name == "WHILE" for operator in read_flatbuffer(flatbuffer).operators)
 
 
 def _configuration(model: Any) -> dict[str, Any]:

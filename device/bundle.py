@@ -47,6 +47,7 @@ _LARGEST_BUNDLE = 1 << 30
 _MOST_ENTRIES = 100
 _MOST_LABELS = 100
 _MOST_WORDS = 500_000
+_AGAIN = "copy the model again, or convert it again"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Companions:
         _check_names("labels", self.labels, at_least=2, at_most=_MOST_LABELS)
         _check_names("vocabulary", self.vocabulary, at_least=1, at_most=_MOST_WORDS)
         if any(word != "".join(word.split()) for word in self.vocabulary):
-            raise BundleError("vocabulary: a word contains a space")
+            raise BundleError("vocabulary: a word contains a space", fix="write each word without spaces")
 
     def entries(self) -> dict[str, str]:
         """Return the packed texts by their file name."""
@@ -91,13 +92,13 @@ class Companions:
         """
         missing = [name for name in (_LABELS, _VOCABULARY, _FRONT_END) if name not in entries]
         if missing:
-            raise BundleError(f"the model carries no {', '.join(missing)}")
+            raise BundleError(f"the model carries no {', '.join(missing)}", fix=_AGAIN)
         try:
             card = json.loads(entries.get(_CARD, "{}"))
         except (ValueError, RecursionError) as error:
-            raise BundleError(f"{_CARD}: not valid JSON ({error})") from None
+            raise BundleError(f"{_CARD}: not valid JSON ({error})", fix=_AGAIN) from None
         if not isinstance(card, dict):
-            raise BundleError(f"{_CARD}: expected a JSON object")
+            raise BundleError(f"{_CARD}: expected a JSON object", fix=_AGAIN)
         return cls(
             labels=_lines(entries[_LABELS]),
             vocabulary=_lines(entries[_VOCABULARY]),
@@ -236,8 +237,12 @@ def _lines(text: str) -> tuple[str, ...]:
 
 def _check_names(what: str, names: tuple[str, ...], *, at_least: int, at_most: int) -> None:
     if not at_least <= len(names) <= at_most:
-        raise BundleError(f"{what}: {len(names)} found, expected {at_least} to {at_most}")
+        raise BundleError(
+            f"{what}: {len(names)} found, expected {at_least} to {at_most}", fix=f"give {at_least} to {at_most}"
+        )
     if any(not name or name != name.strip() or "\n" in name or "\r" in name for name in names):
-        raise BundleError(f"{what}: a name is empty, or begins or ends with a space")
+        raise BundleError(
+            f"{what}: a name is empty, or begins or ends with a space", fix="remove empty names, and spaces at the ends"
+        )
     if len(set(names)) != len(names):
-        raise BundleError(f"{what}: a name is repeated")
+        raise BundleError(f"{what}: a name is repeated", fix="give each its own name")

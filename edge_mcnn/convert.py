@@ -1,5 +1,6 @@
 """`edge-mcnn convert`. From Python: `convert.convert.convert`."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ import typer
 from convert.recipes import DEFAULT_MODE, RECIPES, find_recipe
 from device.errors import ConversionError
 from device.recognition.runtimes import LITERT
-from device.system.display import shell_quoted
+from device.system.display import displayable, shell_quoted
 from edge_mcnn.output import out
 from edge_mcnn.paths import input_file, input_folder, input_path, output_path
 
@@ -77,8 +78,7 @@ def convert_command(
         typer.Option(
             metavar="A,B,C|FILE",
             help="Names of the classes in the order of the softmax, or a file with one name per line, such as "
-            "labels.txt; only for a model that `edge-mcnn train` did not "
-            "write.",
+            "labels.txt; only for a model that `edge-mcnn train` did not write.",
             show_default=False,
         ),
     ] = None,
@@ -93,12 +93,12 @@ def convert_command(
         ),
     ] = None,
     front_end: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="Settings for the spectrogram images and word ids of such a model: a JSON object as "
-            "`edge-mcnn inspect --json` prints it. Missing keys have the values of the tutorial; {} selects all of "
-            "them.",
+            metavar="tutorial|FILE",
+            help="Settings for the spectrogram images and word ids of such a model. tutorial: those of the tutorial. "
+            "FILE: a JSON object with the settings that differ from it, as `edge-mcnn inspect --json` prints them; a "
+            "file that is named tutorial is given as ./tutorial.",
             show_default=False,
         ),
     ] = None,
@@ -152,10 +152,10 @@ def convert_command(
 
         edge-mcnn convert Model.h5
         edge-mcnn convert Model.h5 --mode int8 --calibrate clips.csv
-        edge-mcnn convert other.keras --labels negative,positive --vocabulary words.txt --front-end front_end.json
+        edge-mcnn convert other.keras --labels labels.txt --vocabulary tokenizer.json --front-end tutorial
     """
     try:
-        from convert.companions.companions import UserCompanions
+        from convert.companions.companions import MissingCompanionsError, UserCompanions
         from convert.convert import convert
         from convert.options import ConversionOptions
     except ModuleNotFoundError as error:
@@ -171,9 +171,39 @@ def convert_command(
         tolerance=tolerance,
         requires=None if requires is None else requires.value,
     )
-    with _StageBar(progress_console) as bar:
-        report = convert(model, output, options=options, samples=samples, progress=bar.show)
+    try:
+        with _StageBar(progress_console) as bar:
+            report = convert(model, output, options=options, samples=samples, progress=bar.show)
+    except MissingCompanionsError as error:
+        raise error.for_command(
+            _command_line(
+                model,
+                {
+                    "--output": output,
+                    "--mode": None if mode == DEFAULT_MODE else mode,
+                    "--labels": labels,
+                    "--vocabulary": vocabulary,
+                    "--front-end": front_end,
+                    "--calibrate": calibrate,
+                    "--audio-root": audio_root,
+                    "--tolerance": tolerance,
+                    "--requires": requires,
+                },
+            )
+        ) from None
     _print_report(report, user_supplied=labels is not None or vocabulary is not None or front_end is not None)
+
+
+def _command_line(model: Path, options: Mapping[str, object]) -> str:
+    """The command that the user typed, ready for a shell; options whose value is None are left out."""
+    words = ["edge-mcnn", "convert", _as_argument(model)]
+    words += [word for name, value in options.items() if value is not None for word in (name, _as_argument(value))]
+    return " ".join(map(shell_quoted, words))
+
+
+def _as_argument(value: object) -> str:
+    # A path is stored without its leading "./", and would be read as an option if it began with a hyphen.
+    return f"./{value}" if isinstance(value, Path) and str(value).startswith("-") else str(value)
 
 
 def _recorded_samples(corpus: Path, audio_root: Path | None, console: "Console") -> "SampleSource":
@@ -218,8 +248,8 @@ def _print_report(report: "ConversionReport", *, user_supplied: bool) -> None:
         console.print(text, style=style, soft_wrap=True)
 
     line(
-        f"{report.target}: {_megabytes(report.bytes_before)} -> {_megabytes(report.bytes_after)} ({report.mode}) "
-        f"in {report.seconds:.0f} s"
+        f"{displayable(report.target)}: {_megabytes(report.bytes_before)} -> {_megabytes(report.bytes_after)} "
+        f"({report.mode}) in {report.seconds:.0f} s"
     )
     line(f"compared with {report.keras} on {report.samples_origin}:")
     console.print(_table(report))

@@ -4,43 +4,44 @@ import json
 from pathlib import Path
 
 from device.errors import ConversionError
+from device.system.display import displayable
+from device.system.paths import cannot_use, open_file
+from device.system.text_files import decode_text
 
 LONGEST_SHOWN = 40
 """Number of characters of a value that an error message shows."""
 _LARGEST_FILE = 16 << 20
 """Bytes."""
+_NUMPY_START = b"\x93NUMPY"
 _PICKLE_STARTS = (b"\x80", b"ccopy_reg\n", b"(dp")
 
 
-def read_text(path: Path, usage: str, *, may_be_pickle: bool = False) -> str:
+def read_text(path: Path, usage: str, *, pickle_fix: str = "") -> str:
     """Read a text file that a user names.
 
     Args:
         path: the file.
         usage: what the option accepts, in the imperative; the fix in error messages.
-        may_be_pickle: whether users may try to give a pickle, which then gets a specific error message.
+        pickle_fix: what users who have a pickle can do; empty where nobody has one.
 
     Raises:
         ConversionError: the file cannot be read, is too large, is not UTF-8 text, or is empty.
     """
+    name = displayable(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror})", fix=usage) from None
-    if may_be_pickle and (content.startswith(_PICKLE_STARTS) or path.suffix.lower() in (".pkl", ".pickle")):
-        raise ConversionError(f"{path}: a pickle can carry code", fix="save it with tokenizer.to_json()")
+    except (OSError, ValueError) as error:
+        raise cannot_use(path, error, ConversionError, fix=usage) from None
+    if pickle_fix and (content.startswith(_PICKLE_STARTS) or path.suffix.lower() in (".pkl", ".pickle")):
+        raise ConversionError(f"{name}: a pickle can carry code", fix=pickle_fix)
+    if content.startswith(_NUMPY_START):
+        raise ConversionError(f"{name}: a file of numpy, expected text", fix=usage)
     if len(content) > _LARGEST_FILE:
-        raise ConversionError(f"{path}: larger than {_LARGEST_FILE >> 20} MB", fix=usage)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConversionError(f"{path}: line {line} is not UTF-8", fix="save it as UTF-8 text") from None
-    if "\0" in text:
-        raise ConversionError(f"{path}: is binary or UTF-16, not UTF-8 text", fix=usage)
+        raise ConversionError(f"{name}: larger than {_LARGEST_FILE >> 20} MB", fix=usage)
+    text = decode_text(content, name, ConversionError)
     if not text.strip():
-        raise ConversionError(f"{path}: is empty", fix=usage)
+        raise ConversionError(f"{name}: is empty", fix=usage)
     return text
 
 
@@ -52,10 +53,11 @@ def invalid_json(path: Path, error: Exception, usage: str) -> ConversionError:
         error: raised by `json.loads`.
         usage: what the option accepts, in the imperative; the fix.
     """
+    name = displayable(path)
     if isinstance(error, json.JSONDecodeError):
         place = f"line {error.lineno}, column {error.colno}: "
-        return ConversionError(f"{path}: {place}not valid JSON ({error.msg})", fix=usage)
-    return ConversionError(f"{path}: not valid JSON ({error})", fix=usage)
+        return ConversionError(f"{name}: {place}not valid JSON ({error.msg})", fix=usage)
+    return ConversionError(f"{name}: not valid JSON ({error})", fix=usage)
 
 
 def shown(value: object) -> str:

@@ -7,7 +7,10 @@ harmful names have repeatedly been circumvented, so this is an allowlist.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from convert.source.augmentation import AUGMENTATION
+from convert.source.refused_layers import OPERATIONS, REFUSED
 from device.errors import ConversionError
+from device.system.display import displayable
 
 _MODULES = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras")
 _MODELS = "Functional Model Sequential"
@@ -19,6 +22,7 @@ _LAYERS = """
     ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D UpSampling1D UpSampling2D
     LSTM GRU SimpleRNN Bidirectional RNN LSTMCell GRUCell SimpleRNNCell StackedRNNCells TimeDistributed Masking
     BatchNormalization LayerNormalization GroupNormalization UnitNormalization Normalization Rescaling
+    Resizing CenterCrop
     Dropout SpatialDropout1D SpatialDropout2D AlphaDropout GaussianDropout GaussianNoise ActivityRegularization
     Activation ReLU LeakyReLU PReLU ELU ThresholdedReLU Softmax
     Concatenate Add Subtract Multiply Average Maximum Minimum Dot Attention AdditiveAttention
@@ -30,7 +34,14 @@ _SETTINGS = """
     Policy DTypePolicy FloatDTypePolicy __keras_tensor__ __tuple__
 """
 _LONGEST_NAME = 100
-_ALLOWED = frozenset(f"{_MODELS} {_LAYERS} {_SETTINGS}".split())
+_ALLOWED = frozenset(f"{_MODELS} {_LAYERS} {_SETTINGS}".split()) | AUGMENTATION
+OPERATIONS_MODULE = "keras.src.ops.numpy"
+MASK_OPERATIONS = frozenset(("NotEqual", "Any", "ExpandDims", "ZerosLike", "LogicalOr", "LogicalAnd"))
+"""Operations with which Keras 3 computes masks; they are built, so that its weights can be loaded, but not converted.
+Keras 3 stores them without their module in a `.h5`."""
+_LIKE_A_LAYER = frozenset(("Concatenate",))
+"""An operation for masks that has the name of a layer, so that only its module distinguishes the two."""
+_CUSTOM_FIX = "build the network from Keras's own layers only, copy the weights into it, and save it with model.save"
 
 
 def refuse_code(configuration: object) -> None:
@@ -59,6 +70,26 @@ def parts(node: object) -> Iterator[dict[str, Any]]:
             stack += reversed(node)
 
 
+def is_operation(part: Mapping[str, Any]) -> bool:
+    """Whether a part of a Keras 3 configuration is an operation on tensors instead of a layer."""
+    module = part.get("module")
+    return str(module).startswith("keras.src.ops.") or (module is None and part["class_name"] in MASK_OPERATIONS)
+
+
+def operation_refusal(name: object, kind: str) -> ConversionError:
+    """The error about an operation on tensors in a network.
+
+    Args:
+        name: its name in the network.
+        kind: its class.
+    """
+    return ConversionError(
+        f"{displayable(name)[:_LONGEST_NAME]!r} is an operation on tensors ({displayable(kind)}), not a layer, which "
+        "edge-mcnn does not convert",
+        fix="use a layer such as Add, Multiply, Concatenate, Reshape, Rescaling or Normalization instead",
+    )
+
+
 def _refuse_code(part: Mapping[str, Any]) -> None:
     kind, settings = part["class_name"], part.get("config")
     name = settings.get("name", kind) if isinstance(settings, dict) else kind
@@ -66,24 +97,25 @@ def _refuse_code(part: Mapping[str, Any]) -> None:
         raise ConversionError(
             f"a class_name in it is {repr(kind)[:_LONGEST_NAME]}, not a name", fix="save the model again"
         )
-    if kind.endswith("Lambda") or kind == "__lambda__":
-        raise ConversionError(
-            f"layer {name!r} is a {kind}: it carries code, which edge-mcnn does not run",
-            fix="use Keras's own layers instead",
-        )
+    shown = repr(displayable(name)[:_LONGEST_NAME])
     module = part.get("module")
-    if str(module).startswith("keras.src.ops."):
-        raise ConversionError(
-            f"{name!r} is an operation on tensors ({kind}), not a layer",
-            fix="use a layer such as Add, Multiply or Rescaling",
-        )
+    if is_operation(part) or kind in OPERATIONS:
+        if kind in MASK_OPERATIONS | _LIKE_A_LAYER and module in (None, OPERATIONS_MODULE):
+            return
+        raise operation_refusal(name, kind)
     if module is not None and not any(str(module) == own or str(module).startswith(f"{own}.") for own in _MODULES):
+        source = repr(displayable(module)[:_LONGEST_NAME])
         raise ConversionError(
-            f"{name!r} comes from the Python module {module!r}, which edge-mcnn does not import",
-            fix="use Keras's own layers instead",
+            f"{shown} ({displayable(kind)}) comes from the Python module {source}, which edge-mcnn does not import",
+            fix=_CUSTOM_FIX,
         )
-    if kind not in _ALLOWED:
-        raise ConversionError(
-            f"{name!r} is a {kind}, which is not a layer that edge-mcnn allows: custom objects are refused, not run",
-            fix="use Keras's own layers instead",
-        )
+    if kind in _ALLOWED:
+        return
+    refusal = REFUSED.get(kind)
+    if refusal is not None:
+        raise ConversionError(f"layer {shown} is a {kind}: {refusal.reason}", fix=refusal.fix)
+    raise ConversionError(
+        f"{shown} is a {displayable(kind)}, which is not a layer that edge-mcnn allows: custom objects are refused, "
+        "not run",
+        fix=_CUSTOM_FIX,
+    )

@@ -8,6 +8,7 @@ of the two networks.
 from collections.abc import Mapping
 from typing import Any
 
+from convert.source.allowlist import is_operation, operation_refusal
 from convert.source.layer_graph import references
 from device.errors import ConversionError
 
@@ -30,6 +31,11 @@ def _layer(stored: Mapping[str, Any]) -> dict[str, Any]:
         nested = {
             each["config"]["name"] for each in settings["layers"] if isinstance(each["config"].get("layers"), list)
         }
+        # Keras 3 stores how it computes a mask, as operations that only arguments named `mask` refer to.
+        live = _live(settings)
+        for each in settings["layers"]:
+            if is_operation(each) and each["config"]["name"] in live:
+                raise operation_refusal(each["config"]["name"], each["class_name"])
         # For the inputs and outputs of the model, unlike for calls, Keras 3 counts nodes as Keras 2 does, except for
         # those of a nested sequential model.
         sequential = {
@@ -39,6 +45,7 @@ def _layer(stored: Mapping[str, Any]) -> dict[str, Any]:
         layer["config"]["layers"] = [
             {**_layer(each), "inbound_nodes": [_call(each, node, nested) for node in each.get("inbound_nodes", [])]}
             for each in settings["layers"]
+            if each["config"]["name"] in live or each["class_name"] == "InputLayer"
         ]
         for ends in ("input_layers", "output_layers"):
             if ends in settings:
@@ -66,8 +73,9 @@ def _value(key: str, value: Any) -> Any:
 def _call(layer: Mapping[str, Any], node: Any, nested: set[str]) -> list[Any]:
     """One call of a layer: `{"args": ..., "kwargs": ...}` becomes a list of `[layer, node, tensor, {}]`."""
     arguments, options = list(node["args"]), node.get("kwargs", {})
-    # Neither has an effect: nothing is trained here, and no layer computes a mask.
-    more = [key for key, value in options.items() if key not in ("training", "mask") or isinstance(value, (dict, list))]
+    # Neither has an effect: Keras 3 ignores `training` of a call when the network predicts, and Keras 2 passes on masks
+    # by itself.
+    more = [key for key, value in options.items() if key not in ("training", "mask")]
     if len(arguments) != 1 or more:
         raise ConversionError(
             f"layer {layer['config'].get('name')!r} is called with more than its input "
@@ -83,6 +91,35 @@ def _call(layer: Mapping[str, Any], node: Any, nested: set[str]) -> list[Any]:
             "be converted",
             fix="pass one tensor or a list of them",
         ) from None
+
+
+def _live(settings: Mapping[str, Any]) -> set[str]:
+    """Names of the layers that the outputs of a functional model depend on, other than through a mask."""
+    if "output_layers" not in settings:
+        return {each["config"]["name"] for each in settings["layers"]}
+    sources: dict[str, set[str]] = {}
+    for layer in settings["layers"]:
+        inputs = sources.setdefault(layer["config"]["name"], set())
+        stack: list[Any] = [
+            (node["args"], {key: value for key, value in node.get("kwargs", {}).items() if key != "mask"})
+            for node in layer.get("inbound_nodes", [])
+        ]
+        while stack:
+            part = stack.pop()
+            if isinstance(part, Mapping):
+                if "keras_history" in part:
+                    inputs.add(part["keras_history"][0])
+                stack += part.values()
+            elif isinstance(part, (list, tuple)):
+                stack += part
+    live = set()
+    pending = [name for name, _, _ in references(settings["output_layers"])]
+    while pending:
+        name = pending.pop()
+        if name not in live:
+            live.add(name)
+            pending += sources.get(name, ())
+    return live
 
 
 def _place(place: Any, nested: set[str]) -> list[Any]:

@@ -15,6 +15,8 @@ import h5py
 from device.bundle import HDF5_GROUP, HDF5_SIGNATURE, Companions
 from device.errors import BundleError, ConversionError
 from device.system.atomic_write import write_bytes
+from device.system.display import displayable
+from device.system.paths import cannot_use, open_file
 
 _WRITE_COMPANIONS = "train the model again, or write its companions again with convert.source.keras_h5.write_companions"
 
@@ -59,8 +61,8 @@ def read_companions(path: Path) -> Companions:
     companions = find_companions(path)
     if companions is None:
         raise ConversionError(
-            f"{path}: has no group {HDF5_GROUP!r} with labels, vocabulary and front end, so its predictions would have "
-            "no meaning",
+            f"{displayable(path)}: has no group {HDF5_GROUP!r} with labels, vocabulary and front end, so its "
+            "predictions would have no meaning",
             fix="train it with `edge-mcnn train`, or add them with convert.source.keras_h5.write_companions",
         )
     return companions
@@ -80,7 +82,9 @@ def find_companions(path: Path) -> Companions | None:
     try:
         return Companions.from_entries(entries)
     except BundleError as error:
-        raise ConversionError(f"{path}: group {HDF5_GROUP!r}: {error.message}", fix=_WRITE_COMPANIONS) from None
+        raise ConversionError(
+            f"{displayable(path)}: group {HDF5_GROUP!r}: {error.message}", fix=_WRITE_COMPANIONS
+        ) from None
 
 
 def read_configuration(path: Path) -> tuple[dict[str, Any], str]:
@@ -94,16 +98,19 @@ def read_configuration(path: Path) -> tuple[dict[str, Any], str]:
         version = _decoded(file.attrs.get("keras_version", ""))
     if stored is None:
         raise ConversionError(
-            f"{path}: holds no network, only weights or other data", fix="save it with model.save('Model.h5')"
+            f"{displayable(path)}: holds no network, only weights or other data",
+            fix="build the network in Python, call load_weights on it, and save it with model.save('Model.h5')",
         )
     try:
         configuration = json.loads(_decoded(stored))
     except (ValueError, RecursionError) as error:
         raise ConversionError(
-            f"{path}: damaged: model_config is not JSON ({error})", fix="save the model again"
+            f"{displayable(path)}: damaged: model_config is not JSON ({error})", fix="save the model again"
         ) from None
     if not isinstance(configuration, dict):
-        raise ConversionError(f"{path}: damaged: model_config is not a JSON object", fix="save the model again")
+        raise ConversionError(
+            f"{displayable(path)}: damaged: model_config is not a JSON object", fix="save the model again"
+        )
     return configuration, version
 
 
@@ -138,23 +145,27 @@ def refuse_external_data(weights: Path) -> None:
 def _opened(path: Path) -> Iterator[h5py.File]:
     """Open the file for reading; every failure of HDF5 becomes a `ConversionError`."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             signature = file.read(len(HDF5_SIGNATURE))
-    except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror})", fix="give the path of a Model.h5") from None
+    except (OSError, ValueError) as error:
+        raise cannot_use(path, error, ConversionError, fix="name a Model.h5") from None
     if signature != HDF5_SIGNATURE:
-        raise ConversionError(f"{path}: not an HDF5 file", fix="give the Model.h5 that Keras's model.save wrote")
+        raise ConversionError(
+            f"{displayable(path)}: not an HDF5 file", fix="give the Model.h5 that Keras's model.save wrote"
+        )
     try:
         with h5py.File(path) as file:
             yield file
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise ConversionError(f"{path}: damaged or cut short ({reason})", fix="copy or save it again") from None
+        raise ConversionError(
+            f"{displayable(path)}: damaged or cut short ({reason})", fix="copy or save it again"
+        ) from None
 
 
 def _text(path: Path, name: str, dataset: object) -> str:
     if not isinstance(dataset, h5py.Dataset) or dataset.shape != () or h5py.check_string_dtype(dataset.dtype) is None:
-        raise ConversionError(f"{path}: {HDF5_GROUP}/{name} is not one text", fix=_WRITE_COMPANIONS)
+        raise ConversionError(f"{displayable(path)}: {HDF5_GROUP}/{name} is not one text", fix=_WRITE_COMPANIONS)
     return _decoded(dataset[()])
 
 

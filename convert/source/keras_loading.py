@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from convert.source.allowlist import parts
+from convert.source.allowlist import MASK_OPERATIONS, OPERATIONS_MODULE, parts
 from convert.source.keras_h5 import refuse_external_data
 from convert.source.keras_source import WEIGHTS_ENTRY, Format
 from device.errors import ConversionError
@@ -44,7 +44,9 @@ def load_network(path: Path, format_: Format, keras: int, stored: Mapping[str, A
         # An HDF5 file of Keras 3 lacks the module of the outermost model, by which Keras 3 looks up the class.
         module = _MODULES_OF_MODELS.get(stored["class_name"], "keras")
         configuration = (
-            {"module": module, "registered_name": None, **stored} if keras == 3 else strip_module_names(stored)
+            _with_modules({"module": module, "registered_name": None, **stored})
+            if keras == 3
+            else strip_module_names(stored)
         )
         model = own_keras.models.model_from_json(json.dumps(configuration))
         with tempfile.TemporaryDirectory(prefix="edge-mcnn-weights-") as name:
@@ -67,6 +69,18 @@ def load_network(path: Path, format_: Format, keras: int, stored: Mapping[str, A
             f"Keras cannot load the network: {first_line(error)}", fix="save the complete model again with model.save"
         ) from error
     return model
+
+
+def _with_modules(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A Keras 3 configuration in which the operations of masks have the module that a `.h5` lacks.
+
+    Keras 3 itself cannot load such a `.h5`, because it looks them up among its layers.
+    """
+    copied: dict[str, Any] = json.loads(json.dumps(configuration))
+    for part in parts(copied):
+        if part["class_name"] in MASK_OPERATIONS:
+            part |= {"module": OPERATIONS_MODULE, "registered_name": None}
+    return copied
 
 
 def in_keras_2(trained: Any, configuration: Mapping[str, Any]) -> Any:

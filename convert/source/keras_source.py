@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,9 +15,12 @@ from typing import Any, Literal
 
 from convert.source import keras_h5
 from convert.source.allowlist import refuse_code
+from convert.source.augmentation import without_augmentation
 from convert.source.keras3_config import as_keras_2
 from device.bundle import HDF5_SIGNATURE, Companions
 from device.errors import ConversionError, EdgeMcnnError
+from device.system.display import displayable, shell_quoted
+from device.system.paths import cannot_use, file_problem, folder_problem, open_file, require_file
 
 Format = Literal["hdf5", "keras", "saved_model"]
 WEIGHTS_ENTRY = "model.weights.h5"
@@ -24,6 +28,22 @@ _LARGEST_TEXT = 64 << 20
 """Bytes."""
 _LARGEST_WEIGHTS = 2 << 30
 """Bytes; a TFLite file cannot hold more."""
+_FIX = "name a Model.h5 or Model.keras that model.save wrote, or the folder of a SavedModel"
+_START = 64
+"""Bytes."""
+_KERAS_ONLY = (
+    "edge-mcnn converts networks of Keras only: build the network in Keras, train it, and save it with model.save"
+)
+_OTHER_FORMATS: tuple[tuple[bytes | tuple[bytes, ...], str, str], ...] = (
+    ((b"{", b"["), "JSON, so at most the layers without their weights", "save the network with model.save('Model.h5')"),
+    (b"version https://git-lfs", "a pointer of Git LFS", "download the model itself: git lfs pull"),
+    (b"\x80", "a pickle, which can carry code", "save the network with model.save('Model.h5')"),
+    ((b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"), "a web page", "download the model itself"),
+    (b"\x1f\x8b", "compressed with gzip", "unpack it first: gunzip, or tar xzf"),
+    (b"\x08", "a model of ONNX or a graph of TensorFlow", _KERAS_ONLY),
+    (b"\x93NUMPY", "a file of numpy", "save the network with model.save('Model.h5')"),
+)
+"""First bytes, what they belong to, and the fix."""
 _HALF_PRECISION = ("mixed_float16", "mixed_bfloat16")
 
 
@@ -40,7 +60,8 @@ class KerasSource:
     stored: dict[str, Any]
     """Its configuration, checked to contain no code, with every dtype changed to single precision."""
     configuration: dict[str, Any]
-    """The configuration in the notation of Keras 2; the same object as `stored` if Keras 2 saved it."""
+    """The configuration in the notation of Keras 2, without layers that only matter for training; equal to `stored` if
+    Keras 2 saved it and it has no such layers."""
     companions: Companions | None
     """Labels, vocabulary and front end in the file, None if it has none."""
     size: int
@@ -55,7 +76,7 @@ def read_source(path: Path) -> KerasSource:
     Raises:
         ConversionError: there is no such file, or it is damaged, has another format, holds no network, or carries code.
     """
-    format_ = _format(path)
+    format_ = find_format(path)
     companions = None
     if format_ == "hdf5":
         stored, version = keras_h5.read_configuration(path)
@@ -68,77 +89,118 @@ def read_source(path: Path) -> KerasSource:
         stored = _in_single_precision(stored)
         refuse_code(stored)
         keras = 3 if version.startswith("3") else 2
-        configuration = as_keras_2(stored) if keras == 3 else stored
+        configuration = without_augmentation(as_keras_2(stored) if keras == 3 else stored)
     except ConversionError as error:
         raise name_source(path, error) from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise ConversionError(
-            f"{path}: its configuration is not one of a functional Keras model",
+            f"{displayable(path)}: its configuration is not one of a functional Keras model",
             fix="build the network with Model(inputs, outputs)",
         ) from None
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return KerasSource(
-        path,
-        format_,
-        keras,
-        stored,
-        configuration,
-        companions,
-        sum(file.stat().st_size for file in files),
-        _sha256(files),
-    )
+    try:
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if format_ == "saved_model" else [path]
+        size, sha256 = sum(file.stat().st_size for file in files), _sha256(files)
+    except OSError as error:
+        raise cannot_use(Path(error.filename or path), error, ConversionError) from None
+    return KerasSource(path, format_, keras, stored, configuration, companions, size, sha256)
 
 
 def name_source(path: Path, error: EdgeMcnnError) -> ConversionError:
     """The same error as a `ConversionError` whose message begins with the path of the model."""
-    prefix = f"{path}: "
+    prefix = f"{displayable(path)}: "
     message = error.message if error.message.startswith(prefix) else f"{prefix}{error.message}"
     return ConversionError(message, fix=error.fix)
 
 
-def _format(path: Path) -> Format:
-    if path.is_dir():
-        if (path / "saved_model.pb").is_file():
-            return "saved_model"
-        raise ConversionError(
-            f"{path}: a folder without saved_model.pb, so not a SavedModel", fix="give a Model.h5 or Model.keras"
-        )
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        raise ConversionError(f"{path}: cannot be read ({error.strerror})", fix="give the path of a Model.h5") from None
-    if start == HDF5_SIGNATURE:
+def find_format(path: Path) -> Format:
+    """The format of a saved network, from the first bytes of its file or the files in its folder.
+
+    Raises:
+        ConversionError: it cannot be read, or is none of the formats.
+    """
+    folder = folder_problem(path) is None
+    problem = None if folder else file_problem(path)
+    if problem is None and not folder:
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise ConversionError(f"{displayable(path)}: is not a regular file, but a pipe or a device", fix=_FIX)
+            with open_file(path) as file:
+                start = file.read(_START)
+        except (OSError, ValueError) as error:
+            raise cannot_use(path, error, ConversionError, fix=_FIX) from None
+    elif problem is not None:
+        require_file(path, ConversionError, fix=_FIX)
+    if folder:
+        return _folder_format(path)
+    if start.startswith(HDF5_SIGNATURE):
         return "hdf5"
-    if start[:4] == b"PK\x03\x04":
+    if start.startswith(b"PK\x03\x04"):
         return "keras"
+    raise _other_format(path, start)
+
+
+def _folder_format(path: Path) -> Format:
+    if file_problem(path / "saved_model.pb") is None:
+        return "saved_model"
+    shown = displayable(path)
+    if file_problem(path / "config.json") is None and file_problem(path / WEIGHTS_ENTRY) is None:
+        raise ConversionError(
+            f"{shown}: is an unpacked Model.keras",
+            fix="pack it again inside the folder: zip Model.keras config.json metadata.json model.weights.h5",
+        )
+    models = sorted(file for suffix in ("h5", "hdf5", "keras") for file in path.glob(f"*.{suffix}"))
+    fix = f"name the model in it: edge-mcnn convert {shell_quoted(models[0])}" if models else _FIX
+    raise ConversionError(f"{shown}: a folder without saved_model.pb, so not a SavedModel", fix=fix)
+
+
+def _other_format(path: Path, start: bytes) -> ConversionError:
+    """The error about a file that is not a network of Keras, with what it is as far as its first bytes show."""
+    shown = displayable(path)
+    if not start:
+        return ConversionError(f"{shown}: is empty", fix="save or copy the model again")
     if start[4:8] == b"TFL3":
-        raise ConversionError(f"{path}: is a TFLite model already", fix="show its content with `edge-mcnn inspect`")
-    raise ConversionError(
-        f"{path}: not an HDF5 file, a .keras file or a SavedModel folder",
-        fix="give the model that Keras's model.save wrote",
-    )
+        return ConversionError(
+            f"{shown}: is a TFLite model already",
+            fix="convert the Model.h5 or Model.keras that it was made from; this one can be inspected with: edge-mcnn "
+            f"inspect {shell_quoted(path)}",
+        )
+    for starts, what, fix in _OTHER_FORMATS:
+        if start.lstrip().startswith(starts):
+            return ConversionError(f"{shown}: is {what}, not a model saved by Keras", fix=fix)
+    if path.suffix == ".pb":
+        return ConversionError(
+            f"{shown}: is a graph of TensorFlow, not a model saved by Keras", fix="name the folder of a SavedModel"
+        )
+    return ConversionError(f"{shown}: not an HDF5 file, a .keras file or a SavedModel folder", fix=_FIX)
 
 
 def _read_keras_zip(path: Path) -> tuple[dict[str, Any], str]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [info.filename for info in archive.infolist()]
+            if any(name.endswith("data.pkl") for name in names):
+                raise ConversionError(f"{displayable(path)}: is a model of PyTorch, not of Keras", fix=_KERAS_ONLY)
             for name in ("config.json", "metadata.json", WEIGHTS_ENTRY):
                 if name not in names:
-                    raise ConversionError(f"{path}: not a Keras model, it has no {name}", fix="save it with model.save")
+                    raise ConversionError(
+                        f"{displayable(path)}: not a Keras model, it has no {name}", fix="save it with model.save"
+                    )
                 if names.count(name) > 1:  # one reader may use the first, another the last
                     raise ConversionError(
-                        f"{path}: has {name} {names.count(name)} times", fix="save it with model.save"
+                        f"{displayable(path)}: has {name} {names.count(name)} times", fix="save it with model.save"
                     )
             weights = archive.getinfo(WEIGHTS_ENTRY)
             if weights.file_size > _LARGEST_WEIGHTS or any(
                 archive.getinfo(name).file_size > _LARGEST_TEXT for name in ("config.json", "metadata.json")
             ):
-                raise ConversionError(f"{path}: unpacks to more bytes than a model can have", fix="save it again")
+                raise ConversionError(
+                    f"{displayable(path)}: unpacks to more bytes than a model can have", fix="save it again"
+                )
             texts = [archive.read(name) for name in ("config.json", "metadata.json")]
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ConversionError(f"{path}: damaged or cut short ({error})", fix="copy or save it again") from None
+        raise ConversionError(
+            f"{displayable(path)}: damaged or cut short ({error})", fix="copy or save it again"
+        ) from None
     try:
         stored, metadata = (json.loads(text) for text in texts)
         # The other entries describe how it was compiled, which may name a custom loss, and are not needed here.
@@ -147,7 +209,8 @@ def _read_keras_zip(path: Path) -> tuple[dict[str, Any], str]:
         )
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise ConversionError(
-            f"{path}: damaged: its configuration is not JSON of Keras ({error})", fix="save the model again"
+            f"{displayable(path)}: damaged: its configuration is not JSON of Keras ({error})",
+            fix="save the model again",
         ) from None
 
 
@@ -163,10 +226,10 @@ def _read_saved_model(folder: Path) -> dict[str, Any]:
             texts = list(_nested(content, 2, 7, 1, 4, 3))
     except OSError as error:
         raise ConversionError(
-            f"{folder}: cannot be read ({error.strerror})", fix="make the folder and its files readable"
+            f"{displayable(folder)}: cannot be read ({error.strerror})", fix="make the folder and its files readable"
         ) from None
     except ValueError:
-        raise ConversionError(f"{folder}: damaged: not a SavedModel", fix="save it again") from None
+        raise ConversionError(f"{displayable(folder)}: damaged: not a SavedModel", fix="save it again") from None
     for text in texts:
         try:
             table = json.loads(text)
@@ -179,8 +242,8 @@ def _read_saved_model(folder: Path) -> dict[str, Any]:
             )
             return configuration
     raise ConversionError(
-        f"{folder}: exported for inference, so its layers are no longer in it, and without them its LSTM cannot become "
-        "one TFLite operator",
+        f"{displayable(folder)}: exported for inference, so its layers are no longer in it, and without them its "
+        "LSTM cannot become one TFLite operator",
         fix="convert the Model.keras or Model.h5 that model.save wrote before the export",
     )
 

@@ -94,30 +94,22 @@ def unsupported(operators: Iterable[Operator], runtime: str) -> list[tuple[str, 
     return [(name, version, last) for name, version, last in used if not OLDEST.get(name, 1) <= version <= last]
 
 
-def check_operators(operators: Sequence[Operator], lstm_layers: int, *, requires: str | None) -> str | None:
+def check_operators(operators: Sequence[Operator], *, requires: str | None) -> str | None:
     """Check that the runtimes support the operators of a converted network.
 
     Args:
-        operators: the operators of the converted model.
-        lstm_layers: number of LSTM layers of the network, each of which must have become one operator.
+        operators: the operators of the converted model, including those inside loops.
         requires: package name of the only runtime in which the model has to run; None if it has to run in all.
 
     Returns:
         Package name of the only runtime that can run the model, None if all can.
 
     Raises:
-        ConversionError: there is a loop, an operator that is custom or too new, or an LSTM that was not fused.
+        ConversionError: an operator is custom or too new.
     """
-    names = [operator.name for operator in operators]
     custom = sorted({operator.name for operator in operators if operator.custom})
     if custom:
         raise ConversionError(f"needs {', '.join(custom)}, which TFLite does not have", fix="use other layers")
-    fused = names.count("UNIDIRECTIONAL_SEQUENCE_LSTM")
-    if "WHILE" in names or fused < lstm_layers:
-        raise ConversionError(
-            f"{fused} of {lstm_layers} LSTM layers became one operator, and a loop is left, which quantisation breaks",
-            fix="use LSTM layers with tanh, sigmoid and a bias (Keras's defaults), and no other recurrent layer",
-        )
     refused = {runtime: unsupported(operators, runtime) for runtime in MEASURED_VERSIONS}
     refused = {runtime: refusals for runtime, refusals in refused.items() if refusals}
     for runtime, refusals in refused.items():

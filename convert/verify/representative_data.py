@@ -72,6 +72,16 @@ def synthetic_inputs(
     return images, features
 
 
+def edge_features(companions: Companions) -> NDArray[np.int32]:
+    """Word ids of utterances with no word, one word, and as many as fit, shape (3, sequence_length)."""
+    front_end = companions.front_end
+    highest = min(len(companions.vocabulary), front_end.num_words - 1)
+    features = np.zeros((3, front_end.sequence_length), np.int32)
+    features[1, -1 if front_end.padding == "pre" else 0] = highest
+    features[2] = 1 + np.arange(front_end.sequence_length) % highest
+    return features
+
+
 def _voice(random: np.random.Generator, front_end: FrontEnd) -> NDArray[np.float32]:
     """Audio of one to three seconds: a gliding tone with harmonics, in syllables, over a little noise."""
     samples = int(random.uniform(1, 3) * front_end.sample_rate)

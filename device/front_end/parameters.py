@@ -95,18 +95,24 @@ class FrontEnd:
             # Not isfinite of an int: one of 400 digits is too large for a float.
             not_finite = isinstance(value, float) and not math.isfinite(value)
             if isinstance(value, bool) or not isinstance(value, int | float) or not_finite:
-                raise BundleError(f"front end: {_stored_name(name)} is {value!r}, expected a number")
+                raise BundleError(f"front end: {_stored_name(name)} is {value!r}, expected a number", fix=_fix(name))
             if not lowest <= value <= highest:
-                raise BundleError(f"front end: {_stored_name(name)} is {value!r}, expected {lowest} to {highest}")
+                raise BundleError(
+                    f"front end: {_stored_name(name)} is {value!r}, expected {lowest} to {highest}", fix=_fix(name)
+                )
             if _TYPES[name] is int and not isinstance(value, int):
-                raise BundleError(f"front end: {_stored_name(name)} is {value!r}, expected a whole number")
+                raise BundleError(
+                    f"front end: {_stored_name(name)} is {value!r}, expected a whole number", fix=_fix(name)
+                )
         if not self.f_min < self.f_max <= self.sample_rate / 2:
             raise BundleError(
-                f"front end: f_min {self.f_min} and f_max {self.f_max} must rise and stay within half the sample rate"
+                f"front end: f_min {self.f_min} and f_max {self.f_max} must rise and stay within half the sample rate",
+                fix=f"set f_min below f_max, and f_max to at most {self.sample_rate / 2:g} Hz",
             )
         if self.hop_length > self.n_fft or self.n_fft % 2:
             raise BundleError(
-                f"front end: n_fft is {self.n_fft}, expected an even number not below hop_length {self.hop_length}"
+                f"front end: n_fft is {self.n_fft}, expected an even number not below hop_length {self.hop_length}",
+                fix="set n_fft to an even number, and hop_length to at most n_fft",
             )
 
     @staticmethod
@@ -147,9 +153,9 @@ class FrontEnd:
         try:
             table = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise BundleError(f"front end: not valid JSON ({error})") from None
+            raise BundleError(f"front end: not valid JSON ({error})", fix=_CONVERT_AGAIN) from None
         if not isinstance(table, Mapping):
-            raise BundleError("front end: expected a JSON object")
+            raise BundleError("front end: expected a JSON object", fix=_CONVERT_AGAIN)
         version = table.get("version")
         if version != FORMAT_VERSION:
             raise BundleError(
@@ -166,15 +172,25 @@ class FrontEnd:
                     f"{what} {', '.join(keys[:5])}"
                     for what, keys in (("unknown", unknown), ("missing", missing))
                     if keys
-                )
+                ),
+                fix="update edge-mcnn or convert the model again",
             )
         return cls.from_table(table)
+
+
+def _fix(name: str) -> str:
+    """The fix of a numeric setting: its allowed values."""
+    lowest, highest = _RANGES[name]
+    kind = "a whole number" if _TYPES[name] is int else "a number"
+    none = ", or null to cut nothing" if name == "trim_db" else ""
+    return f"set {_stored_name(name)} to {kind} from {lowest} to {highest}{none}, as the network was trained"
 
 
 def _stored_name(field_name: str) -> str:
     return _STORED_NAMES.get(field_name, field_name)
 
 
+_CONVERT_AGAIN = "copy the model again, or convert it again"
 _TEXT_SETTINGS = frozenset({"text_normaliser", "sequence_length", "padding", "out_of_vocabulary", "num_words"})
 _ONLY: dict[str, tuple[Any, ...]] = {
     "version": (FORMAT_VERSION,),

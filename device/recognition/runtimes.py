@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from device.errors import InterpreterError
+from device.system.display import displayable
 from device.system.stderr import silenced_stderr
 
 if TYPE_CHECKING:  # the settings import this module for the names alone
@@ -101,11 +102,13 @@ def load_runtime(name: str, model: bytes, *, threads: int = 1) -> Any:
     """
     try:
         module = importlib.import_module(RUNTIMES[name])
-    except ImportError as error:
-        raise UnusableRuntimeError(str(error).splitlines()[0] if str(error) else "cannot be imported") from None
+        make_interpreter = module.Interpreter
+    # Besides ImportError: AttributeError with a numpy of another version, OSError with a library that is cut short.
+    except (ImportError, AttributeError, OSError, RuntimeError, SystemError) as error:
+        raise UnusableRuntimeError(_reason(error)) from None
     try:
         with silenced_stderr():
-            interpreter = module.Interpreter(model_content=model, num_threads=threads)
+            interpreter = make_interpreter(model_content=model, num_threads=threads)
             interpreter.allocate_tensors()
     except SystemError:  # tflite-runtime with numpy 2, which pip allows
         message = f"it does not work with the installed numpy, which is {version('numpy')}"
@@ -114,6 +117,11 @@ def load_runtime(name: str, model: bytes, *, threads: int = 1) -> Any:
         raise InterpreterError(f"{name} refuses the model ({' '.join(str(error).split())[:_LONGEST_REASON]})") from None
     _LOG.info("interpreter: %s %s, %d thread%s", name, version(name), threads, "s" if threads > 1 else "")
     return interpreter
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return displayable(lines[0][:_LONGEST_REASON]) if lines else "cannot be imported"
 
 
 def runtime_of(interpreter: Any) -> str:

@@ -9,8 +9,11 @@ import typer
 from typer.testing import CliRunner
 
 from convert import convert as converter
+from convert.companions.companions import MissingCompanionsError
 from convert.options import ConversionOptions
+from device.bundle import read_bundle
 from device.errors import ConversionError, PathError
+from device.front_end.parameters import FrontEnd
 from edge_mcnn.convert import convert_command
 from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED
@@ -42,6 +45,59 @@ def test_errors_reach_the_caller(tmp_path: Path) -> None:
         CliRunner().invoke(app, [str(tmp_path / "Model.h5")], catch_exceptions=False)
 
 
+@pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
+def test_the_complete_command_to_type(tmp_path: Path) -> None:
+    source = tutorial_models.save(tutorial_models.tutorial_model(), tmp_path / "My Model.h5")
+    (tmp_path / "labels.txt").write_text("no\nyes\n")
+    arguments = [
+        str(source),
+        "-o",
+        str(tmp_path),
+        "--mode",
+        "float16",
+        "--front-end",
+        "./tutorial",
+        "--tolerance",
+        "0.1",
+    ]
+    with pytest.raises(MissingCompanionsError) as caught:
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "carries no labels and no vocabulary" in caught.value.message
+    folder = str(tmp_path)
+    assert caught.value.fix.startswith(
+        f"run: edge-mcnn convert '{source}' --output {folder} --mode float16 --front-end ./tutorial --tolerance 0.1 "
+        f"--labels {folder}/labels.txt --vocabulary tokenizer.json ({folder}/labels.txt: one label per line"
+    )
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
+def test_a_file_of_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tutorial_models.save(tutorial_models.tutorial_model(), Path("Model.h5"))
+    Path("labels.txt").write_text("positive\nneutral\nnegative\n")
+    Path("words.txt").write_text("\n".join(f"word{index}" for index in range(tutorial_models.WORDS)))
+    result = CliRunner().invoke(app, ["Model.h5"])
+    assert isinstance(result.exception, MissingCompanionsError)
+    command = result.exception.fix.removeprefix("run: edge-mcnn convert ").partition(" (")[0]
+    assert command == "Model.h5 --labels labels.txt --vocabulary words.txt --front-end tutorial"
+    result = CliRunner().invoke(app, command.split(), catch_exceptions=False)
+    assert result.exit_code == 0
+    found = read_bundle(Path("Model.tflite")).companions
+    assert found.front_end == FrontEnd(num_words=tutorial_models.WORDS + 1)
+    assert found.labels == ("positive", "neutral", "negative")
+
+
+def test_a_path_like_an_option_is_repeated_as_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def convert(*_: object, **__: object) -> None:
+        raise MissingCompanionsError("nothing in it", ("--labels", "labels.txt"), "notes", "other")
+
+    monkeypatch.setattr(converter, "convert", convert)
+    with pytest.raises(MissingCompanionsError) as caught:
+        CliRunner().invoke(app, ["./-Model.h5", "--vocabulary", "./-words"], catch_exceptions=False)
+    assert caught.value.fix == ("run: edge-mcnn convert ./-Model.h5 --vocabulary ./-words --labels labels.txt (notes)")
+
+
 def test_unknown_mode_is_a_usage_error() -> None:
     result = CliRunner().invoke(app, ["Model.h5", "--mode", "int3"])
     assert result.exit_code == 2
@@ -52,6 +108,7 @@ def test_help_shows_examples_and_modes() -> None:
     text = CliRunner().invoke(app, ["--help"]).stdout
     assert "edge-mcnn convert Model.h5" in text
     assert "--output" in text
+    assert "tutorial|FILE" in text
     words = " ".join(text.replace("│", " ").split())
     assert "dynamic (dynamic_wi8_afp32): weights in 8 bits" in words
     assert "int8 (static_wi8_ai8): weights and activations" in words

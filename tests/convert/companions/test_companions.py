@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,13 @@ import tf_keras
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.companions.companions import UserCompanions, complete_companions, read_front_end, read_labels
+from convert.companions.companions import (
+    MissingCompanionsError,
+    UserCompanions,
+    complete_companions,
+    read_front_end,
+    read_labels,
+)
 from device.bundle import OTHER_IMAGES, Companions
 from device.errors import ConversionError
 from device.front_end.parameters import FrontEnd
@@ -42,19 +50,24 @@ def test_labels_file_of_a_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, ".*labels.txt: cannot be read .*give --labels a UTF-8 text file with one name per line"),
+        (None, r".*labels\.txt: no such file or folder; give --labels two or more names"),
         (b"", ".*labels.txt: is empty"),
-        (b"no\xff\nyes", ".*labels.txt: line 1 is not UTF-8"),
-        (b"no\n\nyes\n", "--labels: line 2 of 3 is empty; fill or remove the line"),
-        (b"happy\n", "--labels: .* is one label"),
-        (b"no\nyes\nno\n", "--labels: 'no' is a duplicate"),
+        (b"no\xff\nyes", r".*labels\.txt, line 1: the byte 0xff is not UTF-8 text"),
+        (b"no\n\nyes\n", r".*labels\.txt: line 2 of 3 is empty; fill or remove it"),
+        (b"happy\n", r".*labels\.txt: .* is one label"),
+        (b"no\nyes\nno\n", r".*labels\.txt: 'no' is a duplicate"),
+        (b"['no', 'yes']", r".*labels\.txt: line 1, column 2: not valid JSON"),
+        (b'{"no": 0, "yes": 2}', "expected a JSON list of names, or an object that gives each name an index from 0"),
+        (b'["no", 1]', "expected a JSON list of names"),
+        (b"\x80\x04\x95", "a pickle can carry code; write the names into a text file"),
+        (b"\x93NUMPY\x01", "a file of numpy, expected text"),
     ],
 )
 def test_invalid_labels_file(content: bytes | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     if content is not None:
         path.write_bytes(content)
-    with refused(message):
+    with refused(message if message.startswith(".*") else f".*{message}"):
         read_labels(str(path))
 
 
@@ -64,7 +77,7 @@ def test_invalid_labels_file(content: bytes | None, message: str, tmp_path: Path
         ("", "label 1 of 1 is empty"),
         ("no,,yes", "label 2 of 3 is empty"),
         ("no,yes,", "label 3 of 3 is empty"),
-        ("happy", "'happy' is one label; give --labels two or more"),
+        ("happy", "'happy' is one label, and no file has this name; give --labels two or more"),
         ("no,yes,no", "'no' is a duplicate"),
         ("no,y\nes", r"'y\\nes' has characters that cannot be printed"),
         ("no,\udcff", "cannot be printed"),
@@ -108,11 +121,11 @@ def test_the_front_end_of_a_bundle_is_a_valid_file(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("", "is empty"),
-        ("[]", "not a JSON object; give --front-end a JSON object; {} means the tutorial's settings"),
+        ("[]", "not a JSON object; give --front-end tutorial, or a file with a JSON object"),
         ("null", "not a JSON object"),
         ('{\n"hop_length": }', "line 2, column 15: not valid JSON"),
         ("{'hop_length': 256}", "line 1, column 2: not valid JSON"),
-        (b"\xff", "line 1 is not UTF-8; save it as UTF-8 text"),
+        (b"\xff", ", line 1: the byte 0xff is not UTF-8 text"),
         ("[" * 100_000, "not valid JSON"),
         ({"hop_lenght": 256}, "'hop_lenght' is not a parameter of the front end; did you mean hop_length?"),
         ({"oov": 256}, "'oov' is not a parameter of the front end; choose among version, sample_rate,"),
@@ -125,12 +138,12 @@ def test_the_front_end_of_a_bundle_is_a_valid_file(tmp_path: Path) -> None:
 )
 def test_invalid_front_ends(tmp_path: Path, content: str | bytes | object, message: str) -> None:
     path = write(tmp_path, content)
-    with refused(re.escape(f"{path}: {message}")):
+    with refused(re.escape(f"{path}: {message}" if message[0] != "," else f"{path}{message}")):
         read_front_end(path, picture_height=64)
 
 
 def test_a_front_end_that_cannot_be_read(tmp_path: Path) -> None:
-    with refused(r".*cannot be read \(Is a directory\); give --front-end a JSON object"):
+    with refused(r".*: is a folder, not a file; give --front-end tutorial"):
         read_front_end(tmp_path)
 
 
@@ -151,33 +164,111 @@ def test_any_other_front_end_is_read_or_refused_in_one_line(table: dict[str, Any
 
 
 def test_without_options_the_companions_of_the_model_are_used() -> None:
-    assert complete_companions("X.h5", STORED, UserCompanions(), **NETWORK) == STORED
+    assert complete_companions(Path("X.h5"), STORED, UserCompanions(), **NETWORK) == STORED
+
+
+LABELS_NOTE = "labels.txt: one label per line, in the order of the softmax"
+VOCABULARY_NOTE = "tokenizer.json: what tokenizer.to_json() returns, or one word per line"
+TUTORIAL_NOTE = "tutorial: spectrogram images and word ids as in the tutorial, else a file, see docs/convert.md"
 
 
 @pytest.mark.parametrize(
-    ("options", "message", "fix"),
+    ("options", "missing", "command", "notes"),
     [
         (
             [],
-            "X.h5: carries no labels, no vocabulary and no front end, so its predictions would have no meaning",
-            "give --labels a,b,c --vocabulary FILE --front-end FILE (a JSON object; {} means the tutorial's settings)",
+            "no labels, no vocabulary and no front end",
+            "'My Model.h5' --labels labels.txt --vocabulary tokenizer.json --front-end tutorial",
+            [LABELS_NOTE, VOCABULARY_NOTE, TUTORIAL_NOTE],
         ),
         (
             ["front_end"],
-            "X.h5: carries no labels and no vocabulary, so its predictions would have no meaning",
-            "give --labels a,b,c --vocabulary FILE",
+            "no labels and no vocabulary",
+            "'My Model.h5' --front-end 'f e.json' --labels labels.txt --vocabulary tokenizer.json",
+            [LABELS_NOTE, VOCABULARY_NOTE],
         ),
         (
             ["labels", "front_end"],
-            "X.h5: carries no vocabulary, so its predictions would have no meaning",
-            "give --vocabulary FILE",
+            "no vocabulary",
+            "'My Model.h5' --labels 'no, yes' --front-end 'f e.json' --vocabulary tokenizer.json",
+            [VOCABULARY_NOTE],
+        ),
+        (
+            ["labels", "vocabulary"],
+            "no front end",
+            "'My Model.h5' --labels 'no, yes' --vocabulary words.txt --front-end tutorial",
+            [TUTORIAL_NOTE],
         ),
     ],
 )
-def test_all_that_is_missing_is_named_at_once(options: list[str], message: str, fix: str) -> None:
-    everything: dict[str, Any] = {"labels": "no,yes", "vocabulary": Path("words"), "front_end": Path("front_end")}
-    with refused(f"{re.escape(f'{message}; {fix}')}$"):
-        complete_companions("X.h5", None, UserCompanions(**{name: everything[name] for name in options}), **NETWORK)
+def test_all_that_is_missing_is_named_at_once(options: list[str], missing: str, command: str, notes: list[str]) -> None:
+    everything: dict[str, Any] = {
+        "labels": "no, yes",
+        "vocabulary": Path("words.txt"),
+        "front_end": Path("f e.json"),
+    }
+    supplied = UserCompanions(**{name: everything[name] for name in options})
+    with pytest.raises(MissingCompanionsError) as caught:
+        complete_companions(Path("My Model.h5"), None, supplied, **NETWORK)
+    assert caught.value.message == f"My Model.h5: carries {missing}, so its predictions would have no meaning"
+    assert caught.value.fix == f"run: edge-mcnn convert {command} ({'; '.join(notes)})"
+
+
+def test_files_beside_the_model_are_suggested(tmp_path: Path) -> None:
+    write(tmp_path, "a\nb", "classes.txt")
+    write(tmp_path, "the", "vocab.txt")
+    with pytest.raises(MissingCompanionsError) as caught:
+        complete_companions(tmp_path / "Model.h5", None, UserCompanions(), **NETWORK)
+    assert f"--labels {tmp_path}/classes.txt --vocabulary {tmp_path}/vocab.txt --front-end tutorial" in caught.value.fix
+
+
+def test_the_command_can_be_pasted_whatever_the_name(tmp_path: Path) -> None:
+    name = "caf\udce9 \x1b'.h5"
+    with pytest.raises(MissingCompanionsError) as caught:
+        complete_companions(tmp_path / name, None, UserCompanions(), **NETWORK)
+    command = caught.value.fix.removeprefix("run: edge-mcnn convert ").split(" --labels")[0]
+    pasted = subprocess.run(["bash", "-c", f"printf %s {command}"], capture_output=True, check=True).stdout
+    assert os.fsdecode(pasted) == str(tmp_path / name)
+    assert caught.value.message.isprintable()
+
+
+def test_the_tutorials_front_end(tmp_path: Path) -> None:
+    words = write(tmp_path, "\n".join(f"w{number}" for number in range(6000)), "words.txt")
+    found = complete_companions(Path("X.h5"), None, UserCompanions("no,yes", words, "tutorial"), **NETWORK).front_end
+    assert found == FrontEnd(image_height=48, image_width=96, sequence_length=7, num_words=5000)
+    keras = write(tmp_path, tokenizer(oov_token=TOKEN, num_words=4).to_json(), "t.json")
+    found = complete_companions(Path("X.h5"), None, UserCompanions("no,yes", keras, "tutorial"), **NETWORK).front_end
+    assert (found.num_words, found.out_of_vocabulary) == (4, "first")
+
+
+@pytest.mark.parametrize("value", ["./tutorial", Path("tutorial")])
+def test_a_file_that_is_named_tutorial(value: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = UserCompanions("no,yes", write(tmp_path, "the"), value)
+    with refused("tutorial: no such file or folder; give --front-end tutorial, or a file"):
+        complete_companions(Path("X.h5"), None, options, **NETWORK)
+    write(tmp_path, {"padding": "post"}, "tutorial")
+    assert complete_companions(Path("X.h5"), None, options, **NETWORK).front_end.padding == "post"
+
+
+def test_the_tutorials_front_end_does_not_fit() -> None:
+    with refused("--front-end tutorial: front end: picture_height is 1024, .*; set picture_height to a whole"):
+        read_front_end(None, picture_height=1024)
+
+
+@pytest.mark.parametrize(
+    "content", [["no", "yes"], {"yes": 1, "no": 0}, {"1": "yes", "0": "no"}, '\ufeff["no",\n"yes"]\n']
+)
+def test_labels_in_json(content: object, tmp_path: Path) -> None:
+    assert read_labels(write(tmp_path, content, "labels.json")) == ("no", "yes")
+
+
+@pytest.mark.parametrize("name", ["n_fft", "hop_length", "n_mels", "f_min", "db_floor", "trim_db", "sequence_length"])
+@pytest.mark.parametrize("value", [-1, 10**9, "3", True])
+def test_numbers_of_the_front_end_have_a_fix(name: str, value: object, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError) as caught:
+        read_front_end(write(tmp_path, {name: value}))
+    assert caught.value.fix.startswith(f"set {name} to ")
 
 
 @pytest.mark.parametrize("oov_token", [None, "<OOV>"])
@@ -190,7 +281,7 @@ def test_a_third_party_tokenizer_gives_the_same_ids_as_in_keras(
     options = UserCompanions(
         "no,yes", write(tmp_path, keras.to_json(), "t.json"), write(tmp_path, {"padding": padding}, "f.json")
     )
-    companions = complete_companions("X.h5", None, options, **NETWORK)
+    companions = complete_companions(Path("X.h5"), None, options, **NETWORK)
     front_end = companions.front_end
     assert (front_end.image_height, front_end.image_width, front_end.sequence_length) == (48, 96, 7)
     text = "well the happy zebra isn't the known dog today"
@@ -204,12 +295,12 @@ def test_a_list_of_words_is_complete_unless_the_front_end_limits_it(
 ) -> None:
     words = write(tmp_path, "\n".join(f"w{number}" for number in range(6000)), "words.txt")
     options = UserCompanions("no,yes", words, write(tmp_path, settings, "f.json"))
-    assert complete_companions("X.h5", None, options, **NETWORK).front_end.num_words == known
+    assert complete_companions(Path("X.h5"), None, options, **NETWORK).front_end.num_words == known
 
 
 def test_options_take_precedence_over_the_companions_of_the_model(tmp_path: Path) -> None:
     def completed(**options: Any) -> Companions:
-        return complete_companions("X.h5", STORED, UserCompanions(**options), **NETWORK)
+        return complete_companions(Path("X.h5"), STORED, UserCompanions(**options), **NETWORK)
 
     assert completed(labels="a,b,c") == replace(STORED, labels=("a", "b", "c"))
 
@@ -231,10 +322,10 @@ def test_options_take_precedence_over_the_companions_of_the_model(tmp_path: Path
 def test_errors_of_companions_name_the_option(tmp_path: Path) -> None:
     many = ",".join(f"l{number}" for number in range(101))
     with refused("--labels: 101 found, expected 2 to 100"):
-        complete_companions("X.h5", STORED, UserCompanions(many), **NETWORK)
+        complete_companions(Path("X.h5"), STORED, UserCompanions(many), **NETWORK)
     words = write(tmp_path, "\n".join(f"{number:x}" for number in range(500_001)), "words.txt")
     with refused("--vocabulary: 500001 found, expected 1 to 500000"):
-        complete_companions("X.h5", STORED, UserCompanions(vocabulary=words), **NETWORK)
+        complete_companions(Path("X.h5"), STORED, UserCompanions(vocabulary=words), **NETWORK)
     keras = write(tmp_path, edited(num_words=10**7), "t.json")
     with refused("--vocabulary: num_words is 10000000, expected 2 to 1000000"):
-        complete_companions("X.h5", STORED, UserCompanions(vocabulary=keras), **NETWORK)
+        complete_companions(Path("X.h5"), STORED, UserCompanions(vocabulary=keras), **NETWORK)

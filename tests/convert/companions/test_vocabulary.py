@@ -75,11 +75,11 @@ def test_num_words_as_keras_reads_it(tmp_path: Path, num_words: object, read: in
         ("the\ndog 2", "line 2: 'dog 2' is not one word"),
         ("the\ta\rb", "is not one word"),
         ("the\ndog\nthe", "line 3: 'the' is a duplicate of line 1"),
-        ("the\nd\u00f6g".encode("latin-1"), "line 2 is not UTF-8"),
-        ("the\ndog".encode("utf-16"), "line 1 is not UTF-8"),
-        ("the\ndog".encode("utf-16-le"), "binary or UTF-16"),
-        (b"\x89HDF\r\n\x1a\n", "not UTF-8"),
-        (b"PK\3\4\0\0", "binary"),
+        ("the\nd\u00f6g".encode("latin-1"), ", line 2: the byte 0xf6 is not UTF-8 text"),
+        ("the\ndog".encode("utf-16"), ", line 1: UTF-16, not UTF-8 text"),
+        ("the\ndog".encode("utf-16-le"), ", line 1: a NUL byte"),
+        (b"\x89HDF\r\n\x1a\n", "the byte 0x89 is not UTF-8 text"),
+        (b"PK\3\4\0\0", ", line 1: a NUL byte"),
         (pickle.dumps({"the": 1}), r"a pickle can carry code; save it with tokenizer.to_json\(\)"),
         (pickle.dumps({"the": 1}, protocol=0), "a pickle can carry code"),
         ('{"the": 1,\n"dog" 2}', "line 2, column 7: not valid JSON"),
@@ -119,7 +119,7 @@ def test_num_words_as_keras_reads_it(tmp_path: Path, num_words: object, read: in
 )
 def test_invalid_vocabularies(tmp_path: Path, content: str | bytes | object, message: str) -> None:
     path = write(tmp_path, content)
-    with refused(f"{re.escape(str(path))}: .*{message}"):
+    with refused(f"{re.escape(str(path))}.*{message}"):
         read_vocabulary(path)
 
 
@@ -130,7 +130,7 @@ def test_a_pickle_is_recognised_by_its_name_too(tmp_path: Path, name: str) -> No
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with refused(r".*none: cannot be read \(No such file.*\); give --vocabulary one word"):
+    with refused(".*none: no such file or folder; give --vocabulary one word"):
         read_vocabulary(tmp_path / "none")
     huge = tmp_path / "huge"
     with huge.open("wb") as file:

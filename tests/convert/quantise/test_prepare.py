@@ -57,7 +57,7 @@ def convolutions(model: Any) -> list[Any]:
 
 
 def converted(model: Any, folder: Path, mode: str = "dynamic") -> Any:
-    tflite.save(model, ModelSpec("images", "features", (SIZE, SIZE), LENGTH, None, 0), folder)
+    tflite.save(model, ModelSpec("images", "features", (SIZE, SIZE), LENGTH, None), folder)
     content = tflite.to_flatbuffer(
         folder, RECIPES[mode], per_channel_dense=False, images=random_images(0, 40), features=ids(40)
     )

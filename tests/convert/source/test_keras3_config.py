@@ -121,22 +121,15 @@ def with_initial_state(one: Any, _: Any) -> Any:
     return layers.LSTM(4, name="unusual")(one, initial_state=[state, state])
 
 
-def masked(one: Any, _: Any) -> Any:
-    mask = layers.Input((5,), dtype="bool", name="mask")
-    return layers.LSTM(4, name="unusual")(one, mask=mask)
-
-
 @pytest.mark.parametrize(
     ("call", "more"),
-    [(attention, "2 arguments"), (with_initial_state, "initial_state"), (masked, "mask")],
-    ids=["attention", "initial state", "mask"],
+    [(attention, "2 arguments"), (with_initial_state, "initial_state")],
+    ids=["attention", "initial state"],
 )
 def test_calls_that_keras_2_cannot_express(call: Callable[[Any, Any], Any], more: str) -> None:
     one, two = layers.Input((5, 4)), layers.Input((5, 4))
     output = call(one, two)
     inputs = [tensor for tensor in (one, two) if call is attention or tensor is one]
-    if call is masked:
-        inputs.append(output._keras_history.operation._inbound_nodes[0].arguments.kwargs["mask"])
     with pytest.raises(ConversionError, match=rf"'unusual' is called with more than its input \({more}\)"):
         as_keras_2(stored(keras.Model(inputs, output)))
 

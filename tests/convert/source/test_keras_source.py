@@ -84,7 +84,7 @@ def test_every_format_of_both_keras(
         "transcript",
         (IMAGE_SIZE, IMAGE_SIZE),
     )
-    assert (found.sequence_length, found.embedding_rows, found.lstm_layers) == (LENGTH, WORDS + 1, 1)
+    assert (found.sequence_length, found.embedding_rows) == (LENGTH, WORDS + 1)
 
 
 def without_later_keys(node: Any) -> Any:

@@ -110,7 +110,7 @@ def test_embedding_without_its_settings(settings: object, keras_3_files: Path) -
         read_spec(stored)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"# Keras\n", b"\x80\x04pickled", b"PK\x05\x06" + bytes(18)])
+@pytest.mark.parametrize("content", [b"PK", b"# Keras\n", b"PK\x05\x06" + bytes(18)])
 def test_other_file(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "Model.keras").write_bytes(content)
     assert "not an HDF5 file, a .keras file or a SavedModel folder" in refusal(tmp_path / "Model.keras")
@@ -118,11 +118,11 @@ def test_other_file(content: bytes, tmp_path: Path) -> None:
 
 def test_tflite_model(tmp_path: Path) -> None:
     (tmp_path / "Model.h5").write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
-    assert "is a TFLite model already; show its content with `edge-mcnn inspect`" in refusal(tmp_path / "Model.h5")
+    assert "is a TFLite model already; convert the Model.h5 or Model.keras that it" in refusal(tmp_path / "Model.h5")
 
 
 def test_no_file(tmp_path: Path) -> None:
-    assert "cannot be read (No such file or directory)" in refusal(tmp_path / "Model.keras")
+    assert "no such file or folder; name a Model.h5 or Model.keras that" in refusal(tmp_path / "Model.keras")
 
 
 def test_weights_alone(keras_3_files: Path) -> None:

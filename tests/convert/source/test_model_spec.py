@@ -18,7 +18,7 @@ def configuration(small_model: Path) -> dict[str, Any]:
 def test_inputs_are_identified_by_shape(configuration: dict[str, Any]) -> None:
     assert [name for name, *_ in configuration["config"]["input_layers"]] == ["transcript", "spectrogram"]
     spec = read_spec(configuration)
-    assert spec == ModelSpec("spectrogram", "transcript", (64, 64), 200, embedding_rows=2001, lstm_layers=1)
+    assert spec == ModelSpec("spectrogram", "transcript", (64, 64), 200, embedding_rows=2001)
     other_order = copy.deepcopy(configuration)
     other_order["config"]["input_layers"] = {"b": ["spectrogram", 0, 0], "a": ["transcript", 0, 0]}
     assert read_spec(other_order) == spec

@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,8 +13,10 @@ from device.recognition.runtimes import (
     DISPLAY_NAMES,
     RUNTIMES,
     SignatureRunner,
+    UnusableRuntimeError,
     installed_runtimes,
     load_interpreter,
+    load_runtime,
     runtime_of,
 )
 
@@ -40,6 +43,30 @@ def test_a_runtime_that_breaks_with_this_numpy_is_skipped(bundle: Bundle, monkey
     assert type(load_interpreter(bundle.model)).__module__.startswith(RUNTIMES[works].partition(".")[0])
     with pytest.raises(InterpreterError, match="broken: it does not work with the installed numpy"):
         load_interpreter(bundle.model, runtime="broken")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise AttributeError('_ARRAY_API not found')", "_ARRAY_API not found"),
+        ("raise ImportError('numpy.core.multiarray failed to import\\nmore')", "multiarray failed to import"),
+        ("raise OSError('lib.so: file too short')", "lib.so: file too short"),
+        ("raise ImportError", "cannot be imported"),
+        ("", "module 'broken_runtime' has no attribute 'Interpreter'"),
+    ],
+)
+def test_a_runtime_that_cannot_be_imported(
+    code: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_runtime.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_runtime", raising=False)
+    monkeypatch.setattr(runtimes, "RUNTIMES", {"broken": "broken_runtime"})
+    with pytest.raises(UnusableRuntimeError) as caught:
+        load_runtime("broken", b"")
+    assert message in caught.value.message
+    assert caught.value.message.isprintable()
+    monkeypatch.delitem(sys.modules, "broken_runtime", raising=False)
 
 
 @pytest.mark.parametrize("runtime", INSTALLED)
