@@ -131,7 +131,7 @@ def test_every_slow_step_is_reported(converted: Conversion) -> None:
         "loading tensorflow",
         "loading the network",
         "running the network in Keras",
-        *(["checking the fused LSTM"] if converted.report.mode != "float32" else []),
+        *(["checking the operators"] if converted.report.mode != "float32" else []),
         *(["preparing the weights for 8 bits"] if converted.report.mode in ("dynamic", "int8") else []),
         "converting",
         *(f"running it in {name}" for name in INSTALLED.values()),

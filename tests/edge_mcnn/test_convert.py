@@ -93,6 +93,9 @@ def test_a_path_like_an_option_is_repeated_as_a_path(tmp_path: Path, monkeypatch
         raise MissingCompanionsError("nothing in it", ("--labels", "labels.txt"), "notes", "other")
 
     monkeypatch.setattr(converter, "convert", convert)
+    monkeypatch.chdir(tmp_path)
+    for name in ("-Model.h5", "-words"):
+        (tmp_path / name).write_text("words")
     with pytest.raises(MissingCompanionsError) as caught:
         CliRunner().invoke(app, ["./-Model.h5", "--vocabulary", "./-words"], catch_exceptions=False)
     assert caught.value.fix == ("run: edge-mcnn convert ./-Model.h5 --vocabulary ./-words --labels labels.txt (notes)")
