@@ -93,9 +93,9 @@ def test_unknown_front_end_of_finished_images_has_to_be_supplied(tmp_path: Path)
     with refused(
         "Model.h5: was trained on images that edge-mcnn did not compute, so its front end is unknown; give --front-end"
     ):
-        complete_companions(Path("Model.h5", stored, UserCompanions(), **NETWORK)
+        complete_companions(Path("Model.h5"), stored, UserCompanions(), **NETWORK)
     user = UserCompanions(front_end=write(tmp_path, {"hop_length": 128}))
-    completed = complete_companions(Path("Model.h5", stored, user, **NETWORK)
+    completed = complete_companions(Path("Model.h5"), stored, user, **NETWORK)
     assert completed.front_end.hop_length == 128
     assert completed.vocabulary == STORED.vocabulary
 
