@@ -1,12 +1,20 @@
-"""A user who is not root, because root may enter, read and write everything."""
+"""A user who is not root, because root may enter, read and write everything. Import both fixtures."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 _NOBODY = 65534
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """An empty folder outside pytest's own, which every start of pytest closes to other users."""
+    with tempfile.TemporaryDirectory(prefix="ordinary-user-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 @pytest.fixture
@@ -18,9 +26,6 @@ def ordinary_user(tmp_path: Path) -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
-    for folder in tmp_path.parents:
-        if folder.name.startswith(("pytest-", "popen-")):
-            folder.chmod(0o755)
     os.chown(tmp_path, _NOBODY, _NOBODY)
     os.setegid(_NOBODY)
     os.seteuid(_NOBODY)

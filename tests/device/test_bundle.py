@@ -3,13 +3,14 @@ import struct
 import subprocess
 import tracemalloc
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.bundle import Companions, pack, read_bundle
+from device.bundle import DEFAULT_BUNDLE, Companions, pack, read_bundle
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 
@@ -218,3 +219,13 @@ def read_back() -> Companions:
     with zipfile.ZipFile(io.BytesIO(pack(FLATBUFFER, COMPANIONS))) as packed:
         entries = {name: packed.read(name).decode() for name in packed.namelist()}
     return Companions.from_entries(entries)
+
+
+def test_a_card_holds_any_name(tmp_path: Path) -> None:
+    card = {"table": "caf\udce9.csv", "command": "\x1b[31m\u202e"}
+    shipped = read_bundle(DEFAULT_BUNDLE)
+    path = tmp_path / "Model.tflite"
+    companions = replace(shipped.companions, card=card)
+    path.write_bytes(pack(shipped.model[: shipped.flatbuffer_size], companions))
+    read = read_bundle(path).companions.card
+    assert {name: read[name] for name in card} == card

@@ -20,6 +20,7 @@ from device.bundle import DEFAULT_BUNDLE
 from device.errors import EdgeMcnnError
 from edge_mcnn.main import app
 from tests.ordinary_user import ordinary_user as ordinary_user
+from tests.ordinary_user import tmp_path as tmp_path
 
 _READS_FILE, _READS_FOLDER, _READS_EITHER = "reads a file", "reads a folder", "reads a file or a folder"
 _WRITES_FILE, _WRITES_FOLDER, _WRITES_EITHER = "writes a file", "writes a folder", "writes a file or a folder"

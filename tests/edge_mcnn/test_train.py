@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from convert.source.keras_h5 import find_companions
 from device.errors import EdgeMcnnError, TrainingError
+from device.system.display import displayable
 from edge_mcnn.train import train_command
+from tests.edge_mcnn.command_line import edge_mcnn
 
 
 @pytest.fixture
@@ -115,3 +119,23 @@ def test_importing_the_command_is_light() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_names_that_are_not_utf8_are_trained_on_saved_and_evaluated(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9 [x]")
+    folder.mkdir()
+    table, model, report = folder / "t.csv", folder / os.fsdecode(b"m\xe9.h5"), folder / os.fsdecode(b"r\xe9")
+    rows = "".join(f",word {label},{label},{split}\n" for label in ("a", "[b]") for split in ("train", "validation"))
+    table.write_text(f"audio,text,label,split\n{rows}")
+    done = edge_mcnn("train", table, "--network", "evidence", "--epochs", "1", "--output", model)
+    assert done.returncode == 0, done.stderr
+    assert f"saved {displayable(model)}" in done.stdout
+    assert "[b]" in done.stdout
+    companions = find_companions(model)
+    assert companions is not None
+    assert companions.labels == ("[b]", "a")
+    assert r"caf\xe9 [x]/t.csv'" in companions.card["command"]
+    done = edge_mcnn("evaluate", model, table, "--text-only", "--output", report)
+    assert done.returncode == 0, done.stderr
+    assert r"# Evaluation of m\\xe9.h5" in (report / "report.md").read_text("utf-8")

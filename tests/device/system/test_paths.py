@@ -20,6 +20,7 @@ from device.system.paths import (
     require_folder,
 )
 from tests.ordinary_user import ordinary_user as ordinary_user
+from tests.ordinary_user import tmp_path as tmp_path
 
 pytestmark = pytest.mark.usefixtures("ordinary_user")
 

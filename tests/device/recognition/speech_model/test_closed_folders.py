@@ -10,6 +10,7 @@ from device.errors import SpeechModelError
 from device.recognition.speech_model.fetch import find_speech_model
 from device.settings.schema import TranscriberSettings
 from tests.ordinary_user import ordinary_user as ordinary_user
+from tests.ordinary_user import tmp_path as tmp_path
 
 pytestmark = pytest.mark.usefixtures("ordinary_user")
 
