@@ -14,6 +14,7 @@ from convert.source.model_spec import ModelSpec
 from convert.tflite_model.flatbuffer import FlatbufferModel, read_flatbuffer
 from device.errors import ConversionError
 from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
+from device.system.display import displayable
 
 _IMAGE_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 """Operators of the image branch; with 8-bit activations, all operators between the image input and these use them."""
@@ -134,7 +135,9 @@ def _in_8_bits(
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
     # Only the debugger offers a way to exclude tensors from quantisation; nothing else of it is used.
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=float_tensors(unquantised))
-    with _conversion_errors("quantise"):
+    with _conversion_errors(
+        "quantise", "choose --mode dynamic, which is as small, or replace unusual layers of the network"
+    ):
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_dataset=representative, debug_options=options
         )
@@ -143,13 +146,13 @@ def _in_8_bits(
 
 
 def _converted(converter: Any) -> bytes:
-    with _conversion_errors("express"):
+    with _conversion_errors("express", "replace unusual layers of the network"):
         converted: bytes = converter.convert()
     return converted
 
 
 @contextmanager
-def _conversion_errors(action: str) -> Iterator[None]:
+def _conversion_errors(action: str, fix: str) -> Iterator[None]:
     """Turn whatever MLIR raises, whose class is private, into a `ConversionError`."""
     try:
         yield
@@ -157,5 +160,5 @@ def _conversion_errors(action: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ConversionError(
-            f"TFLite cannot {action} the network: {first_line(error)}", fix="replace unusual layers of the network"
+            f"TFLite cannot {action} the network: {displayable(first_line(error))}", fix=fix
         ) from error
