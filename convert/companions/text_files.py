@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from device.errors import ConversionError
-from device.system.display import displayable
+from device.system.display import displayable, shortened
 from device.system.paths import cannot_use, open_file
 from device.system.text_files import decode_text
 
@@ -64,5 +64,4 @@ def shown(value: object) -> str:
     """A value as an error message shows it: quoted, on one line, and shortened if it is long."""
     if isinstance(value, list | dict):
         return "a JSON list" if isinstance(value, list) else "a JSON object"
-    text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    return shortened(value, LONGEST_SHOWN) if isinstance(value, str) else displayable(value)[:LONGEST_SHOWN]
