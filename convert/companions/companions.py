@@ -12,7 +12,7 @@ from pathlib import Path
 
 from convert.companions.text_files import LONGEST_SHOWN, invalid_json, read_text, shown
 from convert.companions.vocabulary import Vocabulary, read_vocabulary
-from device.bundle import OTHER_IMAGES, Companions
+from device.bundle import OTHER_IMAGES, Companions, label_problem
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
 from device.system.display import displayable, shell_quoted
@@ -127,8 +127,8 @@ def read_labels(value: str | Path) -> tuple[str, ...]:
             generators.
 
     Raises:
-        ConversionError: the file cannot be read, there are fewer than two names, or one is empty, a duplicate or not
-            printable.
+        ConversionError: the file cannot be read, there are fewer than two names, or one is empty, a duplicate, too long
+            or contains characters that cannot be displayed.
     """
     if isinstance(value, str) and ("," in value or not value.strip()) and file_problem(Path(value)) is not None:
         labels, place, source = value.split(","), "label", "--labels"
@@ -146,10 +146,8 @@ def read_labels(value: str | Path) -> tuple[str, ...]:
                 f"{source}: {place} {number} of {len(labels)} is empty",
                 fix="give a name between the commas" if place == "label" else "fill or remove it",
             )
-        if not label.isprintable():
-            raise ConversionError(
-                f"{source}: {shown(label)} has characters that cannot be printed", fix="use plain text"
-            )
+        if problem := label_problem(label):
+            raise ConversionError(f"{source}: {shown(label)} {problem}", fix="use a short name in plain text")
         if label in labels[: number - 1]:
             raise ConversionError(f"{source}: {shown(label)} is a duplicate", fix="give every class its own name")
     if len(labels) < 2:

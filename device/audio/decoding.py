@@ -33,7 +33,7 @@ STANDARD_INPUT = Path("/dev/stdin")
 _OTHER_NAMES = frozenset({"/dev/fd/0", "/proc/self/fd/0"})
 _BLOCK_SECONDS = 0.1
 _READ_BYTES = 1 << 20
-_FIX = "use a WAV or FLAC file"
+_FIX = "give the path of a WAV or FLAC file"
 _FILE_KINDS = (
     (stat.S_ISDIR, "is a folder", "name the recordings in it"),
     (stat.S_ISCHR, "is a device, not a recording", _FIX),

@@ -79,8 +79,9 @@ def test_invalid_labels_file(content: bytes | None, message: str, tmp_path: Path
         ("no,yes,", "label 3 of 3 is empty"),
         ("happy", "'happy' is one label, and no file has this name; give --labels two or more"),
         ("no,yes,no", "'no' is a duplicate"),
-        ("no,y\nes", r"'y\\nes' has characters that cannot be printed"),
-        ("no,\udcff", "cannot be printed"),
+        ("no,y\nes", r"'y\\nes' contains characters that cannot be displayed"),
+        ("no," + "y" * 101, "is longer than 100 bytes"),
+        ("no,\udcff", "cannot be displayed"),
     ],
 )
 def test_invalid_labels(text: str, message: str) -> None:
