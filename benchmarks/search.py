@@ -21,8 +21,8 @@ from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from tests.conftest import CLIPS
-from training.data.audio_reading import read_recording
 from training.data.clip_table import read_trainable_clips
+from training.data.reading.audio import read_recording
 from training.data.word_errors import word_error_rate
 
 SEARCHES = ("thorough", "quick")

@@ -61,7 +61,7 @@ def listen_command(
     from device.daemon.status import socket_path
     from device.daemon.systemd import Systemd
     from device.outputs.create import create_outputs, create_screen
-    from device.system.stderr import silence_c_libraries
+    from device.system.streams.stderr import silence_c_libraries
 
     settings = load_settings(config, model=model, microphone=microphone, lights=lights)
     if json and settings.lights.kind == "terminal":

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from device.errors import EdgeMcnnError
 from device.system.display import DisplayableFormatter, displayable_lines
-from device.system.stdout import use_standard_output
+from device.system.streams.stdout import use_standard_output
 from edge_mcnn.benchmark import benchmark_command
 from edge_mcnn.classify import classify_command
 from edge_mcnn.convert import convert_command

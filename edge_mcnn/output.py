@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.errors import EdgeMcnnError
 from device.system.display import as_json, displayable_lines
-from device.system.stderr import announce
+from device.system.streams.stderr import announce
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,13 +33,13 @@ class Out:
 
     def console(self, *, highlight: bool = True, soft_wrap: bool = False) -> "Console":
         """Return a rich console for tables and colours on standard output; it interprets no markup."""
-        from device.system.console import SafeConsole
+        from device.system.streams.console import SafeConsole
 
         return SafeConsole(highlight=highlight, soft_wrap=soft_wrap)
 
     def progress_console(self) -> "Console":
         """Return a rich console for progress bars and notes on standard error; it interprets no markup."""
-        from device.system.console import SafeConsole
+        from device.system.streams.console import SafeConsole
 
         return SafeConsole(stderr=True)
 

@@ -94,7 +94,7 @@ def record_command(
     from device.recorder.clip_folder import ClipFolder
     from device.recorder.names import class_names, read_sentences, speaker_name
     from device.recorder.session import RecordingPlan
-    from device.system.stderr import silence_c_libraries
+    from device.system.streams.stderr import silence_c_libraries
 
     settings = load_settings(config, microphone=microphone)
     requested = class_names(classes) if classes is not None else ()
@@ -125,7 +125,7 @@ def _record(settings: "Settings", plan: "RecordingPlan", folder: "ClipFolder") -
     from device.recorder.session import Session
     from device.recorder.take import TakeListener
     from device.recorder.ui import RecorderDisplay
-    from device.system.terminal_mode import Keyboard
+    from device.system.streams.terminal_mode import Keyboard
 
     display = RecorderDisplay(out.console(highlight=False))
     has_keyboard = sys.stdin is not None and sys.stdin.isatty()

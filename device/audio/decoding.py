@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from device.errors import AudioError, DecodingError
 from device.system.display import displayable
 from device.system.paths import cannot_use
-from device.system.stderr import silenced_c_libraries
+from device.system.streams.stderr import silenced_c_libraries
 
 LARGEST_PIPE_MB = 256
 """Megabytes that are read from a pipe at most: 45 minutes of 48 kHz, 16 bit, mono. They stay in memory."""

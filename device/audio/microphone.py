@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from device.errors import AudioError
 from device.events import BLOCK_SECONDS, SAMPLE_RATE
 from device.system.display import displayable
-from device.system.stderr import silenced_c_libraries
+from device.system.streams.stderr import silenced_c_libraries
 
 _LOG = logging.getLogger(__name__)
 _MOST_CHANNELS = 2

@@ -137,7 +137,7 @@ def _process_clip(settings: Settings, modules: Iterable[str]) -> dict[str, Any]:
     from device.loading import LoadedModels, load_transcriber, open_bundle
     from device.recognition.classifier import Classifier
     from device.system import machine
-    from device.system.stderr import announce
+    from device.system.streams.stderr import announce
 
     imported = time.monotonic()
     bundle = open_bundle(settings)

@@ -11,7 +11,7 @@ from device.recognition.runtimes import RUNTIMES, installed_runtimes
 from device.settings.schema import Settings
 from device.system.machine import this_machine
 from device.system.paths import expanded
-from device.system.stderr import announce as announce_to_stderr
+from device.system.streams.stderr import announce as announce_to_stderr
 
 _INTERPRETER_SHARE = 0.3
 """Share of the measuring time for the interpreters; the other stages use the rest."""

@@ -26,7 +26,7 @@ from device.front_end.tokens import Tokens
 from device.loading import load_transcriber
 from device.recognition.classifier import Classifier
 from device.settings.schema import EndpointSettings, Settings
-from device.system.stderr import silenced_stderr
+from device.system.streams.stderr import silenced_stderr
 
 _FRAMES_PER_SECOND = round(1 / FRAME_SECONDS)
 _ALWAYS_CLOSED_GATE_DBFS = 0.0

@@ -12,7 +12,7 @@ from device.recognition.speech_model.fetch import find_speech_model, speech_mode
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
 from device.system.paths import error_about, expanded, folder_problem
-from device.system.stderr import announce
+from device.system.streams.stderr import announce
 
 
 def check_bundle(settings: Settings) -> Iterator[Finding]:

@@ -81,7 +81,7 @@ def create_publishers(settings: Settings, announce: Callable[[str], None]) -> li
 
 def create_screen(settings: Settings) -> "Screen | None":
     """The screen, if standard output is a terminal that can be drawn on and the settings choose any light."""
-    from device.system.console import SafeConsole
+    from device.system.streams.console import SafeConsole
 
     output = sys.stdout
     if (

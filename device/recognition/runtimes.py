@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.errors import InterpreterError
 from device.system.display import displayable
-from device.system.stderr import silenced_stderr
+from device.system.streams.stderr import silenced_stderr
 
 if TYPE_CHECKING:  # the settings import this module for the names alone
     import numpy as np

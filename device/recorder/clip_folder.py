@@ -24,7 +24,7 @@ from device.recorder.clip_table import ClipRows, Row, read_clip_rows, write_clip
 from device.recorder.names import is_class_name
 from device.system.atomic_write import atomic_write, remove_partial_files
 from device.system.display import displayable
-from device.system.stderr import silenced_c_libraries
+from device.system.streams.stderr import silenced_c_libraries
 
 TABLE = "clips.csv"
 _CLIP = re.compile(r"[0-9]{4,9}\.flac")

@@ -14,7 +14,7 @@ from device.errors import EdgeMcnnError, RecordingError
 from device.events import Frame
 from device.recorder.clip_folder import ClipFolder
 from device.recorder.take import Take, TakeListener
-from device.system.terminal_mode import ENDED
+from device.system.streams.terminal_mode import ENDED
 
 _KEY_CLICK_S = 0.3
 """Frames are ignored for this long after a key that saves or discards, so that no clip begins with its click."""
@@ -22,7 +22,7 @@ _QUESTION = "Enter: save  r: record again  n: next class  q: quit"
 
 
 class Keys(Protocol):
-    """Keys that the user presses; implemented by `device.system.terminal_mode.Keyboard`."""
+    """Keys that the user presses; implemented by `device.system.streams.terminal_mode.Keyboard`."""
 
     def pressed(self) -> str:
         """The keys pressed since the previous call."""

@@ -37,8 +37,8 @@ from device.outputs.wiring.svg import wiring_svg
 from device.outputs.wiring.text import wiring
 from device.recorder.ui import RecorderDisplay
 from device.settings.schema import LightsSettings
-from device.system.console import SafeConsole
 from device.system.display import DisplayableFormatter, displayable
+from device.system.streams.console import SafeConsole
 from edge_mcnn import inspect
 from edge_mcnn.doctor import finding_text
 from edge_mcnn.main import app

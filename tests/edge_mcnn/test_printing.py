@@ -10,11 +10,11 @@ _ROOT = Path(__file__).parent.parent.parent
 _PACKAGES = ("edge_mcnn", "device", "convert", "training")
 _MAY_PRINT = {
     "edge_mcnn/output.py": "prints the results of commands, made displayable",
-    "device/system/stderr.py": "prints notes to standard error, made displayable, and redirects the stream",
+    "device/system/streams/stderr.py": "prints notes to standard error, made displayable, and redirects the stream",
     "convert/subprocess_job.py": "reports to the parent process, which never shows the lines themselves",
     "device/benchmark/cold_start.py": "reports to the parent process in JSON",
 }
-_MAY_CONSTRUCT_CONSOLES = {"device/system/console.py": "defines the console that interprets no markup"}
+_MAY_CONSTRUCT_CONSOLES = {"device/system/streams/console.py": "defines the console that interprets no markup"}
 _STREAMS = ("sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__")
 
 

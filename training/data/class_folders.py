@@ -15,7 +15,7 @@ from device.errors import TrainingError
 from device.system.display import shortened
 from training.data.clips import TRAIN, Clip, ReadClips, Skipped, label_key
 from training.data.folder_tree import Folder, scan
-from training.data.linked_files import IMAGE_SUFFIXES
+from training.data.reading.linked_files import IMAGE_SUFFIXES
 from training.data.split_names import USUAL, ambiguous_names, is_split_name, read_splits
 from training.data.splits import complete_splits
 

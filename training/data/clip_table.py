@@ -16,10 +16,10 @@ from device.recorder.clip_table import COLUMNS, ORIGIN_COLUMNS, TRAINING_COLUMNS
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable, shortened
 from training.data.clips import TRAIN, Clip, ReadClips, Skipped, check_trainable, why_unusable
-from training.data.csv_table import read_csv_table
 from training.data.finished_images import FinishedImages
 from training.data.id_column import LabelKind, NamedRow, column_names, link_by_id, named_rows, names_files
-from training.data.linked_files import is_image
+from training.data.reading.csv_table import read_csv_table
+from training.data.reading.linked_files import is_image
 from training.data.split_names import USUAL, ambiguous_names, read_splits
 from training.data.splits import complete_splits
 

@@ -14,7 +14,7 @@ from typing import Any
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.display import displayable
-from training.data.linked_files import IMAGE_SUFFIXES, LinkedFiles
+from training.data.reading.linked_files import IMAGE_SUFFIXES, LinkedFiles
 
 INDEX = "index.json"
 """Name of the file that lists each recording with its image."""

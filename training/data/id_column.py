@@ -11,10 +11,10 @@ from typing import Literal
 
 from device.errors import TrainingError
 from device.recorder.clip_table import COLUMNS
-from training.data.csv_table import CsvRow
 from training.data.finished_images import FinishedImages, open_finished_images
 from training.data.folder_tree import SUFFIXES
-from training.data.linked_files import Link, LinkedFiles
+from training.data.reading.csv_table import CsvRow
+from training.data.reading.linked_files import Link, LinkedFiles
 from training.data.split_names import read_splits
 
 LabelKind = Literal["sentiment", "emotion"]

@@ -14,7 +14,7 @@ from typing import Literal
 from device.errors import TrainingError
 from device.system.paths import require_folder
 from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, why_unusable
-from training.data.csv_table import read_csv_text
+from training.data.reading.csv_table import read_csv_text
 
 Target = Literal["sentiment", "emotion"]
 """Which annotation of MELD is the label."""

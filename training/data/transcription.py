@@ -21,10 +21,10 @@ from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from device.system.atomic_write import atomic_write, require_writable
 from device.system.paths import expanded, explain
-from training.data.audio_reading import read_audio
 from training.data.clip_table import write_clip_table
 from training.data.clips import Skipped, report_skipped
 from training.data.corpus import Corpus
+from training.data.reading.audio import read_audio
 from training.parallel import on_all_cores
 
 _JOURNAL_SUFFIXES = (".transcripts.jsonl", ".heard.jsonl")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from device.errors import EdgeMcnnError, TrainingError
 from device.system.atomic_write import write_text
-from device.system.console import SafeConsole
+from device.system.streams.console import SafeConsole
 
 
 def main(

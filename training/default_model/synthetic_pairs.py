@@ -22,7 +22,7 @@ from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRAINING_COLUMNS
 from device.system.atomic_write import write_text
-from device.system.console import SafeConsole
+from device.system.streams.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
 from training.default_model.audio_branch.ravdess import read_ravdess

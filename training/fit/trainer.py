@@ -15,7 +15,7 @@ from rich.console import Console
 
 from device.bundle import LABELS_FILE, Companions
 from device.errors import TrainingError
-from device.system.console import SafeConsole
+from device.system.streams.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION, check_trainable
 from training.data.corpus import Corpus, open_corpus, with_text
 from training.evaluation.modalities import constant_scores, score_modalities

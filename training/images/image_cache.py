@@ -25,10 +25,10 @@ from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable
-from training.data.audio_reading import LONGEST_CLIP_S, read_recording
 from training.data.clips import Skipped
 from training.data.finished_images import INDEX, INDEX_FORMAT, file_of, read_index
-from training.data.linked_files import IMAGE_SUFFIXES
+from training.data.reading.audio import LONGEST_CLIP_S, read_recording
+from training.data.reading.linked_files import IMAGE_SUFFIXES
 from training.images.array_cache import cannot_write
 from training.images.spectrogram import compute_image
 from training.parallel import on_all_cores

@@ -16,10 +16,10 @@ from rich.progress import Progress
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import silent_image
-from training.data.audio_reading import read_recording
 from training.data.clips import Clip, Skipped, report_skipped
-from training.data.image_reading import read_image
-from training.data.linked_files import is_image
+from training.data.reading.audio import read_recording
+from training.data.reading.images import read_image
+from training.data.reading.linked_files import is_image
 from training.images.feature_cache import FeatureCache
 from training.images.image_cache import ImageCache
 from training.images.spectrogram import compute_image

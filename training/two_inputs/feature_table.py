@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from device.errors import TrainingError
 from device.system.display import displayable
-from training.data.csv_table import read_csv_table
+from training.data.reading.csv_table import read_csv_table
 
 _SHOWN = 3
 """Number of rows that an error message lists."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import TrainingError
-from training.data.image_reading import read_image
-from training.data.linked_files import IMAGE_SUFFIXES, Link, LinkedFiles
+from training.data.reading.images import read_image
+from training.data.reading.linked_files import IMAGE_SUFFIXES, Link, LinkedFiles
 from training.parallel import on_all_cores
 from training.two_inputs.batches import TwoInputBatches
 from training.two_inputs.feature_table import TableSource, read_feature_table

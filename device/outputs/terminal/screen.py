@@ -20,8 +20,8 @@ from device.outputs.terminal.layout import ScreenLayout
 from device.outputs.terminal.live_region import LiveRegion
 from device.outputs.terminal.state import ScreenState
 from device.outputs.terminal.text import symbols_for
-from device.system.stderr import StandardError
-from device.system.terminal_mode import KeyboardEcho
+from device.system.streams.stderr import StandardError
+from device.system.streams.terminal_mode import KeyboardEcho
 
 _PERIOD_S = 0.125
 """Seconds between two snapshots: a block of audio arrives as often."""

@@ -37,7 +37,7 @@ def stage(description: str, total: int, announce: Announce) -> Iterator[Advance]
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
-    from device.system.console import SafeConsole
+    from device.system.streams.console import SafeConsole
 
     counted = (DownloadColumn(), TransferSpeedColumn()) if total else ()
     # No markup: a file's name may hold square brackets.

@@ -16,7 +16,7 @@ from device.audio.channels import ChannelMixer
 from device.audio.framer import Framer
 from tests.conftest import CLIPS
 from tests.training.conftest import write_film
-from training.data.audio_reading import read_audio
+from training.data.reading.audio import read_audio
 
 VOICES = sorted(CLIPS.glob("*.flac"))[::2]
 RATE = 16_000

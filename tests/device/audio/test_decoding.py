@@ -19,7 +19,7 @@ from device.audio import decoding
 from device.audio.audio_file import Recording
 from device.audio.decoding import STANDARD_INPUT, Decoder, read_if_pipe
 from device.errors import AudioError
-from training.data.audio_reading import read_audio
+from training.data.reading.audio import read_audio
 
 TONE = 0.3 * np.sin(2 * np.pi * 300 * np.arange(8000) / 8000)
 

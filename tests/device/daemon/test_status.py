@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from device.daemon import status as status_module
 from device.daemon.status import Status, StatusServer, prometheus, read_status, running_daemon, socket_path
 from device.errors import StatusError
-from device.system.console import SafeConsole
+from device.system.streams.console import SafeConsole
 from edge_mcnn.status import status_table
 
 STATUS = Status(

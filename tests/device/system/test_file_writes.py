@@ -17,7 +17,7 @@ _ALLOWED = {
     "device/recognition/transcriber.py": {"(folder / 'conf' / 'model.conf').write_text": _TEMPORARY},
     "device/recognition/speech_model/manifest.py": {"path.open": "a folder that is renamed when it is complete"},
     "device/recognition/speech_model/download.py": {"archive.open": "a folder that is removed"},
-    "device/system/stderr.py": {"os.fdopen": "standard error"},
+    "device/system/streams/stderr.py": {"os.fdopen": "standard error"},
     "device/outputs/create.py": {"os.fdopen": "standard output"},
     "device/recorder/clip_folder.py": {"soundfile.SoundFile": _MEMORY},
     "convert/convert.py": {

@@ -18,10 +18,10 @@ from edge_mcnn.main import app
 from tests.conftest import CLIPS
 from tests.training.conftest import printed
 from tests.waiting import wait_until
-from training.data.audio_reading import read_audio
 from training.data.clip_table import read_clip_table
 from training.data.clips import Clip
 from training.data.corpus import Corpus, open_corpus
+from training.data.reading.audio import read_audio
 from training.data.transcription import Journal, transcribe, transcribe_recording
 
 pytestmark = pytest.mark.slow

@@ -22,9 +22,9 @@ from device.front_end.spectrogram import MAGMA, mel_power, spectrogram_image
 from edge_mcnn.main import app
 from tests.full_disk import full_disk
 from tests.waiting import wait_until
-from training.data.audio_reading import read_recording
 from training.data.clips import Clip
 from training.data.finished_images import INDEX
+from training.data.reading.audio import read_recording
 from training.images.image_cache import ImageCache
 from training.images.spectrogram_images import clip_images
 

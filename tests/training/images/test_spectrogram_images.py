@@ -10,8 +10,8 @@ from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
 from tests.training.conftest import printed
-from training.data.audio_reading import read_recording
 from training.data.clips import Clip
+from training.data.reading.audio import read_recording
 from training.images.spectrogram_images import clip_images
 
 FRONT_END = FrontEnd()

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from PIL import Image
 
 from device.errors import TrainingError
-from training.data.image_reading import read_image
+from training.data.reading.images import read_image
 from training.two_inputs.generator import TwoInputGenerator
 
 ROOT = Path(__file__).parents[3]

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MAGMA
-from training.data.audio_reading import read_recording
+from training.data.reading.audio import read_recording
 from training.default_model.audio_branch.augmentation import AUGMENTATION_VERSION, augment, shift_edges
 from training.default_model.audio_branch.ravdess import RavdessClip, read_ravdess
 from training.images.array_cache import read_arrays, write_arrays

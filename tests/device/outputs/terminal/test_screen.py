@@ -17,8 +17,8 @@ from device.audio.liveness import Liveness, State
 from device.events import FRAME_LENGTH, Frame
 from device.outputs.terminal import screen as screen_module
 from device.outputs.terminal.screen import Screen
-from device.system.stderr import StandardError
-from device.system.terminal_mode import KeyboardEcho
+from device.system.streams.stderr import StandardError
+from device.system.streams.terminal_mode import KeyboardEcho
 from tests.device.outputs.predictions import LABELS, LIT_AT, prediction
 from tests.device.outputs.terminal.terminal import Terminal
 from tests.waiting import LIMIT_S, wait_until

@@ -8,7 +8,7 @@ from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
 from tests.training.default_model.conftest import FRONT_END, LABELS, write_ravdess
-from training.data.audio_reading import read_recording
+from training.data.reading.audio import read_recording
 from training.default_model.audio_branch.augmented_images import (
     AugmentedImages,
     CopySettings,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import StandardOutputError
-from device.system.stdout import StandardOutput, use_standard_output
+from device.system.streams.stdout import StandardOutput, use_standard_output
 
 
 def test_the_first_failure_is_raised_and_what_follows_is_dropped() -> None:

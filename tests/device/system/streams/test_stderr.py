@@ -3,7 +3,7 @@ import sys
 
 SCRIPT = """
 import logging, os, sys
-from device.system.stderr import silence_c_libraries, silenced_stderr
+from device.system.streams.stderr import silence_c_libraries, silenced_stderr
 logging.basicConfig(format="logged %(message)s", stream=sys.stderr)
 with silenced_stderr():
     os.write(2, b"from a library\\n")
@@ -41,7 +41,7 @@ def test_the_stack_trace_of_a_crash_is_written() -> None:
 
 THREADS = """
 import logging, os, sys, threading
-from device.system.stderr import silenced_c_libraries, silenced_stderr
+from device.system.streams.stderr import silenced_c_libraries, silenced_stderr
 logging.basicConfig(format="logged %(message)s", stream=sys.stderr)
 inside, leave = threading.Barrier(3), [threading.Event(), threading.Event()]
 def library(number):
@@ -79,7 +79,9 @@ def test_lines_of_libraries_are_dropped_in_several_threads_and_none_of_python() 
 
 
 def test_a_process_without_standard_error() -> None:
-    script = "from device.system.stderr import *\nwith silenced_c_libraries(), silenced_stderr(): print('works')"
+    script = (
+        "from device.system.streams.stderr import *\nwith silenced_c_libraries(), silenced_stderr(): print('works')"
+    )
     done = subprocess.run(
         ["bash", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, script], capture_output=True, text=True, check=False
     )
@@ -87,5 +89,8 @@ def test_a_process_without_standard_error() -> None:
 
 
 def test_after_the_c_libraries_were_silenced_for_good() -> None:
-    last = "from device.system.stderr import silenced_c_libraries\nwith silenced_c_libraries(): logging.warning('so')"
+    last = (
+        "from device.system.streams.stderr import silenced_c_libraries\n"
+        "with silenced_c_libraries(): logging.warning('so')"
+    )
     assert run_script(last) == (0, "between\nafter\nlogged so\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import TrainingError
-from training.data.linked_files import IMAGE_SUFFIXES, Link, LinkedFiles
+from training.data.reading.linked_files import IMAGE_SUFFIXES, Link, LinkedFiles
 
 
 def folder_of(root: Path, *files: str) -> Path:
@@ -94,7 +94,7 @@ def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "closed").chmod(0)
     tmp_path.chmod(0o755)
     code = (
-        "import sys; from pathlib import Path; from training.data.linked_files import LinkedFiles\n"
+        "import sys; from pathlib import Path; from training.data.reading.linked_files import LinkedFiles\n"
         "LinkedFiles.inside(Path(sys.argv[1]), {'.png'}, 'images', 'open it')"
     )
     # A copy of the modules is not needed: the error is raised from a process that may not read the folder.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from device.errors import AudioError
 from tests.training.conftest import write_film, write_silent_film
-from training.data.audio_reading import LONGEST_CLIP_S, read_recording
+from training.data.reading.audio import LONGEST_CLIP_S, read_recording
 
 
 def tone(rate: int, seconds: float = 1.0) -> NDArray[np.float64]:

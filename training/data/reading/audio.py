@@ -15,7 +15,7 @@ from device.audio.channels import ChannelMixer
 from device.audio.decoding import Decoder
 from device.errors import AudioError, DecodingError, TrainingError
 from device.system.display import displayable
-from device.system.stderr import silenced_c_libraries
+from device.system.streams.stderr import silenced_c_libraries
 
 LONGEST_CLIP_S = 30.0
 """Seconds; longer recordings are refused: MELD has cuts of five minutes that are labelled as one utterance."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from device.system.terminal_mode import ENDED, Keyboard
+from device.system.streams.terminal_mode import ENDED, Keyboard
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from device.errors import TrainingError
-from training.data.image_reading import read_image
+from training.data.reading.images import read_image
 
 
 @pytest.mark.parametrize(

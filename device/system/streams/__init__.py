@@ -1,0 +1,1 @@
+"""Standard output, standard error and the terminal: what may write to them, and when."""
