@@ -70,8 +70,12 @@ def test_a_sentiment_that_meld_does_not_have(tmp_path: Path) -> None:
 
 
 def test_missing_corpora_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"meld: no such file or folder; give the folder MELD\.Raw"):
+        read_text_corpora(tmp_path)
+    (tmp_path / "meld").mkdir()
     with pytest.raises(TrainingError, match=r"no train_sent_emo\.csv in it"):
         read_text_corpora(tmp_path)
+    (tmp_path / "meld").rmdir()
     corpora(tmp_path)
     (tmp_path / "text" / "goemotions-group" / "dev.tsv").unlink()
     with pytest.raises(TrainingError, match=r"dev\.tsv: cannot be read") as error:
