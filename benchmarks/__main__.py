@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measurements import measure
-from benchmarks.report import write
+from benchmarks.page.measurements import measure
+from benchmarks.page.report import write
 
 
 def _announce(line: str) -> None:

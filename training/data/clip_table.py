@@ -36,7 +36,7 @@ def read_trainable_clips(table: Path, audio_root: Path | None = None, seed: int 
 
 
 def read_clip_table(
-    table: Path,
+    table: Path | Mapping[Path, str],
     audio_root: Path | None = None,
     seed: int = 1,
     *,
@@ -52,7 +52,8 @@ def read_clip_table(
 
     Args:
         table: path of a CSV file in UTF-8 with a header line. An empty `audio` is a clip without audio, an empty `text`
-            a clip without text; the columns split, speaker, dialogue, id and text_vosk may be missing.
+            a clip without text; the columns split, speaker, dialogue, id and text_vosk may be missing. Or the tables
+            of one corpus, at least one, each with the split of all its rows, empty if the table states it.
         audio_root: folder that relative audio paths start from, the table's own folder if None; or folder of the
             recordings that the column ID names.
         seed: seed of the splits, used for a table that has none.
@@ -67,30 +68,7 @@ def read_clip_table(
     Raises:
         TrainingError: the table cannot be read, a line is wrong, or no recording can be opened.
     """
-    return read_clip_tables({table: ""}, audio_root, seed, images=images, label=label, audio=audio, text=text)
-
-
-def read_clip_tables(
-    tables: Mapping[Path, str],
-    audio_root: Path | None = None,
-    seed: int = 1,
-    *,
-    images: Path | None = None,
-    label: LabelKind = "sentiment",
-    audio: bool = True,
-    text: bool = True,
-) -> ReadClips:
-    """Read the tables of one corpus, perhaps one for each split.
-
-    Args:
-        tables: paths of the tables, at least one, and the split of all rows of each; empty if the table states it.
-        audio_root: see `read_clip_table`, like all other arguments, the result and the errors.
-        seed: seed of the splits.
-        images: folder of finished images.
-        label: which column is the label.
-        audio: whether recordings will be read.
-        text: whether the text will be read.
-    """
+    tables = {table: ""} if isinstance(table, Path) else table
     needed = [*(["audio"] if audio else []), *(["text"] if text else []), "label"]
     rows = [row for table, split in tables.items() for row in _read_rows(table, split, label, needed)]
     values = list(dict.fromkeys(row.values["split"] for row in rows if row.values.get("split")))

@@ -14,7 +14,7 @@ from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRANSCRIPT_COLUMN
 from device.system.display import displayable
 from training.data.class_folders import read_class_folders
-from training.data.clip_table import read_clip_tables, split_tables
+from training.data.clip_table import read_clip_table, split_tables
 from training.data.clips import TRAIN, Clip, Skipped, report_skipped, similar_labels
 from training.data.finished_images import FinishedImages
 from training.data.folder_tree import scan
@@ -87,7 +87,7 @@ def open_corpus(
         text: whether the text will be read; if not, a table needs none.
 
     Raises:
-        TrainingError: `read_clip_tables` or `read_class_folders` raises it.
+        TrainingError: `read_clip_table` or `read_class_folders` raises it.
     """
     tables = {path: ""}
     if os.path.isdir(path):  # noqa: PTH112  # `Path.is_dir` raises for names that are too long
@@ -95,7 +95,7 @@ def open_corpus(
         if tables and audio_root is None and next(scan(path).recordings(), None) is not None:
             tables = {}
     read = (
-        read_clip_tables(tables, audio_root, seed, images=images, label=label, audio=audio, text=text)
+        read_clip_table(tables, audio_root, seed, images=images, label=label, audio=audio, text=text)
         if tables
         else read_class_folders(path, seed)
     )

@@ -61,7 +61,7 @@ def scan(folder: Path) -> Folder:
     """
     try:
         found = os.stat(folder)  # noqa: PTH116  # also for paths that are too long
-        entries = sorted(os.listdir(folder))  # noqa: PTH208
+        entries = sorted(os.listdir(folder))  # noqa: PTH208  # as in `_inner`
     except (OSError, ValueError) as error:
         raise cannot_use(folder, error, TrainingError, fix="give the path of a folder of class folders") from None
     return _contents(folder, entries, ((found.st_dev, found.st_ino),))

@@ -25,7 +25,7 @@ def _dataset_classes() -> tuple[type, ...]:
     """Return the classes that `fit` of Keras 3 and of Keras 2 recognise a data set by, of those that are installed."""
     found = []
     for module, name in (("keras", "PyDataset"), ("tf_keras", "Sequence")):
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(ImportError):  # that version of Keras is not installed
             found.append(getattr(importlib.import_module(module).utils, name))
     return tuple(found)
 

@@ -76,10 +76,10 @@ def download_official(workspace: Path, model: PinnedModel, announce: Announce) -
     reading = partial(reading_errors, model.official, (OSError, http.client.HTTPException, ValueError))
     with contextlib.ExitStack() as stack:
         with reading():
-            request = urllib.request.Request(model.official, headers={"User-Agent": "edge-mcnn"})  # noqa: S310 - pinned
+            request = urllib.request.Request(model.official, headers={"User-Agent": "edge-mcnn"})  # noqa: S310  # a pinned address
             # The timeout applies to connecting and to each read, so neither a dead nor a stalled network blocks.
             try:
-                opened = urllib.request.urlopen(request, timeout=_CONNECT_SECONDS)  # noqa: S310 - pinned
+                opened = urllib.request.urlopen(request, timeout=_CONNECT_SECONDS)  # noqa: S310  # a pinned address
                 response = stack.enter_context(opened)
             except urllib.error.HTTPError as refusal:
                 refusal.close()  # it is also a response, and keeps the connection open

@@ -104,7 +104,7 @@ class _Bypass(io.TextIOBase):
     """
 
     def __init__(self, original: TextIO, descriptor: int) -> None:
-        with contextlib.suppress(ValueError, OSError):
+        with contextlib.suppress(ValueError, OSError):  # closed, or nothing can be written to it
             original.flush()
         self.original = original
         self._descriptor: int | None = descriptor

@@ -61,7 +61,7 @@ class StandardOutput(io.TextIOWrapper):
 
     def _drop_everything(self) -> None:
         """Let the file descriptor lead nowhere, so that the waiting text can be written when Python exits."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it was closed, so nothing waits
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
             os.close(null)

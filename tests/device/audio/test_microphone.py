@@ -34,8 +34,6 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def plug(*names: str, system: str = "ALSA", default: int = 0, refusals: dict[int, int] | None = None) -> None:
         fake = types.ModuleType("sounddevice")
-        fake.PortAudioError = PortAudioError  # type: ignore[attr-defined]
-        fake.default = types.SimpleNamespace(device=(default, 0))  # type: ignore[attr-defined]
 
         def check_input_settings(index: int, channels: int, kind: str, samplerate: int) -> None:
             os.write(2, b"ALSA lib pcm.c:2721: Unknown PCM\n")
@@ -50,9 +48,13 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 for index, name in enumerate(names)
             ]
 
-        fake.check_input_settings = check_input_settings  # type: ignore[attr-defined]
-        fake.query_devices = query_devices  # type: ignore[attr-defined]
-        fake.query_hostapis = lambda: ({"name": system},)  # type: ignore[attr-defined]
+        vars(fake).update(
+            PortAudioError=PortAudioError,
+            default=types.SimpleNamespace(device=(default, 0)),
+            check_input_settings=check_input_settings,
+            query_devices=query_devices,
+            query_hostapis=lambda: ({"name": system},),
+        )
         import_again("sounddevice", monkeypatch)
         monkeypatch.setitem(sys.modules, "sounddevice", fake)
 

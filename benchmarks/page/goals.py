@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from benchmarks import growth, listening
 from benchmarks.images import OURS as OUR_IMAGES
 from benchmarks.images import THEIRS as THEIR_IMAGES
-from benchmarks.measurements import TUTORIAL, Measurements
-from benchmarks.summary import Summary
+from benchmarks.page.measurements import TUTORIAL, Measurements
+from benchmarks.page.summary import Summary
 
 
 @dataclass(frozen=True)

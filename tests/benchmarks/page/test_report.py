@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import growth, listening
-from benchmarks.goals import goals
 from benchmarks.images import OURS, THEIRS
 from benchmarks.listening import ListeningCost
-from benchmarks.measurements import SHIPPED, TUTORIAL, Measurements
-from benchmarks.report import write
-from benchmarks.summary import Summary
+from benchmarks.page.goals import goals
+from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
+from benchmarks.page.report import write
+from benchmarks.page.summary import Summary
 
 SCENES = (listening.QUIET, listening.SPEECH, listening.NOISE)
 

@@ -11,9 +11,9 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 from benchmarks import listening
-from benchmarks.goals import goals
-from benchmarks.measurements import SHIPPED, TUTORIAL, Measurements
-from benchmarks.summary import Summary
+from benchmarks.page.goals import goals
+from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
+from benchmarks.page.summary import Summary
 from device.recognition.runtimes import RUNTIMES
 
 REPORT, CHART = "RESULTS.md", "results.png"

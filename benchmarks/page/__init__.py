@@ -1,0 +1,1 @@
+"""Measures everything that benchmarks/RESULTS.md shows, and writes that page."""
