@@ -112,7 +112,7 @@ def _check_password_file(settings: MqttSettings) -> Iterator[Finding]:
     path = Path(settings.password_file).expanduser()
     if settings.password_file and path.stat().st_mode & stat.S_IROTH:
         message = f"mqtt.password_file: every user of this machine can read {displayable(path)}"
-        yield Finding(_BROKER, Verdict.WARN, message, f"run: chmod o-r {displayable(path)}")
+        yield Finding(_BROKER, Verdict.WARN, message, f"run: chmod o-r {shell_quoted(path)}")
 
 
 def _unreadable_password_fix(settings: MqttSettings) -> str:

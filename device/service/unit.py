@@ -18,6 +18,7 @@ from device.errors import ServiceError
 from device.service.file_modes import unreadable
 from device.service.systemctl import NAME
 from device.settings.schema import MqttSettings
+from device.system.display import shell_quoted
 
 _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 """Folders that the service cannot see. If it needs something in them, an empty file system in memory takes their
@@ -184,7 +185,7 @@ def _check_readable(path: Path, *, deep: bool = True) -> None:
         mode = stat.S_IMODE(closed.stat().st_mode)
         raise ServiceError(
             f"{closed} has the mode {mode:04o}: the service, which runs as a separate user, cannot read it",
-            fix=f"run: sudo chmod -R o+rX {path}",
+            fix=f"run: sudo chmod -R o+rX {shell_quoted(path)}",
         )
 
 
@@ -194,7 +195,7 @@ def _check_parents(path: Path) -> None:
         if not mode & stat.S_IXOTH:
             raise ServiceError(
                 f"{parent} has the mode {mode:04o}: the service, which runs as a separate user, cannot enter it",
-                fix=f"run: sudo chmod o+x {parent}",
+                fix=f"run: sudo chmod o+x {shell_quoted(parent)}",
             )
 
 

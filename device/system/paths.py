@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from device.errors import EdgeMcnnError
-from device.system.display import displayable
+from device.system.display import displayable, shell_quoted
 
 
 class PathProblem(NamedTuple):
@@ -253,7 +253,8 @@ def _denied(path: Path) -> PathProblem:
         return _may_not("write to" if readable else "enter", path)
     if os.path.exists(path) and not os.access(path, os.R_OK, effective_ids=True):  # noqa: PTH110  # may raise
         return PathProblem(
-            f"permission denied: {_user()} may not read the file", f"let {_user()} read it: sudo chmod a+r"
+            f"permission denied: {_user()} may not read the file",
+            f"to let every user of this machine read it, run: sudo chmod a+r {shell_quoted(path)}",
         )
     parent = path.absolute().parent
     if not os.access(parent, os.W_OK, effective_ids=True):

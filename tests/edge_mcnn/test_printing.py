@@ -1,6 +1,7 @@
 """Only a few modules may print, because foreign text must become displayable before it reaches a terminal."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ _MAY_PRINT = {
     "device/benchmark/cold_start.py": "reports to the parent process in JSON",
 }
 _MAY_CONSTRUCT_CONSOLES = {"device/system/streams/console.py": "defines the console that interprets no markup"}
+_COMMAND = re.compile(r"(chmod|chown|edge-mcnn (convert|evaluate|inspect|pictures|train|transcribe)) (-\S+ |\S+ )?$")
+"""Text that ends where a command in a message names its file."""
 _STREAMS = ("sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__")
 
 
@@ -43,10 +46,25 @@ def _faults(path: Path) -> Iterator[str]:
                 yield f"{place} interprets markup in a progress bar"
             if called == "echo":
                 yield f"{place} uses echo"
+        if isinstance(node, ast.JoinedStr):
+            yield from (f"{place} names {file} in a command without quoting it" for file in _unquoted(node))
+
+
+def _unquoted(text: ast.JoinedStr) -> Iterator[str]:
+    """The values in an f-string that stand where a shell command names a file, and are not quoted for a shell."""
+    before = ""
+    for part in text.values:
+        if isinstance(part, ast.Constant):
+            before = str(part.value)
+        elif isinstance(part, ast.FormattedValue):
+            value = ast.unparse(part.value)
+            if _COMMAND.search(before) and not value.startswith("shell_quoted("):
+                yield value
+            before = ""
 
 
 @pytest.mark.parametrize("path", _modules(), ids=lambda path: path.relative_to(_ROOT).as_posix())
-def test_nothing_else_prints(path: Path) -> None:
+def test_nothing_else_prints_and_commands_quote_their_files(path: Path) -> None:
     assert list(_faults(path)) == []
 
 
@@ -67,6 +85,8 @@ def test_the_exceptions_exist() -> None:
         "Text.from_markup('x')",
         "TextColumn('{task.description}')",
         "typer.echo('x')",
+        "f'run: sudo chmod a+r {path}'",
+        "f'next: edge-mcnn train {displayable(output)} --text vosk'",
     ],
 )
 def test_the_check_finds_faults(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

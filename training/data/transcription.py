@@ -20,6 +20,7 @@ from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from device.system.atomic_write import atomic_write, require_writable
+from device.system.display import shell_quoted
 from device.system.paths import expanded, explain
 from training.data.clip_table import write_clip_table
 from training.data.clips import Skipped, report_skipped
@@ -101,7 +102,9 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
         if clip.audio not in left_out
     )
     write_clip_table(output, clips)
-    console.print(f"{output}: {len(clips)} clips; next: edge-mcnn train {output} --text vosk", soft_wrap=True)
+    console.print(
+        f"{output}: {len(clips)} clips; next: edge-mcnn train {shell_quoted(output)} --text vosk", soft_wrap=True
+    )
     return replace(corpus, clips=clips)
 
 

@@ -22,6 +22,7 @@ from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRAINING_COLUMNS
 from device.system.atomic_write import write_text
+from device.system.display import shell_quoted
 from device.system.streams.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
@@ -171,7 +172,10 @@ def pair_command(
         if error.fix:
             errors.print(f"  fix: {error.fix}", soft_wrap=True)
         raise typer.Exit(1) from None
-    SafeConsole().print(f"{output}: {rows} rows; next: edge-mcnn train {output} --audio-root {ravdess}", soft_wrap=True)
+    SafeConsole().print(
+        f"{output}: {rows} rows; next: edge-mcnn train {shell_quoted(output)} --audio-root {shell_quoted(ravdess)}",
+        soft_wrap=True,
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from device.outputs.mqtt.failures import UnusablePasswordError
 from device.settings.broker import PORT, TLS_PORT, doubts
 from device.settings.check import problems
 from device.settings.schema import MqttSettings
-from device.system.display import displayable
+from device.system.display import displayable, shell_quoted
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -97,7 +97,9 @@ def password(settings: MqttSettings, announce: Callable[[str], None]) -> str | N
     try:
         mode = path.stat().st_mode
         if mode & stat.S_IROTH:
-            announce(f"mqtt.password_file: everyone on this machine can read {shown}; run: chmod o-r {shown}")
+            announce(
+                f"mqtt.password_file: everyone on this machine can read {shown}; run: chmod o-r {shell_quoted(path)}"
+            )
         if not stat.S_ISREG(mode):  # reading a pipe may never return
             raise PublishingError(f"mqtt.password_file: {shown} is not a file", fix=fix)
         with path.open("rb") as file:

@@ -57,11 +57,12 @@ def test_the_closed_folder_is_named(problem, below: str, closed: Path) -> None: 
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    file = tmp_path / "file"
+    file = tmp_path / "my file"
     file.touch(mode=0)
     found = file_problem(file)
     assert found is not None
     assert "may not read the file" in found.message
+    assert found.fix.endswith(f"sudo chmod a+r '{file}'")
 
 
 def test_a_folder_that_may_not_be_listed(closed: Path) -> None:

@@ -67,13 +67,14 @@ EXPECTED = [
 
 
 def test_adds_transcripts(corpus: Corpus, transcribed: list[str], tmp_path: Path, console: Console) -> None:
-    result = transcribe(corpus, tmp_path / "t.csv", console)
-    assert texts(tmp_path / "t.csv") == EXPECTED == [(clip.text, clip.transcript) for clip in result.clips]
+    table = tmp_path / "my t.csv"
+    result = transcribe(corpus, table, console)
+    assert texts(table) == EXPECTED == [(clip.text, clip.transcript) for clip in result.clips]
     assert sorted(transcribed) == sorted(f"{number}.wav" for number in range(10) if number != 4)
     output = printed(console)
     assert "4.wav: not a readable recording" in output
     assert "1 of 10 recordings skipped" in output
-    assert "11 clips; next: edge-mcnn train" in output
+    assert f"11 clips; next: edge-mcnn train '{table}' --text vosk" in output
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
