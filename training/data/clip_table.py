@@ -182,7 +182,7 @@ def _check_header(header: Sequence[str], names: Sequence[str], needed: Sequence[
     repeated = [name for name in COLUMNS if names.count(name) > 1]
     if repeated:
         raise TrainingError(
-            f"{displayable(table)}, line 1: column {repeated[0]} is there {names.count(repeated[0])} times",
+            f"{displayable(table)}, line 1: column {repeated[0]} appears {names.count(repeated[0])} times",
             fix="rename one",
         )
     missing = [name for name in needed if name not in names]

@@ -112,7 +112,7 @@ def with_text(corpus: Corpus, kind: TextKind) -> Corpus:
     """Return the corpus with the text that a network is to be trained on.
 
     `reference` uses the corpus's own text and `vosk` Vosk's transcripts, which is what the device will read. With
-    `both` each train clip is there twice, once with either, unless they read the same; validation has Vosk's. A clip
+    `both` each train clip appears twice, once with either, unless they read the same; validation has Vosk's. A clip
     without audio has no transcript and uses its own text.
 
     Raises:

@@ -59,7 +59,7 @@ def read_feature_table(
     """Read and check a table, see `TwoInputGenerator` for the arguments.
 
     Raises:
-        TrainingError: the table cannot be read, a column is missing or there twice, or a value is missing, not a
+        TrainingError: the table cannot be read, a column is missing or appears twice, or a value is missing, not a
             number, not finite, or not one of the labels.
     """
     table = _Table(source)
@@ -118,7 +118,7 @@ class _Table:
         repeated = sorted({name for name in names if name and names.count(name) > 1})
         if repeated:
             raise TrainingError(
-                f"{self.name}: column {displayable(repeated[0])} is there {names.count(repeated[0])} times",
+                f"{self.name}: column {displayable(repeated[0])} appears {names.count(repeated[0])} times",
                 fix="rename one",
             )
         self._columns = dict(zip(names, columns, strict=True))

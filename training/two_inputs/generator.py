@@ -68,7 +68,7 @@ class TwoInputGenerator(
         cache: whether all images stay in memory, 3 bytes per pixel.
 
     Raises:
-        TrainingError: the folder, an image or the table cannot be read; an ID names no image or two, or is there twice;
+        TrainingError: the folder, an image or the table cannot be read; an ID names no image or two, or appears twice;
             a value is missing or not a number; an argument has a value that is not allowed. The message names the first
             rows and counts all.
     """

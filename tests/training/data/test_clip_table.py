@@ -78,7 +78,7 @@ def test_wrong_rows_are_reported_with_file_and_line(
         (b"audio,text,split\n", r"line 1: no column label \(found: audio, text, split\)"),
         (b"audio;text;label;split\r\n;hi;a;train\r\n", "line 1: columns are separated by semicolons; save it again"),
         (b"audio\ttext\tlabel\n", "line 1: columns are separated by tabs"),
-        (b"audio,text,label,text\n,hi,a,ho\n", "line 1: column text is there 2 times"),
+        (b"audio,text,label,text\n,hi,a,ho\n", "line 1: column text appears 2 times"),
         ("audio,text,label,split\n,caf\u00e9,a,train\n".encode("latin-1"), "line 2: not UTF-8 text .*save it again"),
         ("audio,text,label,split\n".encode("utf-16"), "line 1: not UTF-8 text .*UTF-16"),
         ("audio,text,label,split\n".encode("utf-16-le"), "line 1: not UTF-8 text .*UTF-16"),

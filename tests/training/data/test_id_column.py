@@ -167,7 +167,7 @@ def test_images_of_edge_mcnn_have_the_names_of_their_recordings(tmp_path: Path) 
         ("ID,text,label", ["a,hi,x", "no,ho,y", "none,hu,x"],
          r"t\.csv: 2 of 3 IDs name none of the images in .*'no' \(line 3\), 'none' \(line 4\); correct the column ID, "
          "or name the folder"),
-        ("ID,text,label", ["a,hi,x", "a.png,ho,y"], r"1 of 2 IDs are there twice: 'a' \(line 2\), 'a.png' \(line 3\)"),
+        ("ID,text,label", ["a,hi,x", "a.png,ho,y"], r"1 of 2 IDs appear twice: 'a' \(line 2\), 'a.png' \(line 3\)"),
         ("ID,label", ["a,x"], r"line 1: no column text \(found: ID, label\)"),
         ("ID,text", ["a,x"], r"line 1: no column label \(found: ID, text\)"),
         ("text,label", ["a,x"], r"line 1: no column audio \(found: text, label\)"),

@@ -155,7 +155,7 @@ def test_columns_and_labels_by_choice(photos: Path, write: Callable[..., Path]) 
     [
         ({0: ("x", "1", "1", "pear"), 4: ("y.png", "1", "1", "pear")}, {},
          "table.csv: 2 of 7 IDs name none of the images in .*: 'x' (line 2), 'y.png' (line 6)", "correct the IDs"),
-        ({3: ("1", "1", "1", "pear")}, {}, "1 of 7 IDs are there twice: '1.png' (line 3), '1' (line 5) name 1.png",
+        ({3: ("1", "1", "1", "pear")}, {}, "1 of 7 IDs appear twice: '1.png' (line 3), '1' (line 5) name 1.png",
          "its own ID"),
         ({3: ("", "1", "1", "pear")}, {}, "column ID: no ID: '' (line 5)", "correct the values"),
         ({3: ("3", "heavy", "1", "pear")}, {}, "column weight: not a finite number: 'heavy' (line 5)", "correct"),

@@ -185,7 +185,7 @@ def _refuse_duplicates(links: Sequence[Link], files: Sequence[LinkedFile]) -> No
     if repeated:
         before, link, linked = repeated[0]
         raise TrainingError(
-            f"{_table_of(link)}{len(repeated)} of {len(links)} IDs are there twice: {_listed([before, link])} name "
+            f"{_table_of(link)}{len(repeated)} of {len(links)} IDs appear twice: {_listed([before, link])} name "
             f"{displayable(linked.inside)}",
             fix="give each row its own ID, or delete the repeated rows",
         )

@@ -57,7 +57,7 @@ def test_names_that_link(file: str, name: str, tmp_path: Path) -> None:
         (["v1.2.png"], ["v1"], "'v1'"),
         (["a.png", "a.jpg"], ["a"], "1 of 1 IDs name more than one of the images .*'a' .*may be a.jpg, a.png"),
         (["x/a.png", "y/a.png"], ["a"], "may be x/a.png, y/a.png; write the folder before the name"),
-        (["a.png"], ["a", "a.png"], "1 of 2 IDs are there twice: 'a' \\(line 2\\), 'a.png' \\(line 3\\) name a.png"),
+        (["a.png"], ["a", "a.png"], "1 of 2 IDs appear twice: 'a' \\(line 2\\), 'a.png' \\(line 3\\) name a.png"),
         (["a.png"], ["\x1b[2J"], r"'\\x1b\[2J'"),
         ([".a.png", "__MACOSX/a.png", "a.txt"], ["a"], "holds no images; correct the folder; files must end in"),
     ],
