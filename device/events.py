@@ -1,13 +1,16 @@
 """The three values that travel through the pipeline: `Frame`, `Utterance`, `Prediction`; and the units of audio."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # the status and the settings need the constants where numpy may be missing
     import numpy as np
     from numpy.typing import NDArray
+
+Probabilities = Mapping[str, float]
+"""Softmax per class, in the order of the model's labels."""
 
 SAMPLE_RATE = 16_000
 """Sample rate that Vosk, the voice activity detector and the front end expect, Hz."""
@@ -54,6 +57,11 @@ class Utterance:
     """Why it is over."""
 
 
+def most_probable(probabilities: Probabilities) -> str:
+    """Return the most probable class; the first of those that are equally probable."""
+    return max(probabilities, key=lambda label: probabilities[label])
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The result for one utterance."""
@@ -62,7 +70,7 @@ class Prediction:
     """When the prediction was made, with time zone."""
     label: str
     """The most probable class."""
-    probabilities: Mapping[str, float]
+    probabilities: Probabilities
     """Softmax per class, in the order of the model's labels; they add up to 1, also when the confidence is low."""
     text: str
     """Transcript of the utterance; empty if Vosk recognised no words."""
@@ -74,6 +82,24 @@ class Prediction:
     """The class whose light shows a low-confidence prediction; None for no light."""
     image: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
     """Spectrogram image that the network classified, shape (height, width, 3), 0 to 1; None if it is not available."""
+    audio_only: Probabilities | None = None
+    """Probabilities for the same audio without words; None if there is no audio, or if they were not computed."""
+    text_only: Probabilities | None = None
+    """Probabilities for the same words without audio; None if there are no words, or if they were not computed."""
+    explain: Callable[[], tuple[Probabilities | None, Probabilities | None]] | None = field(
+        default=None, compare=False, repr=False
+    )
+    """Computes `audio_only` and `text_only`; None once they are computed. See `explained`."""
+
+    def explained(self) -> "Prediction":
+        """Return this prediction with `audio_only` and `text_only`, for which the network may run twice.
+
+        Only the thread that runs the pipeline may call it, and only after the light is on: no light waits for it.
+        """
+        if self.explain is None:
+            return self
+        audio_only, text_only = self.explain()
+        return replace(self, audio_only=audio_only, text_only=text_only, explain=None)
 
     @property
     def light(self) -> str | None:

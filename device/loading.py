@@ -20,6 +20,7 @@ from device.events import Prediction
 from device.outputs.base import Monitor
 from device.pipeline import Pipeline
 from device.recognition.classifier import Classifier, low_confidence_label
+from device.recognition.explanation import ALWAYS, AUTO
 from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.recognition.vosk_loading import require_memory
@@ -69,11 +70,12 @@ class LoadedModels:
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
 
-    def pipeline(self, monitor: Monitor | None = None) -> Pipeline:
+    def pipeline(self, monitor: Monitor | None = None, *, explain: str | None = None) -> Pipeline:
         """Build a pipeline for one stream of frames.
 
         Args:
             monitor: follows frames and speech as they happen; None where nothing shows it.
+            explain: replaces `explain` under `[classifier]`, one of `device.recognition.explanation.EXPLAIN`.
 
         Raises:
             DetectorError: the weights of the voice activity detector are missing, or in an unknown format.
@@ -87,6 +89,7 @@ class LoadedModels:
             self.companions,
             confidence=self.settings.classifier.confidence,
             low_confidence_label=_low_confidence_label(self.settings, self.companions),
+            explain=explain or self.settings.classifier.explain,
             monitor=monitor,
         )
 
@@ -119,6 +122,8 @@ def load_transcriber(settings: Settings, announce: Announce = _no_announcement) 
 def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
     """Yield a prediction for each utterance of a recording, as if it were spoken into the microphone.
 
+    Each contains what audio alone and words alone predict, unless the settings forbid it: nothing waits for a light.
+
     Args:
         models: the models to use.
         path: a WAV or FLAC file of any rate and any number of channels; or a pipe, or
@@ -130,9 +135,11 @@ def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
     endpoint = models.settings.endpoint
     recording = Recording(path, silence_after_s=endpoint.hang_over_s + endpoint.pre_roll_s)
     detected = False
-    for prediction in models.pipeline().predictions(recording.frames()):
+    explain = models.settings.classifier.explain
+    pipeline = models.pipeline(explain=ALWAYS if explain == AUTO else explain)
+    for prediction in pipeline.predictions(recording.frames()):
         detected = True
-        yield prediction
+        yield prediction.explained()
     if not detected and recording.peak_dbfs < endpoint.gate_dbfs:
         raise AudioError(
             f"{displayable(path)}: silent (never above {endpoint.gate_dbfs:g} dBFS)",

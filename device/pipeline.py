@@ -9,29 +9,23 @@ A loop of your own needs only the loaded models and a source of frames:
             print(prediction.label, prediction.text)
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.endpoint import Endpointer, EndpointerUpdate
 from device.bundle import Companions
-from device.events import Frame, Prediction, Utterance
+from device.events import Frame, Prediction, Utterance, most_probable
 from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.outputs.base import Monitor
+from device.recognition.explanation import ALWAYS, AUTO, SLOW_CALL_S, Explainer, ProbabilityModel
 from device.recognition.transcriber import Transcriber, Transcription
-
-
-class ProbabilityModel(Protocol):
-    """Rates the classes: `device.recognition.classifier.Classifier`."""
-
-    def probabilities(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
-        """Compute the probability of each class, from an image (height, width, 3) and ids (sequence_length,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +34,7 @@ class _Result:
 
     text: str
     image: NDArray[np.float32]
+    ids: NDArray[np.int32]
     probabilities: dict[str, float]
 
 
@@ -65,6 +60,8 @@ class Pipeline:
         companions: labels, vocabulary and front end that the classifier's network was trained with.
         confidence: probability below which a prediction has a low confidence.
         low_confidence_label: the class that is shown for such a prediction; None for no light.
+        explain: whether `Prediction.explained` runs the network for audio alone and for words alone: one of
+            `device.recognition.explanation.EXPLAIN`.
         monitor: follows frames and speech as they happen; None where nothing shows it.
     """
 
@@ -77,6 +74,7 @@ class Pipeline:
         *,
         confidence: float = 0.0,
         low_confidence_label: str | None = None,
+        explain: str = AUTO,
         monitor: Monitor | None = None,
     ) -> None:
         self._endpointer = endpointer
@@ -87,6 +85,9 @@ class Pipeline:
         self._confidence = confidence
         self._low_confidence_label = low_confidence_label
         self._monitor = monitor
+        self._explain = explain
+        self._explainer = Explainer(classifier, self._front_end)
+        self._fastest_call_s = float("inf")
         self._open: _OpenUtterance | None = None
 
     @property
@@ -138,14 +139,19 @@ class Pipeline:
         # Edges that are as quiet as a pause are cut off, so that a longer pause gives the same image.
         if before is not None and np.array_equal(before.image, image):
             return before
-        return _Result(text, image, self._classifier.probabilities(image, self._tokens.ids(text)))
+        ids = self._tokens.ids(text)
+        started = time.monotonic()
+        probabilities = self._classifier.probabilities(image, ids)
+        # The fastest of all calls: another program may slow a single one down.
+        self._fastest_call_s = min(self._fastest_call_s, time.monotonic() - started)
+        return _Result(text, image, ids, probabilities)
 
     def _image(self, current: _OpenUtterance) -> NDArray[np.float32]:
         return spectrogram_image(current.spectrogram.power(), self._front_end)
 
     def _prediction(self, utterance: Utterance, result: _Result) -> Prediction:
         probabilities = result.probabilities
-        label = max(probabilities, key=lambda name: probabilities[name])
+        label = most_probable(probabilities)
         return Prediction(
             datetime.now().astimezone(),
             label,
@@ -155,4 +161,12 @@ class Pipeline:
             probabilities[label] >= self._confidence,
             self._low_confidence_label,
             result.image,
+            explain=partial(self._explainer.modalities, result.image, result.ids, probabilities)
+            if self._explains()
+            else None,
         )
+
+    def _explains(self) -> bool:
+        if self._explain == AUTO:
+            return self._fastest_call_s < SLOW_CALL_S
+        return self._explain == ALWAYS

@@ -58,7 +58,7 @@ class Outputs:
             output.open(labels)
 
     def prediction(self, prediction: "Prediction") -> float:
-        """Switch the light, then pass the prediction on to every other output.
+        """Switch the light, then explain the prediction and pass it on to every other output, if there is any.
 
         Returns:
             `time.monotonic()` when the light was on.
@@ -69,9 +69,11 @@ class Outputs:
         if self._light is not None:
             self._light.prediction(prediction, time.monotonic())
         lit_at = time.monotonic()
-        for output in self._all():
-            if output is not self._light:
-                output.prediction(prediction, lit_at)
+        others = [output for output in self._all() if output is not self._light]
+        if others:
+            prediction = prediction.explained()
+        for output in others:
+            output.prediction(prediction, lit_at)
         return lit_at
 
     def microphone(self, liveness: Liveness) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from device.audio.liveness import Liveness
-from device.events import Prediction
+from device.events import Prediction, Probabilities, most_probable
 from device.outputs.outbox import Outbox
 from device.system.display import as_json, displayable
 
@@ -29,7 +29,9 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
     return {
         "time": prediction.time.isoformat(timespec="milliseconds"),
         "label": prediction.label,
-        "probabilities": {label: round(value, 4) for label, value in prediction.probabilities.items()},
+        "probabilities": _rounded(prediction.probabilities),
+        "audio_only": _modality(prediction.audio_only),
+        "text_only": _modality(prediction.text_only),
         "confident": prediction.confident,
         "light": prediction.light,
         "text": prediction.text,
@@ -39,6 +41,16 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
         "ms_speech_to_light": round(prediction.ms_since_speech(lit_at), 1),
         "ms_endpoint_to_light": round(prediction.ms_since_endpoint(lit_at), 1),
     }
+
+
+def _rounded(probabilities: Probabilities) -> dict[str, float]:
+    return {label: round(value, 4) for label, value in probabilities.items()}
+
+
+def _modality(probabilities: Probabilities | None) -> dict[str, Any] | None:
+    if probabilities is None:
+        return None
+    return {"label": most_probable(probabilities), "probabilities": _rounded(probabilities)}
 
 
 def without_words(table: Table) -> Table:

@@ -197,6 +197,13 @@ class ClassifierSettings:
         about="Light for a low-confidence prediction. dark: no light, so that you can see that there is no confident "
         "prediction. neutral: the light of the class neutral, for lamps that must show something every time.",
     )
+    explain: str = _choice(
+        "auto",
+        *("auto", "always", "never"),
+        about="Whether each prediction also contains what audio alone and words alone would have predicted. It is "
+        "computed after the light is on. always: even if the network is slow. auto: if one run of it takes less than "
+        "20 ms, since it runs twice; recordings are always explained.",
+    )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -29,11 +31,13 @@ class Rig:
         words: bool = True,
         confidence: float = 0.0,
         low_confidence_label: str | None = None,
+        explain: str = "always",
         monitor: Monitor | None = None,
     ) -> None:
         self.calls: list[str] = []
         self._frames = 0
         self._words = words
+        self.slow: Callable[[], None] | None = None
         self._updates: Iterator[EndpointerUpdate] = iter(())
         companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db))
         self.pipeline = Pipeline(
@@ -43,6 +47,7 @@ class Rig:
             companions,
             confidence=confidence,
             low_confidence_label=low_confidence_label,
+            explain=explain,
             monitor=monitor,
         )
 
@@ -74,6 +79,8 @@ class Rig:
     def probabilities(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
         self.calls.append("network")
         self.network_input = (image, ids)
+        if self.slow is not None:
+            self.slow()
         return {"a": 0.25, "b": 0.75}
 
     def frame(self, level: int) -> Frame:
@@ -178,6 +185,50 @@ def test_a_prediction_below_the_threshold_has_a_low_confidence(
     assert (prediction.label, prediction.probabilities) == ("b", {"a": 0.25, "b": 0.75}), (
         "the prediction itself is unchanged"
     )
+
+
+def one_utterance(rig: Rig) -> Prediction:
+    # With a word that the vocabulary has, so that both modalities are there.
+    rig.text = lambda: "word"  # type: ignore[method-assign]  # a fake
+    [prediction] = rig.run(EndpointerUpdate((rig.frame(LOUD),) * 4), EndpointerUpdate((rig.frame(QUIET),), over()))
+    return prediction
+
+
+def test_a_prediction_is_explained_when_that_is_requested() -> None:
+    rig = Rig()
+    prediction = one_utterance(rig)
+    assert rig.calls.count("network") == 1, "nothing is computed before the light"
+    assert (prediction.audio_only, prediction.text_only) == (None, None)
+    explained = prediction.explained()
+    assert rig.calls.count("network") == 3
+    assert explained.audio_only == explained.text_only == {"a": 0.25, "b": 0.75}
+    assert explained == replace(prediction, audio_only=explained.audio_only, text_only=explained.text_only)
+    assert explained.explained() is explained
+    assert rig.calls.count("network") == 3, "once"
+
+
+def test_never_explained() -> None:
+    rig = Rig(explain="never")
+    assert one_utterance(rig).explained().audio_only is None
+    assert rig.calls.count("network") == 1
+
+
+@pytest.mark.parametrize(
+    ("explain", "call_s", "expected"), [("auto", 0.019, True), ("auto", 0.021, False), ("always", 5.0, True)]
+)
+def test_a_slow_network_is_run_again_only_if_the_settings_require_it(
+    monkeypatch: pytest.MonkeyPatch, explain: str, call_s: float, expected: bool
+) -> None:
+    now = 0.0
+
+    def pass_time() -> None:
+        nonlocal now
+        now += call_s
+
+    monkeypatch.setattr("device.pipeline.time", SimpleNamespace(monotonic=lambda: now))
+    rig = Rig(explain=explain)
+    rig.slow = pass_time
+    assert (one_utterance(rig).explained().text_only is not None) == expected
 
 
 class RecordingMonitor:

@@ -60,10 +60,24 @@ def test_transcripts_have_few_errors(classified: dict[str, dict[str, object]]) -
 def test_json_has_all_fields(classified: dict[str, dict[str, object]]) -> None:
     table = classified["austen-0930"]
     assert list(table) == [
-        "file", "time", "label", "probabilities", "confident", "light", "text", "start_s", "seconds", "ending",
-        "ms_speech_to_light", "ms_endpoint_to_light",
+        "file", "time", "label", "probabilities", "audio_only", "text_only", "confident", "light", "text",
+        "start_s", "seconds", "ending", "ms_speech_to_light", "ms_endpoint_to_light",
     ]  # fmt: skip
     assert table["ending"] == "silence"
+
+
+def test_each_prediction_contains_what_each_modality_alone_predicts(classified: dict[str, dict[str, object]]) -> None:
+    table = classified["austen-0930"]
+    modalities = [table["audio_only"], table["text_only"]]
+    for modality in modalities:
+        assert isinstance(modality, dict)
+        assert max(modality["probabilities"], key=modality["probabilities"].get) == modality["label"]
+        assert sum(modality["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert modalities[0] != modalities[1]
+    never = {"EDGE_MCNN_CLASSIFIER_EXPLAIN": "never"}
+    again = json.loads(edge_mcnn("classify", "--json", CLIPS / "austen-0930.flac", environment=never).stdout)
+    assert (again["audio_only"], again["text_only"]) == (None, None)
+    assert again["probabilities"] == table["probabilities"]
 
 
 def test_the_same_clip_gives_the_same_prediction(classified: dict[str, dict[str, object]]) -> None:

@@ -24,6 +24,7 @@ from device.outputs.terminal.prediction_rows import (
     column_widths,
     image_cells,
     lights_row,
+    modalities_row,
     side_by_side,
     transcript,
 )
@@ -36,7 +37,7 @@ _IMAGE_SIZES = ((32, 100, 30), (24, 76, 20), (16, 60, 14))
 """Columns of the image, and the columns and lines that the terminal must have for it."""
 _LEFT_TO_HISTORY = 2
 """Lines of the terminal in which the history scrolls."""
-_SPARE = ("above the lights", "above all", "words", "above the words", "above the level")
+_SPARE = ("above the lights", "above all", "words", "above the words", "modalities", "above the level")
 """Uses of lines that are left, the most important first; further ones are for words."""
 _WIDEST = 72
 """Most cells to the left of the image: longer rows are harder to read."""
@@ -122,12 +123,13 @@ class ScreenLayout:
         if 3 + len(classes) > room:
             on = content.prediction.light if lit and content.prediction is not None else None
             classes = [self._lights_only(content.labels, on, left)]
-        extra = max(min(room, max(7 + len(classes), image // 2 + 1)) - 3 - len(classes), 0)
+        extra = max(min(room, max(8 + len(classes), image // 2 + 1)) - 3 - len(classes), 0)
         spare = Counter((*_SPARE[:extra], *["words"] * (extra - len(_SPARE))))
         above = [*[Text()] * spare["above all"], content.state, *[Text()] * spare["above the level"]]
         below = [
             *[Text()] * spare["above the words"],
             *last_lines(self._words(content), left, 1 + spare["words"], self._console, self._symbols),
+            *[self._modalities(content, left)] * spare["modalities"],
             *[Text()] * spare["above the lights"],
             *classes,
         ]
@@ -157,6 +159,13 @@ class ScreenLayout:
         if content.speaking:
             return Text(f"{self._symbols.opening}{displayable(content.words)} {self._symbols.more}", "italic")
         return Text() if content.prediction is None else transcript(content.prediction, self._symbols)
+
+    @staticmethod
+    def _modalities(content: ScreenContent, width: int) -> Text:
+        """What audio alone and words alone predict, while the words of the prediction are shown."""
+        if content.prediction is None or content.speaking:
+            return Text()
+        return modalities_row(content.prediction, width)
 
     def _lights_only(self, labels: Sequence[str], on: str | None, width: int) -> Text:
         """All lights in one row; without the names of those that are off where there is no room for them."""

@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
-from device.events import Prediction
+from device.events import Prediction, Probabilities, most_probable
 from device.outputs.json_lines import LOW_CONFIDENCE_TEXT, NO_WORDS
 from device.outputs.terminal.half_blocks import render_image
 from device.outputs.terminal.text import (
@@ -123,6 +123,23 @@ def transcript(prediction: Prediction, symbols: Symbols) -> Text:
     return text.append(f"{symbols.opening}{displayable(prediction.text)}{symbols.closing}", "italic")
 
 
+def modalities_row(prediction: Prediction, cells: int) -> Text:
+    """What audio alone and words alone predict, in at most `cells` cells; empty unless both are known and it fits."""
+    audio, words = prediction.audio_only, prediction.text_only
+    if audio is None or words is None:
+        return Text()
+    for suffix in (" alone", ""):
+        row = f"audio{suffix}: {_class_and_share(audio)}, words{suffix}: {_class_and_share(words)}"
+        if cell_len(row) <= cells:
+            return Text(row, "dim")
+    return Text()
+
+
+def _class_and_share(probabilities: Probabilities) -> str:
+    label = most_probable(probabilities)
+    return f"{displayable(label)} {probabilities[label]:.0%}"
+
+
 def history_entry(labels: Sequence[str], prediction: Prediction, symbols: Symbols) -> HangingIndent:
     """A prediction in the scrolling history: time, label, probability and words."""
     head = Text(f"{prediction.time:%H:%M:%S}  ", style="dim")
@@ -170,6 +187,8 @@ class PredictionView:
         left = width - image_cells(_IMAGE_COLUMNS if image is not None else 0)
         rows = class_rows(self._labels, self._prediction, column_widths(self._labels, left), symbols, lit=True)
         rows += [Text(), *transcript(self._prediction, symbols).wrap(console, max(left, 1))]
+        if modalities := modalities_row(self._prediction, left):
+            rows.append(modalities)
         right = [] if image is None else render_image(image, _IMAGE_COLUMNS, console, symbols)
         for line in side_by_side([render_line(row, console) for row in rows], right, left):
             yield from line

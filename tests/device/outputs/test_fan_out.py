@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ class Recorder:
         self._calls = calls
         self._raises = raises
         self.lit_at = 0.0
+        self.explained = False
 
     def _record(self, call: str) -> None:
         self._calls.append(f"{self.name} {call}")
@@ -40,6 +42,7 @@ class Recorder:
 
     def prediction(self, prediction: Prediction, lit_at: float) -> None:
         self.lit_at = lit_at
+        self.explained = prediction.audio_only is not None
         self._record("prediction")
 
     def microphone(self, liveness: Liveness) -> None:
@@ -56,6 +59,30 @@ class Recorder:
     def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
         assert (words(), image() is IMAGE) == ("he might", True)
         self._record("speech")
+
+
+def explainable(calls: list[str]) -> Prediction:
+    def explain() -> tuple[dict[str, float], None]:
+        calls.append("explain")
+        return {"positive": 1.0}, None
+
+    return replace(prediction("positive"), explain=explain)
+
+
+def test_a_prediction_is_explained_once_after_the_light_and_before_the_others() -> None:
+    calls: list[str] = []
+    light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
+    before = time.monotonic()
+    lit_at = Outputs(light, screen, [other]).prediction(explainable(calls))
+    assert calls == ["light prediction", "explain", "screen prediction", "other prediction"]
+    assert before <= lit_at == other.lit_at, "the explanation is not part of the time to the light"
+    assert [each.explained for each in (light, screen, other)] == [False, True, True]
+
+
+def test_nothing_is_explained_for_a_light_alone() -> None:
+    calls: list[str] = []
+    Outputs(Recorder("light", calls)).prediction(explainable(calls))
+    assert calls == ["light prediction"]
 
 
 def use(outputs: Outputs) -> None:

@@ -46,6 +46,8 @@ def test_json_line() -> None:
         "time": "2026-01-02T03:04:05.000+00:00",
         "label": "positive",
         "probabilities": {"negative": 0.15, "neutral": 0.15, "positive": 0.7},
+        "audio_only": None,
+        "text_only": None,
         "confident": True,
         "light": "positive",
         "text": "\u201c\u00e9\n",
@@ -55,6 +57,16 @@ def test_json_line() -> None:
         "ms_speech_to_light": 625.0,
         "ms_endpoint_to_light": 25.0,
     }
+
+
+def test_json_contains_what_each_modality_alone_predicts() -> None:
+    audio = {"negative": 0.61111, "neutral": 0.3, "positive": 0.08889}
+    table = as_table(replace(prediction("positive"), audio_only=audio), LIT_AT)
+    assert table["audio_only"] == {
+        "label": "negative",
+        "probabilities": {"negative": 0.6111, "neutral": 0.3, "positive": 0.0889},
+    }
+    assert table["text_only"] is None
 
 
 def test_without_words_only_the_text_is_missing() -> None:

@@ -51,6 +51,21 @@ def test_a_terminal_of_80_by_24_shows_all_of_it() -> None:
     assert "what the network sees" in text
 
 
+def test_what_each_modality_alone_predicts_is_below_the_words_where_there_is_room() -> None:
+    audio = {"negative": 0.61, "neutral": 0.3, "positive": 0.09}
+    explained = replace(prediction("positive"), audio_only=audio, text_only=prediction("positive").probabilities)
+    content = replace(PREDICTED, prediction=explained)
+    rows = drawn_rows(120, 40, content)
+    texts = ("i love it", "  audio alone: negative 61%, words alone: positive 70%", "negative  ")
+    words, modalities, lights = (next(n for n, row in enumerate(rows) if text in row) for text in texts)
+    assert words < modalities < lights
+    assert "audio: negative 61%, words: positive 70%" in "\n".join(drawn_rows(80, 24, content))
+    assert "audio" not in "\n".join(drawn_rows(40, 8, content))
+    assert "audio" not in "\n".join(drawn_rows(120, 40, replace(content, speaking=True)))
+    for size in SIZES:
+        assert len(drawn_rows(*size, content)) == len(drawn_rows(*size, PREDICTED)), "it moves nothing"
+
+
 def test_during_an_utterance_the_words_grow_and_the_previous_light_stays() -> None:
     text = "\n".join(drawn_rows(80, 24, SPEAKING))
     assert "\u25b8 speaking" in text

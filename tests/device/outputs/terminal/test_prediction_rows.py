@@ -9,7 +9,14 @@ from rich.console import Console
 
 from device.events import Prediction
 from device.outputs.json_lines import NO_WORDS
-from device.outputs.terminal.prediction_rows import PredictionView, colours, column_widths, history_entry, lights_row
+from device.outputs.terminal.prediction_rows import (
+    PredictionView,
+    colours,
+    column_widths,
+    history_entry,
+    lights_row,
+    modalities_row,
+)
 from device.outputs.terminal.text import ASCII, UNICODE
 from device.settings.leds import CLASS_COLOURS
 from tests.device.outputs.predictions import LABELS, prediction
@@ -108,6 +115,31 @@ def test_there_are_bars_where_there_is_room() -> None:
     assert column_widths(LABELS, 20).bar == 0
     assert 0 < column_widths(LABELS, 40).bar < column_widths(LABELS, 60).bar < column_widths(LABELS, 500).bar < 60
     assert column_widths(["a" * 40], 80).name < 40
+
+
+def with_modalities(label: str = "positive") -> Prediction:
+    audio, words = {"negative": 0.61, "neutral": 0.39, label: 0.0}, {"negative": 0.07, "neutral": 0.1, label: 0.83}
+    return replace(prediction(label), audio_only=audio, text_only=words)
+
+
+def test_what_each_modality_alone_predicts_is_the_last_row() -> None:
+    row = "audio alone: negative 61%, words alone: positive 83%"
+    assert printed(PredictionView(LABELS, with_modalities()))[-1].strip() == row
+    assert drawn_prediction(with_modalities(), 46).endswith("audio: negative 61%, words: positive 83%")
+    assert "audio" not in drawn_prediction(with_modalities(), 30), "it is left out where it does not fit"
+
+
+@pytest.mark.parametrize("missing", ["audio_only", "text_only"])
+def test_one_modality_alone_is_no_comparison(missing: str) -> None:
+    shown = with_modalities()
+    shown = replace(shown, audio_only=None) if missing == "audio_only" else replace(shown, text_only=None)
+    assert "audio" not in drawn_prediction(shown)
+
+
+def test_a_label_in_the_row_of_modalities_is_displayed_safely() -> None:
+    row = modalities_row(with_modalities("[red]\x1b[2J"), 80)
+    assert "[red]" in row.plain
+    assert "\x1b" not in row.plain
 
 
 def test_a_history_entry() -> None:
