@@ -22,7 +22,7 @@ from edge_mcnn.options import (
     typed_command,
 )
 from edge_mcnn.output import out
-from edge_mcnn.paths import input_file, output_file
+from edge_mcnn.paths import input_file, output_file, output_folder
 
 _CARD = "--card requires a file with a JSON object in UTF-8: the entries to add to the model card"
 
@@ -109,6 +109,17 @@ def train_command(
             "option.",
         ),
     ] = False,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            parser=output_folder(),
+            help="Log loss, accuracy, validation loss, validation weighted F1 and learning rate of each epoch to this "
+            "folder, for `tensorboard --logdir FOLDER`. Every training needs another folder; --resume continues in the "
+            "same one.",
+            show_default="no log",
+        ),
+    ] = None,
     card: Annotated[
         Path | None,
         typer.Option(
@@ -134,7 +145,7 @@ def train_command(
         edge-mcnn train clips.csv --network evidence --epochs 60
         edge-mcnn train --meld MELD.Raw --pictures images --output Model.h5
     """
-    require("tf_keras", "librosa")
+    require("tf_keras", "librosa", *(["tensorboard"] if tensorboard else []))
     # Report a mistake in the card or the corpus before tensorflow takes seconds to load.
     entries = {"command": typed_command(), **_read_card(card)}
     source = open_selected_corpus(corpus, meld, target, audio_root, seed, images=pictures)
@@ -162,6 +173,7 @@ def train_command(
         image_cache=pictures,
         vgg19_weights=vgg19_weights or "imagenet",
         fast_lstm=fast_lstm,
+        tensorboard=tensorboard,
         card=entries,
     )
     train(source, output, settings)

@@ -34,6 +34,7 @@ _KINDS = {
     "convert model": _READS_EITHER, "corpus": _READS_EITHER, "calibrate": _READS_EITHER, "source": _READS_EITHER,
     "meld": _READS_FOLDER, "audio_root": _READS_FOLDER,
     "folder": _WRITES_FOLDER, "pictures": _READS_OR_MAKES, "pictures output": _WRITES_FOLDER,
+    "tensorboard": _WRITES_FOLDER,
     "evaluate output": _WRITES_FOLDER, "output": _WRITES_FILE, "svg": _WRITES_FILE, "convert output": _WRITES_EITHER,
     "socket": _OPENS_SOCKET, "recordings": _EACH_ALONE, "doctor model": _EACH_ALONE, "doctor config": _EACH_ALONE,
 }  # fmt: skip

@@ -34,6 +34,7 @@ def test_help_names_the_options(app: typer.Typer) -> None:
         "--card",
         "--resume",
         "--fast-lstm",
+        "--tensorboard",
         "labels.txt",
         "TF_CONFIG",
         "edge-mcnn convert",
@@ -61,7 +62,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     options += ["--seed", "9"]
     options += ["--audio-root", "audio", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
     options += ["--text", "both", "--pictures", "p", "--network", "mine", "--patience", "3", "--resume"]
-    options += ["--fast-lstm"]
+    options += ["--fast-lstm", "--tensorboard", "runs/1"]
     assert CliRunner().invoke(app, options).exit_code == 0
     source, output, settings = calls[0]
     assert (source.name, output) == (str(table_file), Path("x.h5"))
@@ -71,6 +72,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert (settings.text, settings.image_cache) == ("both", Path("p"))
     assert (settings.network, settings.patience, settings.resume) == ("mine", 3, True)
     assert settings.fast_lstm
+    assert settings.tensorboard == Path("runs/1")
     assert settings.card["licence"] == "CC0"
     assert settings.card["command"].startswith("edge-mcnn")
 

@@ -63,6 +63,11 @@ class Checkpoint:
                 fix="continue it with --resume, or delete the file to start again",
             )
 
+    def epochs(self) -> int:
+        """Return the number of epochs in the checkpoint; 0 if there is none, or none that can be read."""
+        found = self._load()
+        return 0 if found is None else found[0].epochs
+
     def save(self, state: TrainingState, made_by: Mapping[str, Any]) -> None:
         """Replace the checkpoint.
 

@@ -4,7 +4,6 @@ An epoch depends only on the seed, its number and the state before it. So a trai
 ends with the same weights as an uninterrupted one.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress
 
 from device.system.signals import Interruption, interruptible
 from training.evaluation.predictors import predict_keras
 from training.evaluation.scores import Scores
 from training.fit.batches import ExampleBatches
 from training.fit.checkpoints import Checkpoint, TrainingState
+from training.fit.epoch_table import EpochTable
+from training.fit.event_log import EventLog
 from training.fit.settings import TrainingSettings
 from training.fit.stepping import Stepper, stepping
 from training.fit.workers import Workers, worker_lost
@@ -82,6 +82,7 @@ def fit(
     checkpoint: Checkpoint,
     made_by: Mapping[str, Any],
     console: Console,
+    log: EventLog | None = None,
 ) -> Fitted:
     """Train the head.
 
@@ -94,24 +95,36 @@ def fit(
         checkpoint: file of the state after each epoch.
         made_by: everything that the state depends on, see `Checkpoint.save`.
         console: console for progress and metrics.
+        log: the log for TensorBoard, if there is one; only the chief writes it.
 
     Raises:
         TrainingError: the checkpoint cannot be written or belongs to something else, or a worker was lost.
     """
     state = checkpoint.load(made_by) if settings.resume and workers.chief else None
     weights = class_weights(training.labels) if settings.balanced else np.ones(1 + training.labels.max(), np.float32)
+
+    def save(state: TrainingState) -> None:
+        if workers.chief:
+            checkpoint.save(state, made_by)
+            if log is not None:
+                log.add(state.epochs, state.history[-1])
+
+    if log is not None and workers.chief:
+        log.begin(head, settings.step_size, () if state is None else state.history)
     try:
         with (
             stepping(head, settings.step_size, weights, settings.batch_size, workers) as stepper,
             interruptible(console) as interruption,
-            Progress(console=console) as progress,
+            EpochTable(console, settings.epochs) as table,
         ):
-            epochs = _Epochs(head, stepper, training, validation, settings, workers, progress, interruption)
-            return epochs.run(state, lambda state: checkpoint.save(state, made_by) if workers.chief else None)
+            return _Epochs(head, stepper, training, validation, settings, workers, table, interruption).run(state, save)
     except tf.errors.OpError as error:
         if workers.count == 1:
             raise
         raise worker_lost(error) from None
+    finally:
+        if log is not None:
+            log.end()
 
 
 def class_weights(labels: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -129,7 +142,7 @@ class _Epochs:
         validation: Examples,
         settings: TrainingSettings,
         workers: Workers,
-        progress: Progress,
+        table: EpochTable,
         interruption: Interruption,
     ) -> None:
         self._head = head
@@ -139,7 +152,7 @@ class _Epochs:
         self._validation = validation
         self._settings = settings
         self._workers = workers
-        self._progress = progress
+        self._table = table
         self._interruption = interruption
 
     def run(self, state: TrainingState | None, save: Callable[[TrainingState], None]) -> Fitted:
@@ -162,7 +175,7 @@ class _Epochs:
         """Set the initial state, the chief's on all workers, in the network, and return it."""
         if state is not None:
             self._stepper.assign([*state.weights, *state.optimiser])
-            self._progress.console.print(f"continuing after epoch {state.epochs}/{self._settings.epochs}")
+            self._table.continued(state.history, state.best_epoch)
         variables = self._stepper.variables()
         own = state or TrainingState(0, (), (), 0, np.inf, tuple(variables[: self._stepper.weights]), ())
         scalars = np.array([own.epochs, own.best_epoch, own.best_loss])
@@ -186,9 +199,8 @@ class _Epochs:
 
     def _epoch(self, state: TrainingState) -> tuple[TrainingState, bool]:
         """Train for an epoch; return the state after it, and whether a worker was interrupted."""
-        started = time.monotonic()
-        name = f"epoch {state.epochs + 1}/{self._settings.epochs}"
-        task = self._progress.add_task(name, total=len(self._batches))
+        epoch = state.epochs + 1
+        self._table.start(epoch, len(self._batches))
         self._batches.start(state.epochs)
         sums, rows, stopped = np.zeros(3), 0, False
         for number in range(len(self._batches)):
@@ -197,24 +209,17 @@ class _Epochs:
             key = seed.generate_state(2, np.uint32).view(np.int32)
             sums += self._stepper.step(self._batches, number, key, stop=self._interruption.requested)
             rows = min(rows + self._settings.batch_size, self._rows)
-            self._progress.advance(task)
+            self._table.step()
             stopped = bool(sums[2])
             if stopped:
                 break
-        self._progress.remove_task(task)
         complete = rows == self._rows
-        state, metrics = self._measured(state, complete, sums / rows)
-        self._progress.console.print(
-            f"{name}  "
-            + "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in metrics.items())
-            + f"  {time.monotonic() - started:.0f} s"
-        )
+        state = self._measured(state, complete, sums / rows)
+        self._table.measured(epoch, state.history[-1], state.best_epoch)
         return state, stopped
 
-    def _measured(
-        self, state: TrainingState, complete: bool, means: NDArray[np.float64]
-    ) -> tuple[TrainingState, Mapping[str, float]]:
-        """Evaluate the epoch on the validation rows; return the state after it, and its metrics."""
+    def _measured(self, state: TrainingState, complete: bool, means: NDArray[np.float64]) -> TrainingState:
+        """Evaluate the epoch on the validation rows; return the state after it, with its metrics."""
         variables = self._stepper.variables()
         weights = tuple(variables[: self._stepper.weights])
         self._head.set_weights(list(weights))
@@ -238,4 +243,4 @@ class _Epochs:
             best_loss=float(loss) if better else state.best_loss,
             best_weights=weights if better else state.best_weights,
             history=(*state.history, entry),
-        ), metrics
+        )

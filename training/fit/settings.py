@@ -41,6 +41,8 @@ class TrainingSettings:
     """Whether to train the network `tutorial` without recurrent dropout, in a third to a half of the time per step."""
     resume: bool = False
     """Whether to continue from the checkpoint of an unfinished training."""
+    tensorboard: Path | None = None
+    """Folder that the metrics of each epoch are logged to for TensorBoard, see `EventLog`; None logs none."""
     worker_wait_s: float = 300.0
     """Seconds to wait for the other machines, if there are any, see `training.fit.workers`."""
     card: Mapping[str, Any] = field(default_factory=dict)

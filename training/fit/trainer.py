@@ -24,9 +24,10 @@ from training.evaluation.scores import Scores
 from training.fit.checkpoints import Checkpoint
 from training.fit.companions import companions_of, labels_of, vocabulary_of
 from training.fit.epochs import Fitted, describe_steps, fit, head_probabilities
+from training.fit.event_log import EventLog
 from training.fit.h5_writer import check_labels_file, check_output, write_model
 from training.fit.settings import TrainingSettings
-from training.fit.workers import Workers, assemble
+from training.fit.workers import Workers, assemble, read_cluster
 from training.images.examples import Examples, examples_of
 from training.images.feature_cache import FeatureCache, digest
 from training.images.spectrogram_images import ClipImages, clip_images
@@ -84,6 +85,10 @@ def train(
     check_output(output)
     if not settings.resume:
         checkpoint.require_absent()
+    log = None if settings.tensorboard is None else EventLog(settings.tensorboard, console)
+    cluster = read_cluster(os.environ.get("TF_CONFIG"))
+    if log is not None and (cluster is None or cluster.index == 0):
+        log.check(checkpoint.epochs() if settings.resume else 0)
     if isinstance(source, Path):
         source = open_corpus(source, settings.audio_root, settings.seed, images=settings.image_cache)
     corpus = with_text(source, settings.text)
@@ -110,7 +115,7 @@ def train(
 
     made_by = _made_by(data, rows, companions, settings, trunk)
     _check_agreement(made_by, workers)
-    fitted = fit(network.head, training, validation, settings, workers, checkpoint, made_by, console)
+    fitted = fit(network.head, training, validation, settings, workers, checkpoint, made_by, console, log)
     scores = score_modalities(lambda rows: head_probabilities(network.head, rows), validation)
     commonest = int(np.bincount(training.labels).argmax())
     constant = constant_scores(commonest, validation, len(companions.labels))

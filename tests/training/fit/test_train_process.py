@@ -21,6 +21,7 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from tests.training.conftest import free_ports, printed
+from tests.training.fit.test_event_log import assert_logged
 from training.fit.checkpoints import Checkpoint, TrainingState
 from training.fit.settings import TrainingSettings
 from training.fit.trainer import train
@@ -69,10 +70,12 @@ def test_killed_or_shared_training_ends_with_the_same_weights(corpus: Path, tmp_
             corpus,
             shared[index],
             {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})},
+            tensorboard=str(tmp_path / "shared log"),
         )
         for index in range(2)
     ]
-    killed = start(corpus, output, kill_after_epoch=1)
+    log = tmp_path / "log"
+    killed = start(corpus, output, kill_after_epoch=1, tensorboard=str(log))
     result = train(corpus, tmp_path / "uninterrupted.h5", SETTINGS, console)
     expected = weights(tmp_path / "uninterrupted.h5")
 
@@ -81,10 +84,11 @@ def test_killed_or_shared_training_ends_with_the_same_weights(corpus: Path, tmp_
     assert [path.name for path in output.parent.iterdir()] == ["Model.h5.checkpoint"]
     with pytest.raises(TrainingError, match=r"Model\.h5\.checkpoint: .* stopped here after epoch 1.*--resume"):
         train(corpus, output, SETTINGS, console)
-    resumed = train(corpus, output, replace(SETTINGS, resume=True), console)
+    resumed = train(corpus, output, replace(SETTINGS, resume=True, tensorboard=log), console)
     assert "continuing after epoch 1/3" in printed(console)
     assert resumed.companions.card["history"] == result.companions.card["history"]
     assert sorted(path.name for path in output.parent.iterdir()) == ["Model.h5", "labels.txt"]
+    assert_logged(log, result.companions.card["history"], rate=0.01)
     for one, other in zip(expected, weights(output), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
@@ -93,6 +97,7 @@ def test_killed_or_shared_training_ends_with_the_same_weights(corpus: Path, tmp_
     assert sorted(path.name for path in shared[0].parent.iterdir()) == ["Model.h5", "labels.txt"]
     assert list(shared[1].parent.iterdir()) == []
     assert "the first worker saves the model" in outputs[1][0]
+    assert_logged(tmp_path / "shared log", result.companions.card["history"], rate=0.01)
     for one, other in zip(expected, weights(shared[0]), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 

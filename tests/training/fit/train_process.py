@@ -30,7 +30,8 @@ def main() -> None:
                     os.kill(os.getpid(), signal.SIGKILL)
 
             patch.setattr(Checkpoint, "save", save_and_die)
-        settings = TrainingSettings(vgg19_weights=None, **arguments["settings"])
+        log = Path(arguments["tensorboard"]) if "tensorboard" in arguments else None
+        settings = TrainingSettings(vgg19_weights=None, tensorboard=log, **arguments["settings"])
         train(Path(arguments["corpus"]), Path(arguments["output"]), settings)
 
 
