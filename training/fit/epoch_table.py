@@ -92,7 +92,7 @@ class EpochTable:
         if self._live is None:
             values = {name: value for name, value in metrics.items() if name != "complete"}
             shown = "  ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in values.items())
-            self.console.print(f"{self._name(epoch)}  {shown}  {seconds:.0f} s")
+            self.console.print(f"{self._name(epoch)}  {shown}  {seconds:.0f} s", soft_wrap=True)
         else:
             self._live.refresh()
 

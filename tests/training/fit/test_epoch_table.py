@@ -104,6 +104,7 @@ def test_pipes_and_simple_terminals_have_a_line_per_epoch(
     tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch, dumb: bool
 ) -> None:
     terminal = Terminal(120, 24, _environ={"TERM": "dumb"})
+    console.width = 60  # a line stays one line
     target = terminal.console if dumb else console
     trained(replace(SETTINGS, epochs=2), tmp_path / "Model.h5", target)
     lines = terminal.shown if dumb else printed(console).splitlines()
