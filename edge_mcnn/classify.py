@@ -49,6 +49,7 @@ def classify_command(
     from rich.text import Text
 
     from device.audio.decoding import STANDARD_INPUT
+    from device.audio.wav_header import length_note
     from device.loading import LoadedModels, classify
     from device.outputs.json_lines import as_table
     from device.outputs.terminal.prediction_rows import PredictionView
@@ -59,6 +60,8 @@ def classify_command(
     failed = 0
     for name in recordings:
         path = STANDARD_INPUT if name == _STANDARD_INPUT else Path(name)
+        if note := length_note(path):
+            out.announce(note)
         try:
             for prediction in classify(models, path):
                 table = as_table(prediction, time.monotonic())

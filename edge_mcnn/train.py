@@ -120,6 +120,13 @@ def train_command(
             show_default="no log",
         ),
     ] = None,
+    allow_identical: Annotated[
+        bool,
+        typer.Option(
+            "--allow-identical",
+            help="Train although recordings are in train and in validation as well, which makes the scores too good.",
+        ),
+    ] = False,
     card: Annotated[
         Path | None,
         typer.Option(
@@ -151,9 +158,12 @@ def train_command(
     source = open_selected_corpus(corpus, meld, target, audio_root, seed, images=pictures)
     from training.data.clips import check_trainable
     from training.data.corpus import with_text
+    from training.data.leaks import refuse_identical
 
     try:
         check_trainable(with_text(source, text.value).clips, source.name)
+        if not allow_identical:
+            refuse_identical(source.clips, source.name)
     except TrainingError:
         source.report(out.console())  # it may contain the cause
         raise
@@ -164,6 +174,7 @@ def train_command(
         network=network,
         patience=patience,
         resume=resume,
+        allow_identical=allow_identical,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

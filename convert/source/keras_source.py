@@ -36,7 +36,6 @@ _KERAS_ONLY = (
 )
 _OTHER_FORMATS: tuple[tuple[bytes | tuple[bytes, ...], str, str], ...] = (
     ((b"{", b"["), "JSON, so at most the layers without their weights", "save the network with model.save('Model.h5')"),
-    (b"version https://git-lfs", "a pointer of Git LFS", "download the model itself: git lfs pull"),
     (b"\x80", "a pickle, which can carry code", "save the network with model.save('Model.h5')"),
     ((b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"), "a web page", "download the model itself"),
     (b"\x1f\x8b", "compressed with gzip", "unpack it first: gunzip, or tar xzf"),

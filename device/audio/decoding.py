@@ -17,9 +17,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from device.audio.wav_header import wav_length
 from device.errors import AudioError, DecodingError
 from device.system.display import displayable
-from device.system.paths import cannot_use
+from device.system.paths import GIT_LFS, cannot_use, error_about, is_git_lfs_pointer, is_git_lfs_pointer_file
 from device.system.streams.stderr import silenced_c_libraries
 
 LARGEST_PIPE_MB = 256
@@ -59,6 +60,9 @@ class Decoder:
         self._path = path
         if content is None:
             require_regular_file(path)
+            found = wav_length(path)
+            if found is not None and found.unfinished and found.present < LARGEST_PIPE_MB << 20:
+                content = b"RIFF\0\0\0\0" + path.read_bytes()[8:]
         self._file = self._open(path, content)
         self.rate = int(self._file.samplerate)
         """Sample rate, Hz."""
@@ -106,6 +110,8 @@ class Decoder:
             with silenced_c_libraries():
                 return _SequentialFile(os.fsencode(path) if content is None else _Bytes(_with_length(content)))
         except soundfile.SoundFileError as error:
+            if is_git_lfs_pointer_file(path) if content is None else is_git_lfs_pointer(content):
+                raise error_about(path, GIT_LFS, AudioError) from None
             raise DecodingError(f"{displayable(path)}: not a readable recording ({_reason(error)})", fix=_FIX) from None
         except (OSError, ValueError) as error:
             raise cannot_use(path, error, AudioError, fix=_FIX) from None

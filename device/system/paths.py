@@ -26,8 +26,35 @@ class PathProblem(NamedTuple):
     """Whether nothing is there, and everything above it can be entered."""
 
 
+GIT_LFS = PathProblem(
+    "holds a pointer of Git LFS instead of its content", "install git-lfs, and run in its folder: git lfs pull"
+)
+"""The problem of a file that was cloned without Git LFS, or downloaded from a repository that uses it."""
+_LARGEST_POINTER = 1024
+"""Bytes that a pointer of Git LFS has at most, by its specification."""
+
+
+def is_git_lfs_pointer(content: bytes) -> bool:
+    """Return whether the content of a file, or its beginning, is a pointer of Git LFS."""
+    return content.startswith(b"version https://git-lfs")
+
+
+def is_git_lfs_pointer_file(path: Path) -> bool:
+    """Return whether a regular file can be read and is a pointer of Git LFS; only files of up to 1 KB are opened."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or not 0 < found.st_size < _LARGEST_POINTER:
+            return False
+        with path.open("rb") as stream:
+            return is_git_lfs_pointer(stream.read(_LARGEST_POINTER))
+    except (OSError, ValueError):
+        return False
+
+
 def file_problem(path: Path, *, pipes: bool = True) -> PathProblem | None:
     """Why the content of a file cannot be read: missing, a folder, not readable, in a closed folder; None if it can.
+
+    A pointer of Git LFS is a problem, too: the content is elsewhere.
 
     A pipe is not opened here, which would take its content from the caller; `open_file` never waits for one.
 
@@ -48,7 +75,7 @@ def file_problem(path: Path, *, pipes: bool = True) -> PathProblem | None:
             return explain(_os_error(errno.EACCES), path)
     except (OSError, ValueError) as error:
         return explain(error, path)
-    return None
+    return GIT_LFS if is_git_lfs_pointer_file(path) else None
 
 
 def folder_problem(path: Path) -> PathProblem | None:

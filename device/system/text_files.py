@@ -7,7 +7,7 @@ from pathlib import Path
 
 from device.errors import EdgeMcnnError
 from device.system.display import displayable
-from device.system.paths import cannot_use, open_file
+from device.system.paths import GIT_LFS, cannot_use, error_about, is_git_lfs_pointer, open_file
 
 LARGEST = 16 << 20
 """Bytes that are read unless the caller states another limit."""
@@ -37,6 +37,8 @@ def read_text(path: Path, error: type[EdgeMcnnError], *, fix: str = "", largest:
             is_pipe = stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError) as problem:
         raise cannot_use(path, problem, error, fix=fix) from None
+    if is_git_lfs_pointer(content):
+        raise error_about(path, GIT_LFS, error)
     if is_pipe and not content:
         raise error(f"{displayable(path)}: is a pipe that no program writes to", fix=fix or "name a file")
     if len(content) > largest:

@@ -63,7 +63,7 @@ def torch_file() -> bytes:
             json.dumps({"class_name": "Functional"}).encode(),
             "is JSON, so at most the layers without",
         ),
-        ("Model.h5", b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS, not a model saved by"),
+        ("Model.h5", b"version https://git-lfs.github.com/spec/v1\n", "holds a pointer of Git LFS instead of its"),
         ("Model.h5", b"<!DOCTYPE html><html>", "is a web page, not a model saved by Keras; download the model itself"),
         ("Model.h5", b"", "is empty; save or copy the model again"),
         ("Model.onnx", b"\x08\x07\x12\x07pytorch", "is a model of ONNX or a graph of TensorFlow, not a model saved by"),

@@ -285,3 +285,19 @@ def test_an_environment_variable_that_is_no_setting() -> None:
         edge_mcnn("classify", CLIPS / "austen-0880.flac", environment={"EDGE_MCNN_LIGHTS_KND": "gpio"}),
         "did you mean EDGE_MCNN_LIGHTS_KIND?",
     )
+
+
+@pytest.mark.usefixtures("speech_model")
+def test_pointers_and_cut_off_recordings_are_named(tmp_path: Path) -> None:
+    (tmp_path / "pointer.wav").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4\nsize 1\n")
+    samples, rate = soundfile.read(CLIPS / "austen-0930.flac")
+    soundfile.write(tmp_path / "copy.wav", samples, rate)
+    content = (tmp_path / "copy.wav").read_bytes()
+    (tmp_path / "copy.wav").write_bytes(content[: len(content) * 9 // 10])
+    done = edge_mcnn("classify", "--json", tmp_path / "pointer.wav", tmp_path / "copy.wav")
+    assert done.returncode == 1
+    refused, fix, cut = done.stderr.splitlines()
+    assert refused == f"edge-mcnn: {tmp_path / 'pointer.wav'}: holds a pointer of Git LFS instead of its content"
+    assert fix.endswith("git lfs pull")
+    assert cut.startswith(f"{tmp_path / 'copy.wav'}: cut off: its header states ")
+    assert json.loads(done.stdout)["file"] == str(tmp_path / "copy.wav")

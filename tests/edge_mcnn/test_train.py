@@ -63,6 +63,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     options += ["--audio-root", "audio", "--vgg19-weights", "w.h5", "--balanced", "--card", str(card)]
     options += ["--text", "both", "--pictures", "p", "--network", "mine", "--patience", "3", "--resume"]
     options += ["--fast-lstm", "--tensorboard", "runs/1"]
+    options += ["--allow-identical"]
     assert CliRunner().invoke(app, options).exit_code == 0
     source, output, settings = calls[0]
     assert (source.name, output) == (str(table_file), Path("x.h5"))
@@ -73,6 +74,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert (settings.network, settings.patience, settings.resume) == ("mine", 3, True)
     assert settings.fast_lstm
     assert settings.tensorboard == Path("runs/1")
+    assert settings.allow_identical
     assert settings.card["licence"] == "CC0"
     assert settings.card["command"].startswith("edge-mcnn")
 
@@ -81,7 +83,29 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert calls[1][2].vgg19_weights == "imagenet"
     assert (calls[1][2].network, calls[1][2].patience, calls[1][2].resume) == ("tutorial", None, False)
     assert not calls[1][2].fast_lstm
+    assert not calls[1][2].allow_identical
     assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].step_size) == (13, 16, 1e-4)
+
+
+def test_identical_recordings_are_refused_before_training(
+    app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import training.fit.trainer
+
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(training.fit.trainer, "train", lambda *arguments: calls.append(arguments))
+    rows = "".join(f"{label}{split}.wav,word,{label},{split}\n" for label in "ab" for split in ("train", "dev"))
+    (tmp_path / "t.csv").write_text(f"audio,text,label,split\n{rows}")
+    for name in ("atrain", "adev", "btrain"):
+        (tmp_path / f"{name}.wav").write_bytes(b"same")
+    (tmp_path / "bdev.wav").write_bytes(b"other")
+    result = CliRunner().invoke(app, [str(tmp_path / "t.csv")])
+    assert isinstance(result.exception, TrainingError)
+    assert f"{tmp_path / 'atrain.wav'} and {tmp_path / 'adev.wav'}; the scores would" in result.exception.message
+    assert "--allow-identical" in result.exception.fix
+    assert not calls
+    assert CliRunner().invoke(app, [str(tmp_path / "t.csv"), "--allow-identical"]).exit_code == 0
+    assert len(calls) == 1
 
 
 def test_without_tensorflow(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

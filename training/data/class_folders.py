@@ -13,7 +13,7 @@ from pathlib import Path
 from device.bundle import label_problem
 from device.errors import TrainingError
 from device.system.display import shortened
-from training.data.clips import TRAIN, Clip, ReadClips, Skipped, label_key
+from training.data.clips import TRAIN, Clip, ReadClips, Skipped, label_key, refuse_pointers
 from training.data.folder_tree import Folder, scan
 from training.data.reading.linked_files import IMAGE_SUFFIXES
 from training.data.split_names import USUAL, ambiguous_names, is_split_name, read_splits
@@ -238,6 +238,7 @@ def _is_utf8(text: object) -> bool:
 
 
 def _no_recordings(tree: Folder, skipped: Sequence[Skipped]) -> TrainingError:
+    refuse_pointers(str(tree.path), skipped)
     fix = "add recordings, such as WAV, FLAC, MP3 or MP4 files"
     if skipped:
         first = skipped[0]

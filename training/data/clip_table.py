@@ -15,7 +15,7 @@ from device.front_end.tokens import normalise
 from device.recorder.clip_table import COLUMNS, ORIGIN_COLUMNS, TRAINING_COLUMNS, TRANSCRIPT_COLUMN
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable, shortened
-from training.data.clips import TRAIN, Clip, ReadClips, Skipped, check_trainable, why_unusable
+from training.data.clips import TRAIN, Clip, ReadClips, Skipped, check_trainable, refuse_pointers, why_unusable
 from training.data.finished_images import FinishedImages
 from training.data.id_column import LabelKind, NamedRow, column_names, link_by_id, named_rows, names_files
 from training.data.reading.csv_table import read_csv_table
@@ -230,8 +230,10 @@ def _unusable(clips: Sequence[Clip], places: Sequence[str]) -> dict[Path | None,
             continue
         reasons[clip.audio] = reason = why_unusable(clip.audio)
         if reason:
-            skipped[clip.audio] = Skipped(clip.audio, f"{reason} ({where.rpartition(', ')[2]} of the table)")
+            place = f"{where.rpartition(', ')[2]} of the table"
+            skipped[clip.audio] = Skipped.unopened(clip.audio, reason, place)
             first = first or f"{where}: {reason}: {clip.audio}"
     if first is not None and len(skipped) == len(reasons):
+        refuse_pointers(places[0].rpartition(", ")[0], list(skipped.values()))
         raise TrainingError(first, fix=fix)
     return skipped

@@ -12,7 +12,7 @@ from rich.console import Console
 from device.bundle import label_problem
 from device.errors import AudioError, TrainingError
 from device.system.display import displayable, shortened
-from device.system.paths import file_problem
+from device.system.paths import GIT_LFS, file_problem
 from training.data.finished_images import FinishedImages
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -60,6 +60,24 @@ class Skipped:
         """Return the recording with the message of an error, without the path that begins it, and with its fix."""
         return cls(recording, error.message.removeprefix(f"{displayable(recording)}: "), error.fix)
 
+    @classmethod
+    def unopened(cls, recording: Path, reason: str, place: str = "") -> "Skipped":
+        """Return a recording that cannot be opened.
+
+        Args:
+            recording: path of the file.
+            reason: the result of `why_unusable`.
+            place: where the corpus names the recording, as a phrase; empty if it is nowhere but in a folder.
+        """
+        if reason == GIT_LFS.message:
+            return cls(recording, reason, GIT_LFS.fix)
+        return cls(recording, f"{reason} ({place})" if place else reason)
+
+    @property
+    def is_pointer(self) -> bool:
+        """Whether it is a pointer of Git LFS, of which a corpus has usually many."""
+        return self.reason == GIT_LFS.message
+
 
 class ReadClips(NamedTuple):
     """The clips of a corpus as they were read, and what the user should know about the reading."""
@@ -91,6 +109,25 @@ def label_key(label: str) -> str:
     """Return what remains of a label without differences of case, spaces, hyphens, underscores and Unicode form."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
     return "".join(letter for letter in folded if unicodedata.category(letter) not in ("Zs", "Cf", "Cc", "Pd", "Pc"))
+
+
+def refuse_pointers(where: str, skipped: Sequence[Skipped]) -> None:
+    """Check that the recordings of a corpus are not all pointers of Git LFS.
+
+    Args:
+        where: name of the corpus, for the message.
+        skipped: all recordings of a corpus of which none can be opened.
+
+    Raises:
+        TrainingError: they are pointers; one message is about all of them.
+    """
+    recordings = [each for each in skipped if not each.is_folder]
+    if recordings and all(each.is_pointer for each in recordings):
+        raise TrainingError(
+            f"{displayable(where)}: all {len(recordings)} recordings hold a pointer of Git LFS instead of audio, "
+            f"such as {displayable(recordings[0].recording)}",
+            fix=GIT_LFS.fix,
+        )
 
 
 def similar_labels(clips: Iterable[Clip]) -> list[str]:
@@ -172,7 +209,7 @@ def _also_spelled(label: str, labels: Iterable[str]) -> str:
 def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console) -> None:
     """Print which recordings and folders are skipped, why, and what to do about each, and how many of how many.
 
-    Of very many only the first are listed.
+    Of very many only the first are listed. Pointers of Git LFS have one line together.
 
     Args:
         skipped: what is skipped.
@@ -181,12 +218,20 @@ def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console
     """
     if not skipped:
         return
-    for each in skipped[:_LISTED]:
+    pointers = [each for each in skipped if each.is_pointer]
+    others = [each for each in skipped if not each.is_pointer]
+    for each in others[:_LISTED]:
         what = "folder " if each.is_folder else ""
         line = "; ".join(filter(None, (f"skipped {what}{each.recording}: {each.reason}", each.fix)))
         console.print(displayable(line), style="yellow", soft_wrap=True)
-    if len(skipped) > _LISTED:
-        console.print(f"and {len(skipped) - _LISTED} more", style="yellow")
+    if len(others) > _LISTED:
+        console.print(f"and {len(others) - _LISTED} more", style="yellow")
+    if pointers:
+        line = (
+            f"skipped {len(pointers)} recordings that hold a pointer of Git LFS instead of audio, "
+            f"first {pointers[0].recording}; {GIT_LFS.fix}"
+        )
+        console.print(displayable(line), style="yellow", soft_wrap=True)
     folders = sum(each.is_folder for each in skipped)
     if len(skipped) > folders:
         console.print(f"{len(skipped) - folders} of {recordings} recordings skipped")

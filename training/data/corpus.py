@@ -1,7 +1,7 @@
 """Opens a corpus of any kind: a CSV table, MELD in its published layout, or a folder of class folders."""
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from device.audio.wav_header import length_note
 from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from device.recorder.clip_table import TRANSCRIPT_COLUMN
@@ -19,6 +20,7 @@ from training.data.clips import TRAIN, Clip, Skipped, report_skipped, similar_la
 from training.data.finished_images import FinishedImages
 from training.data.folder_tree import scan
 from training.data.id_column import LabelKind
+from training.data.leaks import describe_leaks
 from training.data.meld import Target, read_meld
 
 TextKind = Literal["reference", "vosk", "both"]
@@ -55,7 +57,9 @@ class Corpus:
             console: where to print.
             skipped: whether to print what is skipped; if not, the caller does it together with unreadable recordings.
         """
-        for line in (*self.remarks, self.note, *similar_labels(self.clips), *_repetitions(self.clips)):
+        suspicious = (*similar_labels(self.clips), *_repetitions(self.clips), *_lengths(self.clips))
+        leaks = describe_leaks(self.clips, made=bool(self.note))
+        for line in (*self.remarks, self.note, *suspicious, *leaks):
             if line:
                 console.print(displayable(line), soft_wrap=True)
         if skipped:
@@ -139,17 +143,16 @@ def _with_transcripts(clips: Sequence[Clip], *, both: bool) -> list[Clip]:
 
 
 def _repetitions(clips: Sequence[Clip]) -> list[str]:
-    """Return warnings about rows and recordings that occur more than once and perhaps should not."""
+    """Return a warning about rows that occur more than once and perhaps should not."""
     rows = Counter((clip.audio, clip.text, clip.label, clip.split) for clip in clips if clip.audio and clip.text)
     repeated = sum(rows.values()) - len(rows)
-    splits: defaultdict[Path, set[str]] = defaultdict(set)
-    for clip in clips:
-        if clip.audio is not None:
-            splits[clip.audio].add(clip.split)
-    leaks = [audio for audio, names in splits.items() if TRAIN in names and len(names) > 1]
-    return [
-        f"{repeated} rows repeat another row, and count again" if repeated else "",
-        f"{len(leaks)} recordings are in train and in another split, first {leaks[0]}: the scores will be too good"
-        if leaks
-        else "",
-    ]
+    return [f"{repeated} rows repeat another row, and count again"] if repeated else []
+
+
+def _lengths(clips: Sequence[Clip]) -> list[str]:
+    """Return a warning about WAV files whose header states another length than they have: how many, and the first."""
+    notes = [note for audio in dict.fromkeys(clip.audio for clip in clips) if audio and (note := length_note(audio))]
+    if not notes:
+        return []
+    others = f"; {len(notes)} recordings are like this or similar" if len(notes) > 1 else ""
+    return [f"warning: {notes[0]}{others}"]

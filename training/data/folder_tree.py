@@ -100,7 +100,7 @@ def _contents(folder: Path, entries: Sequence[str], around: tuple[tuple[int, int
         if not is_recording:
             others[path.suffix.lower()] += 1
         elif reason:
-            skipped.append(Skipped(path, reason))
+            skipped.append(Skipped.unopened(path, reason))
         else:
             direct.append(path)
     for inner in folders:

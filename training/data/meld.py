@@ -13,7 +13,7 @@ from typing import Literal
 
 from device.errors import TrainingError
 from device.system.paths import require_folder
-from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, why_unusable
+from training.data.clips import TEST, TRAIN, VALIDATION, Clip, Skipped, refuse_pointers, why_unusable
 from training.data.reading.csv_table import read_csv_text
 
 Target = Literal["sentiment", "emotion"]
@@ -73,10 +73,11 @@ def read_meld(
             clip = _clip(row, f"{table}, line {line}", part, recordings, target)
             reason = why_unusable(clip.audio) if audio and clip.audio is not None else ""
             if reason:
-                missing.append(Skipped(clip.audio or folder, reason))
+                missing.append(Skipped.unopened(clip.audio or folder, reason))
             else:
                 clips.append(clip)
     if not clips:
+        refuse_pointers(str(folder), missing)
         raise TrainingError(
             f"{folder}: none of the {len(missing)} recordings is there, the first should be {missing[0].recording}",
             fix="unpack MELD's train.tar.gz, dev.tar.gz and test.tar.gz",

@@ -6,11 +6,13 @@ With clips of one voice in train and in validation a network could score by reco
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.clips import TRAIN, VALIDATION, Clip
+from training.data.leaks import first_of_content
 
 VALIDATION_SHARE = 0.2
 """Share of the clips that validation gets, as nearly as complete groups allow."""
@@ -41,11 +43,11 @@ def complete_splits(clips: Sequence[Clip], seed: int) -> tuple[tuple[Clip, ...],
 def make_splits(clips: Sequence[Clip], seed: int) -> tuple[tuple[Clip, ...], str]:
     """Give every clip the split `train` or `validation`, so that every class has train clips.
 
-    Clips are held out by speaker if every clip names one and there are two or more of them, else likewise by
-    dialogue, else clip by clip. The clips of a class that has only one speaker or dialogue are divided clip by clip,
-    because holding it out would leave no train clips of that class. Of many seeded draws the function uses the one
-    whose validation is nearest to `VALIDATION_SHARE` of every class, and corrects it where a class has no train clips.
-    Validation is empty only if no class has two clips.
+    Clips with identical recordings stay together. Clips are held out by speaker if every clip names one and there are
+    two or more of them, else likewise by dialogue, else clip by clip. The clips of a class that has only one speaker or
+    dialogue are divided clip by clip, because holding it out would leave no train clips of that class. Of many seeded
+    draws the function uses the one whose validation is nearest to `VALIDATION_SHARE` of every class, and corrects it
+    where a class has no train clips. Validation is empty only if no class has two clips.
 
     Returns:
         The clips in their order, and a sentence on how they were split.
@@ -91,6 +93,7 @@ class _Grouping:
 
 def _grouping(clips: Sequence[Clip]) -> _Grouping:
     reason = ""
+    single = _single_units(clips)
     for by in ("speaker", "dialogue"):
         names = [str(getattr(clip, by)) for clip in clips]
         if not any(names):
@@ -112,7 +115,7 @@ def _grouping(clips: Sequence[Clip]) -> _Grouping:
             continue
         units = [
             f"{name}\n{number:09}" if clip.label in alone else name
-            for number, (clip, name) in enumerate(zip(clips, names, strict=True))
+            for number, clip, name in zip(single, clips, names, strict=True)
         ]
         classes = ", ".join(map(repr, alone[:_NAMED])) + (f" and {len(alone) - _NAMED} more" if alone[_NAMED:] else "")
         return _Grouping(
@@ -121,7 +124,17 @@ def _grouping(clips: Sequence[Clip]) -> _Grouping:
             frozenset(units) & frozenset(names),
             f"clips of {classes} were divided one by one, because only one {by} has them",
         )
-    return _Grouping("clip", [f"{number:09}" for number in range(len(clips))], frozenset(), reason)
+    return _Grouping("clip", [f"{number:09}" for number in single], frozenset(), reason)
+
+
+def _single_units(clips: Sequence[Clip]) -> list[int]:
+    """Return for each clip the number of the first clip with the same recording, its own number if there is none."""
+    first = first_of_content(clip.audio for clip in clips if clip.audio is not None)
+    numbers: dict[Path, int] = {}
+    return [
+        number if clip.audio is None else numbers.setdefault(first[clip.audio], number)
+        for number, clip in enumerate(clips)
+    ]
 
 
 def _drawn(counts: NDArray[np.float64], seed: int) -> set[int]:

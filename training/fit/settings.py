@@ -39,6 +39,8 @@ class TrainingSettings:
     """Source of the frozen weights, see `build_network`."""
     fast_lstm: bool = False
     """Whether to train the network `tutorial` without recurrent dropout, in a third to a half of the time per step."""
+    allow_identical: bool = False
+    """Whether to train although validation recordings are identical to train recordings."""
     resume: bool = False
     """Whether to continue from the checkpoint of an unfinished training."""
     tensorboard: Path | None = None

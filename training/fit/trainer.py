@@ -18,6 +18,7 @@ from device.errors import TrainingError
 from device.system.streams.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION, check_trainable
 from training.data.corpus import Corpus, open_corpus, with_text
+from training.data.leaks import refuse_identical
 from training.evaluation.modalities import constant_scores, score_modalities
 from training.evaluation.score_tables import confusion_table, f1_table, scores_table
 from training.evaluation.scores import Scores
@@ -93,6 +94,8 @@ def train(
         source = open_corpus(source, settings.audio_root, settings.seed, images=settings.image_cache)
     corpus = with_text(source, settings.text)
     check_trainable(corpus.clips, corpus.name)
+    if not settings.allow_identical:
+        refuse_identical(corpus.clips, corpus.name)
     vocabulary_of(corpus.clips, corpus.name)  # refuse a corpus without words before its images are computed
     check_labels_file(output, labels_of(corpus.clips))
     if corpus.images is not None:

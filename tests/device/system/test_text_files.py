@@ -58,3 +58,9 @@ def test_what_is_no_file_never_waits(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=words) as caught:
             read_text(path, SettingsError, fix="name a settings file", largest=1 << 20)
         assert caught.value.fix == "name a settings file"
+
+
+def test_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:4\nsize 1\n")
+    with pytest.raises(SettingsError, match=r"labels\.txt: holds a pointer of Git LFS .*; .*git lfs pull"):
+        read_text(tmp_path / "labels.txt", SettingsError)

@@ -101,7 +101,7 @@ def test_unreadable_images_are_counted(drawings: Path, tmp_path: Path, console: 
     assert "train4.png: cannot be read as an image (not an image); replace the file" in printed(console)
     assert "1 of 28 recordings skipped" in printed(console)
     for path in (tmp_path / "drawings").rglob("*.*"):
-        path.write_bytes(b"no image")
+        path.write_bytes(f"no image {path.name}".encode())
     with pytest.raises(TrainingError, match=r"none of the 28 .* is readable.*; replace the file"):
         train(drawings, tmp_path / "model" / "Model.h5", settings, console)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from device.errors import TrainingError
 from device.system.display import displayable
-from device.system.paths import cannot_use, open_file
+from device.system.paths import GIT_LFS, cannot_use, error_about, is_git_lfs_pointer, open_file
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ def read_csv_text(file: Path, fix: str) -> io.StringIO:
             content = stream.read()
     except (OSError, ValueError) as error:
         raise cannot_use(file, error, TrainingError, fix="give the path of a CSV table") from None
+    if is_git_lfs_pointer(content):
+        raise error_about(file, GIT_LFS, TrainingError)
     if b"\0" in content:
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
         raise TrainingError(

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from device.errors import TrainingError
 from device.system.display import displayable
+from device.system.paths import GIT_LFS, error_about, is_git_lfs_pointer_file
 
 _FROM_16_BIT = 257
 """Steps of a 16-bit channel in one step of an 8-bit channel."""
@@ -45,6 +46,8 @@ def read_image(path: Path, height: int, width: int) -> NDArray[np.uint8]:
             turned = ImageOps.exif_transpose(image)
             converted = _rgb(turned)
     except _DAMAGED as error:
+        if is_git_lfs_pointer_file(path):
+            raise error_about(path, GIT_LFS, TrainingError) from None
         reason = getattr(error, "strerror", None) or ("not an image" if "identify" in str(error) else error)
         raise TrainingError(
             f"{displayable(path)}: cannot be read as an image ({displayable(reason)})",
