@@ -83,8 +83,18 @@ def evaluate_command(
             "-o",
             metavar="FOLDER",
             parser=output_folder(),
-            help="Write a report with plots, report.md, to this folder.",
+            help="Write a report to this folder: report.html with plots and the worst errors, report.md, "
+            "predictions.csv with a row per clip, and evaluation.json. It contains texts and speakers of the corpus.",
             show_default="no report",
+        ),
+    ] = None,
+    worst: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Show up to N errors in report.html, those with the highest probability of the wrong class.",
+            show_default="50",
         ),
     ] = None,
     json: Json = False,
@@ -117,6 +127,8 @@ def evaluate_command(
         raise typer.BadParameter("--text-only and --audio-only exclude each other: omit both to evaluate audio + text")
     if audio_only and word_errors:
         raise typer.BadParameter("--word-errors corrupts the text, which --audio-only does not read: omit one of them")
+    if worst is not None and output is None:
+        raise typer.BadParameter("--worst limits the errors in a report: add --output FOLDER")
     needed = ["librosa", *(["matplotlib"] if output is not None else [])]
     if model.suffix != ".tflite":  # an HDF5 file may have any name
         needed += ["tf_keras", "h5py"]
@@ -125,7 +137,10 @@ def evaluate_command(
 
     from training.evaluation.evaluator import EvaluationSettings, evaluate_model
     from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY
-    from training.evaluation.report import as_json, check_folder, print_tables, write_report
+    from training.evaluation.report.files import PAGE, PREDICTIONS, check_folder, write_report
+    from training.evaluation.report.findings import as_json
+    from training.evaluation.report.terminal import print_tables
+    from training.evaluation.report.web_page import WORST
 
     if output is not None:
         check_folder(output)
@@ -150,4 +165,5 @@ def evaluate_command(
     else:
         print_tables(evaluation, out.console())
     if output is not None:
-        progress.print(f"wrote {write_report(evaluation, output, command)}", soft_wrap=True)
+        report = write_report(evaluation, output, command, worst=WORST if worst is None else worst)
+        progress.print(f"wrote {report}, {PAGE} and {PREDICTIONS}", soft_wrap=True)

@@ -40,7 +40,7 @@ def table(corpus: Path) -> Path:
 def test_help_names_the_options(app: typer.Typer) -> None:
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
-    for expected in ("--text-only", "--audio-only", "--split", "--audio-root", "--json", "report.md", "speaker"):
+    for expected in ("--text-only", "--audio-only", "--split", "--audio-root", "--json", "report.html", "speaker"):
         assert expected in result.output
 
 
@@ -68,6 +68,9 @@ def test_the_shipped_bundle_as_json_with_report(table: Path, tmp_path: Path) -> 
     assert output["command"].startswith("edge-mcnn evaluate")
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8")) == output
     assert output["command"] in (tmp_path / "out" / "report.md").read_text("utf-8")
+    assert (tmp_path / "out" / "report.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert len((tmp_path / "out" / "predictions.csv").read_text("utf-8").splitlines()) == 1 + 8
+    assert "wrote out/report.md, report.html and predictions.csv" in result.stderr
 
 
 def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
@@ -86,6 +89,7 @@ def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
         (["--audio-only", "--word-errors", "0.2"], "--word-errors corrupts the text"),
         (["--word-errors", "1.5"], "Invalid value"),
         (["--meld", "MELD.Raw"], "name one corpus"),
+        (["--worst", "5"], "add --output FOLDER"),
     ],
 )
 def test_wrong_options(options: list[str], expected: str, app: typer.Typer, in_folder: Path) -> None:

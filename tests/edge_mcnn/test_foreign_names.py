@@ -49,7 +49,7 @@ from tests.device.daemon.test_status import STATUS
 from tests.device.outputs.predictions import prediction
 from training.data.clips import Skipped, report_skipped
 from training.evaluation.plots import plot_confusion
-from training.evaluation.report import _markdown_table, _name
+from training.evaluation.report.markdown import _markdown_table, _name
 from training.evaluation.score_tables import class_table, confusion_table, f1_table, scores_table
 from training.evaluation.scores import Scores
 

@@ -1,6 +1,6 @@
 """Evaluates a model on the clips of a corpus: reads them, runs the queries and counts the predictions.
 
-What is shown of the result is made elsewhere: `report`, `score_tables` and `plots`.
+What is shown of the result is made elsewhere: in `report`, `score_tables` and `plots`.
 """
 
 from collections import Counter

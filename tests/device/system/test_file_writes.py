@@ -36,6 +36,7 @@ _ALLOWED = {
     "convert/source/keras_h5.py": {"h5py.File": _MEMORY},
     "training/data/transcription.py": {"self.path.open": "appends lines to a journal, and ignores one that is torn"},
     "training/evaluation/plots.py": {"figure.savefig": _MEMORY},
+    "training/evaluation/report/web_page.py": {"Image.fromarray(np.rint(image * 255).astype(np.uint8)).save": _MEMORY},
     "training/fit/h5_writer.py": {"h5py.File": _MEMORY, "model.save": _MEMORY},
     "training/fit/epochs.py": {"checkpoint.save": "replaces the checkpoint atomically"},
     "training/images/array_cache.py": {"np.savez": _MEMORY},

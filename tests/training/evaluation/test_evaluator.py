@@ -9,54 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from device.bundle import Companions
 from device.errors import TrainingError
-from device.front_end.parameters import FrontEnd
 from tests.full_disk import full_disk
 from tests.training.conftest import printed
-from training.evaluation.evaluator import Evaluation, EvaluationSettings, evaluate_model
+from tests.training.evaluation.rule_predictor import RulePredictor, evaluated
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY
 from training.evaluation.plots import examples_to_plot
-from training.evaluation.report import as_json, print_tables, write_report
+from training.evaluation.report.files import write_report
+from training.evaluation.report.findings import as_json
+from training.evaluation.report.terminal import print_tables
 from training.evaluation.text_conditions import DRAWS
-from training.images.examples import Examples
 
-LABELS = ("negative", "positive")
-HISTORY = [
-    {"loss": 1.0, "accuracy": 0.4, "validation_loss": 1.1, "validation_weighted_f1": 0.5},
-    {"loss": 0.8, "accuracy": 0.6, "validation_loss": 1.0, "validation_weighted_f1": 0.55},
-]
+FILES = ("report.md", "report.html", "predictions.csv", "evaluation.json")
 WriteTable = Callable[[Sequence[Sequence[str]]], Path]
-
-
-class RulePredictor:
-    """Knows the words `great` and `day`; predicts positive if the text has `great`, else negative, by 0.8."""
-
-    companions = Companions(LABELS, ("great", "day"), FrontEnd(), {"history": HISTORY})
-    runtime = "a rule"
-    sha256 = "0" * 64
-
-    def steps(self, rows: Examples) -> int:
-        return len(rows)
-
-    def probabilities(self, rows: Examples, progress: Callable[[int], None]) -> NDArray[np.float32]:
-        progress(len(rows))
-        positive = np.where((rows.ids == 1).any(axis=1), 0.8, 0.2)
-        found: NDArray[np.float32] = np.stack([1 - positive, positive], axis=1).astype(np.float32)
-        return found
 
 
 @pytest.fixture(autouse=True)
 def _predictor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, runtime: RulePredictor())
-
-
-def evaluated(table: Path, console: Console, **settings: object) -> Evaluation:
-    return evaluate_model(Path("Model.h5"), table, EvaluationSettings(**settings), console)  # type: ignore[arg-type]  # of several types
 
 
 def test_every_metric(corpus: Path, console: Console) -> None:
@@ -99,7 +72,7 @@ def test_report_shows_all_its_plots(corpus: Path, console: Console, tmp_path: Pa
             assert len(plot.convert("RGB").getcolors(1 << 24) or []) > 100  # it is not blank
     assert "edge-mcnn evaluate 'my model.h5'" in text
     assert "0.875 (" in text
-    assert sorted(path.name for path in report.parent.iterdir()) == sorted([*names, "report.md", "evaluation.json"])
+    assert sorted(path.name for path in report.parent.iterdir()) == sorted([*names, *FILES])
     # A second report without audio: the plot of the first one is removed.
     text_only = evaluated(corpus, console, modalities=(TEXT_ONLY,))
     assert "spectrograms" not in write_report(text_only, report.parent, "again").read_text(encoding="utf-8")
