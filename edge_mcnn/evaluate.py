@@ -97,6 +97,17 @@ def evaluate_command(
             show_default="50",
         ),
     ] = None,
+    thresholds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1,
+            metavar="PRECISION",
+            help="Recommend the lowest confidence at which this share of the predictions is right, such as 0.8, and "
+            "print the settings to paste.",
+            show_default="none",
+        ),
+    ] = None,
     json: Json = False,
     runtime: Annotated[
         str,
@@ -121,6 +132,8 @@ def evaluate_command(
     what the conversion costs. `--text both` shows what recognition errors cost: the same rows with the text of the
     corpus and with the transcripts of Vosk.
 
+    `--thresholds 0.8` finds the confidence to write into the settings so that 80 % of the lights are right.
+
     Example: `edge-mcnn evaluate Model.tflite table.csv --output report`
     """
     if text_only and audio_only:
@@ -139,8 +152,9 @@ def evaluate_command(
     from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY
     from training.evaluation.report.files import PAGE, PREDICTIONS, check_folder, write_report
     from training.evaluation.report.findings import as_json
-    from training.evaluation.report.terminal import print_tables
+    from training.evaluation.report.terminal import print_tables, print_thresholds
     from training.evaluation.report.web_page import WORST
+    from training.evaluation.thresholds import recommend
 
     if output is not None:
         check_folder(output)
@@ -160,10 +174,14 @@ def evaluate_command(
         corpus, meld, target, audio_root, seed, images=pictures, audio=settings.reads_audio, text=settings.reads_text
     )
     evaluation = evaluate_model(model, source, settings, progress)
+    recommended = None if thresholds is None else recommend(evaluation, thresholds)
     if json:
-        out.json(as_json(evaluation, command))
+        out.json(as_json(evaluation, command, recommended))
     else:
         print_tables(evaluation, out.console())
+        if recommended is not None:
+            print_thresholds(recommended, out.console())
     if output is not None:
-        report = write_report(evaluation, output, command, worst=WORST if worst is None else worst)
+        most = WORST if worst is None else worst
+        report = write_report(evaluation, output, command, worst=most, thresholds=recommended)
         progress.print(f"wrote {report}, {PAGE} and {PREDICTIONS}", soft_wrap=True)

@@ -80,6 +80,16 @@ def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
     assert "audio only" not in result.output
 
 
+def test_thresholds(app: typer.Typer, table: Path) -> None:
+    options = [str(DEFAULT_BUNDLE), str(table), "--text-only", "--split", "train", "--thresholds", "0.8"]
+    result = CliRunner().invoke(app, options)
+    assert result.exit_code == 0
+    assert "confidence for a precision of 0.8, text only" in result.output
+    assert "18 predictions are too few" in result.output
+    result = CliRunner().invoke(app, [*options, "--json"])
+    assert json.loads(result.stdout)["thresholds"]["all"]["predictions"] == 18
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -90,6 +100,7 @@ def test_tables_on_the_terminal(app: typer.Typer, table: Path) -> None:
         (["--word-errors", "1.5"], "Invalid value"),
         (["--meld", "MELD.Raw"], "name one corpus"),
         (["--worst", "5"], "add --output FOLDER"),
+        (["--thresholds", "80"], "Invalid value"),
     ],
 )
 def test_wrong_options(options: list[str], expected: str, app: typer.Typer, in_folder: Path) -> None:

@@ -10,6 +10,7 @@ from training.evaluation.report.findings import as_json
 from training.evaluation.report.markdown import markdown
 from training.evaluation.report.predictions import as_csv, predictions_of
 from training.evaluation.report.web_page import WORST, web_page
+from training.evaluation.thresholds import Thresholds
 
 REPORT, PAGE, PREDICTIONS, JSON = "report.md", "report.html", "predictions.csv", "evaluation.json"
 """Names of the files of a report, besides its plots."""
@@ -24,7 +25,9 @@ def check_folder(folder: Path) -> None:
     require_writable(folder, folder)
 
 
-def write_report(evaluation: Evaluation, folder: Path, command: str, *, worst: int = WORST) -> Path:
+def write_report(
+    evaluation: Evaluation, folder: Path, command: str, *, worst: int = WORST, thresholds: Thresholds | None = None
+) -> Path:
     """Write all files of a report into a folder, replacing an earlier report as one.
 
     These are the plots, `evaluation.json`, `predictions.csv`, `report.html` and `report.md`. They contain texts, names
@@ -35,6 +38,7 @@ def write_report(evaluation: Evaluation, folder: Path, command: str, *, worst: i
         folder: folder to write to; created if missing.
         command: command line that repeats the evaluation.
         worst: largest number of errors that `report.html` shows.
+        thresholds: recommended thresholds to include; None for none.
 
     Returns:
         Path of `report.md`.
@@ -49,14 +53,16 @@ def write_report(evaluation: Evaluation, folder: Path, command: str, *, worst: i
     drawn = plot_all(evaluation)
     plots = {title: (name, content) for title, (name, content) in drawn.items() if content is not None}
     predictions = predictions_of(evaluation)
-    table = display.as_json(as_json(evaluation, command), indent=2)
+    table = display.as_json(as_json(evaluation, command, thresholds), indent=2)
     files = {folder / name: content for name, content in plots.values()}
     files[folder / JSON] = f"{table}\n".encode()
     files[folder / PREDICTIONS] = as_csv(predictions, evaluation.labels, folder).encode()
     contents = {title: content for title, (_, content) in plots.items()}
-    files[folder / PAGE] = web_page(evaluation, predictions, contents, command, folder, worst=worst).encode()
+    page = web_page(evaluation, predictions, contents, command, folder, worst=worst, thresholds=thresholds)
+    files[folder / PAGE] = page.encode()
     names = {title: name for title, (name, _) in plots.items()}
-    files[report] = markdown(evaluation, names, command, page=PAGE, predictions=PREDICTIONS).encode()
+    text = markdown(evaluation, names, command, page=PAGE, predictions=PREDICTIONS, thresholds=thresholds)
+    files[report] = text.encode()
     try:
         write_together(files)
         for name, content in drawn.values():

@@ -11,9 +11,19 @@ from training.evaluation.evaluator import Evaluation, QueryResult
 from training.evaluation.score_tables import SUMMARY
 from training.evaluation.scores import BINS, Scores
 from training.evaluation.text_conditions import DRAWS
+from training.evaluation.thresholds import Thresholds
+
+ALL = "all classes"
+"""Name of the line for all classes together."""
+THRESHOLD_HEADINGS = ("", "threshold", "precision", "predictions left")
+ABOUT_THRESHOLDS = (
+    "Chosen on these rows, so expect a somewhat lower precision on others, and check it on another split. The settings "
+    "hold one threshold for all classes; a class with a higher one of its own is wrong more often than wanted."
+)
+"""What limits the recommended thresholds."""
 
 
-def as_json(evaluation: Evaluation, command: str) -> dict[str, Any]:
+def as_json(evaluation: Evaluation, command: str, thresholds: Thresholds | None = None) -> dict[str, Any]:
     """Return all results as plain values for JSON.
 
     `results` holds an object for each modality and text condition (`text only`, `text only, Vosk transcript`): rows,
@@ -24,6 +34,7 @@ def as_json(evaluation: Evaluation, command: str) -> dict[str, Any]:
     Args:
         evaluation: the results.
         command: command line that repeats the evaluation.
+        thresholds: recommended thresholds, see `Thresholds.to_json`; null in the result if None.
     """
     return {
         "command": command,
@@ -50,6 +61,7 @@ def as_json(evaluation: Evaluation, command: str) -> dict[str, Any]:
         "calibration_bins": BINS,
         "results": {name: _metrics(result, evaluation.labels) for name, result in evaluation.results.items()},
         "modality_conflict": _conflict(evaluation),
+        "thresholds": None if thresholds is None else thresholds.to_json(),
     }
 
 

@@ -5,12 +5,29 @@ from collections.abc import Mapping, Sequence
 
 from device.system.display import displayable
 from training.evaluation.evaluator import Evaluation
-from training.evaluation.report.findings import about_inputs, about_intervals, about_skipped, remarks
+from training.evaluation.report.findings import (
+    ABOUT_THRESHOLDS,
+    ALL,
+    THRESHOLD_HEADINGS,
+    about_inputs,
+    about_intervals,
+    about_skipped,
+    remarks,
+)
 from training.evaluation.score_tables import SUMMARY, class_cells, summary_cells
 from training.evaluation.scores import BINS
+from training.evaluation.thresholds import Thresholds, cells, reasons
 
 
-def markdown(evaluation: Evaluation, plots: Mapping[str, str], command: str, *, page: str, predictions: str) -> str:
+def markdown(
+    evaluation: Evaluation,
+    plots: Mapping[str, str],
+    command: str,
+    *,
+    page: str,
+    predictions: str,
+    thresholds: Thresholds | None = None,
+) -> str:
     """Return the report in Markdown.
 
     Args:
@@ -19,6 +36,7 @@ def markdown(evaluation: Evaluation, plots: Mapping[str, str], command: str, *, 
         command: command line that repeats the evaluation.
         page: file name of the web page.
         predictions: file name of the table of predictions.
+        thresholds: recommended thresholds to include; None for none.
     """
     parts = [
         f"# Evaluation of {_name(evaluation.model.name)}",
@@ -67,9 +85,22 @@ def markdown(evaluation: Evaluation, plots: Mapping[str, str], command: str, *, 
                 [(_name(label), *(str(count) for count in row)) for label, row in counts],
             ),
         ]
+    if thresholds is not None:
+        parts += _thresholds(thresholds)
     for title, name in plots.items():
         parts += [f"## {title}", f"![{title}]({name})"]
     return "\n\n".join(parts) + "\n"
+
+
+def _thresholds(thresholds: Thresholds) -> list[str]:
+    named = [(ALL if label is None else _name(label), *values) for label, *values in cells(thresholds)]
+    return [
+        f"## Confidence for a precision of {thresholds.wanted:g}, {thresholds.query}",
+        _markdown_table(THRESHOLD_HEADINGS, named),
+        *(f"{ALL if label is None else _name(label)}: {reason}." for label, reason in reasons(thresholds)),
+        ABOUT_THRESHOLDS,
+        *([f"```toml\n{thresholds.toml}```"] if thresholds.toml else []),
+    ]
 
 
 def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

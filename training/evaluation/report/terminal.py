@@ -1,10 +1,22 @@
 """An evaluation as tables for the terminal."""
 
 from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 
+from device.system.display import displayable
 from training.evaluation.evaluator import Evaluation
-from training.evaluation.report.findings import about_intervals, about_skipped, first_of_each_modality, remarks
+from training.evaluation.report.findings import (
+    ABOUT_THRESHOLDS,
+    ALL,
+    THRESHOLD_HEADINGS,
+    about_intervals,
+    about_skipped,
+    first_of_each_modality,
+    remarks,
+)
 from training.evaluation.score_tables import class_table, confusion_table, scores_table
+from training.evaluation.thresholds import Thresholds, cells, reasons
 
 
 def print_tables(evaluation: Evaluation, console: Console) -> None:
@@ -19,3 +31,17 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
         console.print(line, highlight=False)
     if evaluation.skipped_clips:
         console.print(f"skipped: {about_skipped(evaluation)}", highlight=False)
+
+
+def print_thresholds(thresholds: Thresholds, console: Console) -> None:
+    """Print the thresholds for a precision, why some cannot be recommended, and the settings to paste."""
+    columns = [Column(heading, justify="right" if heading else "left") for heading in THRESHOLD_HEADINGS]
+    table = Table(*columns, title=f"confidence for a precision of {thresholds.wanted:g}, {thresholds.query}")
+    for label, *values in cells(thresholds):
+        table.add_row(ALL if label is None else displayable(label), *values)
+    console.print(table)
+    for label, reason in reasons(thresholds):
+        console.print(Text(f"{ALL if label is None else displayable(label)}: {reason}."))
+    console.print(Text(ABOUT_THRESHOLDS))
+    if thresholds.toml:
+        console.print(Text(f"Settings for the device:\n\n{thresholds.toml}"))

@@ -15,9 +15,18 @@ from PIL import Image
 from device.system.display import displayable, displayable_lines
 from training.data.reading.linked_files import is_image
 from training.evaluation.evaluator import Evaluation
-from training.evaluation.report.findings import about_inputs, about_intervals, about_skipped, remarks
+from training.evaluation.report.findings import (
+    ABOUT_THRESHOLDS,
+    ALL,
+    THRESHOLD_HEADINGS,
+    about_inputs,
+    about_intervals,
+    about_skipped,
+    remarks,
+)
 from training.evaluation.report.predictions import ClipPrediction, relative_path, worst_errors
 from training.evaluation.score_tables import SUMMARY, class_cells, summary_cells
+from training.evaluation.thresholds import Thresholds, cells, reasons
 from training.images.examples import SILENCE
 
 WORST = 50
@@ -60,8 +69,9 @@ article audio { width: 100%; margin-top: .5rem; }
 blockquote { margin: 0 0 .75rem; padding: .25rem .75rem; border-left: .25rem solid var(--line); }
 .wrong { color: var(--wrong); }
 .soft { color: var(--soft); font-size: .9rem; margin: .5rem 0; }
-.probabilities { width: 100%; max-width: 32rem; }
-.probabilities td:last-child { width: 50%; vertical-align: middle; }
+.probabilities { width: 100%; max-width: 36rem; }
+.probabilities th { text-align: left; }
+.probabilities td:last-child { width: 40%; vertical-align: middle; }
 .bar { display: block; height: .7rem; background: var(--track); border-radius: .2rem; overflow: hidden; }
 .bar span { display: block; height: 100%; background: var(--bar); }
 @media (max-width: 36rem) { article { grid-template-columns: minmax(0, 1fr); } }
@@ -79,6 +89,7 @@ def web_page(
     folder: Path,
     *,
     worst: int = WORST,
+    thresholds: Thresholds | None = None,
 ) -> str:
     """Return the page: the summary with the plots, then the worst errors, each with a player for its recording.
 
@@ -91,6 +102,7 @@ def web_page(
         command: command line that repeats the evaluation.
         folder: folder that the page will be in.
         worst: largest number of errors to show.
+        thresholds: recommended thresholds to include; None for none.
     """
     name = _shown(evaluation.model.name)
     parts = [
@@ -108,6 +120,8 @@ def web_page(
         ),
         *(f"<p>{_shown(line)}</p>" for line in (*remarks(evaluation), about_intervals(evaluation), about_inputs())),
     ]
+    if thresholds is not None:
+        parts += _thresholds(thresholds)
     for title, content in plots.items():
         image = f'<img src="{_data_url(content)}" alt="{_shown(_ALT_TEXTS.get(title, title))}">'
         parts.append(f"<h2>{_shown(title)}</h2>\n<figure>{image}</figure>")
@@ -149,6 +163,20 @@ def _facts(evaluation: Evaluation) -> str:
     ]
     lines = "\n".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in rows)
     return f'<div class="wide"><table class="facts">\n{lines}\n</table></div>'
+
+
+def _thresholds(thresholds: Thresholds) -> list[str]:
+    def name(label: str | None) -> str:
+        return ALL if label is None else f"<bdi>{_shown(label)}</bdi>"
+
+    rows = [(name(label), *values) for label, *values in cells(thresholds)]
+    return [
+        f"<h2>Confidence for a precision of {thresholds.wanted:g}, {_shown(thresholds.query)}</h2>",
+        _table("", ("class", *THRESHOLD_HEADINGS[1:]), rows),
+        *(f"<p>{name(label)}: {_shown(reason)}.</p>" for label, reason in reasons(thresholds)),
+        f"<p>{_shown(ABOUT_THRESHOLDS)}</p>",
+        *([f"<pre><code>{_lines(thresholds.toml)}</code></pre>"] if thresholds.toml else []),
+    ]
 
 
 def _by_class(evaluation: Evaluation) -> str:
