@@ -16,7 +16,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ FLATBUFFER_SUM = "flatbuffer_sha256"
 OTHER_IMAGES = "images_of_another_program"
 """Key in the model card: whether the network was trained on images that edge-mcnn did not compute."""
 
+TRANSITIONS_FILE = "transitions.json"
+"""Name of the entry with the class transitions; a model that was trained without dialogues has none."""
 LABELS_FILE = "labels.txt"
 """Name of the entry with the labels, one per line; `edge-mcnn train` writes a file of this name beside `Model.h5`."""
 
@@ -46,8 +48,50 @@ _LARGEST_ENTRY = 16 << 20
 _LARGEST_BUNDLE = 1 << 30
 _MOST_ENTRIES = 100
 _MOST_LABELS = 100
+_ROUNDING = 1e-3
+"""How far the sum of probabilities may be from 1."""
 _MOST_WORDS = 500_000
 _AGAIN = "copy the model again, or convert it again"
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """How often each class follows each other class in the conversations of the training corpus.
+
+    Raises:
+        BundleError: a probability is not above 0 and at most 1, or a row or the frequencies do not add up to 1.
+    """
+
+    following: tuple[tuple[float, ...], ...]
+    """Row i: probability of each class for the utterance after one of class i, in the order of the labels."""
+    frequencies: tuple[float, ...]
+    """Share of each class among all utterances of the conversations, in the order of the labels."""
+
+    def __post_init__(self) -> None:
+        for row in (*self.following, self.frequencies):
+            if len(row) != len(self.following):
+                raise BundleError("transitions: not a row and a frequency for each class", fix=_AGAIN)
+            if not all(0 < value <= 1 for value in row) or abs(sum(row) - 1) > _ROUNDING:
+                raise BundleError("transitions: a row is not a list of probabilities that add up to 1", fix=_AGAIN)
+
+    def to_json(self) -> str:
+        """Return the entry of a bundle."""
+        return as_json({"following": [list(row) for row in self.following], "frequencies": list(self.frequencies)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Transitions":
+        """Read what `to_json` returns.
+
+        Raises:
+            BundleError: not such an entry.
+        """
+        try:
+            table = json.loads(text)
+            return cls(tuple(_numbers(row) for row in table["following"]), _numbers(table["frequencies"]))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            raise BundleError(
+                f"{TRANSITIONS_FILE}: expected a JSON object with the numbers `following` and `frequencies`", fix=_AGAIN
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -56,7 +100,7 @@ class Companions:
 
     Raises:
         BundleError: too few or too many labels or words, or one of them is empty, repeated or contains spaces at the
-            wrong place.
+            wrong place; or the transitions are those of another number of classes.
     """
 
     labels: tuple[str, ...]
@@ -67,12 +111,19 @@ class Companions:
     """Settings of the spectrogram image and of the word ids that the network was trained with."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """Model card: the training data, the scores and the limitations."""
+    transitions: Transitions | None = None
+    """How classes follow each other in conversations; None if the training corpus had no dialogues."""
 
     def __post_init__(self) -> None:
         _check_names("labels", self.labels, at_least=2, at_most=_MOST_LABELS)
         _check_names("vocabulary", self.vocabulary, at_least=1, at_most=_MOST_WORDS)
         if any(word != "".join(word.split()) for word in self.vocabulary):
             raise BundleError("vocabulary: a word contains a space", fix="write each word without spaces")
+        if self.transitions is not None and len(self.transitions.following) != len(self.labels):
+            raise BundleError(
+                f"transitions: of {len(self.transitions.following)} classes, and there are {len(self.labels)} labels",
+                fix=_AGAIN,
+            )
 
     def entries(self) -> dict[str, str]:
         """Return the packed texts by their file name."""
@@ -81,6 +132,7 @@ class Companions:
             _VOCABULARY: "".join(f"{word}\n" for word in self.vocabulary),
             _FRONT_END: self.front_end.to_json(),
             _CARD: as_json(self.card, indent=2) + "\n",
+            **({} if self.transitions is None else {TRANSITIONS_FILE: self.transitions.to_json() + "\n"}),
         }
 
     @classmethod
@@ -99,11 +151,13 @@ class Companions:
             raise BundleError(f"{_CARD}: not valid JSON ({error})", fix=_AGAIN) from None
         if not isinstance(card, dict):
             raise BundleError(f"{_CARD}: expected a JSON object", fix=_AGAIN)
+        transitions = entries.get(TRANSITIONS_FILE)
         return cls(
             labels=_lines(entries[_LABELS]),
             vocabulary=_lines(entries[_VOCABULARY]),
             front_end=FrontEnd.from_json(entries[_FRONT_END]),
             card=card,
+            transitions=None if transitions is None else Transitions.from_json(transitions),
         )
 
 
@@ -116,7 +170,7 @@ class Bundle:
     model: bytes
     """The complete file: a flatbuffer that a TFLite interpreter loads unchanged, followed by the companions."""
     companions: Companions
-    """Labels, vocabulary, front end and model card."""
+    """Labels, vocabulary, front end, model card and, if there are any, class transitions."""
     flatbuffer_size: int
     """Length of the flatbuffer at the beginning of `model`, bytes."""
 
@@ -129,7 +183,7 @@ def pack(flatbuffer: bytes, companions: Companions) -> bytes:
         companions: what belongs to it; the checksum is added to the card.
     """
     card = {**companions.card, FLATBUFFER_SUM: hashlib.sha256(flatbuffer).hexdigest()}
-    entries = Companions(companions.labels, companions.vocabulary, companions.front_end, card).entries()
+    entries = replace(companions, card=card).entries()
     buffer = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, text in entries.items():
@@ -188,7 +242,7 @@ def _unzip(content: bytes) -> tuple[dict[str, str], int]:
         raise _damaged(error) from None
     with archive:
         for info in archive.infolist():
-            if info.filename not in (_LABELS, _VOCABULARY, _FRONT_END, _CARD):
+            if info.filename not in (_LABELS, _VOCABULARY, _FRONT_END, _CARD, TRANSITIONS_FILE):
                 continue
             if info.file_size > _LARGEST_ENTRY or info.filename in entries:
                 raise BundleError(f"{info.filename}: larger than {_LARGEST_ENTRY >> 20} MB, or packed twice")
@@ -229,6 +283,13 @@ def label_problem(name: str) -> str:
     if len(name.encode()) > LONGEST_LABEL:
         return f"is longer than {LONGEST_LABEL} bytes"
     return ""
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    """Return a JSON list of numbers; a text or a truth value in it is a `TypeError`."""
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise TypeError("not a list of numbers")
+    return tuple(map(float, values))
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -82,6 +82,9 @@ class Prediction:
     """The class whose light shows a low-confidence prediction; None for no light."""
     image: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
     """Spectrogram image that the network classified, shape (height, width, 3), 0 to 1; None if it is not available."""
+    raw_probabilities: Probabilities | None = None
+    """Softmax of the network for this utterance alone, where `probabilities` also depend on the utterances before it
+    (`context_s` under `[classifier]`); None where they do not."""
     audio_only: Probabilities | None = None
     """Probabilities for the same audio without words; None if there is no audio, or if they were not computed."""
     text_only: Probabilities | None = None

@@ -20,6 +20,7 @@ from device.events import Prediction
 from device.outputs.base import Monitor
 from device.pipeline import Pipeline
 from device.recognition.classifier import Classifier, low_confidence_label
+from device.recognition.context import conversation_filter
 from device.recognition.explanation import ALWAYS, AUTO
 from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
@@ -62,11 +63,14 @@ class LoadedModels:
             InterpreterError: no TFLite runtime can run the bundle's network.
             SpeechModelError: the speech model is missing and cannot be fetched, or cannot be loaded, or memory is too
                 short for it.
-            SettingsError: low-confidence predictions should be shown as a class that the model does not have.
+            SettingsError: low-confidence predictions should be shown as a class that the model does not have, or
+                earlier utterances should have an influence and the model has no class transitions.
         """
         require_memory()  # first, because other libraries may end the process when memory is short
         bundle = open_bundle(settings)
-        _low_confidence_label(settings, bundle.companions)  # raises before anything that takes long
+        # Both raise, before anything that takes long.
+        _low_confidence_label(settings, bundle.companions)
+        conversation_filter(settings.classifier.context_s, bundle.companions)
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
 
@@ -89,6 +93,7 @@ class LoadedModels:
             self.companions,
             confidence=self.settings.classifier.confidence,
             low_confidence_label=_low_confidence_label(self.settings, self.companions),
+            context_s=self.settings.classifier.context_s,
             explain=explain or self.settings.classifier.explain,
             monitor=monitor,
         )

@@ -24,6 +24,7 @@ from device.events import Frame, Prediction, Utterance, most_probable
 from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.outputs.base import Monitor
+from device.recognition.context import ConversationFilter, conversation_filter
 from device.recognition.explanation import ALWAYS, AUTO, SLOW_CALL_S, Explainer, ProbabilityModel
 from device.recognition.transcriber import Transcriber, Transcription
 
@@ -60,9 +61,13 @@ class Pipeline:
         companions: labels, vocabulary and front end that the classifier's network was trained with.
         confidence: probability below which a prediction has a low confidence.
         low_confidence_label: the class that is shown for such a prediction; None for no light.
+        context_s: pause in seconds after which earlier utterances have no influence any more; 0 if they have none.
         explain: whether `Prediction.explained` runs the network for audio alone and for words alone: one of
             `device.recognition.explanation.EXPLAIN`.
         monitor: follows frames and speech as they happen; None where nothing shows it.
+
+    Raises:
+        SettingsError: earlier utterances are to have an influence, and the model has no class transitions.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Pipeline:
         *,
         confidence: float = 0.0,
         low_confidence_label: str | None = None,
+        context_s: float = 0.0,
         explain: str = AUTO,
         monitor: Monitor | None = None,
     ) -> None:
@@ -85,6 +91,7 @@ class Pipeline:
         self._confidence = confidence
         self._low_confidence_label = low_confidence_label
         self._monitor = monitor
+        self._context = conversation_filter(context_s, companions)
         self._explain = explain
         self._explainer = Explainer(classifier, self._front_end)
         self._fastest_call_s = float("inf")
@@ -150,7 +157,8 @@ class Pipeline:
         return spectrogram_image(current.spectrogram.power(), self._front_end)
 
     def _prediction(self, utterance: Utterance, result: _Result) -> Prediction:
-        probabilities = result.probabilities
+        raw = result.probabilities
+        probabilities = raw if self._context is None else self._filtered(self._context, raw, utterance)
         label = most_probable(probabilities)
         return Prediction(
             datetime.now().astimezone(),
@@ -161,10 +169,14 @@ class Pipeline:
             probabilities[label] >= self._confidence,
             self._low_confidence_label,
             result.image,
-            explain=partial(self._explainer.modalities, result.image, result.ids, probabilities)
-            if self._explains()
-            else None,
+            raw_probabilities=None if self._context is None else raw,
+            explain=partial(self._explainer.modalities, result.image, result.ids, raw) if self._explains() else None,
         )
+
+    @staticmethod
+    def _filtered(context: ConversationFilter, raw: dict[str, float], utterance: Utterance) -> dict[str, float]:
+        filtered = context.update(np.array(list(raw.values())), utterance.start_s, utterance.end_s)
+        return dict(zip(raw, filtered.tolist(), strict=True))
 
     def _explains(self) -> bool:
         if self._explain == AUTO:

@@ -75,6 +75,14 @@ def evaluate_command(
             help="Evaluate a second time with this share of the words corrupted, to simulate recognition errors.",
         ),
     ] = 0.0,
+    context: Annotated[
+        bool,
+        typer.Option(
+            "--context",
+            help="Let earlier utterances of a dialogue influence the later ones, as `context_s` does on the device. "
+            "Needs rows with a dialogue, in the order of speaking, and a model that was trained on dialogues.",
+        ),
+    ] = False,
     pictures: ImageCache = None,
     output: Annotated[
         Path | None,
@@ -163,6 +171,7 @@ def evaluate_command(
         modalities=(TEXT_ONLY,) if text_only else (AUDIO_ONLY,) if audio_only else MODALITIES,
         text=text.value,
         word_errors=word_errors,
+        context=context,
         audio_root=audio_root,
         image_cache=pictures,
         runtime=runtime,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -70,11 +70,11 @@ def show(inspection: "Inspection", console: "Console") -> None:
             table.add_row(Text(displayable(name)), Text(displayable_lines(value)))
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
-    def listed(headers: str, rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
-        table = Table(*headers.split(), box=None, pad_edge=False, header_style="dim")
-        for index, column in enumerate(table.columns):
-            column.justify = "right" if index in right else "left"
-            column.overflow = "fold"
+    def listed(headers: list[str], rows: list[list[str]], right: tuple[int, ...] = ()) -> None:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for index, header in enumerate(headers):
+            justify: Literal["left", "right"] = "right" if index in right else "left"
+            table.add_column(Text(displayable(header)), justify=justify, overflow="fold")
         for row in rows:
             table.add_row(*(Text(displayable(cell)) for cell in row))
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
@@ -98,12 +98,12 @@ def show(inspection: "Inspection", console: "Console") -> None:
         for each in tensors
     ]
     if rows:
-        listed("- name shape type", rows)
+        listed(["-", "name", "shape", "type"], rows)
     else:
         console.print("  none: edge-mcnn cannot run a model without the signature serving_default", highlight=False)
     section(f"Operators, {sum(group.count for group in inspection.operators)}")
     listed(
-        "operator version count weights stored",
+        ["operator", "version", "count", "weights", "stored"],
         [[g.name, str(g.version), str(g.count), _size(g.bytes), ", ".join(g.stored)] for g in inspection.operators],
         right=(1, 2, 3),
     )
@@ -113,6 +113,12 @@ def show(inspection: "Inspection", console: "Console") -> None:
     pairs({"labels": ", ".join(inspection.labels), "words": f"{words}: {', '.join([*first, *more])}"})
     section("Front end")
     pairs({name: _plain(value) for name, value in inspection.front_end.items()})
+    if inspection.transitions is not None:
+        section("Conversation: share of each class after a class (row), and in general")
+        names = [*inspection.labels, "in general"]
+        shares = [*inspection.transitions["following"], inspection.transitions["frequencies"]]
+        table = [[name, *(f"{value:.0%}" for value in row)] for name, row in zip(names, shares, strict=True)]
+        listed(["after", *inspection.labels], table, right=tuple(range(1, len(names))))
     section("Model card")
     for depth, line in _indented({name: value for name, value in inspection.card.items() if name != FLATBUFFER_SUM}):
         margin = " " * min(2 + 2 * depth, 40)

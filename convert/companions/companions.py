@@ -111,7 +111,9 @@ def complete_companions(
             )
         elif vocabulary.of_tokenizer:
             front_end = replace(front_end, num_words=num_words, out_of_vocabulary=vocabulary.out_of_vocabulary)
-        return Companions(labels, vocabulary.words, front_end, stored.card if stored else {})
+        # Other names for the classes do not change how they follow each other.
+        transitions = stored.transitions if stored and len(stored.labels) == len(labels) else None
+        return Companions(labels, vocabulary.words, front_end, stored.card if stored else {}, transitions)
     except BundleError as error:
         # Its messages begin with "labels" or "vocabulary", or with the front end that the tokenizer invalidates.
         message = f"--{error.message.replace('front end: ', 'vocabulary: ', 1)}"

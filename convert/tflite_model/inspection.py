@@ -70,6 +70,8 @@ class Inspection:
     """Size of the vocabulary, and its first words."""
     front_end: dict[str, Any]
     """Parameters of the front end."""
+    transitions: dict[str, Any] | None
+    """How classes follow each other in conversations: `following` and `frequencies`; None if the model has none."""
     card: dict[str, Any]
     """The model card."""
 
@@ -119,6 +121,7 @@ def inspect_bundle(path: Path) -> Inspection:
         labels=list(companions.labels),
         vocabulary={"size": len(companions.vocabulary), "first": list(islice(companions.vocabulary, _FIRST_WORDS))},
         front_end=json.loads(companions.front_end.to_json()),
+        transitions=None if companions.transitions is None else json.loads(companions.transitions.to_json()),
         card=card,
     )
 

@@ -8,6 +8,7 @@ from device.doctor.findings import Finding, Verdict
 from device.errors import SpeechModelError
 from device.loading import open_bundle
 from device.recognition.classifier import Classifier, low_confidence_label
+from device.recognition.context import conversation_filter
 from device.recognition.speech_model.fetch import find_speech_model, speech_model_path, verify_speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
@@ -21,11 +22,13 @@ def check_bundle(settings: Settings) -> Iterator[Finding]:
     Raises:
         BundleError: the bundle cannot be read.
         InterpreterError: the interpreter is missing, or refuses the model.
-        SettingsError: a prediction with low confidence is to be shown as a class that the model does not have.
+        SettingsError: a prediction with low confidence is to be shown as a class that the model does not have, or
+            earlier utterances are to have an influence and the model has no class transitions.
     """
     bundle = open_bundle(settings)
     chosen = settings.classifier
     low_confidence_label(chosen.confidence, chosen.low_confidence, bundle.companions.labels)
+    conversation_filter(chosen.context_s, bundle.companions)
     classifier = Classifier(bundle, runtime=settings.classifier.runtime)
     path = "the shipped model" if bundle.path == DEFAULT_BUNDLE else str(bundle.path)
     required = ", which the model requires" if bundle.companions.card.get("requires") else ""

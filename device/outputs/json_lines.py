@@ -30,6 +30,7 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
         "time": prediction.time.isoformat(timespec="milliseconds"),
         "label": prediction.label,
         "probabilities": _rounded(prediction.probabilities),
+        "raw_probabilities": None if prediction.raw_probabilities is None else _rounded(prediction.raw_probabilities),
         "audio_only": _modality(prediction.audio_only),
         "text_only": _modality(prediction.text_only),
         "confident": prediction.confident,

@@ -197,6 +197,15 @@ class ClassifierSettings:
         about="Light for a low-confidence prediction. dark: no light, so that you can see that there is no confident "
         "prediction. neutral: the light of the class neutral, for lamps that must show something every time.",
     )
+    context_s: float = _number(
+        0.0,
+        0,
+        3600,
+        "s",
+        "The utterances before an utterance influence its prediction, until a pause of this length: in a conversation "
+        "a class often follows the same class. It needs a model that was trained on dialogues. 0: each utterance is "
+        "classified by itself.",
+    )
     explain: str = _choice(
         "auto",
         *("auto", "always", "never"),

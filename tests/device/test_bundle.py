@@ -1,4 +1,5 @@
 import io
+import json
 import struct
 import subprocess
 import tracemalloc
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.bundle import DEFAULT_BUNDLE, Companions, pack, read_bundle
+from device.bundle import DEFAULT_BUNDLE, Companions, Transitions, pack, read_bundle
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 
@@ -45,6 +46,56 @@ def test_reading_returns_the_packed_parts(tmp_path: Path) -> None:
     assert bundle.companions.vocabulary == COMPANIONS.vocabulary
     assert bundle.companions.front_end == COMPANIONS.front_end
     assert bundle.companions.card["name"] == "test"
+
+
+TRANSITIONS = Transitions(((0.5, 0.25, 0.25), (0.2, 0.6, 0.2), (0.1, 0.2, 0.7)), (0.25, 0.35, 0.4))
+
+
+def test_transitions_are_packed_and_read(tmp_path: Path) -> None:
+    assert read_bundle(write(tmp_path, pack(FLATBUFFER, COMPANIONS))).companions.transitions is None
+    carrying = replace(COMPANIONS, transitions=TRANSITIONS)
+    assert read_bundle(write(tmp_path, pack(FLATBUFFER, carrying))).companions.transitions == TRANSITIONS
+
+
+def table(following: object, frequencies: object = (0.25, 0.35, 0.4)) -> str:
+    return json.dumps({"following": following, "frequencies": frequencies})
+
+
+ROWS = [list(row) for row in TRANSITIONS.following]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "expected a JSON object with the numbers"),
+        ("[]", "expected a JSON object with the numbers"),
+        ("{}", "expected a JSON object with the numbers"),
+        ("[" * 100_000, "expected a JSON object with the numbers"),
+        (table(3), "expected a JSON object with the numbers"),
+        (table([["a", "b", "c"]] * 3), "expected a JSON object with the numbers"),
+        (table(["abc"] * 3), "expected a JSON object with the numbers"),
+        (table([[True, 0, 0]] * 3), "expected a JSON object with the numbers"),
+        (table(ROWS, None), "expected a JSON object with the numbers"),
+        (table([[10**400, 0, 0]] * 3), "expected a JSON object with the numbers"),
+        (table(ROWS[:2]), "not a row and a frequency for each class"),
+        (table([row[:2] for row in ROWS]), "not a row and a frequency for each class"),
+        (table(ROWS, [0.5, 0.5]), "not a row and a frequency for each class"),
+        (table([[0.5, 0.5], [0.5, 0.5]], [0.5, 0.5]), "transitions: of 2 classes, and there are 3 labels"),
+        (table([[1.0, 0.0, 0.0], *ROWS[1:]]), "not a list of probabilities that add up to 1"),
+        (table([[0.6, 0.6, -0.2], *ROWS[1:]]), "not a list of probabilities that add up to 1"),
+        (table([[0.5, 0.25, 0.3], *ROWS[1:]]), "not a list of probabilities that add up to 1"),
+        (table([[float("nan"), 0.5, 0.5], *ROWS[1:]]), "not a list of probabilities that add up to 1"),
+    ],
+)
+def test_wrong_transitions_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    content = io.BytesIO(pack(FLATBUFFER, COMPANIONS))
+    with zipfile.ZipFile(content, "a") as archive:
+        archive.writestr("transitions.json", text)
+    path = write(tmp_path, content.getvalue())
+    with pytest.raises(BundleError, match=message) as error:
+        read_bundle(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert error.value.fix == "copy the model again, or convert it again"
 
 
 def test_same_content_gives_same_bytes() -> None:

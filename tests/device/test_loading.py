@@ -113,6 +113,12 @@ def test_settings_that_do_not_fit_the_model_are_refused_first(monkeypatch: pytes
         LoadedModels.load(settings, pytest.fail)
 
 
+def test_context_without_transitions_is_refused_first() -> None:
+    settings = Settings(classifier=ClassifierSettings(context_s=30))
+    with pytest.raises(SettingsError, match="the model has no class transitions"):
+        LoadedModels.load(settings, pytest.fail)
+
+
 def test_importing_the_package_loads_nothing_else() -> None:
     script = "import sys; before = set(sys.modules); import device; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

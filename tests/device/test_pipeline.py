@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from device.audio.endpoint import Endpointer, EndpointerUpdate
-from device.bundle import Companions
+from device.bundle import Companions, Transitions
 from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance
 from device.front_end.parameters import FrontEnd
 from device.outputs.base import Monitor
@@ -19,6 +19,7 @@ from device.pipeline import Pipeline
 from device.recognition.transcriber import Transcriber
 
 LOUD, QUIET = 8000, 1
+TRANSITIONS = Transitions(((0.8, 0.2), (0.1, 0.9)), (0.4, 0.6))
 
 
 class Rig:
@@ -32,6 +33,7 @@ class Rig:
         confidence: float = 0.0,
         low_confidence_label: str | None = None,
         explain: str = "always",
+        context_s: float = 0.0,
         monitor: Monitor | None = None,
     ) -> None:
         self.calls: list[str] = []
@@ -39,7 +41,7 @@ class Rig:
         self._words = words
         self.slow: Callable[[], None] | None = None
         self._updates: Iterator[EndpointerUpdate] = iter(())
-        companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db))
+        companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db), transitions=TRANSITIONS)
         self.pipeline = Pipeline(
             cast(Endpointer, self),
             cast(Transcriber, self),
@@ -48,6 +50,7 @@ class Rig:
             confidence=confidence,
             low_confidence_label=low_confidence_label,
             explain=explain,
+            context_s=context_s,
             monitor=monitor,
         )
 
@@ -229,6 +232,35 @@ def test_a_slow_network_is_run_again_only_if_the_settings_require_it(
     rig = Rig(explain=explain)
     rig.slow = pass_time
     assert (one_utterance(rig).explained().text_only is not None) == expected
+
+
+def two_utterances(rig: Rig, pause_s: float) -> list[Prediction]:
+    second = Utterance(1 + pause_s, 1.5 + pause_s, 2 + pause_s, time.monotonic(), "silence")
+    return rig.run(
+        EndpointerUpdate((rig.frame(LOUD),)),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), over()),
+        EndpointerUpdate((rig.frame(LOUD),)),
+        EndpointerUpdate((rig.frame(QUIET),), second),
+    )
+
+
+def test_the_previous_utterance_influences_the_next_until_a_pause() -> None:
+    raw = {"a": 0.25, "b": 0.75}
+    first, second = two_utterances(Rig(context_s=5, confidence=0.8), pause_s=4)
+    assert first.probabilities == first.raw_probabilities == second.raw_probabilities == raw
+    a, b = 0.25 * (0.25 * 0.8 + 0.75 * 0.1) / 0.4, 0.75 * (0.25 * 0.2 + 0.75 * 0.9) / 0.6
+    assert second.probabilities == pytest.approx({"a": a / (a + b), "b": b / (a + b)})
+    assert (first.confident, second.confident) == (False, True), "the filtered probability is compared"
+    assert second.explained().audio_only == raw, "each modality alone is that of this utterance alone"
+    _, second = two_utterances(Rig(context_s=5), pause_s=6)
+    assert second.probabilities == raw
+
+
+def test_without_context_there_are_no_raw_probabilities() -> None:
+    first, second = two_utterances(Rig(), pause_s=0)
+    assert first.probabilities == second.probabilities == {"a": 0.25, "b": 0.75}
+    assert first.raw_probabilities is second.raw_probabilities is None
 
 
 class RecordingMonitor:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
+from device.bundle import DEFAULT_BUNDLE, Transitions, pack, read_bundle
 from device.outputs.json_lines import NO_WORDS
 from tests.conftest import CLIPS
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
@@ -60,8 +60,8 @@ def test_transcripts_have_few_errors(classified: dict[str, dict[str, object]]) -
 def test_json_has_all_fields(classified: dict[str, dict[str, object]]) -> None:
     table = classified["austen-0930"]
     assert list(table) == [
-        "file", "time", "label", "probabilities", "audio_only", "text_only", "confident", "light", "text",
-        "start_s", "seconds", "ending", "ms_speech_to_light", "ms_endpoint_to_light",
+        "file", "time", "label", "probabilities", "raw_probabilities", "audio_only", "text_only", "confident", "light",
+        "text", "start_s", "seconds", "ending", "ms_speech_to_light", "ms_endpoint_to_light",
     ]  # fmt: skip
     assert table["ending"] == "silence"
 
@@ -78,6 +78,25 @@ def test_each_prediction_contains_what_each_modality_alone_predicts(classified: 
     again = json.loads(edge_mcnn("classify", "--json", CLIPS / "austen-0930.flac", environment=never).stdout)
     assert (again["audio_only"], again["text_only"]) == (None, None)
     assert again["probabilities"] == table["probabilities"]
+
+
+def test_utterances_of_one_file_are_a_conversation(tmp_path: Path, classified: dict[str, dict[str, object]]) -> None:
+    bundle = read_bundle(DEFAULT_BUNDLE)
+    sticky = Transitions(((0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98)), (1 / 3, 1 / 3, 1 / 3))
+    model = tmp_path / "Model.tflite"
+    model.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], replace(bundle.companions, transitions=sticky)))
+    samples, rate = soundfile.read(CLIPS / "austen-0930.flac")
+    soundfile.write(tmp_path / "twice.wav", np.concatenate([samples, np.zeros(rate), samples]), rate)
+    environment = {"EDGE_MCNN_CLASSIFIER_CONTEXT_S": "30"}
+    files = (tmp_path / "twice.wav", CLIPS / "austen-0930.flac")
+    lines = edge_mcnn("classify", "--json", "--model", model, *files, environment=environment).stdout.splitlines()
+    first, second, alone = (json.loads(line) for line in lines)
+    assert first["probabilities"] == first["raw_probabilities"]
+    assert second["probabilities"] != second["raw_probabilities"]
+    assert alone["probabilities"] == alone["raw_probabilities"] == classified["austen-0930"]["probabilities"]
+    refused = edge_mcnn("classify", files[0], environment=environment)
+    assert refused.returncode == 1
+    assert "classifier.context_s is 30, and the model has no class transitions" in refused.stderr
 
 
 def test_the_same_clip_gives_the_same_prediction(classified: dict[str, dict[str, object]]) -> None:

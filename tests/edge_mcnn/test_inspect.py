@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from convert.tflite_model.inspection import inspect_bundle
-from device.bundle import DEFAULT_BUNDLE, Companions, pack, read_bundle
+from device.bundle import DEFAULT_BUNDLE, Companions, Transitions, pack, read_bundle
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 from edge_mcnn.inspect import runs_on, show
@@ -25,6 +25,25 @@ def bundle(folder: Path, flatbuffer: bytes = TWO_GRAPHS, card: dict[str, Any] | 
     path = folder / "Model.tflite"
     path.write_bytes(pack(flatbuffer, Companions(LABELS, ("the", "a"), FrontEnd(), card or {})))
     return path
+
+
+def test_transitions_are_a_table_of_shares(tmp_path: Path) -> None:
+    path = bundle(tmp_path)
+    assert "Conversation" not in shown(path)
+    assert inspect_bundle(path).as_dict()["transitions"] is None
+    transitions = Transitions(((0.75, 0.25), (0.4, 0.6)), (0.55, 0.45))
+    labels = ("[red]", "negative")
+    path.write_bytes(pack(TWO_GRAPHS, Companions(labels, ("the", "a"), FrontEnd(), transitions=transitions)))
+    text = shown(path)
+    section = text[text.index("Conversation") : text.index("Model card")].splitlines()[1:5]
+    assert [line.split() for line in section] == [
+        ["after", "[red]", "negative"],
+        ["[red]", "75%", "25%"],
+        ["negative", "40%", "60%"],
+        ["in", "general", "55%", "45%"],
+    ]
+    table = inspect_bundle(path).as_dict()["transitions"]
+    assert table == {"following": [[0.75, 0.25], [0.4, 0.6]], "frequencies": [0.55, 0.45]}
 
 
 def with_signature(name: bytes = b"serving_default") -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from device.bundle import Companions
+from device.bundle import Companions, Transitions
 from device.front_end.parameters import FrontEnd
 from training.default_model.audio_branch.audio_training import (
     AudioTrainingSettings,
@@ -24,7 +24,13 @@ from training.default_model.audio_branch.audio_training import (
 )
 from training.default_model.audio_branch.augmented_images import CopySettings, ravdess_images
 from training.default_model.fusion import BranchLogits, FusionFactors, concatenate, fit_factors, fuse
-from training.default_model.text_branch.corpora import LABELS, TextCorpora, default_vocabulary, read_text_corpora
+from training.default_model.text_branch.corpora import (
+    LABELS,
+    TextCorpora,
+    Texts,
+    default_vocabulary,
+    read_text_corpora,
+)
 from training.default_model.text_branch.distillation import TeacherOutput, TeacherSettings, distil
 from training.default_model.text_branch.text_training import (
     TextEncoder,
@@ -35,6 +41,7 @@ from training.default_model.text_branch.text_training import (
     train_text_branch,
 )
 from training.fit.h5_writer import check_output, write_model
+from training.fit.transitions import learn_transitions
 from training.images.array_cache import read_arrays, write_arrays
 
 SEQUENCE_LENGTH = 32
@@ -139,8 +146,15 @@ def build_default_model(
         "seconds": {"preparing": round(prepared - started), "training": round(time.monotonic() - prepared)},
     }
     network = fuse(text_branch, audio_branch.head, factors, front_end)
-    write_model(network, Companions(LABELS, vocabulary, front_end, entries), output)
+    write_model(network, Companions(LABELS, vocabulary, front_end, entries, transitions_of(corpora.train)), output)
     return result
+
+
+def transitions_of(texts: Texts) -> Transitions | None:
+    """Return how sentiments follow each other in the dialogues of MELD's train part; None if it has none."""
+    classes = (LABELS[number] for number in texts.targets.argmax(axis=1))
+    learnt = learn_transitions(zip(texts.dialogues.tolist(), classes, strict=True), LABELS)
+    return None if learnt is None else learnt.transitions
 
 
 def _text_branch(

@@ -16,10 +16,12 @@ from rich.progress import Progress
 
 from device.bundle import OTHER_IMAGES
 from device.errors import TrainingError
+from device.system.display import displayable
 from training.data.clips import VALIDATION, Clip, Skipped
 from training.data.corpus import Corpus, TextKind, open_corpus, with_text
 from training.data.word_errors import word_error_rate
 from training.evaluation.bootstrap import Groups, resample
+from training.evaluation.conversation import check_context, filter_dialogues
 from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY, Query, queries
 from training.evaluation.modality_conflict import PAIRS, ModalityConflict, SingleModality, measure_conflict
 from training.evaluation.predictors import Predictor, open_predictor
@@ -43,6 +45,8 @@ class EvaluationSettings:
     """Share of words to corrupt, 0 to 1, for additional metrics with simulated recognition errors; 0 for none."""
     audio_root: Path | None = None
     """Folder that relative audio paths start from; None is the table's own folder."""
+    context: bool = False
+    """Whether earlier utterances of a dialogue influence the later ones, see `filter_dialogues`."""
     image_cache: Path | None = None
     """Folder that caches the spectrogram images, see `ImageCache`; None computes them again."""
     runtime: str = "auto"
@@ -106,7 +110,8 @@ class Evaluation:
     word_error_rate: float | None
     """Word errors of the Vosk transcript per word of the reference text; None where either is not known."""
     conflict: ModalityConflict | None
-    """Which modality wins when the two contradict each other; None unless all three modalities were evaluated."""
+    """Which modality wins when the two contradict each other; None unless all three modalities were evaluated, and
+    where earlier utterances have an influence."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,6 +146,8 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
     predictor = open_predictor(model, runtime=settings.runtime)
     companions = predictor.companions
     _check_labels(clips, companions.labels, table, model)
+    if settings.context:
+        check_context(clips, companions, displayable(table), displayable(model))
     card = companions.card
     if corpus.note and card.get("table") == table.name and card.get("seed", settings.seed) != settings.seed:
         console.print(
@@ -173,8 +180,9 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
             fix="choose another --split, another corpus, or a model whose vocabulary fits it",
         )
     with Progress(console=console) as progress:
-        results = _run(predictor, planned, Groups.of(data.clips), settings.seed, progress)
-        conflict = _conflict(predictor, base, results, settings.seed, progress)
+        conversations = data.clips if settings.context else None
+        results = _run(predictor, planned, Groups.of(data.clips), conversations, settings.seed, progress)
+        conflict = None if settings.context else _conflict(predictor, base, results, settings.seed, progress)
     return Evaluation(
         model=model,
         table=table,
@@ -211,12 +219,20 @@ def _clips_of_split(corpus: Corpus, settings: EvaluationSettings) -> list[Clip]:
 
 
 def _run(
-    predictor: Predictor, planned: Sequence[Query], groups: Groups, seed: int, progress: Progress
+    predictor: Predictor,
+    planned: Sequence[Query],
+    groups: Groups,
+    conversations: Sequence[Clip] | None,
+    seed: int,
+    progress: Progress,
 ) -> dict[str, QueryResult]:
+    """Predict and score each query; with the clips of `conversations`, dialogue by dialogue."""
     found = {}
     for query in planned:
         task = progress.add_task(f"predicting, {query.name}", total=predictor.steps(query.examples))
         probabilities = predictor.probabilities(query.examples, partial(progress.advance, task))
+        if conversations is not None:
+            probabilities = filter_dialogues(probabilities, query.rows, conversations, predictor.companions)
         groups_of_rows = groups.take(query.rows)
         labels = query.examples.labels
         found[query.name] = QueryResult(

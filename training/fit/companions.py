@@ -1,9 +1,10 @@
 """The companions saved with a network: labels, vocabulary, and the entries of the model card known before training."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from device.bundle import OTHER_IMAGES, Companions
 from device.errors import TrainingError
@@ -11,12 +12,16 @@ from device.front_end.tokens import normalise
 from training.data.clips import TRAIN, VALIDATION, Clip
 from training.data.corpus import Corpus
 from training.fit.settings import TrainingSettings
+from training.fit.transitions import learn_transitions
 from training.images.spectrogram_images import ClipImages
 from training.networks.network import TUTORIAL
 
+_LEARNT_FROM = "transitions_learnt_from"
+"""Key in the model card: the number of dialogues, and of pairs of consecutive utterances in them."""
+
 
 def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) -> Companions:
-    """Return the labels and the vocabulary of the train rows, and the card without the results.
+    """Return labels, vocabulary and class transitions of the train rows, and the card without the results.
 
     Args:
         corpus: the corpus that the user named.
@@ -49,7 +54,21 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
         **({"recurrent_dropout": not settings.fast_lstm} if settings.network == TUTORIAL else {}),
         "versions": {name: _version(name) for name in ("edge-mcnn", "tensorflow", "tf-keras", "numpy", "librosa")},
     }
-    return Companions(labels_of(data.clips), vocabulary, settings.front_end, card)
+    labels = labels_of(data.clips)
+    spoken = ((clip.dialogue, clip.label) for clip in data.clips if clip.split == TRAIN)
+    learnt = learn_transitions(spoken, labels)
+    if learnt is not None:
+        card[_LEARNT_FROM] = {"dialogues": learnt.dialogues, "pairs": learnt.pairs}
+    return Companions(labels, vocabulary, settings.front_end, card, None if learnt is None else learnt.transitions)
+
+
+def describe_transitions(card: Mapping[str, Any]) -> list[str]:
+    """Return a line about the class transitions that a model with this card carries, if it carries any."""
+    source = card.get(_LEARNT_FROM)
+    if source is None:
+        return []
+    pairs = f"{source['pairs']} pairs of consecutive utterances in {source['dialogues']} dialogues"
+    return [f"class transitions for context_s on the device: learnt from {pairs}"]
 
 
 def vocabulary_of(clips: Iterable[Clip], name: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from training.evaluation.modalities import constant_scores, score_modalities
 from training.evaluation.score_tables import confusion_table, f1_table, scores_table
 from training.evaluation.scores import Scores
 from training.fit.checkpoints import Checkpoint
-from training.fit.companions import companions_of, labels_of, vocabulary_of
+from training.fit.companions import companions_of, describe_transitions, labels_of, vocabulary_of
 from training.fit.epochs import Fitted, describe_steps, fit, head_probabilities
 from training.fit.event_log import EventLog
 from training.fit.h5_writer import check_labels_file, check_output, write_model
@@ -111,6 +111,7 @@ def train(
     lines = [
         f"{len(training)} train and {len(validation)} validation rows, labels {labels}",
         *describe_steps(len(training), len(validation), settings.batch_size),
+        *describe_transitions(companions.card),
         *([_FAST_LSTM_NOTE] if settings.fast_lstm else []),
     ]
     for line in lines:
@@ -138,7 +139,7 @@ def train(
         "workers": workers.count,
         "seconds": round(time.monotonic() - started),
     }
-    companions = Companions(companions.labels, companions.vocabulary, companions.front_end, card)
+    companions = replace(companions, card=card)
     _save(network, companions, output, fitted, checkpoint, workers, console)
     return TrainingResult(scores, companions, fitted.interrupted)
 

@@ -20,7 +20,7 @@ from convert.companions.companions import (
     read_front_end,
     read_labels,
 )
-from device.bundle import OTHER_IMAGES, Companions
+from device.bundle import OTHER_IMAGES, Companions, Transitions
 from device.errors import ConversionError
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
@@ -166,6 +166,14 @@ def test_any_other_front_end_is_read_or_refused_in_one_line(table: dict[str, Any
 
 def test_without_options_the_companions_of_the_model_are_used() -> None:
     assert complete_companions(Path("X.h5"), STORED, UserCompanions(), **NETWORK) == STORED
+
+
+def test_transitions_stay_when_classes_get_other_names() -> None:
+    transitions = Transitions(((0.75, 0.25), (0.5, 0.5)), (0.5, 0.5))
+    stored = replace(STORED, transitions=transitions)
+    assert complete_companions(Path("X.h5"), stored, UserCompanions(), **NETWORK) == stored
+    assert complete_companions(Path("X.h5"), stored, UserCompanions("a,b"), **NETWORK).transitions == transitions
+    assert complete_companions(Path("X.h5"), stored, UserCompanions("a,b,c"), **NETWORK).transitions is None
 
 
 LABELS_NOTE = "labels.txt: one label per line, in the order of the softmax"

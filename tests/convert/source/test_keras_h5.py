@@ -6,7 +6,7 @@ import pytest
 import tf_keras
 
 from convert.source.keras_h5 import read_companions, read_configuration, write_companions
-from device.bundle import HDF5_GROUP, Companions
+from device.bundle import HDF5_GROUP, Companions, Transitions
 from device.errors import ConversionError
 from device.front_end.parameters import FrontEnd
 from tests.convert import tutorial_models
@@ -17,7 +17,11 @@ from tests.full_disk import full_disk
 def test_companions_are_read_back_and_keras_still_opens_the_file(small_model: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(small_model, tmp_path))
     companions = Companions(
-        ("froh", "müde"), ("été", "don't", "日本"), FrontEnd(trim_db=None), {"note": "grün", "n": [1, 2.5]}
+        ("froh", "müde"),
+        ("été", "don't", "日本"),
+        FrontEnd(trim_db=None),
+        {"note": "grün", "n": [1, 2.5]},
+        Transitions(((0.75, 0.25), (0.5, 0.5)), (0.5, 0.5)),
     )
     write_companions(path, companions)  # replaces the previous ones
     assert read_companions(path) == companions

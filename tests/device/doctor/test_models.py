@@ -56,6 +56,12 @@ def test_a_bundle_that_requires_a_missing_runtime(tmp_path: Path, monkeypatch: p
         only(models.check_bundle(with_model(path)))
 
 
+def test_context_needs_a_model_with_transitions() -> None:
+    settings = Settings(classifier=ClassifierSettings(context_s=30))
+    with pytest.raises(SettingsError, match="the model has no class transitions"):
+        only(models.check_bundle(settings))
+
+
 def test_the_class_for_low_confidence_must_be_one_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(classifier=ClassifierSettings(confidence=0.5, low_confidence="neutral"))
     assert only(models.check_bundle(settings)).verdict.value == "OK"

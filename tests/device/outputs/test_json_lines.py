@@ -46,6 +46,7 @@ def test_json_line() -> None:
         "time": "2026-01-02T03:04:05.000+00:00",
         "label": "positive",
         "probabilities": {"negative": 0.15, "neutral": 0.15, "positive": 0.7},
+        "raw_probabilities": None,
         "audio_only": None,
         "text_only": None,
         "confident": True,
@@ -67,6 +68,13 @@ def test_json_contains_what_each_modality_alone_predicts() -> None:
         "probabilities": {"negative": 0.6111, "neutral": 0.3, "positive": 0.0889},
     }
     assert table["text_only"] is None
+
+
+def test_json_contains_the_probabilities_without_context() -> None:
+    raw = {"negative": 0.33333, "neutral": 0.33333, "positive": 0.33334}
+    table = as_table(replace(prediction("positive"), raw_probabilities=raw), LIT_AT)
+    assert table["raw_probabilities"] == {"negative": 0.3333, "neutral": 0.3333, "positive": 0.3333}
+    assert table["probabilities"]["positive"] == 0.7
 
 
 def test_without_words_only_the_text_is_missing() -> None:

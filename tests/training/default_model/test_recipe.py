@@ -118,6 +118,7 @@ def test_builds_a_model_that_predicts(result: RecipeResult) -> None:
     assert "great" in model.companions.vocabulary
     assert model.companions.front_end.sequence_length == recipe.SEQUENCE_LENGTH
     assert model.companions.card["name"] == "a test"
+    assert model.companions.transitions is not None, "learnt from MELD's dialogues"
     assert model.companions.card["fusion"]["audio_weight"] == result.factors.audio_weight
 
 

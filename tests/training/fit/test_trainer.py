@@ -107,6 +107,9 @@ def test_same_seed_gives_the_same_weights(corpus: Path, tmp_path: Path, console:
 
 def test_evidence_learns_tones_and_words_and_can_be_converted(corpus: Path, tmp_path: Path, console: Console) -> None:
     settings = TrainingSettings(network="evidence", epochs=25, batch_size=4)
+    header, *rows = corpus.read_text().splitlines()
+    lines = [f"{header},dialogue", *(f"{row},dialogue {number // 5}" for number, row in enumerate(rows))]
+    corpus.write_text("".join(f"{line}\n" for line in lines))
     result = train(corpus, tmp_path / "Model.h5", settings, console)
     assert result.companions.card["learning_rate"] == 1e-3
     assert {name: score.accuracy for name, score in result.scores.items()} == {
@@ -117,6 +120,13 @@ def test_evidence_learns_tones_and_words_and_can_be_converted(corpus: Path, tmp_
     report = convert(tmp_path / "Model.h5")
     assert report.same_class == report.samples
     assert report.bytes_after < 500_000
+    # 20 train rows in dialogues of 5, the classes in turns; the 8 validation rows do not count.
+    assert "learnt from 16 pairs of consecutive utterances in 4 dialogues\n" in printed(console)
+    transitions = read_bundle(report.target).companions.transitions
+    assert transitions is not None
+    assert transitions == result.companions.transitions
+    for number, row in enumerate(transitions.following):
+        assert row[number] < transitions.frequencies[number] < row[1 - number], "the other class follows"
 
 
 @pytest.mark.usefixtures("small_network")

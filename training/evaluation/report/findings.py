@@ -44,6 +44,7 @@ def as_json(evaluation: Evaluation, command: str, thresholds: Thresholds | None 
         "table": str(evaluation.table),
         "split": evaluation.settings.split,
         "text": evaluation.settings.text,
+        "context": evaluation.settings.context,
         "word_error_rate": None if evaluation.word_error_rate is None else round(evaluation.word_error_rate, 4),
         "simulated_word_errors": evaluation.settings.word_errors,
         "clips": len(evaluation.data.clips),
@@ -91,6 +92,8 @@ def remarks(evaluation: Evaluation, shown: Callable[[str], str] = displayable) -
             f"Word errors are simulated: {evaluation.settings.word_errors:.0%} of the words, of these 60 % replaced, "
             f"20 % deleted and 20 % inserted; {DRAWS} draws count together, so each row counts {DRAWS} times."
         )
+    if evaluation.settings.context:
+        lines.append("Earlier utterances of a dialogue influence the later ones, as context_s does on the device.")
     if (found := evaluation.conflict) is not None:
         shares = found.shares
         lines.append(
