@@ -13,7 +13,7 @@ from training.evaluation.modalities import MODALITIES
 from training.evaluation.text_conditions import TRANSCRIPT
 
 MINIMUM = 20
-"""Number of predictions that have to be left: the precision of fewer says little about others."""
+"""Number of predictions that have to be left: from fewer, little follows about others."""
 STEPS = 100
 """Thresholds are multiples of 1 / STEPS, from 0 on."""
 

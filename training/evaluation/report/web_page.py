@@ -162,7 +162,7 @@ def _facts(evaluation: Evaluation) -> str:
         ("missing", f"{len(evaluation.missing)} recordings" if evaluation.missing else "none"),
     ]
     lines = "\n".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in rows)
-    return f'<div class="wide"><table class="facts">\n{lines}\n</table></div>'
+    return f'<div class="wide" tabindex="0"><table class="facts">\n{lines}\n</table></div>'
 
 
 def _thresholds(thresholds: Thresholds) -> list[str]:
@@ -286,8 +286,8 @@ def _table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]])
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
         for first, *cells in rows
     ]
-    body = "\n".join(lines)
-    return f'<div class="wide"><table>{above}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+    body = "<tbody>\n" + "\n".join(lines) + "\n</tbody>"
+    return f'<div class="wide" tabindex="0"><table>{above}<thead><tr>{head}</tr></thead>\n{body}</table></div>'
 
 
 def _shown(text: str) -> str:
