@@ -155,12 +155,14 @@ def _save(svg: Path, settings: "LightsSettings", labels: Sequence[str]) -> None:
     from device.errors import LightsError
     from device.outputs.wiring.svg import wiring_svg
     from device.system.atomic_write import write_text
+    from device.system.paths import explain
 
     drawing = wiring_svg(settings, labels)
     try:
         write_text(svg, drawing)
     except OSError as error:
-        raise LightsError(f"{svg}: cannot be written ({error.strerror})", fix="choose another file") from None
+        fix = explain(error, svg).fix or "choose another file"
+        raise LightsError(f"{svg}: cannot be written ({error.strerror})", fix=fix) from None
     out.line(f"saved {svg}")
 
 

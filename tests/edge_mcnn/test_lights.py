@@ -1,5 +1,6 @@
 """`edge-mcnn lights` as a process: on mock pins, in a pipe, in a terminal."""
 
+import errno
 import json
 import os
 import pty
@@ -14,6 +15,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
+from device.errors import LightsError
+from edge_mcnn.lights import wiring_command
 from tests.edge_mcnn.command_line import assert_refused
 
 pytestmark = pytest.mark.slow
@@ -242,6 +245,16 @@ def test_wiring_of_seven_classes(seven: Path, config: Path) -> None:
     assert done.returncode == 0
     assert "red \u2500\u2500\u2500\u2500[330 \u03a9]\u2500\u2500\u2500\u2500\u2500GPIO5 29 \u25cf" in done.stdout
     assert "Colours: anger red, disgust green, fear magenta, joy white," in done.stdout
+
+
+def test_the_fix_for_a_full_disk_is_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("device.system.atomic_write.write_text", full)
+    with pytest.raises(LightsError, match=r"cannot be written \(No space left on device\)") as error:
+        wiring_command(svg=tmp_path / "w.svg")
+    assert error.value.fix == "free some space, or choose another place"
 
 
 def test_wiring_as_svg(seven: Path, config: Path, tmp_path: Path) -> None:
