@@ -101,6 +101,26 @@ def train_command(
         ),
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same model.")] = 1,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="K",
+            help="Cross-validate first: train K times, each time without one of K parts of the train and validation "
+            "rows, and print mean and spread of the scores. Complete speakers are held out if each row names one, else "
+            "dialogues, else rows. The model is then trained as without this option; its card contains the scores.",
+            show_default="no cross-validation",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train with N seeds, from --seed on, and print mean and spread of the scores before the model is "
+            "trained with the first; with --folds, each seed divides the rows in another way.",
+        ),
+    ] = 1,
     resume: Annotated[
         bool,
         typer.Option(
@@ -187,7 +207,12 @@ def train_command(
         tensorboard=tensorboard,
         card=entries,
     )
-    train(source, output, settings)
+    if folds is None and seeds == 1:
+        train(source, output, settings)
+        return
+    from training.fit.folds import validate_and_train
+
+    validate_and_train(source, output, settings, folds, seeds, out.console())
 
 
 def _read_card(path: Path | None) -> dict[str, Any]:

@@ -87,6 +87,23 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].step_size) == (13, 16, 1e-4)
 
 
+def test_cross_validation_is_requested(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import training.fit.folds
+
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(training.fit.folds, "validate_and_train", lambda *arguments: calls.append(arguments))
+    rows = "".join(f",word,{label},{split}\n" for label in "ab" for split in ("train", "dev"))
+    (tmp_path / "t.csv").write_text(f"audio,text,label,split\n{rows}")
+    for options, expected in (
+        (["--folds", "5"], (5, 1)),
+        (["--seeds", "3"], (None, 3)),
+        (["--folds", "2", "--seeds", "3"], (2, 3)),
+    ):
+        assert CliRunner().invoke(app, [str(tmp_path / "t.csv"), *options]).exit_code == 0
+        assert calls.pop()[3:5] == expected
+    assert CliRunner().invoke(app, [str(tmp_path / "t.csv"), "--folds", "1"]).exit_code == 2
+
+
 def test_identical_recordings_are_refused_before_training(
     app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

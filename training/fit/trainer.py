@@ -4,10 +4,10 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tf_keras
@@ -16,7 +16,7 @@ from rich.console import Console
 from device.bundle import LABELS_FILE, Companions
 from device.errors import TrainingError
 from device.system.streams.console import SafeConsole
-from training.data.clips import TRAIN, VALIDATION, check_trainable
+from training.data.clips import TRAIN, VALIDATION, Clip, check_trainable
 from training.data.corpus import Corpus, open_corpus, with_text
 from training.data.leaks import refuse_identical
 from training.evaluation.modalities import constant_scores, score_modalities
@@ -60,6 +60,8 @@ def train(
     output: Path,
     settings: TrainingSettings | None = None,
     console: Console | None = None,
+    *,
+    reported: bool = False,
 ) -> TrainingResult:
     """Train a network on a corpus and write it with its companions to `output`, completely or not at all.
 
@@ -75,6 +77,7 @@ def train(
         output: path of an `.h5` file; its folder is made if missing.
         settings: settings of the training; the tutorial's if None.
         console: console for progress and metrics.
+        reported: whether the caller has printed the report of the corpus already.
 
     Raises:
         TrainingError: corpus, recordings, weights, other machines or output cannot be used; `output` is unchanged.
@@ -101,7 +104,8 @@ def train(
     if corpus.images is not None:
         corpus.images.check(settings.front_end)
     workers = assemble(os.environ, settings.worker_wait_s, console)
-    corpus.report(console)
+    if not reported:
+        corpus.report(console)
 
     data, network, companions, trunk = _prepare(corpus, settings, console)
     rows = examples_of(data, companions, data.images)
@@ -149,6 +153,44 @@ def _prepare(
 ) -> tuple[ClipImages, Network, Companions, str]:
     """Return the clips with their features, the network to train, its companions, and the trunk's digest."""
     clips = [clip for clip in corpus.clips if clip.split in (TRAIN, VALIDATION)]
+    data, trunk = trunk_features(clips, corpus, settings, console)
+    companions = companions_of(corpus, data, settings)
+    tf_keras.utils.set_random_seed(settings.seed)
+    network = build_network(
+        settings.network,
+        labels=len(companions.labels),
+        vocabulary=len(companions.vocabulary),
+        front_end=settings.front_end,
+        vgg19_weights=None,
+        fast_lstm=settings.fast_lstm,
+    )
+    network.trunk.set_weights(trunk.get_weights())
+    return data, network, companions, digest(trunk)
+
+
+class TrunkFeatures(NamedTuple):
+    """Clips with their features, and what computed these."""
+
+    data: ClipImages
+    """The readable clips; `images` holds the features."""
+    trunk: Any
+    """The frozen layers of the network."""
+
+
+def trunk_features(
+    clips: Sequence[Clip], corpus: Corpus, settings: TrainingSettings, console: Console
+) -> TrunkFeatures:
+    """Compute the features of clips with the frozen layers of a network.
+
+    Args:
+        clips: train and validation clips of the corpus.
+        corpus: the corpus.
+        settings: settings of the training.
+        console: console for progress and skipped recordings.
+
+    Raises:
+        TrainingError: recordings or weights cannot be used, or too few clips are readable.
+    """
     # The numbers of words and labels are known once all recordings are read, and reading them without storing the
     # images needs the trunk: so the trunk is built first, and its weights are copied.
     tf_keras.utils.set_random_seed(settings.seed)
@@ -165,18 +207,7 @@ def _prepare(
     data = clip_images(clips, settings.front_end, console, cache, features)
     if data.unreadable:
         check_trainable(data.clips, f"{corpus.name}, without the unreadable recordings")
-    companions = companions_of(corpus, data, settings)
-    tf_keras.utils.set_random_seed(settings.seed)
-    network = build_network(
-        settings.network,
-        labels=len(companions.labels),
-        vocabulary=len(companions.vocabulary),
-        front_end=settings.front_end,
-        vgg19_weights=None,
-        fast_lstm=settings.fast_lstm,
-    )
-    network.trunk.set_weights(trunk.get_weights())
-    return data, network, companions, digest(trunk)
+    return TrunkFeatures(data, trunk)
 
 
 def _made_by(

@@ -1,12 +1,14 @@
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from device.errors import TrainingError
 from training.data.clips import Clip, check_trainable
-from training.data.splits import VALIDATION_SHARE, complete_splits, make_splits
+from training.data.splits import VALIDATION_SHARE, complete_splits, make_folds, make_splits
 
 
 def clips(speakers: int, dialogues: int, count: int = 200) -> list[Clip]:
@@ -135,3 +137,65 @@ def test_made_splits_can_be_trained_on(rows: list[Clip], all_known: bool, seed: 
     check_trainable(split, "x")
     assert [replace(clip, split="") for clip in split] == rows
     assert "validation clips" in note
+
+
+@pytest.mark.parametrize(
+    ("speakers", "dialogues", "by"), [(12, 40, "speaker"), (0, 40, "dialogue"), (1, 40, "dialogue"), (0, 0, "clip")]
+)
+def test_folds_hold_out_complete_groups_with_classes_in_proportion(speakers: int, dialogues: int, by: str) -> None:
+    rows = clips(speakers, dialogues)
+    folds = make_folds(rows, 5, seed=1)
+    assert folds == make_folds(rows, 5, seed=1)
+    assert folds.numbers != make_folds(rows, 5, seed=2).numbers
+    assert folds.by == by
+    assert f"5 folds by {by} (seed 1): each of " in folds.note
+    if by != "clip":
+        groups = {(getattr(clip, by), number) for clip, number in zip(rows, folds.numbers, strict=True)}
+        assert len(groups) == len({group for group, _ in groups})
+    counts = Counter(zip(folds.numbers, (clip.label for clip in rows), strict=True))
+    assert set(folds.numbers) == set(range(5))
+    for fold in range(5):
+        assert counts[fold, "rare"] == pytest.approx(8, abs=4)
+        assert counts[fold, "common"] == pytest.approx(32, abs=16)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), min_size=8, max_size=40),
+    st.integers(2, 4),
+    st.integers(0, 9),
+)
+def test_no_speaker_is_in_train_and_in_a_held_out_fold(rows: list[tuple[int, int]], count: int, seed: int) -> None:
+    spoken = [Clip(None, "x", f"class {label}", "", speaker=f"s{speaker}") for speaker, label in rows]
+    try:
+        folds = make_folds(spoken, count, seed)
+    except TrainingError:
+        return  # too few speakers can be held out
+    for fold in range(count):
+        held_out = [clip for clip, number in zip(spoken, folds.numbers, strict=True) if number == fold]
+        train = [clip for clip, number in zip(spoken, folds.numbers, strict=True) if number != fold]
+        assert held_out
+        assert {clip.label for clip in held_out} <= {clip.label for clip in train}
+        if folds.by == "speaker":
+            assert not {clip.speaker for clip in held_out} & {clip.speaker for clip in train}
+
+
+def test_speaker_with_all_clips_of_a_class_is_never_held_out() -> None:
+    rows = [Clip(None, "x", "ab"[n % 2], "", speaker=f"s{n % 5}") for n in range(40)]
+    folds = make_folds([*rows, *(Clip(None, text, "rare", "", speaker="s1") for text in "xy")], 4, 1)
+    assert {number for number, clip in zip(folds.numbers, rows, strict=False) if clip.speaker == "s1"} == {-1}
+    assert "each of 4 speakers is held out once; always trained on, because nothing else has" in folds.note
+    assert folds.note.endswith("classes: speaker 's1'")
+
+
+def test_folds_keep_identical_recordings_together(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / str(number)).write_bytes(b"%d" % (number // 2))
+    rows = [Clip(tmp_path / str(n), "x", "ab"[n // 2 % 2], "", speaker=f"s{n}") for n in range(20)]
+    folds = make_folds(rows, 5, seed=1)  # of each two speakers with one recording, both are held out together
+    assert folds.numbers[::2] == folds.numbers[1::2]
+
+
+def test_more_folds_than_speakers_are_refused() -> None:
+    with pytest.raises(TrainingError, match="5 folds, but only 3 speakers can be held out; use --folds 3"):
+        make_folds(clips(3, 0), 5, seed=1)
