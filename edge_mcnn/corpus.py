@@ -3,8 +3,10 @@
 From Python: `training.images.image_cache.ImageCache` and `training.data.transcription.transcribe`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +14,21 @@ from device.errors import TrainingError
 from edge_mcnn.options import AudioRoot, CorpusArgument, Meld, MeldTarget, Target, open_selected_corpus, require
 from edge_mcnn.output import out
 from edge_mcnn.paths import output_file, output_folder
+
+if TYPE_CHECKING:  # imported only when the option is used
+    from training.dask_cluster import DaskCluster
+
+
+DaskAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Compute on the Dask cluster whose scheduler has this address, such as tcp://pc1:8786. The recordings are "
+        "sent to its workers; all of them need this version of edge-mcnn, with the extra `cluster`. Results are "
+        "written here.",
+        show_default="this machine",
+    ),
+]
 
 
 def pictures_command(
@@ -30,6 +47,7 @@ def pictures_command(
     meld: Meld = None,
     target: MeldTarget = Target.SENTIMENT,
     audio_root: AudioRoot = None,
+    dask: DaskAddress = None,
 ) -> None:
     """Compute the spectrogram images of a corpus once.
 
@@ -44,6 +62,7 @@ def pictures_command(
     Example: `edge-mcnn pictures clips.csv --output images`
     """
     require("librosa", "PIL")
+    _require_dask(dask)
     source = open_selected_corpus(corpus, meld, target, audio_root)
 
     from device.front_end.parameters import FrontEnd
@@ -60,7 +79,9 @@ def pictures_command(
         )
     source.report(console, skipped=False)
     try:
-        filled = ImageCache(output, FrontEnd()).fill(recordings, console)
+        cache = ImageCache(output, FrontEnd())
+        with _connected(dask) as cluster:
+            filled = cache.fill(recordings, console, cluster)
         write_image_table(output / IMAGE_TABLE, source.clips, filled.files)
     except KeyboardInterrupt:
         console.print(_STOPPED)
@@ -83,6 +104,7 @@ def transcribe_command(
     meld: Meld = None,
     target: MeldTarget = Target.SENTIMENT,
     audio_root: AudioRoot = None,
+    dask: DaskAddress = None,
 ) -> None:
     """Transcribe the recordings of a corpus with Vosk.
 
@@ -95,6 +117,7 @@ def transcribe_command(
     Example: `edge-mcnn transcribe recordings/ --output transcripts.csv`
     """
     require("librosa")
+    _require_dask(dask)
     source = open_selected_corpus(corpus, meld, target, audio_root)
 
     from training.data.transcription import transcribe
@@ -102,10 +125,27 @@ def transcribe_command(
     console = out.console()
     source.report(console)
     try:
-        transcribe(source, output, console)
+        with _connected(dask) as cluster:
+            transcribe(source, output, console, cluster)
     except KeyboardInterrupt:
         console.print(_STOPPED)
         raise
+
+
+def _require_dask(address: str | None) -> None:
+    if address is not None:
+        require("distributed", purpose="--dask", extra="cluster")
+
+
+@contextmanager
+def _connected(address: str | None) -> "Iterator[DaskCluster | None]":
+    if address is None:
+        yield None
+        return
+    from training.dask_cluster import connected
+
+    with connected(address) as cluster:
+        yield cluster
 
 
 _STOPPED = "stopped; run the same command again to continue"

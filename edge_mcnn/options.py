@@ -230,8 +230,8 @@ def typed_command() -> str:
     return " ".join(["edge-mcnn", *map(shell_quoted, sys.argv[1:])])
 
 
-def require(*packages: str, purpose: str = "training") -> None:
-    """Check that packages of the extra `train` are installed.
+def require(*packages: str, purpose: str = "training", extra: str = "train") -> None:
+    """Check that packages of an extra are installed.
 
     Raises:
         TrainingError: a package is missing that `purpose`, such as "training", needs.
@@ -239,7 +239,7 @@ def require(*packages: str, purpose: str = "training") -> None:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise TrainingError(
-            f"{purpose} needs {missing[0]}, which is not installed", fix='run: pip install "edge-mcnn[train]"'
+            f"{purpose} needs {missing[0]}, which is not installed", fix=f'run: pip install "edge-mcnn[{extra}]"'
         )
 
 

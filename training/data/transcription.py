@@ -5,9 +5,11 @@ so that hours of work survive Ctrl-C and need not be repeated when clips are add
 """
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from device.settings.schema import Settings
 from device.system.atomic_write import atomic_write, require_writable
 from device.system.display import shell_quoted
 from device.system.paths import expanded, explain
+from training.dask_cluster import DaskCluster
 from training.data.clip_table import write_clip_table
 from training.data.clips import Skipped, report_skipped
 from training.data.corpus import Corpus
@@ -32,7 +35,7 @@ _JOURNAL_SUFFIXES = (".transcripts.jsonl", ".heard.jsonl")
 """What the journal's name adds to that of the table, and what it added in version 0.1."""
 
 
-def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
+def transcribe(corpus: Corpus, output: Path, console: Console, cluster: DaskCluster | None = None) -> Corpus:
     """Write a table of the corpus with the column `text_vosk`, and return the corpus with the transcripts.
 
     A clip is one utterance, so all of it is transcribed; the pauses at its edges add no words. Clips whose recording
@@ -43,10 +46,11 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
         output: path of the table, in a folder that is made if missing. The journal `OUTPUT.transcripts.jsonl` is
             written beside it and may be left there or deleted.
         console: console for progress.
+        cluster: machines that transcribe; None transcribes here. The journal is written here.
 
     Raises:
-        TrainingError: there is no audio at all, the folder cannot be written to, or the disk is full; the transcripts
-            made so far are in the journal.
+        TrainingError: there is no audio at all, the folder cannot be written to, the disk is full, or the cluster is
+            lost; the transcripts made so far are in the journal.
         SpeechModelError: the speech model cannot be found or fetched.
     """
     _check_output(output, corpus)
@@ -70,6 +74,17 @@ def transcribe(corpus: Corpus, output: Path, console: Console) -> Corpus:
     missing = [recording for recording, key in keys.items() if key not in before]
     if len(missing) < len(keys):
         console.print(f"{len(keys) - len(missing)} of {len(recordings)} recordings were transcribed before")
+
+    if missing and cluster is not None:
+        compute = partial(_transcript_of, model_name=model.name, lone_word_confidence=settings.lone_word_confidence)
+        with journal.writing(before) as append, Progress(console=console) as progress:
+            task = progress.add_task("transcribing on the cluster", total=len(missing))
+            for recording, text in cluster.results(compute, missing):
+                if text is not None:
+                    append(keys[recording], text)
+                progress.advance(task)
+        before = journal.read()
+        missing = [recording for recording in missing if keys[recording] not in before]
 
     if missing:
         transcriber = Transcriber(model, settings.lone_word_confidence)
@@ -140,6 +155,34 @@ def transcribe_recording(recording: Path, transcriber: Transcriber) -> str:
     for frame in Framer(rate).push(samples[:, np.newaxis], last=True):
         transcription.feed(frame.samples)
     return transcription.text()
+
+
+def _transcript_of(recording: Path, model_name: str, lone_word_confidence: float) -> str:
+    """Transcribe a recording on a worker of a cluster, with its own copy of the speech model.
+
+    Raises:
+        AudioError: `read_audio` raises it.
+        SpeechModelError: the model cannot be found, fetched or loaded.
+        TrainingError: the worker has another model.
+    """
+    with _LOADING:
+        transcriber = _transcriber(model_name, lone_word_confidence)
+    return transcribe_recording(recording, transcriber)
+
+
+_LOADING = threading.Lock()
+"""The threads of a worker load the model once."""
+
+
+@cache
+def _transcriber(model_name: str, lone_word_confidence: float) -> Transcriber:
+    model = find_speech_model(announce=lambda _line: None)
+    if model.name != model_name:
+        raise TrainingError(
+            f"the speech model is {model.name}, not {model_name}",
+            fix="install the same version of edge-mcnn on all of them",
+        )
+    return Transcriber(model, lone_word_confidence)
 
 
 def journal_key(recording: Path) -> str:

@@ -5,6 +5,7 @@ modification time) and the front end. So a cached image is always valid, wheneve
 a changed recording or front end leads to another name, and the image that is no longer used is removed.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -12,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable
+from training.dask_cluster import DaskCluster
 from training.data.clips import Skipped
 from training.data.finished_images import INDEX, INDEX_FORMAT, file_of, read_index
 from training.data.reading.audio import LONGEST_CLIP_S, read_recording
@@ -125,18 +128,25 @@ class ImageCache:
         _save(path, computed)
         return computed
 
-    def fill(self, recordings: Sequence[Path], console: Console) -> CacheUpdate:
-        """Compute the missing images, on all cores, and write the index.
+    def fill(self, recordings: Sequence[Path], console: Console, cluster: DaskCluster | None = None) -> CacheUpdate:
+        """Compute the missing images, on all cores or on a cluster, and write the index.
 
         Ctrl-C, an error or a power failure leave the finished images; the next call continues from there.
 
+        Args:
+            recordings: the recordings.
+            console: console for progress.
+            cluster: machines that compute the images, which are written here; None computes them here.
+
         Raises:
-            TrainingError: the disk is full or the folder cannot be written to.
+            TrainingError: the disk is full, the folder cannot be written to, or the cluster is lost.
         """
         index = read_index(self.folder) or {}  # without an index, the images' names suffice
         done: dict[str, str | None] = {}
         skipped: list[Skipped] = []
         cached = 0
+        distinct = list(dict.fromkeys(recordings))
+        received = set() if cluster is None else self._fill_from(cluster, distinct, console)
 
         def ensure(recording: Path) -> tuple[bool, str] | AudioError:
             try:
@@ -146,9 +156,8 @@ class ImageCache:
                     self.image(recording)
             except AudioError as error:
                 return error
-            return exists, path.name
+            return exists and path not in received, path.name
 
-        distinct = list(dict.fromkeys(recordings))
         try:
             with Progress(console=console) as progress, on_all_cores(ensure, distinct) as results:
                 task = progress.add_task("images", total=len(distinct))
@@ -164,6 +173,24 @@ class ImageCache:
             removed = self._write_index(index, done, {self._relative(each.recording): each.reason for each in skipped})
         files = {recording: file for recording in distinct if (file := done[self._relative(recording)]) is not None}
         return CacheUpdate(len(distinct) - cached - len(skipped), cached, removed, tuple(skipped), files)
+
+    def _fill_from(self, cluster: DaskCluster, recordings: Sequence[Path], console: Console) -> set[Path]:
+        """Write the missing images that a cluster computes; return their paths. Some recordings may still lack one."""
+        paths: dict[Path, Path] = {}
+        for recording in recordings:
+            with contextlib.suppress(AudioError):  # it does not exist, which is reported later
+                path = self.path(recording)
+                if not path.exists():
+                    paths[recording] = path
+        received = set()
+        with Progress(console=console) as progress:
+            task = progress.add_task("images, on the cluster", total=len(paths))
+            for recording, content in cluster.results(partial(_image_of, front_end=self._front_end), list(paths)):
+                if content is not None:
+                    _write(paths[recording], content)
+                    received.add(paths[recording])
+                progress.advance(task)
+        return received
 
     def _relative(self, recording: Path) -> str:
         """Return the recording's path relative to the folder, so that cache and corpus can move together."""
@@ -213,21 +240,34 @@ def _load(path: Path, shape: tuple[int, int, int]) -> NDArray[np.float32] | None
     return np.asarray(pixels / np.float32(255), np.float32) if pixels.shape == shape else None
 
 
+def _image_of(recording: Path, front_end: FrontEnd) -> bytes:
+    """Return the image of a recording as the content of a PNG file."""
+    return _encode(compute_image(read_recording(recording, front_end.sample_rate), front_end))
+
+
+def _encode(computed: NDArray[np.float32]) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save(content, "PNG", compress_level=1)
+    return content.getvalue()
+
+
 def _save(path: Path, computed: NDArray[np.float32]) -> None:
+    _write(path, _encode(computed))
+
+
+def _write(path: Path, content: bytes) -> None:
     """Write beside and rename, so that an image is complete or missing.
 
     This is not `atomic_write`: to force each of thousands of small files to the disk would take longer than computing
     them, an image that a power failure damages is computed again, and under a fixed name the next run replaces the
     partial file that a killed one left.
     """
-    partial = path.with_name(f".{path.name}.part")
+    unfinished = path.with_name(f".{path.name}.part")
     try:
         try:
-            content = io.BytesIO()
-            Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save(content, "PNG", compress_level=1)
-            partial.write_bytes(content.getbuffer())
-            partial.replace(path)
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(path.parent, error) from None
