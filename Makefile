@@ -6,7 +6,7 @@
 # make soak     long tests: 100 lost microphones, a day of audio, 10,000 damaged inputs for every parser
 # make bench    compare with Vosk alone, openWakeWord and the tutorial's path in benchmarks/RESULTS.md; 20 minutes
 # make check-arm64   follow docs/install-on-a-pi.md in emulated roots of Bookworm and Trixie; needs root, 40 minutes
-# make default-model DATA=FOLDER   train the model that ships from its corpora, see docs/model-card.md
+# make default-model DATA=FOLDER   train a default model from its corpora, see docs/training.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p; done; true))
@@ -69,8 +69,8 @@ check-arm64: setup apt-test
 	$(BIN)/python -m tests.arm64 $(if $(ROOTS),--roots "$(ROOTS)") $(if $(SPEECH_MODEL),--speech-model "$(SPEECH_MODEL)")
 
 default-model: setup-test $(VENV)/default-model.stamp
-	@test -d "$(DATA)/ravdess" || { echo "make default-model DATA=FOLDER: a folder with meld/, text/, ravdess/ and \
-	vgg19/; docs/model-card.md says what is in them"; exit 1; }
+	@test -d "$(DATA)/ravdess" || { echo "make default-model DATA=FOLDER: a folder with meld/, text/, ravdess/, \
+	nemo/ and vgg19/; docs/training.md lists what is in them"; exit 1; }
 	$(BIN)/python -m training.default_model "$(DATA)"
 
 setup: apt-run $(VENV)/run.stamp

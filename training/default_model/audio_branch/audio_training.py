@@ -1,12 +1,14 @@
 """Trains the head of the audio branch on the statistics of `augmented_images`: five folds, then everything to ship.
 
-In each of five folds the head predicts actors that it was not trained on; temperature, audio weight and every published
-metric are computed from these out-of-fold predictions only. Statistics and weights are cached, and an interrupted run
-continues from them.
+The first corpus, RAVDESS, is divided into five folds by actor; in each the head predicts actors that it was not trained
+on. Temperature, audio weight and every published metric are computed from these out-of-fold predictions only. Further
+corpora take part in every training with a smaller weight, so that the head meets other voices, languages and rooms.
+Statistics and weights are cached, and an interrupted run continues from them.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from training.networks.evidence_audio import audio_evidence, audio_statistics
 
 FOLDS = 5
 """Number of folds of the cross-validation by actor."""
-_RECIPE_VERSION = 1
+_RECIPE_VERSION = 2
 """Incremented with every change of `training.networks.evidence_audio` or of this module that changes a weight."""
 _IMAGES_PER_BLOCK = 512
 
@@ -48,6 +50,22 @@ class AudioTrainingSettings:
     """Learning rate at the beginning; it falls to 0 with a half cosine."""
     weight_decay: float = 1.0
     """Weight decay of AdamW per unit of learning rate, on kernels only (Loshchilov and Hutter, 2019)."""
+    further_weight: float = 0.3
+    """Weight of each further corpus, whatever its size; the first corpus has the weight 1."""
+
+
+@dataclass(frozen=True)
+class LabelledStatistics:
+    """Statistics of one corpus, or of a part of it, that a head is trained on."""
+
+    statistics: NDArray[np.float32]
+    """Statistics of each copy of each clip, shape (clips, copies, n)."""
+    labels: NDArray[np.int64]
+    """Index of each clip's class, shape (clips,)."""
+
+    def take(self, clips: NDArray[np.bool_]) -> "LabelledStatistics":
+        """Return some of the clips."""
+        return LabelledStatistics(self.statistics[clips], self.labels[clips])
 
 
 @dataclass(frozen=True)
@@ -55,26 +73,30 @@ class TrainedAudioBranch:
     """The trained audio branch, and its out-of-fold logits."""
 
     head: Any
-    """Keras model that ships: statistics (batch, n) -> logits (batch, labels), trained on all actors."""
+    """Keras model that ships: statistics (batch, n) -> logits (batch, labels), trained on all speakers."""
     logits: NDArray[np.float32]
     """Out-of-fold logits, shape (clips, copies, labels): by a head that was not trained on the clip's actor."""
     labels: NDArray[np.int64]
     """True classes, shape (clips,)."""
-    actors: NDArray[np.int64]
-    """Numbers of the actors, from 1, shape (clips,)."""
+    speakers: NDArray[np.int64]
+    """Numbers of the speakers, from 1, shape (clips,)."""
     shifted: slice
     """Which copies have shifted edges and are not changed otherwise; copy 0 is the clip itself."""
     augmented: slice
     """Which copies are augmented."""
 
 
-def fold_of(actors: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the fold in which each actor is held out, 0 to 4; pairs of actors go together: each has men and women."""
-    return (actors - 1) // 2 % FOLDS
+def fold_of(speakers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the fold in which each speaker is held out, 0 to 4.
+
+    Pairs of numbers go together: in RAVDESS each of them is a man and a woman.
+    """
+    return (speakers - 1) // 2 % FOLDS
 
 
 def train_audio_branch(
     images: AugmentedImages,
+    further: Sequence[AugmentedImages] = (),
     *,
     labels: int,
     seed: int,
@@ -84,11 +106,12 @@ def train_audio_branch(
 ) -> TrainedAudioBranch:
     """Train the head on every fold and on everything; what an interrupted run finished is not repeated.
 
-    Classes weigh equally, so that the logits are log likelihood ratios, to which a prior can be added. The same seed
-    gives the same weights on the same machine.
+    Classes weigh equally within each corpus, so that the logits are log likelihood ratios, to which a prior can be
+    added, and no class is recognised by its corpus. The same seed gives the same weights on the same machine.
 
     Args:
-        images: images of the clips and their copies.
+        images: images of the clips and their copies, divided into folds.
+        further: images of further corpora, which every fold is trained on.
         labels: number of classes.
         seed: random seed of the initial weights, the order of the clips and the dropout.
         cache: folder for statistics and weights; created if missing.
@@ -98,22 +121,35 @@ def train_audio_branch(
     Raises:
         TrainingError: `cache` cannot be written to.
     """
-    statistics = image_statistics(images.colours, cache, console)
-    fold = fold_of(images.actors)
-    key = _digest([_RECIPE_VERSION, labels, seed, asdict(settings)], statistics, images.labels, images.actors)
-    logits = np.zeros((*statistics.shape[:2], labels), np.float32)
+    first, *others = (
+        LabelledStatistics(image_statistics(each.colours, cache, console), each.labels) for each in (images, *further)
+    )
+    fold = fold_of(images.speakers)
+    logits = np.zeros((*first.statistics.shape[:2], labels), np.float32)
     with Progress(console=console) as progress:
         task = progress.add_task("audio branch", total=FOLDS + 1)
-        for part in range(FOLDS + 1):  # the last part holds out no actor
+        for part in range(FOLDS + 1):  # the last part holds out no speaker
             held_out = fold == part
-            path = cache / f"audio-head-{key}-{part}.npz"
-            head = _trained_head(statistics, images.labels, ~held_out, labels, (seed, part), settings, path)
+            head = train_head([first.take(~held_out), *others], labels, (seed, part), settings, cache)
             if held_out.any():
-                rows = statistics[held_out].reshape(-1, statistics.shape[2])
-                predicted = head.predict(rows, batch_size=1024, verbose=0)
-                logits[held_out] = predicted.reshape(-1, statistics.shape[1], labels)
+                logits[held_out] = predict(head, first.statistics[held_out])
             progress.advance(task)
-    return TrainedAudioBranch(head, logits, images.labels, images.actors, images.shifted, images.augmented)
+    return TrainedAudioBranch(head, logits, images.labels, images.speakers, images.shifted, images.augmented)
+
+
+def predict(head: Any, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a head's logits for each copy of each clip.
+
+    Args:
+        head: a trained head.
+        statistics: shape (clips, copies, n).
+
+    Returns:
+        Logits of shape (clips, copies, labels), float32.
+    """
+    rows = statistics.reshape(-1, statistics.shape[2])
+    logits = head.predict(rows, batch_size=1024, verbose=0)
+    return np.asarray(logits.reshape(*statistics.shape[:2], -1), np.float32)
 
 
 def image_statistics(colours: NDArray[np.uint8], cache: Path, console: Console) -> NDArray[np.float32]:
@@ -155,16 +191,14 @@ class _MixupBatches(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_keras 
     def __init__(
         self,
         statistics: NDArray[np.float32],
-        labels: NDArray[np.int64],
-        classes: int,
+        weighted_targets: NDArray[np.float32],
         settings: AudioTrainingSettings,
         seed: tuple[int, ...],
     ) -> None:
+        """Take statistics of shape (rows, n), and one-hot targets times the row's weight, shape (rows, classes)."""
         super().__init__()
-        self._statistics = statistics.reshape(-1, statistics.shape[2])
-        self._labels = np.repeat(labels, statistics.shape[1])
-        counts = np.bincount(labels, minlength=classes)
-        self._weighted_targets = np.diag(len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
+        self._statistics = statistics
+        self._weighted_targets = weighted_targets
         self._settings = settings
         self._seed = seed
         self._epoch = -1
@@ -179,8 +213,7 @@ class _MixupBatches(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_keras 
         others = self._others[batch * size : (batch + 1) * size]
         share = self._shares[batch * size : (batch + 1) * size, None]
         statistics = share * self._statistics[rows] + (1 - share) * self._statistics[others]
-        targets = share * self._weighted_targets[self._labels[rows]]
-        targets += (1 - share) * self._weighted_targets[self._labels[others]]
+        targets = share * self._weighted_targets[rows] + (1 - share) * self._weighted_targets[others]
         weights = targets.sum(axis=1)  # Keras's cross entropy requires targets that sum to 1
         return statistics, targets / weights[:, None], weights
 
@@ -188,24 +221,38 @@ class _MixupBatches(tf_keras.utils.Sequence):  # type: ignore[misc]  # tf_keras 
         """Draw the order of the next epoch and what each row is mixed with; Keras calls this."""
         self._epoch += 1
         random = np.random.default_rng((*self._seed, self._epoch))
-        self._order = random.permutation(len(self._labels))
-        self._others = random.permutation(len(self._labels))
-        share = random.beta(self._settings.mixup, self._settings.mixup, len(self._labels))
+        self._order = random.permutation(len(self._statistics))
+        self._others = random.permutation(len(self._statistics))
+        share = random.beta(self._settings.mixup, self._settings.mixup, len(self._statistics))
         self._shares = np.maximum(share, 1 - share).astype(np.float32)
 
 
-def _trained_head(
-    statistics: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    training_clips: NDArray[np.bool_],
+def train_head(
+    corpora: Sequence[LabelledStatistics],
     classes: int,
-    seed: tuple[int, int],
+    seed: tuple[int, ...],
     settings: AudioTrainingSettings,
-    path: Path,
+    cache: Path,
 ) -> Any:
-    """Train the head on `training_clips`, or load the weights that an earlier run cached in `path`."""
+    """Train a head on all clips of some corpora, or load the weights that an earlier run cached.
+
+    Args:
+        corpora: at least one corpus; the first has the weight 1, each other one `settings.further_weight`.
+        classes: number of classes.
+        seed: random seed of the initial weights, the order of the clips and the dropout.
+        settings: how to train.
+        cache: folder for the weights; created if missing.
+
+    Returns:
+        A Keras model, statistics (batch, n) -> logits (batch, classes).
+
+    Raises:
+        TrainingError: `cache` cannot be written to.
+    """
+    arrays = [array for each in corpora for array in (each.statistics, each.labels)]
+    path = cache / f"audio-head-{_digest([_RECIPE_VERSION, classes, seed, asdict(settings)], *arrays)}.npz"
     tf_keras.utils.set_random_seed(int(np.random.default_rng(seed).integers(2**31)))
-    inputs = tf_keras.layers.Input((statistics.shape[2],), name="audio_statistics")
+    inputs = tf_keras.layers.Input((corpora[0].statistics.shape[2],), name="audio_statistics")
     evidence = audio_evidence(
         inputs,
         labels=classes,
@@ -221,9 +268,11 @@ def _trained_head(
     if cached is not None:
         head.set_weights([cached[name] for name in names])
         return head
-    mean, variance = statistics[training_clips].mean((0, 1)), statistics[training_clips].var((0, 1))
+    weights = [1.0, *(settings.further_weight for _ in corpora[1:])]
+    mean, variance = _moments(corpora, weights)
     standardise.set_weights([np.ones_like(mean), np.zeros_like(mean), mean, variance])
-    batches = _MixupBatches(statistics[training_clips], labels[training_clips], classes, settings, seed)
+    rows = np.concatenate([each.statistics.reshape(-1, len(mean)) for each in corpora])
+    batches = _MixupBatches(rows, _weighted_targets(corpora, weights, classes), settings, seed)
     learning_rate = tf_keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.epochs * len(batches))
     optimizer = tf_keras.optimizers.AdamW(learning_rate, weight_decay=settings.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
@@ -231,6 +280,36 @@ def _trained_head(
     head.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0)
     write_arrays(path, **dict(zip(names, head.get_weights(), strict=True)))
     return head
+
+
+def _moments(
+    corpora: Sequence[LabelledStatistics], weights: Sequence[float]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and variance of all copies, shape (n,) and float32, with the weights of the corpora."""
+    means = [each.statistics.mean((0, 1), dtype=np.float64) for each in corpora]
+    mean = np.average(means, axis=0, weights=weights)
+    variances = [
+        each.statistics.var((0, 1), dtype=np.float64) + (own - mean) ** 2
+        for each, own in zip(corpora, means, strict=True)
+    ]
+    return mean.astype(np.float32), np.average(variances, axis=0, weights=weights).astype(np.float32)
+
+
+def _weighted_targets(
+    corpora: Sequence[LabelledStatistics], weights: Sequence[float], classes: int
+) -> NDArray[np.float32]:
+    """Return one-hot targets times weights, shape (rows, classes).
+
+    In each corpus every class that it has weighs the same. The weights of the first corpus have the mean 1, and the sum
+    over each corpus is its weight times that of the first.
+    """
+    total = len(corpora[0].labels) * corpora[0].statistics.shape[1]
+    targets = []
+    for each, weight in zip(corpora, weights, strict=True):
+        counts = np.bincount(each.labels, minlength=classes) * each.statistics.shape[1]
+        by_class = weight * total / ((counts > 0).sum() * np.maximum(counts, 1))
+        targets.append(np.diag(by_class).astype(np.float32)[np.repeat(each.labels, each.statistics.shape[1])])
+    return np.concatenate(targets)
 
 
 def _digest(settings: list[Any], *arrays: NDArray[np.generic]) -> str:

@@ -1,4 +1,4 @@
-"""RAVDESS as spectrogram images: every clip unchanged, with shifted edges, and augmented; cached between runs.
+"""Acted speech as spectrogram images: every clip unchanged, with shifted edges, and augmented; cached between runs.
 
 Images are stored as indices into the colour map, one byte per pixel instead of twelve.
 """
@@ -18,8 +18,8 @@ from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MAGMA
 from training.data.reading.audio import read_recording
+from training.default_model.audio_branch.acted_speech import ActedCorpus, ActedRecording, read_acted_speech
 from training.default_model.audio_branch.augmentation import AUGMENTATION_VERSION, augment, shift_edges
-from training.default_model.audio_branch.ravdess import RavdessClip, read_ravdess
 from training.images.array_cache import read_arrays, write_arrays
 from training.images.spectrogram import compute_image
 from training.parallel import on_all_cores
@@ -48,17 +48,17 @@ class AugmentedImages:
     """Indices into the colour map, shape (clips, 1 + shifted + augmented, image_height, image_width)."""
     labels: NDArray[np.int64]
     """Index of each clip's class in the requested labels, shape (clips,)."""
-    actors: NDArray[np.int64]
-    """Number of each clip's actor, from 1, shape (clips,)."""
+    speakers: NDArray[np.int64]
+    """Number of each clip's speaker, from 1, shape (clips,)."""
     shifted: slice
     """Which copies have shifted edges and are not changed otherwise."""
     augmented: slice
     """Which copies are augmented."""
 
-    def without(self, actors: Collection[int]) -> "AugmentedImages":
-        """Return the clips of all other actors."""
-        others = ~np.isin(self.actors, list(actors))
-        return replace(self, colours=self.colours[others], labels=self.labels[others], actors=self.actors[others])
+    def without(self, speakers: Collection[int]) -> "AugmentedImages":
+        """Return the clips of all other speakers."""
+        others = ~np.isin(self.speakers, list(speakers))
+        return replace(self, colours=self.colours[others], labels=self.labels[others], speakers=self.speakers[others])
 
 
 def to_rgb(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -89,8 +89,9 @@ def to_colour_indices(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(order[found], np.uint8)
 
 
-def ravdess_images(
+def corpus_images(
     data: Path,
+    corpus: ActedCorpus,
     cache: Path,
     *,
     labels: Sequence[str],
@@ -98,13 +99,14 @@ def ravdess_images(
     copies: CopySettings,
     console: Console,
 ) -> AugmentedImages:
-    """Compute the images of RAVDESS, or read those that an earlier run cached.
+    """Compute the images of a corpus of acted speech, or read those that an earlier run cached.
 
-    The images of each actor are one file in `cache`, whose name holds a digest of all that they were computed from.
-    After Ctrl-C the finished actors remain.
+    The images of each speaker are one file in `cache`, whose name holds a digest of all that they were computed from.
+    After Ctrl-C the finished speakers remain.
 
     Args:
-        data: folder that holds `ravdess/labels.csv` and `ravdess/flac/`.
+        data: folder that holds the folder of the corpus, with `labels.csv` and `flac/`.
+        corpus: which corpus.
         cache: folder for the images; created if missing.
         labels: names of the classes; clips of other sentiments are left out.
         front_end: settings of the images.
@@ -114,55 +116,57 @@ def ravdess_images(
     Raises:
         TrainingError: the corpus is missing, incomplete or unreadable, or `cache` cannot be written to.
     """
-    corpus = data / "ravdess"
-    clips = [clip for clip in read_ravdess(corpus) if clip.sentiment in labels]
+    folder = data / corpus.folder
+    clips = [clip for clip in read_acted_speech(folder, corpus) if clip.sentiment in labels]
     missing = [name for name in labels if name not in {clip.sentiment for clip in clips}]
     if missing:
         raise TrainingError(
-            f"{corpus / 'labels.csv'}: no clip is labelled {', '.join(missing)}", fix="check its column sentiment"
+            f"{folder / 'labels.csv'}: no clip is labelled {', '.join(missing)}", fix="check its column sentiment"
         )
-    by_actor: dict[int, list[RavdessClip]] = {}
+    by_speaker: dict[int, list[ActedRecording]] = {}
     for clip in clips:
-        by_actor.setdefault(clip.actor, []).append(clip)
+        by_speaker.setdefault(clip.speaker, []).append(clip)
     colours = []
     with Progress(console=console) as progress:
         # Not progress.track: it leaves a generator open after an error, which hangs the exit of Python 3.13.
-        task = progress.add_task("actors", total=len(by_actor))
-        for actor in sorted(by_actor):
-            colours.append(_images_of_actor(corpus, cache, actor, by_actor[actor], front_end, copies))
+        task = progress.add_task(f"speakers of {corpus.title}", total=len(by_speaker))
+        for speaker in sorted(by_speaker):
+            colours.append(_images_of_speaker(data, corpus, cache, speaker, by_speaker[speaker], front_end, copies))
             progress.advance(task)
-    ordered = [clip for actor in sorted(by_actor) for clip in by_actor[actor]]
+    ordered = [clip for speaker in sorted(by_speaker) for clip in by_speaker[speaker]]
     return AugmentedImages(
         colours=np.concatenate(colours),
         labels=np.array([list(labels).index(clip.sentiment) for clip in ordered], np.int64),
-        actors=np.array([clip.actor for clip in ordered], np.int64),
+        speakers=np.array([clip.speaker for clip in ordered], np.int64),
         shifted=slice(1, 1 + copies.shifted),
         augmented=slice(1 + copies.shifted, 1 + copies.shifted + copies.augmented),
     )
 
 
-def _images_of_actor(
-    corpus: Path,
+def _images_of_speaker(
+    data: Path,
+    corpus: ActedCorpus,
     cache: Path,
-    actor: int,
-    clips: Sequence[RavdessClip],
+    speaker: int,
+    clips: Sequence[ActedRecording],
     front_end: FrontEnd,
     copies: CopySettings,
 ) -> NDArray[np.uint8]:
     """Compute colour indices of shape (clips, copies, height, width), with as many threads as there are cores."""
+    folder = data / corpus.folder
     shape = (len(clips), 1 + copies.shifted + copies.augmented, front_end.image_height, front_end.image_width)
-    path = cache / f"ravdess-actor{actor:02}-{_digest(corpus, clips, front_end, copies)}.npz"
+    path = cache / f"{corpus.folder}-speaker{speaker:02}-{_digest(folder, clips, front_end, copies)}.npz"
     cached = read_arrays(path)
     if cached is not None and cached["colours"].shape == shape:
         return cached["colours"].astype(np.uint8, copy=False)
 
-    def images_of(clip: RavdessClip) -> NDArray[np.uint8]:
+    def images_of(clip: ActedRecording) -> NDArray[np.uint8]:
         try:
-            samples = read_recording(corpus / clip.recording, front_end.sample_rate)
+            samples = read_recording(folder / clip.path, front_end.sample_rate)
         except AudioError as error:
-            raise TrainingError(error.message, fix=f"download RAVDESS's {clip.recording} again") from None
+            raise TrainingError(error.message, fix=f"download {corpus.title}'s {clip.path} again") from None
         # Seeded by the clip's name, so that adding or removing a clip does not change the copies of the others.
-        name = hashlib.sha256(clip.recording.encode()).digest()
+        name = hashlib.sha256(clip.path.encode()).digest()
         random = np.random.default_rng([copies.seed, int.from_bytes(name[:8], "big")])
         versions = [samples]
         versions += [
@@ -179,17 +183,17 @@ def _images_of_actor(
     return colours
 
 
-def _digest(corpus: Path, clips: Sequence[RavdessClip], front_end: FrontEnd, copies: CopySettings) -> str:
+def _digest(folder: Path, clips: Sequence[ActedRecording], front_end: FrontEnd, copies: CopySettings) -> str:
     """Return a digest of the recordings' bytes and of every setting that the images depend on."""
     settings = [AUGMENTATION_VERSION, LONGEST_SHIFT_S, front_end.image_settings(), asdict(copies)]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for clip in clips:
-        digest.update(clip.recording.encode())
+        digest.update(clip.path.encode())
         try:
-            digest.update((corpus / clip.recording).read_bytes())
+            digest.update((folder / clip.path).read_bytes())
         except OSError as error:
             raise TrainingError(
-                f"{corpus / clip.recording}: cannot be read ({error.strerror}), although labels.csv lists it",
+                f"{folder / clip.path}: cannot be read ({error.strerror}), although labels.csv lists it",
                 fix="the corpus is incomplete: download it again",
             ) from None
     return digest.hexdigest()[:16]

@@ -9,10 +9,11 @@ from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
 from tests.training.default_model.conftest import FRONT_END, LABELS, write_ravdess
 from training.data.reading.audio import read_recording
+from training.default_model.audio_branch.acted_speech import NEMO, RAVDESS
 from training.default_model.audio_branch.augmented_images import (
     AugmentedImages,
     CopySettings,
-    ravdess_images,
+    corpus_images,
     to_colour_indices,
     to_rgb,
 )
@@ -24,16 +25,16 @@ def compute(
     data: Path, cache: Path, console: Console, copies: CopySettings = COPIES, labels: object = LABELS
 ) -> AugmentedImages:
     assert isinstance(labels, tuple)
-    return ravdess_images(data, cache, labels=labels, front_end=FRONT_END, copies=copies, console=console)
+    return corpus_images(data, RAVDESS, cache, labels=labels, front_end=FRONT_END, copies=copies, console=console)
 
 
 def test_images_equal_those_of_the_device(ravdess: Path, tmp_path: Path, console: Console) -> None:
     images = compute(ravdess, tmp_path, console)
     assert images.colours.shape == (60, 6, 32, 32)
     assert np.bincount(images.labels).tolist() == [20, 20, 20]
-    assert sorted(set(images.actors.tolist())) == list(range(1, 11))
+    assert sorted(set(images.speakers.tolist())) == list(range(1, 11))
     file = ravdess / "ravdess" / "flac" / "03-neutral-1.flac"
-    (row,) = np.flatnonzero((images.actors == 3) & (images.labels == 1))[1:]
+    (row,) = np.flatnonzero((images.speakers == 3) & (images.labels == 1))[1:]
     expected = spectrogram_image(mel_power(read_recording(file, 16_000), FRONT_END), FRONT_END)
     np.testing.assert_allclose(to_rgb(images.colours[row, 0]), expected, atol=1e-6)
     assert (images.shifted, images.augmented) == (slice(1, 3), slice(3, 6))
@@ -71,6 +72,18 @@ def test_other_settings_or_recordings_are_computed_again(tmp_path: Path, console
     assert [bool(differs) for differs in (first.colours[:, 0] != changed.colours[:, 0]).any((1, 2))].count(True) == 1
 
 
+def test_corpora_without_numbered_speakers(corpora: Path, tmp_path: Path, console: Console) -> None:
+    images = corpus_images(corpora, NEMO, tmp_path, labels=LABELS, front_end=FRONT_END, copies=COPIES, console=console)
+    assert images.colours.shape == (24, 6, 32, 32)
+    assert images.speakers.tolist() == [speaker for speaker in (1, 2, 3, 4) for _ in range(6)]
+    assert sorted(path.name.rsplit("-", 1)[0] for path in tmp_path.iterdir()) == [
+        f"nemo-speaker{number:02}" for number in (1, 2, 3, 4)
+    ]
+    others = images.without([2, 3])
+    assert set(others.speakers.tolist()) == {1, 4}
+    np.testing.assert_array_equal(others.colours, images.colours[np.isin(images.speakers, [1, 4])])
+
+
 def test_broken_corpora(tmp_path: Path, console: Console) -> None:
     with pytest.raises(TrainingError, match=r"labels\.csv: cannot be read"):
         compute(tmp_path, tmp_path / "cache", console)
@@ -82,7 +95,7 @@ def test_broken_corpora(tmp_path: Path, console: Console) -> None:
     with pytest.raises(TrainingError, match=r"02-neutral-0\.flac: ") as error:
         compute(data, tmp_path / "cache", console)
     assert error.value.fix == "download RAVDESS's flac/02-neutral-0.flac again"
-    assert len(list((tmp_path / "cache").iterdir())) == 1  # actor 1 is done
+    assert len(list((tmp_path / "cache").iterdir())) == 1  # actor 1 is finished
     clip.unlink()
     with pytest.raises(TrainingError, match=r"02-neutral-0\.flac: cannot be read") as error:
         compute(data, tmp_path / "cache", console)

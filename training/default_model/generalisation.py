@@ -1,0 +1,76 @@
+"""`python -m training.default_model.generalisation DATA`: measures the audio branch on corpora that it never met.
+
+Images, statistics and settings are those of the default model.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from device.errors import EdgeMcnnError, TrainingError
+from device.front_end.parameters import FrontEnd
+from device.system.atomic_write import write_text
+from device.system.streams.console import SafeConsole
+
+PAGE = "generalisation.md"
+"""Name of the page in the output folder."""
+
+
+def main(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with the corpora ravdess/, nemo/ and emodb/ (labels.csv and flac/ in each).")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the page and the cache, as that of the default model.")
+    ] = Path("build/default-model"),
+    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings that each value is the mean of.")] = 3,
+) -> None:
+    """Measure how well the audio branch does on speakers, and on corpora, that it was not trained on.
+
+    It prints a page in Markdown and writes it to generalisation.md. Images are cached below the output folder, where
+    the build of the default model finds them, too. It takes a quarter of an hour on two cores.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides TensorFlow's start-up messages
+    console = SafeConsole(stderr=True)
+    try:
+        page = _measure(data, output, range(1, seeds + 1), console)
+    except EdgeMcnnError as error:
+        console.print(f"generalisation: {error.message}", style="red", soft_wrap=True)
+        if error.fix:
+            console.print(f"  fix: {error.fix}", soft_wrap=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("stopped; the same command continues from the steps that are done")
+        raise typer.Exit(130) from None
+    SafeConsole(highlight=False).print(page, soft_wrap=True)
+
+
+def _measure(data: Path, output: Path, seeds: Sequence[int], console: Console) -> str:
+    from training.default_model.audio_branch.audio_training import AudioTrainingSettings
+    from training.default_model.audio_branch.augmented_images import CopySettings, corpus_images
+    from training.default_model.audio_branch.unseen_corpora import CORPORA, measure_generalisation
+    from training.default_model.text_branch.corpora import LABELS
+
+    cache = output / "cache"
+    images = {
+        corpus: corpus_images(
+            data, corpus, cache, labels=LABELS, front_end=FrontEnd(), copies=CopySettings(), console=console
+        )
+        for corpus in CORPORA
+    }
+    command = f"python -m training.default_model.generalisation DATA --seeds {len(seeds)}"
+    page = measure_generalisation(images, cache, console, seeds=seeds, settings=AudioTrainingSettings()).page(command)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        write_text(output / PAGE, page)
+    except OSError as error:
+        raise TrainingError(f"{output}: cannot be written to ({error.strerror})", fix="free some space") from None
+    return page
+
+
+if __name__ == "__main__":
+    typer.run(main)
