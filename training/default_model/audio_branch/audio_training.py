@@ -42,7 +42,7 @@ class AudioTrainingSettings:
     """Share of the hidden layer dropped in training."""
     mixup: float = 0.4
     """Both parameters of the beta distribution from which the shares of mixed clips are drawn (Zhang et al., 2018)."""
-    epochs: int = 4
+    epochs: int = 8
     """Passes over every copy of every clip."""
     batch_size: int = 128
     """Copies of clips per batch."""
@@ -148,7 +148,7 @@ def predict(head: Any, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
         Logits of shape (clips, copies, labels), float32.
     """
     rows = statistics.reshape(-1, statistics.shape[2])
-    logits = head.predict(rows, batch_size=1024, verbose=0)
+    logits = np.asarray(head(rows, training=False))  # not head.predict, which compiles a function for every new head
     return np.asarray(logits.reshape(*statistics.shape[:2], -1), np.float32)
 
 
