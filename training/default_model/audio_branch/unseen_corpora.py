@@ -47,7 +47,7 @@ class MacroF1:
 
     @classmethod
     def mean_of(cls, parts: Sequence["MacroF1"]) -> "MacroF1":
-        """Return the mean of independent measurements, each with speakers of a corpus or with other training data."""
+        """Return the mean of measurements; those of the same corpus have the same bootstrap samples of its speakers."""
         return cls(float(np.mean([part.value for part in parts])), np.mean([part.resampled for part in parts], axis=0))
 
     @property
@@ -151,13 +151,13 @@ def measure_generalisation(
                     further = [data[title] for title in trained[1:]]
                     head = trained_head([data[first].take(~held_out), *further], seed, part)
                     logits[place, held_out] = _logits_of_recordings(head, data[first].take(held_out))
-            folds[trained] = _macro_f1(data[first].labels, logits, speakers[first])
+            folds[trained] = _macro_f1(data[first].labels, logits, speakers[first], 0)
         for trained in choices:
             heads = [trained_head([data[title] for title in trained], seed, FOLDS) for seed in seeds]
             for title in titles:
                 if title not in trained:
                     logits = np.stack([_logits_of_recordings(head, data[title]) for head in heads])
-                    unseen[trained, title] = _macro_f1(data[title].labels, logits, speakers[title])
+                    unseen[trained, title] = _macro_f1(data[title].labels, logits, speakers[title], titles.index(title))
     return Generalisation(folds, unseen)
 
 
@@ -166,11 +166,13 @@ def _logits_of_recordings(head: Any, corpus: LabelledStatistics) -> NDArray[np.f
     return predict(head, corpus.statistics[:, :1])[:, 0]
 
 
-def _macro_f1(labels: NDArray[np.int64], logits: NDArray[np.float32], speakers: NDArray[np.int64]) -> MacroF1:
-    """Score logits of shape (seeds, clips, labels), with the same bootstrap samples for each seed."""
+def _macro_f1(
+    labels: NDArray[np.int64], logits: NDArray[np.float32], speakers: NDArray[np.int64], seed: int
+) -> MacroF1:
+    """Score logits of shape (seeds, clips, labels); `seed` is that of the bootstrap samples, one for each corpus."""
     values, resampled = [], []
     for each in logits:
-        samples = resample(labels, softmax(each), Groups("speaker", speakers), seed=0)
+        samples = resample(labels, softmax(each), Groups("speaker", speakers), seed=seed)
         if samples is None:
             raise TrainingError(
                 "a corpus has recordings of one speaker only, from which no interval follows",
