@@ -47,6 +47,7 @@ class Processes:
             [sys.executable, "-m", f"distributed.cli.dask_{kind}", *map(str, arguments), "--no-dashboard"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            cwd=self._folder,  # Python searches there first, and setuptools leaves metadata in the repository
             env={**os.environ, "PYTHONPATH": os.pathsep.join([*path, *filter(None, sys.path)])},
         )
 

@@ -34,6 +34,7 @@ _ALLOWED = {
     "convert/quantise/tflite.py": {"tf.saved_model.save": _TEMPORARY},
     "convert/verify/runner.py": {"np.save": _TEMPORARY},
     "convert/source/keras_h5.py": {"h5py.File": _MEMORY},
+    "training/dask_cluster.py": {"open": _MEMORY},
     "training/data/transcription.py": {"self.path.open": "appends lines to a journal, and ignores one that is torn"},
     "training/evaluation/plots.py": {"figure.savefig": _MEMORY},
     "training/evaluation/report/web_page.py": {"Image.fromarray(np.rint(image * 255).astype(np.uint8)).save": _MEMORY},
@@ -42,7 +43,7 @@ _ALLOWED = {
     "training/images/array_cache.py": {"np.savez": _MEMORY},
     "training/images/image_cache.py": {
         "Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save": _MEMORY,
-        "partial.write_bytes": "renamed when complete; to wait for the disk would take too long for many images",
+        "unfinished.write_bytes": "renamed when complete; to wait for the disk would take too long for many images",
     },
 }  # fmt: skip
 """Calls that write in another way, by module, with the reason."""
