@@ -23,7 +23,7 @@ from device.settings.schema import Settings
 from tests.conftest import CLIPS
 from training.data.clip_table import read_trainable_clips
 from training.data.reading.audio import read_recording
-from training.data.word_errors import word_error_rate
+from training.data.transcripts.word_errors import word_error_rate
 
 SEARCHES = ("thorough", "quick")
 NOISES_DB = {"as recorded": None, "noise at -12 dB": -12.0, "noise at -3 dB": -3.0}

@@ -1,6 +1,6 @@
 """`edge-mcnn pictures` and `edge-mcnn transcribe`: results that are computed once, before any training.
 
-From Python: `training.images.image_cache.ImageCache` and `training.data.transcription.transcribe`.
+From Python: `training.images.image_cache.ImageCache` and `training.data.transcripts.transcription.transcribe`.
 """
 
 from collections.abc import Iterator
@@ -120,7 +120,7 @@ def transcribe_command(
     _require_dask(dask)
     source = open_selected_corpus(corpus, meld, target, audio_root)
 
-    from training.data.transcription import transcribe
+    from training.data.transcripts.transcription import transcribe
 
     console = out.console()
     source.report(console)

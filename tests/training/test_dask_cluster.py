@@ -25,7 +25,7 @@ from tests.waiting import wait_until
 from training.dask_cluster import DaskCluster, connected
 from training.data.clips import Clip
 from training.data.corpus import Corpus
-from training.data.transcription import transcribe
+from training.data.transcripts.transcription import transcribe
 from training.images.image_cache import ImageCache
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from device.errors import TrainingError
 from device.system.display import displayable
 from training.data.clips import VALIDATION, Clip, Skipped
 from training.data.corpus import Corpus, TextKind, open_corpus, with_text
-from training.data.word_errors import word_error_rate
+from training.data.transcripts.word_errors import word_error_rate
 from training.evaluation.bootstrap import Groups, resample
 from training.evaluation.conversation import check_context, filter_dialogues
 from training.evaluation.modalities import AUDIO_ONLY, MODALITIES, TEXT_ONLY, Query, queries

@@ -11,7 +11,7 @@ import numpy as np
 from device.bundle import Companions
 from device.front_end.tokens import normalise
 from training.data.clips import Clip
-from training.data.word_errors import simulate
+from training.data.transcripts.word_errors import simulate
 from training.images.examples import Examples, examples_of
 from training.images.spectrogram_images import ClipImages
 

@@ -18,10 +18,10 @@ from training.evaluation.predictors import predict_keras
 from training.evaluation.scores import Scores
 from training.fit.batches import ExampleBatches
 from training.fit.checkpoints import Checkpoint, TrainingState
-from training.fit.epoch_table import EpochTable
-from training.fit.event_log import EventLog
+from training.fit.progress.epoch_table import EpochTable
+from training.fit.progress.event_log import EventLog
 from training.fit.settings import TrainingSettings
-from training.fit.stepping import Stepper, stepping
+from training.fit.steps.stepping import Stepper, stepping
 from training.fit.workers import Workers, worker_lost
 from training.images.examples import Examples
 from training.networks.network import IDS_INPUT, TRUNK_INPUT

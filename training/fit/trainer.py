@@ -25,8 +25,8 @@ from training.evaluation.scores import Scores
 from training.fit.checkpoints import Checkpoint
 from training.fit.companions import companions_of, describe_transitions, labels_of, vocabulary_of
 from training.fit.epochs import Fitted, describe_steps, fit, head_probabilities
-from training.fit.event_log import EventLog
 from training.fit.h5_writer import check_labels_file, check_output, write_model
+from training.fit.progress.event_log import EventLog
 from training.fit.settings import TrainingSettings
 from training.fit.workers import Workers, assemble, read_cluster
 from training.images.examples import Examples, examples_of

@@ -35,7 +35,9 @@ _ALLOWED = {
     "convert/verify/runner.py": {"np.save": _TEMPORARY},
     "convert/source/keras_h5.py": {"h5py.File": _MEMORY},
     "training/dask_cluster.py": {"open": _MEMORY},
-    "training/data/transcription.py": {"self.path.open": "appends lines to a journal, and ignores one that is torn"},
+    "training/data/transcripts/transcription.py": {
+        "self.path.open": "appends lines to a journal, and ignores one that is torn"
+    },
     "training/evaluation/plots.py": {"figure.savefig": _MEMORY},
     "training/evaluation/report/web_page.py": {"Image.fromarray(np.rint(image * 255).astype(np.uint8)).save": _MEMORY},
     "training/fit/h5_writer.py": {"h5py.File": _MEMORY, "model.save": _MEMORY},

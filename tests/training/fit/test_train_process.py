@@ -21,7 +21,7 @@ from rich.console import Console
 
 from device.errors import TrainingError
 from tests.training.conftest import free_ports, printed
-from tests.training.fit.test_event_log import assert_logged
+from tests.training.fit.progress.test_event_log import assert_logged
 from training.fit.checkpoints import Checkpoint, TrainingState
 from training.fit.settings import TrainingSettings
 from training.fit.trainer import train

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
-from training.data.word_errors import simulate
+from training.data.transcripts.word_errors import simulate
 from training.default_model.fusion import BranchLogits
 from training.default_model.text_branch.corpora import LABELS, TextCorpora, Texts
 from training.default_model.text_branch.distillation import TeacherOutput

@@ -10,7 +10,6 @@ import soundfile
 from rich.console import Console
 from typer.testing import CliRunner
 
-import training.data.transcription
 from device.audio.audio_file import Recording
 from device.errors import TrainingError
 from device.recognition.transcriber import Transcriber
@@ -22,7 +21,8 @@ from training.data.clip_table import read_clip_table
 from training.data.clips import Clip
 from training.data.corpus import Corpus, open_corpus
 from training.data.reading.audio import read_audio
-from training.data.transcription import Journal, transcribe, transcribe_recording
+from training.data.transcripts import transcription
+from training.data.transcripts.transcription import Journal, transcribe, transcribe_recording
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +50,11 @@ def transcribed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(recording.name)
         return f"word {recording.stem}"
 
-    monkeypatch.setattr(training.data.transcription, "transcribe_recording", fake)
-    monkeypatch.setattr(training.data.transcription, "Transcriber", lambda *_: None)
-    monkeypatch.setattr("training.data.transcription.find_speech_model", lambda *_, **__: Path("/models/small"))
+    monkeypatch.setattr(transcription, "transcribe_recording", fake)
+    monkeypatch.setattr(transcription, "Transcriber", lambda *_: None)
+    monkeypatch.setattr(
+        "training.data.transcripts.transcription.find_speech_model", lambda *_, **__: Path("/models/small")
+    )
     return names
 
 
@@ -127,7 +129,9 @@ def test_changed_recordings_and_models_are_transcribed_again(
     transcribed.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
     assert transcribed == ["2.wav"]
-    monkeypatch.setattr("training.data.transcription.find_speech_model", lambda *_, **__: Path("/models/large"))
+    monkeypatch.setattr(
+        "training.data.transcripts.transcription.find_speech_model", lambda *_, **__: Path("/models/large")
+    )
     transcribed.clear()
     transcribe(corpus, tmp_path / "t.csv", console)
     assert len(transcribed) == 9
@@ -156,7 +160,7 @@ def test_unusable_output_is_refused(corpus: Corpus, transcribed: list[str], tmp_
 CHILD = """
 import resource, sys, time
 from pathlib import Path
-import training.data.transcription as module
+import training.data.transcripts.transcription as module
 from edge_mcnn.main import main
 
 module.transcribe_recording = lambda recording, _: time.sleep(0.02) or f"word {recording.stem}"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from device.front_end.parameters import FrontEnd
 from training.fit.batches import ExampleBatches
-from training.fit.seeded_dropout import seeded
-from training.fit.stepping import stepping
+from training.fit.steps.seeded_dropout import seeded
+from training.fit.steps.stepping import stepping
 from training.fit.workers import Workers
 from training.images.examples import Examples
 from training.networks.network import TRUNK_INPUT, build_network

@@ -14,7 +14,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from training.fit.batches import ExampleBatches
-from training.fit.seeded_dropout import StepNoise, seeded
+from training.fit.steps.seeded_dropout import StepNoise, seeded
 from training.fit.workers import Workers
 from training.networks.network import IDS_INPUT, TRUNK_INPUT
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.word_errors import simulate, word_error_rate
+from training.data.transcripts.word_errors import simulate, word_error_rate
 
 WORDS = [f"w{number}" for number in range(200)]
 FREQUENT = ["the"] * 90 + ["a"] * 10

@@ -12,8 +12,8 @@ from rich.console import Console
 from tests.device.outputs.terminal.terminal import Terminal
 from tests.training.conftest import printed
 from tests.training.fit.test_epochs import SETTINGS, trained
-from training.fit.epoch_table import EpochTable
 from training.fit.epochs import head_probabilities
+from training.fit.progress.epoch_table import EpochTable
 
 METRICS = {"loss": 1.0, "accuracy": 0.5, "validation_loss": 0.75, "validation_weighted_f1": 0.25}
 

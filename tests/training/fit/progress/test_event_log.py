@@ -15,7 +15,7 @@ from tests.training.conftest import printed
 from tests.training.fit.test_epochs import MADE_BY, SETTINGS, TRAINING, VALIDATION, new_head
 from training.fit.checkpoints import Checkpoint
 from training.fit.epochs import Fitted, fit
-from training.fit.event_log import EventLog
+from training.fit.progress.event_log import EventLog
 from training.fit.settings import TrainingSettings
 from training.fit.trainer import train
 from training.fit.workers import Workers
