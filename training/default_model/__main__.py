@@ -62,6 +62,7 @@ def _build(data: Path, output: Path, seed: int, command: str, console: Console) 
         measure_conversion,
         measure_fusion,
     )
+    from training.default_model.class_sets import SENTIMENT
     from training.default_model.model_card import CARD, write_model_card
     from training.default_model.recipe import WORD_ERRORS, RecipeSettings, build_default_model
     from training.evaluation.evaluator import EvaluationSettings, evaluate_model
@@ -72,12 +73,12 @@ def _build(data: Path, output: Path, seed: int, command: str, console: Console) 
     card = {**CARD, "command": command}
 
     console.rule("the model that ships")
-    result = build_default_model(data, output / "Model.h5", cache, RecipeSettings(seed), card, console)
+    result = build_default_model(data, SENTIMENT, output / "Model.h5", cache, RecipeSettings(seed), card, console)
     bundle = convert(result.output)
     held_out_actors = synthetic_pairs.HELD_OUT_ACTORS
     console.rule(f"the same without actors {', '.join(map(str, held_out_actors))}, for the evaluation")
     settings = RecipeSettings(seed, held_out_actors)
-    partial = build_default_model(data, output / "held-out" / "Model.h5", cache, settings, card, console)
+    partial = build_default_model(data, SENTIMENT, output / "held-out" / "Model.h5", cache, settings, card, console)
     held_out = convert(partial.output)
 
     console.rule("the tutorial's network on the same data")
@@ -123,7 +124,7 @@ def _build(data: Path, output: Path, seed: int, command: str, console: Console) 
     values = json.dumps([asdict(each) for each in measurements], indent=2)
     write_text(output / "measurements.json", f"{values}\n")
     sizes = {"bundle": held_out.bytes_after, "tutorial": tutorial_bundle.bytes_after}
-    page = write_model_card(output / "docs", measurements, result, bundle, evaluations, cost, sizes, command)
+    page = write_model_card(output / "docs", SENTIMENT, measurements, result, bundle, evaluations, cost, sizes, command)
     console.print(f"{bundle.target}, to be shipped as device/models/Model.tflite\n{page}, to be shipped in docs/")
 
 

@@ -53,12 +53,12 @@ def _measure(data: Path, output: Path, seeds: Sequence[int], console: Console) -
     from training.default_model.audio_branch.audio_training import AudioTrainingSettings
     from training.default_model.audio_branch.augmented_images import CopySettings, corpus_images
     from training.default_model.audio_branch.unseen_corpora import CORPORA, measure_generalisation
-    from training.default_model.text_branch.corpora import LABELS
+    from training.default_model.class_sets import SENTIMENT
 
     cache = output / "cache"
     images = {
         corpus: corpus_images(
-            data, corpus, cache, labels=LABELS, front_end=FrontEnd(), copies=CopySettings(), console=console
+            data, corpus, cache, classes=SENTIMENT, front_end=FrontEnd(), copies=CopySettings(), console=console
         )
         for corpus in CORPORA
     }

@@ -14,9 +14,9 @@ from convert.convert import ConversionReport
 from device.errors import TrainingError
 from device.system.atomic_write import write_bytes, write_text
 from training.default_model.acceptance import ConversionCost, Measurement
+from training.default_model.class_sets import ClassSet
 from training.default_model.fusion import BranchLogits, cross_calibrated, scores
 from training.default_model.recipe import RecipeResult
-from training.default_model.text_branch.corpora import LABELS
 from training.evaluation.evaluator import Evaluation
 from training.evaluation.modalities import AUDIO_AND_TEXT
 from training.evaluation.plots import plot_confusion, plot_reliability, to_png
@@ -44,6 +44,7 @@ CARD: Mapping[str, Any] = {
 
 def write_model_card(
     folder: Path,
+    classes: ClassSet,
     measurements: Sequence[Measurement],
     result: RecipeResult,
     bundle: ConversionReport,
@@ -56,6 +57,7 @@ def write_model_card(
 
     Args:
         folder: folder to write to.
+        classes: classes of the model.
         measurements: rows of the table of measurements.
         result: the model, and the logits of its branches for held-out rows.
         bundle: report of the model's conversion.
@@ -79,7 +81,7 @@ def write_model_card(
         train_texts=f"{result.text_counts['train']:,}",
         comments=f"{result.text_counts['comments']:,}",
         measurements=_table(("", "measured", "required", "target", "result"), [_cells(each) for each in measurements]),
-        always_neutral=_constant_f1(result.text, "neutral"),
+        always_neutral=_constant_f1(result.text, classes.labels.index("neutral")),
         rows=evaluations["bundle"].results[AUDIO_AND_TEXT].scores.rows,
         comparison=_comparison(evaluations, cost, sizes),
     )
@@ -87,7 +89,7 @@ def write_model_card(
     try:
         plots.mkdir(parents=True, exist_ok=True)
         for name, figure in (
-            ("confusion", plot_confusion(held_out, LABELS)),
+            ("confusion", plot_confusion(held_out, classes.labels)),
             ("reliability", plot_reliability(held_out)),
         ):
             write_bytes(plots / f"{name}.png", to_png(figure, dpi=110))
@@ -136,8 +138,8 @@ def _metrics(score: Scores) -> tuple[float, float, float]:
     return float(score.weighted_f1), float(score.macro_f1), float(score.calibration_error)
 
 
-def _constant_f1(text: BranchLogits, label: str) -> str:
-    constant = np.tile(np.eye(len(LABELS), dtype=np.float32)[LABELS.index(label)], (len(text.labels), 1))
+def _constant_f1(text: BranchLogits, label: int) -> str:
+    constant = np.tile(np.eye(text.logits.shape[1], dtype=np.float32)[label], (len(text.labels), 1))
     return f"{Scores.of(text.labels, constant).weighted_f1:.3f}"
 
 

@@ -24,9 +24,9 @@ from training.default_model.audio_branch.audio_training import (
     train_audio_branch,
 )
 from training.default_model.audio_branch.augmented_images import CopySettings, corpus_images
+from training.default_model.class_sets import ClassSet
 from training.default_model.fusion import BranchLogits, FusionFactors, concatenate, fit_factors, fuse
 from training.default_model.text_branch.corpora import (
-    LABELS,
     TextCorpora,
     Texts,
     default_vocabulary,
@@ -93,12 +93,19 @@ class RecipeResult:
 
 
 def build_default_model(
-    data: Path, output: Path, cache: Path, settings: RecipeSettings, card: Mapping[str, Any], console: Console
+    data: Path,
+    classes: ClassSet,
+    output: Path,
+    cache: Path,
+    settings: RecipeSettings,
+    card: Mapping[str, Any],
+    console: Console,
 ) -> RecipeResult:
     """Train both branches, fuse them and write one model with its companions.
 
     Args:
         data: folder that holds `meld/`, `text/goemotions-group/`, `ravdess/` and `nemo/`.
+        classes: classes of the model.
         output: an `.h5` file.
         cache: folder that caches what takes long; what an earlier run left there is used.
         settings: settings of all steps.
@@ -110,12 +117,14 @@ def build_default_model(
     """
     started = time.monotonic()
     check_output(output)
-    corpora = read_text_corpora(data)
+    corpora = read_text_corpora(data, classes)
     vocabulary = default_vocabulary(corpora)
     front_end = FrontEnd(sequence_length=SEQUENCE_LENGTH, num_words=len(vocabulary) + 1)
     teacher = distil(corpora, vocabulary, cache, settings.teacher, console)
     ravdess, nemo = (
-        corpus_images(data, corpus, cache, labels=LABELS, front_end=front_end, copies=settings.copies, console=console)
+        corpus_images(
+            data, corpus, cache, classes=classes, front_end=front_end, copies=settings.copies, console=console
+        )
         for corpus in (RAVDESS, NEMO)
     )
     prepared = time.monotonic()
@@ -124,7 +133,7 @@ def build_default_model(
     audio_branch = train_audio_branch(
         ravdess.without(settings.without_actors),
         [nemo],
-        labels=len(LABELS),
+        labels=len(classes.labels),
         seed=settings.seed,
         cache=cache,
         console=console,
@@ -154,14 +163,18 @@ def build_default_model(
         "seconds": {"preparing": round(prepared - started), "training": round(time.monotonic() - prepared)},
     }
     network = fuse(text_branch, audio_branch.head, factors, front_end)
-    write_model(network, Companions(LABELS, vocabulary, front_end, entries, transitions_of(corpora.train)), output)
+    write_model(
+        network,
+        Companions(classes.labels, vocabulary, front_end, entries, transitions_of(corpora.train, classes.labels)),
+        output,
+    )
     return result
 
 
-def transitions_of(texts: Texts) -> Transitions | None:
-    """Return how sentiments follow each other in the dialogues of MELD's train part; None if it has none."""
-    classes = (LABELS[number] for number in texts.targets.argmax(axis=1))
-    learnt = learn_transitions(zip(texts.dialogues.tolist(), classes, strict=True), LABELS)
+def transitions_of(texts: Texts, labels: Sequence[str]) -> Transitions | None:
+    """Return how classes follow each other in the dialogues of MELD's train part; None if it has none."""
+    spoken = (labels[number] for number in texts.targets.argmax(axis=1))
+    learnt = learn_transitions(zip(texts.dialogues.tolist(), spoken, strict=True), labels)
     return None if learnt is None else learnt.transitions
 
 
@@ -175,7 +188,7 @@ def _text_branch(
     console: Console,
 ) -> Any:
     """Train the text branch, or load the weights that an earlier run cached."""
-    branch = build_text_branch(len(vocabulary), front_end, settings.text)
+    branch = build_text_branch(corpora.train.targets.shape[1], len(vocabulary), front_end, settings.text)
     path = cache / f"text-{_digest(settings, vocabulary, teacher)}.npz"
     weights = read_arrays(path)
     if weights is None:

@@ -27,6 +27,7 @@ from device.system.streams.console import SafeConsole
 from training.data.clips import TRAIN, VALIDATION
 from training.data.meld import read_meld
 from training.default_model.audio_branch.acted_speech import RAVDESS, read_acted_speech
+from training.default_model.class_sets import SENTIMENT, ClassSet
 
 HELD_OUT_ACTORS = (17, 18, 19, 20)
 """Actors of RAVDESS whose recordings are for validation; those of all others are for training."""
@@ -95,20 +96,22 @@ def pair(
     return rows
 
 
-def texts_of_meld(folder: Path) -> dict[str, list[Item]]:
-    """Return MELD's train and dev utterances by split, labelled with their sentiment; see `read_meld`."""
-    clips, _ = read_meld(folder, audio=False)
+def texts_of_meld(folder: Path, classes: ClassSet = SENTIMENT) -> dict[str, list[Item]]:
+    """Return MELD's train and dev utterances by split, labelled with their class; see `read_meld`."""
+    clips, _ = read_meld(folder, classes.meld_target, audio=False)
     return {
         split: [Item(clip.text, clip.label) for clip in clips if clip.split == split] for split in (TRAIN, VALIDATION)
     }
 
 
-def recordings_of_ravdess(folder: Path) -> dict[str, list[Item]]:
-    """Return recordings of RAVDESS by split: the `HELD_OUT_ACTORS` for validation, the others for training."""
+def recordings_of_ravdess(folder: Path, classes: ClassSet = SENTIMENT) -> dict[str, list[Item]]:
+    """Return recordings of RAVDESS that have a class: the `HELD_OUT_ACTORS` for validation, the others for training."""
     found: dict[str, list[Item]] = {TRAIN: [], VALIDATION: []}
     for clip in read_acted_speech(folder, RAVDESS):
-        split = VALIDATION if clip.speaker in HELD_OUT_ACTORS else TRAIN
-        found[split].append(Item(clip.path, clip.sentiment))
+        label = classes.of_acted_emotion.get(clip.emotion)
+        if label is not None:
+            split = VALIDATION if clip.speaker in HELD_OUT_ACTORS else TRAIN
+            found[split].append(Item(clip.path, label))
     return found
 
 

@@ -25,6 +25,7 @@ from training.default_model.acceptance import (
 from training.default_model.audio_branch import audio_training
 from training.default_model.audio_branch.audio_training import AudioTrainingSettings
 from training.default_model.audio_branch.augmented_images import CopySettings
+from training.default_model.class_sets import SENTIMENT
 from training.default_model.model_card import write_model_card
 from training.default_model.recipe import RecipeResult, RecipeSettings, build_default_model
 from training.default_model.text_branch import distillation
@@ -101,7 +102,7 @@ def data(corpora: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(data: Path) -> RecipeResult:
     return build_default_model(
-        data, data.parent / "Model.h5", data.parent / "cache", SETTINGS, {"name": "a test"}, QUIET
+        data, SENTIMENT, data.parent / "Model.h5", data.parent / "cache", SETTINGS, {"name": "a test"}, QUIET
     )
 
 
@@ -127,7 +128,7 @@ def test_finished_steps_of_an_interrupted_run_are_not_repeated(
 ) -> None:
     cache = data.parent / "cache"
     files = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
-    again = build_default_model(data, tmp_path / "Again.h5", cache, SETTINGS, {}, QUIET)
+    again = build_default_model(data, SENTIMENT, tmp_path / "Again.h5", cache, SETTINGS, {}, QUIET)
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == files
     np.testing.assert_array_equal(again.text.logits, result.text.logits)
     np.testing.assert_array_equal(again.audio.logits, result.audio.logits)
@@ -136,7 +137,7 @@ def test_finished_steps_of_an_interrupted_run_are_not_repeated(
 def test_the_result_is_evaluated_and_described(result: RecipeResult, data: Path, tmp_path: Path) -> None:
     with worker_in_this_process():
         bundle = convert(result.output)
-    rows = [("flac/01-positive-0.flac", "that is great", "positive"), ("flac/02-negative-1.flac", "awful", "negative")]
+    rows = [("flac/01-happy-0.flac", "that is great", "positive"), ("flac/02-angry-1.flac", "awful", "negative")]
     table = tmp_path / "table.csv"
     lines = [f"{audio},{text},{label},validation" for audio, text, label in rows * 3]
     table.write_text("\n".join(["audio,text,label,split", *lines]))
@@ -155,7 +156,9 @@ def test_the_result_is_evaluated_and_described(result: RecipeResult, data: Path,
     measurements += [*measure_fusion(evaluations["bundle"]), *measure_conversion(cost)]
     evaluations["tutorial"] = evaluations["network"]
     sizes = {"bundle": bundle.bytes_after, "tutorial": 20_000_000}
-    page = write_model_card(tmp_path / "docs", measurements, result, bundle, evaluations, cost, sizes, "the command")
+    page = write_model_card(
+        tmp_path / "docs", SENTIMENT, measurements, result, bundle, evaluations, cost, sizes, "the command"
+    )
     text = page.read_text("utf-8")
     for measurement in measurements:
         assert f"| {measurement.name} | {measurement.formatted} |" in text
@@ -168,7 +171,7 @@ def test_the_result_is_evaluated_and_described(result: RecipeResult, data: Path,
 
 def test_actors_left_out_take_no_part(result: RecipeResult, data: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, without_actors=(1, 2), audio=AudioTrainingSettings(units=8, epochs=1))
-    found = build_default_model(data, tmp_path / "Model.h5", data.parent / "cache", settings, {}, QUIET)
+    found = build_default_model(data, SENTIMENT, tmp_path / "Model.h5", data.parent / "cache", settings, {}, QUIET)
     assert set(found.audio.groups) == set(range(3, 11))
     np.testing.assert_array_equal(found.text.logits, result.text.logits)  # the text branch came from the cache
 
@@ -177,5 +180,5 @@ def test_a_missing_corpus_is_named_before_the_first_step(data: Path, tmp_path: P
     (tmp_path / "meld").mkdir()
     shutil.copy(data / "meld" / "train_sent_emo.csv", tmp_path / "meld")
     with pytest.raises(TrainingError, match=r"meld: no dev_sent_emo\.csv in it"):
-        build_default_model(tmp_path, tmp_path / "Model.h5", tmp_path / "cache", SETTINGS, {}, QUIET)
+        build_default_model(tmp_path, SENTIMENT, tmp_path / "Model.h5", tmp_path / "cache", SETTINGS, {}, QUIET)
     assert not (tmp_path / "cache").exists()

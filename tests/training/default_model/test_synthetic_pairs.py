@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from device.errors import TrainingError
 from tests.training.default_model.text_branch.test_corpora import HEADER
 from training.data.clip_table import read_trainable_clips
+from training.default_model.class_sets import EMOTIONS
 from training.default_model.synthetic_pairs import (
     HELD_OUT_ACTORS,
     Item,
@@ -57,7 +58,7 @@ def test_impossible_requests() -> None:
 
 @pytest.fixture
 def corpora(tmp_path: Path) -> Path:
-    """A small MELD and RAVDESS: actors 1 to 20, one clip of each sentiment, and one without."""
+    """A small MELD and RAVDESS: actors 1 to 20, one clip of each of four emotions."""
     for name, count in (("train", 40), ("dev", 12)):
         lines = [
             f'{n},"Well, {name} {n}",A,anger,{("neutral", "positive", "negative")[n % 3]},{n // 4},{n % 4}'
@@ -65,12 +66,12 @@ def corpora(tmp_path: Path) -> Path:
         ]
         (tmp_path / f"{name}_sent_emo.csv").write_text(HEADER + "\n".join(lines), encoding="utf-8")
     (tmp_path / "flac").mkdir()
-    lines = ["file,speaker,emotion,sentiment"]
+    lines = ["file,speaker,emotion"]
     for actor in range(1, 21):
-        for sentiment in ("neutral", "positive", "negative", ""):
-            name = f"{sentiment or 'surprised'}-{actor:02}.flac"
+        for emotion, sentiment in (("calm", "neutral"), ("happy", "positive"), ("sad", "negative"), ("surprised", "")):
+            name = f"{sentiment or 'surprise'}-{actor:02}.flac"
             (tmp_path / "flac" / name).touch()
-            lines.append(f"{name},actor{actor:02},x,{sentiment}")
+            lines.append(f"{name},actor{actor:02},{emotion}")
     (tmp_path / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
     return tmp_path
 
@@ -97,9 +98,17 @@ def test_table_of_the_corpora(corpora: Path) -> None:
     assert all(clip.audio.stem.startswith(clip.label) for clip in clips if clip.audio)
 
 
+def test_seven_emotions_pair_surprised_voices_with_surprised_texts(corpora: Path) -> None:
+    texts, recordings = texts_of_meld(corpora, EMOTIONS), recordings_of_ravdess(corpora, EMOTIONS)
+    assert {item.label for item in texts["train"]} == {"anger"}
+    assert {item.label for item in recordings["train"]} == {"neutral", "joy", "sadness", "surprise"}
+    assert Item("flac/surprise-01.flac", "surprise") in recordings["train"]
+    assert len(recordings["validation"]) == 4 * len(HELD_OUT_ACTORS)
+
+
 def test_corpora_in_another_format(corpora: Path) -> None:
     (corpora / "labels.csv").write_text("file,speaker\nx,actor01\n")
-    with pytest.raises(TrainingError, match=r"labels\.csv: expected rows with the columns file, speaker, sentiment"):
+    with pytest.raises(TrainingError, match=r"labels\.csv: expected rows with the columns file, speaker, emotion"):
         recordings_of_ravdess(corpora)
     (corpora / "dev_sent_emo.csv").unlink()
     with pytest.raises(TrainingError, match=r"no dev_sent_emo\.csv in it"):

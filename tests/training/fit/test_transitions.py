@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from training.default_model.class_sets import SENTIMENT
 from training.default_model.recipe import transitions_of
 from training.default_model.text_branch.corpora import Texts
 from training.fit.transitions import learn_transitions
@@ -45,8 +46,8 @@ def test_without_a_dialogue_of_two_utterances_there_is_no_table(spoken: list[tup
 def test_the_recipe_of_the_default_model_learns_from_the_dialogues_of_meld() -> None:
     targets = np.eye(3, dtype=np.float32)[[0, 0, 0, 2, 2]]
     texts = Texts((("a",),) * 5, targets, np.array([7, 7, 7, 8, 8]))
-    table = transitions_of(texts)
+    table = transitions_of(texts, SENTIMENT.labels)
     assert table is not None
     negative, neutral, positive = table.following
     assert negative[0] > neutral[0] > positive[0]
-    assert transitions_of(Texts((("a",),) * 2, targets[:2], np.array([1, 2]))) is None
+    assert transitions_of(Texts((("a",),) * 2, targets[:2], np.array([1, 2])), SENTIMENT.labels) is None

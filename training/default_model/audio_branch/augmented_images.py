@@ -20,6 +20,7 @@ from device.front_end.spectrogram import MAGMA
 from training.data.reading.audio import read_recording
 from training.default_model.audio_branch.acted_speech import ActedCorpus, ActedRecording, read_acted_speech
 from training.default_model.audio_branch.augmentation import AUGMENTATION_VERSION, augment, shift_edges
+from training.default_model.class_sets import ClassSet
 from training.images.array_cache import read_arrays, write_arrays
 from training.images.spectrogram import compute_image
 from training.parallel import on_all_cores
@@ -42,12 +43,12 @@ class CopySettings:
 
 @dataclass(frozen=True)
 class AugmentedImages:
-    """Images of the clips that have one of the labels: of the clip itself, the shifted and the augmented copies."""
+    """Images of the clips that have one of the classes: of the clip itself, the shifted and the augmented copies."""
 
     colours: NDArray[np.uint8]
     """Indices into the colour map, shape (clips, 1 + shifted + augmented, image_height, image_width)."""
     labels: NDArray[np.int64]
-    """Index of each clip's class in the requested labels, shape (clips,)."""
+    """Index of each clip's class in the class set, shape (clips,)."""
     speakers: NDArray[np.int64]
     """Number of each clip's speaker, from 1, shape (clips,)."""
     shifted: slice
@@ -94,7 +95,7 @@ def corpus_images(
     corpus: ActedCorpus,
     cache: Path,
     *,
-    labels: Sequence[str],
+    classes: ClassSet,
     front_end: FrontEnd,
     copies: CopySettings,
     console: Console,
@@ -108,7 +109,8 @@ def corpus_images(
         data: folder that holds the folder of the corpus, with `labels.csv` and `flac/`.
         corpus: which corpus.
         cache: folder for the images; created if missing.
-        labels: names of the classes; clips of other sentiments are left out.
+        classes: class set; clips of other emotions are left out of the result, but not of the cached files, which
+            serve every class set.
         front_end: settings of the images.
         copies: number of copies.
         console: where progress is shown.
@@ -117,11 +119,14 @@ def corpus_images(
         TrainingError: the corpus is missing, incomplete or unreadable, or `cache` cannot be written to.
     """
     folder = data / corpus.folder
-    clips = [clip for clip in read_acted_speech(folder, corpus) if clip.sentiment in labels]
-    missing = [name for name in labels if name not in {clip.sentiment for clip in clips}]
+    clips = read_acted_speech(folder, corpus)
+    class_of = classes.of_acted_emotion
+    present = {class_of.get(clip.emotion) for clip in clips}
+    expected = {class_of[emotion]: emotion for emotion in corpus.emotions if emotion in class_of}
+    missing = [emotion for name, emotion in expected.items() if name not in present]
     if missing:
         raise TrainingError(
-            f"{folder / 'labels.csv'}: no clip is labelled {', '.join(missing)}", fix="check its column sentiment"
+            f"{folder / 'labels.csv'}: no clip is labelled {', '.join(missing)}", fix="check its column emotion"
         )
     by_speaker: dict[int, list[ActedRecording]] = {}
     for clip in clips:
@@ -134,10 +139,12 @@ def corpus_images(
             colours.append(_images_of_speaker(data, corpus, cache, speaker, by_speaker[speaker], front_end, copies))
             progress.advance(task)
     ordered = [clip for speaker in sorted(by_speaker) for clip in by_speaker[speaker]]
+    used = np.array([clip.emotion in class_of for clip in ordered], np.bool_)
+    chosen = [clip for clip in ordered if clip.emotion in class_of]
     return AugmentedImages(
-        colours=np.concatenate(colours),
-        labels=np.array([list(labels).index(clip.sentiment) for clip in ordered], np.int64),
-        speakers=np.array([clip.speaker for clip in ordered], np.int64),
+        colours=np.concatenate(colours)[used],
+        labels=np.array([classes.labels.index(class_of[clip.emotion]) for clip in chosen], np.int64),
+        speakers=np.array([clip.speaker for clip in chosen], np.int64),
         shifted=slice(1, 1 + copies.shifted),
         augmented=slice(1 + copies.shifted, 1 + copies.shifted + copies.augmented),
     )

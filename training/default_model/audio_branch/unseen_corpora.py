@@ -27,8 +27,8 @@ from training.default_model.audio_branch.audio_training import (
     train_head,
 )
 from training.default_model.audio_branch.augmented_images import AugmentedImages
+from training.default_model.class_sets import SENTIMENT
 from training.default_model.fusion import softmax
-from training.default_model.text_branch.corpora import LABELS
 from training.evaluation.bootstrap import Groups, interval, resample
 from training.evaluation.scores import Scores
 
@@ -113,7 +113,7 @@ def measure_generalisation(
     """Train heads on every choice of corpora, and measure each on everything that it was not trained on.
 
     Args:
-        images: images of `CORPORA`.
+        images: images of `CORPORA`, with the classes of `SENTIMENT`.
         cache: folder for statistics and weights; what an earlier run left there is used.
         console: where progress is shown.
         seeds: random seeds; the values are means over them.
@@ -139,12 +139,12 @@ def measure_generalisation(
         task = progress.add_task("heads", total=(len(choices) + len(with_folds) * FOLDS) * len(seeds))
 
         def trained_head(corpora: Sequence[LabelledStatistics], *seed: int) -> Any:
-            head = train_head(corpora, len(LABELS), seed, settings, cache)
+            head = train_head(corpora, len(SENTIMENT.labels), seed, settings, cache)
             progress.advance(task)
             return head
 
         for trained in with_folds:
-            logits = np.zeros((len(seeds), len(fold), len(LABELS)), np.float32)
+            logits = np.zeros((len(seeds), len(fold), len(SENTIMENT.labels)), np.float32)
             for place, seed in enumerate(seeds):
                 for part in range(FOLDS):
                     held_out = fold == part

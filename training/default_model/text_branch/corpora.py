@@ -16,13 +16,14 @@ from device.errors import TrainingError
 from device.front_end.tokens import normalise
 from training.data.clips import TRAIN, VALIDATION, Clip
 from training.data.meld import read_meld
+from training.default_model.class_sets import ClassSet
 
-LABELS = ("negative", "neutral", "positive")
-"""Classes of the default model."""
+_GROUPS = ("negative", "neutral", "positive")
+"""Groups of GoEmotions' emotions; 0 in its files is ambiguous, 1 the first of them."""
 _PARTS = ("train", "dev", "test")
 _PLACEHOLDERS = ("[NAME]", "[RELIGION]")
 """Placeholders that GoEmotions has instead of names."""
-_CLASSES = re.compile("[0-3](,[0-3])*")
+_NUMBERS = re.compile("[0-3](,[0-3])*")
 _FEWEST_OCCURRENCES = 4
 """Number of occurrences from which on a word of the comments, unused in MELD, is part of the vocabulary."""
 _WEIGHT_OF_SPEECH = 3
@@ -36,7 +37,8 @@ class Texts:
     words: tuple[tuple[str, ...], ...]
     """Words of each text."""
     targets: NDArray[np.float32]
-    """Share of each class, shape (texts, labels), adding up to 1; zeros where the annotators could not decide."""
+    """Share of each class, shape (texts, labels), adding up to 1; zeros where the annotators could not decide, or
+    the corpus does not have these classes."""
     dialogues: NDArray[np.int64]
     """Number of each text's conversation, shape (texts,); a different one for each text where it is not known."""
 
@@ -66,15 +68,17 @@ class TextCorpora:
     """GoEmotions' comments."""
 
 
-def read_text_corpora(data: Path) -> TextCorpora:
-    """Read `meld/` and `text/goemotions-group/` in a folder of corpora.
+def read_text_corpora(data: Path, classes: ClassSet) -> TextCorpora:
+    """Read `meld/` and `text/goemotions-group/` in a folder of corpora, labelled with the classes of a set.
 
     Raises:
         TrainingError: a corpus is missing or has another format.
     """
-    clips, _ = read_meld(data / "meld", audio=False)
-    train, held_out = (_utterances([clip for clip in clips if clip.split == split]) for split in (TRAIN, VALIDATION))
-    return TextCorpora(train, held_out, _comments(data / "text" / "goemotions-group"))
+    clips, _ = read_meld(data / "meld", classes.meld_target, audio=False)
+    train, held_out = (
+        _utterances([clip for clip in clips if clip.split == split], classes.labels) for split in (TRAIN, VALIDATION)
+    )
+    return TextCorpora(train, held_out, _comments(data / "text" / "goemotions-group", classes))
 
 
 def default_vocabulary(corpora: TextCorpora) -> tuple[str, ...]:
@@ -85,19 +89,24 @@ def default_vocabulary(corpora: TextCorpora) -> tuple[str, ...]:
     return tuple(sorted(known, key=lambda word: -(_WEIGHT_OF_SPEECH * speech[word] + comments[word])))
 
 
-def _utterances(clips: Sequence[Clip]) -> Texts:
+def _utterances(clips: Sequence[Clip], labels: Sequence[str]) -> Texts:
     spoken = [(normalise(clip.text).split(), clip) for clip in clips]
     spoken = [(words, clip) for words, clip in spoken if words]
     numbers = {dialogue: number for number, dialogue in enumerate(dict.fromkeys(clip.dialogue for clip in clips))}
     return Texts(
         tuple(tuple(words) for words, _ in spoken),
-        np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(clip.label) for _, clip in spoken]],
+        np.eye(len(labels), dtype=np.float32)[[labels.index(clip.label) for _, clip in spoken]],
         np.array([numbers[clip.dialogue] for _, clip in spoken], np.int64),
     )
 
 
-def _comments(folder: Path) -> Texts:
-    """Read tab-separated lines of comment, class numbers (0 is ambiguous, then as in `LABELS`) and an id."""
+def _comments(folder: Path, classes: ClassSet) -> Texts:
+    """Read tab-separated lines of comment, group numbers (0 is ambiguous, then as in `_GROUPS`) and an id."""
+    class_of = {
+        number: classes.labels.index(classes.of_comment[group])
+        for number, group in enumerate(_GROUPS, 1)
+        if group in classes.of_comment
+    }
     words, targets = [], []
     for part in _PARTS:
         path = folder / f"{part}.tsv"
@@ -106,18 +115,20 @@ def _comments(folder: Path) -> Texts:
         except (OSError, UnicodeDecodeError) as error:
             raise TrainingError(f"{path}: cannot be read ({error})", fix="put GoEmotions, grouped, there") from None
         for number, line in enumerate(lines, start=1):
-            comment, classes, _ = (*line.split("\t"), "", "", "")[:3]
-            if not _CLASSES.fullmatch(classes):
+            comment, groups, _ = (*line.split("\t"), "", "", "")[:3]
+            if not _NUMBERS.fullmatch(groups):
                 raise TrainingError(
-                    f"{path}, line {number}: expected comment, classes (0 to {len(LABELS)}) and id, separated by tabs",
+                    f"{path}, line {number}: expected comment, classes (0 to {len(_GROUPS)}) and id, separated by tabs",
                     fix="download GoEmotions, grouped, again",
                 )
-            numbers = [int(each) for each in classes.split(",")]
+            numbers = [int(each) for each in groups.split(",")]
             for placeholder in _PLACEHOLDERS:
                 comment = comment.replace(placeholder, " ")
             text = normalise(comment)
             if text:
                 words.append(tuple(text.split()))
-                counts = np.bincount([each for each in numbers if each], minlength=len(LABELS) + 1)[1:]
+                counts = np.bincount(
+                    [class_of[each] for each in numbers if each in class_of], minlength=len(classes.labels)
+                )
                 targets.append(counts / max(1, int(counts.sum())))
-    return Texts(tuple(words), np.array(targets, np.float32).reshape(-1, len(LABELS)), np.arange(len(words)))
+    return Texts(tuple(words), np.array(targets, np.float32).reshape(-1, len(classes.labels)), np.arange(len(words)))

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from training.default_model.fusion import softmax
-from training.default_model.text_branch.corpora import LABELS, TextCorpora, Texts
+from training.default_model.text_branch.corpora import TextCorpora, Texts
 from training.default_model.text_branch.sentence_model import SentenceModel
 from training.images.array_cache import read_arrays, write_arrays
 
@@ -29,7 +29,7 @@ class TeacherSettings:
     folds: int = 3
     """Number of teachers, each fine-tuned on all dialogues except those of its own fold."""
     comments: int = 20_000
-    """Number of labelled comments that every teacher is trained on first."""
+    """Number of labelled comments that every teacher is trained on first, if comments have labels."""
     comment_epochs: int = 1
     """Passes over the comments."""
     comment_learning_rate: float = 1e-4
@@ -77,6 +77,7 @@ def distil(
     Raises:
         TrainingError: a package is not installed, or `cache` cannot be written to.
     """
+    labels = corpora.train.targets.shape[1]
     rows = suitable_comments(corpora.comments, settings.longest_comment)
     comments = [" ".join(corpora.comments.words[row]) for row in rows]
     utterances = [" ".join(words) for words in corpora.train.words]
@@ -89,16 +90,14 @@ def distil(
 
         vectors = _cached(
             cache / f"vectors-{_digest(list(vocabulary))}.npz",
-            lambda: {
-                "vectors": SentenceModel(len(LABELS), 0).vectors(vocabulary, step("word vectors", len(vocabulary)))
-            },
+            lambda: {"vectors": SentenceModel(labels, 0).vectors(vocabulary, step("word vectors", len(vocabulary)))},
         )["vectors"]
         labelled = np.flatnonzero(corpora.comments.targets[rows].any(axis=1))[: settings.comments]
         trained_on_comments: dict[str, object] = {}
 
         def predictions(fold: int) -> dict[str, NDArray[np.generic]]:
-            teacher = SentenceModel(len(LABELS), settings.seed)
-            if not trained_on_comments:
+            teacher = SentenceModel(labels, settings.seed)
+            if len(labelled) and not trained_on_comments:
                 teacher.fit(
                     [comments[place] for place in labelled],
                     corpora.comments.targets[rows[labelled]],
@@ -108,7 +107,8 @@ def distil(
                     progress=step("teacher, on comments", len(labelled) * settings.comment_epochs),
                 )
                 trained_on_comments.update(teacher.state())
-            teacher.restore(trained_on_comments)
+            if trained_on_comments:
+                teacher.restore(trained_on_comments)
             others = np.flatnonzero(folds_of(corpora.train, settings.folds) != fold)
             teacher.fit(
                 [utterances[place] for place in others],

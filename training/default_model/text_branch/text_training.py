@@ -15,7 +15,7 @@ from device.front_end.parameters import FrontEnd
 from device.front_end.tokens import Tokens
 from training.data.transcripts.word_errors import simulate
 from training.default_model.fusion import BranchLogits
-from training.default_model.text_branch.corpora import LABELS, TextCorpora, Texts
+from training.default_model.text_branch.corpora import TextCorpora, Texts
 from training.default_model.text_branch.distillation import TeacherOutput
 from training.networks.evidence_text import text_evidence
 from training.networks.network import IDS_INPUT
@@ -84,7 +84,8 @@ def train_text_branch(
     tf_keras.utils.set_random_seed(seed)
     random = np.random.default_rng(seed)
     vectors = principal_components(teacher.vectors, settings.vector_width, settings.vector_std)
-    model = build_text_branch(len(vocabulary), front_end, settings, vectors)
+    labels = corpora.train.targets.shape[1]
+    model = build_text_branch(labels, len(vocabulary), front_end, settings, vectors)
     encoder = TextEncoder(vocabulary, front_end, [word for words in corpora.train.words for word in words])
 
     comments = corpora.comments
@@ -119,18 +120,23 @@ def train_text_branch(
 
 
 def build_text_branch(
-    vocabulary: int, front_end: FrontEnd, settings: TextTrainingSettings, vectors: NDArray[np.float32] | None = None
+    labels: int,
+    vocabulary: int,
+    front_end: FrontEnd,
+    settings: TextTrainingSettings,
+    vectors: NDArray[np.float32] | None = None,
 ) -> Any:
     """Build the untrained branch.
 
     Args:
+        labels: number of classes.
         vocabulary: number of words.
         front_end: length of the ids.
         settings: width of the word vectors.
         vectors: initial word vectors, shape (vocabulary, width); random if None.
     """
     ids = tf_keras.layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
-    logits = text_evidence(ids, labels=len(LABELS), vocabulary=vocabulary, vectors=vectors, width=settings.vector_width)
+    logits = text_evidence(ids, labels=labels, vocabulary=vocabulary, vectors=vectors, width=settings.vector_width)
     return tf_keras.Model(ids, logits, name="text")
 
 
@@ -214,6 +220,8 @@ def _fit(
     random: np.random.Generator,
     progress: Progress,
 ) -> None:
+    if not len(texts):
+        return
     steps = epochs * -(-len(texts) // batch_size)
     schedule = tf_keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps)
     # Menon et al., "Long-tail learning via logit adjustment" (ICLR 2021): the loss adds the log frequencies, so that

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.training.default_model.conftest import FRONT_END, LABELS
+from tests.training.default_model.conftest import FRONT_END
 from training.default_model.audio_branch import audio_training
 from training.default_model.audio_branch.acted_speech import NEMO, RAVDESS
 from training.default_model.audio_branch.audio_training import (
@@ -19,6 +19,7 @@ from training.default_model.audio_branch.audio_training import (
     train_audio_branch,
 )
 from training.default_model.audio_branch.augmented_images import AugmentedImages, CopySettings, corpus_images
+from training.default_model.class_sets import SENTIMENT
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,7 @@ def images(ravdess: Path, cache: Path) -> AugmentedImages:
         ravdess,
         RAVDESS,
         cache,
-        labels=LABELS,
+        classes=SENTIMENT,
         front_end=FRONT_END,
         copies=CopySettings(shifted=1, augmented=2),
         console=Console(quiet=True),
@@ -134,7 +135,7 @@ def test_the_shipped_head_is_trained_on_all_actors_and_gives_zero_for_silence(
 def nemo(corpora: Path, cache: Path) -> AugmentedImages:
     copies = CopySettings(shifted=1, augmented=2)
     return corpus_images(
-        corpora, NEMO, cache, labels=LABELS, front_end=FRONT_END, copies=copies, console=Console(quiet=True)
+        corpora, NEMO, cache, classes=SENTIMENT, front_end=FRONT_END, copies=copies, console=Console(quiet=True)
     )
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
-from tests.training.default_model.conftest import FRONT_END, LABELS, write_ravdess
+from tests.training.default_model.conftest import FRONT_END, write_corpus, write_ravdess
 from training.data.reading.audio import read_recording
 from training.default_model.audio_branch.acted_speech import NEMO, RAVDESS
 from training.default_model.audio_branch.augmented_images import (
@@ -17,15 +17,16 @@ from training.default_model.audio_branch.augmented_images import (
     to_colour_indices,
     to_rgb,
 )
+from training.default_model.class_sets import EMOTIONS, SENTIMENT, ClassSet
 
 COPIES = CopySettings(shifted=2, augmented=3)
+ALL_EMOTIONS = {"neutral": 1200, "happy": 4000, "sad": 200, "angry": 300, "surprised": 500, "fearful": 2500}
 
 
 def compute(
-    data: Path, cache: Path, console: Console, copies: CopySettings = COPIES, labels: object = LABELS
+    data: Path, cache: Path, console: Console, copies: CopySettings = COPIES, classes: ClassSet = SENTIMENT
 ) -> AugmentedImages:
-    assert isinstance(labels, tuple)
-    return corpus_images(data, RAVDESS, cache, labels=labels, front_end=FRONT_END, copies=copies, console=console)
+    return corpus_images(data, RAVDESS, cache, classes=classes, front_end=FRONT_END, copies=copies, console=console)
 
 
 def test_images_equal_those_of_the_device(ravdess: Path, tmp_path: Path, console: Console) -> None:
@@ -67,13 +68,30 @@ def test_other_settings_or_recordings_are_computed_again(tmp_path: Path, console
     np.testing.assert_array_equal(first.colours[:, 0], other_seed.colours[:, 0])
     assert (first.colours[:, 1:] != other_seed.colours[:, 1:]).any()
     flac = data / "ravdess" / "flac"
-    (flac / "01-neutral-0.flac").write_bytes((flac / "01-positive-0.flac").read_bytes())
+    (flac / "01-neutral-0.flac").write_bytes((flac / "01-happy-0.flac").read_bytes())
     changed = compute(data, cache, console)
     assert [bool(differs) for differs in (first.colours[:, 0] != changed.colours[:, 0]).any((1, 2))].count(True) == 1
 
 
+def test_class_sets_share_the_cached_images(tmp_path: Path, console: Console) -> None:
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    write_corpus(data / "nemo", ["Zoe", "Anna"], ALL_EMOTIONS)  # no disgust, which nEMO does not have
+    arguments = (data, NEMO, cache)
+    settings = {"front_end": FRONT_END, "copies": COPIES, "console": console}
+    three = corpus_images(*arguments, classes=SENTIMENT, **settings)  # type: ignore[arg-type]  # dict of objects
+    files = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    seven = corpus_images(*arguments, classes=EMOTIONS, **settings)  # type: ignore[arg-type]  # dict of objects
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == files
+    assert np.bincount(three.labels).tolist() == [12, 4, 4]
+    assert np.bincount(seven.labels, minlength=7).tolist() == [4, 4, 4, 4, 2, 4, 0]
+    surprise = seven.labels == EMOTIONS.labels.index("surprise")
+    np.testing.assert_array_equal(seven.colours[~surprise], three.colours)
+
+
 def test_corpora_without_numbered_speakers(corpora: Path, tmp_path: Path, console: Console) -> None:
-    images = corpus_images(corpora, NEMO, tmp_path, labels=LABELS, front_end=FRONT_END, copies=COPIES, console=console)
+    images = corpus_images(
+        corpora, NEMO, tmp_path, classes=SENTIMENT, front_end=FRONT_END, copies=COPIES, console=console
+    )
     assert images.colours.shape == (24, 6, 32, 32)
     assert images.speakers.tolist() == [speaker for speaker in (1, 2, 3, 4) for _ in range(6)]
     assert sorted(path.name.rsplit("-", 1)[0] for path in tmp_path.iterdir()) == [
@@ -88,8 +106,9 @@ def test_broken_corpora(tmp_path: Path, console: Console) -> None:
     with pytest.raises(TrainingError, match=r"labels\.csv: cannot be read"):
         compute(tmp_path, tmp_path / "cache", console)
     data = write_ravdess(tmp_path / "data", actors=2)
-    with pytest.raises(TrainingError, match=r"labels\.csv: no clip is labelled bored"):
-        compute(data, tmp_path / "cache", console, labels=("neutral", "bored"))
+    with pytest.raises(TrainingError, match=r"labels\.csv: no clip is labelled sad, fearful, disgust") as error:
+        compute(data, tmp_path / "cache", console, classes=EMOTIONS)
+    assert error.value.fix == "check its column emotion"
     clip = data / "ravdess" / "flac" / "02-neutral-0.flac"
     clip.write_bytes(b"not a recording")
     with pytest.raises(TrainingError, match=r"02-neutral-0\.flac: ") as error:
@@ -102,5 +121,5 @@ def test_broken_corpora(tmp_path: Path, console: Console) -> None:
     assert error.value.fix.startswith("the corpus is incomplete")
     table = data / "ravdess" / "labels.csv"
     table.write_text(table.read_text().replace("actor02", "Joey"))
-    with pytest.raises(TrainingError, match=r"the speaker of 02-negative-0\.flac is 'Joey', expected actor01"):
+    with pytest.raises(TrainingError, match=r"the speaker of 02-angry-0\.flac is 'Joey', expected actor01"):
         compute(data, tmp_path / "cache", console)

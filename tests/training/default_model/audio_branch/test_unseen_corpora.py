@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.training.default_model.conftest import FRONT_END, LABELS
+from tests.training.default_model.conftest import FRONT_END
 from training.default_model.audio_branch import audio_training, unseen_corpora
 from training.default_model.audio_branch.audio_training import AudioTrainingSettings
 from training.default_model.audio_branch.augmented_images import AugmentedImages, CopySettings, corpus_images
@@ -15,6 +15,7 @@ from training.default_model.audio_branch.unseen_corpora import (
     MacroF1,
     measure_generalisation,
 )
+from training.default_model.class_sets import SENTIMENT
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def images(corpora: Path, cache: Path) -> dict[object, AugmentedImages]:
     copies = CopySettings(shifted=1, augmented=1)
     return {
-        corpus: corpus_images(corpora, corpus, cache, labels=LABELS, front_end=FRONT_END, copies=copies, console=QUIET)
+        corpus: corpus_images(
+            corpora, corpus, cache, classes=SENTIMENT, front_end=FRONT_END, copies=copies, console=QUIET
+        )
         for corpus in CORPORA
     }
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from device.errors import TrainingError
+from training.default_model.class_sets import EMOTIONS, SENTIMENT
 from training.default_model.text_branch.corpora import TextCorpora, default_vocabulary, read_text_corpora
 
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID\n"
@@ -25,7 +26,7 @@ def corpora(folder: Path, comments: str = "so glad [NAME] came\t3\tx1\nwell, who
 
 @pytest.fixture
 def read(tmp_path: Path) -> TextCorpora:
-    return read_text_corpora(corpora(tmp_path))
+    return read_text_corpora(corpora(tmp_path), SENTIMENT)
 
 
 def test_utterances_are_normalised_and_those_without_words_left_out(read: TextCorpora) -> None:
@@ -43,10 +44,18 @@ def test_targets_of_comments_are_shares_of_classes_or_zero(read: TextCorpora) ->
 
 
 def test_the_vocabulary_has_every_spoken_word_and_common_ones_of_comments(tmp_path: Path) -> None:
-    read = read_text_corpora(corpora(tmp_path, "rare word here\t2\tx\n" + "great cats\t2\tx\n" * 4))
+    read = read_text_corpora(corpora(tmp_path, "rare word here\t2\tx\n" + "great cats\t2\tx\n" * 4), SENTIMENT)
     vocabulary = default_vocabulary(read)
     assert set(vocabulary) == {"oh", "that's", "great", "no", "cats"}
     assert vocabulary[:2] == ("great", "no")  # 3 + 4 and 2 x 3
+
+
+def test_seven_emotions_are_those_of_meld_and_comments_have_none_of_them(tmp_path: Path) -> None:
+    read = read_text_corpora(corpora(tmp_path), EMOTIONS)
+    assert [EMOTIONS.labels[label] for label in read.train.labels] == ["joy", "anger"]
+    assert [EMOTIONS.labels[label] for label in read.held_out.labels] == ["neutral"]
+    assert read.comments.words == (("so", "glad", "came"), ("well", "who", "knows"), ("happy", "and", "sad"))
+    np.testing.assert_array_equal(read.comments.targets, np.zeros((3, 7)))
 
 
 def test_taking_rows(read: TextCorpora) -> None:
@@ -59,25 +68,25 @@ def test_taking_rows(read: TextCorpora) -> None:
 def test_a_line_in_another_format_than_goemotions(tmp_path: Path, line: str) -> None:
     folder = corpora(tmp_path, f"fine\t2\tx\n{line}\n")
     with pytest.raises(TrainingError, match=r"train\.tsv, line 2: expected comment, classes"):
-        read_text_corpora(folder)
+        read_text_corpora(folder, SENTIMENT)
 
 
 def test_a_sentiment_that_meld_does_not_have(tmp_path: Path) -> None:
     folder = corpora(tmp_path)
     (folder / "meld" / "dev_sent_emo.csv").write_text(HEADER + "1,Fine,A,neutral,mixed,3,0\n")
     with pytest.raises(TrainingError, match="sentiment is 'mixed', expected one of negative, neutral, positive"):
-        read_text_corpora(folder)
+        read_text_corpora(folder, SENTIMENT)
 
 
 def test_missing_corpora_are_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"meld: no such file or folder; give the folder MELD\.Raw"):
-        read_text_corpora(tmp_path)
+        read_text_corpora(tmp_path, SENTIMENT)
     (tmp_path / "meld").mkdir()
     with pytest.raises(TrainingError, match=r"no train_sent_emo\.csv in it"):
-        read_text_corpora(tmp_path)
+        read_text_corpora(tmp_path, SENTIMENT)
     (tmp_path / "meld").rmdir()
     corpora(tmp_path)
     (tmp_path / "text" / "goemotions-group" / "dev.tsv").unlink()
     with pytest.raises(TrainingError, match=r"dev\.tsv: cannot be read") as error:
-        read_text_corpora(tmp_path)
+        read_text_corpora(tmp_path, SENTIMENT)
     assert "GoEmotions" in error.value.fix

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def fake_sentence_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distillation, "SentenceModel", FakeSentenceModel)
 
 
-def run(cache: Path, settings: TeacherSettings = SETTINGS) -> TeacherOutput:
-    return distil(CORPORA, ("one", "two"), cache, settings, Console(quiet=True))
+def run(cache: Path, settings: TeacherSettings = SETTINGS, corpora: TextCorpora = CORPORA) -> TeacherOutput:
+    return distil(corpora, ("one", "two"), cache, settings, Console(quiet=True))
 
 
 def test_each_text_is_predicted_by_a_teacher_not_trained_on_its_dialogue(tmp_path: Path) -> None:
@@ -84,6 +85,16 @@ def test_comments_of_suitable_length_are_predicted_even_without_a_label(tmp_path
     assert found.comment_rows.tolist() == [0, 3, 4]
     assert found.comments.argmax(axis=1).tolist() == [0, 0, 2]
     assert found.vectors.shape == (2, 4)
+
+
+def test_without_labelled_comments_the_teachers_are_trained_on_utterances_and_predict_the_comments(
+    tmp_path: Path,
+) -> None:
+    unlabelled = texts(["a b", "c d"], [-1, -1], range(2))
+    found = run(tmp_path, corpora=replace(CORPORA, comments=unlabelled))
+    assert sorted(len(each) for each in FakeSentenceModel.trained_on) == [1, 3]
+    assert found.comment_rows.tolist() == [0, 1]
+    assert found.comments.argmax(axis=1).tolist() == [2, 2]
 
 
 def test_a_second_run_reads_the_cache_and_gives_the_same(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from training.default_model.text_branch.distillation import TeacherOutput
 from training.default_model.text_branch.text_training import (
     TextEncoder,
     TextTrainingSettings,
+    number_of_texts,
     predict_texts,
     principal_components,
     train_text_branch,
@@ -66,6 +67,15 @@ def test_the_teacher_counts_as_much_as_its_share() -> None:
     following = trained(contrary, dataclasses.replace(SETTINGS, teacher_share=1.0))
     assert accuracy(following, (CORPORA.held_out.labels + 1) % 3) > 0.9
     assert accuracy(trained(contrary, dataclasses.replace(SETTINGS, teacher_share=0.0))) > 0.9
+
+
+def test_without_labelled_comments_the_first_stage_is_left_out() -> None:
+    unlabelled = dataclasses.replace(CORPORA.comments, targets=np.zeros_like(CORPORA.comments.targets))
+    corpora = dataclasses.replace(CORPORA, comments=unlabelled)
+    reported: list[int] = []
+    model = train_text_branch(corpora, VOCABULARY, AGREEING, FRONT_END, SETTINGS, 1, reported.append)
+    assert accuracy(model) > 0.9
+    assert sum(reported) == number_of_texts(corpora, AGREEING, SETTINGS) == 6 * (80 + 8)
 
 
 @pytest.fixture(scope="module")
