@@ -100,6 +100,15 @@ def train_command(
             help="Give rare classes more weight, so that the most common class does not dominate.",
         ),
     ] = False,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            help="Train on augmented copies of the train recordings as well: with moved edges, other speed and pitch, "
+            "gain, microphone, room and noise.",
+            show_default="--augment with fewer than 200 train recordings",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same model.")] = 1,
     folds: Annotated[
         int | None,
@@ -200,6 +209,7 @@ def train_command(
         learning_rate=learning_rate,
         seed=seed,
         balanced=balanced,
+        augment=augment,
         text=text.value,
         image_cache=pictures,
         vgg19_weights=vgg19_weights or "imagenet",

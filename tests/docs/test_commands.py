@@ -48,7 +48,7 @@ def test_commands_and_options(page: Path) -> None:
 
 
 def options_of(command: Any) -> set[str]:
-    return {"--help", *(each for parameter in command.params for each in parameter.opts)}
+    return {"--help", *(each for parameter in command.params for each in (*parameter.opts, *parameter.secondary_opts))}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -35,6 +35,7 @@ def test_help_names_the_options(app: typer.Typer) -> None:
         "--resume",
         "--fast-lstm",
         "--tensorboard",
+        "--no-augment",
         "labels.txt",
         "TF_CONFIG",
         "edge-mcnn convert",
@@ -64,6 +65,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     options += ["--text", "both", "--pictures", "p", "--network", "mine", "--patience", "3", "--resume"]
     options += ["--fast-lstm", "--tensorboard", "runs/1"]
     options += ["--allow-identical"]
+    options += ["--no-augment"]
     assert CliRunner().invoke(app, options).exit_code == 0
     source, output, settings = calls[0]
     assert (source.name, output) == (str(table_file), Path("x.h5"))
@@ -75,6 +77,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert settings.fast_lstm
     assert settings.tensorboard == Path("runs/1")
     assert settings.allow_identical
+    assert settings.augment is False
     assert settings.card["licence"] == "CC0"
     assert settings.card["command"].startswith("edge-mcnn")
 
@@ -84,6 +87,7 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert (calls[1][2].network, calls[1][2].patience, calls[1][2].resume) == ("tutorial", None, False)
     assert not calls[1][2].fast_lstm
     assert not calls[1][2].allow_identical
+    assert calls[1][2].augment is None
     assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].step_size) == (13, 16, 1e-4)
 
 

@@ -114,8 +114,9 @@ class Checkpoint:
         state, saved = found
         current = json.loads(json.dumps(made_by))
         for name in current:
-            if saved.get(name) != current[name]:
-                values = f" ({saved.get(name)} there, {current[name]} here)" if len(str(current[name])) < 20 else ""
+            there = saved.get(name, "none")  # an earlier version had no such choice
+            if there != current[name]:
+                values = f" ({there} there, {current[name]} here)" if len(str(current[name])) < 20 else ""
                 raise TrainingError(
                     f"{self.path}: belongs to a training with other {name}{values}",
                     fix="give the same options and corpus as then, or delete the file to start again",

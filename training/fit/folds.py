@@ -26,12 +26,13 @@ from training.data.splits import make_folds
 from training.evaluation.modalities import constant_scores, score_modalities
 from training.evaluation.score_tables import SUMMARY
 from training.evaluation.scores import Scores
+from training.fit.augmentation import check_augmentation
 from training.fit.checkpoints import Checkpoint, TrainingState
 from training.fit.companions import companions_of, labels_of, vocabulary_of
 from training.fit.epochs import fit, head_probabilities
 from training.fit.h5_writer import check_labels_file, check_output
 from training.fit.settings import TrainingSettings
-from training.fit.trainer import TrainingResult, train, trunk_features
+from training.fit.trainer import TrainingResult, TrunkFeatures, train, trunk_features
 from training.fit.workers import assemble, read_cluster
 from training.images.examples import examples_of
 from training.images.spectrogram_images import ClipImages
@@ -155,6 +156,7 @@ def validate_and_train(
         console.print("the cross-validation is not repeated, and its figures are not in the model card")
         return train(source, output, settings, console)
     checkpoint.require_absent()
+    check_augmentation(source, settings)
     check_labels_file(output, labels_of(with_text(source, settings.text).clips))
     found = cross_validate(source, replace(settings, resume=False), folds, seeds, console)
     if found.interrupted:
@@ -202,7 +204,8 @@ def cross_validate(
     for division in divisions:
         console.print(division.note, soft_wrap=True)
 
-    data = trunk_features(pool, corpus, settings, console).data
+    prepared = trunk_features(pool, corpus, settings, console, augment_all=folds is not None)
+    data = prepared.data
     count = folds or 1
     by, runs = "split", list[Run]()
     quiet = SafeConsole(file=io.StringIO(), quiet=True)
@@ -222,7 +225,7 @@ def cross_validate(
                     progress.update(task, description=f"fold {fold + 1}/{count}, seed {seed}")
                     clips = _split(data.clips, held_out, fold)
                     chosen = replace(settings, seed=seed)
-                    run = _run(source, data, clips, chosen, fold, quiet, lambda: progress.advance(task))
+                    run = _run(source, prepared, clips, chosen, fold, quiet, lambda: progress.advance(task))
                     runs.append(run)
                     progress.update(task, completed=len(runs) * settings.epochs)  # patience may have ended it early
                     first = next(iter(run.scores))
@@ -248,7 +251,7 @@ def _split(clips: Sequence[Clip], held_out: Sequence[int], fold: int) -> list[Cl
 
 def _run(
     source: Corpus,
-    data: ClipImages,
+    prepared: TrunkFeatures,
     clips: Sequence[Clip],
     settings: TrainingSettings,
     fold: int,
@@ -259,7 +262,7 @@ def _run(
 
     Args:
         source: the corpus.
-        data: the clips of the corpus, with their features.
+        prepared: the clips of the corpus, with their features and augmented copies.
         clips: the same clips with the splits of this training.
         settings: settings of this training.
         fold: number of the fold that is held out, from 0 on.
@@ -269,11 +272,12 @@ def _run(
     Raises:
         KeyboardInterrupt: Ctrl-C ended the training.
     """
+    data, copies, _ = prepared
     row = {clip.audio: index for clip, index in zip(data.clips, data.index.tolist(), strict=True)}
     corpus = with_text(replace(source, clips=tuple(clips)), settings.text)
     check_trainable(corpus.clips, f"{corpus.name}, fold {fold + 1}")
-    index = np.array([row[clip.audio] for clip in corpus.clips], np.int64)
-    own = ClipImages(corpus.clips, data.images, index, ())
+    numbers = np.array([row[clip.audio] for clip in corpus.clips], np.int64)
+    own = ClipImages(corpus.clips, data.images, numbers, ())
     companions = companions_of(corpus, own, settings)
     tf_keras.backend.clear_session()
     tf_keras.utils.set_random_seed(settings.seed)
@@ -288,6 +292,12 @@ def _run(
     rows = examples_of(own, companions, own.images)
     splits = np.array([clip.split for clip in own.clips])
     training, validation = (rows.take(np.flatnonzero(splits == split)) for split in (TRAIN, VALIDATION))
+    if copies is not None:
+        copied: dict[Path | None, int] = {}
+        for clip, index in zip(data.clips, copies.index.tolist(), strict=True):
+            copied[clip.audio] = max(index, copied.get(clip.audio, -1))
+        of_own = np.array([copied[clip.audio] for clip in own.clips], np.int64)
+        training = replace(copies, index=of_own).add_to(training, np.flatnonzero(splits == TRAIN))
     workers = assemble({}, 0, console)
     fitted = fit(
         network.head, training, validation, settings, workers, _NoCheckpoint(after_epoch), {}, console

@@ -29,6 +29,9 @@ class TrainingSettings:
     """Seed of all randomness: the same seed gives the same weights on the same machine."""
     balanced: bool = False
     """Whether each class is weighted by the inverse of its share of the train rows."""
+    augment: bool | None = None
+    """Whether to train on augmented copies of the recordings as well; None does if there are few recordings, see
+    `training.fit.augmentation`."""
     audio_root: Path | None = None
     """Folder that relative audio paths in a table start from; None is the table's own."""
     text: TextKind = "reference"

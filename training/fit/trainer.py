@@ -22,6 +22,7 @@ from training.data.leaks import refuse_identical
 from training.evaluation.modalities import constant_scores, score_modalities
 from training.evaluation.score_tables import confusion_table, f1_table, scores_table
 from training.evaluation.scores import Scores
+from training.fit.augmentation import TrainCopies, check_augmentation, train_copies
 from training.fit.checkpoints import Checkpoint
 from training.fit.companions import companions_of, describe_transitions, labels_of, vocabulary_of
 from training.fit.epochs import Fitted, describe_steps, fit, head_probabilities
@@ -101,16 +102,19 @@ def train(
         refuse_identical(corpus.clips, corpus.name)
     vocabulary_of(corpus.clips, corpus.name)  # refuse a corpus without words before its images are computed
     check_labels_file(output, labels_of(corpus.clips))
+    check_augmentation(corpus, settings)
     if corpus.images is not None:
         corpus.images.check(settings.front_end)
     workers = assemble(os.environ, settings.worker_wait_s, console)
     if not reported:
         corpus.report(console)
 
-    data, network, companions, trunk = _prepare(corpus, settings, console)
+    data, copies, network, companions, trunk = _prepare(corpus, settings, console)
     rows = examples_of(data, companions, data.images)
     splits = np.array([clip.split for clip in data.clips])
     training, validation = (rows.take(np.flatnonzero(splits == split)) for split in (TRAIN, VALIDATION))
+    if copies is not None:
+        training = copies.add_to(training, np.flatnonzero(splits == TRAIN))
     labels = ", ".join(companions.labels)
     lines = [
         f"{len(training)} train and {len(validation)} validation rows, labels {labels}",
@@ -121,7 +125,7 @@ def train(
     for line in lines:
         console.print(line, soft_wrap=True)
 
-    made_by = _made_by(data, rows, companions, settings, trunk)
+    made_by = _made_by(data, rows, copies, companions, settings, trunk)
     _check_agreement(made_by, workers)
     fitted = fit(network.head, training, validation, settings, workers, checkpoint, made_by, console, log)
     scores = score_modalities(lambda rows: head_probabilities(network.head, rows), validation)
@@ -134,6 +138,7 @@ def train(
 
     card = {
         **companions.card,
+        "augmented_copies": 0 if copies is None else copies.count,
         "validation": {name: score.to_card(companions.labels) for name, score in scores.items()},
         f"validation_always_{companions.labels[commonest]}": constant.to_card(companions.labels),
         "history": list(fitted.history),
@@ -150,10 +155,10 @@ def train(
 
 def _prepare(
     corpus: Corpus, settings: TrainingSettings, console: Console
-) -> tuple[ClipImages, Network, Companions, str]:
-    """Return the clips with their features, the network to train, its companions, and the trunk's digest."""
+) -> tuple[ClipImages, TrainCopies | None, Network, Companions, str]:
+    """Return the clips with their features, augmented copies, network, companions, and the trunk's digest."""
     clips = [clip for clip in corpus.clips if clip.split in (TRAIN, VALIDATION)]
-    data, trunk = trunk_features(clips, corpus, settings, console)
+    data, copies, trunk = trunk_features(clips, corpus, settings, console)
     companions = companions_of(corpus, data, settings)
     tf_keras.utils.set_random_seed(settings.seed)
     network = build_network(
@@ -165,7 +170,7 @@ def _prepare(
         fast_lstm=settings.fast_lstm,
     )
     network.trunk.set_weights(trunk.get_weights())
-    return data, network, companions, digest(trunk)
+    return data, copies, network, companions, digest(trunk)
 
 
 class TrunkFeatures(NamedTuple):
@@ -173,20 +178,23 @@ class TrunkFeatures(NamedTuple):
 
     data: ClipImages
     """The readable clips; `images` holds the features."""
+    copies: TrainCopies | None
+    """Augmented copies of their recordings; None if nothing is augmented."""
     trunk: Any
     """The frozen layers of the network."""
 
 
 def trunk_features(
-    clips: Sequence[Clip], corpus: Corpus, settings: TrainingSettings, console: Console
+    clips: Sequence[Clip], corpus: Corpus, settings: TrainingSettings, console: Console, *, augment_all: bool = False
 ) -> TrunkFeatures:
-    """Compute the features of clips with the frozen layers of a network.
+    """Compute the features of clips, and of augmented copies, with the frozen layers of a network.
 
     Args:
         clips: train and validation clips of the corpus.
         corpus: the corpus.
         settings: settings of the training.
         console: console for progress and skipped recordings.
+        augment_all: whether validation clips are augmented as well, because another training trains on them.
 
     Raises:
         TrainingError: recordings or weights cannot be used, or too few clips are readable.
@@ -207,11 +215,18 @@ def trunk_features(
     data = clip_images(clips, settings.front_end, console, cache, features)
     if data.unreadable:
         check_trainable(data.clips, f"{corpus.name}, without the unreadable recordings")
-    return TrunkFeatures(data, trunk)
+    everything = replace(data, clips=tuple(replace(clip, split=TRAIN) for clip in data.clips)) if augment_all else data
+    copies = train_copies(everything, settings, features, cache, console)
+    return TrunkFeatures(data, copies, trunk)
 
 
 def _made_by(
-    data: ClipImages, rows: Examples, companions: Companions, settings: TrainingSettings, trunk: str
+    data: ClipImages,
+    rows: Examples,
+    copies: TrainCopies | None,
+    companions: Companions,
+    settings: TrainingSettings,
+    trunk: str,
 ) -> dict[str, Any]:
     """Return everything but the number of epochs that the weights depend on, by names that a user knows."""
     clips = hashlib.sha256(rows.ids.tobytes() + rows.labels.tobytes())
@@ -228,6 +243,7 @@ def _made_by(
         "seed": settings.seed,
         "class weights": "balanced" if settings.balanced else "none",
         **({"recurrent dropout": "none" if settings.fast_lstm else "0.25"} if settings.network == TUTORIAL else {}),
+        "augmentation": "none" if copies is None else copies.description,
         "labels": list(companions.labels),
         "clips": clips.hexdigest(),
         "words": hashlib.sha256(json.dumps(companions.vocabulary).encode()).hexdigest(),

@@ -25,13 +25,18 @@ class Examples:
     """Shape (rows, length): word ids."""
     labels: NDArray[np.int64]
     """Shape (rows,): index of the class."""
+    copies: NDArray[np.float32] | None = None
+    """Shape (augmented, copies, ...): images like `images` of augmented copies; None if nothing is augmented."""
+    copies_index: NDArray[np.int64] | None = None
+    """Shape (rows,): index into `copies` of each row, -1 for a row without copies; None if nothing is augmented."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: NDArray[np.int64]) -> "Examples":
         """Return the examples at these row numbers; the images stay shared."""
-        return Examples(self.images, self.index[rows], self.ids[rows], self.labels[rows])
+        copies_index = None if self.copies_index is None else self.copies_index[rows]
+        return Examples(self.images, self.index[rows], self.ids[rows], self.labels[rows], self.copies, copies_index)
 
 
 def examples_of(data: ClipImages, companions: Companions, images: NDArray[np.float32]) -> Examples:

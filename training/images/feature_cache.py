@@ -1,8 +1,9 @@
 """Features of images from a network's frozen trunk, computed once and not in every epoch, and cached in a folder.
 
 A cached row is found by a digest of the trunk and by the image's name, which contains a digest of recording and front
-end (see `ImageCache`); so a cached row is always valid, and whatever has changed is computed again. This module is
-independent of recordings and words.
+end (see `ImageCache`); so a cached row is always valid, and whatever has changed is computed again. The name of an
+image that is not in the folder itself is that of the image that it was made from, a `#`, and how it was made. This
+module is independent of recordings and words.
 """
 
 import hashlib
@@ -30,10 +31,13 @@ class FeatureCache:
             none.
     """
 
+    length: int
+    """Number of features of an image."""
+
     def __init__(self, trunk: Any, folder: Path | None) -> None:
         self._trunk = trunk
         self._folder = None if folder is None else folder / f"features-{digest(trunk)[:16]}"
-        self._length = int(trunk.output_shape[-1])
+        self.length = int(trunk.output_shape[-1])
         self._cached: dict[str, NDArray[np.float32]] = {}
         if self._folder is not None:
             self._read(self._folder)
@@ -42,7 +46,7 @@ class FeatureCache:
         """Compute the features of images, shape (n, height, width, 3), 0 to 1; returns shape (n, features)."""
         starts = range(0, len(images), _BATCH_SIZE)
         parts = [self._trunk.predict_on_batch(images[start : start + _BATCH_SIZE]) for start in starts]
-        return np.concatenate(parts) if parts else np.zeros((0, self._length), np.float32)
+        return np.concatenate(parts) if parts else np.zeros((0, self.length), np.float32)
 
     def rows(
         self, names: Sequence[str], load: Callable[[Sequence[int]], Sequence[NDArray[np.float32] | AudioError]]
@@ -84,9 +88,9 @@ class FeatureCache:
         for path in sorted(folder.glob("*.npz")):
             cached = read_arrays(path) or {}
             names, features = cached.get("names", np.zeros(0, np.str_)).tolist(), cached.get("features", np.zeros(0))
-            if features.dtype != np.float32 or features.shape != (len(names), self._length):
+            if features.dtype != np.float32 or features.shape != (len(names), self.length):
                 names = []
-            if any((folder.parent / str(name)).exists() for name in names):
+            if any((folder.parent / str(name).partition("#")[0]).exists() for name in names):
                 self._cached.update(zip(names, features, strict=True))
             else:
                 path.unlink(missing_ok=True)

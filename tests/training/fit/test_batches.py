@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,3 +55,48 @@ def test_rows_share_images_and_may_stay_in_order() -> None:
 def test_batch_out_of_range() -> None:
     with pytest.raises(IndexError):
         ExampleBatches(numbered_examples(4), "images", 2, seed=None)[2]
+
+
+def augmented_examples(rows: int, copies: int) -> Examples:
+    """The images of row n equal n, those of its copy k n + (k + 1) / 10; every third row has no copies."""
+    examples = numbered_examples(rows)
+    numbers = np.arange(rows)
+    images = numbers[:, None] + (np.arange(copies) + 1) / 10
+    images = images[:, :, None, None, None] * np.ones((1, 1, 2, 2, 3))
+    return replace(
+        examples, copies=images.astype(np.float32)[::-1], copies_index=np.where(numbers % 3, rows - 1 - numbers, -1)
+    )
+
+
+def test_each_epoch_has_a_recording_or_one_of_its_copies() -> None:
+    first, repeated = (ExampleBatches(augmented_examples(30, 3), "images", 7, seed=1) for _ in range(2))
+    seen: dict[int, list[float]] = {}
+    for epoch in (0, 2, 1, *range(3, 60)):
+        first.start(epoch)
+        repeated.start(epoch)
+        for (inputs, labels), (other, _) in zip(first, repeated, strict=True):
+            np.testing.assert_array_equal(inputs["images"], other["images"])
+            for label, image in zip(labels.tolist(), inputs["images"][:, 1, 1, 1].tolist(), strict=True):
+                seen.setdefault(label, []).append(round(image - label, 3))
+    for label, found in seen.items():
+        assert len(found) == 60
+        assert set(found) == ({0, 0.1, 0.2, 0.3} if label % 3 else {0})
+    all_of_them = np.concatenate([found for label, found in seen.items() if label % 3])
+    assert np.isclose(np.unique(all_of_them, return_counts=True)[1], [600, 200, 200, 200], atol=60).all()
+
+
+def test_order_is_that_without_copies_and_a_selection_has_the_same_copies() -> None:
+    examples = augmented_examples(30, 3)
+    assert order(ExampleBatches(examples, "images", 7, 1)) == order(
+        ExampleBatches(numbered_examples(30), "images", 7, 1)
+    )
+    some = examples.take(np.array([4, 3, 5]))
+    found = {float(image) for epoch in range(40) for image in batch_images(some, epoch)}
+    assert {round(each, 1) for each in found} == {3, 4, 4.1, 4.2, 4.3, 5, 5.1, 5.2, 5.3}
+    assert [round(float(each), 1) for each in batch_images(some, 0, seed=None)] == [4, 3, 5]
+
+
+def batch_images(examples: Examples, epoch: int, seed: int | None = 1) -> list[float]:
+    batches = ExampleBatches(examples, "images", 8, seed)
+    batches.start(epoch)
+    return [float(each) for each in batches[0][0]["images"][:, 0, 0, 0]]

@@ -22,7 +22,7 @@ from training.fit.settings import TrainingSettings
 from training.fit.trainer import train
 
 pytestmark = pytest.mark.slow
-SETTINGS = TrainingSettings(network="evidence", epochs=2, batch_size=4)
+SETTINGS = TrainingSettings(network="evidence", epochs=2, batch_size=4, augment=False)
 
 
 def test_images_of_the_command_train_the_same_model_without_recordings(

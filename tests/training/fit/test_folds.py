@@ -18,9 +18,11 @@ from training.data.corpus import Corpus, open_corpus
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY
 from training.fit import folds
 from training.fit.batches import ExampleBatches
+from training.fit.epochs import fit
 from training.fit.folds import cross_validate, validate_and_train
 from training.fit.settings import TrainingSettings
 from training.images import spectrogram_images
+from training.images.examples import Examples
 from training.images.spectrogram import compute_image
 
 SETTINGS = TrainingSettings(network="evidence", epochs=2, batch_size=8, seed=3)
@@ -52,6 +54,13 @@ def test_folds_and_seeds(spoken: Corpus, console: Console, tmp_path: Path, monke
         return run(source, data, clips, *rest)
 
     monkeypatch.setattr(spectrogram_images, "compute_image", counted)
+    augmented: list[bool] = []
+
+    def fitted(head: Any, training: Examples, *rest: Any) -> Any:
+        augmented.append(training.copies is not None and training.copies_index is not None)
+        return fit(head, training, *rest)
+
+    monkeypatch.setattr(folds, "fit", fitted)
     monkeypatch.setattr(folds, "_run", observed)
     found = cross_validate(spoken, SETTINGS, 3, 2, console)
     assert len(computed) == 28 - 4  # each recording once; four of the clips have none
@@ -62,6 +71,7 @@ def test_folds_and_seeds(spoken: Corpus, console: Console, tmp_path: Path, monke
         speakers = {split: {clip.speaker for clip in clips if clip.split == split} for split in ("train", "validation")}
         assert speakers["validation"]
         assert not speakers["train"] & speakers["validation"]
+    assert augmented == [True] * 6
     text = printed(console)
     assert "3 folds by speaker (seed 3): each of 7 speakers is held out once\n" in text
     assert "fold 2/3, seed 4: " in text

@@ -19,9 +19,9 @@ from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MAGMA
 from training.data.reading.audio import read_recording
 from training.default_model.audio_branch.acted_speech import ActedCorpus, ActedRecording, read_acted_speech
-from training.default_model.audio_branch.augmentation import AUGMENTATION_VERSION, augment, shift_edges
 from training.default_model.class_sets import ClassSet
 from training.images.array_cache import read_arrays, write_arrays
+from training.images.augmentation import AUGMENTATION_VERSION, augment, shift_edges
 from training.images.spectrogram import compute_image
 from training.parallel import on_all_cores
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.default_model.audio_branch import augmentation
+from training.images import augmentation
 
 RATE = 16_000
 Augmentation = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
