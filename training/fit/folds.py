@@ -22,6 +22,7 @@ from device.errors import TrainingError
 from device.system.streams.console import SafeConsole
 from training.data.clips import TEST, TRAIN, VALIDATION, Clip, check_trainable
 from training.data.corpus import Corpus, with_text
+from training.data.leaks import refuse_identical
 from training.data.splits import make_folds
 from training.evaluation.modalities import constant_scores, score_modalities
 from training.evaluation.score_tables import SUMMARY
@@ -31,6 +32,7 @@ from training.fit.checkpoints import Checkpoint, TrainingState
 from training.fit.companions import companions_of, labels_of, vocabulary_of
 from training.fit.epochs import fit, head_probabilities
 from training.fit.h5_writer import check_labels_file, check_output
+from training.fit.progress.event_log import EventLog
 from training.fit.settings import TrainingSettings
 from training.fit.trainer import TrainingResult, TrunkFeatures, train, trunk_features
 from training.fit.workers import assemble, read_cluster
@@ -155,8 +157,13 @@ def validate_and_train(
     if settings.resume and checkpoint.epochs():
         console.print("the cross-validation is not repeated, and its figures are not in the model card")
         return train(source, output, settings, console)
+    # Whatever would stop the last training has to stop the first one.
     checkpoint.require_absent()
     check_augmentation(source, settings)
+    if settings.tensorboard is not None:
+        EventLog(settings.tensorboard, console).check(0)
+    if not settings.allow_identical:
+        refuse_identical(source.clips, source.name)
     check_labels_file(output, labels_of(with_text(source, settings.text).clips))
     found = cross_validate(source, replace(settings, resume=False), folds, seeds, console)
     if found.interrupted:

@@ -2,7 +2,9 @@
 
 import csv
 import os
+import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from rich.console import Console
 from convert.source.keras_h5 import read_companions
 from device.errors import TrainingError
 from tests.training.conftest import printed
+from tests.training.fit.progress.test_event_log import METRICS
+from tests.training.fit.test_epochs import new_head
 from training.data.clips import Clip
 from training.data.corpus import Corpus, open_corpus
 from training.evaluation.modalities import AUDIO_AND_TEXT, AUDIO_ONLY, TEXT_ONLY
@@ -20,6 +24,7 @@ from training.fit import folds
 from training.fit.batches import ExampleBatches
 from training.fit.epochs import fit
 from training.fit.folds import cross_validate, validate_and_train
+from training.fit.progress.event_log import EventLog
 from training.fit.settings import TrainingSettings
 from training.images import spectrogram_images
 from training.images.examples import Examples
@@ -133,3 +138,20 @@ def test_refusals_before_any_work(spoken: Corpus, console: Console, monkeypatch:
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}')
     with pytest.raises(TrainingError, match=r"does not run on several machines; .* leave out --folds"):
         cross_validate(spoken, SETTINGS, 3, 1, console)
+
+
+def test_what_would_stop_the_last_training_stops_the_first_one(
+    spoken: Corpus, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "cross_validate", pytest.fail)
+    output = tmp_path / "Model.h5"
+    log = EventLog(tmp_path / "log", console)
+    log.begin(new_head(), 0.1, [METRICS, METRICS])
+    log.end()
+    logged = replace(SETTINGS, tensorboard=tmp_path / "log")
+    with pytest.raises(TrainingError, match=r"holds 2 epochs of another training, .*; name another folder"):
+        validate_and_train(spoken, output, logged, 3, 1, console)
+    recordings = {clip.split: clip.audio for clip in spoken.clips if clip.audio is not None}
+    shutil.copyfile(str(recordings["train"]), str(recordings["validation"]))
+    with pytest.raises(TrainingError, match=r"identical .*; the scores would be too good"):
+        validate_and_train(spoken, output, SETTINGS, 3, 1, console)
