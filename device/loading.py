@@ -19,7 +19,7 @@ from device.errors import AudioError
 from device.events import Prediction
 from device.outputs.base import Monitor
 from device.pipeline import Pipeline
-from device.recognition.classifier import Classifier, low_confidence_label
+from device.recognition.classifier import Classifier, low_confidence_label, required_confidences
 from device.recognition.context import conversation_filter
 from device.recognition.explanation import ALWAYS, AUTO
 from device.recognition.speech_model.fetch import find_speech_model
@@ -63,13 +63,13 @@ class LoadedModels:
             InterpreterError: no TFLite runtime can run the bundle's network.
             SpeechModelError: the speech model is missing and cannot be fetched, or cannot be loaded, or memory is too
                 short for it.
-            SettingsError: low-confidence predictions should be shown as a class that the model does not have, or
-                earlier utterances should have an influence and the model has no class transitions.
+            SettingsError: the settings name a class that the model does not have, or earlier utterances should have
+                an influence and the model has no class transitions.
         """
         require_memory()  # first, because other libraries may end the process when memory is short
         bundle = open_bundle(settings)
         # Both raise, before anything that takes long.
-        _low_confidence_label(settings, bundle.companions)
+        low_confidence_label(_required_confidences(settings, bundle.companions), settings.classifier.low_confidence)
         conversation_filter(settings.classifier.context_s, bundle.companions)
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
@@ -84,17 +84,18 @@ class LoadedModels:
         Raises:
             DetectorError: the weights of the voice activity detector are missing, or in an unknown format.
         """
-        endpoint = self.settings.endpoint
+        endpoint, chosen = self.settings.endpoint, self.settings.classifier
+        required = _required_confidences(self.settings, self.companions)
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
         return Pipeline(
             endpointer,
             self.transcriber,
             self.classifier,
             self.companions,
-            confidence=self.settings.classifier.confidence,
-            low_confidence_label=_low_confidence_label(self.settings, self.companions),
-            context_s=self.settings.classifier.context_s,
-            explain=explain or self.settings.classifier.explain,
+            confidences=required,
+            low_confidence_label=low_confidence_label(required, chosen.low_confidence),
+            context_s=chosen.context_s,
+            explain=explain or chosen.explain,
             monitor=monitor,
         )
 
@@ -154,6 +155,6 @@ def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
         raise AudioError(f"{displayable(path)}: no speech was detected in it")
 
 
-def _low_confidence_label(settings: Settings, companions: Companions) -> str | None:
+def _required_confidences(settings: Settings, companions: Companions) -> dict[str, float]:
     chosen = settings.classifier
-    return low_confidence_label(chosen.confidence, chosen.low_confidence, companions.labels)
+    return required_confidences(chosen.confidence, chosen.confidences, companions.labels)

@@ -10,7 +10,7 @@ A loop of your own needs only the loaded models and a source of frames:
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -59,7 +59,8 @@ class Pipeline:
         transcriber: transcribes their words.
         classifier: rates the classes.
         companions: labels, vocabulary and front end that the classifier's network was trained with.
-        confidence: probability below which a prediction has a low confidence.
+        confidences: probability by class below which a prediction of the class has a low confidence; a prediction of
+            a class that is missing never has. With a context, filtered probabilities are compared.
         low_confidence_label: the class that is shown for such a prediction; None for no light.
         context_s: pause in seconds after which earlier utterances have no influence any more; 0 if they have none.
         explain: whether `Prediction.explained` runs the network for audio alone and for words alone: one of
@@ -77,7 +78,7 @@ class Pipeline:
         classifier: ProbabilityModel,
         companions: Companions,
         *,
-        confidence: float = 0.0,
+        confidences: Mapping[str, float] | None = None,
         low_confidence_label: str | None = None,
         context_s: float = 0.0,
         explain: str = AUTO,
@@ -88,7 +89,7 @@ class Pipeline:
         self._classifier = classifier
         self._front_end = companions.front_end
         self._tokens = Tokens(companions.vocabulary, self._front_end)
-        self._confidence = confidence
+        self._confidences = confidences or {}
         self._low_confidence_label = low_confidence_label
         self._monitor = monitor
         self._context = conversation_filter(context_s, companions)
@@ -166,7 +167,7 @@ class Pipeline:
             probabilities,
             result.text,
             utterance,
-            probabilities[label] >= self._confidence,
+            probabilities[label] >= self._confidences.get(label, 0.0),
             self._low_confidence_label,
             result.image,
             raw_probabilities=None if self._context is None else raw,

@@ -21,7 +21,7 @@ from device.system.paths import cannot_use
 
 SERVICE_SOCKET = Path("/run/edge-mcnn/status.sock")
 LOW_CONFIDENCE_LABEL = "low_confidence"
-"""Value of `Status.last_label` for a prediction below the threshold of `[classifier] confidence`."""
+"""Value of `Status.last_label` for a prediction with a low confidence, see `Prediction.confident`."""
 _LONGEST = 1 << 16
 _LIMIT_S = 2.0
 _BLOCK_MS = 1000 * BLOCK_SECONDS

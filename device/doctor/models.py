@@ -7,7 +7,7 @@ from device.bundle import DEFAULT_BUNDLE
 from device.doctor.findings import Finding, Verdict
 from device.errors import SpeechModelError
 from device.loading import open_bundle
-from device.recognition.classifier import Classifier, low_confidence_label
+from device.recognition.classifier import Classifier, low_confidence_label, required_confidences
 from device.recognition.context import conversation_filter
 from device.recognition.speech_model.fetch import find_speech_model, speech_model_path, verify_speech_model
 from device.recognition.speech_model.manifest import ENGLISH
@@ -22,12 +22,13 @@ def check_bundle(settings: Settings) -> Iterator[Finding]:
     Raises:
         BundleError: the bundle cannot be read.
         InterpreterError: the interpreter is missing, or refuses the model.
-        SettingsError: a prediction with low confidence is to be shown as a class that the model does not have, or
-            earlier utterances are to have an influence and the model has no class transitions.
+        SettingsError: the settings name a class that the model does not have, or earlier utterances are to have an
+            influence and the model has no class transitions.
     """
     bundle = open_bundle(settings)
     chosen = settings.classifier
-    low_confidence_label(chosen.confidence, chosen.low_confidence, bundle.companions.labels)
+    confidences = required_confidences(chosen.confidence, chosen.confidences, bundle.companions.labels)
+    low_confidence_label(confidences, chosen.low_confidence)
     conversation_filter(chosen.context_s, bundle.companions)
     classifier = Classifier(bundle, runtime=settings.classifier.runtime)
     path = "the shipped model" if bundle.path == DEFAULT_BUNDLE else str(bundle.path)

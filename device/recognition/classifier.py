@@ -3,7 +3,8 @@
 Also decides which class is shown for a prediction that is less probable than the settings require.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from device.bundle import Bundle
 from device.errors import BundleError, InterpreterError, SettingsError
 from device.recognition.runtimes import RUNTIMES, SignatureRunner, load_interpreter, required_runtime, runtime_of
+from device.system.display import displayable
 
 SIGNATURE = "serving_default"
 """The signature of the network that is run."""
@@ -70,22 +72,47 @@ class Classifier:
         return {label: float(value) for label, value in zip(self.labels, softmax, strict=True)}
 
 
-def low_confidence_label(confidence: float, low_confidence: str, labels: Sequence[str]) -> str | None:
+def required_confidences(confidence: float, by_class: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
+    """Return for each class the probability below which a prediction of it has a low confidence.
+
+    Args:
+        confidence: probability for the classes that have none of their own, as in the settings.
+        by_class: probabilities of single classes, as in the settings.
+        labels: classes of the model.
+
+    Raises:
+        SettingsError: a class in `by_class` is not one of the model's.
+    """
+    for label in by_class:
+        if label not in labels:
+            lower = {each.lower(): each for each in labels}
+            near = get_close_matches(label.lower(), lower, n=1)
+            raise SettingsError(
+                f"classifier.confidences has {displayable(label)}, and the model has no such class (it has "
+                f"{', '.join(map(displayable, labels))})",
+                fix=f"did you mean {displayable(lower[near[0]])}?"
+                if near
+                else "rename or remove the class in confidences under [classifier]",
+            )
+    return {label: by_class.get(label, confidence) for label in labels}
+
+
+def low_confidence_label(required: Mapping[str, float], low_confidence: str) -> str | None:
     """Choose the class that is shown for a low-confidence prediction; None for no light.
 
     Args:
-        confidence: probability below which a prediction has a low confidence; 0 if none has.
+        required: result of `required_confidences`.
         low_confidence: `dark` or `neutral`, as in the settings.
-        labels: classes of the model.
 
     Raises:
         SettingsError: the class that should be shown is not one of the model's.
     """
-    if confidence == 0 or low_confidence == "dark":
+    if not any(required.values()) or low_confidence == "dark":
         return None
-    if NEUTRAL not in labels:
+    if NEUTRAL not in required:
         raise SettingsError(
-            f'classifier.low_confidence is "neutral", and the model has no such class (it has {", ".join(labels)})',
+            'classifier.low_confidence is "neutral", and the model has no such class (it has '
+            f"{', '.join(map(displayable, required))})",
             fix='write low_confidence = "dark" under [classifier]',
         )
     return NEUTRAL

@@ -44,6 +44,16 @@ def _switch(default: bool, about: str) -> Any:
     return field(default=default, metadata={"about": about})
 
 
+def _confidence_problems(name: str, confidences: Any) -> Problems:
+    """Check a table of confidences by class, called with the full name of the setting."""
+    if not isinstance(confidences, Mapping):
+        yield (), f"{name} is {confidences!r}, expected a table such as {{ positive = 0.6 }}"
+        return
+    for label, value in confidences.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            yield (label,), f"{name}.{label} is {value!r}, expected a number from 0 to 1"
+
+
 @dataclass(frozen=True)
 class MicrophoneSettings:
     """`[microphone]`: which microphone is used."""
@@ -191,6 +201,13 @@ class ClassifierSettings:
         "lights, and fewer lights. With the model that ships and the texts of MELD's dev split, 59 % of the lights are "
         "right at 0; 63 % at 0.5, where two thirds of the lights are left; 70 % at 0.6, where 41 % are left. For a "
         "model and clips of yours, `edge-mcnn evaluate --thresholds 0.8` finds the lowest one for 80 %.",
+    )
+    confidences: Mapping[str, float] = _table(
+        {},
+        _confidence_problems,
+        "Confidence of single classes, from 0 to 1, such as { negative = 0.6, positive = 0.5 }: a prediction of such a "
+        "class is compared with it instead of with confidence. `edge-mcnn evaluate --thresholds 0.8` prints both "
+        "settings for 80 %.",
     )
     low_confidence: str = _choice(
         "dark",

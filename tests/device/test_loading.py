@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,25 @@ def test_settings_that_do_not_fit_the_model_are_refused_first(monkeypatch: pytes
     settings = Settings(classifier=ClassifierSettings(confidence=0.5, low_confidence="neutral"))
     with pytest.raises(SettingsError, match="the model has no such class"):
         LoadedModels.load(settings, pytest.fail)
+
+
+def test_a_confidence_of_a_class_that_the_model_does_not_have_is_refused_first() -> None:
+    settings = Settings(classifier=ClassifierSettings(confidences={"joy": 0.5}))
+    with pytest.raises(SettingsError, match=r"has joy, and the model has no such class \(it has negative, neut"):
+        LoadedModels.load(settings, pytest.fail)
+
+
+def test_the_confidence_of_a_class_replaces_the_common_one(models: LoadedModels) -> None:
+    [prediction] = classify(models, CLIP)
+    label, probability = prediction.label, prediction.probabilities[prediction.label]
+    for confidence, by_class, confident in (
+        (1.0, {}, False),
+        (1.0, {label: probability}, True),
+        (0.0, {label: 1.0}, False),
+    ):
+        chosen = ClassifierSettings(confidence=confidence, confidences=by_class)
+        [again] = classify(replace(models, settings=Settings(classifier=chosen)), CLIP)
+        assert (again.confident, again.light) == (confident, label if confident else None)
 
 
 def test_context_without_transitions_is_refused_first() -> None:

@@ -1,7 +1,7 @@
 """The pipeline with fake parts that record how they are used."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -30,7 +30,7 @@ class Rig:
         *,
         trim_db: float | None = 30.0,
         words: bool = True,
-        confidence: float = 0.0,
+        confidences: Mapping[str, float] | None = None,
         low_confidence_label: str | None = None,
         explain: str = "always",
         context_s: float = 0.0,
@@ -47,7 +47,7 @@ class Rig:
             cast(Transcriber, self),
             cast(Any, self),
             companions,
-            confidence=confidence,
+            confidences=confidences,
             low_confidence_label=low_confidence_label,
             explain=explain,
             context_s=context_s,
@@ -176,13 +176,19 @@ def test_without_words_the_audio_is_classified() -> None:
 
 
 @pytest.mark.parametrize(
-    ("confidence", "low_confidence_label", "confident", "light"),
-    [(0.0, None, True, "b"), (0.75, "a", True, "b"), (0.76, None, False, None), (0.76, "a", False, "a")],
+    ("confidences", "low_confidence_label", "confident", "light"),
+    [
+        ({}, None, True, "b"),
+        ({"a": 0.0, "b": 0.75}, "a", True, "b"),
+        ({"a": 0.0, "b": 0.76}, None, False, None),
+        ({"a": 0.0, "b": 0.76}, "a", False, "a"),
+        ({"a": 0.99, "b": 0.5}, "a", True, "b"),
+    ],
 )
-def test_a_prediction_below_the_threshold_has_a_low_confidence(
-    confidence: float, low_confidence_label: str | None, confident: bool, light: str | None
+def test_a_prediction_below_the_threshold_of_its_class_has_a_low_confidence(
+    confidences: dict[str, float], low_confidence_label: str | None, confident: bool, light: str | None
 ) -> None:
-    rig = Rig(confidence=confidence, low_confidence_label=low_confidence_label)
+    rig = Rig(confidences=confidences, low_confidence_label=low_confidence_label)
     [prediction] = rig.run(EndpointerUpdate((rig.frame(LOUD),)), EndpointerUpdate((rig.frame(QUIET),), over()))
     assert (prediction.confident, prediction.light) == (confident, light)
     assert (prediction.label, prediction.probabilities) == ("b", {"a": 0.25, "b": 0.75}), (
@@ -247,7 +253,7 @@ def two_utterances(rig: Rig, pause_s: float) -> list[Prediction]:
 
 def test_the_previous_utterance_influences_the_next_until_a_pause() -> None:
     raw = {"a": 0.25, "b": 0.75}
-    first, second = two_utterances(Rig(context_s=5, confidence=0.8), pause_s=4)
+    first, second = two_utterances(Rig(context_s=5, confidences={"b": 0.8}), pause_s=4)
     assert first.probabilities == first.raw_probabilities == second.raw_probabilities == raw
     a, b = 0.25 * (0.25 * 0.8 + 0.75 * 0.1) / 0.4, 0.75 * (0.25 * 0.2 + 0.75 * 0.9) / 0.6
     assert second.probabilities == pytest.approx({"a": a / (a + b), "b": b / (a + b)})

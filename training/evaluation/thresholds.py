@@ -1,4 +1,9 @@
-"""Which confidence to require of a prediction so that a wanted share of the lights is right."""
+"""Which confidences to require of predictions so that a wanted share of the lights is right.
+
+The device compares the probability of the most probable class with the confidence of this class, or else with the
+common one (`confidences` and `confidence` under `[classifier]`). With a context both the device and an evaluation
+compare the filtered probabilities.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from device.settings.toml import toml_value
+from device.system.display import displayable
 from training.evaluation.bootstrap import interval, resample
 from training.evaluation.evaluator import Evaluation, QueryResult
 from training.evaluation.modalities import MODALITIES
@@ -16,31 +23,39 @@ MINIMUM = 20
 """Number of predictions that have to be left: from fewer, little follows about others."""
 STEPS = 100
 """Thresholds are multiples of 1 / STEPS, from 0 on."""
+CONTEXT_S = 30.0
+"""`context_s` in settings that were chosen with a context; an evaluation knows no pauses, so it cannot choose one."""
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """The lowest threshold with the wanted precision, for the predictions of one class or of all."""
+@dataclass(frozen=True, kw_only=True)
+class Remaining:
+    """What thresholds leave of some predictions."""
 
-    label: str | None
-    """The predicted class; None for all classes together."""
     predictions: int
     """Number of predictions without a threshold."""
-    value: float | None
-    """The threshold, 0 to 1: a prediction of this confidence or more counts. None if none can be recommended."""
     left: int = 0
-    """Number of predictions that the threshold leaves."""
+    """Number of predictions that are left."""
     precision: float = 0.0
     """Share of these that are right, 0 to 1."""
     interval: tuple[float, float] | None = None
     """95 % confidence interval of the precision; None where there is only one group."""
-    reason: str = ""
-    """Why none can be recommended, as the end of a sentence; empty if one can."""
 
     @property
     def coverage(self) -> float:
-        """Share of the predictions that the threshold leaves, 0 to 1."""
+        """Share of the predictions that are left, 0 to 1."""
         return self.left / self.predictions if self.predictions else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold(Remaining):
+    """The lowest threshold with the wanted precision, for the predictions of one class or of all."""
+
+    label: str | None
+    """The predicted class; None for all classes together."""
+    value: float | None = None
+    """The threshold, 0 to 1: a prediction of this confidence or more counts. None if none can be recommended."""
+    reason: str = ""
+    """Why none can be recommended, as the end of a sentence; empty if one can."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +67,51 @@ class Thresholds:
     query: str
     """Name of the query whose predictions were used."""
     common: Threshold
-    """The threshold for all classes together, which the settings of the device can hold."""
+    """The threshold for all classes together: `confidence` in the settings."""
     by_class: tuple[Threshold, ...]
-    """The threshold that each class would need by itself."""
+    """The threshold of each class by itself: `confidences` in the settings, where one can be recommended."""
+    combined: Remaining | None
+    """What the settings of `toml` leave of all predictions; None if nothing can be recommended."""
+    context: bool
+    """Whether earlier utterances of a dialogue had an influence."""
 
     @property
     def toml(self) -> str:
-        """The section of the settings file; empty if no common threshold can be recommended."""
-        return "" if self.common.value is None else f"[classifier]\nconfidence = {self.common.value:.2f}\n"
+        """The section of the settings file, with comments; empty if no threshold can be recommended."""
+        found = {str(each.label): each.value for each in self.by_class if each.value is not None}
+        if self.common.value is None and not found:
+            return ""
+        lines = ["[classifier]"]
+        if self.context:
+            lines += [
+                "# Seconds of pause that end a conversation. The confidences are for any value above 0.",
+                f"context_s = {toml_value(CONTEXT_S)}",
+            ]
+        else:
+            lines.append("# The confidences are for context_s = 0.")
+        if self.common.value is None:
+            lines.append(f"# No confidence for all classes: {self.common.reason}.")
+        else:
+            lines.append(f"confidence = {toml_value(self.common.value)}")
+        missing = [each for each in self.by_class if each.value is None]
+        if missing:
+            lines.append("# No confidence of their own, so that the common one applies to them:")
+            lines += [f"#   {displayable(each.label)}: {each.reason}" for each in missing]
+        lines.append(f"confidences = {toml_value(found)}")
+        return "\n".join(lines) + "\n"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for JSON; `threshold` is null, and `reason` set, where none can be recommended."""
+        """Return plain values for JSON; `threshold` is null, and `reason` set, where none can be recommended.
+
+        `settings` describes the predictions that the settings in `toml` leave; both are null without a recommendation.
+        """
         return {
             "precision": self.wanted,
             "input": self.query,
             "minimum_predictions": MINIMUM,
             "all": _plain(self.common),
             "classes": {each.label: _plain(each) for each in self.by_class},
+            "settings": None if self.combined is None else _plain(self.combined),
             "toml": self.toml or None,
         }
 
@@ -84,16 +127,18 @@ def recommend(evaluation: Evaluation, precision: float) -> Thresholds:
         precision: wanted share of right predictions, above 0 and at most 1.
     """
     query, result = _query(evaluation)
-    truth = evaluation.examples.labels[result.rows]
-    predicted, confidence = result.probabilities.argmax(axis=1), result.probabilities.max(axis=1).astype(np.float64)
-
-    def find(label: str | None, rows: NDArray[np.int64]) -> Threshold:
-        return _lowest(
-            label, rows, truth, predicted, confidence, result, wanted=precision, seed=evaluation.settings.seed
-        )
-
-    by_class = [find(label, np.flatnonzero(predicted == place)) for place, label in enumerate(evaluation.labels)]
-    return Thresholds(precision, query, find(None, np.arange(len(truth))), tuple(by_class))
+    rows = _Rows(result, evaluation.examples.labels[result.rows], evaluation.settings.seed)
+    common = rows.lowest(None, np.arange(len(rows.truth)), precision)
+    by_class = tuple(
+        rows.lowest(label, np.flatnonzero(rows.predicted == place), precision)
+        for place, label in enumerate(evaluation.labels)
+    )
+    combined = None
+    if any(each.value is not None for each in (common, *by_class)):
+        default = common.value or 0.0
+        required = np.array([default if each.value is None else each.value for each in by_class])
+        combined = rows.remaining(len(rows.truth), np.flatnonzero(rows.confidence >= required[rows.predicted]))
+    return Thresholds(precision, query, common, by_class, combined, evaluation.settings.context)
 
 
 def _query(evaluation: Evaluation) -> tuple[str, QueryResult]:
@@ -102,41 +147,48 @@ def _query(evaluation: Evaluation) -> tuple[str, QueryResult]:
     return next(((name, each) for name, each in found.items() if each.text == TRANSCRIPT), next(iter(found.items())))
 
 
-def _lowest(
-    label: str | None,
-    rows: NDArray[np.int64],
-    truth: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    confidence: NDArray[np.float64],
-    result: QueryResult,
-    *,
-    wanted: float,
-    seed: int,
-) -> Threshold:
-    if len(rows) < MINIMUM:
-        return Threshold(
-            label, len(rows), None, reason=f"{len(rows)} predictions are too few, at least {MINIMUM} are needed"
+class _Rows:
+    """The predictions of a query with their truth, shape (n,) each."""
+
+    def __init__(self, result: QueryResult, truth: NDArray[np.int64], seed: int) -> None:
+        self.truth = truth
+        self.predicted = result.probabilities.argmax(axis=1)
+        self.confidence = result.probabilities.max(axis=1).astype(np.float64)
+        self._result = result
+        self._seed = seed
+
+    def lowest(self, label: str | None, rows: NDArray[np.int64], wanted: float) -> Threshold:
+        """Find the lowest threshold with a precision for some of the rows."""
+        count = len(rows)
+        if count < MINIMUM:
+            reason = f"{count} predictions are too few, at least {MINIMUM} are needed"
+            return Threshold(label=label, predictions=count, reason=reason)
+        best, best_value = -1.0, 0.0
+        for value in (np.arange(STEPS) / STEPS).tolist():
+            left = rows[self.confidence[rows] >= value]
+            if len(left) < MINIMUM:
+                break
+            precision = self._precision(left)
+            if precision >= wanted:
+                return Threshold(label=label, value=value, **vars(self.remaining(count, left)))
+            if precision > best:
+                best, best_value = precision, value
+        reason = (
+            f"no threshold that leaves at least {MINIMUM} predictions has a precision of {wanted:g}; the highest is "
+            f"{best:.3f}, at {best_value:.2f}"
         )
-    best, best_value = -1.0, 0.0
-    for value in (np.arange(STEPS) / STEPS).tolist():
-        left = rows[confidence[rows] >= value]
-        if len(left) < MINIMUM:
-            break
-        precision = float((truth[left] == predicted[left]).mean())
-        if precision >= wanted:
-            samples = resample(truth[left], result.probabilities[left], result.groups.take(left), seed=seed)
-            bounds = None if samples is None else interval(samples.accuracy)
-            between = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-            return Threshold(label, len(rows), value, len(left), precision, between)
-        if precision > best:
-            best, best_value = precision, value
-    return Threshold(
-        label,
-        len(rows),
-        None,
-        reason=f"no threshold that leaves at least {MINIMUM} predictions has a precision of {wanted:g}; the highest is "
-        f"{best:.3f}, at {best_value:.2f}",
-    )
+        return Threshold(label=label, predictions=count, reason=reason)
+
+    def remaining(self, predictions: int, left: NDArray[np.int64]) -> Remaining:
+        """Describe the rows that are left of a number of predictions."""
+        groups, probabilities = self._result.groups.take(left), self._result.probabilities[left]
+        samples = resample(self.truth[left], probabilities, groups, seed=self._seed)
+        bounds = None if samples is None else interval(samples.accuracy)
+        between = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        return Remaining(predictions=predictions, left=len(left), precision=self._precision(left), interval=between)
+
+    def _precision(self, left: NDArray[np.int64]) -> float:
+        return float((self.truth[left] == self.predicted[left]).mean())
 
 
 def cells(thresholds: Thresholds) -> list[tuple[str | None, str, str, str]]:
@@ -145,10 +197,8 @@ def cells(thresholds: Thresholds) -> list[tuple[str | None, str, str, str]]:
     for each in (thresholds.common, *thresholds.by_class):
         if each.value is None:
             lines.append((each.label, "\u2013", "\u2013", f"\u2013 of {each.predictions}"))
-            continue
-        bounds = "" if each.interval is None else f" ({each.interval[0]:.3f}\u2013{each.interval[1]:.3f})"
-        left = f"{each.left} of {each.predictions} ({each.coverage:.0%})"
-        lines.append((each.label, f"{each.value:.2f}", f"{each.precision:.3f}{bounds}", left))
+        else:
+            lines.append((each.label, f"{each.value:.2f}", _precision(each), _left(each)))
     return lines
 
 
@@ -158,16 +208,33 @@ def reasons(thresholds: Thresholds) -> Sequence[tuple[str | None, str]]:
     return [(each.label, each.reason) for each in every if each.value is None]
 
 
-def _plain(threshold: Threshold) -> dict[str, Any]:
-    if threshold.value is None:
-        return {"predictions": threshold.predictions, "threshold": None, "reason": threshold.reason}
-    precision = {"value": round(threshold.precision, 4)}
-    if threshold.interval is not None:
-        precision |= {"low": round(threshold.interval[0], 4), "high": round(threshold.interval[1], 4)}
+def about_settings(thresholds: Thresholds) -> str:
+    """Return what the recommended settings leave, in a sentence; empty without a recommendation."""
+    found = thresholds.combined
+    if found is None:
+        return ""
+    return f"With these settings, the precision is {_precision(found)}, and {_left(found)} predictions are left."
+
+
+def _precision(found: Remaining) -> str:
+    bounds = "" if found.interval is None else f" ({found.interval[0]:.3f}\u2013{found.interval[1]:.3f})"
+    return f"{found.precision:.3f}{bounds}"
+
+
+def _left(found: Remaining) -> str:
+    return f"{found.left} of {found.predictions} ({found.coverage:.0%})"
+
+
+def _plain(found: Remaining) -> dict[str, Any]:
+    if isinstance(found, Threshold) and found.value is None:
+        return {"predictions": found.predictions, "threshold": None, "reason": found.reason}
+    precision = {"value": round(found.precision, 4)}
+    if found.interval is not None:
+        precision |= {"low": round(found.interval[0], 4), "high": round(found.interval[1], 4)}
     return {
-        "predictions": threshold.predictions,
-        "threshold": threshold.value,
-        "left": threshold.left,
-        "coverage": round(threshold.coverage, 4),
+        "predictions": found.predictions,
+        **({"threshold": found.value} if isinstance(found, Threshold) else {}),
+        "left": found.left,
+        "coverage": round(found.coverage, 4),
         "precision": precision,
     }

@@ -26,6 +26,21 @@ def test_only_named_settings_differ_from_the_defaults(tmp_path: Path) -> None:
     assert read.lights.pins == {"happy": 5, "sad": 6}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[classifier]\nconfidences = { "sehr müde" = 0.6, b = 1 }',
+        '[classifier.confidences]\n"sehr müde" = 0.6\nb = 1\n',
+    ],
+)
+def test_confidences_of_classes(tmp_path: Path, text: str) -> None:
+    read = read_settings(write(tmp_path, text))
+    assert read.classifier.confidences == {"sehr müde": 0.6, "b": 1}
+    assert read_settings(write(tmp_path, as_toml(read))) == read
+    variable = {"EDGE_MCNN_CLASSIFIER_CONFIDENCES": "{ a = 0.5 }"}
+    assert read_settings(write(tmp_path, text), variable).classifier.confidences == {"a": 0.5}
+
+
 def test_an_empty_file_and_no_file_have_the_defaults(tmp_path: Path) -> None:
     assert read_settings(write(tmp_path, "")) == read_settings(None) == Settings()
 

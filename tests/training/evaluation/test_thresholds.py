@@ -3,6 +3,8 @@
 import csv
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,14 @@ import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
 
+from device.audio.endpoint import EndpointerUpdate
+from device.events import Prediction, Utterance
+from device.recognition.classifier import required_confidences
+from device.settings.schema import ClassifierSettings
 from device.settings.toml import read_settings
+from tests.device.test_pipeline import TRANSITIONS, Rig
 from tests.training.conftest import printed
-from tests.training.evaluation.rule_predictor import RulePredictor, evaluated
+from tests.training.evaluation.rule_predictor import LABELS, RulePredictor, evaluated
 from training.data.clips import Clip
 from training.data.corpus import Corpus
 from training.evaluation.evaluator import Evaluation
@@ -21,7 +28,7 @@ from training.evaluation.modalities import TEXT_ONLY
 from training.evaluation.report.files import write_report
 from training.evaluation.report.findings import as_json
 from training.evaluation.report.terminal import print_thresholds
-from training.evaluation.thresholds import recommend
+from training.evaluation.thresholds import Thresholds, recommend
 
 Rows = Sequence[tuple[float, str, str]]
 """Probability of `positive`, true class, and speaker of each row."""
@@ -66,14 +73,111 @@ def test_the_lowest_threshold_with_the_precision(found: Callable[[Rows], Evaluat
     assert (positive.label, positive.value, positive.left) == ("positive", 0.61, 40)
     assert negative.value is None
     assert negative.reason == "0 predictions are too few, at least 20 are needed"
-    assert result.toml == "[classifier]\nconfidence = 0.61\n"
+    assert result.toml.splitlines() == [
+        "[classifier]",
+        "# The confidences are for context_s = 0.",
+        "confidence = 0.61",
+        "# No confidence of their own, so that the common one applies to them:",
+        "#   negative: 0 predictions are too few, at least 20 are needed",
+        "confidences = { positive = 0.61 }",
+    ]
+    assert result.combined is not None
+    assert (result.combined.left, result.combined.precision, result.combined.coverage) == (40, 0.9, 0.5)
     assert recommend(found(ROWS), 0.7).common.value == 0  # without a threshold, 56 of 80 are right
 
 
-def test_the_settings_read_back(found: Callable[[Rows], Evaluation], tmp_path: Path) -> None:
-    path = tmp_path / "settings.toml"
-    path.write_text(recommend(found(ROWS), 0.8).toml, "utf-8")
-    assert read_settings(path).classifier.confidence == 0.61
+def read_back(thresholds: Thresholds, folder: Path) -> ClassifierSettings:
+    path = folder / "settings.toml"
+    path.write_text(thresholds.toml, "utf-8")
+    return read_settings(path).classifier
+
+
+def test_the_printed_settings_are_read_by_the_device(
+    found: Callable[[Rows], Evaluation], console: Console, tmp_path: Path
+) -> None:
+    result = recommend(found(ROWS), 0.8)
+    print_thresholds(result, console)
+    path = tmp_path / "pasted.toml"
+    path.write_text(printed(console).partition("Settings for the device:")[2], "utf-8")
+    pasted = read_settings(path).classifier
+    assert pasted == read_back(result, tmp_path) == ClassifierSettings(confidence=0.61, confidences={"positive": 0.61})
+
+
+def test_names_of_classes_are_quoted_where_toml_requires_it(
+    found: Callable[[Rows], Evaluation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = ('a "b" # c', "sehr müde, = }")
+    monkeypatch.setattr(RulePredictor, "companions", replace(RulePredictor.companions, labels=labels))
+    names = dict(zip(LABELS, labels, strict=True))
+    rows = [(share, names[label], speaker) for share, label, speaker in ROWS]
+    always_right = [(0.2, labels[0], f"speaker {number}") for number in range(30)]
+    chosen = read_back(recommend(found([*rows, *always_right]), 0.85), tmp_path)
+    assert chosen.confidences == {labels[0]: 0.0, labels[1]: 0.61}
+
+
+def test_a_class_without_a_threshold_has_a_comment(found: Callable[[Rows], Evaluation], tmp_path: Path) -> None:
+    # 30 predictions of negative by 0.95, of which 15 are right.
+    half_right = [(0.05, ("negative", "positive")[number % 2], f"speaker {number}") for number in range(30)]
+    result = recommend(found([*ROWS, *half_right]), 0.85)
+    assert result.common.value is None
+    assert read_back(result, tmp_path) == ClassifierSettings(confidences={"positive": 0.61})
+    lines = result.toml.splitlines()
+    why = "no threshold that leaves at least 20 predictions has a precision of 0.85; the highest is"
+    assert lines[2].startswith(f"# No confidence for all classes: {why} 0.")
+    assert lines[4] == f"#   negative: {why} 0.500, at 0.00"
+    # All predictions of negative, and those of positive from 0.61 on.
+    assert result.combined is not None
+    assert (result.combined.left, result.combined.predictions) == (70, 110)
+    assert result.combined.precision == pytest.approx((36 + 15) / 70)
+
+
+class Replayed(Rig):
+    """A device whose network predicts `b` by the probabilities of the test, one utterance after the other."""
+
+    def __init__(self, b: NDArray[np.float32], settings: ClassifierSettings) -> None:
+        confidences = required_confidences(settings.confidence, settings.confidences, ("a", "b"))
+        super().__init__(confidences=confidences, context_s=settings.context_s)
+        self._b = list(b)
+
+    def probabilities(self, _image: object, _ids: object) -> dict[str, float]:
+        b = self._b.pop(0)
+        return {"a": float(1 - b), "b": float(b)}
+
+    def all(self) -> list[Prediction]:
+        updates = []
+        for number in range(len(self._b)):
+            utterance = Utterance(2.0 * number, 2.0 * number + 1, 2.0 * number + 1.5, 0.0, "silence")
+            updates += [EndpointerUpdate((self.frame(8000),)), EndpointerUpdate((self.frame(1),), utterance)]
+        return self.run(*updates)
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_the_device_is_as_precise_as_promised(
+    context: bool, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device, with the printed settings, has the same low-confidence predictions as the evaluation counts."""
+    random = np.random.default_rng(1)
+    b = random.uniform(0.02, 0.98, 400).astype(np.float32)
+    labels = np.where(random.uniform(size=400) < b, "b", "a").tolist()
+    companions = replace(RulePredictor.companions, labels=("a", "b"), transitions=TRANSITIONS)
+    monkeypatch.setattr(RulePredictor, "companions", companions)
+    monkeypatch.setattr(RulePredictor, "probabilities", lambda *_: np.stack([1 - b, b], axis=1))
+    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, runtime: RulePredictor())
+    clips = [
+        Clip(None, "great", label, "validation", dialogue=f"dialogue {number // 40}")
+        for number, label in enumerate(labels)
+    ]
+    evaluation = evaluated(Corpus("clips", tuple(clips)), console, modalities=(TEXT_ONLY,), context=context)
+    result = recommend(evaluation, 0.75)
+    chosen = read_back(result, tmp_path)
+    assert (chosen.context_s > 0) == context
+    assert len(chosen.confidences) == 2
+    dialogues = [Replayed(b[start : start + 40], chosen).all() for start in range(0, 400, 40)]
+    predictions = list(chain.from_iterable(dialogues))
+    right = [found.label == label for found, label in zip(predictions, labels, strict=True) if found.confident]
+    assert result.combined is not None
+    assert (len(right), np.mean(right)) == (result.combined.left, pytest.approx(result.combined.precision))
+    assert 40 < len(right) < 400
 
 
 def test_each_class_by_itself(found: Callable[[Rows], Evaluation]) -> None:
@@ -90,6 +194,7 @@ def test_no_recommendation_without_support(found: Callable[[Rows], Evaluation], 
     result = recommend(few, 0.8)
     assert result.common.value is None
     assert result.toml == ""
+    assert result.combined is None
     print_thresholds(result, console)
     assert "all classes: 19 predictions are too few, at least 20 are needed." in printed(console)
     assert "Settings for the device" not in printed(console)
@@ -98,7 +203,7 @@ def test_no_recommendation_without_support(found: Callable[[Rows], Evaluation], 
     assert result.common.reason == expected
     plain = as_json(few, "", result)["thresholds"]
     assert plain["all"] == {"predictions": 80, "threshold": None, "reason": expected}
-    assert plain["toml"] is None
+    assert plain["toml"] is plain["settings"] is None
     one_speaker = recommend(found([(share, label, "a") for share, label, _ in ROWS]), 0.8)
     assert one_speaker.common.value == 0.61
     assert one_speaker.common.interval is None
@@ -111,11 +216,12 @@ def test_shown_everywhere(found: Callable[[Rows], Evaluation], console: Console,
     report = write_report(evaluation, tmp_path, "", thresholds=result)
     page = report.with_name("report.html").read_text("utf-8")
     for text in (printed(console), report.read_text("utf-8"), page):
+        assert "With these settings, the precision is 0.900" in text
         for expected in ("for a precision of 0.8, text only", "0.61", "0.900 (", "40 of 80 (50%)", "[classifier]"):
             assert expected in text
     plain = json.loads(report.with_name("evaluation.json").read_text("utf-8"))["thresholds"]
     assert plain["all"]["threshold"] == plain["classes"]["positive"]["threshold"] == 0.61
-    assert plain["all"]["coverage"] == 0.5
+    assert plain["all"]["coverage"] == plain["settings"]["coverage"] == 0.5
     assert plain["all"]["precision"]["low"] < plain["all"]["precision"]["value"] == 0.9
     assert plain["input"] == TEXT_ONLY
     assert as_json(evaluation, "")["thresholds"] is None

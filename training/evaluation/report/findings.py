@@ -17,10 +17,10 @@ ALL = "all classes"
 """Name of the line for all classes together."""
 THRESHOLD_HEADINGS = ("", "threshold", "precision", "predictions left")
 ABOUT_THRESHOLDS = (
-    "Chosen on these rows, so expect a somewhat lower precision on others, and check it on another split. The settings "
-    "hold one threshold for all classes; a class with a higher one of its own is wrong more often than wanted."
+    "Chosen on these rows, so expect a somewhat lower precision on others, and check it on another split. On the "
+    "device, the threshold of a class replaces that of all classes."
 )
-"""What limits the recommended thresholds."""
+"""What limits the recommended thresholds, and how they belong together."""
 
 
 def as_json(evaluation: Evaluation, command: str, thresholds: Thresholds | None = None) -> dict[str, Any]:

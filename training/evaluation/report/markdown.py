@@ -16,7 +16,7 @@ from training.evaluation.report.findings import (
 )
 from training.evaluation.score_tables import SUMMARY, class_cells, summary_cells
 from training.evaluation.scores import BINS
-from training.evaluation.thresholds import Thresholds, cells, reasons
+from training.evaluation.thresholds import Thresholds, about_settings, cells, reasons
 
 
 def markdown(
@@ -99,7 +99,7 @@ def _thresholds(thresholds: Thresholds) -> list[str]:
         _markdown_table(THRESHOLD_HEADINGS, named),
         *(f"{ALL if label is None else _name(label)}: {reason}." for label, reason in reasons(thresholds)),
         ABOUT_THRESHOLDS,
-        *([f"```toml\n{thresholds.toml}```"] if thresholds.toml else []),
+        *([about_settings(thresholds), f"```toml\n{thresholds.toml}```"] if thresholds.toml else []),
     ]
 
 

@@ -16,7 +16,7 @@ from training.evaluation.report.findings import (
     remarks,
 )
 from training.evaluation.score_tables import class_table, confusion_table, scores_table
-from training.evaluation.thresholds import Thresholds, cells, reasons
+from training.evaluation.thresholds import Thresholds, about_settings, cells, reasons
 
 
 def print_tables(evaluation: Evaluation, console: Console) -> None:
@@ -44,4 +44,5 @@ def print_thresholds(thresholds: Thresholds, console: Console) -> None:
         console.print(Text(f"{ALL if label is None else displayable(label)}: {reason}."))
     console.print(Text(ABOUT_THRESHOLDS))
     if thresholds.toml:
-        console.print(Text(f"Settings for the device:\n\n{thresholds.toml}"))
+        console.print(Text(about_settings(thresholds)))
+        console.print(Text(f"Settings for the device:\n\n{thresholds.toml}"), soft_wrap=True)

@@ -26,7 +26,7 @@ from training.evaluation.report.findings import (
 )
 from training.evaluation.report.predictions import ClipPrediction, relative_path, worst_errors
 from training.evaluation.score_tables import SUMMARY, class_cells, summary_cells
-from training.evaluation.thresholds import Thresholds, cells, reasons
+from training.evaluation.thresholds import Thresholds, about_settings, cells, reasons
 from training.images.examples import SILENCE
 
 WORST = 50
@@ -175,7 +175,11 @@ def _thresholds(thresholds: Thresholds) -> list[str]:
         _table("", ("class", *THRESHOLD_HEADINGS[1:]), rows),
         *(f"<p>{name(label)}: {_shown(reason)}.</p>" for label, reason in reasons(thresholds)),
         f"<p>{_shown(ABOUT_THRESHOLDS)}</p>",
-        *([f"<pre><code>{_lines(thresholds.toml)}</code></pre>"] if thresholds.toml else []),
+        *(
+            [f"<p>{about_settings(thresholds)}</p>", f"<pre><code>{_lines(thresholds.toml)}</code></pre>"]
+            if thresholds.toml
+            else []
+        ),
     ]
 
 
