@@ -6,7 +6,7 @@
 # make soak     long tests: 100 lost microphones, a day of audio, 10,000 damaged inputs for every parser
 # make bench    compare with Vosk alone, openWakeWord and the tutorial's path in benchmarks/RESULTS.md; 20 minutes
 # make check-arm64   follow docs/install-on-a-pi.md in emulated roots of Bookworm and Trixie; needs root, 40 minutes
-# make default-model DATA=FOLDER   train a default model from its corpora, see docs/training.md
+# make default-model DATA=FOLDER   train the models that ship from their corpora, see docs/training.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p; done; true))

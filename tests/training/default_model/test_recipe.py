@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -7,15 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from numpy.typing import NDArray
 from rich.console import Console
+from typer.testing import CliRunner
 
 from convert.convert import convert
+from device.bundle import read_bundle
 from device.errors import TrainingError
 from tests.convert.conftest import worker_in_this_process
+from tests.training.default_model.conftest import write_corpus
 from tests.training.default_model.text_branch.test_corpora import HEADER
 from training.data.corpus import open_corpus
-from training.default_model import recipe
+from training.default_model import __main__ as command
+from training.default_model import recipe, synthetic_pairs
 from training.default_model.acceptance import (
     conversion_cost,
     measure_branches,
@@ -25,7 +31,7 @@ from training.default_model.acceptance import (
 from training.default_model.audio_branch import audio_training
 from training.default_model.audio_branch.audio_training import AudioTrainingSettings
 from training.default_model.audio_branch.augmented_images import CopySettings
-from training.default_model.class_sets import SENTIMENT
+from training.default_model.class_sets import CLASS_SETS, SENTIMENT
 from training.default_model.model_card import write_model_card
 from training.default_model.recipe import RecipeResult, RecipeSettings, build_default_model
 from training.default_model.text_branch import distillation
@@ -40,9 +46,10 @@ QUIET = Console(quiet=True)
 
 
 class FakeSentenceModel:
-    """Replaces the sentence model: predicts positive for texts with `great`."""
+    """Replaces the sentence model: predicts the last class for texts with `great`, the first for others."""
 
-    def __init__(self, labels: int, seed: int) -> None: ...
+    def __init__(self, labels: int, seed: int) -> None:
+        self._labels = labels
 
     def state(self) -> dict[str, Any]:
         return {}
@@ -55,7 +62,8 @@ class FakeSentenceModel:
         return np.random.default_rng(0).standard_normal((len(words), 70)).astype(np.float32)
 
     def logits(self, texts: Sequence[str], progress: Callable[[int], None]) -> NDArray[np.float32]:
-        return np.array([[0, 0, 4] if "great" in text else [4, 0, 0] for text in texts], np.float32)
+        classes = [self._labels - 1 if "great" in text else 0 for text in texts]
+        return 4 * np.eye(self._labels, dtype=np.float32)[classes]
 
 
 SETTINGS = RecipeSettings(
@@ -174,6 +182,84 @@ def test_actors_left_out_take_no_part(result: RecipeResult, data: Path, tmp_path
     found = build_default_model(data, SENTIMENT, tmp_path / "Model.h5", data.parent / "cache", settings, {}, QUIET)
     assert set(found.audio.groups) == set(range(3, 11))
     np.testing.assert_array_equal(found.text.logits, result.text.logits)  # the text branch came from the cache
+
+
+EMOTIONAL_WORDS = {
+    "neutral": "the table is over there",
+    "joy": "that is wonderful news",
+    "sadness": "we lost and I cry",
+    "anger": "get out of my house",
+    "surprise": "what really no way",
+    "fear": "help somebody is coming",
+    "disgust": "yuck how great",
+}
+FREQUENCIES = {
+    "neutral": 300,
+    "calm": 320,
+    "happy": 500,
+    "sad": 800,
+    "angry": 1200,
+    "surprised": 2000,
+    "fearful": 3200,
+    "disgust": 5000,
+}
+
+
+@pytest.fixture(scope="module")
+def emotional_data(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small corpora with every emotion; two of the ten actors are held out."""
+    folder = tmp_path_factory.mktemp("emotional")
+    shutil.copytree(data / "text", folder / "text")
+    write_corpus(folder / "ravdess", [f"actor{actor:02}" for actor in range(1, 11)], FREQUENCIES)
+    of_nemo = {emotion: hertz for emotion, hertz in FREQUENCIES.items() if emotion not in ("calm", "disgust")}
+    write_corpus(folder / "nemo", ("Zoe", "Anna"), of_nemo)
+    (folder / "meld").mkdir()
+    for name, dialogues in (("train", range(8)), ("dev", range(100, 106))):
+        rows = [
+            f"1,{text} {dialogue},A,{emotion},neutral,{dialogue},0\n"
+            for dialogue in dialogues
+            for emotion, text in EMOTIONAL_WORDS.items()
+        ]
+        (folder / "meld" / f"{name}_sent_emo.csv").write_text(HEADER + "".join(rows))
+    return folder
+
+
+def test_the_command_builds_the_seven_emotions_with_their_card(
+    emotional_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(seed: int, without_actors: Sequence[int] = ()) -> RecipeSettings:
+        return replace(SETTINGS, seed=seed, without_actors=without_actors)
+
+    monkeypatch.setattr(recipe, "RecipeSettings", small)
+    monkeypatch.setattr(synthetic_pairs, "HELD_OUT_ACTORS", (9, 10))
+    app = typer.Typer()
+    app.command()(command.main)
+    with worker_in_this_process():
+        arguments = [str(emotional_data), "--output", str(tmp_path), "--only", "emotions", "--seed", "5"]
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    bundle = read_bundle(tmp_path / "emotions.tflite")
+    assert bundle.companions.labels == ("neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust")
+    assert bundle.companions.card["name"] == "edge-mcnn emotions"
+    assert bundle.companions.card["more"] == "docs/model-card-emotions.md"
+    assert bundle.companions.transitions is not None
+    measured = {each["name"]: each for each in json.loads((tmp_path / "emotions" / "measurements.json").read_text())}
+    assert measured["text only, MELD dev, weighted F1"]["value"] > 0.9
+    assert measured["audio only, RAVDESS, five folds by actor, macro F1"]["value"] > 0.3  # chance is 0.14 at most
+    assert {each["required"] for each in measured.values()} == {None}
+    page = tmp_path / "docs" / "model-card-emotions.md"
+    text = page.read_text("utf-8")
+    assert "$" not in text
+    assert "tutorial" not in text
+    assert "| disgust | " in text
+    assert "--seed 5" in text
+    for link in re.findall(r"!\[.*\]\((.*)\)", text):
+        assert (page.parent / link).read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "sentiment.tflite").exists()
+
+
+def test_the_names_of_the_command_are_those_of_the_class_sets() -> None:
+    assert list(command.BundleName) == [classes.name for classes in CLASS_SETS]
 
 
 def test_a_missing_corpus_is_named_before_the_first_step(data: Path, tmp_path: Path) -> None:
