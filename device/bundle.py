@@ -23,7 +23,7 @@ from typing import Any
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 from device.system.display import as_json, displayable
-from device.system.paths import cannot_use, open_file
+from device.system.paths import GIT_LFS, cannot_use, error_about, is_git_lfs_pointer, open_file
 
 LONGEST_LABEL = 100
 """Bytes of the name of a class. Bundles of earlier versions may have longer ones, and still work."""
@@ -210,6 +210,8 @@ def read_bundle(path: Path) -> Bundle:
         raise cannot_use(path, error, BundleError, fix="give the path of a Model.tflite") from None
     if size > _LARGEST_BUNDLE:
         raise BundleError(f"{path}: larger than {_LARGEST_BUNDLE >> 20} MB, not a model for this device")
+    if is_git_lfs_pointer(content):
+        raise error_about(path, GIT_LFS, BundleError)
     if content[4:8] != b"TFL3":
         is_keras = content.startswith(HDF5_SIGNATURE)
         fix = "run `edge-mcnn convert` on it first" if is_keras else "give the path of a Model.tflite"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from device.errors import ConversionError
 from device.system.display import displayable, shortened
-from device.system.paths import cannot_use, open_file
+from device.system.paths import GIT_LFS, cannot_use, error_about, is_git_lfs_pointer, open_file
 from device.system.text_files import decode_text
 
 LONGEST_SHOWN = 40
@@ -33,6 +33,8 @@ def read_text(path: Path, usage: str, *, pickle_fix: str = "") -> str:
             content = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         raise cannot_use(path, error, ConversionError, fix=usage) from None
+    if is_git_lfs_pointer(content):
+        raise error_about(path, GIT_LFS, ConversionError)
     if pickle_fix and (content.startswith(_PICKLE_STARTS) or path.suffix.lower() in (".pkl", ".pickle")):
         raise ConversionError(f"{name}: a pickle can carry code", fix=pickle_fix)
     if content.startswith(_NUMPY_START):

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import os
 import stat
 import zipfile
 import zlib
@@ -20,7 +21,7 @@ from convert.source.keras3_config import as_keras_2
 from device.bundle import HDF5_SIGNATURE, Companions
 from device.errors import ConversionError, EdgeMcnnError
 from device.system.display import displayable, shell_quoted
-from device.system.paths import cannot_use, file_problem, folder_problem, open_file, require_file
+from device.system.paths import cannot_use, file_problem, folder_problem, open_file, require_file, require_no_pointers
 
 Format = Literal["hdf5", "keras", "saved_model"]
 WEIGHTS_ENTRY = "model.weights.h5"
@@ -139,6 +140,8 @@ def find_format(path: Path) -> Format:
 
 
 def _folder_format(path: Path) -> Format:
+    if os.path.lexists(path / "saved_model.pb"):
+        require_no_pointers(path, ConversionError)
     if file_problem(path / "saved_model.pb") is None:
         return "saved_model"
     shown = displayable(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from device.errors import RecordingError
 from device.system.atomic_write import atomic_write
+from device.system.paths import GIT_LFS, error_about, is_git_lfs_pointer
 
 REQUIRED_COLUMNS = ("audio", "text", "label")
 """Path of the recording, transcript, and class. Either of the first two may be empty in a row, the class may not."""
@@ -52,7 +53,10 @@ def read_clip_rows(table: Path) -> ClipRows:
     """
     fix = "move it away, or record into another folder"
     try:
-        text = table.read_bytes().decode("utf-8-sig")
+        content = table.read_bytes()
+        if is_git_lfs_pointer(content):
+            raise error_about(table, GIT_LFS, RecordingError)
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         return ClipRows()
     except OSError as error:

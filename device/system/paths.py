@@ -4,6 +4,7 @@
 Use the functions here instead: they name the folder or the part of the path that causes the problem.
 """
 
+import contextlib
 import errno
 import os
 import pwd
@@ -30,7 +31,7 @@ GIT_LFS = PathProblem(
     "holds a pointer of Git LFS instead of its content", "install git-lfs, and run in its folder: git lfs pull"
 )
 """The problem of a file that was cloned without Git LFS, or downloaded from a repository that uses it."""
-_LARGEST_POINTER = 1024
+LARGEST_POINTER = 1024
 """Bytes that a pointer of Git LFS has at most, by its specification."""
 
 
@@ -43,12 +44,24 @@ def is_git_lfs_pointer_file(path: Path) -> bool:
     """Return whether a regular file can be read and is a pointer of Git LFS; only files of up to 1 KB are opened."""
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or not 0 < found.st_size < _LARGEST_POINTER:
+        if not stat.S_ISREG(found.st_mode) or not 0 < found.st_size < LARGEST_POINTER:
             return False
         with path.open("rb") as stream:
-            return is_git_lfs_pointer(stream.read(_LARGEST_POINTER))
+            return is_git_lfs_pointer(stream.read(LARGEST_POINTER))
     except (OSError, ValueError):
         return False
+
+
+def require_no_pointers(folder: Path, error: type[EdgeMcnnError]) -> None:
+    """Check that no file in a folder, at any depth, is a pointer of Git LFS.
+
+    Raises:
+        EdgeMcnnError: of the type `error`: one is, the first by name.
+    """
+    with contextlib.suppress(OSError):  # the code that reads the files reports what cannot be read
+        for path in sorted(folder.rglob("*")):
+            if is_git_lfs_pointer_file(path):
+                raise error_about(path, GIT_LFS, error)
 
 
 def file_problem(path: Path, *, pipes: bool = True) -> PathProblem | None:

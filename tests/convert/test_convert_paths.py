@@ -92,6 +92,14 @@ def test_folders(tmp_path: Path) -> None:
     assert "is an unpacked Model.keras; pack it again inside the folder: zip Model.keras" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("pointer", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
+def test_a_saved_model_of_pointers_of_git_lfs(pointer: str, tmp_path: Path) -> None:
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(b"\x12\x07")
+    (tmp_path / pointer).write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    assert f"{pointer}: holds a pointer of Git LFS instead of its content; install git-lfs" in refusal(tmp_path)
+
+
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "Model.h5")
     assert "Model.h5: is not a regular file, but a pipe or a device" in refusal(tmp_path / "Model.h5")

@@ -116,6 +116,7 @@ def test_any_zip_tool_lists_it(tmp_path: Path) -> None:
     [
         (b"", "not a TFLite model"),
         (b"hello", "not a TFLite model"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 1\n", "holds a pointer of Git LFS .*git lfs pull"),
         (b"\x89HDF\r\n\x1a\n" + b"x" * 50, "run `edge-mcnn convert`"),
         (FLATBUFFER, "without labels"),
         (pack(FLATBUFFER, COMPANIONS)[:-40], "without labels"),

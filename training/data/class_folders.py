@@ -98,9 +98,18 @@ def _layout(tree: Folder) -> _Layout:
     layout = _around(tree, inside, splits) if splits else _within(tree, inside)
     layout.remarks[:0] = remarks
     _leave_out(layout, "directly in {}, not in the folder of a class", tree, tree.direct)
-    empty = [folder.name for folder in tree.folders if folder not in inside]
-    if empty:
-        layout.remarks.append(f"left out, because there are no recordings in it: {_listed(empty)}")
+    unused = [(folder.name, folder) for folder in tree.folders if folder not in inside]
+    if any(split for split, _, _ in layout.parts):
+        # Also those inside, such as the empty folder of a class in a split.
+        for folder in inside:
+            filled = folder.filled()
+            unused += [(f"{folder.name}/{sub.name}", sub) for sub in folder.folders if sub not in filled]
+    for reason, names in (
+        ("there are no recordings in it", [name for name, folder in unused if not folder.skipped]),
+        ("no recording in it can be read", [name for name, folder in unused if folder.skipped]),
+    ):
+        if names:
+            layout.remarks.append(f"left out, because {reason}: {_listed(names)}")
     return layout
 
 

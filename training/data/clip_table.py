@@ -185,6 +185,14 @@ def _check_header(header: Sequence[str], names: Sequence[str], needed: Sequence[
             f"{displayable(table)}, line 1: column {repeated[0]} appears {names.count(repeated[0])} times",
             fix="rename one",
         )
+    for name in header:
+        twins = [other for other in header if other != name and other.lower() == name.lower()]
+        if twins and name.lower() in COLUMNS:
+            both = f"{displayable(name)} and {displayable(twins[0])}"
+            raise TrainingError(
+                f"{displayable(table)}, line 1: columns {both} differ only in case",
+                fix="rename or remove the one that is not meant",
+            )
     missing = [name for name in needed if name not in names]
     if missing:
         raise TrainingError(

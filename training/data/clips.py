@@ -124,7 +124,7 @@ def refuse_pointers(where: str, skipped: Sequence[Skipped]) -> None:
     recordings = [each for each in skipped if not each.is_folder]
     if recordings and all(each.is_pointer for each in recordings):
         raise TrainingError(
-            f"{displayable(where)}: all {len(recordings)} recordings hold a pointer of Git LFS instead of audio, "
+            f"{displayable(where)}: all {len(recordings)} files hold a pointer of Git LFS instead of their content, "
             f"such as {displayable(recordings[0].recording)}",
             fix=GIT_LFS.fix,
         )
@@ -141,6 +141,25 @@ def similar_labels(clips: Iterable[Clip]) -> list[str]:
         f"{len(group)} different classes; if they are one, write them the same way"
         for group in groups.values()
         if len(group) > 1
+    ]
+
+
+def untrained_labels(clips: Iterable[Clip]) -> list[str]:
+    """Return a warning for each label that test clips have and no other clips, if there are train clips at all.
+
+    A label that validation clips have and no train clips is refused by `check_trainable`.
+    """
+    counts = {split: Counter[str]() for split in (TRAIN, VALIDATION, TEST)}
+    for clip in clips:
+        counts[clip.split][clip.label] += 1
+    if not counts[TRAIN]:
+        return []
+    learned = counts[TRAIN] + counts[VALIDATION]
+    return [
+        f"warning: label '{displayable(label)}' is in test rows only ({counts[TEST][label]} clips)"
+        f"{_also_spelled(label, learned)}, so no network learns it; add train rows with that label, or remove these"
+        for label in sorted(counts[TEST])
+        if label not in learned
     ]
 
 
@@ -228,7 +247,7 @@ def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console
         console.print(f"and {len(others) - _LISTED} more", style="yellow")
     if pointers:
         line = (
-            f"skipped {len(pointers)} recordings that hold a pointer of Git LFS instead of audio, "
+            f"skipped {len(pointers)} files that hold a pointer of Git LFS instead of their content, "
             f"first {pointers[0].recording}; {GIT_LFS.fix}"
         )
         console.print(displayable(line), style="yellow", soft_wrap=True)

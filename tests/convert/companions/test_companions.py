@@ -61,6 +61,7 @@ def test_labels_file_of_a_training(tmp_path: Path) -> None:
         (b'["no", 1]', "expected a JSON list of names"),
         (b"\x80\x04\x95", "a pickle can carry code; write the names into a text file"),
         (b"\x93NUMPY\x01", "a file of numpy, expected text"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 1\n", "holds a pointer of Git LFS .*git lfs pull"),
     ],
 )
 def test_invalid_labels_file(content: bytes | None, message: str, tmp_path: Path) -> None:
@@ -127,6 +128,7 @@ def test_the_front_end_of_a_bundle_is_a_valid_file(tmp_path: Path) -> None:
         ('{\n"hop_length": }', "line 2, column 15: not valid JSON"),
         ("{'hop_length': 256}", "line 1, column 2: not valid JSON"),
         (b"\xff", ", line 1: the byte 0xff is not UTF-8 text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "holds a pointer of Git LFS instead of its content"),
         ("[" * 100_000, "not valid JSON"),
         ({"hop_lenght": 256}, "'hop_lenght' is not a parameter of the front end; did you mean hop_length?"),
         ({"oov": 256}, "'oov' is not a parameter of the front end; choose among version, sample_rate,"),

@@ -213,6 +213,12 @@ def test_a_file_that_is_not_a_clip_table_stays_unchanged(tmp_path: Path, announc
     assert table.read_bytes() == content
 
 
+def test_a_table_that_is_a_pointer_of_git_lfs(tmp_path: Path, announced: list[str]) -> None:
+    (tmp_path / "clips.csv").write_bytes(b"version https://git-lfs.github.com/spec/v1\nsize 1\n")
+    with pytest.raises(RecordingError, match=r"clips\.csv: holds a pointer of Git LFS .*; .*git lfs pull"):
+        ClipFolder(tmp_path, announced.append)
+
+
 def test_paths_that_cannot_be_folders(tmp_path: Path, announced: list[str]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordingError, match="it is a file"):

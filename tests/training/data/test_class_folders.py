@@ -182,6 +182,27 @@ def test_folders_without_clips(tmp_path: Path) -> None:
         read_class_folders(tmp_path / "nowhere")
 
 
+def test_empty_folders_of_classes_are_named(tmp_path: Path) -> None:
+    (tmp_path / "plain" / "calm").mkdir(parents=True)
+    read = read_class_folders(folder_of(tmp_path / "plain", *two_classes("."), "sad/empty/notes.txt"))
+    assert "left out, because there are no recordings in it: calm" in read.remarks
+    for folder in ("around/train/calm", "around/test/calm", "within/calm", "within/happy/test"):
+        (tmp_path / folder).mkdir(parents=True)
+    read = read_class_folders(folder_of(tmp_path / "around", *two_classes("train", "dev"), "test/happy/0.wav"))
+    assert "left out, because there are no recordings in it: test/calm, train/calm" in read.remarks
+    files = [f"{label}/{split}/{n}.wav" for label in ("happy", "sad") for split in ("train", "dev") for n in (0, 1)]
+    read = read_class_folders(folder_of(tmp_path / "within", *files))
+    assert "left out, because there are no recordings in it: calm, happy/test" in read.remarks
+
+
+def test_folder_of_a_class_without_a_readable_recording_is_named(tmp_path: Path) -> None:
+    folder_of(tmp_path, *two_classes("train", "dev"))
+    (tmp_path / "train" / "calm").mkdir()
+    (tmp_path / "train" / "calm" / "0.wav").symlink_to("nowhere.wav")
+    read = read_class_folders(tmp_path)
+    assert "left out, because no recording in it can be read: train/calm" in read.remarks
+
+
 def test_other_files_are_counted_and_metadata_is_not(tmp_path: Path) -> None:
     files = ["a.csv", "happy/0.TextGrid", "happy/0.txt", "sad/1.txt", "sad/LICENSE", "happy/Thumbs.db", "desktop.ini"]
     read = read_class_folders(folder_of(tmp_path, *two_classes("."), *files, ".DS_Store", "happy/._0.wav"))

@@ -79,6 +79,9 @@ def test_wrong_rows_are_reported_with_file_and_line(
         (b"audio;text;label;split\r\n;hi;a;train\r\n", "line 1: columns are separated by semicolons; save it again"),
         (b"audio\ttext\tlabel\n", "line 1: columns are separated by tabs"),
         (b"audio,text,label,text\n,hi,a,ho\n", "line 1: column text appears 2 times"),
+        (b"audio,text,label,label \n,hi,a,b\n", "line 1: column label appears 2 times"),
+        (b"audio,text,label,Label \n,hi,a,b\n", "line 1: columns label and Label differ only in case; rename or"),
+        (b"audio,TEXT,label,Text\n,hi,a,b\n", "line 1: columns TEXT and Text differ only in case"),
         ("audio,text,label,split\n,caf\u00e9,a,train\n".encode("latin-1"), "line 2: not UTF-8 text .*save it again"),
         ("audio,text,label,split\n".encode("utf-16"), "line 1: not UTF-8 text .*UTF-16"),
         ("audio,text,label,split\n".encode("utf-16-le"), "line 1: not UTF-8 text .*UTF-16"),
@@ -92,6 +95,15 @@ def test_files_that_are_not_tables_are_refused(content: bytes, expected: str, tm
     table.write_bytes(content)
     with pytest.raises(TrainingError, match=expected):
         read_trainable_clips(table)
+
+
+@pytest.mark.parametrize(
+    "header", ["audio,text,label ,split", "Audio, TEXT,Label,\u00a0split", "audio,text,\tLABEL,Split"]
+)
+def test_case_and_spaces_of_columns_and_spaces_of_labels_do_not_count(header: str, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f"{header}\n,hi,a,train\n,ho,a ,train\n,hi,\u00a0b,train\n,ho,b,dev\n", "utf-8")
+    assert [clip.label for clip in read_clip_table(table)[0]] == ["a", "a", "b", "b"]
 
 
 def test_missing_table(tmp_path: Path) -> None:

@@ -142,6 +142,18 @@ def test_repeated_rows_and_leaks_are_reported(tmp_path: Path, console: Console) 
     assert f"recordings of train: {tmp_path / 'x.wav'} (the same file); the scores will be" in printed(console)
 
 
+def test_label_of_test_rows_only_is_reported(tmp_path: Path, console: Console) -> None:
+    table = tmp_path / "t.csv"
+    rows = ",hi,a,train\n,hi,b,train\n,ho,a,dev\n,hi,c,test\n,ho,c,test\n,ho,B,test\n"
+    table.write_text(f"audio,text,label,split\n{rows}")
+    open_corpus(table).report(console)
+    assert "warning: label 'c' is in test rows only (2 clips), so no network learns it; add train" in printed(console)
+    assert "warning: label 'B' is in test rows only (1 clips) (there is also 'b'), so no network" in printed(console)
+    table.write_text("audio,text,label,split\n,hi,a,test\n,hi,b,test\n")
+    open_corpus(table).report(console)
+    assert printed(console).count("in test rows only") == 2, "a table of test rows is for evaluation"
+
+
 def test_labels_that_look_alike_are_reported(tmp_path: Path, console: Console) -> None:
     table = tmp_path / "t.csv"
     table.write_text("audio,text,label\n,hi,Happy\n,hi,happy \n,hi, happy\n,hi,sad\n")

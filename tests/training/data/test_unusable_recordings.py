@@ -42,7 +42,7 @@ def table(root: Path, ending: str = "wav") -> Path:
 def test_corpus_of_pointers_is_refused_in_one_message(make: Callable[[Path], Path], tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as refused:
         open_corpus(make(tmp_path))
-    assert "all 30 recordings hold a pointer of Git LFS instead of audio, such as " in refused.value.message
+    assert "all 30 files hold a pointer of Git LFS instead of their content, such as " in refused.value.message
     assert "git lfs pull" in refused.value.fix
 
 
@@ -53,7 +53,7 @@ def test_meld_of_pointers_is_refused_in_one_message(meld: Path, tmp_path: Path) 
         elif original.suffix == ".csv":
             (tmp_path / original.name).write_bytes(original.read_bytes())
     pointer(tmp_path / "train_splits" / "dia3_utt0.mp4")  # which the original lacks
-    with pytest.raises(TrainingError, match=r"all 28 recordings hold a pointer of Git LFS .*; .*git lfs pull"):
+    with pytest.raises(TrainingError, match=r"all 28 files hold a pointer of Git LFS .*; .*git lfs pull"):
         open_meld(tmp_path)
 
 
@@ -63,7 +63,7 @@ def test_some_pointers_have_one_line(tmp_path: Path, console: Console) -> None:
         soundfile.write(root / name, np.ones(1000) / 2, 16_000)
     open_corpus(root).report(console)
     assert printed(console).count("git lfs pull") == 1
-    assert "skipped 30 recordings that hold a pointer of Git LFS instead of audio, first " in printed(console)
+    assert "skipped 30 files that hold a pointer of Git LFS instead of their content, first " in printed(console)
     assert "30 of 32 recordings skipped" in printed(console)
 
 

@@ -19,7 +19,7 @@ from device.recognition.speech_model.fetch import (
 )
 from device.recognition.speech_model.manifest import ENGLISH
 from tests.device.recognition.speech_model.official import Official
-from tests.device.recognition.tiny_model import TINY, WITH_A_WRONG_BYTE, Cache, write
+from tests.device.recognition.tiny_model import CONTENT, TINY, WITH_A_WRONG_BYTE, Cache, write
 
 
 class TestFind:
@@ -37,6 +37,12 @@ class TestFind:
         with pytest.raises(SpeechModelError, match=r"own is not a Vosk model: it has no (am/final.mdl|conf)") as error:
             find_speech_model(own, announce=pytest.fail)
         assert error.value.fix == "give the folder that holds am/ and conf/"
+
+    @pytest.mark.parametrize("pointer", ["am/final.mdl", "conf/model.conf", "graph/phones/word_boundary.int"])
+    def test_a_configured_model_of_pointers_of_git_lfs_is_refused(self, pointer: str, tmp_path: Path) -> None:
+        own = write(tmp_path / "own", {**CONTENT, pointer: b"version https://git-lfs.github.com/spec/v1\nsize 1\n"})
+        with pytest.raises(SpeechModelError, match=rf"{pointer}: holds a pointer of Git LFS .*; .*git lfs pull"):
+            find_speech_model(own, announce=pytest.fail)
 
     def test_a_present_model_is_found_without_an_announcement(self, cache: Cache) -> None:
         write(cache.destination)

@@ -42,6 +42,19 @@ def test_a_wheel_with_two_models(cache: Cache, wheel: Path) -> None:
     assert cache.is_complete()
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_pointers_of_git_lfs_are_named(packed: bool, cache: Cache, tmp_path: Path) -> None:
+    content = dict.fromkeys(CONTENT, b"version https://git-lfs.github.com/spec/v1\nsize 1\n")
+    source = tmp_path / "source"
+    if packed:
+        source.write_bytes(zipped(content))
+    else:
+        write(source, content)
+    with pytest.raises(SpeechModelError, match=r"am/final\.mdl.*: holds a pointer of Git LFS") as error:
+        cache.fetch(source)
+    assert ("give a folder or zip" if packed else "git lfs pull") in error.value.fix
+
+
 @pytest.mark.parametrize("name", CONTENT)
 @pytest.mark.parametrize("packed", [False, True])
 def test_each_wrong_or_missing_file_is_named(packed: bool, name: str, cache: Cache, tmp_path: Path) -> None:
