@@ -23,7 +23,7 @@ from typing import Any
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 from device.system.display import as_json, displayable
-from device.system.paths import GIT_LFS, cannot_use, error_about, is_git_lfs_pointer, open_file
+from device.system.paths import GIT_LFS, cannot_use, error_about, expanded, is_git_lfs_pointer, open_file
 
 LONGEST_LABEL = 100
 """Bytes of the name of a class. Bundles of earlier versions may have longer ones, and still work."""
@@ -31,8 +31,12 @@ HDF5_GROUP = "edge_mcnn"
 """Name of the HDF5 group with the companions in a `Model.h5`."""
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """First bytes of an HDF5 file."""
-DEFAULT_BUNDLE = Path(__file__).parent / "models" / "Model.tflite"
-"""Path of the bundle that ships with edge-mcnn."""
+SHIPPED_BUNDLES = {name: Path(__file__).parent / "models" / f"{name}.tflite" for name in ("sentiment", "emotions")}
+"""Paths of the bundles that ship with edge-mcnn, by the names that settings and options accept instead of a path."""
+DEFAULT_BUNDLE = SHIPPED_BUNDLES["sentiment"]
+"""Path of the bundle that is used if neither the settings nor an option name one."""
+NAME_A_MODEL = f"give the path of a Model.tflite, or the name of a model that ships: {', '.join(SHIPPED_BUNDLES)}"
+"""The fix for a text that names no model."""
 FLATBUFFER_SUM = "flatbuffer_sha256"
 """Key in the model card: SHA-256 of the flatbuffer, hexadecimal."""
 OTHER_IMAGES = "images_of_another_program"
@@ -175,6 +179,21 @@ class Bundle:
     """Length of the flatbuffer at the beginning of `model`, bytes."""
 
 
+def bundle_path(model: str) -> Path:
+    """Return the path of the bundle that a setting or an option names.
+
+    Args:
+        model: a name in `SHIPPED_BUNDLES`, which wins over a file of that name; the path of a file, in which `~` is
+            replaced; or an empty text for the default.
+    """
+    return SHIPPED_BUNDLES.get(model) or (expanded(model) if model else DEFAULT_BUNDLE)
+
+
+def shipped_name(path: Path) -> str | None:
+    """Return the name of the bundle that ships at this path, or None for any other path."""
+    return next((name for name, shipped in SHIPPED_BUNDLES.items() if shipped == path), None)
+
+
 def pack(flatbuffer: bytes, companions: Companions) -> bytes:
     """Pack a bundle: the flatbuffer, followed by a zip with the companions and the flatbuffer's checksum.
 
@@ -207,14 +226,14 @@ def read_bundle(path: Path) -> Bundle:
             size = os.fstat(file.fileno()).st_size
             content = file.read(size) if size <= _LARGEST_BUNDLE else b""
     except (OSError, ValueError) as error:
-        raise cannot_use(path, error, BundleError, fix="give the path of a Model.tflite") from None
+        raise cannot_use(path, error, BundleError, fix=NAME_A_MODEL) from None
     if size > _LARGEST_BUNDLE:
         raise BundleError(f"{path}: larger than {_LARGEST_BUNDLE >> 20} MB, not a model for this device")
     if is_git_lfs_pointer(content):
         raise error_about(path, GIT_LFS, BundleError)
     if content[4:8] != b"TFL3":
         is_keras = content.startswith(HDF5_SIGNATURE)
-        fix = "run `edge-mcnn convert` on it first" if is_keras else "give the path of a Model.tflite"
+        fix = "run `edge-mcnn convert` on it first" if is_keras else NAME_A_MODEL
         raise BundleError(f"{path}: not a TFLite model", fix=fix)
     try:
         entries, start = _unzip(content)

@@ -14,7 +14,7 @@ from pathlib import Path
 from device.audio.audio_file import Recording
 from device.audio.endpoint import Endpointer
 from device.audio.silero_vad import VoiceDetector
-from device.bundle import DEFAULT_BUNDLE, Bundle, Companions, read_bundle
+from device.bundle import Bundle, Companions, bundle_path, read_bundle
 from device.errors import AudioError
 from device.events import Prediction
 from device.outputs.base import Monitor
@@ -106,7 +106,7 @@ def open_bundle(settings: Settings) -> Bundle:
     Raises:
         BundleError: it is missing or damaged, or is not a bundle.
     """
-    return read_bundle(expanded(settings.classifier.model) if settings.classifier.model else DEFAULT_BUNDLE)
+    return read_bundle(bundle_path(settings.classifier.model))
 
 
 def load_transcriber(settings: Settings, announce: Announce = _no_announcement) -> Transcriber:

@@ -2,21 +2,26 @@
 
 from pathlib import Path
 
-from device.bundle import DEFAULT_BUNDLE, read_bundle
+from device.bundle import SHIPPED_BUNDLES, read_bundle
 from device.outputs.wiring.svg import wiring_svg
 from device.settings.schema import LightsSettings
 
 HERE = Path(__file__).parent
+RGB = LightsSettings(rgb={"red": 17, "green": 27, "blue": 22})
 DIAGRAMS = {
-    "wiring.svg": LightsSettings(),
-    "wiring-rgb.svg": LightsSettings(rgb={"red": 17, "green": 27, "blue": 22}),
+    "wiring.svg": ("sentiment", LightsSettings()),
+    "wiring-rgb.svg": ("sentiment", RGB),
+    "wiring-emotions.svg": ("emotions", LightsSettings()),
 }
+"""Model and settings of each diagram, by the name of its file."""
 
 
 def diagrams() -> dict[str, str]:
     """Content of each diagram by the name of its file."""
-    labels = read_bundle(DEFAULT_BUNDLE).companions.labels
-    return {name: wiring_svg(settings, labels) for name, settings in DIAGRAMS.items()}
+    return {
+        name: wiring_svg(settings, read_bundle(SHIPPED_BUNDLES[model]).companions.labels)
+        for name, (model, settings) in DIAGRAMS.items()
+    }
 
 
 if __name__ == "__main__":

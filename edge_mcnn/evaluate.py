@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from device.bundle import SHIPPED_BUNDLES
 from device.recognition.runtimes import RUNTIMES
 from edge_mcnn.options import (
     AudioRoot,
@@ -22,7 +23,7 @@ from edge_mcnn.options import (
     typed_command,
 )
 from edge_mcnn.output import out
-from edge_mcnn.paths import input_file, output_folder
+from edge_mcnn.paths import model_file, output_folder
 
 
 class Split(StrEnum):
@@ -44,8 +45,8 @@ def evaluate_command(
         Path,
         typer.Argument(
             metavar="MODEL",
-            parser=input_file("name a Model.h5 or a Model.tflite"),
-            help="The Model.h5 or Model.tflite to evaluate.",
+            parser=model_file(f"name a Model.h5, a Model.tflite, or a model that ships: {', '.join(SHIPPED_BUNDLES)}"),
+            help="The Model.h5 or Model.tflite to evaluate, or a model that ships with edge-mcnn: sentiment, emotions.",
             show_default=False,
         ),
     ],
@@ -151,6 +152,7 @@ def evaluate_command(
         raise typer.BadParameter("--word-errors corrupts the text, which --audio-only does not read: omit one of them")
     if worst is not None and output is None:
         raise typer.BadParameter("--worst limits the errors in a report: add --output FOLDER")
+    model = SHIPPED_BUNDLES.get(str(model), model)
     needed = ["librosa", *(["matplotlib"] if output is not None else [])]
     if model.suffix != ".tflite":  # an HDF5 file may have any name
         needed += ["tf_keras", "h5py"]

@@ -10,7 +10,7 @@ import typer
 from device.recognition.runtimes import DISPLAY_NAMES, LITERT, TFLITE_RUNTIME
 from edge_mcnn.options import Json
 from edge_mcnn.output import out
-from edge_mcnn.paths import MODEL, input_file
+from edge_mcnn.paths import model_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +25,10 @@ def inspect_command(
     model: Annotated[
         Path | None,
         typer.Argument(
-            metavar="MODEL",
-            parser=input_file(MODEL),
-            help="A Model.tflite that `edge-mcnn convert` wrote. Default: the model that ships with edge-mcnn.",
+            metavar="NAME|FILE",
+            parser=model_file(),
+            help="A Model.tflite that `edge-mcnn convert` wrote, or a model that ships with edge-mcnn: sentiment (the "
+            "default) or emotions.",
             show_default=False,
         ),
     ] = None,
@@ -41,9 +42,9 @@ def inspect_command(
     Example: `edge-mcnn inspect Model.tflite`
     """
     from convert.tflite_model.inspection import inspect_bundle
-    from device.bundle import DEFAULT_BUNDLE
+    from device.bundle import DEFAULT_BUNDLE, SHIPPED_BUNDLES
 
-    inspection = inspect_bundle(model or DEFAULT_BUNDLE)
+    inspection = inspect_bundle(SHIPPED_BUNDLES.get(str(model), model) or DEFAULT_BUNDLE)
     if json:
         out.json(inspection.as_dict())
         return

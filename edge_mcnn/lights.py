@@ -88,9 +88,10 @@ def off_command(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing unless it fails, as the service needs it.")
     ] = False,
+    model: Model = None,
     config: Config = None,
 ) -> None:
-    """Switch off every LED that the settings name, after a program was killed and left one on.
+    """Switch off every LED of the model's classes, after a program was killed and left one on.
 
     A program that is killed or crashes cannot switch its LEDs off, and the kernel of a Raspberry Pi leaves them as
     they were. The service runs this command itself when it ends with an error; run it after `edge-mcnn listen` in a
@@ -98,15 +99,23 @@ def off_command(
 
     Example: `edge-mcnn lights off --config my.toml`
     """
+    from device.bundle import bundle_path, read_bundle  # not open_bundle, which imports numpy
+    from device.errors import BundleError
     from device.outputs.gpio.leds import switch_off
     from device.outputs.lights import light_kind
+    from device.settings.leds import CLASS_PINS
 
-    lights = load_settings(config).lights
+    settings = load_settings(config, model=model)
+    lights = settings.lights
     if (kind := light_kind(lights)) != "gpio":
         if not quiet:
             out.line(f"nothing to switch off: the lights on this machine are of the kind {kind}, not gpio")
         return
-    pins = switch_off(lights)
+    try:
+        labels = read_bundle(bundle_path(settings.classifier.model)).companions.labels
+    except BundleError:
+        labels = tuple(CLASS_PINS)  # a model that was removed may have left any of its LEDs on
+    pins = switch_off(lights, labels)
     if not quiet:
         from device.outputs.wiring.pinout import header_pin, pin_description  # imports numpy
 

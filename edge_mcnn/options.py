@@ -16,7 +16,7 @@ import typer
 
 from device.errors import TrainingError
 from device.system.display import shell_quoted
-from edge_mcnn.paths import MODEL, cache_folder, input_file, input_folder, input_path
+from edge_mcnn.paths import cache_folder, input_file, input_folder, input_path, model_file, reported_model
 
 if TYPE_CHECKING:
     from device.settings.schema import Settings
@@ -57,8 +57,8 @@ class TextOption(StrEnum):
 SETTINGS = "name a settings file; to print one to start from: edge-mcnn settings --show"
 
 _MODEL_HELP = (
-    "Use this Model.tflite, written by `edge-mcnn convert`, instead of the model in the settings or, if they "
-    "name none, the one that ships with edge-mcnn."
+    "Use this model instead of the one in the settings: sentiment (negative, neutral, positive) or emotions (MELD's "
+    "seven), which ship with edge-mcnn, or a Model.tflite that `edge-mcnn convert` wrote. Without either: sentiment."
 )
 _CONFIG_HELP = (
     "Read the settings from this TOML file; environment variables and options override it. "
@@ -68,8 +68,8 @@ Model = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        metavar="FILE",
-        parser=input_file(MODEL),
+        metavar="NAME|FILE",
+        parser=model_file(),
         help=_MODEL_HELP,
     ),
 ]
@@ -82,7 +82,9 @@ Config = Annotated[
         help=_CONFIG_HELP,
     ),
 ]
-ReportedModel = Annotated[Path | None, typer.Option("--model", metavar="FILE", help=_MODEL_HELP)]
+ReportedModel = Annotated[
+    Path | None, typer.Option("--model", metavar="NAME|FILE", parser=reported_model(), help=_MODEL_HELP)
+]
 """`--model` of `doctor`, which reports an unusable file among its findings."""
 ReportedConfig = Annotated[Path | None, typer.Option("--config", metavar="FILE", help=_CONFIG_HELP)]
 """`--config` of `doctor`, likewise."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from device.bundle import NAME_A_MODEL, SHIPPED_BUNDLES
 from device.errors import PathError
 from device.system.paths import (
     PathProblem,
@@ -26,8 +27,6 @@ Raises:
     PathError: it cannot use the path.
 """
 
-MODEL = "give the path of a Model.tflite"
-
 
 def input_file(fix: str, *, pipes: bool = False) -> Parser:
     """Return the parser for a file to read.
@@ -37,6 +36,31 @@ def input_file(fix: str, *, pipes: bool = False) -> Parser:
         pipes: whether a pipe or a device will do.
     """
     return _parser(lambda path: file_problem(path, pipes=pipes), fix)
+
+
+def model_file(fix: str = NAME_A_MODEL) -> Parser:
+    """Return the parser for a model: the name of one that ships, which stays a name, or a file to read.
+
+    Args:
+        fix: what the option requires, in the imperative.
+    """
+    return _model_parser(input_file(fix))
+
+
+def reported_model() -> Parser:
+    """Return the parser for a model as `model_file` does, without a check of the file."""
+    return _model_parser(Path)
+
+
+def _model_parser(parse_file: Parser) -> Parser:
+    def parse(text: str | Path) -> Path:
+        if text in SHIPPED_BUNDLES:
+            return Path(text)
+        path = parse_file(text)
+        # Only the name itself is one: Path shortens "./emotions" to it.
+        return path.absolute() if str(path) in SHIPPED_BUNDLES else path
+
+    return parse
 
 
 def input_folder(fix: str) -> Parser:

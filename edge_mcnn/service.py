@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from edge_mcnn.output import out
-from edge_mcnn.paths import MODEL, input_file
+from edge_mcnn.paths import model_file
 
 service_commands = typer.Typer(help="Run edge-mcnn as a service that starts with this machine.", no_args_is_help=True)
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what the command would change, and change nothing.")]
@@ -18,10 +18,10 @@ def install(
         Path | None,
         typer.Option(
             "--model",
-            metavar="FILE",
-            parser=input_file(MODEL),
-            help="Use this Model.tflite, written by `edge-mcnn convert`; it is copied to a folder that the service can "
-            "read.",
+            metavar="NAME|FILE",
+            parser=model_file(),
+            help="Use this model: sentiment or emotions, which ship with edge-mcnn, or a Model.tflite that `edge-mcnn "
+            "convert` wrote; a file is copied to a folder that the service can read.",
         ),
     ] = None,
     dry_run: _DryRun = False,

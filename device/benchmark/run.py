@@ -45,10 +45,10 @@ def benchmark(
         BenchmarkError: a fresh edge-mcnn process cannot start, or is killed.
         EdgeMcnnError: the bundle, the interpreter or the speech model cannot be used; a subclass for each.
     """
-    from device.bundle import DEFAULT_BUNDLE, read_bundle
+    from device.bundle import bundle_path, read_bundle
     from device.recognition.speech_model.fetch import find_speech_model
 
-    path = expanded(settings.classifier.model) if settings.classifier.model else DEFAULT_BUNDLE
+    path = bundle_path(settings.classifier.model)
     read_bundle(path)  # an unusable bundle is reported before the speech model is fetched
     configured = settings.transcriber.speech_model
     find_speech_model(expanded(configured) if configured else None, announce=announce)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from device.audio.silero_vad import Silero
-from device.bundle import DEFAULT_BUNDLE
+from device.bundle import shipped_name
 from device.doctor.findings import Finding, Verdict
 from device.errors import SpeechModelError
 from device.loading import open_bundle
@@ -31,7 +31,8 @@ def check_bundle(settings: Settings) -> Iterator[Finding]:
     low_confidence_label(confidences, chosen.low_confidence)
     conversation_filter(chosen.context_s, bundle.companions)
     classifier = Classifier(bundle, runtime=settings.classifier.runtime)
-    path = "the shipped model" if bundle.path == DEFAULT_BUNDLE else str(bundle.path)
+    name = shipped_name(bundle.path)
+    path = f"the shipped model {name}" if name else str(bundle.path)
     required = ", which the model requires" if bundle.companions.card.get("requires") else ""
     yield Finding("model", Verdict.OK, f"{path}: {', '.join(classifier.labels)}; {classifier.runtime}{required}")
 

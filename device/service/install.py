@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from device.bundle import read_bundle
+from device.bundle import SHIPPED_BUNDLES, read_bundle
 from device.errors import ServiceError
 from device.outputs.create import create_publishers
 from device.outputs.gpio.chip import GROUP as GPIO_GROUP
@@ -77,7 +77,7 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
     """Inspect this machine and plan the installation; nothing is changed.
 
     Args:
-        model: bundle to classify with; None for the one that the settings name.
+        model: bundle to classify with, or the name of one that ships; None for the one that the settings name.
         announce: called with a line before work that takes long.
 
     Raises:
@@ -93,16 +93,22 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
     ]
     required = settings
     if model is not None:
-        read_bundle(model)
-        if _is_edited() and Path(settings.classifier.model) != MODEL:
-            named = settings.classifier.model or "the model that ships"
+        name = str(model)
+        ships = name in SHIPPED_BUNDLES
+        read_bundle(SHIPPED_BUNDLES.get(name, model))
+        wanted = name if ships else str(MODEL)
+        if _is_edited() and settings.classifier.model != wanted:
+            named = settings.classifier.model or "the default model"
             raise ServiceError(
                 f"{CONFIG} was edited and names {named}",
-                fix=f'write model = "{MODEL}" under [classifier] there, and try again',
+                fix=f'write model = "{wanted}" under [classifier] there, and try again',
             )
-        required = replace(settings, classifier=replace(settings.classifier, model=str(model)))
-        settings = replace(settings, classifier=replace(settings.classifier, model=str(MODEL)))
-        changes.append(_file_change(MODEL, model.read_bytes(), f"model: {model}"))
+        required = replace(settings, classifier=replace(settings.classifier, model=name))
+        settings = replace(settings, classifier=replace(settings.classifier, model=wanted))
+        if ships:
+            changes.append(ServiceChange(f"model: {name}, which ships with edge-mcnn"))
+        else:
+            changes.append(_file_change(MODEL, model.read_bytes(), f"model: {model}"))
     elif describe_wrong_mode(MODEL):
         changes.append(_mode_change(MODEL, "model"))
     if settings.transcriber.speech_model:
@@ -208,7 +214,7 @@ def _named_paths(settings: Settings) -> list[Path]:
         ServiceError: one of them is relative.
     """
     paths = {
-        "classifier.model": settings.classifier.model,
+        "classifier.model": "" if settings.classifier.model in SHIPPED_BUNDLES else settings.classifier.model,
         "transcriber.speech_model": settings.transcriber.speech_model,
         "mqtt.ca_file": settings.mqtt.ca_file if settings.mqtt.host else "",
         "publish.command": next(iter(settings.publish.command), ""),

@@ -32,6 +32,18 @@ CLASS_COLOURS = {
     "fear": "magenta",
 }
 """Default colours of the three sentiments and of MELD's seven emotions; their legs are on or off, so no PWM is used."""
+CLASS_PINS = {
+    "positive": 17,
+    "neutral": 27,
+    "negative": 22,
+    "joy": 23,
+    "sadness": 24,
+    "anger": 25,
+    "surprise": 5,
+    "fear": 6,
+    "disgust": 16,
+}
+"""Default BCM pins of the same classes; none of them has another use on most boards."""
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 Problems = Iterator[tuple[tuple[str, ...], str]]

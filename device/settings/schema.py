@@ -9,7 +9,15 @@ from typing import Any, get_type_hints
 
 from device.recognition.runtimes import RUNTIMES
 from device.settings.broker import PORT, TLS_PORT, Mistake, host_mistakes, text_mistakes, topic_mistakes
-from device.settings.leds import CLASS_COLOURS, COLOURS, Problems, colour_problems, pin_problems, rgb_problems
+from device.settings.leds import (
+    CLASS_COLOURS,
+    CLASS_PINS,
+    COLOURS,
+    Problems,
+    colour_problems,
+    pin_problems,
+    rgb_problems,
+)
 
 
 def _number(default: float, lowest: float, highest: float, unit: str, about: str) -> Any:
@@ -185,7 +193,11 @@ class TranscriberSettings:
 class ClassifierSettings:
     """`[classifier]`: how an utterance is classified."""
 
-    model: str = _text("", "Path of a bundle (`Model.tflite`). Empty: the model that ships with edge-mcnn.")
+    model: str = _text(
+        "",
+        "A model that ships with edge-mcnn, `sentiment` (negative, neutral, positive) or `emotions` (MELD's seven), or "
+        "the path of a bundle (`Model.tflite`). Empty: sentiment.",
+    )
     runtime: str = _choice(
         "auto",
         *("auto", *RUNTIMES),
@@ -198,8 +210,8 @@ class ClassifierSettings:
         1,
         "",
         "A prediction whose most probable class has a lower probability is a low-confidence prediction: fewer wrong "
-        "lights, and fewer lights. With the model that ships and the texts of MELD's dev split, 59 % of the lights are "
-        "right at 0; 63 % at 0.5, where two thirds of the lights are left; 70 % at 0.6, where 41 % are left. For a "
+        "lights, and fewer lights. With the model `sentiment` and the texts of MELD's dev split, 59 % of the lights "
+        "are right at 0; 63 % at 0.5, where two thirds of the lights are left; 70 % at 0.6, where 41 % are left. For a "
         "model and clips of yours, `edge-mcnn evaluate --thresholds 0.8` finds the lowest one for 80 %.",
     )
     confidences: Mapping[str, float] = _table(
@@ -263,9 +275,10 @@ class LightsSettings:
         "connected to 3V3, which many RGB LEDs need.",
     )
     pins: Mapping[str, int] = _table(
-        {"positive": 17, "neutral": 27, "negative": 22},
+        CLASS_PINS,
         pin_problems,
-        "One LED per class: BCM number of the GPIO pin of each class, 0 to 27.",
+        "One LED per class: BCM number of the GPIO pin of each class, 0 to 27. Pins of classes that the model does not "
+        "have are not used.",
     )
     rgb: Mapping[str, int] = _table(
         {},

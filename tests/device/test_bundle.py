@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.bundle import DEFAULT_BUNDLE, Companions, Transitions, pack, read_bundle
+from device.bundle import (
+    DEFAULT_BUNDLE,
+    NAME_A_MODEL,
+    SHIPPED_BUNDLES,
+    Companions,
+    Transitions,
+    bundle_path,
+    pack,
+    read_bundle,
+    shipped_name,
+)
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
 
@@ -146,7 +156,7 @@ def test_a_bad_bundle_gets_one_clear_line(tmp_path: Path, content: bytes, messag
 @pytest.mark.parametrize(
     ("content", "fix"),
     [
-        (b"hello", "give the path of a Model.tflite"),
+        (b"hello", NAME_A_MODEL),
         (b"\x89HDF\r\n\x1a\n" + b"x" * 50, "run `edge-mcnn convert` on it first"),
         (FLATBUFFER, "convert it again with `edge-mcnn convert`"),
         (pack(FLATBUFFER, COMPANIONS).replace(bytes(range(9)), bytes(9), 1), "copy it again"),
@@ -247,7 +257,7 @@ def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is a folder") as error:
         read_bundle(tmp_path)
     assert error.value.message.startswith(f"{tmp_path}: ")
-    assert error.value.fix == "give the path of a Model.tflite"
+    assert error.value.fix == NAME_A_MODEL
 
 
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
@@ -271,6 +281,34 @@ def read_back() -> Companions:
     with zipfile.ZipFile(io.BytesIO(pack(FLATBUFFER, COMPANIONS))) as packed:
         entries = {name: packed.read(name).decode() for name in packed.namelist()}
     return Companions.from_entries(entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("sentiment", ("negative", "neutral", "positive")),
+        ("emotions", ("neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust")),
+    ],
+)
+def test_each_bundle_that_ships_is_small_and_has_the_classes_of_its_name(name: str, labels: tuple[str, ...]) -> None:
+    path = bundle_path(name)
+    assert shipped_name(path) == name == path.stem
+    assert read_bundle(path).companions.labels == labels
+    assert path.stat().st_size < 3_000_000
+
+
+def test_a_name_wins_over_a_file_and_any_other_text_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    Path("emotions").write_bytes(b"another model")
+    assert bundle_path("emotions") == SHIPPED_BUNDLES["emotions"]
+    assert bundle_path("") == DEFAULT_BUNDLE == SHIPPED_BUNDLES["sentiment"]
+    assert bundle_path("./emotions").read_bytes() == b"another model"
+    assert bundle_path("~/Model.tflite") == Path("/home/me/Model.tflite")
+    assert shipped_name(Path("emotions")) is None
+    with pytest.raises(BundleError, match="Emotions: no such file or folder") as error:
+        read_bundle(bundle_path("Emotions"))
+    assert error.value.fix.endswith("the name of a model that ships: sentiment, emotions")
 
 
 def test_a_card_holds_any_name(tmp_path: Path) -> None:

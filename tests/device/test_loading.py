@@ -14,7 +14,7 @@ from device.audio.audio_file import Recording
 from device.audio.liveness import LivenessMachine
 from device.audio.microphone import Block, MicrophoneInfo
 from device.audio.reconnecting import ReconnectingMicrophone
-from device.bundle import DEFAULT_BUNDLE
+from device.bundle import DEFAULT_BUNDLE, SHIPPED_BUNDLES
 from device.errors import AudioError, SettingsError
 from device.events import BLOCK_SECONDS, SAMPLE_RATE
 from device.loading import LoadedModels, classify, open_bundle
@@ -103,6 +103,7 @@ def test_recordings_without_speech(models: LoadedModels, tmp_path: Path) -> None
 def test_the_bundle_of_the_settings(tmp_path: Path) -> None:
     assert open_bundle(Settings()).path == DEFAULT_BUNDLE
     (tmp_path / "Mine.tflite").write_bytes(DEFAULT_BUNDLE.read_bytes())
+    assert open_bundle(Settings(classifier=ClassifierSettings(model="emotions"))).path == SHIPPED_BUNDLES["emotions"]
     named = Settings(classifier=ClassifierSettings(model=str(tmp_path / "Mine.tflite")))
     assert open_bundle(named).path == tmp_path / "Mine.tflite"
 

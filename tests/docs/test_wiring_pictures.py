@@ -3,6 +3,9 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
+from device.bundle import SHIPPED_BUNDLES, read_bundle
 from device.outputs.wiring.pinout import header_pin
 from device.settings.schema import LightsSettings
 
@@ -17,8 +20,10 @@ def test_the_diagrams_are_up_to_date() -> None:
         assert f"]({name})" in (DOCS / "wiring.md").read_text("utf-8")
 
 
-def test_the_pages_name_the_default_pins() -> None:
-    for page in ("docs/wiring.md", "README.md"):
-        text = (DOCS.parent / page).read_text("utf-8")
-        for label, pin in LightsSettings().pins.items():
+@pytest.mark.parametrize(("page", "models"), [("docs/wiring.md", list(SHIPPED_BUNDLES)), ("README.md", ["sentiment"])])
+def test_the_pages_name_the_default_pins(page: str, models: list[str]) -> None:
+    text = (DOCS.parent / page).read_text("utf-8")
+    for model in models:
+        for label in read_bundle(SHIPPED_BUNDLES[model]).companions.labels:
+            pin = LightsSettings().pins[label]
             assert f"| {label} | {pin} | {header_pin(pin)} |" in text

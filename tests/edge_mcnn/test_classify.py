@@ -259,12 +259,25 @@ def test_a_terminal_without_unicode(speech_model: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_model_of_the_seven_emotions(speech_model: Path) -> None:
+    named = edge_mcnn("classify", "--json", "--model", "emotions", CLIPS / "austen-0930.flac")
+    assert named.returncode == 0, named.stderr
+    found = json.loads(named.stdout)
+    assert list(found["probabilities"]) == ["neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust"]
+    assert found["light"] in found["probabilities"]
+    by_settings = edge_mcnn(
+        "classify", "--json", CLIPS / "austen-0930.flac", environment={"EDGE_MCNN_CLASSIFIER_MODEL": "emotions"}
+    )
+    assert json.loads(by_settings.stdout)["probabilities"] == found["probabilities"]
+
+
 def test_bad_model_and_bad_settings(tmp_path: Path) -> None:
     clip = CLIPS / "austen-0930.flac"
     (tmp_path / "bad.toml").write_text("[endpoint]\nhangover = 1")
     (tmp_path / "half.tflite").write_bytes(DEFAULT_BUNDLE.read_bytes()[:100_000])
     assert_refused(edge_mcnn("classify", "--config", tmp_path / "bad.toml", clip), "did you mean endpoint.hang_over_s?")
     assert_refused(edge_mcnn("classify", "--model", tmp_path / "none.tflite", clip), "no such file or folder")
+    assert_refused(edge_mcnn("classify", "--model", "Emotions", clip), "a model that ships: sentiment, emotions")
     assert_refused(edge_mcnn("classify", "--model", tmp_path / "half.tflite", clip), "without labels")
     assert_refused(edge_mcnn("convert", tmp_path / "none.h5"), "none.h5")
     assert_refused(edge_mcnn("train", tmp_path / "none.csv"), "none.csv")

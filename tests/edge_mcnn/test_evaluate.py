@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from device.bundle import DEFAULT_BUNDLE
 from device.errors import PathError, TrainingError
 from edge_mcnn.evaluate import evaluate_command
+from training.data.meld import LABELS
 
 
 @pytest.fixture
@@ -141,6 +142,15 @@ def test_meld_needs_no_films_for_text_and_caches_the_images_for_audio(
     assert [Path(path).name for path in output["recordings_missing"]] == ["dia3_utt0.mp4"]
     assert output["clips_skipped"] == len(output["recordings_unreadable"]) == 4
     assert output["labels_without_clips"] == ["neutral"]
+
+
+def test_a_model_that_ships_is_evaluated_by_its_name(app: typer.Typer, meld: Path) -> None:
+    options = ["--meld", str(meld), "--target", "emotion", "--split", "train", "--text-only", "--json"]
+    result = CliRunner().invoke(app, ["emotions", *options])
+    assert result.exit_code == 0, result.output
+    output = json.loads(result.stdout)
+    assert output["results"]["text only"]["rows"] > 0
+    assert set(output["labels"]) == set(LABELS["emotion"])
 
 
 def test_names_the_missing_package(app: typer.Typer, in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from tests.full_disk import edge_mcnn_on_full_disk
 
 WORDS = {"a": "one", "b": "two"}
 ROWS = [f",{words},{label},{split}" for split in ("train", "validation") for label, words in WORDS.items()]
-MODEL = Path(__file__).parents[2] / "device/models/Model.tflite"
+MODEL = Path(__file__).parents[2] / "device/models/sentiment.tflite"
 CLIP = Path(__file__).parents[1] / "fixtures/speech/austen-0880.flac"
 
 

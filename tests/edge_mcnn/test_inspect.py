@@ -27,6 +27,13 @@ def bundle(folder: Path, flatbuffer: bytes = TWO_GRAPHS, card: dict[str, Any] | 
     return path
 
 
+def test_a_model_that_ships_is_inspected_by_its_name() -> None:
+    labels = [json.loads(edge_mcnn("inspect", *name, "--json").stdout)["labels"] for name in (["emotions"], [])]
+    assert labels[0] == ["neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust"]
+    assert labels[1] == ["negative", "neutral", "positive"]
+    assert_refused(edge_mcnn("inspect", "emotion"), "the name of a model that ships: sentiment, emotions")
+
+
 def test_transitions_are_a_table_of_shares(tmp_path: Path) -> None:
     path = bundle(tmp_path)
     assert "Conversation" not in shown(path)

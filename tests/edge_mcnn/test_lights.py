@@ -75,6 +75,27 @@ def test_each_led_in_turn() -> None:
     assert pins == {number: [False, True, False] for number in ("22", "27", "17")}
 
 
+def test_the_seven_emotions_light_their_default_pins_and_are_drawn() -> None:
+    lines, pins = on_mock_pins("test", "--seconds", "0.1", "--model", "emotions")
+    assert lines == [
+        "neutral   GPIO27, pin 13 of the header",
+        "joy       GPIO23, pin 16 of the header",
+        "sadness   GPIO24, pin 18 of the header",
+        "anger     GPIO25, pin 22 of the header",
+        "surprise  GPIO5, pin 29 of the header",
+        "fear      GPIO6, pin 31 of the header",
+        "disgust   GPIO16, pin 36 of the header",
+    ]
+    assert pins == {number: [False, True, False] for number in ("27", "23", "24", "25", "5", "6", "16")}
+    drawing = lights("wiring", "--model", "emotions").stdout
+    assert all(f"long leg of {line.split()[0]} " in drawing for line in lines)
+    for model, expected in (("emotions", len(lines)), ("sentiment", 3)):  # each touches the pins of its classes only
+        gpio = {"EDGE_MCNN_LIGHTS_KIND": "gpio", "EDGE_MCNN_CLASSIFIER_MODEL": model, "GPIOZERO_PIN_FACTORY": "mock"}
+        for arguments in ((), ("--model", model)):
+            done = lights("off", *arguments, **gpio)
+            assert (done.returncode, len(done.stdout.splitlines())) == (0, expected), done.stderr
+
+
 def test_the_legs_of_an_rgb_led_and_its_seven_colours(seven: Path, config: Path) -> None:
     lines, pins = on_mock_pins("test", "--seconds", "0.1", "--model", seven, "--config", config)
     assert lines[:3] == [
@@ -240,7 +261,9 @@ def test_wiring_without_unicode_and_without_output() -> None:
 
 
 def test_wiring_of_seven_classes(seven: Path, config: Path) -> None:
-    refused(lights("wiring", "--model", seven), "no pin for anger, disgust, fear, joy, sadness, surprise", "write")
+    one_pin = {"EDGE_MCNN_LIGHTS_PINS": "{ neutral = 27 }"}
+    missing = "no pin for anger, disgust, fear, joy, sadness, surprise"
+    refused(lights("wiring", "--model", seven, **one_pin), missing, "write")
     done = lights("wiring", "--model", seven, "--config", config)
     assert done.returncode == 0
     assert "red \u2500\u2500\u2500\u2500[330 \u03a9]\u2500\u2500\u2500\u2500\u2500GPIO5 29 \u25cf" in done.stdout
@@ -267,7 +290,8 @@ def test_wiring_as_svg(seven: Path, config: Path, tmp_path: Path) -> None:
     refused(
         lights("wiring", "--svg", tmp_path / "no" / "w.svg"), "w.svg: cannot be written (No such file or directory)"
     )
-    refused(lights("wiring", "--model", seven, "--svg", tmp_path / "w.svg"), "no pin for anger")
+    one_pin = {"EDGE_MCNN_LIGHTS_PINS": "{ neutral = 27 }"}
+    refused(lights("wiring", "--model", seven, "--svg", tmp_path / "w.svg", **one_pin), "no pin for anger")
     assert not (tmp_path / "w.svg").exists()
 
 
@@ -281,9 +305,14 @@ def test_svg_does_not_overwrite_a_model(seven: Path) -> None:
 
 def test_mistakes_are_refused(seven: Path, tmp_path: Path) -> None:
     refused(lights("set", "happy"), "the model has no class 'happy'", "choose one of negative, neutral, positive")
-    refused(lights("test", "--lights", "gpio", "--model", seven), "no pin for anger")
+    one_pin = {"EDGE_MCNN_LIGHTS_PINS": "{ neutral = 27 }"}
+    refused(lights("test", "--lights", "gpio", "--model", seven, **one_pin), "no pin for anger")
     refused(lights("test", EDGE_MCNN_LIGHTS_KIND="none"), "lights.kind is none", "--lights gpio")
     refused(lights("wiring", "--model", tmp_path / "none.tflite"), "none.tflite: no such file")
+    refused(
+        lights("wiring", "--model", "emotion"), "emotion: no such file or folder",
+        "give the path of a Model.tflite, or the name of a model that ships: sentiment, emotions",
+    )  # fmt: skip
     refused(lights("wiring", EDGE_MCNN_LIGHTS_RGB="{ red = 1 }"), "lights.rgb has no green, blue")
     refused(lights("set", "neutral", "--lights", "gpio", GPIOZERO_PIN_FACTORY="lgpio"), "cannot be driven")
 

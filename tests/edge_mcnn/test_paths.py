@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from device.bundle import DEFAULT_BUNDLE
 from device.errors import EdgeMcnnError
 from edge_mcnn.main import app
+from edge_mcnn.paths import Parser, model_file, reported_model
 from tests.ordinary_user import ordinary_user as ordinary_user
 from tests.ordinary_user import tmp_path as tmp_path
 
@@ -134,6 +135,15 @@ _CASES = [
         **({} if parameter.name in _TEXT_FILES or "reads a file" not in parameter.kind else {"pipe": "is a pipe"}),
     }.items()
 ]
+
+
+@pytest.mark.parametrize("parser", [model_file(), reported_model()])
+def test_the_name_of_a_model_that_ships_is_a_name_unless_it_is_written_as_a_path(parser: Parser, here: Path) -> None:
+    (here / "emotions").write_text("another model")
+    assert parser("emotions") == Path("emotions")
+    assert parser("./emotions") == here / "emotions"
+    assert parser(str(here / "emotions")) == here / "emotions"
+    assert parser("file") == Path("file")
 
 
 def test_every_kind_is_used() -> None:

@@ -83,7 +83,8 @@ def test_the_wheel_holds_the_packages_and_their_data_alone(distribution: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     for ending in (
         "data/share/edge-mcnn/edge-mcnn.service",
-        "device/models/Model.tflite",
+        "device/models/emotions.tflite",
+        "device/models/sentiment.tflite",
         "device/benchmark/clip.flac",
         "device/py.typed",
         "edge_mcnn/__main__.py",

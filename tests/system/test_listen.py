@@ -57,7 +57,7 @@ def listening(microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path)
 def by_label(listening: ListenProcess) -> dict[str, list[bool]]:
     """The states of the LED of each class."""
     pins = listening.pins()
-    return {label: pins[pin] for label, pin in LightsSettings().pins.items()}
+    return {label: pins[pin] for label, pin in LightsSettings().pins.items() if pin in pins}
 
 
 def run(microphone: VirtualMicrophone, *arguments: str) -> subprocess.CompletedProcess[str]:

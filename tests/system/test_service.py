@@ -297,12 +297,12 @@ def test_the_users_own_model(machine: ServiceMachine) -> None:
     assert "edge-mcnn: /opt/under-test/README.md" in refused
     machine.edge_mcnn("service", "uninstall", "--purge")
     machine.system.run("mkdir", "-p", f"{UNIT}.d")
-    machine.edge_mcnn("service", "install", "--model", f"{UNDER_TEST}/device/models/Model.tflite")
+    machine.edge_mcnn("service", "install", "--model", f"{UNDER_TEST}/device/models/sentiment.tflite")
     assert 'model = "/var/lib/edge-mcnn/Model.tflite"' in machine.read(CONFIG)
 
 
 def test_the_users_own_model_after_the_shipped_one(machine: ServiceMachine) -> None:
-    own = ("service", "install", "--model", f"{UNDER_TEST}/device/models/Model.tflite")
+    own = ("service", "install", "--model", f"{UNDER_TEST}/device/models/sentiment.tflite")
     machine.edge_mcnn("service", "uninstall", "--purge")
     machine.system.run("mkdir", "-p", f"{UNIT}.d")
     machine.edge_mcnn("service", "install")

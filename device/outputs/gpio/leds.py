@@ -6,14 +6,14 @@ each. Predictions light one class; a microphone that gives no audio flashes all 
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError
 from device.events import Prediction
 from device.outputs.gpio.pin_factory import ensure_pin_factory, lights_error
-from device.settings.leds import CLASS_COLOURS, COLOURS, RGB, rgb_levels
+from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, RGB, rgb_levels
 from device.settings.schema import LightsSettings
 from device.settings.toml import toml_value
 
@@ -219,10 +219,15 @@ def _colours_fix(settings: LightsSettings, labels: Sequence[str], missing: Seque
     return f"write colours = {toml_value(colours)} under [lights] in a file for --config"
 
 
-def switch_off(settings: LightsSettings) -> Mapping[str, int]:
-    """Take every pin that the settings name and switch it off: a killed process may have left LEDs on.
+def switch_off(settings: LightsSettings, labels: Collection[str]) -> Mapping[str, int]:
+    """Take every pin that may have been left on, and switch it off: a killed process cannot do so.
 
-    A Raspberry Pi's kernel preserves the outputs of a process that ends without releasing them.
+    A Raspberry Pi's kernel preserves the outputs of a process that ends without releasing them. Of the default pins
+    only those of the model's classes are taken, because anything may be connected to the others.
+
+    Args:
+        settings: pins.
+        labels: classes of the model.
 
     Returns:
         The BCM pins, by class or by leg of the RGB LED.
@@ -232,6 +237,8 @@ def switch_off(settings: LightsSettings) -> Mapping[str, int]:
     """
     ensure_pin_factory()
     pins = settings.rgb or settings.pins
+    if pins == CLASS_PINS:
+        pins = {label: pin for label, pin in pins.items() if label in labels}
     failed = {}
     for name, pin in pins.items():
         try:

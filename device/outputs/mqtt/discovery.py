@@ -4,6 +4,7 @@ See https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -34,13 +35,14 @@ class Topics:
         return f"{self.prefix}/{self.device}/availability"
 
 
-def discovery(topics: Topics, name: str, prefix: str) -> dict[str, str]:
+def discovery(topics: Topics, name: str, prefix: str, labels: Sequence[str]) -> dict[str, str]:
     """The retained messages by topic, one per entity: the label, its probability, the microphone.
 
     Args:
         topics: topics of the device.
         name: name of the device for people.
         prefix: topic prefix under which Home Assistant expects discovery messages.
+        labels: classes of the model, from which automations can choose.
     """
     own_version = version("edge-mcnn")
     device_id = f"edge-mcnn-{topics.device}"
@@ -60,6 +62,8 @@ def discovery(topics: Topics, name: str, prefix: str) -> dict[str, str]:
         ("sensor", "label"): {
             "name": "Emotion",
             "icon": "mdi:emoticon-outline",
+            "device_class": "enum",
+            "options": list(labels),
             "state_topic": topics.prediction,
             "value_template": "{{ value_json.label }}",
             "json_attributes_topic": topics.prediction,

@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from device.audio.liveness import Liveness, State
@@ -72,7 +72,8 @@ class MqttOutput:
         self._settings = settings
         self._announce = announce
         self._topics = Topics(settings.topic_prefix, topic_name(name))
-        self._discovery = discovery(self._topics, name, settings.discovery_prefix) if settings.discovery_prefix else {}
+        self._name = name
+        self._discovery: Mapping[str, str] = {}
         self._client = new_client(settings, client_id(self._topics.device), announce)
         self._set_shortest_wait(_SHORTEST_RETRY_S)
         self._client.will_set(self._topics.availability, "offline", qos=1, retain=True)
@@ -93,7 +94,8 @@ class MqttOutput:
 
     def open(self, labels: Sequence[str]) -> None:
         """Start to connect to the broker; see `Output.open`."""
-        del labels  # Home Assistant learns them from the predictions
+        if self._settings.discovery_prefix:
+            self._discovery = discovery(self._topics, self._name, self._settings.discovery_prefix, labels)
         self._opened = True
         self._client.connect_async(self._settings.host, port(self._settings), _KEEPALIVE_S)
         self._client.loop_start()

@@ -23,8 +23,8 @@ from device.outputs.terminal.text import (
 from device.settings.leds import CLASS_COLOURS
 from device.system.display import displayable
 
-# The colours of an RGB LED, except those that a white background or a yellow next to them would hide.
-_KNOWN_COLOURS = {**CLASS_COLOURS, "neutral": "yellow", "joy": "bright_yellow"}
+# The colours of an RGB LED, except the white of neutral, which a white background would hide.
+_NEUTRAL, _NEUTRAL_BESIDE_YELLOW = "yellow", "grey62"
 _OTHER_COLOURS = ("cyan", "magenta", "blue", "bright_green", "bright_red", "bright_yellow", "white")
 _MARGIN = 2
 _GAP = 3
@@ -38,11 +38,9 @@ _IMAGE_COLUMNS = 16
 
 def colours(labels: Sequence[str]) -> dict[str, str]:
     """A colour for each class: the usual ones for sentiments and emotions, for other classes the next free one."""
-    others = [label for label in labels if label not in _KNOWN_COLOURS]
-    return {
-        label: _KNOWN_COLOURS.get(label) or _OTHER_COLOURS[others.index(label) % len(_OTHER_COLOURS)]
-        for label in labels
-    }
+    known = {**CLASS_COLOURS, "neutral": _NEUTRAL_BESIDE_YELLOW if "joy" in labels else _NEUTRAL}
+    others = [label for label in labels if label not in known]
+    return {label: known.get(label) or _OTHER_COLOURS[others.index(label) % len(_OTHER_COLOURS)] for label in labels}
 
 
 def lights_row(labels: Sequence[str], on: str | None, symbols: Symbols = UNICODE) -> Text:

@@ -38,7 +38,9 @@ def requiring(runtime: str, path: Path) -> Path:
 def test_the_shipped_bundle() -> None:
     found = only(models.check_bundle(Settings()))
     assert (found.topic, found.verdict.value) == ("model", "OK")
-    assert found.message.startswith("the shipped model: negative, neutral, positive; ")
+    assert found.message.startswith("the shipped model sentiment: negative, neutral, positive; ")
+    named = only(models.check_bundle(Settings(classifier=ClassifierSettings(model="emotions"))))
+    assert named.message.startswith("the shipped model emotions: neutral, joy, sadness, anger, surprise, fear, disgust")
 
 
 def test_a_bundle_that_requires_an_installed_runtime(tmp_path: Path) -> None:

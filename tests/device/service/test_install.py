@@ -74,6 +74,25 @@ def test_an_installation_under_an_unusual_umask_is_readable(machine: Path) -> No
     assert planned(plan_install(None, print).changes) == []
 
 
+def test_a_model_that_ships_is_named_in_the_settings_and_not_copied(machine: Path) -> None:
+    plan = plan_install(Path("emotions"), print)
+    assert plan.settings.classifier.model == "emotions"
+    assert "model: emotions, which ships with edge-mcnn" in [change.description for change in plan.changes]
+    apply_changes(plan.changes, print)
+    assert 'model = "emotions"' in install.CONFIG.read_text("utf-8")
+    assert not install.MODEL.exists()
+    assert planned(plan_install(Path("emotions"), print).changes) == []
+    assert planned(plan_install(None, print).changes) == [], "a later installation does not change the model"
+
+
+def test_a_model_that_ships_does_not_replace_the_one_in_edited_settings(machine: Path) -> None:
+    run_install()
+    install.CONFIG.write_text("[endpoint]\nhang_over_s = 1\n", "utf-8")
+    with pytest.raises(ServiceError, match="was edited and names the default model") as error:
+        plan_install(Path("emotions"), print)
+    assert 'write model = "emotions" under [classifier] there' in error.value.fix
+
+
 def test_a_second_installation_repairs_modes_visibly(machine: Path) -> None:
     run_install()
     install.CONFIG.write_text("[endpoint]\nhang_over_s = 1\n")

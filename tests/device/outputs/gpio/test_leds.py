@@ -17,7 +17,7 @@ from device.audio.liveness import Liveness, State
 from device.errors import LightsError
 from device.events import Prediction
 from device.outputs.gpio.leds import GpioLeds, PatternPlayer, class_patterns, switch_off
-from device.settings.leds import CLASS_COLOURS, COLOURS, colour_problems, pin_problems, rgb_levels
+from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, colour_problems, pin_problems, rgb_levels
 from device.settings.schema import LightsSettings
 from tests.device.outputs.predictions import LIT_AT, prediction
 from tests.waiting import wait_until
@@ -428,6 +428,21 @@ def test_every_default_colour_is_a_colour() -> None:
     assert rgb_levels("white") == (1, 1, 1)
 
 
+def test_default_pins_are_switched_off_only_for_the_classes_of_the_model(
+    pins: MockFactory,
+) -> None:
+    assert switch_off(LightsSettings(), THREE) == {"positive": 17, "neutral": 27, "negative": 22}
+    emotions = [label for label in CLASS_PINS if label not in ("positive", "negative")]
+    assert sorted(switch_off(LightsSettings(), emotions).values()) == [5, 6, 16, 23, 24, 25, 27]
+    assert switch_off(LightsSettings(pins={"gone": 4, "calm": 18}), ["calm"]) == {"gone": 4, "calm": 18}
+
+
+def test_every_class_with_a_default_colour_has_a_default_pin_that_needs_no_other_board() -> None:
+    assert set(CLASS_PINS) == set(CLASS_COLOURS)
+    assert not list(pin_problems("pins", CLASS_PINS))
+    assert min(CLASS_PINS.values()) >= 4
+
+
 def test_a_pin_that_another_program_holds_does_not_keep_the_others_on(
     pins: MockFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,7 +453,7 @@ def test_a_pin_that_another_program_holds_does_not_keep_the_others_on(
 
     monkeypatch.setattr("gpiozero.LEDBoard", board)
     with pytest.raises(LightsError) as error:
-        switch_off(LightsSettings())
+        switch_off(LightsSettings(), THREE)
     assert error.value.message == "GPIO27: the LEDs cannot be driven (GPIO busy)"
     assert "stop the program that uses the pins" in error.value.fix
     assert set(pins.pins) == {pins.pin("GPIO17").info, pins.pin("GPIO22").info}

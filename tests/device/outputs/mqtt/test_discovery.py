@@ -12,11 +12,12 @@ from device.outputs.mqtt.discovery import Topics, discovery
 from tests.device.outputs.predictions import numbered_table
 
 TOPICS = Topics("home/lamps", "kitchen")
+LABELS = ("neutral", "joy", "sadness", "anger", "surprise", "fear", "disgust")
 
 
 @pytest.fixture
 def configs() -> dict[str, dict[str, Any]]:
-    return {topic: json.loads(payload) for topic, payload in discovery(TOPICS, "Kitchen", "ha").items()}
+    return {topic: json.loads(payload) for topic, payload in discovery(TOPICS, "Kitchen", "ha", LABELS).items()}
 
 
 def test_there_is_a_message_for_each_entity(configs: dict[str, dict[str, Any]]) -> None:
@@ -32,7 +33,7 @@ def test_there_is_a_message_for_each_entity(configs: dict[str, dict[str, Any]]) 
 
 @pytest.mark.parametrize("name", ["Küche 2", "pi/+#", 'a"b\\c', "💡 lamp", "{{ x }}", "$SYS x"])
 def test_any_device_name_gives_topics_and_ids_that_home_assistant_accepts(name: str) -> None:
-    for topic, payload in discovery(Topics("home", topic_name(name)), name, "ha").items():
+    for topic, payload in discovery(Topics("home", topic_name(name)), name, "ha", LABELS).items():
         assert re.fullmatch(r"ha/\w+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", topic)
         config = json.loads(payload)
         assert config["device"]["name"] == name
@@ -52,6 +53,7 @@ def test_states_are_read_from_the_published_topics(configs: dict[str, dict[str, 
     label = configs["ha/sensor/edge-mcnn-kitchen/label/config"]
     assert label["state_topic"] == label["json_attributes_topic"] == TOPICS.prediction
     assert "tojson" in label["json_attributes_template"]
+    assert (label["device_class"], label["options"]) == ("enum", list(LABELS))  # what automations can choose from
     templates = [config["value_template"] for config in configs.values() if config["state_topic"] == TOPICS.prediction]
     used = {name for template in templates for name in re.findall(r"value_json\.(\w+)", template)}
     assert used == {"label", "probabilities"} <= set(numbered_table(1))

@@ -259,6 +259,6 @@ def test_colours_of_the_classes() -> None:
 
 def test_classes_without_a_pin() -> None:
     with pytest.raises(LightsError) as caught:
-        wiring_svg(LightsSettings(), SEVEN)
+        wiring_svg(LightsSettings(pins={"neutral": 27}), SEVEN)
     assert caught.value.message.startswith("no pin for anger")
     assert caught.value.fix.startswith("write pins = ")

@@ -90,6 +90,12 @@ def test_seven_classes_and_long_names() -> None:
     assert f"pin 11  GPIO17  330 \u03a9  long leg of {long}" in lines
 
 
+def test_the_seven_emotions_have_default_pins() -> None:
+    lines = drawn(LightsSettings(), SEVEN)
+    assert sum(line.count("\u25cf") for line in lines) == 8
+    assert "pin 16  GPIO23  330 \u03a9  long leg of joy" in lines
+
+
 def test_brackets_in_a_name_are_not_markup() -> None:
     lines = drawn(LightsSettings(pins={"[/red]": 4, "[bold]": 17}), ("[/red]", "[bold]"))
     assert row(lines, 11).startswith("      [bold] GND")
@@ -112,7 +118,7 @@ def test_an_encoding_with_few_characters() -> None:
 
 def test_classes_without_a_pin_or_colour() -> None:
     with pytest.raises(LightsError) as caught:
-        wiring(LightsSettings(), SEVEN, 80)
+        wiring(LightsSettings(pins={"neutral": 27}), SEVEN, 80)
     assert caught.value.message == "no pin for anger, disgust, fear, joy, sadness, surprise"
     with pytest.raises(LightsError) as caught:
         wiring(LightsSettings(rgb={"red": 1, "green": 2, "blue": 3}), ("joy", "tired"), 80)
