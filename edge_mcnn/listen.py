@@ -43,9 +43,10 @@ def listen_command(
     """Listen to the microphone and light the LED of each emotion.
 
     Speak, then pause: the light of the detected emotion comes on. On a Raspberry Pi these are LEDs on the BCM pins 17
-    (positive), 27 (neutral) and 22 (negative), unless the settings name others. A terminal also shows the input
-    level, the words as they are recognised, and the spectrogram image that the network classifies. A file or a pipe
-    receives one line per prediction; with --json each line is a JSON object. Ctrl-C ends the command.
+    (positive), 27 (neutral) and 22 (negative), unless the settings name others; `edge-mcnn lights wiring --model
+    emotions` shows those of the seven emotions. A terminal also shows the input level, the words as they are
+    recognised, and the spectrogram image that the network classifies. A file or a pipe receives one line per
+    prediction; with --json each line is a JSON object. Ctrl-C ends the command.
 
     Audio stays in memory and is never stored. If the microphone is lost, all LEDs flash together until it is back.
 
