@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from device.bundle import SHIPPED_BUNDLES
 from device.errors import TrainingError
 from device.system.text_files import read_text
 from edge_mcnn.options import (
@@ -22,8 +23,9 @@ from edge_mcnn.options import (
     typed_command,
 )
 from edge_mcnn.output import out
-from edge_mcnn.paths import input_file, output_file, output_folder
+from edge_mcnn.paths import input_file, model_file, output_file, output_folder
 
+_BASE = f"give a Model.h5 that `edge-mcnn train` wrote, or the name of a model that ships: {', '.join(SHIPPED_BUNDLES)}"
 _CARD = "--card requires a file with a JSON object in UTF-8: the entries to add to the model card"
 
 
@@ -47,13 +49,26 @@ def train_command(
     ] = TextOption.REFERENCE,
     pictures: ImageCache = None,
     network: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
             help="Which network to train. tutorial: that of the tutorial, VGG19 and an LSTM. evidence: small, fast to "
             "train, needs no pretrained weights, and adds the evidence of the audio to the evidence of the text.",
+            show_default="tutorial, or with --from that of the base",
         ),
-    ] = "tutorial",
+    ] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            parser=model_file(_BASE),
+            help="Start from a trained model instead of random weights, with its front end and vocabulary: a Model.h5 "
+            "of `edge-mcnn train`, or sentiment or emotions, which ship with edge-mcnn, or another Model.tflite of the "
+            "network evidence. The classes may be others.",
+            show_default="random weights",
+        ),
+    ] = None,
     vgg19_weights: Annotated[
         Path | None,
         typer.Option(
@@ -180,6 +195,7 @@ def train_command(
 
         edge-mcnn train clips.csv --network evidence --epochs 60
         edge-mcnn train --meld MELD.Raw --pictures images --output Model.h5
+        edge-mcnn train my-voice/clips.csv --from sentiment --epochs 60 --output Mine.h5
     """
     require("tf_keras", "librosa", *(["tensorboard"] if tensorboard else []))
     # Report a mistake in the card or the corpus before tensorflow takes seconds to load.
@@ -196,11 +212,13 @@ def train_command(
     except TrainingError:
         source.report(out.console())  # it may contain the cause
         raise
+    if base is not None and vgg19_weights is not None:
+        raise typer.BadParameter("--vgg19-weights: a model that is started from contains these weights")
     prepare_tensorflow()
     from training.fit.trainer import TrainingSettings, train
 
     settings = TrainingSettings(
-        network=network,
+        network=network or TrainingSettings.network,
         patience=patience,
         resume=resume,
         allow_identical=allow_identical,
@@ -217,6 +235,10 @@ def train_command(
         tensorboard=tensorboard,
         card=entries,
     )
+    if base is not None:
+        from training.base_model.base import read_base
+
+        settings = settings.starting_from(read_base(base), network)
     if folds is None and seeds == 1:
         train(source, output, settings)
         return

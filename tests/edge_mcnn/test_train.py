@@ -11,7 +11,9 @@ import typer
 from typer.testing import CliRunner
 
 from convert.source.keras_h5 import find_companions
+from device.bundle import Companions
 from device.errors import EdgeMcnnError, TrainingError
+from device.front_end.parameters import FrontEnd
 from device.system.display import displayable
 from edge_mcnn.train import train_command
 from tests.edge_mcnn.command_line import edge_mcnn
@@ -36,6 +38,7 @@ def test_help_names_the_options(app: typer.Typer) -> None:
         "--fast-lstm",
         "--tensorboard",
         "--no-augment",
+        "--from",
         "labels.txt",
         "TF_CONFIG",
         "edge-mcnn convert",
@@ -89,6 +92,38 @@ def test_options_reach_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch
     assert not calls[1][2].allow_identical
     assert calls[1][2].augment is None
     assert (calls[1][2].epochs, calls[1][2].batch_size, calls[1][2].step_size) == (13, 16, 1e-4)
+
+
+def test_base_reaches_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import training.fit.trainer
+    from training.base_model import base
+
+    calls: list[tuple[Any, ...]] = []
+    read: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(training.fit.trainer, "train", lambda *arguments: calls.append(arguments))
+    companions = Companions(("a", "b"), ("word",), FrontEnd(image_height=32))
+
+    def read_base(*arguments: Any) -> base.BaseModel:
+        read.append(arguments)
+        return base.BaseModel(arguments[0], "base", "0", "evidence", companions, 64, ())
+
+    monkeypatch.setattr(base, "read_base", read_base)
+    rows = "".join(f",word,{label},{split}\n" for label in "ab" for split in ("train", "dev"))
+    (tmp_path / "t.csv").write_text(f"audio,text,label,split\n{rows}")
+    (tmp_path / "B.h5").touch()
+    command = [str(tmp_path / "t.csv"), "--from"]
+    assert CliRunner().invoke(app, [*command, str(tmp_path / "B.h5")]).exit_code == 0
+    assert read.pop() == (tmp_path / "B.h5",)
+    settings = calls.pop()[2]
+    assert (settings.network, settings.front_end) == ("evidence", companions.front_end)
+    assert CliRunner().invoke(app, [*command, "sentiment", "--network", "tutorial"]).exit_code == 0
+    assert read.pop() == (Path("sentiment"),)
+    assert calls.pop()[2].network == "tutorial"  # refused by the trainer
+    result = CliRunner().invoke(app, [*command, "sentiment", "--vgg19-weights", str(tmp_path / "B.h5")])
+    assert result.exit_code == 2
+    missing = CliRunner().invoke(app, [*command, str(tmp_path / "missing.h5")])
+    assert isinstance(missing.exception, EdgeMcnnError)
+    assert "or the name of a model that ships: sentiment, emotions" in str(missing.exception)
 
 
 def test_cross_validation_is_requested(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
 
+from device.front_end.parameters import FrontEnd
 from tests.training.small_vgg19 import small_vgg19
+from training.networks.network import Network, evidence_network, set_joint_factors
 
 WORDS = {"positive": "what a great day", "negative": "this is so awful"}
 TONES = {"positive": 2000.0, "negative": 200.0}
@@ -67,6 +69,22 @@ def corpus(tmp_path: Path, write_table: WriteTable) -> Path:
             soundfile.write(tmp_path / audio, tone + 0.001 * random.standard_normal(8000), 16_000)
             rows.append(("" if number in (4, 5) else audio, "" if number in (6, 7) else text, label, split))
     return write_table(rows)
+
+
+def new_evidence(*, labels: int, vocabulary: int, front_end: FrontEnd, audio_units: int = 64) -> Network:
+    """Build the network `evidence` with random weights everywhere, as after a training."""
+    network = evidence_network(labels, vocabulary, front_end, audio_units=audio_units)
+    random = np.random.default_rng(4)
+    for layer in (*network.full.layers, *network.full.get_layer("audio").layers):
+        if layer.name.startswith(("words_embedding", "words_patterns", "words_logits", "audio_dense", "audio_logits")):
+            layer.set_weights([random.normal(0, 0.2, each.shape) for each in layer.get_weights()])
+    standardise = network.full.get_layer("audio").get_layer("audio_standardise")
+    gamma, beta, mean, variance = (each.shape for each in standardise.get_weights())
+    standardise.set_weights(
+        [random.uniform(0.7, 1.3, gamma), random.normal(0, 0.1, beta), random.random(mean), random.random(variance)]
+    )
+    set_joint_factors(network.full, 1.3, 0.6)
+    return network
 
 
 def free_ports(count: int) -> list[int]:

@@ -23,6 +23,9 @@ _LEARNT_FROM = "transitions_learnt_from"
 def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) -> Companions:
     """Return labels, vocabulary and class transitions of the train rows, and the card without the results.
 
+    With a base, the vocabulary is that of the base, and so are the class transitions if the train rows have no
+    dialogues and the same labels.
+
     Args:
         corpus: the corpus that the user named.
         data: the usable clips of the corpus.
@@ -31,11 +34,13 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
     Raises:
         TrainingError: no train row has words, or all of them together have one word only.
     """
-    vocabulary = vocabulary_of(data.clips, corpus.name)
+    base = settings.base
+    vocabulary = vocabulary_of(data.clips, corpus.name) if base is None else base.companions.vocabulary
     used = {split: [clip for clip in data.clips if clip.split == split] for split in (TRAIN, VALIDATION)}
     card = {
         **settings.card,
         "network": settings.network,
+        **({} if base is None else {"base": base.card()}),
         "table": Path(corpus.name).name,
         "text": settings.text,
         **({OTHER_IMAGES: True} if corpus.images is not None and corpus.images.settings is None else {}),
@@ -59,7 +64,10 @@ def companions_of(corpus: Corpus, data: ClipImages, settings: TrainingSettings) 
     learnt = learn_transitions(spoken, labels)
     if learnt is not None:
         card[_LEARNT_FROM] = {"dialogues": learnt.dialogues, "pairs": learnt.pairs}
-    return Companions(labels, vocabulary, settings.front_end, card, None if learnt is None else learnt.transitions)
+    transitions = None if learnt is None else learnt.transitions
+    if transitions is None and base is not None and labels == base.companions.labels:
+        transitions = base.companions.transitions
+    return Companions(labels, vocabulary, settings.front_end, card, transitions)
 
 
 def describe_transitions(card: Mapping[str, Any]) -> list[str]:

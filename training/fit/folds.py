@@ -29,16 +29,15 @@ from training.evaluation.score_tables import SUMMARY
 from training.evaluation.scores import Scores
 from training.fit.augmentation import check_augmentation
 from training.fit.checkpoints import Checkpoint, TrainingState
-from training.fit.companions import companions_of, labels_of, vocabulary_of
+from training.fit.companions import companions_of, labels_of
 from training.fit.epochs import fit, head_probabilities
 from training.fit.h5_writer import check_labels_file, check_output
 from training.fit.progress.event_log import EventLog
 from training.fit.settings import TrainingSettings
-from training.fit.trainer import TrainingResult, TrunkFeatures, train, trunk_features
+from training.fit.trainer import TrainingResult, TrunkFeatures, check_contents, initial_network, train, trunk_features
 from training.fit.workers import assemble, read_cluster
 from training.images.examples import examples_of
 from training.images.spectrogram_images import ClipImages
-from training.networks.network import build_network
 
 _METRICS = ("accuracy", "weighted_f1", "macro_f1")
 """The metrics whose mean and spread are reported."""
@@ -152,7 +151,7 @@ def validate_and_train(
         TrainingError: `cross_validate` or `train` raises it.
         KeyboardInterrupt: Ctrl-C during the cross-validation; the finished trainings were printed.
     """
-    check_output(output)
+    check_output(output, settings.base)
     checkpoint = Checkpoint(output)
     if settings.resume and checkpoint.epochs():
         console.print("the cross-validation is not repeated, and its figures are not in the model card")
@@ -201,9 +200,7 @@ def cross_validate(
         )
     corpus = with_text(source, settings.text)
     check_trainable(corpus.clips, corpus.name)
-    vocabulary_of(corpus.clips, corpus.name)
-    if corpus.images is not None:
-        corpus.images.check(settings.front_end)
+    check_contents(corpus, settings)
     source.report(console)
     pool = [clip for clip in source.clips if clip.split != TEST]
     every = tuple(range(settings.seed, settings.seed + seeds))
@@ -287,15 +284,7 @@ def _run(
     own = ClipImages(corpus.clips, data.images, numbers, ())
     companions = companions_of(corpus, own, settings)
     tf_keras.backend.clear_session()
-    tf_keras.utils.set_random_seed(settings.seed)
-    network = build_network(
-        settings.network,
-        labels=len(companions.labels),
-        vocabulary=len(companions.vocabulary),
-        front_end=settings.front_end,
-        vgg19_weights=None,
-        fast_lstm=settings.fast_lstm,
-    )
+    network = initial_network(companions, settings)
     rows = examples_of(own, companions, own.images)
     splits = np.array([clip.split for clip in own.clips])
     training, validation = (rows.take(np.flatnonzero(splits == split)) for split in (TRAIN, VALIDATION))

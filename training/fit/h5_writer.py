@@ -15,16 +15,21 @@ from device.bundle import LABELS_FILE, Companions
 from device.errors import ConversionError, TrainingError
 from device.system.atomic_write import require_writable, write_together
 from device.system.display import displayable
+from training.base_model.base import BaseModel
 
 _LARGEST = 1 << 20
 """Bytes; no list of labels is as long."""
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, base: BaseModel | None = None) -> None:
     """Check that a model can be written there, before hours are spent on it; makes the folder.
 
+    Args:
+        output: path of the model.
+        base: the trained network that the training starts from, if there is one.
+
     Raises:
-        TrainingError: the name does not end in `.h5`, or the folder cannot be written to.
+        TrainingError: the name does not end in `.h5`, the folder cannot be written to, or it is the file of the base.
     """
     if output.suffix != ".h5":
         raise TrainingError(
@@ -33,6 +38,12 @@ def check_output(output: Path) -> None:
     require_writable(output.parent, output)
     if output.is_dir():
         raise TrainingError(f"{displayable(output)}: is a folder", fix="choose another name with --output")
+    # An interrupted training could not be continued from a base that its own model has replaced.
+    if base is not None and output.exists() and base.path.exists() and output.samefile(base.path):
+        raise TrainingError(
+            f"{displayable(output)}: is the base of this training, which its model would replace",
+            fix="choose another name with --output",
+        )
 
 
 def check_labels_file(output: Path, labels: Sequence[str]) -> None:

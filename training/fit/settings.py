@@ -1,11 +1,12 @@
 """The settings of a training: every choice that it depends on, in one place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from device.front_end.parameters import FrontEnd
+from training.base_model.base import BaseModel
 from training.data.corpus import TextKind
 from training.networks.network import LEARNING_RATES, Vgg19Weights
 
@@ -54,6 +55,17 @@ class TrainingSettings:
     """Additional entries of the model card."""
     front_end: FrontEnd = field(default_factory=FrontEnd)
     """Settings of image and ids, saved with the model."""
+    base: BaseModel | None = None
+    """The trained network to start from; it requires its own network and front end, see `starting_from`."""
+
+    def starting_from(self, base: BaseModel, network: str | None = None) -> "TrainingSettings":
+        """Return the same settings with a base and its front end.
+
+        Args:
+            base: the trained network to start from.
+            network: name of the network that the user requires; None is that of the base.
+        """
+        return replace(self, base=base, network=network or base.network, front_end=base.companions.front_end)
 
     @property
     def step_size(self) -> float:

@@ -16,6 +16,7 @@ from rich.console import Console
 from device.bundle import LABELS_FILE, Companions
 from device.errors import TrainingError
 from device.system.streams.console import SafeConsole
+from training.base_model.base import check_base, describe_base
 from training.data.clips import TRAIN, VALIDATION, Clip, check_trainable
 from training.data.corpus import Corpus, open_corpus, with_text
 from training.data.leaks import refuse_identical
@@ -87,7 +88,7 @@ def train(
     console = console or SafeConsole()
     started = time.monotonic()
     checkpoint = Checkpoint(output)
-    check_output(output)
+    check_output(output, settings.base)
     if not settings.resume:
         checkpoint.require_absent()
     log = None if settings.tensorboard is None else EventLog(settings.tensorboard, console)
@@ -100,11 +101,9 @@ def train(
     check_trainable(corpus.clips, corpus.name)
     if not settings.allow_identical:
         refuse_identical(corpus.clips, corpus.name)
-    vocabulary_of(corpus.clips, corpus.name)  # refuse a corpus without words before its images are computed
     check_labels_file(output, labels_of(corpus.clips))
+    check_contents(corpus, settings)
     check_augmentation(corpus, settings)
-    if corpus.images is not None:
-        corpus.images.check(settings.front_end)
     workers = assemble(os.environ, settings.worker_wait_s, console)
     if not reported:
         corpus.report(console)
@@ -120,6 +119,7 @@ def train(
         f"{len(training)} train and {len(validation)} validation rows, labels {labels}",
         *describe_steps(len(training), len(validation), settings.batch_size),
         *describe_transitions(companions.card),
+        *([] if settings.base is None else describe_base(settings.base, companions.labels, data.clips)),
         *([_FAST_LSTM_NOTE] if settings.fast_lstm else []),
     ]
     for line in lines:
@@ -160,8 +160,40 @@ def _prepare(
     clips = [clip for clip in corpus.clips if clip.split in (TRAIN, VALIDATION)]
     data, copies, trunk = trunk_features(clips, corpus, settings, console)
     companions = companions_of(corpus, data, settings)
+    network = initial_network(companions, settings)
+    if settings.base is None:
+        network.trunk.set_weights(trunk.get_weights())
+    return data, copies, network, companions, digest(trunk)
+
+
+def check_contents(corpus: Corpus, settings: TrainingSettings) -> None:
+    """Check words, images and base of a training before its images are computed.
+
+    Raises:
+        TrainingError: no train clip has words, and there is no base; finished images have other settings than the front
+            end; or the base does not fit.
+    """
+    base = settings.base
+    if base is None:
+        vocabulary_of(corpus.clips, corpus.name)
+    else:
+        check_base(
+            base,
+            settings.network,
+            settings.front_end,
+            other_images=corpus.images is not None and corpus.images.settings is None,
+            recordings=any(clip.audio is not None for clip in corpus.clips),
+        )
+    if corpus.images is not None:
+        corpus.images.check(settings.front_end)
+
+
+def initial_network(companions: Companions, settings: TrainingSettings) -> Network:
+    """Return the network of a training before its first step; without a base, the trunk has yet to get its weights."""
     tf_keras.utils.set_random_seed(settings.seed)
-    network = build_network(
+    if settings.base is not None:
+        return settings.base.build(companions.labels, fast_lstm=settings.fast_lstm)
+    return build_network(
         settings.network,
         labels=len(companions.labels),
         vocabulary=len(companions.vocabulary),
@@ -169,8 +201,6 @@ def _prepare(
         vgg19_weights=None,
         fast_lstm=settings.fast_lstm,
     )
-    network.trunk.set_weights(trunk.get_weights())
-    return data, copies, network, companions, digest(trunk)
 
 
 class TrunkFeatures(NamedTuple):
@@ -202,14 +232,17 @@ def trunk_features(
     # The numbers of words and labels are known once all recordings are read, and reading them without storing the
     # images needs the trunk: so the trunk is built first, and its weights are copied.
     tf_keras.utils.set_random_seed(settings.seed)
-    trunk = build_network(
-        settings.network,
-        labels=2,
-        vocabulary=1,
-        front_end=settings.front_end,
-        vgg19_weights=settings.vgg19_weights,
-        fast_lstm=settings.fast_lstm,
-    ).trunk
+    if settings.base is not None:
+        trunk = settings.base.build(settings.base.companions.labels, fast_lstm=settings.fast_lstm).trunk
+    else:
+        trunk = build_network(
+            settings.network,
+            labels=2,
+            vocabulary=1,
+            front_end=settings.front_end,
+            vgg19_weights=settings.vgg19_weights,
+            fast_lstm=settings.fast_lstm,
+        ).trunk
     cache = settings.image_cache if corpus.images is None else None  # finished images are no cache
     features = FeatureCache(trunk, cache)
     data = clip_images(clips, settings.front_end, console, cache, features)
@@ -244,6 +277,7 @@ def _made_by(
         "class weights": "balanced" if settings.balanced else "none",
         **({"recurrent dropout": "none" if settings.fast_lstm else "0.25"} if settings.network == TUTORIAL else {}),
         "augmentation": "none" if copies is None else copies.description,
+        "base": "none" if settings.base is None else settings.base.sha256,
         "labels": list(companions.labels),
         "clips": clips.hexdigest(),
         "words": hashlib.sha256(json.dumps(companions.vocabulary).encode()).hexdigest(),

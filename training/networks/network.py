@@ -17,7 +17,7 @@ from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.paths import require_file
 from training.networks.evidence_audio import audio_evidence, audio_present, audio_statistics
-from training.networks.evidence_text import text_evidence, words_present
+from training.networks.evidence_text import WIDTHS, text_evidence, words_present
 
 TUTORIAL = "tutorial"
 """Name of the network of the tutorial "How To Use Multi Channel Neural Network"."""
@@ -25,6 +25,16 @@ IMAGE_INPUT, IDS_INPUT, TRUNK_INPUT = "images", "features", "image_features"
 """Names of the input layers: images and word ids of the full network, features of the head."""
 JOINT_FACTORS = ("words_factor", "audio_factor")
 """Names of the layers of `evidence` that weigh text and audio where there are both."""
+OUTPUT_LAYERS: Mapping[str, tuple[str, ...]] = {
+    TUTORIAL: ("probabilities",),
+    "evidence": ("words_logits", "audio_logits"),
+}
+"""Names of the layers of each network whose outputs are the classes; the last axis of their weights is the class."""
+FIXED_WITH_A_BASE: Mapping[str, tuple[str, ...]] = {
+    TUTORIAL: ("words_embedding",),
+    "evidence": ("words_embedding", *(f"words_patterns_{width}" for width in WIDTHS)),
+}
+"""Names of the layers of each network that a training on top of a base does not change: the meaning of words."""
 AUDIO_PART = "audio"
 """Name of the model inside `evidence` that classifies the statistics of the audio."""
 Vgg19Weights = Path | Literal["imagenet"] | None
