@@ -21,8 +21,9 @@ _AUDIO_WEIGHTS = tuple(step / 20 for step in range(6, 21))
 """Candidates for the audio weight: 0.3 to 1. Above 1 the audio would count for more than its own evidence."""
 _CONFLICTING_PAIRS = 5000
 _RECORDINGS_PER_TEXT = 5
-_TEXT_LOGITS, _AUDIO_LOGITS, _AUDIO_HIDDEN = "words_logits", "audio_logits", "audio_dense"
-"""Names of layers of the network `evidence`."""
+_TEXT_LOGITS, _AUDIO_HIDDEN = "words_logits", "audio_dense"
+_AUDIO_LOGITS, _AUDIO_KINDS = "audio_logits", "audio_kinds"
+"""Names of layers of the network `evidence`; the audio branch's two estimates are linear in these last ones."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,12 @@ def fuse(text: Any, audio: Any, factors: FusionFactors, front_end: FrontEnd) -> 
         softmax adds the calibrated logits of both branches.
     """
     units = audio.get_layer(_AUDIO_HIDDEN).units
+    labels = text.output_shape[-1]
+    with_kinds = [layer.units // labels for layer in audio.layers if layer.name == _AUDIO_KINDS]
     vocabulary = text.get_layer("words_embedding").input_dim - 1
-    full = evidence_network(text.output_shape[-1], vocabulary, front_end, audio_units=units).full
+    full = evidence_network(
+        labels, vocabulary, front_end, audio_units=units, audio_kinds=sum(with_kinds), audio_products=True
+    ).full
     for layer in text.layers:
         if layer.weights:
             full.get_layer(layer.name).set_weights(layer.get_weights())
@@ -173,6 +178,7 @@ def fuse(text: Any, audio: Any, factors: FusionFactors, front_end: FrontEnd) -> 
     for layer, factor in (
         (full.get_layer(_TEXT_LOGITS), factors.text),
         (head.get_layer(_AUDIO_LOGITS), factors.audio),
+        *((head.get_layer(_AUDIO_KINDS), factors.audio) for _ in with_kinds),
     ):
         layer.set_weights([weights * factor for weights in layer.get_weights()])
     set_joint_factors(full, factors.joint, factors.joint * factors.audio_weight)

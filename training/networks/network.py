@@ -149,7 +149,15 @@ def tutorial_network(
     )
 
 
-def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, audio_units: int = 64) -> Network:
+def evidence_network(
+    labels: int,
+    vocabulary: int,
+    front_end: FrontEnd,
+    *,
+    audio_units: int = 64,
+    audio_kinds: int = 0,
+    audio_products: bool = False,
+) -> Network:
     """Build a network that adds the evidence of text and audio: Bayes' rule, if the two are independent.
 
     An empty transcript or an image of silence adds exactly 0, so that the other modality decides. Where there are
@@ -160,13 +168,17 @@ def evidence_network(labels: int, vocabulary: int, front_end: FrontEnd, *, audio
         vocabulary: number of words, without the padding id 0.
         front_end: settings that define the size of the image and the number of ids.
         audio_units: width of the hidden layer of the audio branch.
+        audio_kinds: number of linear discriminants of each class in the audio branch; 0 leaves them out.
+        audio_products: whether the audio branch has the statistics that are products of rows, too.
     """
     images = layers.Input((front_end.image_height, front_end.image_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
-    statistics = audio_statistics(images)
+    statistics = audio_statistics(images, products=audio_products)
     image_features = layers.Input(statistics.shape[1:], name=TRUNK_INPUT)
     audio = tf_keras.Model(
-        image_features, audio_evidence(image_features, labels=labels, units=audio_units), name=AUDIO_PART
+        image_features,
+        audio_evidence(image_features, labels=labels, units=audio_units, kinds=audio_kinds),
+        name=AUDIO_PART,
     )
     words = text_evidence(ids, labels=labels, vocabulary=vocabulary)
     any_audio = tf_keras.Model(image_features, audio_present(image_features), name="audio_any")

@@ -106,9 +106,12 @@ def branches() -> tuple[Any, Any]:
     tf_keras.utils.set_random_seed(3)
     ids = tf_keras.layers.Input((6,), dtype="int32")
     text = tf_keras.Model(ids, text_evidence(ids, labels=3, vocabulary=8))
-    width = evidence_network(3, 8, FRONT_END, audio_units=5).full.get_layer(AUDIO_PART).input_shape[1]
+    width = evidence_network(3, 8, FRONT_END, audio_products=True).full.get_layer(AUDIO_PART).input_shape[1]
     statistics = tf_keras.layers.Input((width,))
-    return text, tf_keras.Model(statistics, audio_evidence(statistics, labels=3, units=5))
+    audio = tf_keras.Model(statistics, audio_evidence(statistics, labels=3, units=5, kinds=2))
+    random = np.random.default_rng(5)
+    audio.get_layer("audio_kinds").set_weights([random.normal(0, 0.02, (width, 6)), random.standard_normal(6)])
+    return text, audio
 
 
 def test_the_fused_network_adds_the_scaled_logits_of_the_branches(branches: tuple[Any, Any]) -> None:

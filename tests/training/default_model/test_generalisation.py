@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from device.front_end.parameters import FrontEnd
 from training.default_model import generalisation
-from training.default_model.audio_branch import augmented_images, unseen_corpora
+from training.default_model.audio_branch import augmented_images, eight_emotions, unseen_corpora
+from training.default_model.audio_branch.acted_speech import RAVDESS
+from training.default_model.audio_branch.eight_emotions import EightEmotions
 from training.default_model.audio_branch.unseen_corpora import CORPORA, Generalisation, MacroF1
 
 FOUND = Generalisation(
@@ -46,6 +48,21 @@ def test_prints_and_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     page = (tmp_path / "out" / "generalisation.md").read_text("utf-8")
     assert "`python -m training.default_model.generalisation DATA --seeds 2`" in page
     assert "| RAVDESS + nEMO | EMO-DB | 0.600 (0.600\u20130.600) |" in page
+    assert result.stdout == f"{page}\n"
+
+
+def test_eight_emotions_have_a_page_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(images: object, *_: object, seeds: range, **__: object) -> EightEmotions:
+        assert (images, list(seeds)) == (RAVDESS, [1, 2])
+        return EightEmotions([0.6, 0.62], 62_000)
+
+    monkeypatch.setattr(augmented_images, "corpus_images", lambda data, corpus, *_, **__: corpus)
+    monkeypatch.setattr(eight_emotions, "measure_eight_emotions", measure)
+    result = run(str(tmp_path / "data"), "--output", str(tmp_path / "out"), "--emotions", "--seeds", "2")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "out" / "eight-emotions.md").read_text("utf-8")
+    assert "`python -m training.default_model.generalisation DATA --emotions --seeds 2`" in page
+    assert "0.610 (deviation 0.010)" in page
     assert result.stdout == f"{page}\n"
 
 

@@ -20,7 +20,7 @@ def network(height: int = 64, width: int = 64) -> tuple[tf_keras.Model, tf_keras
     """The statistics, and statistics and head together."""
     tf_keras.utils.set_random_seed(1)
     images = tf_keras.layers.Input((height, width, 3))
-    statistics = audio_statistics(images)
+    statistics = audio_statistics(images, products=True)
     evidence = audio_evidence(statistics, labels=3)
     return tf_keras.Model(images, statistics), tf_keras.Model(images, evidence)
 
@@ -49,6 +49,12 @@ def test_statistics_equal_those_of_numpy(models: tuple[tf_keras.Model, tf_keras.
     ridges = np.maximum(level[:, 4:60] - local_mean, 0).reshape(4, 14, 4, 64).mean((2, 3))
     tilt = np.diff(bands[:, 13:], axis=1)
     excess = np.maximum(bands[..., None] - np.array([0.2, 0.35, 0.5, 0.65, 0.8]), 0).mean(2)
+    centred = 8 * (bands[:, 13:] - bands[:, 13:].mean(2, keepdims=True))
+    pairs = [(centred[:, distance:] * centred[:, : 16 - distance]).mean(2) for distance in range(16)]
+    low = np.pad(level[:, 32:], ((0, 0), (3, 3), (0, 0)), constant_values=np.nan)
+    local = 8 * (level[:, 32:] - np.nanmean([low[:, row : row + 32] for row in range(7)], axis=0))
+    harmonics = np.stack([(local[:, lag:] * local[:, :-lag]).mean(1) for lag in range(1, 13)], axis=1)
+    above_mean = np.maximum(harmonics - harmonics.mean(2, keepdims=True), 0)
     for name, expected in (
         ("level_of_each", level.mean(2)),
         ("largest_of_each", bands.max(2)),
@@ -60,12 +66,23 @@ def test_statistics_equal_those_of_numpy(models: tuple[tf_keras.Model, tf_keras.
         ("excess_of_each", excess.reshape(4, -1)),
         ("tilt_2_of_each", both_signs(tilt[:, :, 2:] - tilt[:, :, :-2])),
         ("ridges_of_each", ridges),
+        ("covariances_of_each", np.concatenate(pairs, axis=1)),
+        ("harmonics_of_each", harmonics.mean(2)),
+        ("largest_harmonics_of_each", harmonics.max(2)),
+        ("harmonics_deviation_of_each", above_mean.mean(2)),
     ):
         found = part(statistics, name, IMAGES)
         if name == "ridges_of_each":
             found = found.reshape(4, 14, 3)[:, :, 1]
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, atol=tolerance, err_msg=name)
+
+
+def test_without_products_the_other_statistics_are_the_same(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
+    images = tf_keras.layers.Input((64, 64, 3))
+    plain = tf_keras.Model(images, audio_statistics(images)).predict_on_batch(IMAGES)
+    assert plain.shape == (4, 775)
+    np.testing.assert_allclose(models[0].predict_on_batch(IMAGES)[:, :775], plain, atol=1e-6)
 
 
 def test_complete_image_comes_first_and_silence_is_zero(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:
@@ -101,6 +118,20 @@ def test_gate_is_open_for_speech_and_closes_gradually(models: tuple[tf_keras.Mod
     one_row = np.zeros((1, 64, 64), int)
     one_row[0, 5, 10] = 255
     assert 0 < part(full, "audio_gate", (MAGMA / np.float32(255)).astype(np.float32)[one_row])[0, 0] < 1
+
+
+def test_evidence_is_the_mean_of_the_hidden_layer_and_of_the_largest_discriminant_of_each_class() -> None:
+    statistics = tf_keras.layers.Input((5,))
+    head = tf_keras.Model(statistics, audio_evidence(statistics, labels=3, units=4, kinds=2))
+    random = np.random.default_rng(4)
+    kernel, bias = random.standard_normal((5, 6)), random.standard_normal(6)
+    head.get_layer("audio_kinds").set_weights([kernel, bias])
+    rows = np.abs(random.standard_normal((7, 5))).astype(np.float32) + 1
+    standardised = tf_keras.Model(statistics, head.get_layer("audio_standardise").output).predict_on_batch(rows)
+    hidden = tf_keras.Model(statistics, head.get_layer("audio_logits").output).predict_on_batch(rows)
+    largest = (standardised @ kernel + bias).reshape(7, 2, 3).max(1)
+    np.testing.assert_allclose(head.predict_on_batch(rows), (hidden + largest) / 2, atol=1e-4)
+    assert not any(weight.name.startswith("audio_kinds") for weight in head.trainable_weights)
 
 
 def test_only_the_head_is_trainable(models: tuple[tf_keras.Model, tf_keras.Model]) -> None:

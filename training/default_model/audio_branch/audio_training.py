@@ -20,12 +20,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from training.default_model.audio_branch.augmented_images import AugmentedImages, to_rgb
+from training.default_model.audio_branch.discriminants import fit_discriminants, most_kinds
 from training.images.array_cache import read_arrays, write_arrays
-from training.networks.evidence_audio import audio_evidence, audio_statistics
+from training.networks.evidence_audio import STANDARDISE_EPSILON, audio_evidence, audio_statistics
 
 FOLDS = 5
 """Number of folds of the cross-validation by actor."""
-_RECIPE_VERSION = 2
+_RECIPE_VERSION = 3
 """Incremented with every change of `training.networks.evidence_audio` or of this module that changes a weight."""
 _IMAGES_PER_BLOCK = 512
 
@@ -42,7 +43,7 @@ class AudioTrainingSettings:
     """Share of the hidden layer dropped in training."""
     mixup: float = 0.4
     """Both parameters of the beta distribution from which the shares of mixed clips are drawn (Zhang et al., 2018)."""
-    epochs: int = 8
+    epochs: int = 12
     """Passes over every copy of every clip."""
     batch_size: int = 128
     """Copies of clips per batch."""
@@ -50,8 +51,10 @@ class AudioTrainingSettings:
     """Learning rate at the beginning; it falls to 0 with a half cosine."""
     weight_decay: float = 1.0
     """Weight decay of AdamW per unit of learning rate, on kernels only (Loshchilov and Hutter, 2019)."""
-    further_weight: float = 0.3
+    further_weight: float = 0.5
     """Weight of each further corpus, whatever its size; the first corpus has the weight 1."""
+    ridge: float = 0.01
+    """Share of the diagonal that is added to the covariance of the linear discriminants."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,12 @@ class LabelledStatistics:
     """Statistics of each copy of each clip, shape (clips, copies, n)."""
     labels: NDArray[np.int64]
     """Index of each clip's class, shape (clips,)."""
+    kinds: NDArray[np.int64]
+    """Number of each clip's kind, such as its emotion, shape (clips,); all clips of a kind have the same class."""
 
     def take(self, clips: NDArray[np.bool_]) -> "LabelledStatistics":
         """Return some of the clips."""
-        return LabelledStatistics(self.statistics[clips], self.labels[clips])
+        return LabelledStatistics(self.statistics[clips], self.labels[clips], self.kinds[clips])
 
 
 @dataclass(frozen=True)
@@ -121,9 +126,7 @@ def train_audio_branch(
     Raises:
         TrainingError: `cache` cannot be written to.
     """
-    first, *others = (
-        LabelledStatistics(image_statistics(each.colours, cache, console), each.labels) for each in (images, *further)
-    )
+    first, *others = (labelled_statistics(each, cache, console) for each in (images, *further))
     fold = fold_of(images.speakers)
     logits = np.zeros((*first.statistics.shape[:2], labels), np.float32)
     with Progress(console=console) as progress:
@@ -152,6 +155,11 @@ def predict(head: Any, statistics: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(logits.reshape(*statistics.shape[:2], -1), np.float32)
 
 
+def labelled_statistics(images: AugmentedImages, cache: Path, console: Console) -> LabelledStatistics:
+    """Compute the statistics of a corpus, as `image_statistics` does, and add its labels."""
+    return LabelledStatistics(image_statistics(images.colours, cache, console), images.labels, images.kinds)
+
+
 def image_statistics(colours: NDArray[np.uint8], cache: Path, console: Console) -> NDArray[np.float32]:
     """Compute `audio_statistics` of every copy of every clip once, and cache them.
 
@@ -171,7 +179,7 @@ def image_statistics(colours: NDArray[np.uint8], cache: Path, console: Console) 
     if cached is not None:
         return cached["statistics"].astype(np.float32, copy=False)
     inputs = tf_keras.layers.Input((*colours.shape[2:], 3), name="images")
-    model = tf_keras.Model(inputs, audio_statistics(inputs))
+    model = tf_keras.Model(inputs, audio_statistics(inputs, products=True))
     flat = colours.reshape(-1, *colours.shape[2:])
     statistics = np.empty((len(flat), model.output_shape[1]), np.float32)
     with Progress(console=console) as progress:
@@ -236,6 +244,8 @@ def train_head(
 ) -> Any:
     """Train a head on all clips of some corpora, or load the weights that an earlier run cached.
 
+    The hidden layer is trained on the classes by gradient descent, the linear discriminants are fitted to the kinds.
+
     Args:
         corpora: at least one corpus; the first has the weight 1, each other one `settings.further_weight`.
         classes: number of classes.
@@ -249,27 +259,62 @@ def train_head(
     Raises:
         TrainingError: `cache` cannot be written to.
     """
-    arrays = [array for each in corpora for array in (each.statistics, each.labels)]
+    arrays = [array for each in corpora for array in (each.statistics, each.labels, each.kinds)]
     path = cache / f"audio-head-{_digest([_RECIPE_VERSION, classes, seed, asdict(settings)], *arrays)}.npz"
-    tf_keras.utils.set_random_seed(int(np.random.default_rng(seed).integers(2**31)))
-    inputs = tf_keras.layers.Input((corpora[0].statistics.shape[2],), name="audio_statistics")
-    evidence = audio_evidence(
-        inputs,
-        labels=classes,
-        units=settings.units,
-        dropout=settings.dropout,
-        hidden_dropout=settings.hidden_dropout,
-    )
-    head = tf_keras.Model(inputs, evidence, name="audio_head")
-    standardise = head.get_layer("audio_standardise")
-    standardise.trainable = False  # mean and variance of all clips are more accurate than those of a batch
+    labels, kinds = (np.concatenate([getattr(each, name) for each in corpora]) for name in ("labels", "kinds"))
+    head = _build_head(corpora[0].statistics.shape[2], classes, most_kinds(labels, kinds), settings)
     names = [f"weight_{number}" for number in range(len(head.get_weights()))]
     cached = read_arrays(path)
     if cached is not None:
         head.set_weights([cached[name] for name in names])
         return head
     weights = [1.0, *(settings.further_weight for _ in corpora[1:])]
-    mean, variance = _moments(corpora, weights)
+    moments = _moments(corpora, weights)
+    trained = _trained_without_kinds(corpora, classes, seed, settings, weights, moments)
+    for layer in trained.layers:
+        head.get_layer(layer.name).set_weights(layer.get_weights())
+    mean, scale = moments[0], 1 / np.sqrt(moments[1] + np.float32(STANDARDISE_EPSILON))
+    discriminants = fit_discriminants(
+        [(each.statistics - mean) * scale for each in corpora],
+        [each.labels for each in corpora],
+        [each.kinds for each in corpora],
+        weights,
+        classes,
+        settings.ridge,
+    )
+    head.get_layer("audio_kinds").set_weights(discriminants)
+    write_arrays(path, **dict(zip(names, head.get_weights(), strict=True)))
+    return head
+
+
+def _build_head(width: int, classes: int, kinds: int, settings: AudioTrainingSettings) -> Any:
+    """Build a head for `width` statistics with fresh weights; `kinds` is the number of discriminants of each class."""
+    inputs = tf_keras.layers.Input((width,), name="audio_statistics")
+    evidence = audio_evidence(
+        inputs,
+        labels=classes,
+        units=settings.units,
+        dropout=settings.dropout,
+        hidden_dropout=settings.hidden_dropout,
+        kinds=kinds,
+    )
+    return tf_keras.Model(inputs, evidence, name="audio_head")
+
+
+def _trained_without_kinds(
+    corpora: Sequence[LabelledStatistics],
+    classes: int,
+    seed: tuple[int, ...],
+    settings: AudioTrainingSettings,
+    weights: Sequence[float],
+    moments: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> Any:
+    """Train a head without discriminants on the classes, on statistics of mean and variance `moments`."""
+    tf_keras.utils.set_random_seed(int(np.random.default_rng(seed).integers(2**31)))
+    mean, variance = moments
+    head = _build_head(len(mean), classes, 0, settings)
+    standardise = head.get_layer("audio_standardise")
+    standardise.trainable = False  # mean and variance of all clips are more accurate than those of a batch
     standardise.set_weights([np.ones_like(mean), np.zeros_like(mean), mean, variance])
     rows = np.concatenate([each.statistics.reshape(-1, len(mean)) for each in corpora])
     batches = _MixupBatches(rows, _weighted_targets(corpora, weights, classes), settings, seed)
@@ -278,7 +323,6 @@ def train_head(
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     head.compile(optimizer, tf_keras.losses.CategoricalCrossentropy(from_logits=True))
     head.fit(batches, epochs=settings.epochs, shuffle=False, verbose=0)
-    write_arrays(path, **dict(zip(names, head.get_weights(), strict=True)))
     return head
 
 

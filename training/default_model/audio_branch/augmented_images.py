@@ -35,7 +35,7 @@ class CopySettings:
 
     shifted: int = 4
     """Number of copies whose edges are shifted by up to `LONGEST_SHIFT_S`, and nothing else."""
-    augmented: int = 16
+    augmented: int = 6
     """Number of copies with augmented voice, microphone, room, noise and edges."""
     seed: int = 1
     """Random seed of the copies."""
@@ -49,6 +49,8 @@ class AugmentedImages:
     """Indices into the colour map, shape (clips, 1 + shifted + augmented, image_height, image_width)."""
     labels: NDArray[np.int64]
     """Index of each clip's class in the class set, shape (clips,)."""
+    kinds: NDArray[np.int64]
+    """Index of each clip's emotion in the emotions of the class set, shape (clips,): a class can have several."""
     speakers: NDArray[np.int64]
     """Number of each clip's speaker, from 1, shape (clips,)."""
     shifted: slice
@@ -59,7 +61,13 @@ class AugmentedImages:
     def without(self, speakers: Collection[int]) -> "AugmentedImages":
         """Return the clips of all other speakers."""
         others = ~np.isin(self.speakers, list(speakers))
-        return replace(self, colours=self.colours[others], labels=self.labels[others], speakers=self.speakers[others])
+        return replace(
+            self,
+            colours=self.colours[others],
+            labels=self.labels[others],
+            kinds=self.kinds[others],
+            speakers=self.speakers[others],
+        )
 
 
 def to_rgb(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -141,9 +149,11 @@ def corpus_images(
     ordered = [clip for speaker in sorted(by_speaker) for clip in by_speaker[speaker]]
     used = np.array([clip.emotion in class_of for clip in ordered], np.bool_)
     chosen = [clip for clip in ordered if clip.emotion in class_of]
+    emotions = list(class_of)
     return AugmentedImages(
         colours=np.concatenate(colours)[used],
         labels=np.array([classes.labels.index(class_of[clip.emotion]) for clip in chosen], np.int64),
+        kinds=np.array([emotions.index(clip.emotion) for clip in chosen], np.int64),
         speakers=np.array([clip.speaker for clip in chosen], np.int64),
         shifted=slice(1, 1 + copies.shifted),
         augmented=slice(1 + copies.shifted, 1 + copies.shifted + copies.augmented),

@@ -22,7 +22,7 @@ from training.default_model.audio_branch.audio_training import (
     AudioTrainingSettings,
     LabelledStatistics,
     fold_of,
-    image_statistics,
+    labelled_statistics,
     predict,
     train_head,
 )
@@ -123,10 +123,7 @@ def measure_generalisation(
         TrainingError: `cache` cannot be written to.
     """
     titles = [corpus.title for corpus in CORPORA]
-    data = {
-        corpus.title: LabelledStatistics(image_statistics(each.colours, cache, console), each.labels)
-        for corpus, each in images.items()
-    }
+    data = {corpus.title: labelled_statistics(each, cache, console) for corpus, each in images.items()}
     speakers = {corpus.title: each.speakers for corpus, each in images.items()}
     first = titles[0]
     fold = fold_of(speakers[first])

@@ -16,6 +16,7 @@ from training.default_model.audio_branch.audio_training import (
     TrainedAudioBranch,
     fold_of,
     image_statistics,
+    labelled_statistics,
     train_audio_branch,
 )
 from training.default_model.audio_branch.augmented_images import AugmentedImages, CopySettings, corpus_images
@@ -140,7 +141,7 @@ def nemo(corpora: Path, cache: Path) -> AugmentedImages:
 
 
 def statistics_of(images: AugmentedImages, cache: Path) -> LabelledStatistics:
-    return LabelledStatistics(image_statistics(images.colours, cache, Console(quiet=True)), images.labels)
+    return labelled_statistics(images, cache, Console(quiet=True))
 
 
 def test_further_corpora_take_part_in_every_fold_and_in_the_shipped_head(
