@@ -105,7 +105,7 @@ def test_base_reaches_the_trainer(app: typer.Typer, tmp_path: Path, monkeypatch:
 
     def read_base(*arguments: Any) -> base.BaseModel:
         read.append(arguments)
-        return base.BaseModel(arguments[0], "base", "0", "evidence", companions, 64, ())
+        return base.BaseModel(arguments[0], "base", "0", "evidence", companions, None, ())
 
     monkeypatch.setattr(base, "read_base", read_base)
     rows = "".join(f",word,{label},{split}\n" for label in "ab" for split in ("train", "dev"))

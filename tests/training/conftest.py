@@ -15,7 +15,7 @@ from rich.console import Console
 
 from device.front_end.parameters import FrontEnd
 from tests.training.small_vgg19 import small_vgg19
-from training.networks.network import Network, evidence_network, set_joint_factors
+from training.networks.network import AudioShape, Network, evidence_network, set_joint_factors
 
 WORDS = {"positive": "what a great day", "negative": "this is so awful"}
 TONES = {"positive": 2000.0, "negative": 200.0}
@@ -71,12 +71,15 @@ def corpus(tmp_path: Path, write_table: WriteTable) -> Path:
     return write_table(rows)
 
 
-def new_evidence(*, labels: int, vocabulary: int, front_end: FrontEnd, audio_units: int = 64) -> Network:
+def new_evidence(
+    *, labels: int, vocabulary: int, front_end: FrontEnd, audio_shape: AudioShape | None = None
+) -> Network:
     """Build the network `evidence` with random weights everywhere, as after a training."""
-    network = evidence_network(labels, vocabulary, front_end, audio_units=audio_units)
+    network = evidence_network(labels, vocabulary, front_end, audio_shape or AudioShape())
     random = np.random.default_rng(4)
+    random_ones = ("words_logits", "audio_dense", "audio_logits", "audio_kinds")
     for layer in (*network.full.layers, *network.full.get_layer("audio").layers):
-        if layer.name.startswith(("words_embedding", "words_patterns", "words_logits", "audio_dense", "audio_logits")):
+        if layer.name.startswith(("words_embedding", "words_patterns")) or layer.name in random_ones:
             layer.set_weights([random.normal(0, 0.2, each.shape) for each in layer.get_weights()])
     standardise = network.full.get_layer("audio").get_layer("audio_standardise")
     gamma, beta, mean, variance = (each.shape for each in standardise.get_weights())

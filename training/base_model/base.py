@@ -23,11 +23,15 @@ from device.system.paths import cannot_use, open_file
 from training.base_model.bundle_weights import rebuild
 from training.data.clips import TRAIN, Clip
 from training.networks.network import (
-    AUDIO_PART,
+    AUDIO_HIDDEN,
+    AUDIO_KINDS,
+    AUDIO_PRODUCTS,
     FIXED_WITH_A_BASE,
     NETWORKS,
     OUTPUT_LAYERS,
+    AudioShape,
     Network,
+    audio_shape,
     build_network,
     evidence_network,
     set_joint_factors,
@@ -37,7 +41,7 @@ AUDIO_SHARE = 0.3
 """Share of the last layer of the audio that a network with the base's classes begins with: in full, it is so confident
 about a voice that it does not know that a few clips correct it too little, see `benchmarks/own_voice.md`."""
 _EVIDENCE = "evidence"
-_WORDS_LOGITS, _AUDIO_LOGITS = OUTPUT_LAYERS[_EVIDENCE]
+_WORDS_LOGITS, *_AUDIO_OUTPUTS = OUTPUT_LAYERS[_EVIDENCE]
 _FIX = "give a Model.h5 that `edge-mcnn train` wrote"
 _FIX_OTHER_NETWORK = "a base is of one of the networks of `edge-mcnn train --network`; " + _FIX
 _MOST_NAMED = 8
@@ -62,8 +66,8 @@ class BaseModel:
     """Name of the network, one of `training.networks.network.NETWORKS`."""
     companions: Companions
     """Labels, vocabulary, front end, card and class transitions."""
-    audio_units: int | None
-    """Width of the hidden layer of the audio branch of the network `evidence`; None for another network."""
+    audio_shape: AudioShape | None
+    """What the audio branch of the network `evidence` consists of; None for another network."""
     weights: tuple[Weights, ...]
     """Weights of each layer, in the order of the network's layers."""
 
@@ -71,22 +75,22 @@ class BaseModel:
         """Build the network for some labels, with the base's weights.
 
         The meaning of words is frozen: a few clips contain few words, and not the ones of later. So are the logits of
-        the words of the network `evidence` if the base has all classes.
+        the words of the network `evidence` if the base has all classes. Linear discriminants, which the default model's
+        recipe fits, are trained on with the other layers here, since new classes begin without any.
 
         Args:
             labels: labels in the order of the outputs, in any relation to those of the base.
             fast_lstm: see `build_network`.
         """
-        network = _build(self.network, len(labels), self.companions, self.audio_units, fast_lstm=fast_lstm)
+        network = _build(self.network, len(labels), self.companions, self.audio_shape, fast_lstm=fast_lstm)
         known = [self.companions.labels.index(label) if label in self.companions.labels else -1 for label in labels]
         columns, places = [place for place in known if place >= 0], [place >= 0 for place in known]
         for layer, weights in zip(_layers(network.full), self.weights, strict=True):
             values = list(weights)
             if layer.name in OUTPUT_LAYERS[self.network]:
-                values = [np.zeros(each.shape, np.float32) for each in layer.get_weights()]
-                share = AUDIO_SHARE if layer.name == _AUDIO_LOGITS else 1.0
-                for value, old in zip(values, weights, strict=True):
-                    value[..., places] = share * old[..., columns]
+                share = AUDIO_SHARE if layer.name in _AUDIO_OUTPUTS else 1.0
+                values = [share * _of_classes(each, len(self.companions.labels), columns, places) for each in weights]
+                layer.trainable = True
             layer.set_weights(values)
             if layer.name in FIXED_WITH_A_BASE[self.network] or (all(places) and layer.name == _WORDS_LOGITS):
                 layer.trainable = False
@@ -142,7 +146,7 @@ def read_base(path: Path) -> BaseModel:
         )
     try:
         refuse_external_data(path)
-        network = _build(of_card, len(companions.labels), companions, _stored_audio_units(path))
+        network = _build(of_card, len(companions.labels), companions, _stored_audio_shape(path, len(companions.labels)))
         network.full.load_weights(str(path))
     except (OSError, KeyError, ValueError, RuntimeError, ConversionError):
         raise TrainingError(
@@ -213,17 +217,34 @@ def describe_base(base: BaseModel, labels: Sequence[str], clips: Iterable[Clip])
     return lines
 
 
+def _of_classes(
+    weights: NDArray[Any], classes: int, columns: Sequence[int], places: Sequence[bool]
+) -> NDArray[np.float32]:
+    """Return the weights of an output layer for other classes, 0 for those that the base does not have.
+
+    Args:
+        weights: shape (..., n * classes): once or several times the classes of the base in turn.
+        classes: number of classes of the base.
+        columns: numbers of the classes of the base that remain.
+        places: whether the base has each class of the result; `columns` are in the order of these.
+    """
+    old = weights.reshape(*weights.shape[:-1], -1, classes)
+    new = np.zeros((*old.shape[:-1], len(places)), np.float32)
+    new[..., np.flatnonzero(places)] = old[..., list(columns)]
+    return new.reshape(*weights.shape[:-1], -1)
+
+
 def _base(path: Path, name: str, sha256: str, network_name: str, companions: Companions, network: Network) -> BaseModel:
-    units = network.full.get_layer(AUDIO_PART).get_layer("audio_dense").units if network_name == _EVIDENCE else None
+    shape = audio_shape(network, len(companions.labels)) if network_name == _EVIDENCE else None
     weights = tuple(tuple(layer.get_weights()) for layer in _layers(network.full))
-    return BaseModel(path, name, sha256, network_name, companions, units, weights)
+    return BaseModel(path, name, sha256, network_name, companions, shape, weights)
 
 
 def _build(
-    name: str, labels: int, companions: Companions, audio_units: int | None, *, fast_lstm: bool = False
+    name: str, labels: int, companions: Companions, shape: AudioShape | None, *, fast_lstm: bool = False
 ) -> Network:
-    if name == _EVIDENCE and audio_units is not None and not fast_lstm:
-        return evidence_network(labels, len(companions.vocabulary), companions.front_end, audio_units=audio_units)
+    if name == _EVIDENCE and shape is not None and not fast_lstm:
+        return evidence_network(labels, len(companions.vocabulary), companions.front_end, shape)
     return build_network(
         name,
         labels=labels,
@@ -234,18 +255,21 @@ def _build(
     )
 
 
-def _stored_audio_units(path: Path) -> int | None:
-    """Return the width of the hidden layer of the audio branch in a `Model.h5`; None if it has no such layer."""
+def _stored_audio_shape(path: Path, labels: int) -> AudioShape | None:
+    """Return what the audio branch in a `Model.h5` consists of; None if it has no such branch."""
+    units: dict[str, int] = {}
     remaining: list[Any] = [read_configuration(path)[0]]
     while remaining:
         part = remaining.pop()
         if isinstance(part, dict):
-            if part.get("name") == "audio_dense" and isinstance(part.get("units"), int):
-                return int(part["units"])
+            if isinstance(part.get("name"), str):
+                units[part["name"]] = part["units"] if isinstance(part.get("units"), int) else 0
             remaining += part.values()
         elif isinstance(part, list):
             remaining += part
-    return None
+    if AUDIO_HIDDEN not in units:
+        return None
+    return AudioShape(units[AUDIO_HIDDEN], units.get(AUDIO_KINDS, 0) // labels, products=AUDIO_PRODUCTS in units)
 
 
 def _layers(model: Any) -> list[Any]:

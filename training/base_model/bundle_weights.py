@@ -7,6 +7,8 @@ of 8 or 16 bits become float32. The result is compared with the bundle itself.
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,18 @@ from numpy.typing import NDArray
 from convert.tflite_model.flatbuffer import FlatbufferModel, read_flatbuffer
 from convert.tflite_model.operators import Operator
 from convert.verify.runner import predict
-from device.bundle import Bundle
+from device.bundle import Bundle, Companions
 from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.parameters import FrontEnd
 from training.images.spectrogram import compute_image
 from training.networks.evidence_audio import STANDARDISE_EPSILON
 from training.networks.network import (
+    AUDIO_HIDDEN,
+    AUDIO_KINDS,
     AUDIO_PART,
     IDS_INPUT,
     IMAGE_INPUT,
-    OUTPUT_LAYERS,
+    AudioShape,
     Network,
     evidence_network,
     set_joint_factors,
@@ -68,24 +72,15 @@ def rebuild(bundle: Bundle, name: str) -> Network:
     try:
         constants = _Constants(bundle.model[: bundle.flatbuffer_size])
         embedding, patterns, words_logits = constants.words()
-        network = evidence_network(len(companions.labels), len(companions.vocabulary), companions.front_end)
-        length = int(network.trunk.output_shape[-1])
-        scale, offset, dense, bias = constants.audio(length)
-        audio_logits, audio_bias = constants.dense_with_bias(len(companions.labels), len(bias))
-        if len(bias) != network.full.get_layer(AUDIO_PART).get_layer("audio_dense").units:
-            network = evidence_network(
-                len(companions.labels), len(companions.vocabulary), companions.front_end, audio_units=len(bias)
-            )
+        network, audio_weights = constants.audio(companions)
         full = network.full
         audio = full.get_layer(AUDIO_PART)
         full.get_layer("words_embedding").set_weights([embedding])
         for width, kernel in patterns.items():
             full.get_layer(f"words_patterns_{width}").set_weights([kernel])
-        words_output, audio_output = OUTPUT_LAYERS["evidence"]
-        full.get_layer(words_output).set_weights([words_logits])
-        audio.get_layer("audio_standardise").set_weights(_standardisation(scale, offset))
-        audio.get_layer("audio_dense").set_weights([dense, bias])
-        audio.get_layer(audio_output).set_weights([audio_logits, audio_bias])
+        full.get_layer("words_logits").set_weights([words_logits])
+        for layer, weights in audio_weights.items():
+            audio.get_layer(layer).set_weights(weights)
         set_joint_factors(full, *constants.factors())
     except (_Other, ValueError, EdgeMcnnError):
         raise other from None
@@ -149,7 +144,7 @@ class _Constants:
         self.interpreter.allocate_tensors()
         self._details = {each["index"]: each for each in self.interpreter.get_tensor_details()}
         self._made_by = {output: operator for operator in self._model.operators for output in operator.outputs}
-        self._width = 0
+        self._words_output = -1
 
     def words(self) -> tuple[Floats, dict[int, Floats], Floats]:
         """Return the weights of the embedding, the patterns by their number of words, and the logits of the words."""
@@ -165,23 +160,42 @@ class _Constants:
         self._words_output = logits.output
         return embedding, patterns, logits.kernel
 
-    def audio(self, length: int) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return factor and offset of the standardisation, and kernel and bias of the hidden layer.
-
-        Args:
-            length: number of statistics.
-        """
-        (scale,) = self._find("MUL", lambda shape: shape == (length,))
+    def audio(self, companions: Companions) -> tuple[Network, dict[str, list[Floats]]]:
+        """Return a network with the same audio branch, and the weights of the layers of that branch."""
+        classes = len(companions.labels)
+        for products in (False, True):
+            network = evidence_network(
+                classes, len(companions.vocabulary), companions.front_end, AudioShape(products=products)
+            )
+            length = int(network.trunk.output_shape[-1])
+            if scales := list(self._find("MUL", partial(eq, (length,)))):
+                break
+        (scale,) = scales
         (offset,) = self._find("ADD", lambda shape: shape == (length,))
-        (factor,), (summand,) = scale.constants.values(), offset.constants.values()
-        (hidden,) = self._dense(lambda outputs, inputs: inputs == length and outputs > 1)  # the gate has one output
-        return factor, summand, hidden.kernel, _required(hidden.bias)
-
-    def dense_with_bias(self, outputs: int, inputs: int) -> tuple[Floats, Floats]:
-        """Return kernel and bias of the only dense layer of this size."""
-        found = self._dense(lambda *sizes: sizes == (outputs, inputs))
-        (layer,) = [each for each in found if each.output != self._words_output]
-        return layer.kernel, _required(layer.bias)
+        (factors,), (summands,) = scale.constants.values(), offset.constants.values()
+        read_statistics = list(self._dense(lambda outputs, inputs: inputs == length and outputs > 1))  # not the gate
+        ((hidden, logits),) = [
+            (first, second)
+            for first in read_statistics
+            for second in self._dense(lambda *sizes, units=first.kernel.shape[1]: sizes == (classes, units))
+            if second.output != self._words_output
+        ]
+        kinds = [layer for layer in read_statistics if layer is not hidden]
+        units = hidden.kernel.shape[1]
+        weights = {
+            "audio_standardise": _standardisation(factors, summands),
+            AUDIO_HIDDEN: [hidden.kernel, _required(hidden.bias)],
+            "audio_logits": [logits.kernel, _required(logits.bias)],
+        }
+        number = 0
+        if kinds:
+            (discriminants,) = kinds
+            weights[AUDIO_KINDS] = [discriminants.kernel, _required(discriminants.bias)]
+            number = discriminants.kernel.shape[1] // classes
+        shape = AudioShape(units, number, products)
+        if shape != AudioShape(products=products):
+            network = evidence_network(classes, len(companions.vocabulary), companions.front_end, shape)
+        return network, weights
 
     def factors(self) -> tuple[float, float]:
         """Return the factors of the evidence of text and of audio where there are both."""

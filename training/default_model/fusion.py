@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 from device.front_end.parameters import FrontEnd
 from training.evaluation.modality_conflict import SingleModality, conflicting_pairs
 from training.evaluation.scores import Scores
-from training.networks.network import AUDIO_PART, evidence_network, set_joint_factors
+from training.networks.network import AUDIO_PART, AudioShape, evidence_network, set_joint_factors
 
 _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 0.1, 10.0
 _AUDIO_WEIGHTS = tuple(step / 20 for step in range(6, 21))
@@ -163,13 +163,11 @@ def fuse(text: Any, audio: Any, factors: FusionFactors, front_end: FrontEnd) -> 
         A tf_keras model, `evidence` of `training.networks`: [images, features] -> probabilities (batch, labels). Its
         softmax adds the calibrated logits of both branches.
     """
-    units = audio.get_layer(_AUDIO_HIDDEN).units
     labels = text.output_shape[-1]
     with_kinds = [layer.units // labels for layer in audio.layers if layer.name == _AUDIO_KINDS]
+    shape = AudioShape(audio.get_layer(_AUDIO_HIDDEN).units, sum(with_kinds), products=True)
     vocabulary = text.get_layer("words_embedding").input_dim - 1
-    full = evidence_network(
-        labels, vocabulary, front_end, audio_units=units, audio_kinds=sum(with_kinds), audio_products=True
-    ).full
+    full = evidence_network(labels, vocabulary, front_end, shape).full
     for layer in text.layers:
         if layer.weights:
             full.get_layer(layer.name).set_weights(layer.get_weights())

@@ -27,9 +27,10 @@ JOINT_FACTORS = ("words_factor", "audio_factor")
 """Names of the layers of `evidence` that weigh text and audio where there are both."""
 OUTPUT_LAYERS: Mapping[str, tuple[str, ...]] = {
     TUTORIAL: ("probabilities",),
-    "evidence": ("words_logits", "audio_logits"),
+    "evidence": ("words_logits", "audio_logits", "audio_kinds"),
 }
-"""Names of the layers of each network whose outputs are the classes; the last axis of their weights is the class."""
+"""Names of the layers of each network whose outputs are the classes, or several times all classes in turn; the last one
+of `evidence` is not part of every such network."""
 FIXED_WITH_A_BASE: Mapping[str, tuple[str, ...]] = {
     TUTORIAL: ("words_embedding",),
     "evidence": ("words_embedding", *(f"words_patterns_{width}" for width in WIDTHS)),
@@ -37,10 +38,24 @@ FIXED_WITH_A_BASE: Mapping[str, tuple[str, ...]] = {
 """Names of the layers of each network that a training on top of a base does not change: the meaning of words."""
 AUDIO_PART = "audio"
 """Name of the model inside `evidence` that classifies the statistics of the audio."""
+AUDIO_HIDDEN, AUDIO_KINDS, AUDIO_PRODUCTS = "audio_dense", "audio_kinds", "covariances"
+"""Names of layers that show an `AudioShape`: the hidden layer, the discriminants, and one of the products."""
 Vgg19Weights = Path | Literal["imagenet"] | None
 """Source of the weights of VGG19, see `build_network`."""
 TUTORIAL_DROPOUT = 0.25
 """The rate of every dropout in the tutorial's network, the LSTM's two included."""
+
+
+@dataclass(frozen=True)
+class AudioShape:
+    """What distinguishes the audio branches of the networks `evidence`."""
+
+    units: int = 64
+    """Width of the hidden layer."""
+    kinds: int = 0
+    """Number of linear discriminants of each class; 0 leaves them out."""
+    products: bool = False
+    """Whether there are the statistics that are products of rows, too."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +168,7 @@ def evidence_network(
     labels: int,
     vocabulary: int,
     front_end: FrontEnd,
-    *,
-    audio_units: int = 64,
-    audio_kinds: int = 0,
-    audio_products: bool = False,
+    audio_shape: AudioShape = AudioShape(),  # immutable
 ) -> Network:
     """Build a network that adds the evidence of text and audio: Bayes' rule, if the two are independent.
 
@@ -167,17 +179,15 @@ def evidence_network(
         labels: number of classes.
         vocabulary: number of words, without the padding id 0.
         front_end: settings that define the size of the image and the number of ids.
-        audio_units: width of the hidden layer of the audio branch.
-        audio_kinds: number of linear discriminants of each class in the audio branch; 0 leaves them out.
-        audio_products: whether the audio branch has the statistics that are products of rows, too.
+        audio_shape: what the audio branch consists of.
     """
     images = layers.Input((front_end.image_height, front_end.image_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)
-    statistics = audio_statistics(images, products=audio_products)
+    statistics = audio_statistics(images, products=audio_shape.products)
     image_features = layers.Input(statistics.shape[1:], name=TRUNK_INPUT)
     audio = tf_keras.Model(
         image_features,
-        audio_evidence(image_features, labels=labels, units=audio_units, kinds=audio_kinds),
+        audio_evidence(image_features, labels=labels, units=audio_shape.units, kinds=audio_shape.kinds),
         name=AUDIO_PART,
     )
     words = text_evidence(ids, labels=labels, vocabulary=vocabulary)
@@ -204,6 +214,14 @@ def evidence_network(
         trunk=tf_keras.Model(images, statistics, name="trunk"),
         head=tf_keras.Model([image_features, ids], head(image_features), name="head"),
     )
+
+
+def audio_shape(network: Network, labels: int) -> AudioShape:
+    """Return what the audio branch of a network `evidence` with so many classes consists of."""
+    layers_of_audio = {layer.name: layer for layer in network.full.get_layer(AUDIO_PART).layers}
+    kinds = layers_of_audio[AUDIO_KINDS].units // labels if AUDIO_KINDS in layers_of_audio else 0
+    products = any(layer.name == AUDIO_PRODUCTS for layer in network.trunk.layers)
+    return AudioShape(layers_of_audio[AUDIO_HIDDEN].units, kinds, products)
 
 
 def set_joint_factors(full: Any, text: float, audio: float) -> None:

@@ -17,6 +17,7 @@ from tests.training.conftest import new_evidence
 from training.base_model.base import AUDIO_SHARE, BaseModel, check_base, describe_base, read_base
 from training.data.clips import TRAIN, VALIDATION, Clip
 from training.fit.h5_writer import write_model
+from training.networks.network import AudioShape
 
 FRONT_END = FrontEnd(sequence_length=10, image_height=32, image_width=32)
 LABELS = ("angry", "calm", "happy")
@@ -27,7 +28,8 @@ COMPANIONS = Companions(LABELS, VOCABULARY, FRONT_END, {"network": "evidence", "
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     path = tmp_path / "Base.h5"
-    write_model(new_evidence(labels=3, vocabulary=3, front_end=FRONT_END, audio_units=32).full, COMPANIONS, path)
+    network = new_evidence(labels=3, vocabulary=3, front_end=FRONT_END, audio_shape=AudioShape(32))
+    write_model(network.full, COMPANIONS, path)
     return path
 
 
@@ -50,8 +52,8 @@ def predictions(network: Any) -> Any:
 
 
 def test_weights_are_those_of_the_file(written: Path, base: BaseModel) -> None:
-    original = new_evidence(labels=3, vocabulary=3, front_end=FRONT_END, audio_units=32)
-    assert (base.network, base.audio_units, base.companions) == ("evidence", 32, COMPANIONS)
+    original = new_evidence(labels=3, vocabulary=3, front_end=FRONT_END, audio_shape=AudioShape(32))
+    assert (base.network, base.audio_shape, base.companions) == ("evidence", AudioShape(32), COMPANIONS)
     network = base.build(LABELS)
     for name in (
         "words_embedding",
@@ -88,6 +90,21 @@ def test_new_classes_begin_without_evidence_and_shared_ones_with_that_of_the_bas
     assert weights(network, "words_factor")[0] == 0  # a factor of 1
     assert weights(base.build(LABELS[:2]), "words_factor")[0] == pytest.approx(0.3)
     assert "words_logits" in {each.name.split("/")[-2] for each in network.head.trainable_weights}
+
+
+def test_discriminants_of_the_default_model_are_taken_over_for_shared_classes(tmp_path: Path) -> None:
+    shape = AudioShape(16, kinds=2, products=True)
+    original = new_evidence(labels=3, vocabulary=3, front_end=FRONT_END, audio_shape=shape)
+    write_model(original.full, COMPANIONS, tmp_path / "Base.h5")
+    base = read_base(tmp_path / "Base.h5")
+    assert base.audio_shape == shape
+    network = base.build(("bored", "happy"))
+    for new, old in zip(weights(network, "audio_kinds"), weights(original, "audio_kinds"), strict=True):
+        new, old = new.reshape(*new.shape[:-1], 2, 2), old.reshape(*old.shape[:-1], 2, 3)
+        assert not new[..., 0].any()
+        np.testing.assert_allclose(new[..., 1], AUDIO_SHARE * old[..., 2], rtol=1e-6)
+    np.testing.assert_allclose(predictions(base.build(("bored", "keen"))), 0.5)
+    assert "audio_kinds" in {each.name.split("/")[-2] for each in network.head.trainable_weights}
 
 
 def test_card_names_the_base_with_its_licence(base: BaseModel) -> None:

@@ -15,6 +15,7 @@ from tests.training.conftest import new_evidence
 from training.base_model import bundle_weights
 from training.base_model.bundle_weights import rebuild
 from training.fit.h5_writer import write_model
+from training.networks.network import AudioShape, audio_shape
 
 FRONT_END = FrontEnd(sequence_length=20, image_height=32, image_width=48)
 VOCABULARY = tuple(f"word{number}" for number in range(300))
@@ -46,12 +47,17 @@ def test_shipped_model_is_rebuilt(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_bundle_of_the_default_mode_is_rebuilt_and_another_one_refused(tmp_path: Path) -> None:
-    full = new_evidence(labels=4, vocabulary=len(VOCABULARY), front_end=FRONT_END).full
+@pytest.mark.parametrize(
+    "shape", [AudioShape(), AudioShape(48, kinds=3, products=True)], ids=["plain", "discriminants"]
+)
+def test_bundle_of_the_default_mode_is_rebuilt_and_another_one_refused(shape: AudioShape, tmp_path: Path) -> None:
+    full = new_evidence(labels=4, vocabulary=len(VOCABULARY), front_end=FRONT_END, audio_shape=shape).full
     write_model(full, Companions(("a", "b", "c", "d"), VOCABULARY, FRONT_END), tmp_path / "Model.h5")
     convert(tmp_path / "Model.h5")
     bundle = read_bundle(tmp_path / "Model.tflite")
-    rebuilt = rebuild(bundle, "Model.tflite").full
+    network = rebuild(bundle, "Model.tflite")
+    rebuilt = network.full
+    assert audio_shape(network, 4) == shape
     assert difference(bundle, rebuilt) < 0.02
     for layer in ("words_embedding", "words_patterns_3", "words_logits", "words_factor", "audio_factor"):
         for found, expected in zip(

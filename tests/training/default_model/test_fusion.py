@@ -11,7 +11,7 @@ from training.default_model import fusion
 from training.default_model.fusion import BranchLogits, FusionFactors
 from training.networks.evidence_audio import audio_evidence
 from training.networks.evidence_text import text_evidence
-from training.networks.network import AUDIO_PART, evidence_network
+from training.networks.network import AUDIO_PART, AudioShape, evidence_network
 
 SHARES = [0.25, 0.5, 0.25]
 
@@ -106,7 +106,7 @@ def branches() -> tuple[Any, Any]:
     tf_keras.utils.set_random_seed(3)
     ids = tf_keras.layers.Input((6,), dtype="int32")
     text = tf_keras.Model(ids, text_evidence(ids, labels=3, vocabulary=8))
-    width = evidence_network(3, 8, FRONT_END, audio_products=True).full.get_layer(AUDIO_PART).input_shape[1]
+    width = evidence_network(3, 8, FRONT_END, AudioShape(products=True)).full.get_layer(AUDIO_PART).input_shape[1]
     statistics = tf_keras.layers.Input((width,))
     audio = tf_keras.Model(statistics, audio_evidence(statistics, labels=3, units=5, kinds=2))
     random = np.random.default_rng(5)
