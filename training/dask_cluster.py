@@ -5,6 +5,7 @@ recording that a machine cannot read, or that is very large, is left to the call
 """
 
 import asyncio
+import gc
 import logging
 import os
 import time
@@ -152,7 +153,8 @@ def connected(address: str, wait_s: float = 30.0) -> Iterator[DaskCluster]:
         yield cluster
     finally:
         if client is not None:
-            client.close(timeout=2)
+            with _no_garbage_collection():
+                client.close(timeout=2)
         for log, level in levels.items():
             log.setLevel(level)
 
@@ -160,11 +162,28 @@ def connected(address: str, wait_s: float = 30.0) -> Iterator[DaskCluster]:
 def _client(address: str, wait_s: float) -> Any:
     from distributed import Client
 
-    for _ in range(_ATTEMPTS - 1):
-        # A client asserts that the scheduler's first message arrives alone; it does not if a worker joins meanwhile.
-        with suppress(AssertionError):
-            return Client(address, timeout=wait_s, set_as_default=False)
-    return Client(address, timeout=wait_s, set_as_default=False)
+    with _no_garbage_collection():
+        for _ in range(_ATTEMPTS - 1):
+            # A client asserts that the scheduler's first message arrives alone: not if a worker joins meanwhile.
+            with suppress(AssertionError):
+                return Client(address, timeout=wait_s, set_as_default=False)
+        return Client(address, timeout=wait_s, set_as_default=False)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep the garbage collector from running while `distributed` holds the lock that all clients share.
+
+    A client that could not connect is closed when it is collected. Its `__del__` takes the same lock, which is not
+    reentrant: a collection at the wrong moment would never end.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _content(recording: Path) -> bytes | None:

@@ -1,5 +1,6 @@
 """Images and transcripts that real worker processes compute, some of which are killed in the middle of the work."""
 
+import gc
 import importlib.util
 import shutil
 import signal
@@ -197,6 +198,22 @@ def test_addresses_without_a_cluster_are_one_line(tmp_path: Path) -> None:
     with running(tmp_path / "dask", workers=0) as processes, pytest.raises(TrainingError, match="has no worker"):  # noqa: SIM117
         with connected(processes.address, wait_s=0.5):
             pass
+
+
+def test_a_client_that_could_not_connect_is_not_collected_while_another_one_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enabled: list[bool] = []
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        enabled.append(gc.isenabled())
+        raise OSError("no scheduler")
+
+    monkeypatch.setattr("distributed.Client", refuse)
+    with pytest.raises(TrainingError, match="no scheduler"), connected("tcp://pc1:8786", wait_s=0.5):
+        pass
+    assert enabled == [False]
+    assert gc.isenabled()
 
 
 def test_large_and_unreadable_recordings_are_left_to_this_machine(
