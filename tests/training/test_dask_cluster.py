@@ -195,9 +195,12 @@ def test_addresses_without_a_cluster_are_one_line(tmp_path: Path) -> None:
         assert error.value.message.startswith(f"--dask {address}: the cluster cannot be used (")
         assert "\n" not in str(error.value)
     (tmp_path / "dask").mkdir()
-    with running(tmp_path / "dask", workers=0) as processes, pytest.raises(TrainingError, match="has no worker"):  # noqa: SIM117
-        with connected(processes.address, wait_s=0.5):
-            pass
+    with (
+        running(tmp_path / "dask", workers=0) as processes,
+        pytest.raises(TrainingError, match="has no worker"),
+        connected(processes.address, wait_s=0.5),
+    ):
+        pass
 
 
 def test_a_client_that_could_not_connect_is_not_collected_while_another_one_starts(

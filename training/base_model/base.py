@@ -39,7 +39,7 @@ from training.networks.network import (
 
 AUDIO_SHARE = 0.3
 """Share of the last layer of the audio that a network with the base's classes begins with: in full, it is so confident
-about a voice that it does not know that a few clips correct it too little, see `benchmarks/own_voice.md`."""
+about an unknown voice that a few clips correct it too little, see `benchmarks/little_data/own_voice.md`."""
 _EVIDENCE = "evidence"
 _WORDS_LOGITS, *_AUDIO_OUTPUTS = OUTPUT_LAYERS[_EVIDENCE]
 _FIX = "give a Model.h5 that `edge-mcnn train` wrote"

@@ -1,6 +1,6 @@
 """Measures what augmentation gains when there are few recordings, for other speakers and in other corpora.
 
-    python -m benchmarks.few_clips RAVDESS [OTHER ...]
+    python -m benchmarks.little_data.few_clips RAVDESS [OTHER ...]
 
 Each argument is a folder with labels.csv (columns file, speaker, emotion, transcript) and flac/. Draws four speakers of
 the first corpus and ten clips of each of three emotions, and trains the network `evidence` on them, without and with

@@ -1,12 +1,13 @@
 """Measures what augmentation and a base gain with a few clips of one's own voice, in the same and in another room.
 
-    python -m benchmarks.own_voice [--speakers N] NEMO [OTHER ...]
+    python -m benchmarks.little_data.own_voice [--speakers N] NEMO [OTHER ...]
 
 Each argument is a folder with labels.csv (columns file, speaker, emotion, transcript) and flac/. For each speaker of
 the first corpus it trains the network `evidence` on ten and on four clips of each of four emotions: from random
 weights, without and with augmentation, and from a base. The bases are trained on all other speakers of the first
 corpus, and on each other corpus. The speaker's remaining clips are evaluated, audio only, unchanged and as another room
-and microphone would have recorded them, see `benchmarks.other_places`. Prints one JSON object: the mean macro F1.
+and microphone would have recorded them, see `benchmarks.little_data.other_places`. Prints one JSON object: the mean
+macro F1.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import tf_keras
 from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.other_places import elsewhere
+from benchmarks.little_data.other_places import elsewhere
 from device.front_end.parameters import FrontEnd
 from training.base_model.base import BaseModel, read_base
 from training.data.clips import TRAIN, VALIDATION, Clip
