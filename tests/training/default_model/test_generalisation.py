@@ -54,7 +54,7 @@ def test_prints_and_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_eight_emotions_have_a_page_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(images: object, *_: object, seeds: range, **__: object) -> EightEmotions:
         assert (images, list(seeds)) == (RAVDESS, [1, 2])
-        return EightEmotions([0.6, 0.62], 62_000)
+        return EightEmotions([0.6, 0.62], np.full(10, 0.61), 62_000)
 
     monkeypatch.setattr(augmented_images, "corpus_images", lambda data, corpus, *_, **__: corpus)
     monkeypatch.setattr(eight_emotions, "measure_eight_emotions", measure)
@@ -62,7 +62,7 @@ def test_eight_emotions_have_a_page_of_their_own(tmp_path: Path, monkeypatch: py
     assert result.exit_code == 0, result.output
     page = (tmp_path / "out" / "eight-emotions.md").read_text("utf-8")
     assert "`python -m training.default_model.generalisation DATA --emotions --seeds 2`" in page
-    assert "0.610 (deviation 0.010)" in page
+    assert "0.610 (0.610\u20130.610), deviation of the seeds 0.010" in page
     assert result.stdout == f"{page}\n"
 
 

@@ -158,9 +158,9 @@ def test_the_result_is_evaluated_and_described(result: RecipeResult, data: Path,
     cost = conversion_cost(evaluations["bundle"], evaluations["network"])
     assert 0 < cost.largest_change < 0.1
     assert cost.rows == 6
-    measurements = [
-        *measure_branches(result.text, result.text_with_word_errors, result.audio, result.audio_augmented, 1)
-    ]
+    measurements = measure_branches(
+        result.text, result.text_with_word_errors, result.audio, result.audio_augmented, result.transitions, 1
+    )
     measurements += [*measure_fusion(evaluations["bundle"]), *measure_conversion(cost)]
     evaluations["tutorial"] = evaluations["network"]
     sizes = {"bundle": bundle.bytes_after, "tutorial": 20_000_000}

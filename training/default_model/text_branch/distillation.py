@@ -1,7 +1,8 @@
 """Distillation: what the text branch learns from the sentence model, word vectors and soft targets.
 
 Both take minutes to compute, so they are cached between runs. The probabilities for MELD's train texts always come from
-a teacher that was fine-tuned on other dialogues.
+a teacher that was fine-tuned on other dialogues. Classes that no comment has get vectors only: a teacher that was
+fine-tuned on MELD's texts alone does not improve the branch, and overlooks rare classes.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ class TeacherSettings:
     folds: int = 3
     """Number of teachers, each fine-tuned on all dialogues except those of its own fold."""
     comments: int = 20_000
-    """Number of labelled comments that every teacher is trained on first, if comments have labels."""
+    """Number of labelled comments that every teacher is trained on first."""
     comment_epochs: int = 1
     """Passes over the comments."""
     comment_learning_rate: float = 1e-4
@@ -51,9 +52,10 @@ class TeacherOutput:
     vectors: NDArray[np.float32]
     """Vector of each word, shape (vocabulary, width)."""
     train: NDArray[np.float32]
-    """Probabilities for MELD's train texts, shape (texts, labels), by a teacher not trained on their dialogue."""
+    """Probabilities for MELD's train texts, shape (texts, labels), by a teacher not trained on their dialogue; the
+    texts' own targets if there is no teacher."""
     comment_rows: NDArray[np.int64]
-    """Numbers of the comments that the teachers predicted, shape (n,)."""
+    """Numbers of the comments that the teachers predicted, shape (n,); none if there is no teacher."""
     comments: NDArray[np.float32]
     """Mean of the teachers' probabilities for these comments, shape (n, labels)."""
 
@@ -91,13 +93,15 @@ def distil(
         vectors = _cached(
             cache / f"vectors-{_digest(list(vocabulary))}.npz",
             lambda: {"vectors": SentenceModel(labels, 0).vectors(vocabulary, step("word vectors", len(vocabulary)))},
-        )["vectors"]
+        )["vectors"].astype(np.float32)
+        if not corpora.comments.targets.any():
+            return TeacherOutput(vectors, corpora.train.targets, rows[:0], np.zeros((0, labels), np.float32))
         labelled = np.flatnonzero(corpora.comments.targets[rows].any(axis=1))[: settings.comments]
         trained_on_comments: dict[str, object] = {}
 
         def predictions(fold: int) -> dict[str, NDArray[np.generic]]:
             teacher = SentenceModel(labels, settings.seed)
-            if len(labelled) and not trained_on_comments:
+            if not trained_on_comments:
                 teacher.fit(
                     [comments[place] for place in labelled],
                     corpora.comments.targets[rows[labelled]],
@@ -107,8 +111,7 @@ def distil(
                     progress=step("teacher, on comments", len(labelled) * settings.comment_epochs),
                 )
                 trained_on_comments.update(teacher.state())
-            if trained_on_comments:
-                teacher.restore(trained_on_comments)
+            teacher.restore(trained_on_comments)
             others = np.flatnonzero(folds_of(corpora.train, settings.folds) != fold)
             teacher.fit(
                 [utterances[place] for place in others],
@@ -131,7 +134,7 @@ def distil(
     folds = folds_of(corpora.train, settings.folds)
     out_of_fold = np.stack([teacher["train"] for teacher in teachers])[folds, np.arange(len(utterances))]
     return TeacherOutput(
-        vectors.astype(np.float32),
+        vectors,
         out_of_fold.astype(np.float32),
         rows,
         np.stack([teacher["comments"] for teacher in teachers]).astype(np.float32).mean(axis=0),
