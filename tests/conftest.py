@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
+from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
 from device.recognition.speech_model.fetch import find_speech_model
 
 CLIPS = Path(__file__).parent / "fixtures" / "speech"
@@ -36,6 +38,15 @@ def import_again(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next import of a module search for it again; what it finds is forgotten after the test."""
     monkeypatch.setitem(sys.modules, module, None)  # noted, so that it is undone
     del sys.modules[module]
+
+
+@pytest.fixture
+def without_transitions(tmp_path: Path) -> Path:
+    """The default model as a training without dialogues would have left it: without class transitions."""
+    bundle = read_bundle(DEFAULT_BUNDLE)
+    path = tmp_path / "WithoutTransitions.tflite"
+    path.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], replace(bundle.companions, transitions=None)))
+    return path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -134,8 +134,8 @@ def test_the_confidence_of_a_class_replaces_the_common_one(models: LoadedModels)
         assert (again.confident, again.light) == (confident, label if confident else None)
 
 
-def test_context_without_transitions_is_refused_first() -> None:
-    settings = Settings(classifier=ClassifierSettings(context_s=30))
+def test_context_without_transitions_is_refused_first(without_transitions: Path) -> None:
+    settings = Settings(classifier=ClassifierSettings(model=str(without_transitions), context_s=30))
     with pytest.raises(SettingsError, match="the model has no class transitions"):
         LoadedModels.load(settings, pytest.fail)
 

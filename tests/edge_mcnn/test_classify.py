@@ -80,7 +80,9 @@ def test_each_prediction_contains_what_each_modality_alone_predicts(classified: 
     assert again["probabilities"] == table["probabilities"]
 
 
-def test_utterances_of_one_file_are_a_conversation(tmp_path: Path, classified: dict[str, dict[str, object]]) -> None:
+def test_utterances_of_one_file_are_a_conversation(
+    tmp_path: Path, classified: dict[str, dict[str, object]], without_transitions: Path
+) -> None:
     bundle = read_bundle(DEFAULT_BUNDLE)
     sticky = Transitions(((0.98, 0.01, 0.01), (0.01, 0.98, 0.01), (0.01, 0.01, 0.98)), (1 / 3, 1 / 3, 1 / 3))
     model = tmp_path / "Model.tflite"
@@ -94,8 +96,7 @@ def test_utterances_of_one_file_are_a_conversation(tmp_path: Path, classified: d
     assert first["probabilities"] == first["raw_probabilities"]
     assert second["probabilities"] != second["raw_probabilities"]
     assert alone["probabilities"] == alone["raw_probabilities"] == classified["austen-0930"]["probabilities"]
-    model.write_bytes(pack(bundle.model[: bundle.flatbuffer_size], replace(bundle.companions, transitions=None)))
-    refused = edge_mcnn("classify", "--model", model, files[0], environment=environment)
+    refused = edge_mcnn("classify", "--model", without_transitions, files[0], environment=environment)
     assert refused.returncode == 1
     assert "classifier.context_s is 30, and the model has no class transitions" in refused.stderr
 

@@ -58,8 +58,8 @@ def test_a_bundle_that_requires_a_missing_runtime(tmp_path: Path, monkeypatch: p
         only(models.check_bundle(with_model(path)))
 
 
-def test_context_needs_a_model_with_transitions() -> None:
-    settings = Settings(classifier=ClassifierSettings(context_s=30))
+def test_context_needs_a_model_with_transitions(without_transitions: Path) -> None:
+    settings = Settings(classifier=ClassifierSettings(model=str(without_transitions), context_s=30))
     with pytest.raises(SettingsError, match="the model has no class transitions"):
         only(models.check_bundle(settings))
 
