@@ -69,10 +69,13 @@ def main(
 
 
 def _build(data: Path, names: Sequence[str], output: Path, seed: int, console: Console) -> None:
+    from training.default_model.audio_branch.acted_speech import EMO_DB, read_acted_speech
     from training.default_model.class_sets import CLASS_SETS, SENTIMENT
 
-    # The comparison with the tutorial's network is part of the card of the default model only.
-    weights = _vgg19_weights(data) if SENTIMENT.name in names else None
+    weights = None
+    if SENTIMENT.name in names:  # only its card has these comparisons; what they need is missed now, not in an hour
+        weights = _vgg19_weights(data)
+        read_acted_speech(data / EMO_DB.folder, EMO_DB)
     for classes in CLASS_SETS:
         if classes.name in names:
             _build_bundle(data, classes, output, seed, weights if classes == SENTIMENT else None, console)

@@ -109,7 +109,7 @@ def test_utterances_without_a_label_show_how_the_voice_differs() -> None:
     assert np.mean(shifts) > 0.9
 
 
-def test_leaving_one_out_tells_examples_that_help_from_those_that_do_not() -> None:
+def test_leaving_one_out_separates_examples_that_help_from_those_that_do_not() -> None:
     model = statistics()
     helped, refused = 0, 0
     for seed in range(30):

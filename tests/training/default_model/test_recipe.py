@@ -262,6 +262,22 @@ def test_the_names_of_the_command_are_those_of_the_class_sets() -> None:
     assert list(command.BundleName) == [classes.name for classes in CLASS_SETS]
 
 
+def test_what_the_card_is_measured_with_is_missed_before_the_first_step(data: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(command.main)
+    shutil.copytree(data, tmp_path / "data", ignore=shutil.ignore_patterns("emodb"))
+    arguments = [str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "vgg19: has no *notop*.h5" in result.output
+    (tmp_path / "data" / "vgg19").mkdir()
+    (tmp_path / "data" / "vgg19" / "notop.h5").touch()
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "labels.csv: cannot be read" in result.output
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_missing_corpus_is_named_before_the_first_step(data: Path, tmp_path: Path) -> None:
     (tmp_path / "meld").mkdir()
     shutil.copy(data / "meld" / "train_sent_emo.csv", tmp_path / "meld")

@@ -1,6 +1,6 @@
 """Measures how the speakers of the training corpora differ, for `device.recognition.speaker_adaptation`.
 
-It chooses a few directions of the statistics: those that tell the kinds of the classes apart, and those along which
+It chooses a few directions of the statistics: those that separate the kinds of the classes, and those along which
 the statistics vary most. They are scaled so that what varies within one kind of one speaker has the variance 1.
 """
 
