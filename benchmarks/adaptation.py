@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from device.adaptation.speaker_adaptation import adapt, cross_validate
+from device.adaptation.speaker_variation import SpeakerStatistics
 from device.errors import EdgeMcnnError
 from device.front_end.parameters import FrontEnd
-from device.recognition.speaker_adaptation import SpeakerStatistics, adapt, leave_one_out
 from device.system.atomic_write import write_bytes, write_text
 from training.default_model.audio_branch.acted_speech import EMO_DB, NEMO, RAVDESS
 from training.default_model.audio_branch.audio_training import (
@@ -35,13 +36,12 @@ from training.default_model.audio_branch.audio_training import (
     train_head,
 )
 from training.default_model.audio_branch.augmented_images import CopySettings, corpus_images
-from training.default_model.audio_branch.speaker_variation import fit_speaker_variation
 from training.default_model.class_sets import EMOTIONS, SENTIMENT, ClassSet
 from training.default_model.fusion import BranchLogits, softmax, temperature
+from training.default_model.recipe import speaker_variation_of
 from training.evaluation.bootstrap import Groups, interval, resample
 from training.evaluation.plots import to_png
 from training.evaluation.scores import Scores
-from training.networks.evidence_audio import STANDARDISE_EPSILON
 
 EXAMPLES = (0, 1, 3, 5)
 """Numbers of examples of each class."""
@@ -49,8 +49,6 @@ _DRAWS = 5
 _UNLABELLED = 30
 """Number of further utterances of the speaker, without a label."""
 _SEED = 1
-_COPIES = (0, -1)
-"""Copies of each clip that show how the features vary; all but the first are augmented."""
 
 Adapter = Callable[["Speaker", NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]], NDArray[np.float64]]
 """Returns the evidence for the test clips, from a speaker, places of examples, their classes, and of the test clips."""
@@ -102,18 +100,13 @@ def read_speakers(data: Path, cache: Path, classes: ClassSet, console: Console) 
         BranchLogits(np.concatenate([logits[place][:, 0] for place in own]), labels, all_speakers), equal_classes=True
     )
     speakers = []
-    for (name, head, tested, numbers, trained), own_logits in zip(found, logits, strict=True):
-        gain, shift, mean, variance = head.get_layer("audio_standardise").get_weights()
-        scale = gain / np.sqrt(variance + STANDARDISE_EPSILON)
-        parts = [ravdess.take(trained), nemo]
-        variation = fit_speaker_variation(
-            [(each.statistics[:, _COPIES].reshape(-1, len(mean)) - mean) * scale + shift for each in parts],
-            [np.repeat(each.labels, len(_COPIES)) for each in parts],
-            [np.repeat(each.kinds, len(_COPIES)) for each in parts],
-            [np.repeat(each, len(_COPIES)) for each in (images[0].speakers[trained], images[1].speakers)],
+    for (name, _, tested, numbers, trained), own_logits in zip(found, logits, strict=True):
+        variation = speaker_variation_of(
+            [ravdess.take(trained), nemo],
+            [images[0].speakers[trained], images[1].speakers],
             [1.0, settings.further_weight],
         )
-        features = variation.features((tested.statistics[:, [0, -1]] - mean) * scale + shift)
+        features = variation.features(tested.statistics[:, [0, -1]])
         calibrated = own_logits.astype(np.float64) / divisor
         for number in np.unique(numbers).tolist():
             clips = numbers == number
@@ -131,10 +124,9 @@ def with_examples(speaker: Speaker, examples: NDArray[np.int64], classes: Any, t
 
 
 def guarded(speaker: Speaker, examples: NDArray[np.int64], classes: Any, test: Any) -> NDArray[np.float64]:
-    """Adapt to the examples if it helps when each is left out in turn."""
-    before, after = leave_one_out(speaker.statistics, speaker.logits[examples], speaker.features[examples], classes)
-    helps = after < before
-    return with_examples(speaker, examples, classes, test) * helps
+    """Adapt to the examples as strongly as suits them by cross-validation, which may be not at all: as the device."""
+    found = cross_validate(speaker.statistics, speaker.logits[examples], speaker.features[examples], classes)
+    return with_examples(speaker, examples, classes, test) * found.strength
 
 
 def with_unlabelled(speaker: Speaker, examples: NDArray[np.int64], classes: Any, test: Any) -> NDArray[np.float64]:
@@ -145,10 +137,10 @@ def with_unlabelled(speaker: Speaker, examples: NDArray[np.int64], classes: Any,
 
 
 def one_wrong(speaker: Speaker, examples: NDArray[np.int64], classes: Any, test: Any) -> NDArray[np.float64]:
-    """Adapt to two examples of each class, of which one of every six has a wrong label."""
+    """Adapt to two examples of each class, of which one of every six has a wrong label, if that helps."""
     wrong = np.array(classes)
     wrong[::6] = (wrong[::6] + 1) % speaker.logits.shape[1]
-    return with_examples(speaker, examples, wrong, test)
+    return guarded(speaker, examples, wrong, test)
 
 
 def unadapted(speaker: Speaker, _examples: Any, _classes: Any, test: NDArray[np.int64]) -> NDArray[np.float64]:

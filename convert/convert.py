@@ -31,6 +31,7 @@ from convert.tflite_model.operators import check_operators
 from convert.verify.agreement import Agreement
 from convert.verify.representative_data import RepresentativeData, SampleSource, edge_features, synthetic_samples
 from convert.verify.verify import runtimes_to_verify_in, verify
+from device.adaptation.speaker_variation import speaker_variation
 from device.bundle import Companions, pack
 from device.errors import BundleError, ConversionError
 from device.front_end.parameters import FrontEnd
@@ -142,9 +143,10 @@ def convert(
                     sequence_length=spec.sequence_length or defaults.sequence_length,
                 )
                 spec = check_companions(spec, companions)
+                variation = speaker_variation(companions)
             except MissingCompanionsError:
                 raise
-            except ConversionError as error:
+            except (ConversionError, BundleError) as error:
                 raise name_source(source, error) from None
             representative = synthetic_samples(companions) if samples is None else samples(companions)
             job = worker.Job(
@@ -157,6 +159,7 @@ def convert(
                 mode=recipe.name,
                 labels=len(companions.labels),
                 per_channel_dense=options.requires is not None,
+                embedding="" if variation is None else variation.layer,
             )
             fix = options.fix_for_disagreement(has_recordings=samples is not None)
             converted = _convert_and_verify(

@@ -44,10 +44,14 @@ OTHER_IMAGES = "images_of_another_program"
 
 TRANSITIONS_FILE = "transitions.json"
 """Name of the entry with the class transitions; a model that was trained without dialogues has none."""
+SPEAKER_VARIATION_FILE = "speaker_variation.json"
+"""Name of the entry with the speaker variation; a model that was trained without known speakers has none."""
 LABELS_FILE = "labels.txt"
 """Name of the entry with the labels, one per line; `edge-mcnn train` writes a file of this name beside `Model.h5`."""
 
 _LABELS, _VOCABULARY, _FRONT_END, _CARD = LABELS_FILE, "vocabulary.txt", "front_end.json", "model_card.json"
+ENTRIES = (_LABELS, _VOCABULARY, _FRONT_END, _CARD, TRANSITIONS_FILE, SPEAKER_VARIATION_FILE)
+"""Names of all entries of a bundle, and of the HDF5 group of a `Model.h5`."""
 _LARGEST_ENTRY = 16 << 20
 _LARGEST_BUNDLE = 1 << 30
 _MOST_ENTRIES = 100
@@ -117,6 +121,9 @@ class Companions:
     """Model card: the training data, the scores and the limitations."""
     transitions: Transitions | None = None
     """How classes follow each other in conversations; None if the training corpus had no dialogues."""
+    speaker_variation: str | None = None
+    """How the training speakers differ, to adapt to a voice: a JSON object that `device.adaptation.speaker_variation`
+    reads; None if the speakers were not known."""
 
     def __post_init__(self) -> None:
         _check_names("labels", self.labels, at_least=2, at_most=_MOST_LABELS)
@@ -131,12 +138,16 @@ class Companions:
 
     def entries(self) -> dict[str, str]:
         """Return the packed texts by their file name."""
+        optional = {
+            TRANSITIONS_FILE: None if self.transitions is None else self.transitions.to_json(),
+            SPEAKER_VARIATION_FILE: self.speaker_variation,
+        }
         return {
             _LABELS: "".join(f"{label}\n" for label in self.labels),
             _VOCABULARY: "".join(f"{word}\n" for word in self.vocabulary),
             _FRONT_END: self.front_end.to_json(),
             _CARD: as_json(self.card, indent=2) + "\n",
-            **({} if self.transitions is None else {TRANSITIONS_FILE: self.transitions.to_json() + "\n"}),
+            **{name: f"{text}\n" for name, text in optional.items() if text is not None},
         }
 
     @classmethod
@@ -155,13 +166,14 @@ class Companions:
             raise BundleError(f"{_CARD}: not valid JSON ({error})", fix=_AGAIN) from None
         if not isinstance(card, dict):
             raise BundleError(f"{_CARD}: expected a JSON object", fix=_AGAIN)
-        transitions = entries.get(TRANSITIONS_FILE)
+        transitions, variation = entries.get(TRANSITIONS_FILE), entries.get(SPEAKER_VARIATION_FILE)
         return cls(
             labels=_lines(entries[_LABELS]),
             vocabulary=_lines(entries[_VOCABULARY]),
             front_end=FrontEnd.from_json(entries[_FRONT_END]),
             card=card,
             transitions=None if transitions is None else Transitions.from_json(transitions),
+            speaker_variation=None if variation is None else variation.strip(),
         )
 
 
@@ -174,7 +186,7 @@ class Bundle:
     model: bytes
     """The complete file: a flatbuffer that a TFLite interpreter loads unchanged, followed by the companions."""
     companions: Companions
-    """Labels, vocabulary, front end, model card and, if there are any, class transitions."""
+    """Labels, vocabulary, front end, model card and, if there are any, class transitions and speaker variation."""
     flatbuffer_size: int
     """Length of the flatbuffer at the beginning of `model`, bytes."""
 
@@ -263,7 +275,7 @@ def _unzip(content: bytes) -> tuple[dict[str, str], int]:
         raise _damaged(error) from None
     with archive:
         for info in archive.infolist():
-            if info.filename not in (_LABELS, _VOCABULARY, _FRONT_END, _CARD, TRANSITIONS_FILE):
+            if info.filename not in ENTRIES:
                 continue
             if info.file_size > _LARGEST_ENTRY or info.filename in entries:
                 raise BundleError(f"{info.filename}: larger than {_LARGEST_ENTRY >> 20} MB, or packed twice")

@@ -70,6 +70,10 @@ class RecordingError(EdgeMcnnError):
     """A clip or its table cannot be written, or a name cannot be used; clips recorded before are safe."""
 
 
+class ProfileError(EdgeMcnnError):
+    """A voice profile is missing, damaged, of another model, or cannot be written."""
+
+
 class StatusError(EdgeMcnnError):
     """No daemon is running, or a daemon cannot publish its status."""
 

@@ -111,9 +111,11 @@ def complete_companions(
             )
         elif vocabulary.of_tokenizer:
             front_end = replace(front_end, num_words=num_words, out_of_vocabulary=vocabulary.out_of_vocabulary)
-        # Other names for the classes do not change how they follow each other.
-        transitions = stored.transitions if stored and len(stored.labels) == len(labels) else None
-        return Companions(labels, vocabulary.words, front_end, stored.card if stored else {}, transitions)
+        # Other names for the classes do not change how they follow each other, nor how speakers differ.
+        same_classes = stored is not None and len(stored.labels) == len(labels)
+        transitions = stored.transitions if stored and same_classes else None
+        variation = stored.speaker_variation if stored and same_classes else None
+        return Companions(labels, vocabulary.words, front_end, stored.card if stored else {}, transitions, variation)
     except BundleError as error:
         # Its messages begin with "labels" or "vocabulary", or with the front end that the tokenizer invalidates.
         message = f"--{error.message.replace('front end: ', 'vocabulary: ', 1)}"

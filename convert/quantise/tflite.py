@@ -13,7 +13,7 @@ from convert.source.keras_loading import first_line
 from convert.source.model_spec import ModelSpec
 from convert.tflite_model.flatbuffer import FlatbufferModel, read_flatbuffer
 from device.errors import ConversionError
-from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
+from device.recognition.classifier import EMBEDDING, FEATURES, IMAGES, PROBABILITIES, SIGNATURE
 from device.system.display import displayable
 
 _IMAGE_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D")
@@ -27,7 +27,7 @@ def save(model: Any, spec: ModelSpec, folder: Path) -> None:
     """Write a SavedModel whose signature names each tensor; the device finds them by these names.
 
     Args:
-        model: a tf_keras model of batch 1 with the inputs [images, features].
+        model: a tf_keras model of batch 1: [images, features] -> [probabilities, embedding].
         spec: its sizes.
         folder: folder to write.
     """
@@ -38,7 +38,8 @@ def save(model: Any, spec: ModelSpec, folder: Path) -> None:
 
     @tf.function(input_signature=[images, features])  # type: ignore[untyped-decorator]  # tensorflow ships no types
     def serve(images: Any, features: Any) -> dict[str, Any]:
-        return {PROBABILITIES: model([images, features], training=False)}
+        probabilities, embedding = model([images, features], training=False)
+        return {PROBABILITIES: probabilities, EMBEDDING: embedding}
 
     module = tf.Module()
     module.tracked = model.weights  # not the model, because each of its layers would be traced

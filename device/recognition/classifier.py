@@ -4,6 +4,7 @@ Also decides which class is shown for a prediction that is less probable than th
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
@@ -16,11 +17,23 @@ from device.system.display import displayable
 
 SIGNATURE = "serving_default"
 """The signature of the network that is run."""
-IMAGES, FEATURES, PROBABILITIES = "images", "features", "probabilities"
+IMAGES, FEATURES, PROBABILITIES, EMBEDDING = "images", "features", "probabilities", "embedding"
 """Names in the signature. Inputs are bound by name, because a TFLite file lists them in an arbitrary order."""
 NEUTRAL = "neutral"
 """The class that may be shown for a low-confidence prediction."""
-_CONVERT_AGAIN = "convert it again with `edge-mcnn convert`"
+CONVERT_AGAIN = "convert it again with `edge-mcnn convert`"
+_NO_EMBEDDING = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkOutput:
+    """What the network computes for an utterance."""
+
+    probabilities: dict[str, float]
+    """Softmax per class, in the order of the labels."""
+    embedding: NDArray[np.float32]
+    """What the last layer works on, or a layer that the bundle names, shape (n,); empty for a bundle of an earlier
+    version, which does not deliver it."""
 
 
 class Classifier:
@@ -46,30 +59,37 @@ class Classifier:
         try:
             self._run = SignatureRunner(interpreter, SIGNATURE)
         except InterpreterError:
-            raise BundleError(f"{bundle.path}: has no signature {SIGNATURE!r}", fix=_CONVERT_AGAIN) from None
+            raise BundleError(f"{bundle.path}: has no signature {SIGNATURE!r}", fix=CONVERT_AGAIN) from None
         found = self._run.tensors
         expected = {
             IMAGES: ((1, front_end.image_height, front_end.image_width, 3), np.float32),
             FEATURES: ((1, front_end.sequence_length), np.int32),
             PROBABILITIES: ((1, len(self.labels)), np.float32),
         }
+        self.embedding_size = 0 if EMBEDDING not in found else int(np.prod(found[EMBEDDING][0]))
+        """Number of elements of the embedding; 0 for a bundle of an earlier version, which does not have it."""
         for name, tensor in expected.items():
             if found.get(name) != tensor:
                 raise BundleError(
                     f"{bundle.path}: its companions require a tensor {name} of {_describe(tensor)}, "
                     f"the network has {_describe(found.get(name))}",
-                    fix=_CONVERT_AGAIN,
+                    fix=CONVERT_AGAIN,
                 )
 
-    def probabilities(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
-        """Compute the probability of each class, in the order of the labels.
+    def run(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> NetworkOutput:
+        """Run the network.
 
         Args:
             image: spectrogram image, shape (height, width, 3), float32, 0 to 1.
             ids: word ids, shape (sequence_length,), int32.
         """
-        softmax = self._run(**{IMAGES: image[None], FEATURES: ids[None]})[PROBABILITIES][0]
-        return {label: float(value) for label, value in zip(self.labels, softmax, strict=True)}
+        outputs = self._run(**{IMAGES: image[None], FEATURES: ids[None]})
+        probabilities = zip(self.labels, outputs[PROBABILITIES][0].tolist(), strict=True)
+        return NetworkOutput(dict(probabilities), outputs.get(EMBEDDING, _NO_EMBEDDING).ravel())
+
+    def probabilities(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
+        """Compute the probability of each class, in the order of the labels; arguments as for `run`."""
+        return self.run(image, ids).probabilities
 
 
 def required_confidences(confidence: float, by_class: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:

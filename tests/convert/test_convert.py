@@ -33,7 +33,7 @@ def test_signature_is_bound_by_name(interpreter: Any) -> None:
     inputs = {name: (tuple(tensor["shape"]), tensor["dtype"]) for name, tensor in run.get_input_details().items()}
     outputs = {name: (tuple(tensor["shape"]), tensor["dtype"]) for name, tensor in run.get_output_details().items()}
     assert inputs == {"images": ((1, 32, 32, 3), np.float32), "features": ((1, 200), np.int32)}
-    assert outputs == {"probabilities": ((1, 3), np.float32)}
+    assert outputs == {"probabilities": ((1, 3), np.float32), "embedding": ((1, 32), np.float32)}
 
 
 def test_predictions_agree_with_keras(interpreter: Any, converted: Conversion) -> None:

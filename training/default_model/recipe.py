@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from device.adaptation.speaker_variation import SpeakerVariation
 from device.bundle import Companions, Transitions
 from device.front_end.parameters import FrontEnd
 from training.default_model.audio_branch.acted_speech import NEMO, RAVDESS
 from training.default_model.audio_branch.audio_training import (
     AudioTrainingSettings,
+    LabelledStatistics,
     TrainedAudioBranch,
+    labelled_statistics,
     train_audio_branch,
 )
 from training.default_model.audio_branch.augmented_images import CopySettings, corpus_images
@@ -42,6 +46,7 @@ from training.default_model.text_branch.text_training import (
     train_text_branch,
 )
 from training.fit.h5_writer import check_output, write_model
+from training.fit.speaker_variation import fit_speaker_variation
 from training.fit.transitions import learn_transitions
 from training.images.array_cache import read_arrays, write_arrays
 
@@ -132,8 +137,9 @@ def build_default_model(
     prepared = time.monotonic()
 
     text_branch = _text_branch(corpora, vocabulary, teacher, front_end, cache, settings, console)
+    actors = ravdess.without(settings.without_actors)
     audio_branch = train_audio_branch(
-        ravdess.without(settings.without_actors),
+        actors,
         [nemo],
         labels=len(classes.labels),
         seed=settings.seed,
@@ -166,13 +172,36 @@ def build_default_model(
         "fusion": asdict(factors),
         "seconds": {"preparing": round(prepared - started), "training": round(time.monotonic() - prepared)},
     }
+    variation = speaker_variation_of(
+        [labelled_statistics(each, cache, console) for each in (actors, nemo)],
+        [each.speakers for each in (actors, nemo)],
+        [1.0, settings.audio.further_weight],
+    )
     network = fuse(text_branch, audio_branch.head, factors, front_end)
     write_model(
         network,
-        Companions(classes.labels, vocabulary, front_end, entries, transitions),
+        Companions(classes.labels, vocabulary, front_end, entries, transitions, variation.to_json()),
         output,
     )
     return result
+
+
+def speaker_variation_of(
+    corpora: Sequence[LabelledStatistics], speakers: Sequence[NDArray[np.int64]], weights: Sequence[float]
+) -> SpeakerVariation:
+    """Return how the speakers of the audio corpora differ.
+
+    Each clip counts twice: as it is, and as its last copy, which another room and microphone could have recorded, so
+    that directions in which microphones differ tell little about a voice.
+    """
+    copies = (0, -1)
+    return fit_speaker_variation(
+        [each.statistics[:, copies].reshape(-1, each.statistics.shape[2]) for each in corpora],
+        [np.repeat(each.labels, len(copies)) for each in corpora],
+        [np.repeat(each.kinds, len(copies)) for each in corpora],
+        [np.repeat(each, len(copies)) for each in speakers],
+        weights,
+    )
 
 
 def transitions_of(texts: Texts, labels: Sequence[str]) -> Transitions | None:

@@ -30,6 +30,7 @@ from training.fit.epochs import Fitted, describe_steps, fit, head_probabilities
 from training.fit.h5_writer import check_labels_file, check_output, write_model
 from training.fit.progress.event_log import EventLog
 from training.fit.settings import TrainingSettings
+from training.fit.speaker_variation import trained_variation
 from training.fit.workers import Workers, assemble, read_cluster
 from training.images.examples import Examples, examples_of
 from training.images.feature_cache import FeatureCache, digest
@@ -125,6 +126,11 @@ def train(
     for line in lines:
         console.print(line, soft_wrap=True)
 
+    if (
+        settings.network == "evidence"
+    ):  # elsewhere the features of speakers that were trained on are not those of others
+        variation = trained_variation(data, companions.labels, settings.base)
+        companions = replace(companions, speaker_variation=variation)
     made_by = _made_by(data, rows, copies, companions, settings, trunk)
     _check_agreement(made_by, workers)
     fitted = fit(network.head, training, validation, settings, workers, checkpoint, made_by, console, log)

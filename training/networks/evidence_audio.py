@@ -13,6 +13,8 @@ from tf_keras import layers
 
 from device.errors import TrainingError
 
+AUDIO_STATISTICS = "audio_statistics"
+"""Name of the layer whose output are the statistics."""
 BAND_COUNTS = (1, 4, 8, 16)
 """Numbers of equal frequency bands that the image is divided into. Single rows distinguish speakers, not moods."""
 CHANGE_LAGS = (1, 2, 4, 8, 16, 32)
@@ -88,7 +90,7 @@ def audio_statistics(images: Any, *, products: bool = False) -> Any:
     ]
     if products:
         parts += [_over_time(_covariances(away)), *_harmonics(level, height // 2)]
-    return layers.Concatenate(name="audio_statistics")(parts)
+    return layers.Concatenate(name=AUDIO_STATISTICS)(parts)
 
 
 def audio_evidence(

@@ -19,30 +19,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-STRENGTH = 0.2
-"""Factor of the evidence: the dimensions are not quite independent, and a network has used the same audio already."""
+from device.adaptation.speaker_variation import Floats, SpeakerStatistics
+
 UNLABELLED_WEIGHT = 0.1
 """Weight of an utterance whose class nobody named, against an example."""
+STRENGTHS = (0.5, 1.0, 2.0)
+"""Factors of the evidence that `cross_validate` compares."""
+STRENGTH_COST = 0.05
+"""How much better (log-likelihood per example) twice or half the evidence has to be: a few examples show little."""
 _ITERATIONS = 3
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class SpeakerStatistics:
-    """What the speakers of the training corpora have in common, and how far they differ.
-
-    The classes of a model may consist of several kinds, as negative does of anger, sadness and fear.
-    """
-
-    means: Floats
-    """Mean of each kind, shape (kinds, n)."""
-    classes: NDArray[np.int64]
-    """Index of the class that each kind belongs to, shape (kinds,)."""
-    between_speakers: Floats
-    """Variance of the offset that all kinds of a speaker share, shape (n,); above 0."""
-    between_kinds: Floats
-    """Variance of the offset of a single kind of a speaker, shape (n,); above 0."""
+_MOST_FITS = 50
 
 
 @dataclass(frozen=True)
@@ -66,7 +52,7 @@ class SpeakerAdaptation:
             Evidence of shape (utterances, classes); only differences between the classes mean anything.
         """
         before = _by_class(_prior(self.statistics), features)
-        return STRENGTH * (_by_class(self, features) - before)
+        return self.statistics.strength * (_by_class(self, features) - before)
 
 
 def adapt(
@@ -96,26 +82,43 @@ def adapt(
     return found
 
 
-def leave_one_out(
+@dataclass(frozen=True)
+class CrossValidation:
+    """What an adaptation to the other examples would have predicted for each example; `cross_validate` makes it."""
+
+    strength: float
+    """Factor of the evidence that fits the examples best; 0 if none predicts them better than no adaptation."""
+    adapted: Floats
+    """Logits of each example with that factor, or with the best of the others if it is 0; shape (examples, classes)."""
+    loss: float
+    """Mean negative log-likelihood of the examples' classes without adaptation; smaller is better."""
+    adapted_loss: float
+    """The same for `adapted`."""
+
+
+def cross_validate(
     statistics: SpeakerStatistics, logits: Floats, examples: Floats, classes: NDArray[np.int64]
-) -> tuple[float, float]:
+) -> CrossValidation:
     """Measure on the examples themselves whether an adaptation helps: each with the adaptation to the others.
+
+    With more than `_MOST_FITS` examples, several are left out together, each class in turn.
 
     Args:
         statistics: of the training corpora.
         logits: calibrated logits of the network for the examples, shape (examples, classes).
         examples: features, shape (examples, n).
         classes: class of each example, shape (examples,).
-
-    Returns:
-        Mean negative log likelihood of the true classes without and with adaptation; smaller is better.
     """
-    adapted = logits.astype(np.float64)
-    for place in range(len(examples)):
-        others = np.arange(len(examples)) != place
-        adaptation = adapt(statistics, examples[others], classes[others])
-        adapted[place] += adaptation.evidence(examples[place : place + 1])[0]
-    return _log_loss(logits, classes), _log_loss(adapted, classes)
+    evidence = np.zeros(logits.shape)
+    part = np.empty(len(examples), np.int64)
+    part[np.argsort(classes, kind="stable")] = np.arange(len(examples)) % min(len(examples), _MOST_FITS)
+    for left_out in (part == number for number in range(part.max() + 1)):
+        adaptation = adapt(statistics, examples[~left_out], classes[~left_out])
+        evidence[left_out] = adaptation.evidence(examples[left_out])
+    losses = {factor: _log_loss(logits + factor * evidence, classes) for factor in STRENGTHS}
+    best = min(STRENGTHS, key=lambda factor: losses[factor] + STRENGTH_COST * abs(np.log2(factor)))
+    loss = _log_loss(logits, classes)
+    return CrossValidation(best if losses[best] < loss else 0.0, logits + best * evidence, loss, losses[best])
 
 
 def _prior(statistics: SpeakerStatistics) -> SpeakerAdaptation:

@@ -1,42 +1,45 @@
-"""Measures how the speakers of the training corpora differ, for `device.recognition.speaker_adaptation`.
+"""Measures how the speakers of the training corpora differ, for `device.adaptation.speaker_adaptation`.
 
 It chooses a few directions of the statistics: those that separate the kinds of the classes, and those along which
 the statistics vary most. They are scaled so that what varies within one kind of one speaker has the variance 1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.recognition.speaker_adaptation import Floats, SpeakerStatistics
+from device.adaptation.speaker_variation import Floats, SpeakerStatistics, SpeakerVariation
+from training.base_model.base import BaseModel
+from training.data.clips import TRAIN
+from training.images.spectrogram_images import ClipImages
+from training.networks.evidence_audio import AUDIO_STATISTICS
 
 DIRECTIONS = 32
 """Number of directions: with fewer the adaptation gains less, with more a single example harms."""
+FEWEST_SPEAKERS = 6
+"""With fewer speakers, how they differ is left to chance."""
 _RIDGE = 0.2
 """Share of the diagonal that is added to the covariance within the kinds of a speaker."""
 _RIDGE_OF_ALL = 0.01
 """The same for the covariance within the kinds of all speakers, as in `discriminants`."""
 _FLOOR = 1e-4
+_SMALLEST_DEVIATION = 1e-9
+"""A statistic with a smaller standard deviation is the same for all recordings, and is left out."""
 _SMALLEST_VARIANCE = 0.02
 """Smallest variance between speakers, where few speakers show less by chance."""
 
 
-@dataclass(frozen=True)
-class SpeakerVariation:
-    """Directions, and what the training speakers show along them."""
+def enough_speakers(kinds: NDArray[np.int64], speakers: NDArray[np.int64]) -> bool:
+    """Whether clips show how speakers differ: each of several speakers has two kinds or more, with two clips each.
 
-    centre: NDArray[np.float64]
-    """Statistics that have the features 0, shape (n,)."""
-    directions: NDArray[np.float64]
-    """Matrix of shape (n, `DIRECTIONS`)."""
-    statistics: SpeakerStatistics
-    """Means and variances of the features."""
-
-    def features(self, statistics: NDArray[np.float32]) -> Floats:
-        """Return the features of standardised statistics, shape (clips, n), as (clips, `DIRECTIONS`)."""
-        return np.asarray((statistics - self.centre) @ self.directions, np.float64)
+    Args:
+        kinds: number of each clip's kind, shape (clips,).
+        speakers: number of each clip's speaker, shape (clips,).
+    """
+    pairs, counts = np.unique(np.stack([speakers, kinds]), axis=1, return_counts=True)
+    _, usable = np.unique(pairs[0, counts > 1], return_counts=True)
+    return int((usable > 1).sum()) >= FEWEST_SPEAKERS
 
 
 def fit_speaker_variation(
@@ -49,24 +52,28 @@ def fit_speaker_variation(
     """Fit the directions and the variances. Every kind weighs the same within each corpus.
 
     Args:
-        statistics: standardised statistics of each corpus, shape (clips, n).
+        statistics: statistics of the audio of each corpus, shape (clips, n), as the network `evidence` computes them.
         labels: class of each clip, shape (clips,).
         kinds: number of each clip's kind, shape (clips,); clips of one kind have the same class.
         speakers: number of each clip's speaker within its corpus, shape (clips,).
         weights: weight of each corpus.
     """
-    rows = np.concatenate(statistics).astype(np.float64)
+    raw = np.concatenate(statistics).astype(np.float64)
     corpus = np.repeat(np.arange(len(labels)), [len(each) for each in labels])
     pairs, kind = np.unique(np.stack([np.concatenate(labels), np.concatenate(kinds)]), axis=1, return_inverse=True)
     kind = kind.ravel()
     _, speaker = np.unique(np.stack([corpus, np.concatenate(speakers)]), axis=1, return_inverse=True)
     speaker = speaker.ravel()
-    shares = np.zeros(len(rows))
+    shares = np.zeros(len(raw))
     for number, weight in enumerate(weights):
         for place in range(pairs.shape[1]):
             members = (corpus == number) & (kind == place)
             shares[members] = weight / max(1, members.sum())
     shares /= shares.sum()
+    mean = shares @ raw
+    deviation = np.sqrt(shares @ (raw - mean) ** 2)
+    scale = np.where(deviation > _SMALLEST_DEVIATION, 1 / np.maximum(deviation, _SMALLEST_DEVIATION), 0.0)
+    rows = (raw - mean) * scale
 
     means = np.stack(
         [np.average(rows[kind == place], axis=0, weights=shares[kind == place]) for place in range(pairs.shape[1])]
@@ -90,7 +97,35 @@ def fit_speaker_variation(
     deviations = {key: (own - centre) @ directions - features[key[1]] for key, own in own_means.items()}
     between_speakers, between_kinds = _variances(deviations, {key: len(each) for key, each in cells.items()})
     found = SpeakerStatistics(features, pairs[0], between_speakers, between_kinds)
-    return SpeakerVariation(centre, directions, found)
+    centre_of_raw = mean + np.divide(centre, scale, out=np.zeros_like(centre), where=scale > 0)
+    return SpeakerVariation(AUDIO_STATISTICS, centre_of_raw, directions * scale[:, None], found)
+
+
+def trained_variation(data: ClipImages, labels: Sequence[str], base: BaseModel | None) -> str | None:
+    """Return how the speakers of the train recordings differ, as `Companions` holds it.
+
+    Args:
+        data: clips with the statistics of the network `evidence` as their images.
+        labels: classes of the model.
+        base: the trained network that the training starts from; its own speakers count if these are too few.
+
+    Returns:
+        JSON; None if fewer than `FEWEST_SPEAKERS` speakers are known.
+    """
+    place = {label: number for number, label in enumerate(labels)}
+    usable = [
+        number
+        for number, clip in enumerate(data.clips)
+        if clip.split == TRAIN and clip.audio is not None and clip.speaker
+    ]
+    kinds = np.array([place[data.clips[number].label] for number in usable], np.int64)
+    names = {clip.speaker: number for number, clip in enumerate(data.clips)}
+    speakers = np.array([names[data.clips[number].speaker] for number in usable], np.int64)
+    if len(usable) and len(np.unique(kinds)) == len(labels) and enough_speakers(kinds, speakers):
+        rows = data.images[data.index[usable]]
+        return fit_speaker_variation([rows], [kinds], [kinds], [speakers], [1.0]).to_json()
+    same = base is not None and tuple(labels) == base.companions.labels
+    return base.companions.speaker_variation if base is not None and same else None
 
 
 def _directions(rows: Floats, shares: Floats, means: Floats, of_all: Floats, within: Floats) -> Floats:
@@ -102,7 +137,7 @@ def _directions(rows: Floats, shares: Floats, means: Floats, of_all: Floats, wit
     white = rows @ whiten
     rest = white - white @ first @ first.T
     _, others = np.linalg.eigh((rest.T * shares) @ rest)
-    chosen = np.concatenate([first, others[:, ::-1]], axis=1)[:, :DIRECTIONS]
+    chosen = np.concatenate([first, others[:, ::-1]], axis=1)[:, : min(DIRECTIONS, len(within))]
     return np.asarray(whiten @ chosen, np.float64)
 
 

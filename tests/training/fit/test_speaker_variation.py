@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.default_model.audio_branch.speaker_variation import DIRECTIONS, SpeakerVariation, fit_speaker_variation
+from device.adaptation.speaker_variation import SpeakerVariation
+from training.fit.speaker_variation import DIRECTIONS, enough_speakers, fit_speaker_variation
 
 Corpus = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -65,3 +66,33 @@ def test_the_means_of_the_kinds_are_those_of_the_features(variation: SpeakerVari
     ]
     expected = np.average(means, axis=0, weights=(1.0, 0.5))
     np.testing.assert_allclose(variation.statistics.means[1:], expected, atol=1e-5)
+
+
+def test_a_statistic_that_never_changes_is_left_out(corpora: list[Corpus]) -> None:
+    statistics, labels, kinds, speakers = zip(*corpora, strict=True)
+    wider = [np.concatenate([rows, np.full((len(rows), 1), 3, np.float32)], axis=1) for rows in statistics]
+    found = fit_speaker_variation(wider, labels, kinds, speakers, (1.0, 0.5))
+    assert np.isfinite(found.directions).all()
+    np.testing.assert_array_equal(found.directions[-1], 0)
+
+
+def test_a_network_with_few_features_has_as_many_directions(corpora: list[Corpus]) -> None:
+    statistics, labels, kinds, speakers = zip(*corpora, strict=True)
+    found = fit_speaker_variation([rows[:, :6] for rows in statistics], labels, kinds, speakers, (1.0, 0.5))
+    assert found.directions.shape == (6, 6)
+    assert np.linalg.matrix_rank(found.directions) == 6
+
+
+def test_speakers_suffice_if_six_of_them_have_two_kinds_with_two_clips_each() -> None:
+    kinds, speakers = np.tile([0, 0, 1, 1], 6), np.repeat(np.arange(6), 4)
+    assert enough_speakers(kinds, speakers)
+    assert not enough_speakers(kinds[:-4], speakers[:-4])
+    assert not enough_speakers(np.append(kinds[:-1], 2), speakers)
+    assert not enough_speakers(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def test_what_a_bundle_carries_gives_the_same_features(variation: SpeakerVariation, corpora: list[Corpus]) -> None:
+    read = SpeakerVariation.from_json(variation.to_json())
+    assert read.layer == variation.layer
+    np.testing.assert_allclose(read.features(corpora[0][0]), variation.features(corpora[0][0]), atol=0.02)
+    assert read.to_json() == variation.to_json()

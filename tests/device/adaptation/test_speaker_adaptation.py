@@ -1,18 +1,16 @@
 """Adapting to a speaker: the posterior against a direct calculation, and the gain on simulated speakers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from device.recognition.speaker_adaptation import (
-    STRENGTH,
-    Floats,
-    SpeakerStatistics,
-    adapt,
-    leave_one_out,
-)
+from device.adaptation import speaker_adaptation
+from device.adaptation.speaker_adaptation import STRENGTHS, adapt, cross_validate
+from device.adaptation.speaker_variation import Floats, SpeakerStatistics
 
 CLASSES = np.array([0, 0, 1])
 """Two kinds of the class 0 and one of the class 1."""
@@ -86,7 +84,7 @@ def test_more_examples_predict_simulated_speakers_better() -> None:
             random = np.random.default_rng(seed)
             examples, classes, others, truth = speak(model, random, count)
             adaptation = adapt(model, examples, classes)
-            evidence = adaptation.evidence(others) / STRENGTH
+            evidence = adaptation.evidence(others) / model.strength
             # What a network says that is right about the average speaker.
             plain = adapt(model, examples[:0], NONE)
             prior = -0.5 * (((others[:, None] - plain.means) ** 2) / plain.variances).sum(axis=2)
@@ -109,17 +107,44 @@ def test_utterances_without_a_label_show_how_the_voice_differs() -> None:
     assert np.mean(shifts) > 0.9
 
 
-def test_leaving_one_out_separates_examples_that_help_from_those_that_do_not() -> None:
+def test_cross_validation_separates_examples_that_help_from_those_that_do_not() -> None:
     model = statistics()
     helped, refused = 0, 0
     for seed in range(30):
         random = np.random.default_rng(seed)
         examples, classes, _, _ = speak(model, random, 4)
         logits = np.zeros((len(classes), 2))
-        before, after = leave_one_out(model, logits, examples, classes)
-        assert before == pytest.approx(np.log(2))
-        helped += after < before
-        before, after = leave_one_out(model, logits, examples, random.permutation(classes))
-        refused += after >= before
+        found = cross_validate(model, logits, examples, classes)
+        assert found.loss == pytest.approx(np.log(2))
+        helped += found.strength > 0
+        assert (found.strength > 0) == (found.adapted_loss < found.loss)
+        refused += cross_validate(model, logits, examples, random.permutation(classes)).strength == 0
     assert helped >= 27
     assert refused >= 15
+
+
+def test_cross_validation_leaves_each_example_out() -> None:
+    """The adapted logits of an example equal a direct calculation with the others, with one of the strengths."""
+    model = statistics()
+    random = np.random.default_rng(3)
+    examples, classes, _, _ = speak(model, random, 3)
+    logits = random.normal(size=(len(classes), 2))
+    found = cross_validate(model, logits, examples, classes)
+    for place in range(len(classes)):
+        others = np.arange(len(classes)) != place
+        evidence = adapt(model, examples[others], classes[others]).evidence(examples[place : place + 1])[0]
+        assert any(np.allclose(found.adapted[place], logits[place] + factor * evidence) for factor in STRENGTHS)
+
+
+def test_cross_validation_of_many_examples_leaves_several_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = statistics()
+    examples, classes, _, _ = speak(model, np.random.default_rng(0), 100)
+    fits: list[int] = []
+
+    def counted(*given: Any) -> speaker_adaptation.SpeakerAdaptation:
+        fits.append(len(given[1]))
+        return adapt(*given)
+
+    monkeypatch.setattr(speaker_adaptation, "adapt", counted)
+    cross_validate(model, np.zeros((len(classes), 2)), examples, classes)
+    assert fits == [196] * 50
