@@ -340,9 +340,9 @@ def main(data: Path, output: Path) -> None:
             *lines,
             "",
             "Harder cases: two examples of each class, of which every sixth has a wrong label; a profile that two",
-            "people share, with three examples of each class drawn from both; test clips as another room and microphone",
-            "would have recorded them, with three examples from the first (other copies of that kind took part in",
-            "measuring how the features vary); and one example of each class, used whether it helps or not.",
+            "people share, with three examples of each class drawn from both; test clips as another room and",
+            "microphone would have recorded them, with three examples from the first (other copies of that kind took",
+            "part in measuring how the features vary); and one example of each class, used whether it helps or not.",
             "",
             "| model | speakers | not adapted | one of six wrong | two people, not adapted | two people "
             "| elsewhere, not adapted | elsewhere | always used |",
