@@ -47,7 +47,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Utterance:
-    """What an adaptation needs of an utterance: a few dozen numbers, from which no word can be told."""
+    """What an adaptation needs of an utterance: a few dozen numbers, from which no word can be recovered."""
 
     features: Floats
     """Features of the speaker variation, shape (n,)."""

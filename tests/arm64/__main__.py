@@ -38,6 +38,13 @@ _FURTHER_STEPS = [
     Step(f"{_MOCK} edge-mcnn lights test", output="GPIO17"),
     Step("EDGE_MCNN_LIGHTS_KIND=gpio edge-mcnn doctor", 1, "there is no /dev/gpiochip*"),
     Step(f'python -W error -c "{_IMPORT_ALL}"'),
+    Step(
+        "mkdir -p /tmp/voice/negative /tmp/voice/positive && cd tests/fixtures/speech && "
+        "cp espeak-ruined.flac /tmp/voice/negative && cp espeak-thank-you.flac /tmp/voice/positive"
+    ),
+    Step("edge-mcnn learn /tmp/voice --output /tmp/voice/profile.json", output="/tmp/voice/profile.json"),
+    Step("edge-mcnn learn --status --json --output /tmp/voice/profile.json", output='"examples"'),
+    Step(f"edge-mcnn classify --profile /tmp/voice/profile.json --json {_CLIPS}", output='"adapted"'),
     Step("pip install --quiet --editable '.[litert,mqtt]'"),
     Step("pip check", output="No broken requirements"),
     Step("du -sm .venv ~/.cache/edge-mcnn ~/.cache/pip"),
@@ -49,6 +56,11 @@ _LISTENING_STEPS = [
     Step(
         f"timeout 900 edge-mcnn listen --microphone {NAME} --lights none --json | "
         """grep --max-count 1 '"label": "positive"'"""
+    ),
+    # Every take is used, because nobody types.
+    Step(
+        f"timeout 900 edge-mcnn learn --clips 1 --microphone {NAME} --output /tmp/voice/session.json < /dev/null",
+        output="/tmp/voice/session.json",
     ),
 ]
 _ENVIRONMENT = {"QEMU_CPU": CPUS["Pi 4"]}
