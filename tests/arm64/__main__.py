@@ -39,12 +39,13 @@ _FURTHER_STEPS = [
     Step("EDGE_MCNN_LIGHTS_KIND=gpio edge-mcnn doctor", 1, "there is no /dev/gpiochip*"),
     Step(f'python -W error -c "{_IMPORT_ALL}"'),
     Step(
-        "mkdir -p /tmp/voice/negative /tmp/voice/positive && cd tests/fixtures/speech && "
-        "cp espeak-ruined.flac /tmp/voice/negative && cp espeak-thank-you.flac /tmp/voice/positive"
+        "mkdir -p voice/negative voice/positive && "
+        "cp tests/fixtures/speech/espeak-ruined.flac voice/negative && "
+        "cp tests/fixtures/speech/espeak-thank-you.flac voice/positive"
     ),
-    Step("edge-mcnn learn /tmp/voice --output /tmp/voice/profile.json", output="/tmp/voice/profile.json"),
-    Step("edge-mcnn learn --status --json --output /tmp/voice/profile.json", output='"examples"'),
-    Step(f"edge-mcnn classify --profile /tmp/voice/profile.json --json {_CLIPS}", output='"adapted"'),
+    Step("edge-mcnn learn voice --output voice/profile.json", output="voice/profile.json"),
+    Step("edge-mcnn learn --status --json --output voice/profile.json", output='"examples"'),
+    Step(f"edge-mcnn classify --profile voice/profile.json --json {_CLIPS}", output='"adapted"'),
     Step("pip install --quiet --editable '.[litert,mqtt]'"),
     Step("pip check", output="No broken requirements"),
     Step("du -sm .venv ~/.cache/edge-mcnn ~/.cache/pip"),
@@ -59,8 +60,8 @@ _LISTENING_STEPS = [
     ),
     # Every take is used, because nobody types.
     Step(
-        f"timeout 900 edge-mcnn learn --clips 1 --microphone {NAME} --output /tmp/voice/session.json < /dev/null",
-        output="/tmp/voice/session.json",
+        f"timeout 900 edge-mcnn learn --clips 1 --microphone {NAME} --output voice/session.json < /dev/null",
+        output="voice/session.json",
     ),
 ]
 _ENVIRONMENT = {"QEMU_CPU": CPUS["Pi 4"]}

@@ -85,15 +85,16 @@ class TflitePredictor:
     """
 
     def __init__(self, bundle: Bundle, runtime: str, profile: Path | None = None) -> None:
-        from device.adaptation.adapted_classifier import AdaptedClassifier
+        from device.adaptation.adapted_classifier import AdaptedClassifier, own_profile
         from device.recognition.classifier import Classifier
 
         self.companions = bundle.companions
         self.sha256 = hashlib.sha256(bundle.model).hexdigest()
         classifier = Classifier(bundle, runtime=runtime)
         self.runtime = f"{classifier.runtime} {version(classifier.runtime)}"
-        self._classifier = AdaptedClassifier(classifier, bundle, profile)
-        self._classifier.load()
+        self._classifier = AdaptedClassifier(classifier, bundle)
+        if profile is not None:
+            self._classifier.use(own_profile(profile, self._classifier.identity))
 
     def steps(self, rows: Examples) -> int:
         """Return one step for each row."""
