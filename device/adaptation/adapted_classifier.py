@@ -31,7 +31,7 @@ from device.recognition.classifier import CONVERT_AGAIN, EMBEDDING, Classifier
 from device.system.display import displayable, shortened
 
 UNLABELLED = 50
-"""Number of the latest utterances without a label that an adaptation also uses; they stay in memory."""
+"""Number of the latest utterances without a label that `edge-mcnn listen` uses."""
 _CORRECTIONS = 50
 """Number of the latest corrections that can be replaced by another correction of the same utterance."""
 _LONGEST_CLASSES = 200
@@ -57,19 +57,25 @@ class Learnt:
 class AdaptedClassifier:
     """Rates the classes as `Classifier` does, and adapts its logits to the voices of a profile.
 
-    Without examples, and while these do not help by cross-validation, probabilities are exactly the network's. Its
-    methods may be called from several threads; while one of them learns or loads, others still rate.
+    Examples that do not help, by cross-validation, are not used. Utterances without a label show how the voices here
+    differ from others, which a network with speaker variation gains from even without an example. Without either,
+    probabilities are exactly the network's. The methods may be called from several threads; while one of them learns or
+    loads, others still rate.
 
     Args:
         classifier: runs the network.
         bundle: the bundle of the classifier.
         path: file of the profile, which need not exist; None to store nothing.
+        unlabelled: number of the latest utterances without a label that are used; they stay in memory. Without speaker
+            variation none is: it would rather harm.
 
     Raises:
         BundleError: the bundle's speaker variation is damaged, or does not fit its network.
     """
 
-    def __init__(self, classifier: Classifier, bundle: Bundle, path: Path | None = None) -> None:
+    def __init__(
+        self, classifier: Classifier, bundle: Bundle, path: Path | None = None, *, unlabelled: int = 0
+    ) -> None:
         self.labels = classifier.labels
         """Class names in the order of the softmax."""
         self.identity = identity_of(bundle)
@@ -91,7 +97,7 @@ class AdaptedClassifier:
         # Held for one call of the interpreter, which only one thread may use; for a change of the profile, which may
         # take seconds; and for the few fields that `rate` reads.
         self._running, self._changing, self._lock = threading.Lock(), threading.RLock(), threading.Lock()
-        self._unlabelled: deque[Floats] = deque(maxlen=UNLABELLED)
+        self._unlabelled: deque[Floats] = deque(maxlen=0 if self._variation is None else unlabelled)
         self._corrections: deque[tuple[Utterance, Example]] = deque(maxlen=_CORRECTIONS)
         self._adaptation: SpeakerAdaptation | None = None
         self._stamp: object = None
@@ -99,8 +105,13 @@ class AdaptedClassifier:
 
     @property
     def adapted(self) -> bool:
-        """Whether examples change the predictions."""
+        """Whether what was learnt changes the predictions: examples, or utterances without a label."""
         return self._adaptation is not None
+
+    @property
+    def uses_examples(self) -> bool:
+        """Whether the examples of the profile change the predictions, because they help by cross-validation."""
+        return self._strength > 0
 
     def use(self, profile: Profile) -> CrossValidation | None:
         """Adapt to a profile.
@@ -180,7 +191,7 @@ class AdaptedClassifier:
         # Silence is no voice: what words alone predict stays as it is.
         utterance = Utterance(features, logits, silent=np.array_equal(image, self._silence))
         with self._lock:
-            adaptation, strength = self._adaptation, self._strength
+            adaptation, strength = self._adaptation, self._strength or 1.0
         if adaptation is None or utterance.silent:
             return found.probabilities, utterance
         adapted = logits + strength * adaptation.evidence(features[None])[0]
@@ -199,8 +210,8 @@ class AdaptedClassifier:
         if utterance.silent or any(known is utterance for known, _ in self._corrections):
             return
         with self._lock:
-            self._unlabelled.append(utterance.features)
-            if self._adaptation is not None:
+            if self._unlabelled.maxlen:
+                self._unlabelled.append(utterance.features)
                 self._fit()
 
     def learn(self, examples: Sequence[Example]) -> Learnt:
@@ -230,7 +241,7 @@ class AdaptedClassifier:
         with self._changing:
             with self._lock:  # from now on it has a label
                 others = [each for each in self._unlabelled if each is not utterance.features]
-                self._unlabelled = deque(others, maxlen=UNLABELLED)
+                self._unlabelled = deque(others, maxlen=self._unlabelled.maxlen)
             previous = next((each for known, each in self._corrections if known is utterance), None)
 
             def replace_or_add(profile: Profile) -> Profile:
@@ -268,16 +279,18 @@ class AdaptedClassifier:
                     # While other processes wait: their next change is noticed by `load_if_changed`.
                     self._stamp = file_stamp(self.path)
             self.use(profile)
-            return Learnt(len(profile.examples), self.adapted)
+            return Learnt(len(profile.examples), self.uses_examples)
 
     def _fit(self) -> None:
-        """Adapt to the examples and the utterances without a label; called with the lock."""
-        if not self._strength:
+        """Adapt to the examples, if they help, and the utterances without a label; called with the lock."""
+        features, _, classes = self.profile.arrays()
+        count = len(classes) if self._strength else 0
+        if not count and not self._unlabelled:
             self._adaptation = None
             return
-        features, _, classes = self.profile.arrays()
+        width = self.identity.features
         unlabelled = np.array(self._unlabelled) if self._unlabelled else None
-        self._adaptation = adapt(self._statistics, features, classes, unlabelled)
+        self._adaptation = adapt(self._statistics, features[:count].reshape(-1, width), classes[:count], unlabelled)
 
 
 def identity_of(bundle: Bundle) -> Identity:
