@@ -145,7 +145,9 @@ def _packed(values: Floats, dtype: str) -> str:
 def _unpacked(text: Any, dtype: str, dimensions: int) -> Floats:
     if not isinstance(text, str) or len(text) > 8 * _MOST_VALUES:
         raise TypeError("not an array in base64")
-    return _checked(np.frombuffer(base64.b64decode(text, validate=True), dtype).astype(np.float64), dimensions)
+    stored = np.frombuffer(base64.b64decode(text, validate=True), dtype)
+    with np.errstate(invalid="ignore"):  # numpy warns about some kinds of NaN, which is refused
+        return _checked(stored.astype(np.float64), dimensions)
 
 
 def _numbers(values: Any, dimensions: int) -> Floats:
