@@ -82,6 +82,9 @@ class AdaptedClassifier:
         )
         self._silence = silent_image(bundle.companions.front_end)
         self._lock = threading.Lock()
+        """Held for a moment: `rate`, for which a light waits, waits for it."""
+        self._changing = threading.RLock()
+        """Held while a profile is read, changed or examined, which may take seconds."""
         self._unlabelled: deque[Floats] = deque(maxlen=UNLABELLED)
         self._adaptation: SpeakerAdaptation | None = None
         self._stamp: object = None
@@ -121,22 +124,31 @@ class AdaptedClassifier:
         """
         if self.path is None:
             return
-        self._stamp = _stamp(self.path)
-        if self._stamp is None:
-            self.use(Profile(self.identity))
-            return
-        try:
-            self.use(own_profile(self.path, self.identity))
-        except ProfileError:
-            self.use(Profile(self.identity))
-            raise
+        with self._changing:
+            self._stamp = _stamp(self.path)
+            if self._stamp is None:
+                self.use(Profile(self.identity))
+                return
+            try:
+                self.use(own_profile(self.path, self.identity))
+            except ProfileError:
+                self.use(Profile(self.identity))
+                raise
 
     def load_if_changed(self) -> bool:
-        """Do the same if another process has changed the file since; return whether it has."""
-        if self.path is None or _stamp(self.path) == self._stamp:
+        """Do the same if another process has changed the file since; return whether it has.
+
+        While another thread changes the profile, nothing is done, and nothing is waited for.
+        """
+        if self.path is None or _stamp(self.path) == self._stamp or not self._changing.acquire(blocking=False):
             return False
-        self.load()
-        return True
+        try:
+            if _stamp(self.path) == self._stamp:
+                return False
+            self.load()
+            return True
+        finally:
+            self._changing.release()
 
     def rate(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[dict[str, float], Utterance]:
         """Compute the probability of each class, and what can be learnt from the utterance.
@@ -208,11 +220,12 @@ class AdaptedClassifier:
         return self._change(replace_or_add)
 
     def _change(self, change: Callable[[Profile | None], Profile]) -> Learnt:
-        profile = change(self.profile) if self.path is None else change_profile(self.path, change)
-        if self.path is not None:
-            self._stamp = _stamp(self.path)
-        self.use(profile)
-        return Learnt(len(profile.examples), self.adapted)
+        with self._changing:  # two threads, too, learn one after the other
+            profile = change(self.profile) if self.path is None else change_profile(self.path, change)
+            if self.path is not None:
+                self._stamp = _stamp(self.path)
+            self.use(profile)
+            return Learnt(len(profile.examples), self.adapted)
 
     def _fit(self) -> None:
         """Adapt to the examples and the utterances without a label; called with the lock."""

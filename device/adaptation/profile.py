@@ -20,8 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from device.adaptation.profile_path import SERVICE_PROFILE as SERVICE_PROFILE
+from device.adaptation.profile_path import default_profile_path as default_profile_path
 from device.bundle import label_problem
 from device.errors import ProfileError
+from device.events import UtteranceFeatures
 from device.system.atomic_write import atomic_write, remove_partial_files
 from device.system.display import as_json, displayable
 from device.system.paths import cannot_use
@@ -32,9 +35,6 @@ MOST_EXAMPLES = 300
 """With more, the oldest example of the commonest class is forgotten."""
 SOURCES = SESSION, RECORDING, CORRECTION = "session", "recording", "correction"
 """Where an example comes from: the guided session, a file, or a correction of a prediction."""
-SERVICE_PROFILE = Path("/var/lib/edge-mcnn-profile/profile.json")
-"""Profile of the service, in the folder that systemd makes for it alone."""
-_NAME = "profile.json"
 _LARGEST = 2 << 20
 _MOST_NUMBERS = 1000
 _LARGEST_NUMBER = 1e6
@@ -43,16 +43,8 @@ _MODE = 0o600
 _FIX = "learn again: edge-mcnn learn"
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Utterance:
-    """What an adaptation needs of an utterance: a few dozen numbers, from which no word can be told."""
-
-    features: Floats
-    """Features of the speaker variation, shape (n,)."""
-    logits: Floats
-    """Logarithms of the probabilities without adaptation, shape (classes,)."""
+Utterance = UtteranceFeatures
+"""What is stored of an utterance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,14 +193,6 @@ class Profile:
         except (ValueError, KeyError, TypeError, OverflowError):
             raise ProfileError("a damaged voice profile", fix=_FIX) from None
         return cls(identity, examples)
-
-
-def default_profile_path() -> Path:
-    """Return the path of the profile that the daemon of this user uses: of the service, or in the home folder."""
-    if folder := os.environ.get("STATE_DIRECTORY"):  # set by systemd
-        return Path(folder.partition(":")[0]) / _NAME
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "edge-mcnn" / _NAME
 
 
 def read_profile(path: Path) -> Profile:
