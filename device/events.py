@@ -64,7 +64,7 @@ def most_probable(probabilities: Probabilities) -> str:
 
 @dataclass(frozen=True, eq=False)
 class UtteranceFeatures:
-    """What an adaptation to a voice needs of an utterance: a few dozen numbers, from which no word can be told."""
+    """What an adaptation to a voice needs of an utterance: a few dozen numbers, which contain no words."""
 
     features: "NDArray[np.float64]"
     """Features of the speaker variation, shape (n,)."""

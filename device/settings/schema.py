@@ -201,8 +201,8 @@ class ClassifierSettings:
     profile: str = _text(
         "",
         "File of the voice profile, to which `listen` adapts its predictions, and which learns from corrections. "
-        "Empty: ~/.local/share/edge-mcnn/profile.json, for the service /var/lib/edge-mcnn-profile/profile.json. none: no "
-        "profile, and nothing is learnt.",
+        "Empty: ~/.local/share/edge-mcnn/profile.json, for the service /var/lib/edge-mcnn-profile/profile.json. none: "
+        "no profile, and nothing is learnt.",
     )
     runtime: str = _choice(
         "auto",
