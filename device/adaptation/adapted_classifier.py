@@ -26,6 +26,7 @@ from device.errors import BundleError, ProfileError
 from device.front_end.spectrogram import silent_image
 from device.recognition.classifier import CONVERT_AGAIN, EMBEDDING, Classifier
 from device.system.display import displayable
+from device.system.paths import file_problem
 
 UNLABELLED = 50
 """Number of the latest utterances without a label that an adaptation also uses; they stay in memory."""
@@ -126,7 +127,8 @@ class AdaptedClassifier:
             return
         with self._changing:
             self._stamp = _stamp(self.path)
-            if self._stamp is None:
+            problem = file_problem(self.path)
+            if problem is not None and problem.is_missing:
                 self.use(Profile(self.identity))
                 return
             try:
