@@ -57,19 +57,17 @@ class Out:
         with contextlib.suppress(termios.error):  # the terminal has been closed
             termios.tcflush(sys.stdin, termios.TCIFLUSH)  # keys that were pressed before the question are no reply
         replies = {"": True, "y": True, "yes": True, "n": False, "no": False}
-        while True:
-            print(f"{displayable_lines(question)} [Y/n] ", end="", file=sys.stderr, flush=True)
-            try:
-                line = sys.stdin.readline()
-            except KeyboardInterrupt:
-                line = ""
-            except (OSError, ValueError):  # the terminal has been closed, or what was typed is not text
-                return False
-            if not line:
-                self.announce("")
-                return False
-            if (reply := line.strip().lower()) in replies:
-                return replies[reply]
+        try:
+            while True:
+                print(f"{displayable_lines(question)} [Y/n] ", end="", file=sys.stderr, flush=True)
+                if not (line := sys.stdin.readline()):
+                    break
+                if (reply := line.strip().lower()) in replies:
+                    return replies[reply]
+        except (KeyboardInterrupt, OSError, ValueError):  # the terminal has been closed, or delivers no text
+            pass
+        self.announce("")
+        return False
 
     def error(self, error: EdgeMcnnError) -> None:
         """Print what is wrong, and on a second line the fix if there is one, to standard error."""
