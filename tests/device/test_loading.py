@@ -111,6 +111,19 @@ def test_a_profile_that_cannot_be_used_is_announced_or_an_error(tmp_path: Path, 
         LoadedModels.load(Settings(), profile=path, require_profile=True)
 
 
+@pytest.mark.parametrize("kind", ["folder", "dangling link"])
+def test_what_is_not_a_file_is_no_missing_profile(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "profile.json"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    announced: list[str] = []
+    LoadedModels.load(Settings(), announced.append, profile=path)
+    assert len(announced) == 1
+    assert announced[0].startswith(f"the voice profile is not used: {path}: is a ")
+
+
 def test_a_loop_of_your_own(models: LoadedModels) -> None:
     settings = models.settings
     liveness = LivenessMachine(settings.liveness, time.monotonic)
