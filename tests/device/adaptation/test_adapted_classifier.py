@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from device.adaptation import adapted_classifier
 from device.adaptation.adapted_classifier import (
     UNLABELLED,
     AdaptedClassifier,
@@ -550,9 +552,16 @@ class Overlapping(ChosenOutputs):
     def run(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> NetworkOutput:
         assert self._busy.acquire(blocking=False), "two threads run the interpreter at once"
         try:
+            give_way()
             return super().run(image, ids)
         finally:
             self._busy.release()
+
+
+def give_way() -> None:
+    """Let other threads run, as a long calculation of numpy or an interpreter does."""
+    for _ in range(5):
+        time.sleep(0)
 
 
 @pytest.fixture
@@ -611,6 +620,43 @@ def test_threads_that_rate_while_others_correct_see_one_profile_or_the_next(path
     assert seen
     assert adapted.probabilities(IMAGE, ids(30)) == possible[-1]
     assert len(read_profile(path).examples) == len(examples)
+
+
+@pytest.mark.usefixtures("often_switching")
+def test_threads_that_rate_never_see_the_strength_of_another_adaptation(monkeypatch: pytest.MonkeyPatch) -> None:
+    speaker = Speaker(2, 40)
+    adapted = speaker.classifier()
+    examples = speaker.examples(adapted, 20)
+    by_strength = {}
+    for count in range(2, 21):
+        each = Profile(adapted.identity, tuple(examples[:count]))
+        validation = adapted.use(each)
+        assert validation is not None
+        if validation.strength:
+            by_strength[validation.strength] = each, adapted.probabilities(IMAGE, ids(30))
+    assert len(by_strength) > 1, "all have the same strength"
+
+    def slowly(*given: Any) -> Any:
+        give_way()
+        return adapt(*given)
+
+    monkeypatch.setattr(adapted_classifier, "adapt", slowly)
+    finished = threading.Event()
+    seen: list[dict[str, float]] = []
+
+    def rate() -> None:
+        while not finished.is_set():
+            seen.append(adapted.probabilities(IMAGE, ids(30)))
+
+    thread = threading.Thread(target=rate)
+    thread.start()
+    for _ in range(30):
+        for each, _ in by_strength.values():
+            adapted.use(each)
+    finished.set()
+    thread.join(LIMIT_S)
+    assert seen
+    assert [each for each in seen if each not in [found for _, found in by_strength.values()]] == []
 
 
 @pytest.mark.usefixtures("often_switching")
