@@ -120,8 +120,8 @@ class Speaker:
         )
         self.bundle = bundle(model.to_json() if with_variation else None)
 
-    def classifier(self, path: Path | None = None) -> AdaptedClassifier:
-        return AdaptedClassifier(self.network, self.bundle, path)
+    def classifier(self, path: Path | None = None, *, unlabelled: int = 0) -> AdaptedClassifier:
+        return AdaptedClassifier(self.network, self.bundle, path, unlabelled=unlabelled)
 
     def examples(self, adapted: AdaptedClassifier, count: int = 16) -> list[Example]:
         """Return examples of the first utterances, with their true classes."""
