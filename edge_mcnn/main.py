@@ -24,6 +24,7 @@ from edge_mcnn.corpus import pictures_command, transcribe_command
 from edge_mcnn.doctor import doctor_command
 from edge_mcnn.evaluate import evaluate_command
 from edge_mcnn.inspect import inspect_command
+from edge_mcnn.learn import learn_command
 from edge_mcnn.lights import lights_commands
 from edge_mcnn.listen import listen_command
 from edge_mcnn.microphones import microphones_command
@@ -87,6 +88,7 @@ def _main(
 
 
 app.command("listen", rich_help_panel=_DETECT)(listen_command)
+app.command("learn", rich_help_panel=_DETECT)(learn_command)
 app.command("classify", rich_help_panel=_DETECT)(classify_command)
 app.command("doctor", rich_help_panel=_DEVICE)(doctor_command)
 app.command("microphones", rich_help_panel=_DEVICE)(microphones_command)

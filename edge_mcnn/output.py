@@ -4,7 +4,9 @@ All text passes through `device.system.display`, so that names of files, microph
 terminal. No other module of the command line prints.
 """
 
+import contextlib
 import sys
+import termios
 from typing import TYPE_CHECKING, Any
 
 from device.errors import EdgeMcnnError
@@ -46,6 +48,26 @@ class Out:
     def announce(self, line: str) -> None:
         """Print a note about what the command does to standard error, immediately."""
         announce(line)
+
+    def confirm(self, question: str) -> bool:
+        """Print a question to standard error, and return whether the user accepts; Ctrl-C and Ctrl-D mean no.
+
+        Call it only if standard input is a terminal.
+        """
+        with contextlib.suppress(termios.error):  # the terminal has been closed
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)  # keys that were pressed before the question are no reply
+        replies = {"": True, "y": True, "yes": True, "n": False, "no": False}
+        try:
+            while True:
+                print(f"{displayable_lines(question)} [Y/n] ", end="", file=sys.stderr, flush=True)
+                if not (line := sys.stdin.readline()):
+                    break
+                if (reply := line.strip().lower()) in replies:
+                    return replies[reply]
+        except (KeyboardInterrupt, OSError, ValueError):  # the terminal has been closed, or delivers no text
+            pass
+        self.announce("")
+        return False
 
     def error(self, error: EdgeMcnnError) -> None:
         """Print what is wrong, and on a second line the fix if there is one, to standard error."""

@@ -1,24 +1,22 @@
 """`edge-mcnn record`. From Python: `device.recorder`."""
 
 import logging
-import os
-import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from device.errors import EdgeMcnnError, RecordingError
+from device.errors import RecordingError
 from device.system.display import shell_quoted
+from edge_mcnn.guided_session import has_keyboard, run_session
 from edge_mcnn.options import Config, Microphone, limit_arithmetic_threads, load_settings, require_memory_for_speech
 from edge_mcnn.output import out
 from edge_mcnn.paths import input_file, output_folder
 
 if TYPE_CHECKING:
+    from device.recorder.clip_collection import RecordingPlan
     from device.recorder.clip_folder import ClipFolder
-    from device.recorder.session import RecordingPlan
     from device.settings.schema import Settings
 
 _FEW_CLIPS = 10
@@ -91,9 +89,9 @@ def record_command(
     """
     limit_arithmetic_threads()
     require_memory_for_speech()
+    from device.recorder.clip_collection import RecordingPlan
     from device.recorder.clip_folder import ClipFolder
     from device.recorder.names import class_names, read_sentences, speaker_name
-    from device.recorder.session import RecordingPlan
     from device.system.streams.stderr import silence_c_libraries
 
     settings = load_settings(config, microphone=microphone)
@@ -118,17 +116,11 @@ def record_command(
 
 
 def _record(settings: "Settings", plan: "RecordingPlan", folder: "ClipFolder") -> None:
-    from device.audio.silero_vad import VoiceDetector
-    from device.errors import AudioError
     from device.loading import load_transcriber
-    from device.recorder.recorder import Recorder
-    from device.recorder.session import Session
-    from device.recorder.take import TakeListener
+    from device.recorder.clip_collection import ClipCollection
     from device.recorder.ui import RecorderDisplay
-    from device.system.streams.terminal_mode import Keyboard
 
     display = RecorderDisplay(out.console(highlight=False))
-    has_keyboard = sys.stdin is not None and sys.stdin.isatty()
     counts = folder.counts()
     if all(counts[label] >= plan.clips for label in plan.classes):
         display.print(
@@ -137,34 +129,16 @@ def _record(settings: "Settings", plan: "RecordingPlan", folder: "ClipFolder") -
         )
     else:
         display.print(f"Your recordings are written to disk, to {folder.path}, and sent nowhere.", "bold yellow")
-        if has_keyboard:
+        if has_keyboard():
             display.print("After each clip: Enter saves it, r repeats it, n goes to the next class, q quits.")
         transcriber = load_transcriber(settings, out.announce) if plan.transcribed else None
-        detector = VoiceDetector(settings.endpoint.gate_dbfs)
-        listener = TakeListener(settings.endpoint, detector, transcriber)
-        with ExitStack() as stack:
-            keyboard = stack.enter_context(Keyboard(sys.stdin.fileno())) if has_keyboard else None
-            stack.enter_context(display)
-            session = Session(plan, folder, listener, display, keyboard)
-            recorder = Recorder(settings, session, display)
-            try:
-                recorder.run()
-            except AudioError as error:
-                if recorder.stuck:
-                    stack.close()
-                    _exit_immediately(error)
-                raise
+        fault = run_session(settings, ClipCollection(plan, folder), transcriber, display)
+        if fault is not None:
+            fault.exit()
     counts = folder.counts()
     selected = {label: counts[label] for label in plan.classes}
     for line in next_steps(folder.table, selected, words=folder.has_transcripts):
         display.print(line)
-
-
-def _exit_immediately(error: EdgeMcnnError) -> None:
-    """End the process although a thread is stuck in the audio driver; the saved clips are on the disk."""
-    out.error(error)
-    sys.stdout.flush()
-    os._exit(1)
 
 
 def next_steps(table: Path, counts: Mapping[str, int], *, words: bool) -> list[str]:

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from device.adaptation.speaker_variation import MOST_FEATURES
 from device.errors import ProfileError
+from device.events import UtteranceFeatures
 from device.system.atomic_write import atomic_write, remove_partial_files
 from device.system.display import as_json, displayable, shell_quoted
 from device.system.paths import cannot_use
@@ -47,9 +48,6 @@ MOST_EXAMPLES = 300
 """With more, the oldest example of the commonest class is forgotten."""
 SOURCES = SESSION, RECORDING, CORRECTION = "session", "recording", "correction"
 """Where an example comes from: the guided session, a file, or a correction of a prediction."""
-SERVICE_PROFILE = Path("/var/lib/edge-mcnn-profile/profile.json")
-"""Profile of the service, in the folder that systemd makes for it alone."""
-_NAME = "profile.json"
 _LARGEST = 2 << 20
 _LARGEST_NUMBER = 1e6
 _DECIMALS = 4
@@ -58,18 +56,8 @@ _FIX = "learn again: edge-mcnn learn"
 _NOT_DAMAGED = "give a file that `edge-mcnn learn` wrote"
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Utterance:
-    """What an adaptation needs of an utterance: a few dozen numbers, from which its words cannot be recovered."""
-
-    features: Floats
-    """Features of the speaker variation, shape (n,)."""
-    logits: Floats
-    """Logarithms of the probabilities without adaptation, shape (classes,)."""
-    silent: bool = False
-    """Whether the network was run without audio: nothing about a voice can be learnt from such an utterance."""
+Utterance = UtteranceFeatures
+"""What is stored of an utterance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,26 +235,6 @@ class Profile:
         except (ValueError, KeyError, TypeError, OverflowError):
             raise ProfileError("a damaged voice profile", fix=_FIX) from None
         return cls(identity).with_examples(examples)
-
-
-def default_profile_path() -> Path:
-    """Return the path of the profile that the daemon of this user uses: of the service, or in the home folder.
-
-    Raises:
-        ProfileError: the user has no home folder.
-    """
-    if folder := os.environ.get("STATE_DIRECTORY"):  # set by systemd
-        return Path(folder.partition(":")[0]) / _NAME
-    data = Path(os.environ.get("XDG_DATA_HOME", ""))
-    if not data.is_absolute():  # by the specification, a relative path has no effect
-        try:
-            data = Path.home() / ".local" / "share"
-        except RuntimeError:
-            raise ProfileError(
-                "the voice profile has no place, because this user has no home folder",
-                fix="set the environment variable HOME",
-            ) from None
-    return data / "edge-mcnn" / _NAME
 
 
 def read_profile(path: Path) -> Profile:

@@ -243,7 +243,7 @@ class Microphone:
         reason = str(error.args[0]) if error is not None and error.args else "unknown reason"
         return AudioError(
             f"microphone {self.info.name!r} cannot be opened ({reason})",
-            fix="if another program uses it, close that program",
+            fix="if another program uses it, close that program; if it is the service: sudo systemctl stop edge-mcnn",
         )
 
     def block(self, limit_s: float) -> Block | None:

@@ -1,1 +1,1 @@
-"""A guided recording session: a clip for each prompt, and the clip table that training reads."""
+"""A guided session with the microphone; what recording saves: a clip for each prompt, and the table of the clips."""

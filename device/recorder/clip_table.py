@@ -45,6 +45,16 @@ class ClipRows:
         return "train" if any(row["split"] for row in self.rows) else ""
 
 
+@dataclass(frozen=True)
+class Table:
+    """The content of a CSV table."""
+
+    columns: tuple[str, ...]
+    """Names of the columns in the order of the file."""
+    rows: Sequence[tuple[int, Row]]
+    """The rows that are not empty, each with the number of its line."""
+
+
 def read_clip_rows(table: Path) -> ClipRows:
     """Read a clip table; a missing file is an empty table.
 
@@ -53,39 +63,28 @@ def read_clip_rows(table: Path) -> ClipRows:
     """
     fix = "move it away, or record into another folder"
     try:
-        content = table.read_bytes()
-        if is_git_lfs_pointer(content):
-            raise error_about(table, GIT_LFS, RecordingError)
-        text = content.decode("utf-8-sig")
+        content = _read(table, REQUIRED_COLUMNS, RECORDED_COLUMNS, fix)
     except FileNotFoundError:
         return ClipRows()
-    except OSError as error:
-        raise RecordingError(f"{table}: cannot be read ({error.strerror})", fix=fix) from None
-    except UnicodeDecodeError:
-        raise RecordingError(f"{table}: not a table of clips (not UTF-8)", fix=fix) from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns = (*content.columns, *(name for name in RECORDED_COLUMNS if name not in content.columns))
+    return ClipRows(columns, [dict.fromkeys(RECORDED_COLUMNS, "") | row for _, row in content.rows])
+
+
+def read_table(table: Path, required: Sequence[str], *, fix: str) -> Table:
+    """Read a CSV table of clips.
+
+    Args:
+        table: the file, in UTF-8, with a header line.
+        required: columns that it must have; any others are read as well.
+        fix: what the user can do about a file that is none, in the imperative.
+
+    Raises:
+        RecordingError: the file cannot be read, or is not such a table.
+    """
     try:
-        header = tuple(name.strip() for name in next(reader, []))
-        missing = [name for name in REQUIRED_COLUMNS if name not in header]
-        if missing or len(set(header)) != len(header):
-            raise RecordingError(
-                f"{table}: not a table of clips (its first line must name {', '.join(RECORDED_COLUMNS)}, with commas "
-                "between them)",
-                fix=fix,
-            )
-        rows = []
-        for values in reader:
-            if not any(value.strip() for value in values):
-                continue
-            if len(values) != len(header):
-                raise RecordingError(
-                    f"{table}, line {reader.line_num}: {len(values)} values for {len(header)} columns",
-                    fix="correct that line",
-                )
-            rows.append(dict.fromkeys(RECORDED_COLUMNS, "") | dict(zip(header, values, strict=True)))
-    except csv.Error as error:
-        raise RecordingError(f"{table}, line {reader.line_num}: not valid CSV ({error})", fix=fix) from None
-    return ClipRows((*header, *(name for name in RECORDED_COLUMNS if name not in header)), rows)
+        return _read(table, required, required, fix)
+    except FileNotFoundError as error:
+        raise RecordingError(f"{table}: cannot be read ({error.strerror})", fix=fix) from None
 
 
 def write_clip_rows(table: Path, content: ClipRows) -> None:
@@ -100,3 +99,48 @@ def write_clip_rows(table: Path, content: ClipRows) -> None:
     writer.writerows(content.rows)
     with atomic_write(table) as stream:
         stream.write(text.getvalue().encode())
+
+
+def _read(table: Path, required: Sequence[str], named: Sequence[str], fix: str) -> Table:
+    """Read a table as `read_table` does; a missing file is a `FileNotFoundError`.
+
+    Args:
+        table: the file.
+        required: columns that it must have.
+        named: columns that the message about a missing one names.
+        fix: what the user can do about a file that is none.
+    """
+    try:
+        content = table.read_bytes()
+        if is_git_lfs_pointer(content):
+            raise error_about(table, GIT_LFS, RecordingError)
+        text = content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RecordingError(f"{table}: cannot be read ({error.strerror})", fix=fix) from None
+    except UnicodeDecodeError:
+        raise RecordingError(f"{table}: not a table of clips (not UTF-8)", fix=fix) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = tuple(name.strip() for name in next(reader, []))
+        missing = [name for name in required if name not in header]
+        if missing or len(set(header)) != len(header):
+            raise RecordingError(
+                f"{table}: not a table of clips (its first line must name {', '.join(named)}, with "
+                "commas between them)",
+                fix=fix,
+            )
+        rows = []
+        for values in reader:
+            if not any(value.strip() for value in values):
+                continue
+            if len(values) != len(header):
+                raise RecordingError(
+                    f"{table}, line {reader.line_num}: {len(values)} values for {len(header)} columns",
+                    fix="correct that line",
+                )
+            rows.append((reader.line_num, dict(zip(header, values, strict=True))))
+    except csv.Error as error:
+        raise RecordingError(f"{table}, line {reader.line_num}: not valid CSV ({error})", fix=fix) from None
+    return Table(header, rows)

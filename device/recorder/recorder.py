@@ -1,6 +1,6 @@
-"""Connects the microphone to a recording session, until the session has finished or a signal stops it.
+"""Connects the microphone to a guided session, until the session has finished or a signal stops it.
 
-Everything runs in one thread. A saved clip is on the disk before the next prompt, so it is enough to react to a signal
+Everything runs in one thread. An accepted take is saved before the next prompt, so it is enough to react to a signal
 at the next tick.
 """
 
@@ -55,11 +55,11 @@ class Recorder:
         return self._liveness.now.state == State.FAILED
 
     def run(self) -> None:
-        """Record until the session has finished, or SIGINT or SIGTERM stops it.
+        """Run until the session has finished, or SIGINT or SIGTERM stops it.
 
         Raises:
             AudioError: there is no microphone at the start, or the sound system hangs.
-            RecordingError: a clip cannot be written, and there is no keyboard to let the user try again.
+            RecordingError: a take cannot be saved, and there is no keyboard to let the user try again.
         """
         with stopped_by_signals(self._stop, second_ends=True):
             for frames in self._microphone.streams():

@@ -1,24 +1,22 @@
-"""A recording session: which clip is prompted for next, and whether each recorded take is saved or discarded.
+"""A guided session: which take is prompted for next, and whether each take is accepted or discarded.
 
-It receives frames and keys, and writes to a display and a folder; it is independent of microphone and terminal.
+It receives frames and keys, and writes to a display; it is independent of microphone and terminal. What becomes of
+accepted takes is the matter of a `Collection`: clips in a folder, or examples of a voice.
 """
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from device.audio.level import LOWEST_DBFS, level_dbfs
 from device.errors import EdgeMcnnError, RecordingError
 from device.events import Frame
-from device.recorder.clip_folder import ClipFolder
 from device.recorder.take import Take, TakeListener
 from device.system.streams.terminal_mode import ENDED
 
 _KEY_CLICK_S = 0.3
-"""Frames are ignored for this long after a key that saves or discards, so that no clip begins with its click."""
-_QUESTION = "Enter: save  r: record again  n: next class  q: quit"
+"""Frames are ignored for this long after a key that accepts or discards, so that no take begins with its click."""
 
 
 class Keys(Protocol):
@@ -44,53 +42,69 @@ class Display(Protocol):
         """Show a question until the next `meter`."""
 
 
-@dataclass(frozen=True)
-class RecordingPlan:
-    """What the session records."""
+class Collection(Protocol):
+    """Collects the accepted takes of a session.
 
-    classes: Sequence[str]
-    """Names of the classes, in the order in which they are prompted for."""
-    clips: int
-    """Number of clips that each class has at the end, including those that exist already."""
-    speaker: str = ""
-    """Name of the speaker; empty for none."""
-    sentences: Sequence[str] = ()
-    """Sentences to read aloud, the same ones for each class; without any, the speaker chooses the words."""
-    transcribed: bool = True
-    """Whether the text of a clip is Vosk's transcript; if not, it is the sentence that was read."""
+    Implemented by `device.recorder.clip_collection.ClipCollection`, and for examples in `device.learning`.
+    """
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes, in the order in which they are prompted for."""
+
+    @property
+    def question(self) -> str:
+        """The keys that decide on a take."""
+
+    @property
+    def activity(self) -> str:
+        """What happens while someone speaks, such as "recording"."""
+
+    def is_complete(self, label: str) -> bool:
+        """Whether no further take of a class is needed."""
+
+    def prompt(self, label: str) -> str:
+        """Return the line that prompts for the next take of a class."""
+
+    def description(self, take: Take, label: str) -> Sequence[str]:
+        """Return lines about a take that has ended."""
+
+    def accept(self, take: Take, label: str) -> str:
+        """Add a take, and return what became of it.
+
+        Raises:
+            RecordingError: it cannot be saved; it can be accepted again later.
+        """
 
 
 class Session:
-    """Prompts for one clip after the other, class by class.
+    """Prompts for one take after the other, class by class.
 
     Args:
-        plan: what to record.
-        folder: folder in which clips are saved.
+        collection: receives the accepted takes.
         listener: detects utterances in the frames.
         display: what the user sees.
-        keyboard: keys of the user; None if there is no keyboard, so that every clip is saved.
+        keyboard: keys of the user; None if there is no keyboard, so that every take is accepted.
         clock: seconds of the clock that gives frames their arrival times.
     """
 
     def __init__(
         self,
-        plan: RecordingPlan,
-        folder: ClipFolder,
+        collection: Collection,
         listener: TakeListener,
         display: Display,
         keyboard: Keys | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._plan = plan
-        self._folder = folder
+        self._collection = collection
         self._listener = listener
         self._display = display
         self._keyboard = keyboard
         self._clock = clock
-        self._classes = list(plan.classes)
+        self._classes = list(collection.classes)
         """The present class and those after it."""
         self._undecided: Take | None = None
-        """A take that the user has not saved or discarded yet."""
+        """A take that the user has not accepted or discarded yet."""
         self._ignored_until = -math.inf
         self._level = LOWEST_DBFS
         self._receiving = False
@@ -98,17 +112,13 @@ class Session:
 
     @property
     def finished(self) -> bool:
-        """Whether all clips are recorded, or the user has quit."""
+        """Whether all classes are complete, or the user has quit."""
         return not self._classes
 
     def prompt(self) -> None:
-        """Print which clip is recorded next; nothing while a take is undecided."""
-        if self.finished or self._undecided is not None:
-            return
-        label, sentence = self._classes[0], self._sentence()
-        number = f"({self._folder.counts()[label] + 1} of {self._plan.clips})"
-        line = f"Read, {label} {number}: \u201c{sentence}\u201d" if sentence else f"Say something {label} {number}"
-        self._display.print(line, "bold")
+        """Print what to speak next; nothing while a take is undecided."""
+        if not self.finished and self._undecided is None:
+            self._display.print(self._collection.prompt(self._classes[0]), "bold")
 
     def tick(self) -> None:
         """Process pressed keys and draw the level; to be called often, even while no audio arrives."""
@@ -118,10 +128,10 @@ class Session:
         if self.finished:
             return
         if self._undecided is not None:
-            self._display.question(_QUESTION)
+            self._display.question(self._collection.question)
             return
         if self._listener.speaking:
-            remark = "recording"
+            remark = self._collection.activity
         elif not self._receiving:
             remark = "waiting for the microphone"
         else:
@@ -133,7 +143,7 @@ class Session:
         """Process the next frame of the microphone.
 
         Raises:
-            RecordingError: a clip cannot be written, and there is no keyboard to let the user try again.
+            RecordingError: a take cannot be saved, and there is no keyboard to let the user try again.
         """
         self._receiving = True
         self._level = max(self._level, level_dbfs(frame.samples))
@@ -143,9 +153,10 @@ class Session:
         if take is None:
             return
         self._undecided = take
-        self._display.print(f"  {self._description(take)}")
+        for line in self._collection.description(take, self._classes[0]):
+            self._display.print(f"  {line}")
         if self._keyboard is None:
-            self._save(take)
+            self._accept(take)
 
     def microphone_lost(self) -> None:
         """Discard an utterance that was cut off because the microphone was lost."""
@@ -155,7 +166,7 @@ class Session:
         self._receiving = False
 
     def stop(self) -> None:
-        """End the session; saved clips stay."""
+        """End the session; accepted takes stay."""
         self._discard()
         self._classes.clear()
 
@@ -171,17 +182,15 @@ class Session:
             self._continue()
         elif key in ("\r", "\n") and self._undecided is not None:
             try:
-                self._save(self._undecided)
+                self._accept(self._undecided)
             except RecordingError as error:
                 # It stays undecided: it can be saved once there is free space again.
                 self._display.print_error(error)
 
-    def _save(self, take: Take) -> None:
-        label = self._classes[0]
-        text = take.text if self._plan.transcribed else self._sentence()
-        name = self._folder.add(take.samples, label, text, self._plan.speaker)
+    def _accept(self, take: Take) -> None:
+        result = self._collection.accept(take, self._classes[0])
         self._undecided = None
-        self._display.print(f"  saved as {name}", "green")
+        self._display.print(f"  {result}", "green")
         self._continue()
 
     def _discard(self) -> None:
@@ -197,19 +206,5 @@ class Session:
         self.prompt()
 
     def _skip_complete_classes(self) -> None:
-        counts = self._folder.counts()
-        while self._classes and counts[self._classes[0]] >= self._plan.clips:
+        while self._classes and self._collection.is_complete(self._classes[0]):
             self._classes.pop(0)
-
-    def _sentence(self) -> str:
-        sentences = self._plan.sentences
-        return sentences[self._folder.counts()[self._classes[0]] % len(sentences)] if sentences else ""
-
-    def _description(self, take: Take) -> str:
-        transcript = f"\u201c{take.text}\u201d" if take.text else "no words recognised"
-        parts = [f"{take.seconds:.1f} s", *([transcript] if self._plan.transcribed else [])]
-        if take.clipped:
-            parts.append("too loud, its peaks are cut off: move away from the microphone")
-        if take.ending == "longest":
-            parts.append("cut here because there was no pause")
-        return ", ".join(parts)

@@ -51,6 +51,16 @@ class Take:
         """Whether its peaks are cut off because it was too loud for the microphone."""
         return bool(np.any((self.samples >= FULL_SCALE - 1) | (self.samples <= -FULL_SCALE)))
 
+    def description(self, *, with_words: bool) -> str:
+        """Return its duration, its words if these matter, and what is wrong with it, on one line."""
+        transcript = f"\u201c{self.text}\u201d" if self.text else "no words recognised"
+        parts = [f"{self.seconds:.1f} s", *([transcript] if with_words else [])]
+        if self.clipped:
+            parts.append("too loud, its peaks are cut off: move away from the microphone")
+        if self.ending == "longest":
+            parts.append("cut here because there was no pause")
+        return ", ".join(parts)
+
 
 class TakeListener:
     """Detects utterances in a stream of frames and collects their samples; one object per stream.

@@ -39,10 +39,12 @@ def microphone() -> Iterator[VirtualMicrophone]:
 class Recording:
     """A running `edge-mcnn record` and its output; in a pseudo-terminal if keys will be pressed."""
 
+    command = "record"
+
     def __init__(self, microphone: VirtualMicrophone, *arguments: str | Path, terminal: bool) -> None:
         self._ours, child = pty.openpty() if terminal else os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "edge_mcnn", "record", *arguments],
+            [sys.executable, "-m", "edge_mcnn", self.command, *arguments],
             cwd=REPOSITORY, stdin=child if terminal else subprocess.DEVNULL, stdout=child, stderr=child,
             env={**os.environ, **microphone.environment, "TERM": "xterm", "COLUMNS": "200"},
         )  # fmt: skip

@@ -32,13 +32,13 @@ from device.adaptation.profile import (
     Profile,
     Utterance,
     change_profile,
-    default_profile_path,
     file_stamp,
     present_profile,
     read_profile,
     replace_profile,
     write_profile,
 )
+from device.adaptation.profile_path import SERVICE_PROFILE, default_profile_path
 from device.adaptation.speaker_variation import MOST_FEATURES
 from device.errors import ProfileError
 from tests.device.adaptation.voices import FEATURES, LABELS, example, identity, profile
@@ -720,7 +720,7 @@ def test_the_default_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     assert default_profile_path() == Path("/data/edge-mcnn/profile.json")
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/edge-mcnn-profile:/var/lib/other")
-    assert default_profile_path() == module.SERVICE_PROFILE
+    assert default_profile_path() == SERVICE_PROFILE
 
 
 def test_a_user_without_a_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:

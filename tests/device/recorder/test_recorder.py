@@ -11,9 +11,10 @@ import pytest
 
 from device.audio.microphone import Block, MicrophoneInfo
 from device.errors import AudioError, RecordingError
+from device.recorder.clip_collection import ClipCollection, RecordingPlan
 from device.recorder.clip_folder import ClipFolder
 from device.recorder.recorder import Recorder
-from device.recorder.session import RecordingPlan, Session
+from device.recorder.session import Session
 from device.recorder.take import TakeListener
 from device.settings.schema import LivenessSettings, Settings
 from tests.device.recorder.conftest import LOUD, RecordedDisplay
@@ -69,7 +70,7 @@ def recorder(
             raise following
         return following
 
-    session = Session(RecordingPlan(("happy",), clips), folder, listener, display, None)
+    session = Session(ClipCollection(RecordingPlan(("happy",), clips), folder), listener, display, None)
     return Recorder(SETTINGS, session, display, open_microphone=opened)
 
 

@@ -6,8 +6,9 @@ import pytest
 import soundfile
 
 from device.errors import RecordingError
+from device.recorder.clip_collection import ClipCollection, RecordingPlan
 from device.recorder.clip_folder import ClipFolder
-from device.recorder.session import RecordingPlan, Session
+from device.recorder.session import Session
 from device.recorder.take import TakeListener
 from tests.device.recorder.conftest import LOUD, FakeKeyboard, RecordedDisplay, Stream
 from tests.device.recorder.test_clip_folder import files, largest_file, rows
@@ -26,7 +27,7 @@ class Rig:
         keyboard: FakeKeyboard | None,
     ) -> None:
         self.folder, self.display, self._stream, self._keyboard = folder, display, stream, keyboard
-        self.session = Session(plan, folder, listener, display, keyboard, clock=lambda: stream.now)
+        self.session = Session(ClipCollection(plan, folder), listener, display, keyboard, clock=lambda: stream.now)
         self.session.prompt()
 
     def play(self, level: int, count: int) -> None:
@@ -177,10 +178,10 @@ def test_a_new_session_continues_where_the_last_one_stopped(
 ) -> None:
     rig.speak()
     rig.press("\rq")
-    Session(plan, rig.folder, listener, display, None).prompt()
+    Session(ClipCollection(plan, rig.folder), listener, display, None).prompt()
     assert display.lines[-1] == "Say something happy (2 of 2)"
     more = RecordingPlan(("happy", "angry"), 1)
-    Session(more, rig.folder, listener, display, None).prompt()
+    Session(ClipCollection(more, rig.folder), listener, display, None).prompt()
     assert display.lines[-1] == "Say something angry (1 of 1)"
 
 
