@@ -62,6 +62,18 @@ def most_probable(probabilities: Probabilities) -> str:
     return max(probabilities, key=lambda label: probabilities[label])
 
 
+@dataclass(frozen=True, eq=False)
+class UtteranceFeatures:
+    """What an adaptation to a voice needs of an utterance: a few dozen numbers, which contain no words."""
+
+    features: "NDArray[np.float64]"
+    """Features of the speaker variation, shape (n,)."""
+    logits: "NDArray[np.float64]"
+    """Logarithms of the probabilities without adaptation, shape (classes,)."""
+    silent: bool = False
+    """Whether the network was run without audio: nothing about a voice can be learnt from such an utterance."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The result for one utterance."""
@@ -90,6 +102,10 @@ class Prediction:
     """Probabilities for the same audio without words; None if there is no audio, or if they were not computed."""
     text_only: Probabilities | None = None
     """Probabilities for the same words without audio; None if there are no words, or if they were not computed."""
+    adapted: bool = False
+    """Whether the examples of a voice profile change the probabilities."""
+    features: UtteranceFeatures | None = field(default=None, compare=False, repr=False)
+    """What the network computed of the utterance, with which its class can be learnt; None if it is not available."""
     explain: Callable[[], tuple[Probabilities | None, Probabilities | None]] | None = field(
         default=None, compare=False, repr=False
     )

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.adaptation.adapted_classifier import UNLABELLED, AdaptedClassifier, own_profile
 from device.audio.audio_file import Recording
 from device.audio.endpoint import Endpointer
 from device.audio.silero_vad import VoiceDetector
 from device.bundle import Bundle, Companions, bundle_path, read_bundle
-from device.errors import AudioError
+from device.errors import AudioError, ProfileError
 from device.events import Prediction
 from device.outputs.base import Monitor
 from device.pipeline import Pipeline
@@ -29,6 +30,8 @@ from device.settings.schema import Settings
 from device.system.display import displayable
 from device.system.paths import expanded
 
+NO_GAIN = "by their own measure, they would not improve predictions yet"
+"""Why the examples of a profile are not used."""
 Announce = Callable[[str], object]
 """Receives a line for the user before something that takes long."""
 
@@ -49,17 +52,32 @@ class LoadedModels:
     """Transcribes with the speech model."""
     classifier: Classifier
     """Runs the bundle's network."""
+    adapted_classifier: AdaptedClassifier
+    """The same with a voice profile."""
 
     @classmethod
-    def load(cls, settings: Settings, announce: Announce = _no_announcement) -> "LoadedModels":
-        """Read the bundle, find or fetch the speech model, and load both.
+    def load(
+        cls,
+        settings: Settings,
+        announce: Announce = _no_announcement,
+        *,
+        profile: Path | None = None,
+        require_profile: bool = False,
+    ) -> "LoadedModels":
+        """Read the bundle, find or fetch the speech model, and load both; then adapt to a voice profile.
 
         Args:
             settings: which bundle, which speech model, and how to run them.
-            announce: called with a line before something that takes long, such as a download of 68 MB.
+            announce: called with a line before something that takes long, such as a download of 68 MB, and with what
+                came of the profile.
+            profile: file of the voice profile, which need not exist; `profile_path` of `device.adaptation.profile_path`
+                is the one that the settings choose. None for no profile.
+            require_profile: whether a profile that is missing or cannot be used is an error. Otherwise it is announced,
+                and predictions are not adapted.
 
         Raises:
             BundleError: the bundle is missing or damaged, or is not a bundle.
+            ProfileError: the profile is missing or cannot be used, and is required.
             InterpreterError: no TFLite runtime can run the bundle's network.
             SpeechModelError: the speech model is missing and cannot be fetched, or cannot be loaded, or memory is too
                 short for it.
@@ -72,7 +90,14 @@ class LoadedModels:
         low_confidence_label(_required_confidences(settings, bundle.companions), settings.classifier.low_confidence)
         conversation_filter(settings.classifier.context_s, bundle.companions)
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
-        return cls(settings, bundle.companions, load_transcriber(settings, announce), classifier)
+        # A profile that need not exist is that of a device, which follows the voices that it meets.
+        unlabelled = UNLABELLED if profile is not None and not require_profile else 0
+        adapted = AdaptedClassifier(classifier, bundle, profile, unlabelled=unlabelled)
+        if profile is not None and require_profile:
+            own_profile(profile, adapted.identity)
+        models = cls(settings, bundle.companions, load_transcriber(settings, announce), classifier, adapted)
+        _load_profile(adapted, announce)
+        return models
 
     def pipeline(self, monitor: Monitor | None = None, *, explain: str | None = None) -> Pipeline:
         """Build a pipeline for one stream of frames.
@@ -90,7 +115,7 @@ class LoadedModels:
         return Pipeline(
             endpointer,
             self.transcriber,
-            self.classifier,
+            self.adapted_classifier,
             self.companions,
             confidences=required,
             low_confidence_label=low_confidence_label(required, chosen.low_confidence),
@@ -98,6 +123,17 @@ class LoadedModels:
             explain=explain or chosen.explain,
             monitor=monitor,
         )
+
+
+def _load_profile(classifier: AdaptedClassifier, announce: Announce) -> None:
+    try:
+        classifier.load()
+    except ProfileError as error:
+        announce(f"the voice profile is not used: {error}")
+        return
+    if examples := len(classifier.profile.examples):
+        own = f"{examples} example{'s' if examples > 1 else ''} of your voice"
+        announce(f"adapted to {own}" if classifier.uses_examples else f"not adapted to {own}: {NO_GAIN}")
 
 
 def open_bundle(settings: Settings) -> Bundle:

@@ -9,24 +9,50 @@ A loop of your own needs only the loaded models and a source of frames:
             print(prediction.label, prediction.text)
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.endpoint import Endpointer, EndpointerUpdate
 from device.bundle import Companions
-from device.events import Frame, Prediction, Utterance, most_probable
+from device.errors import ProfileError
+from device.events import Frame, Prediction, Utterance, UtteranceFeatures, most_probable
 from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.outputs.base import Monitor
 from device.recognition.context import ConversationFilter, conversation_filter
 from device.recognition.explanation import ALWAYS, AUTO, SLOW_CALL_S, Explainer, ProbabilityModel
 from device.recognition.transcriber import Transcriber, Transcription
+
+_LOG = logging.getLogger(__name__)
+
+
+class VoiceModel(ProbabilityModel, Protocol):
+    """Rates the classes and adapts to voices: `device.adaptation.adapted_classifier.AdaptedClassifier`."""
+
+    @property
+    def adapted(self) -> bool:
+        """Whether examples change the probabilities."""
+
+    def rate(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[dict[str, float], UtteranceFeatures]:
+        """Compute the probability of each class, and what can be learnt from the utterance."""
+
+    def add_unlabelled(self, utterance: UtteranceFeatures) -> None:
+        """Note an utterance whose class nobody named."""
+
+    def load_if_changed(self) -> bool:
+        """Adapt to the profile again if another process has changed it.
+
+        Raises:
+            ProfileError: it cannot be used any more.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +63,8 @@ class _Result:
     image: NDArray[np.float32]
     ids: NDArray[np.int32]
     probabilities: dict[str, float]
+    features: UtteranceFeatures
+    adapted: bool
 
 
 @dataclass(eq=False)
@@ -57,7 +85,7 @@ class Pipeline:
     Args:
         endpointer: finds the utterances; for this stream alone.
         transcriber: transcribes their words.
-        classifier: rates the classes.
+        classifier: rates the classes, and adapts to the voices in this stream.
         companions: labels, vocabulary and front end that the classifier's network was trained with.
         confidences: probability by class below which a prediction of the class has a low confidence; a prediction of
             a class that is missing never has. With a context, filtered probabilities are compared.
@@ -75,7 +103,7 @@ class Pipeline:
         self,
         endpointer: Endpointer,
         transcriber: Transcriber,
-        classifier: ProbabilityModel,
+        classifier: VoiceModel,
         companions: Companions,
         *,
         confidences: Mapping[str, float] | None = None,
@@ -97,6 +125,7 @@ class Pipeline:
         self._explainer = Explainer(classifier, self._front_end)
         self._fastest_call_s = float("inf")
         self._open: _OpenUtterance | None = None
+        self._reported: set[str] = set()
 
     @property
     def batch_size(self) -> int:
@@ -138,7 +167,9 @@ class Pipeline:
             current.result = self._classify(current)
         if update.utterance is not None:
             self._open = None
-            yield self._prediction(update.utterance, self._classify(current))
+            result = self._classify(current)
+            yield self._prediction(update.utterance, result)
+            self._follow_voices(result)  # last, so that no light waits for it
 
     def _classify(self, current: _OpenUtterance) -> _Result:
         before = current.result
@@ -149,10 +180,19 @@ class Pipeline:
             return before
         ids = self._tokens.ids(text)
         started = time.monotonic()
-        probabilities = self._classifier.probabilities(image, ids)
+        probabilities, features = self._classifier.rate(image, ids)
         # The fastest of all calls: another program may slow a single one down.
         self._fastest_call_s = min(self._fastest_call_s, time.monotonic() - started)
-        return _Result(text, image, ids, probabilities)
+        return _Result(text, image, ids, probabilities, features, self._classifier.adapted)
+
+    def _follow_voices(self, result: _Result) -> None:
+        self._classifier.add_unlabelled(result.features)
+        try:
+            self._classifier.load_if_changed()
+        except ProfileError as error:
+            if error.message not in self._reported:
+                self._reported.add(error.message)
+                _LOG.warning("the voice profile is not used any more: %s", error)
 
     def _image(self, current: _OpenUtterance) -> NDArray[np.float32]:
         return spectrogram_image(current.spectrogram.power(), self._front_end)
@@ -171,6 +211,8 @@ class Pipeline:
             self._low_confidence_label,
             result.image,
             raw_probabilities=None if self._context is None else raw,
+            adapted=result.adapted,
+            features=result.features,
             explain=partial(self._explainer.modalities, result.image, result.ids, raw) if self._explains() else None,
         )
 

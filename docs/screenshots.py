@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.segment import Segment, Segments
 
+from device.adaptation import profile_path
 from device.audio import microphone
 from device.audio.audio_file import Recording
 from device.audio.liveness import Liveness, State
@@ -124,6 +125,7 @@ def doctor() -> Console:
             ),
             mock.patch.object(platform, "machine", return_value="aarch64"),
             mock.patch.object(lights, "DEVICE_TREE_MODEL", root / "proc/device-tree/model"),
+            mock.patch.object(profile_path, "default_profile_path", return_value=root / "profile.json"),
             mock.patch.dict(sys.modules, {"lgpio": None}),
             mock.patch.object(microphone, "portaudio_version", return_value="PortAudio V19.7.0-devel"),
             mock.patch.object(microphone, "list_microphones", return_value=[USB]),

@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from device.errors import AudioError
-from edge_mcnn.options import Config, Json, Model, limit_arithmetic_threads, load_settings, require_memory_for_speech
+from edge_mcnn.options import (
+    Config,
+    Json,
+    Model,
+    VoiceProfile,
+    limit_arithmetic_threads,
+    load_settings,
+    require_memory_for_speech,
+)
 from edge_mcnn.output import out
 
 _STANDARD_INPUT = "-"
@@ -21,6 +29,7 @@ def classify_command(
             "libsndfile reads. - is standard input. A pipe is read to its end first, up to 256 MB.",
         ),
     ],
+    profile: VoiceProfile = None,
     json: Json = False,
     model: Model = None,
     config: Config = None,
@@ -40,6 +49,7 @@ def classify_command(
 
         edge-mcnn classify clip.wav
         edge-mcnn classify --json *.flac
+        edge-mcnn classify --profile voice.json clip.wav
         arecord -f S16_LE -r 16000 -d 5 | edge-mcnn classify -
     """
     limit_arithmetic_threads()
@@ -55,7 +65,8 @@ def classify_command(
     from device.outputs.terminal.prediction_rows import PredictionView
     from device.system.display import displayable
 
-    models = LoadedModels.load(load_settings(config, model=model), out.announce)
+    settings = load_settings(config, model=model)
+    models = LoadedModels.load(settings, out.announce, profile=profile, require_profile=True)
     console = out.console()
     failed = 0
     for name in recordings:

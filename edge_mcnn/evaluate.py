@@ -17,6 +17,7 @@ from edge_mcnn.options import (
     MeldTarget,
     Target,
     TextOption,
+    VoiceProfile,
     open_selected_corpus,
     prepare_tensorflow,
     require,
@@ -117,6 +118,7 @@ def evaluate_command(
             show_default="none",
         ),
     ] = None,
+    profile: VoiceProfile = None,
     json: Json = False,
     runtime: Annotated[
         str,
@@ -178,6 +180,7 @@ def evaluate_command(
         audio_root=audio_root,
         image_cache=pictures,
         runtime=runtime,
+        profile=profile,
         seed=seed,
     )
     command = typed_command()

@@ -36,8 +36,8 @@ def inspect_command(
 ) -> None:
     """Show what a Model.tflite contains and where it runs.
 
-    The output lists sizes, compatible runtimes, inputs and outputs, operators, labels, vocabulary, front end and model
-    card. The model is not executed, so no TFLite runtime is needed.
+    The output lists sizes, compatible runtimes, inputs and outputs, operators, labels, vocabulary, front end, model
+    card, and what it needs to adapt to a voice. The model is not executed, so no TFLite runtime is needed.
 
     Example: `edge-mcnn inspect Model.tflite`
     """
@@ -120,6 +120,18 @@ def show(inspection: "Inspection", console: "Console") -> None:
         shares = [*inspection.transitions["following"], inspection.transitions["frequencies"]]
         table = [[name, *(f"{value:.0%}" for value in row)] for name, row in zip(names, shares, strict=True)]
         listed(["after", *inspection.labels], table, right=tuple(range(1, len(names))))
+    section("Adapting to a voice")
+    variation = inspection.speaker_variation
+    if variation is not None:
+        kinds = f"{variation['kinds']} in {len(inspection.labels)} classes"
+        features = f"{variation['features']}, of the layer {variation['layer']}"
+        pairs({"features": features, "kinds of speech": kinds})
+    elif any(each["name"] == "embedding" for each in inspection.outputs):
+        console.print(
+            "  by the probabilities alone: the speakers of its training corpus are not known", highlight=False
+        )
+    else:
+        console.print("  by the probabilities alone: convert it again for an embedding", highlight=False)
     section("Model card")
     for depth, line in _indented({name: value for name, value in inspection.card.items() if name != FLATBUFFER_SUM}):
         margin = " " * min(2 + 2 * depth, 40)

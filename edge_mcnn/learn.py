@@ -62,7 +62,14 @@ def learn_command(
         typer.Option("--forget", help="Remove examples: with --last N, --class NAME or --all. Nothing is confirmed."),
     ] = False,
     last: Annotated[
-        str | None, typer.Option("--last", metavar="N", help="With --forget: the last N examples.", show_default=False)
+        str | None,
+        typer.Option(
+            "--last",
+            metavar="CLASS|N",
+            help="Correct the last prediction of the running service, or of your own `listen`: it should have been "
+            "CLASS. With --forget: the last N examples.",
+            show_default=False,
+        ),
     ] = None,
     label: Annotated[
         str | None,
@@ -107,6 +114,9 @@ def learn_command(
     predicted from the others. Examples that do not help are stored, but not used until others show a gain. If standard
     input is not a terminal, every sentence is accepted and the result is used.
 
+    Was a prediction of the running device wrong? `edge-mcnn learn --last negative` corrects the last one, and the next
+    one is adapted already. In the terminal of `edge-mcnn listen` the number of the class does the same.
+
     **Audio stays in memory and is never written to the disk.** The voice profile contains a few numbers for each
     example, its class and the day, and only its owner can read it.
 
@@ -115,6 +125,7 @@ def learn_command(
         edge-mcnn learn
         edge-mcnn learn --clips 5 --model emotions
         edge-mcnn learn my-voice/clips.csv
+        edge-mcnn learn --last negative
         edge-mcnn learn --status
         edge-mcnn learn --forget --last 1
         edge-mcnn learn --forget --all
@@ -124,6 +135,7 @@ def learn_command(
     tasks = {
         "the recordings": recordings is not None, "--status": status, "--forget": forget,
         "--export": export is not None, "--import": import_ is not None,
+        "--last CLASS": last is not None and not forget,
     }  # fmt: skip
     chosen = [name for name, is_chosen in tasks.items() if is_chosen]
     if len(chosen) > 1:
@@ -134,52 +146,71 @@ def learn_command(
             raise typer.BadParameter(f"{option} is for a session with the microphone, not for {chosen[0]}: omit it")
 
     limit_arithmetic_threads()
+    if last is not None and not forget:
+        for option, given in (("--output", output), ("--model", model), ("--config", config)):
+            if given is not None:
+                raise typer.BadParameter(f"{option} has no effect on a running daemon, which --last corrects: omit it")
+        _correct(last, json=json)
+        return
     if not chosen or recordings is not None:
         require_memory_for_speech()
-    from device.learning.learner import used_profile_path
-
-    path = output or used_profile_path()
+    settings, path = _settings_and_profile(output, config, model, microphone)
     if forget:
         _forget(path, number, label, json=json)
     elif export is not None:
         _export(path, export, json=json)
+    elif status:
+        _status(settings, path, json=json)
+    elif import_ is not None:
+        _import(settings, path, import_, json=json)
+    elif recordings is not None:
+        _learn_from_recordings(settings, path, recordings, json=json)
     else:
-        settings = _settings(path, config, model, microphone)
-        if status:
-            _status(settings, path, json=json)
-        elif import_ is not None:
-            _import(settings, path, import_, json=json)
-        elif recordings is not None:
-            _learn_from_recordings(settings, path, recordings, json=json)
-        else:
-            _learn_from_microphone(settings, path, clips or _CLIPS, json=json)
+        _learn_from_microphone(settings, path, clips or _CLIPS, json=json)
 
 
 def _check_forget(*, forget: bool, last: str | None, label: str | None, every: bool) -> int | None:
     """Check the options of --forget, and return the number of --last."""
-    selected = {"--last N": last is not None, "--class NAME": label is not None, "--all": every}
+    selected = {"--last N": last is not None and forget, "--class NAME": label is not None, "--all": every}
     chosen = [name for name, is_chosen in selected.items() if is_chosen]
     if not forget and chosen:
         raise typer.BadParameter(f"{chosen[0]} is for --forget: add it")
     if forget and len(chosen) != 1:
         reason = f"{' and '.join(chosen)} exclude each other" if chosen else "it is not clear what to forget"
         raise typer.BadParameter(f"{reason}: give --forget with one of {', '.join(selected)}")
-    if last is None:
+    if last is None or not forget:
         return None
     if not (last.isascii() and last.isdigit() and int(last) > 0):
         raise typer.BadParameter(f"--last needs a positive number of examples with --forget, not {shortened(last)}")
     return int(last)
 
 
-def _settings(path: Path, config: Path | None, model: Path | None, microphone: str | None) -> "Settings":
-    """Read the settings; for the profile of the service those of the service, unless a file is named."""
-    from device.adaptation.profile import SERVICE_PROFILE
+def _settings_and_profile(
+    output: Path | None, config: Path | None, model: Path | None, microphone: str | None
+) -> "tuple[Settings, Path]":
+    """Return the settings and the path of the profile: for root those of the service, unless a file is named."""
+    from device.learning.learner import chosen_profile_path, learns_for_service
     from device.service.install import CONFIG
 
-    if path == SERVICE_PROFILE and config is None and CONFIG.exists():
+    of_service = output is None and config is None and learns_for_service()
+    if of_service and CONFIG.exists():
         out.announce(f"for the service, with its settings {CONFIG}")
         config = CONFIG
-    return load_settings(config, model=model, microphone=microphone)
+    settings = load_settings(config, model=model, microphone=microphone)
+    return settings, output or chosen_profile_path(settings, of_service=of_service)
+
+
+def _correct(label: str, *, json: bool) -> None:
+    from dataclasses import asdict
+
+    from device.daemon.control import correct_last
+    from device.outputs.corrections import outcome
+
+    learnt = correct_last(label)
+    if json:
+        out.json({"label": label, **asdict(learnt)})
+    else:
+        out.line(outcome(label, learnt))
 
 
 def _open_model(settings: "Settings") -> "tuple[Bundle, Classifier]":
@@ -235,13 +266,13 @@ def _learn_from_recordings(settings: "Settings", path: Path, source: Path, *, js
     for remark in found.remarks:
         out.announce(f"{source}: {remark}")
     transcriber = load_transcriber(settings, out.announce)
-    models = LoadedModels(as_learnt(settings), bundle.companions, transcriber, network)
+    models = LoadedModels(as_learnt(settings), bundle.companions, transcriber, network, learner.classifier)
     examples: list[Example] = []
     skipped: list[AudioError] = []
     with Progress(console=out.progress_console()) as progress:
         for recording in progress.track(found.recordings, description="learning from recordings"):
             try:
-                examples += examples_of(models, learner.classifier, recording)
+                examples += examples_of(models, recording)
             except AudioError as error:
                 skipped.append(error)
                 progress.console.print(f"skipped: {error.message}", soft_wrap=True)

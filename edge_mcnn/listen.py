@@ -20,6 +20,7 @@ from edge_mcnn.options import (
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
+    from device.adaptation.adapted_classifier import Learnt
     from device.loading import LoadedModels
     from device.outputs.terminal.screen import Screen
     from device.settings.schema import Settings
@@ -48,6 +49,10 @@ def listen_command(
     recognised, and the spectrogram image that the network classifies. A file or a pipe receives one line per
     prediction; with --json each line is a JSON object. Ctrl-C ends the command.
 
+    Was a prediction wrong? In a terminal press the number of the right class, from 1 to 9 in the order in which the
+    classes are shown: the device learns it at once, for your voice, and the light changes. Press another number to
+    replace that correction. What was learnt is in the voice profile, see `profile` in docs/settings.md.
+
     Audio stays in memory and is never stored. If the microphone is lost, all LEDs flash together until it is back.
 
     For example:
@@ -58,6 +63,8 @@ def listen_command(
     """
     limit_arithmetic_threads()
     require_memory_for_speech()
+    from device.adaptation.profile_path import NO_PROFILE
+    from device.daemon.control import control_socket_path
     from device.daemon.daemon import Daemon
     from device.daemon.status import socket_path
     from device.daemon.systemd import Systemd
@@ -67,14 +74,19 @@ def listen_command(
     settings = load_settings(config, model=model, microphone=microphone, lights=lights)
     if json and settings.lights.kind == "terminal":
         raise typer.BadParameter("--json and lights in the terminal would overwrite each other: add --lights none")
+
+    def correct(label: str) -> "Learnt":
+        return daemon.correct(label)
+
     with ExitStack() as stack:
-        screen = None if json else create_screen(settings)
+        learns = settings.classifier.profile != NO_PROFILE
+        screen = None if json else create_screen(settings, correct if learns else None)
         if screen is not None:
             stack.enter_context(screen)
         if screen is not None or not logging.getLogger().isEnabledFor(logging.INFO):
             silence_c_libraries()
         outputs = create_outputs(
-            settings, screen, out.announce, lambda error: daemon.stop(error), json=json, words=words
+            settings, screen, out.announce, lambda error: daemon.stop(error), correct, json=json, words=words
         )
         daemon = Daemon(
             settings,
@@ -84,15 +96,17 @@ def listen_command(
             patient=wait,
             systemd=Systemd(),
             status_socket=socket_path(),
+            control_socket=control_socket_path(),
         )
         daemon.run()
 
 
 def _load(settings: "Settings", screen: "Screen | None") -> "LoadedModels":
+    from device.adaptation.profile_path import profile_path
     from device.loading import LoadedModels
     from device.recognition.speech_model.fetch import is_speech_model, speech_model_path
 
     # Fetching the speech model draws a bar of its own: the screen comes after it.
     if screen is not None and (settings.transcriber.speech_model or is_speech_model(speech_model_path())):
         screen.begin()
-    return LoadedModels.load(settings, out.announce)
+    return LoadedModels.load(settings, out.announce, profile=profile_path(settings.classifier.profile))

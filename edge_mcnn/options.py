@@ -166,6 +166,18 @@ ImageCache = Annotated[
 ]
 
 
+VoiceProfile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE",
+        parser=input_file("name a voice profile that `edge-mcnn learn` wrote"),
+        help="Adapt the predictions to this voice profile, as `edge-mcnn learn` wrote it.",
+        show_default="none",
+    ),
+]
+
+
 def load_settings(
     config: Path | None = None,
     *,

@@ -30,7 +30,8 @@ def install(
 
     First everything that the daemon needs is checked. Then the speech model is copied to /var/lib/edge-mcnn, the
     settings are written to /etc/edge-mcnn/config.toml (an existing file is not changed) and the unit is written to
-    /etc/systemd/system. Run the command again after you have changed something: steps that are already done are
+    /etc/systemd/system. If you have a voice profile for this model and the service has none, it gets a copy of yours.
+    Run the command again after you have changed something: steps that are already done are
     skipped.
 
     For example:
@@ -67,12 +68,14 @@ def install(
 
 @service_commands.command()
 def uninstall(
-    purge: Annotated[bool, typer.Option("--purge", help="Also remove a settings file that you have edited.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also remove a settings file that you have edited, and what was learnt.")
+    ] = False,
     dry_run: _DryRun = False,
 ) -> None:
     """Stop the service and remove everything that `install` created.
 
-    A settings file that you have edited is not removed unless you add --purge.
+    A settings file that you have edited and the voice profile of the service are not removed unless you add --purge.
 
     For example:
 

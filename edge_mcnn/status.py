@@ -37,8 +37,8 @@ def status_command(
 ) -> None:
     """Print the state of the running daemon.
 
-    The state covers the microphone, received and dropped audio, utterances, latencies and memory; it contains no
-    spoken words.
+    The state covers the microphone, received and dropped audio, utterances, latencies, the voice profile and memory;
+    it contains no spoken words.
 
     Exit status: 0 if the daemon receives audio from its microphone, 1 if it does not or no daemon is running.
 
@@ -88,6 +88,7 @@ def status_table(status: "Status") -> "Table":
         f"worst {duration_text(status.latency_worst_ms)} of the last hundred"
         if status.utterances
         else "-",
+        "voice profile": _voice_profile(status),
         "process": f"{status.pid}, running for {_duration(status.uptime_s)}, {status.memory_mb:g} MB, "
         f"{status.threads} threads, {status.open_files} open files",
         "versions": ", ".join(f"{name} {number}" for name, number in status.versions.items()),
@@ -96,6 +97,13 @@ def status_table(status: "Status") -> "Table":
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _voice_profile(status: "Status") -> str:
+    if not status.examples:
+        return "no examples"
+    examples = f"{status.examples} example{'' if status.examples == 1 else 's'}"
+    return f"{examples}, {'used' if status.adapted else 'not used: they would not improve predictions yet'}"
 
 
 def _exists(path: Path) -> bool:

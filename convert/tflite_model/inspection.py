@@ -10,6 +10,7 @@ from typing import Any
 
 from convert.tflite_model.flatbuffer import FlatbufferModel, Tensor, read_flatbuffer
 from convert.tflite_model.operators import MEASURED_VERSIONS, unsupported
+from device.adaptation.speaker_variation import speaker_variation
 from device.bundle import read_bundle
 from device.errors import BundleError
 from device.recognition.classifier import SIGNATURE
@@ -72,6 +73,9 @@ class Inspection:
     """Parameters of the front end."""
     transitions: dict[str, Any] | None
     """How classes follow each other in conversations: `following` and `frequencies`; None if the model has none."""
+    speaker_variation: dict[str, Any] | None
+    """What the bundle carries for adapting to a voice: the `layer` of the embedding, its number of `features`, and the
+    number of `kinds` of speech in the classes; None if the model has none."""
     card: dict[str, Any]
     """The model card."""
 
@@ -94,6 +98,7 @@ def inspect_bundle(path: Path) -> Inspection:
     try:
         _check_depth(card)
         model = read_flatbuffer(flatbuffer)
+        variation = speaker_variation(companions)
     except BundleError as error:
         raise BundleError(f"{path}: {error.message}", fix=error.fix) from None
     signature = model.signatures.get(SIGNATURE)
@@ -122,6 +127,13 @@ def inspect_bundle(path: Path) -> Inspection:
         vocabulary={"size": len(companions.vocabulary), "first": list(islice(companions.vocabulary, _FIRST_WORDS))},
         front_end=json.loads(companions.front_end.to_json()),
         transitions=None if companions.transitions is None else json.loads(companions.transitions.to_json()),
+        speaker_variation=None
+        if variation is None
+        else {
+            "layer": variation.layer,
+            "features": variation.directions.shape[1],
+            "kinds": len(variation.statistics.classes),
+        },
         card=card,
     )
 

@@ -1,4 +1,4 @@
-"""The network of a bundle with what was learnt about the voices that it meets; learns from corrections."""
+"""Predicts with the network of a bundle and a voice profile, and learns from corrections."""
 
 import hashlib
 import threading
@@ -16,19 +16,26 @@ from device.adaptation.profile import (
     Identity,
     Profile,
     Utterance,
-    change_profile,
+    file_stamp,
+    locked,
+    present_profile,
     read_profile,
+    replace_profile,
 )
 from device.adaptation.speaker_adaptation import CrossValidation, SpeakerAdaptation, adapt, cross_validate
-from device.adaptation.speaker_variation import Floats, SpeakerStatistics, speaker_variation
+from device.adaptation.speaker_variation import Floats, SpeakerStatistics, SpeakerVariation, speaker_variation
 from device.bundle import Bundle, shipped_name
 from device.errors import BundleError, ProfileError
 from device.front_end.spectrogram import silent_image
 from device.recognition.classifier import CONVERT_AGAIN, EMBEDDING, Classifier
-from device.system.display import displayable
+from device.system.display import displayable, shortened
 
 UNLABELLED = 50
-"""Number of the latest utterances without a label that an adaptation also uses; they stay in memory."""
+"""Number of the latest utterances without a label that `edge-mcnn listen` uses."""
+_CORRECTIONS = 50
+"""Number of the latest corrections that can be replaced by another correction of the same utterance."""
+_LONGEST_CLASSES = 200
+"""Characters of the list of another model's classes in a message."""
 _SMALLEST_PROBABILITY = 1e-6
 _SPREAD = 1.5
 """Distance of a class from the mean of all in the features that are logarithms of probabilities, for a network without
@@ -39,30 +46,36 @@ _BETWEEN_SPEAKERS, _BETWEEN_KINDS, _STRENGTH = 0.5, 0.3, 0.6
 
 @dataclass(frozen=True)
 class Learnt:
-    """What came of examples."""
+    """The result of learning."""
 
     examples: int
     """Number of examples that the profile now has."""
     used: bool
-    """Whether they change predictions from now on."""
+    """Whether the profile changes predictions from now on: whether it helps, by its own examples."""
 
 
 class AdaptedClassifier:
-    """Rates the classes as `Classifier` does, and moves its logits towards the voices of a profile.
+    """Rates the classes as `Classifier` does, and adapts its logits to the voices of a profile.
 
-    Without examples, and while these do not help by cross-validation, probabilities are exactly the network's. Its
-    methods may be called from several threads.
+    Examples that do not help, by cross-validation, are not used. Utterances without a label show how the voices here
+    differ from others, which a network with speaker variation gains from even without an example. Without either,
+    probabilities are exactly the network's. The methods may be called from several threads; while one of them learns or
+    loads, others still rate.
 
     Args:
         classifier: runs the network.
         bundle: the bundle of the classifier.
         path: file of the profile, which need not exist; None to store nothing.
+        unlabelled: number of the latest utterances without a label that are used; they stay in memory. Without speaker
+            variation none is: it would rather harm.
 
     Raises:
         BundleError: the bundle's speaker variation is damaged, or does not fit its network.
     """
 
-    def __init__(self, classifier: Classifier, bundle: Bundle, path: Path | None = None) -> None:
+    def __init__(
+        self, classifier: Classifier, bundle: Bundle, path: Path | None = None, *, unlabelled: int = 0
+    ) -> None:
         self.labels = classifier.labels
         """Class names in the order of the softmax."""
         self.identity = identity_of(bundle)
@@ -70,7 +83,7 @@ class AdaptedClassifier:
         self.path = path
         """File of the profile."""
         self._classifier = classifier
-        self._variation = speaker_variation(bundle.companions)
+        self._variation = _variation_of(bundle)
         if self._variation is not None and classifier.embedding_size != len(self._variation.centre):
             raise BundleError(
                 f"{bundle.path}: its speaker variation requires an output {EMBEDDING} of {len(self._variation.centre)} "
@@ -81,16 +94,24 @@ class AdaptedClassifier:
             general_statistics(len(self.labels)) if self._variation is None else self._variation.statistics
         )
         self._silence = silent_image(bundle.companions.front_end)
-        self._lock = threading.Lock()
-        self._unlabelled: deque[Floats] = deque(maxlen=UNLABELLED)
+        # Held for one call of the interpreter, which only one thread may use; for a change of the profile, which may
+        # take seconds; and for the few fields that `rate` reads.
+        self._running, self._changing, self._lock = threading.Lock(), threading.RLock(), threading.Lock()
+        self._unlabelled: deque[Floats] = deque(maxlen=0 if self._variation is None else unlabelled)
+        self._corrections: deque[tuple[Utterance, Example]] = deque(maxlen=_CORRECTIONS)
         self._adaptation: SpeakerAdaptation | None = None
         self._stamp: object = None
         self.use(Profile(self.identity))
 
     @property
     def adapted(self) -> bool:
-        """Whether examples change the predictions."""
+        """Whether what was learnt changes the predictions: examples, or utterances without a label."""
         return self._adaptation is not None
+
+    @property
+    def uses_examples(self) -> bool:
+        """Whether the examples of the profile change the predictions, because they help by cross-validation."""
+        return self._strength > 0
 
     def use(self, profile: Profile) -> CrossValidation | None:
         """Adapt to a profile.
@@ -101,12 +122,14 @@ class AdaptedClassifier:
         Returns:
             Whether it helps, by its own examples; None for fewer than two examples.
         """
-        validation = self.validate(profile)
-        with self._lock:
-            self.profile = profile
-            self._strength = 0.0 if validation is None else validation.strength
-            self._fit()
-        return validation
+        with self._changing:
+            validation = self.validate(profile)
+            with self._lock:
+                self.profile = profile
+                """The profile in use."""
+                self._strength = 0.0 if validation is None else validation.strength
+                self._fit()
+            return validation
 
     def validate(self, profile: Profile) -> CrossValidation | None:
         """Measure whether a profile helps, by its own examples; None for fewer than two examples."""
@@ -121,22 +144,34 @@ class AdaptedClassifier:
         """
         if self.path is None:
             return
-        self._stamp = _stamp(self.path)
-        if self._stamp is None:
-            self.use(Profile(self.identity))
-            return
-        try:
-            self.use(own_profile(self.path, self.identity))
-        except ProfileError:
-            self.use(Profile(self.identity))
-            raise
+        with self._changing:
+            # Before the file is read: a change while it is read is noticed by the next `load_if_changed`.
+            self._stamp = file_stamp(self.path)
+            try:
+                present = present_profile(self.path)
+                own = None if present is None else require_own(present, self.identity, self.path)
+            except ProfileError:
+                self.use(Profile(self.identity))
+                raise
+            self.use(own or Profile(self.identity))
 
     def load_if_changed(self) -> bool:
-        """Do the same if another process has changed the file since; return whether it has."""
-        if self.path is None or _stamp(self.path) == self._stamp:
+        """Call `load` if another process has changed the file since; return whether it has.
+
+        It never waits for another thread: if one is learning or loading, it returns False.
+
+        Raises:
+            ProfileError: as for `load`; once for each change of the file.
+        """
+        if self.path is None or not self._changing.acquire(blocking=False):
             return False
-        self.load()
-        return True
+        try:
+            if file_stamp(self.path) == self._stamp:
+                return False
+            self.load()
+            return True
+        finally:
+            self._changing.release()
 
     def rate(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[dict[str, float], Utterance]:
         """Compute the probability of each class, and what can be learnt from the utterance.
@@ -145,17 +180,19 @@ class AdaptedClassifier:
             image: spectrogram image, shape (height, width, 3), float32, 0 to 1.
             ids: word ids, shape (sequence_length,), int32.
         """
-        found = self._classifier.run(image, ids)
-        logits = np.log(np.maximum(np.array(list(found.probabilities.values())), _SMALLEST_PROBABILITY))
+        with self._running:
+            found = self._classifier.run(image, ids)
+        # `fmax` replaces NaN as well.
+        logits = np.log(np.fmax(np.array(list(found.probabilities.values())), _SMALLEST_PROBABILITY))
         if self._variation is None:
             features = features_of_logits(logits[None])[0]
         else:
             features = self._variation.features(found.embedding[None])[0]
-        utterance = Utterance(features, logits)
-        with self._lock:
-            adaptation, strength = self._adaptation, self._strength
         # Silence is no voice: what words alone predict stays as it is.
-        if adaptation is None or np.array_equal(image, self._silence):
+        utterance = Utterance(features, logits, silent=np.array_equal(image, self._silence))
+        with self._lock:
+            adaptation, strength = self._adaptation, self._strength or 1.0
+        if adaptation is None or utterance.silent:
             return found.probabilities, utterance
         adapted = logits + strength * adaptation.evidence(features[None])[0]
         powers = np.exp(adapted - adapted.max())
@@ -166,62 +203,94 @@ class AdaptedClassifier:
         return self.rate(image, ids)[0]
 
     def add_unlabelled(self, utterance: Utterance) -> None:
-        """Note an utterance whose class nobody named: it shows how the voices here differ from others."""
+        """Note an utterance whose class nobody named: it shows how the voices here differ from others.
+
+        A silent one has no effect, nor one that was corrected.
+        """
+        if utterance.silent or any(known is utterance for known, _ in self._corrections):
+            return
         with self._lock:
-            self._unlabelled.append(utterance.features)
-            if self._adaptation is not None:
+            if self._unlabelled.maxlen:
+                self._unlabelled.append(utterance.features)
                 self._fit()
 
     def learn(self, examples: Sequence[Example]) -> Learnt:
         """Add examples to the profile and its file, and adapt to them at once.
 
         Raises:
-            ProfileError: the file cannot be read or written, or is of another model; nothing is learnt then.
+            ProfileError: the file cannot be read or written, or is of another model; the model has no such class; or
+                an example has no audio. Nothing is learnt then.
         """
-
-        def add(present: Profile | None) -> Profile:
-            if present is None:
-                return Profile(self.identity).with_examples(examples)
-            return require_own(present, self.identity, self.path).with_examples(examples)
-
-        return self._change(add)
+        for example in examples:
+            self._require_usable(example.label, example.utterance)
+        return self._change(lambda profile: profile.with_examples(examples))
 
     def correct(self, utterance: Utterance, label: str) -> Learnt:
         """Learn the class of an utterance; a second correction of the same utterance replaces the first.
 
+        Args:
+            utterance: the object that `rate` returned; utterances with equal numbers are not the same one, because
+                networks without speaker variation often predict exactly the same.
+            label: its class.
+
         Raises:
-            ProfileError: the model has no such class; or as for `learn`.
+            ProfileError: as for `learn`.
         """
+        self._require_usable(label, utterance)
+        example = Example.now(label, utterance, CORRECTION)
+        with self._changing:
+            with self._lock:  # from now on it has a label
+                others = [each for each in self._unlabelled if each is not utterance.features]
+                self._unlabelled = deque(others, maxlen=self._unlabelled.maxlen)
+            previous = next((each for known, each in self._corrections if known is utterance), None)
+
+            def replace_or_add(profile: Profile) -> Profile:
+                remaining = profile if previous is None else profile.without_example(previous)
+                return remaining.with_examples([example])
+
+            learnt = self._change(replace_or_add)
+            # Replaced and not changed, because `add_unlabelled` may be reading it.
+            earlier = [each for each in self._corrections if each[0] is not utterance]
+            self._corrections = deque([*earlier, (utterance, example)], maxlen=_CORRECTIONS)
+        return learnt
+
+    def _require_usable(self, label: str, utterance: Utterance) -> None:
         if label not in self.labels:
             raise ProfileError(
                 f"{displayable(label)} is not a class of the model",
                 fix=f"use one of {', '.join(map(displayable, self.labels))}",
             )
-        example = Example.now(label, utterance, CORRECTION)
+        if utterance.silent:
+            raise ProfileError(
+                "the utterance has no audio, so nothing about a voice can be learnt from it", fix="speak it instead"
+            )
 
-        def replace_or_add(present: Profile | None) -> Profile:
-            profile = Profile(self.identity) if present is None else require_own(present, self.identity, self.path)
-            if profile.examples and _same(profile.examples[-1].utterance, utterance):
-                profile = profile.without(last=1)
-            return profile.with_examples([example])
-
-        return self._change(replace_or_add)
-
-    def _change(self, change: Callable[[Profile | None], Profile]) -> Learnt:
-        profile = change(self.profile) if self.path is None else change_profile(self.path, change)
-        if self.path is not None:
-            self._stamp = _stamp(self.path)
-        self.use(profile)
-        return Learnt(len(profile.examples), self.adapted)
+    def _change(self, change: Callable[[Profile], Profile]) -> Learnt:
+        """Change the profile and its file; errors as for `learn`."""
+        with self._changing:
+            if self.path is None:
+                profile = change(self.profile)
+            else:
+                with locked(self.path):
+                    present = present_profile(self.path)
+                    own = Profile(self.identity) if present is None else require_own(present, self.identity, self.path)
+                    profile = change(own)
+                    replace_profile(self.path, profile)
+                    # While other processes wait: their next change is noticed by `load_if_changed`.
+                    self._stamp = file_stamp(self.path)
+            self.use(profile)
+            return Learnt(len(profile.examples), self.uses_examples)
 
     def _fit(self) -> None:
-        """Adapt to the examples and the utterances without a label; called with the lock."""
-        if not self._strength:
+        """Adapt to the examples, if they help, and the utterances without a label; called with the lock."""
+        features, _, classes = self.profile.arrays()
+        count = len(classes) if self._strength else 0
+        if not count and not self._unlabelled:
             self._adaptation = None
             return
-        features, _, classes = self.profile.arrays()
+        width = self.identity.features
         unlabelled = np.array(self._unlabelled) if self._unlabelled else None
-        self._adaptation = adapt(self._statistics, features, classes, unlabelled)
+        self._adaptation = adapt(self._statistics, features[:count].reshape(-1, width), classes[:count], unlabelled)
 
 
 def identity_of(bundle: Bundle) -> Identity:
@@ -233,7 +302,7 @@ def identity_of(bundle: Bundle) -> Identity:
     companions = bundle.companions
     sha256 = hashlib.sha256(bundle.model).hexdigest()
     features = companions.speaker_variation or f"probabilities of {sha256}"
-    variation = speaker_variation(companions)
+    variation = _variation_of(bundle)
     return Identity(
         sha256,
         hashlib.sha256(features.encode()).hexdigest(),
@@ -281,22 +350,18 @@ def require_own(profile: Profile, identity: Identity, path: Path | None) -> Prof
     if profile.identity.shares_examples_with(identity):
         return replace(profile, identity=identity)
     shown = "the profile" if path is None else displayable(path)
-    other = f"{profile.identity.model}, with the classes {', '.join(map(displayable, profile.identity.labels))}"
+    other = shortened(profile.identity.model)
+    if profile.identity.labels != identity.labels:
+        other += f" with the classes {shortened(', '.join(profile.identity.labels), _LONGEST_CLASSES)}"
     raise ProfileError(
-        f"{shown}: was learnt with another model ({displayable(other)}) than {identity.model}, so it cannot be used",
+        f"{shown}: was learnt with another model, {other}, and not with this {shortened(identity.model)}, so it cannot "
+        "be used",
         fix="learn again: edge-mcnn learn --forget --all, then edge-mcnn learn; or choose that model with --model",
     )
 
 
-def _same(one: Utterance, other: Utterance) -> bool:
-    """Whether two utterances are the same one, of which one was rounded in a file."""
-    return one.features.shape == other.features.shape and bool(np.allclose(one.features, other.features, atol=1e-3))
-
-
-def _stamp(path: Path) -> object:
-    """Return what changes whenever a file is replaced; None if it is missing or cannot be read."""
+def _variation_of(bundle: Bundle) -> SpeakerVariation | None:
     try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+        return speaker_variation(bundle.companions)
+    except BundleError as error:
+        raise BundleError(f"{bundle.path}: {error.message}", fix=error.fix) from None

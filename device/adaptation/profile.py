@@ -1,16 +1,31 @@
 """The voice profile: what a device has learnt about the voices of its owner, as one small JSON file.
 
 It holds a few numbers for each example, its class and the day. Neither audio nor words are in it, see docs/privacy.md.
-The file is replaced atomically, and only its owner can read it.
+The file is replaced atomically, and only its owner can read it. Its keys are
+
+    edge_mcnn_profile   version of the format
+    bundle_sha256       SHA-256 of the model that it was learnt with
+    features_sha256     SHA-256 of what the features are computed with
+    model               name of the model, for people
+    labels              classes of the model
+    features            number of features of an utterance
+    examples            the examples, oldest first; of each:
+        label           its class
+        source          "session", "recording" or "correction"
+        day             when it was learnt, as 2026-01-31
+        features        features of the voice
+        logits          logarithms of the probabilities without adaptation
 """
 
 import contextlib
 import errno
 import fcntl
+import glob
 import json
 import math
 import os
-from collections import Counter
+import stat
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -20,10 +35,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.bundle import label_problem
+from device.adaptation.speaker_variation import MOST_FEATURES
 from device.errors import ProfileError
+from device.events import UtteranceFeatures
 from device.system.atomic_write import atomic_write, remove_partial_files
-from device.system.display import as_json, displayable
+from device.system.display import as_json, displayable, shell_quoted
 from device.system.paths import cannot_use
 from device.system.text_files import read_text
 
@@ -32,27 +48,16 @@ MOST_EXAMPLES = 300
 """With more, the oldest example of the commonest class is forgotten."""
 SOURCES = SESSION, RECORDING, CORRECTION = "session", "recording", "correction"
 """Where an example comes from: the guided session, a file, or a correction of a prediction."""
-SERVICE_PROFILE = Path("/var/lib/edge-mcnn-profile/profile.json")
-"""Profile of the service, in the folder that systemd makes for it alone."""
-_NAME = "profile.json"
 _LARGEST = 2 << 20
-_MOST_NUMBERS = 1000
 _LARGEST_NUMBER = 1e6
 _DECIMALS = 4
 _MODE = 0o600
 _FIX = "learn again: edge-mcnn learn"
+_NOT_DAMAGED = "give a file that `edge-mcnn learn` wrote"
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Utterance:
-    """What an adaptation needs of an utterance: a few dozen numbers, from which no word can be told."""
-
-    features: Floats
-    """Features of the speaker variation, shape (n,)."""
-    logits: Floats
-    """Logarithms of the probabilities without adaptation, shape (classes,)."""
+Utterance = UtteranceFeatures
+"""What is stored of an utterance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +75,22 @@ class Example:
 
     @classmethod
     def now(cls, label: str, utterance: Utterance, source: str) -> "Example":
-        """Return an example that is learnt today."""
-        return cls(label, utterance, source, datetime.now().astimezone().date().isoformat())
+        """Return an example that is learnt today, with the numbers as they are stored."""
+        stored = replace(
+            utterance,
+            features=np.array(_rounded(utterance.features)),
+            logits=np.array(_rounded(utterance.logits)),
+        )
+        return cls(label, stored, source, datetime.now().astimezone().date().isoformat())
+
+    def equals(self, other: "Example") -> bool:
+        """Whether both are stored as the same."""
+        own, others = self.utterance, other.utterance
+        return (
+            (self.label, self.source, self.day) == (other.label, other.source, other.day)
+            and _rounded(own.features) == _rounded(others.features)
+            and _rounded(own.logits) == _rounded(others.logits)
+        )
 
 
 @dataclass(frozen=True)
@@ -113,18 +132,31 @@ class Profile:
         return {label: found[label] for label in self.identity.labels}
 
     def with_examples(self, examples: Sequence[Example]) -> "Profile":
-        """Return the profile with further examples; beyond `MOST_EXAMPLES`, the oldest of the commonest class go."""
-        all_of_them = [*self.examples, *examples]
-        while len(all_of_them) > MOST_EXAMPLES:
-            commonest = Counter(example.label for example in all_of_them).most_common(1)[0][0]
-            del all_of_them[next(place for place, each in enumerate(all_of_them) if each.label == commonest)]
-        return replace(self, examples=tuple(all_of_them))
+        """Return the profile with further examples; beyond `MOST_EXAMPLES`, the oldest of the commonest class go.
+
+        If several classes are the commonest, the oldest example of them goes.
+        """
+        all_of_them = (*self.examples, *examples)
+        places: dict[str, deque[int]] = defaultdict(deque)
+        for place, example in enumerate(all_of_them):
+            places[example.label].append(place)
+        for _ in range(len(all_of_them) - MOST_EXAMPLES):
+            max(places.values(), key=lambda own: (len(own), -own[0])).popleft()
+        remaining = sorted(place for own in places.values() for place in own)
+        return replace(self, examples=tuple(all_of_them[place] for place in remaining))
+
+    def without_example(self, example: Example) -> "Profile":
+        """Return the profile without the last example that is stored as the same; all of them if there is none."""
+        for place in range(len(self.examples) - 1, -1, -1):
+            if self.examples[place].equals(example):
+                return replace(self, examples=self.examples[:place] + self.examples[place + 1 :])
+        return self
 
     def without(self, *, last: int | None = None, label: str | None = None) -> "Profile":
         """Return the profile without its last examples, or without those of a class.
 
         Args:
-            last: how many of the last examples are left out.
+            last: how many of the last examples are left out, 0 or more; all of them if there are fewer.
             label: class whose examples are left out.
 
         Raises:
@@ -144,7 +176,7 @@ class Profile:
         """Return features (examples, n), logits (examples, classes) and classes (examples,) of all examples."""
         labels = self.identity.labels
         return (
-            np.array([example.utterance.features for example in self.examples]),
+            np.array([example.utterance.features for example in self.examples]).reshape(-1, self.identity.features),
             np.array([example.utterance.logits for example in self.examples]).reshape(-1, len(labels)),
             np.array([labels.index(example.label) for example in self.examples], np.int64),
         )
@@ -184,31 +216,25 @@ class Profile:
             ProfileError: not a profile, damaged, or of another version.
         """
         try:
-            table = json.loads(text)
+            table = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
         except (ValueError, RecursionError):
             raise ProfileError("not a voice profile, or damaged", fix=_FIX) from None
         if not isinstance(table, dict) or "edge_mcnn_profile" not in table:
-            raise ProfileError("not a voice profile", fix="give a file that `edge-mcnn learn` wrote")
-        if table["edge_mcnn_profile"] != FORMAT_VERSION:
+            raise ProfileError("not a voice profile", fix=_NOT_DAMAGED)
+        version = table["edge_mcnn_profile"]
+        if type(version) is not int or version < 1:
+            raise ProfileError("a damaged voice profile: its version is not a number above 0", fix=_FIX)
+        if version != FORMAT_VERSION:
+            shown = f"version {version}" if version < 1000 else "an unknown version"
             raise ProfileError(
-                f"a voice profile of version {displayable(str(table['edge_mcnn_profile']))[:20]}, which this edge-mcnn "
-                "does not support",
-                fix="update edge-mcnn",
+                f"a voice profile of {shown}, which this edge-mcnn does not support", fix="update edge-mcnn"
             )
         try:
             identity = _identity(table)
-            examples = tuple(_example(each, identity) for each in _list(table["examples"])[:MOST_EXAMPLES])
+            examples = [_example(each, identity) for each in _list(table["examples"])]
         except (ValueError, KeyError, TypeError, OverflowError):
             raise ProfileError("a damaged voice profile", fix=_FIX) from None
-        return cls(identity, examples)
-
-
-def default_profile_path() -> Path:
-    """Return the path of the profile that the daemon of this user uses: of the service, or in the home folder."""
-    if folder := os.environ.get("STATE_DIRECTORY"):  # set by systemd
-        return Path(folder.partition(":")[0]) / _NAME
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "edge-mcnn" / _NAME
+        return cls(identity).with_examples(examples)
 
 
 def read_profile(path: Path) -> Profile:
@@ -222,6 +248,33 @@ def read_profile(path: Path) -> Profile:
         return Profile.from_json(text)
     except ProfileError as error:
         raise ProfileError(f"{displayable(path)}: {error.message}", fix=error.fix) from None
+
+
+def present_profile(path: Path) -> Profile | None:
+    """Read a profile; None if nothing is there.
+
+    Raises:
+        ProfileError: it cannot be read, or is not a profile.
+    """
+    if file_stamp(path) is None:
+        return None
+    try:
+        return read_profile(path)
+    except ProfileError:
+        if file_stamp(path) is None:  # removed a moment ago
+            return None
+        raise
+
+
+def file_stamp(path: Path) -> object:
+    """Return a value that changes whenever a file is replaced, or can be read again; None if nothing is there."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return "a link to nothing" if os.path.islink(path) else None  # noqa: PTH114  # Path.is_symlink may raise
+    except (OSError, ValueError) as error:
+        return str(error)
+    return status.st_ino, status.st_ctime_ns, status.st_size
 
 
 def write_profile(path: Path, profile: Profile) -> None:
@@ -245,7 +298,7 @@ def change_profile(path: Path, change: Callable[[Profile | None], Profile]) -> P
         ProfileError: the present one cannot be read, or the new one not be written; the present one is unchanged.
     """
     with locked(path):
-        changed = change(read_profile(path) if os.path.lexists(path) else None)
+        changed = change(present_profile(path))
         replace_profile(path, changed)
         return changed
 
@@ -259,12 +312,14 @@ def locked(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        descriptor = _lock_file(path)
     except (OSError, ValueError) as error:
         raise _cannot_write(path, error) from None
     try:
-        _take_owner_of_folder(path, descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:  # some network file systems have no locks
+            raise _cannot_write(path, error) from None
         yield
     finally:
         os.close(descriptor)
@@ -272,14 +327,60 @@ def locked(path: Path) -> Iterator[None]:
 
 def replace_profile(path: Path, profile: Profile) -> None:
     """Write a profile while `locked`; errors as for `write_profile`."""
+    content = profile.to_json().encode()
     try:
-        remove_partial_files(path.parent, path.name)
-        with atomic_write(path) as stream:
-            os.fchmod(stream.fileno(), _MODE)
+        # What could not be read again would lose everything that was learnt before.
+        Profile.from_json(content.decode())
+    except ProfileError:
+        raise ProfileError(
+            f"{displayable(path)}: cannot be written, because an example has numbers or a class that a profile cannot "
+            "contain; nothing was changed",
+            fix=_FIX,
+        ) from None
+    if len(content) > _LARGEST:
+        raise ProfileError(
+            f"{displayable(path)}: would be larger than {_LARGEST >> 20} MB; nothing was changed",
+            fix="train the model with shorter names of classes",
+        )
+    try:
+        remove_partial_files(path.parent, glob.escape(path.name))
+        with atomic_write(path, mode=_MODE) as stream:
             _take_owner_of_folder(path, stream.fileno())
-            stream.write(profile.to_json().encode())
+            stream.write(content)
     except OSError as error:
         raise _cannot_write(path, error) from None
+
+
+def _lock_file(path: Path) -> int:
+    """Open the file that processes lock, and return its descriptor; errors as for `locked`, and those of the system."""
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, _MODE)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EACCES, errno.EISDIR) and os.path.lexists(lock):
+            raise _no_lock(lock, error) from None
+        raise
+    found = os.fstat(descriptor)
+    # As root, never change a file that someone else has put or linked here.
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise _no_lock(lock)
+    if found.st_uid == os.geteuid():
+        try:
+            os.fchmod(descriptor, _MODE)  # whatever the umask
+            _take_owner_of_folder(path, descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _no_lock(lock: Path, error: OSError | None = None) -> ProfileError:
+    reason = "permission denied" if error is not None and error.errno == errno.EACCES else "is not a regular file"
+    return ProfileError(
+        f"{displayable(lock)}: {reason}, so the profile cannot be changed; nothing was changed",
+        fix=f"remove it: rm {shell_quoted(lock)}",
+    )
 
 
 def _take_owner_of_folder(path: Path, descriptor: int) -> None:
@@ -291,17 +392,18 @@ def _take_owner_of_folder(path: Path, descriptor: int) -> None:
 
 def _cannot_write(path: Path, error: OSError | ValueError) -> ProfileError:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    fix = "free some space, and learn again" if full else "choose another place with --output"
+    fix = "free some space, and try again" if full else "choose another place for the profile"
     found = cannot_use(path, error, ProfileError, fix=fix)
-    return ProfileError(f"{found.message}; nothing was learnt", fix=found.fix or fix)
+    return ProfileError(f"{found.message}; nothing was changed", fix=fix if full else found.fix or fix)
 
 
 def _identity(table: dict[str, Any]) -> Identity:
     labels = tuple(_text(label) for label in _list(table["labels"]))
-    if not 2 <= len(labels) == len(set(labels)) or any(map(label_problem, labels)):
+    # What a bundle may have; those of earlier versions have labels that `label_problem` refuses.
+    if not 2 <= len(labels) == len(set(labels)) or any(not label or label != label.strip() for label in labels):
         raise ValueError("labels")
     features = table["features"]
-    if type(features) is not int or not 1 <= features <= _MOST_NUMBERS:
+    if type(features) is not int or not 1 <= features <= MOST_FEATURES:
         raise ValueError("features")
     model = displayable(_text(table["model"]))
     return Identity(_digest(table["bundle_sha256"]), _digest(table["features_sha256"]), model, labels, features)
@@ -327,6 +429,19 @@ def _numbers(values: Any, count: int) -> Floats:
     if not all(math.isfinite(number) and abs(number) <= _LARGEST_NUMBER for number in numbers):
         raise ValueError("not finite")
     return np.array(numbers, np.float64)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; Python would ignore all but the last of several equal keys."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a repeated key")
+    return found
+
+
+def _no_constant(name: str) -> float:
+    """Refuse NaN and Infinity, which Python reads although JSON does not have them."""
+    raise ValueError(name)
 
 
 def _list(value: Any) -> list[Any]:

@@ -19,10 +19,18 @@ from device.system.display import as_json
 
 _MOST_VALUES = 1 << 20
 """Largest number of elements of an embedding, and of the directions."""
-_MOST_FEATURES = 256
+MOST_FEATURES = 256
+"""Largest number of features of an utterance."""
+LARGEST_FEATURE = 100.0
+"""Largest absolute value of a feature. Those of speech are far smaller, because they are scaled to a variance of about
+1 within a kind; without a limit a single defective recording would decide about everything."""
 _MOST_KINDS = 1000
 _LARGEST = 1e6
-"""Larger absolute values of a mean or a variance are damaged: the features are scaled to a variance of about 1."""
+"""Larger absolute values in a bundle are damaged."""
+_SMALLEST_VARIANCE = 1e-6
+"""Smaller variances between speakers are damaged: their reciprocal has to remain a number."""
+_OUTPUT_LIMIT = 1e30
+"""Absolute value that replaces an infinite output of a network."""
 
 Floats = NDArray[np.float64]
 
@@ -61,8 +69,9 @@ class SpeakerVariation:
     """Means and variances of the features."""
 
     def features(self, embeddings: NDArray[Any]) -> Floats:
-        """Return the features of embeddings of shape (utterances, n), as (utterances, features)."""
-        return np.asarray((embeddings - self.centre) @ self.directions, np.float64)
+        """Return the features of embeddings of shape (utterances, n), as (utterances, features); always finite."""
+        usable = np.clip(np.nan_to_num(embeddings), -_OUTPUT_LIMIT, _OUTPUT_LIMIT)
+        return np.clip((usable - self.centre) @ self.directions, -LARGEST_FEATURE, LARGEST_FEATURE)
 
     def to_json(self) -> str:
         """Return the entry of a bundle. The directions are rounded to 16 bits, each row with a scale of its own."""
@@ -95,7 +104,7 @@ class SpeakerVariation:
             centre, scales = (_unpacked(table[name], "<f4", 1) for name in ("centre", "scales"))
             means = _numbers(table["means"], 2)
             shares = _unpacked(table["directions"], "<f2", 1).reshape(len(centre), means.shape[1])
-            directions = shares * scales[:, None]
+            directions = shares * scales.reshape(len(centre), 1)
             classes = np.asarray(table["classes"])
             between = [_numbers(table[name], 1) for name in ("between_speakers", "between_kinds")]
             strength = float(_numbers(table["strength"], 0))
@@ -105,10 +114,13 @@ class SpeakerVariation:
         kinds, count = means.shape
         if classes.dtype != np.int64 or classes.shape != (kinds,) or not 1 <= kinds <= _MOST_KINDS:
             raise _damaged("not a class for each kind")
-        if not np.array_equal(np.unique(classes), np.arange(classes.max() + 1)):
+        # Compared with the number of kinds first: a range up to any number may not fit into memory.
+        if not 0 <= classes.max() < kinds or not np.array_equal(np.unique(classes), np.arange(classes.max() + 1)):
             raise _damaged("a class has no kind")
-        if any(each.shape != (count,) or not (each > 0).all() for each in between) or not 0 < strength <= 1:
-            raise _damaged("a variance is not above 0")
+        if any(each.shape != (count,) or (each < _SMALLEST_VARIANCE).any() for each in between):
+            raise _damaged("not a variance above 0 for each feature")
+        if not 0 < strength <= 1:
+            raise _damaged("the strength is not above 0 and at most 1")
         return cls(layer, centre, directions, SpeakerStatistics(means, classes, between[0], between[1], strength))
 
 
@@ -133,7 +145,9 @@ def _packed(values: Floats, dtype: str) -> str:
 def _unpacked(text: Any, dtype: str, dimensions: int) -> Floats:
     if not isinstance(text, str) or len(text) > 8 * _MOST_VALUES:
         raise TypeError("not an array in base64")
-    return _checked(np.frombuffer(base64.b64decode(text, validate=True), dtype).astype(np.float64), dimensions)
+    stored = np.frombuffer(base64.b64decode(text, validate=True), dtype)
+    with np.errstate(invalid="ignore"):  # numpy warns about some kinds of NaN, which is refused
+        return _checked(stored.astype(np.float64), dimensions)
 
 
 def _numbers(values: Any, dimensions: int) -> Floats:
@@ -151,7 +165,7 @@ def _name(value: Any) -> str:
 
 
 def _checked(array: Floats, dimensions: int) -> Floats:
-    if array.ndim != dimensions or array.size > _MOST_VALUES or (array.ndim == 2 and array.shape[1] > _MOST_FEATURES):
+    if array.ndim != dimensions or array.size > _MOST_VALUES or (array.ndim == 2 and array.shape[1] > MOST_FEATURES):
         raise ValueError("shape")
     if not all(map(math.isfinite, (array.min(initial=0), array.max(initial=0)))) or np.abs(array).max() > _LARGEST:
         raise ValueError("not finite")

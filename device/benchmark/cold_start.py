@@ -132,6 +132,7 @@ def _process_clip(settings: Settings, modules: Iterable[str]) -> dict[str, Any]:
     """
     for module in modules:  # for the time and memory that the imports take
         import_module(module)
+    from device.adaptation.adapted_classifier import AdaptedClassifier
     from device.audio.audio_file import Recording
     from device.events import BLOCK_SECONDS, FRAME_SECONDS
     from device.loading import LoadedModels, load_transcriber, open_bundle
@@ -145,7 +146,8 @@ def _process_clip(settings: Settings, modules: Iterable[str]) -> dict[str, Any]:
     model_loaded = time.monotonic()
     transcriber = load_transcriber(settings, announce)
     ready = time.monotonic()
-    models = LoadedModels(settings, bundle.companions, transcriber, classifier)
+    adapted = AdaptedClassifier(classifier, bundle)
+    models = LoadedModels(settings, bundle.companions, transcriber, classifier, adapted)
     recording = Recording(CLIP, silence_after_s=settings.endpoint.hang_over_s + settings.endpoint.pre_roll_s)
     pacing = MicrophonePacing(BLOCK_SECONDS)
     latencies_ms = []

@@ -18,9 +18,12 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from device.adaptation.adapted_classifier import Learnt
 from device.audio.liveness import Liveness, LivenessMachine, State
 from device.audio.microphone import Microphone
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
+from device.daemon.control import ControlServer
+from device.daemon.corrections import Corrections
 from device.daemon.status import LOW_CONFIDENCE_LABEL, Status, StatusServer
 from device.daemon.systemd import Systemd
 from device.errors import EdgeMcnnError, StatusError
@@ -51,6 +54,7 @@ class Daemon:
         patient: wait for a microphone that is missing at the start, instead of raising.
         systemd: the service manager.
         status_socket: path of the socket at which the status is published; None for no socket.
+        control_socket: path of the socket at which predictions can be corrected; None for no socket.
         open_microphone: opens a microphone by its name.
     """
 
@@ -64,6 +68,7 @@ class Daemon:
         patient: bool,
         systemd: Systemd,
         status_socket: Path | None,
+        control_socket: Path | None = None,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
     ) -> None:
         self._load = load
@@ -72,6 +77,8 @@ class Daemon:
         self._patient = patient
         self._systemd = systemd
         self._status_socket = status_socket
+        self._control_socket = control_socket
+        self._corrections = Corrections()
         self._started = self._last_tick = time.monotonic()
         self._over = threading.Event()
         self._stopped_by_signal = False
@@ -106,9 +113,14 @@ class Daemon:
         thread = threading.Thread(target=self._listen, name="listening", daemon=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(stopped_by_signals(self._on_signal))
+            servers: list[StatusServer | ControlServer] = []
             if self._status_socket is not None:
+                servers.append(StatusServer(self._status_socket, self.status))
+            if self._control_socket is not None:
+                servers.append(ControlServer(self._control_socket, self.correct))
+            for server in servers:
                 try:
-                    stack.enter_context(StatusServer(self._status_socket, self.status))
+                    stack.enter_context(server)
                 except StatusError as error:
                     _LOG.warning("%s", error)
             thread.start()
@@ -134,12 +146,21 @@ class Daemon:
             self._error = error
         self._over.set()
 
+    def correct(self, label: str) -> Learnt:
+        """Learn that the latest prediction should have been this class; may be called from any thread.
+
+        Raises:
+            ProfileError: see `Corrections.correct`.
+        """
+        return self._corrections.correct(label)
+
     def status(self) -> Status:
         """A snapshot of the daemon."""
         now = time.monotonic()
         liveness = self._liveness.now
         latencies = list(self._latencies)
         loaded = self._models is not None
+        adapted = None if self._models is None else self._models.adapted_classifier
         return Status(
             state=liveness.state if loaded else "starting",
             reason=liveness.reason if loaded else "",
@@ -156,6 +177,8 @@ class Daemon:
             latency_ms=latencies[-1] if latencies else 0.0,
             latency_median_ms=round(statistics.median(latencies), 1) if latencies else 0.0,
             latency_worst_ms=max(latencies, default=0.0),
+            examples=0 if adapted is None else len(adapted.profile.examples),
+            adapted=adapted is not None and adapted.adapted,
             memory_mb=_memory_mb(),
             threads=_count("/proc/self/task"),
             open_files=_count("/proc/self/fd"),
@@ -175,6 +198,7 @@ class Daemon:
             Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("listening")
         try:
             self._models = models = self._load()
+            self._corrections.loaded(models.adapted_classifier)
             self._outputs.open(models.classifier.labels)
             # Closed here: when Python ends is too late to close a microphone.
             with contextlib.closing(self._microphone.streams()) as streams:
@@ -190,12 +214,17 @@ class Daemon:
 
     def _tick(self) -> None:
         self._last_tick = time.monotonic()
+        # Here, because only the listening thread may use the outputs. A light that shows a lost microphone stays.
+        label = self._corrections.take_corrected()
+        if label is not None and self._liveness.now.state == State.HEALTHY:
+            self._outputs.corrected(label)
 
     def _batch_size(self) -> int:
         """How many blocks of audio may be delivered together now: only one while a monitor shows the level."""
         return 1 if self._outputs.monitor is not None or self._pipeline is None else self._pipeline.batch_size
 
     def _on_prediction(self, prediction: Prediction) -> None:
+        self._corrections.predicted(prediction)
         lit_at = self._outputs.prediction(prediction)
         self._utterances += 1
         self._last_label = prediction.label if prediction.confident else LOW_CONFIDENCE_LABEL

@@ -25,7 +25,7 @@ LOW_CONFIDENCE_LABEL = "low_confidence"
 _LONGEST = 1 << 16
 _LIMIT_S = 2.0
 _BLOCK_MS = 1000 * BLOCK_SECONDS
-_TYPES: dict[Any, Any] = {str: str, int: int, float: (int, float)}
+_TYPES: dict[Any, Any] = {str: str, int: int, bool: bool, float: (int, float)}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ class Status:
     """Median of the latencies of the last hundred utterances, milliseconds."""
     latency_worst_ms: float
     """Highest of the latencies of the last hundred utterances, milliseconds."""
+    examples: int
+    """Number of examples in the voice profile; 0 without a profile."""
+    adapted: bool
+    """Whether these examples change predictions."""
     memory_mb: float
     """Resident memory of the process, 10^6 bytes."""
     threads: int
@@ -116,6 +120,8 @@ _METRICS = (
         "Highest number of seconds from the endpoint to the light over the last hundred utterances.",
         "latency_worst_ms", 1e-3,
     ),
+    _Metric("voice_examples", "gauge", "Examples in the voice profile.", "examples"),
+    _Metric("voice_adapted", "gauge", "1 if the examples in the voice profile change predictions, else 0.", "adapted"),
     _Metric("resident_memory_bytes", "gauge", "Resident memory of the process in bytes.", "memory_mb", 1e6),
     _Metric("threads", "gauge", "Threads of the process.", "threads"),
     _Metric("open_file_descriptors", "gauge", "Open file descriptors of the process.", "open_files"),

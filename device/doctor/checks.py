@@ -83,6 +83,7 @@ def all_checks(settings: Settings) -> list[Check]:
         Check("packages", packages.check_packages, _SLOW_READ_LIMIT_S),
         Check("interpreter", partial(packages.check_interpreter, settings.classifier), _SLOW_READ_LIMIT_S),
         Check("model", partial(_check_model, settings), _SLOW_READ_LIMIT_S),
+        Check("voice profile", partial(_check_profile, settings), _SLOW_READ_LIMIT_S),
         Check("speech model", partial(_check_speech_model, settings), _SLOW_READ_LIMIT_S),
         Check("voice detector", _check_voice_detector),
         Check("lights", partial(_check_lights, settings, service=False)),
@@ -113,6 +114,12 @@ def _check_model(settings: Settings) -> Iterator[Finding]:
     from device.doctor import models
 
     return models.check_bundle(settings)
+
+
+def _check_profile(settings: Settings) -> Iterator[Finding]:
+    from device.doctor import models
+
+    return models.check_profile(settings)
 
 
 def _check_speech_model(settings: Settings) -> Iterator[Finding]:

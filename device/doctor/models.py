@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 
+from device.adaptation.adapted_classifier import AdaptedClassifier
+from device.adaptation.profile_path import profile_path
 from device.audio.silero_vad import Silero
 from device.bundle import shipped_name
 from device.doctor.findings import Finding, Verdict
-from device.errors import SpeechModelError
-from device.loading import open_bundle
+from device.errors import ProfileError, SpeechModelError
+from device.loading import NO_GAIN, open_bundle
 from device.recognition.classifier import Classifier, low_confidence_label, required_confidences
 from device.recognition.context import conversation_filter
 from device.recognition.speech_model.fetch import find_speech_model, speech_model_path, verify_speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
-from device.system.paths import error_about, expanded, folder_problem
+from device.system.display import displayable
+from device.system.paths import error_about, expanded, file_problem, folder_problem
 from device.system.streams.stderr import announce
 
 
@@ -35,6 +38,35 @@ def check_bundle(settings: Settings) -> Iterator[Finding]:
     path = f"the shipped model {name}" if name else str(bundle.path)
     required = ", which the model requires" if bundle.companions.card.get("requires") else ""
     yield Finding("model", Verdict.OK, f"{path}: {', '.join(classifier.labels)}; {classifier.runtime}{required}")
+
+
+def check_profile(settings: Settings) -> Iterator[Finding]:
+    """Check that the voice profile of the settings belongs to their model, and report whether its examples are used.
+
+    Raises:
+        BundleError: the bundle cannot be read.
+        InterpreterError: the interpreter is missing, or refuses the model.
+    """
+    topic = "voice profile"
+    path = profile_path(settings.classifier.profile)
+    if path is None:
+        yield Finding(topic, Verdict.OK, "none, as the settings choose")
+        return
+    problem = file_problem(path)
+    if problem is not None and problem.is_missing:
+        fix = "to adapt to your voice, run: edge-mcnn learn; or correct predictions while `listen` runs"
+        yield Finding(topic, Verdict.OK, "none yet", fix)
+        return
+    bundle = open_bundle(settings)
+    classifier = AdaptedClassifier(Classifier(bundle, runtime=settings.classifier.runtime), bundle, path)
+    try:
+        classifier.load()
+    except ProfileError as error:
+        yield Finding(topic, Verdict.WARN, f"not used: {error.message}", error.fix)
+        return
+    examples = f"{len(classifier.profile.examples)} example{'' if len(classifier.profile.examples) == 1 else 's'}"
+    used = "used" if classifier.adapted else f"not used: {NO_GAIN}"
+    yield Finding(topic, Verdict.OK, f"{displayable(path)}: {examples}, {used}")
 
 
 def check_speech_model(settings: TranscriberSettings) -> Iterator[Finding]:

@@ -11,20 +11,20 @@ import numpy as np
 from device.adaptation.adapted_classifier import AdaptedClassifier, require_own
 from device.adaptation.profile import (
     RECORDING,
-    SERVICE_PROFILE,
     Example,
     Profile,
     change_profile,
-    default_profile_path,
     locked,
     read_profile,
     replace_profile,
 )
+from device.adaptation.profile_path import SERVICE_PROFILE, profile_path
 from device.bundle import Bundle
 from device.errors import ProfileError
 from device.learning.gain import Gain, gain
 from device.recognition.classifier import CONVERT_AGAIN, Classifier
 from device.service.systemctl import UNIT_FILE
+from device.settings.schema import Settings
 from device.system.display import displayable, shell_quoted
 from device.system.paths import cannot_use, error_about, output_problem
 
@@ -129,8 +129,7 @@ class Learner:
         try:
             return read_profile(self.path)
         except ProfileError as error:
-            own = self.path == used_profile_path()
-            command = f"edge-mcnn learn --forget --all{'' if own else f' --output {shell_quoted(self.path)}'}"
+            command = f"edge-mcnn learn --forget --all --output {shell_quoted(self.path)}"
             raise ProfileError(error.message, fix=f"{error.fix}; to remove it first: {command}") from None
 
 
@@ -139,9 +138,30 @@ def service_is_installed() -> bool:
     return UNIT_FILE.exists()
 
 
-def used_profile_path() -> Path:
-    """Return the path of the profile to learn into: that of the service for root if it is installed, else one's own."""
-    return SERVICE_PROFILE if os.geteuid() == 0 and service_is_installed() else default_profile_path()
+def learns_for_service() -> bool:
+    """Whether this user learns for the service: root, where it is installed."""
+    return os.geteuid() == 0 and service_is_installed()
+
+
+def chosen_profile_path(settings: Settings, *, of_service: bool) -> Path:
+    """Return the path of the profile that `listen` uses with some settings.
+
+    Args:
+        settings: settings of the daemon.
+        of_service: whether it is the service, which has another default place.
+
+    Raises:
+        ProfileError: the settings choose no profile, or this user has no home folder.
+    """
+    if of_service and not settings.classifier.profile:
+        return SERVICE_PROFILE
+    path = profile_path(settings.classifier.profile)
+    if path is None:
+        raise ProfileError(
+            'the settings choose no voice profile (profile = "none" under [classifier])',
+            fix="remove that line, or name a file with --output",
+        )
+    return path
 
 
 def with_examples_once(profile: Profile, examples: Sequence[Example]) -> tuple[Profile, int]:

@@ -5,10 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from device.adaptation.adapted_classifier import AdaptedClassifier
 from device.adaptation.profile import RECORDING, Example
 from device.errors import RecordingError
-from device.front_end.tokens import Tokens
 from device.loading import LoadedModels, classify
 from device.recognition.explanation import NEVER
 from device.recorder.clip_folder import TABLE
@@ -82,24 +80,21 @@ def as_learnt(settings: Settings) -> Settings:
     return replace(settings, classifier=replace(settings.classifier, explain=NEVER, context_s=0.0))
 
 
-def examples_of(models: LoadedModels, classifier: AdaptedClassifier, recording: LabelledRecording) -> list[Example]:
+def examples_of(models: LoadedModels, recording: LabelledRecording) -> list[Example]:
     """Return an example for each utterance of a recording.
 
     Args:
         models: the models, with settings from `as_learnt`.
-        classifier: computes what is learnt of an utterance.
         recording: the recording.
 
     Raises:
         AudioError: it cannot be read, or no speech was detected in it.
     """
-    tokens = Tokens(models.companions.vocabulary, models.companions.front_end)
-    examples = []
-    for prediction in classify(models, recording.path):
-        assert prediction.image is not None  # noqa: S101  # a pipeline's predictions have one; for the type checker
-        _, utterance = classifier.rate(prediction.image, tokens.ids(prediction.text))
-        examples.append(Example.now(recording.label, utterance, RECORDING))
-    return examples
+    return [
+        Example.now(recording.label, prediction.features, RECORDING)
+        for prediction in classify(models, recording.path)
+        if prediction.features is not None
+    ]
 
 
 def _in_table(table: Path) -> LabelledRecordings:

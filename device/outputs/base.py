@@ -52,8 +52,15 @@ class Output(Protocol):
         """
 
 
-class Monitor(Output, Protocol):
-    """An output that also follows speech as it happens; nothing of that is computed when there is no monitor."""
+class Light(Output, Protocol):
+    """An output that shows the class of the latest prediction for a while."""
+
+    def corrected(self, label: str) -> None:
+        """Show this class instead of that of the latest prediction, because a person has named it."""
+
+
+class Monitor(Light, Protocol):
+    """A light that also follows speech as it happens; nothing of that is computed when there is no monitor."""
 
     def frame(self, frame: "Frame") -> None:
         """Show the level of a frame; called after everything that the frame causes, so that no light waits for it."""

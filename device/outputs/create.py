@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from device.outputs.base import Monitor, Output
+from device.outputs.base import Light, Monitor, Output
+from device.outputs.corrections import Correct
 from device.outputs.fan_out import Outputs
 from device.outputs.lights import light_kind
 from device.settings.schema import Settings
@@ -23,6 +24,7 @@ def create_outputs(
     monitor: Monitor | None,
     announce: Callable[[str], None],
     stop: Callable[[BaseException], None],
+    correct: Correct,
     *,
     json: bool,
     words: bool,
@@ -35,6 +37,7 @@ def create_outputs(
             settings choose no lights.
         announce: prints a line about what goes wrong and when it works again; called from any thread.
         stop: ends the daemon with an error; called from any thread.
+        correct: learns the class of the latest prediction; called from any thread.
         json: whether the lines are JSON objects, whatever the lights.
         words: whether plain lines quote the words that were spoken.
 
@@ -42,12 +45,12 @@ def create_outputs(
         PublishingError: an output can never work with these settings.
     """
     kind = light_kind(settings.lights)
-    light: Output | None = None
+    light: Light | None = None
     if kind == "gpio":
         from device.outputs.gpio.leds import GpioLeds
 
         light = GpioLeds(settings.lights, on_error=stop)
-    others = create_publishers(settings, announce)
+    others = create_publishers(settings, announce, correct)
     if json or (monitor is None and kind != "none"):
         from device.outputs.json_lines import LineOutput, as_line, as_plain_line
 
@@ -57,12 +60,15 @@ def create_outputs(
     return Outputs(light, monitor, others)
 
 
-def create_publishers(settings: Settings, announce: Callable[[str], None]) -> list[Output]:
+def create_publishers(
+    settings: Settings, announce: Callable[[str], None], correct: Correct | None = None
+) -> list[Output]:
     """The outputs that pass predictions on to other programs: those under `[mqtt]` and `[publish]`.
 
     Args:
         settings: settings of the daemon.
         announce: prints a line about what goes wrong and when it works again; called from any thread.
+        correct: learns the class of the latest prediction; called from any thread. None if nothing can be corrected.
 
     Raises:
         PublishingError: one of them can never work with these settings.
@@ -71,7 +77,7 @@ def create_publishers(settings: Settings, announce: Callable[[str], None]) -> li
     if settings.mqtt.host:
         from device.outputs.mqtt.output import MqttOutput
 
-        found.append(MqttOutput(settings.mqtt, announce))
+        found.append(MqttOutput(settings.mqtt, announce, correct))
     if settings.publish.command:
         from device.outputs.command import CommandOutput
 
@@ -79,8 +85,13 @@ def create_publishers(settings: Settings, announce: Callable[[str], None]) -> li
     return found
 
 
-def create_screen(settings: Settings) -> "Screen | None":
-    """The screen, if standard output is a terminal that can be drawn on and the settings choose any light."""
+def create_screen(settings: Settings, correct: Correct | None = None) -> "Screen | None":
+    """The screen, if standard output is a terminal that can be drawn on and the settings choose any light.
+
+    Args:
+        settings: settings of the daemon.
+        correct: learns the class of the latest prediction, when a key is pressed; None to read no keys.
+    """
     from device.system.streams.console import SafeConsole
 
     output = sys.stdout
@@ -96,4 +107,4 @@ def create_screen(settings: Settings) -> "Screen | None":
     # Its own file: at the end of the process Python waits for `sys.stdout`, which a paused terminal (Ctrl-S) delays.
     own = os.fdopen(os.dup(output.fileno()), "w", encoding=output.encoding, errors="replace", newline="")
     console = SafeConsole(file=own, highlight=False)
-    return Screen(console, gate_dbfs=settings.endpoint.gate_dbfs, hold_s=settings.lights.hold_s)
+    return Screen(console, gate_dbfs=settings.endpoint.gate_dbfs, hold_s=settings.lights.hold_s, correct=correct)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from device.audio.liveness import Liveness
 from device.errors import EdgeMcnnError, LightsError
-from device.outputs.base import Monitor, Output
+from device.outputs.base import Light, Monitor, Output
 from device.system.display import displayable
 
 # `service install` imports this module, and numpy may be broken on the machine that it checks.
@@ -37,7 +37,7 @@ class Outputs:
     """
 
     def __init__(
-        self, light: Output | None = None, monitor: Monitor | None = None, others: Sequence[Output] = ()
+        self, light: Light | None = None, monitor: Monitor | None = None, others: Sequence[Output] = ()
     ) -> None:
         self._light = None if light is None else _Light(light)
         self._monitor = None if monitor is None else _GuardedMonitor(monitor)
@@ -75,6 +75,16 @@ class Outputs:
         for output in others:
             output.prediction(prediction, lit_at)
         return lit_at
+
+    def corrected(self, label: str) -> None:
+        """Show the right class of the latest prediction, which a person has named.
+
+        Raises:
+            EdgeMcnnError: the light fails.
+        """
+        for output in (self._light, self._monitor):
+            if output is not None:
+                output.corrected(label)
 
     def microphone(self, liveness: Liveness) -> None:
         """Pass on that the state of the microphone has changed.
@@ -160,6 +170,13 @@ class _Guarded:
 class _Light(_Guarded):
     """The light, whose first exception is raised as an error of ours."""
 
+    def __init__(self, light: Light) -> None:
+        super().__init__(light)
+        self._to = light
+
+    def corrected(self, label: str) -> None:
+        self._call(lambda: self._to.corrected(label))
+
     def _fail(self, error: Exception) -> None:
         self._failed = True
         if isinstance(error, EdgeMcnnError):
@@ -176,6 +193,9 @@ class _GuardedMonitor(_Guarded):
     def __init__(self, monitor: Monitor) -> None:
         super().__init__(monitor)
         self._to = monitor
+
+    def corrected(self, label: str) -> None:
+        self._call(lambda: self._to.corrected(label))
 
     def frame(self, frame: "Frame") -> None:
         self._call(lambda: self._to.frame(frame))

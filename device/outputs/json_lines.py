@@ -33,6 +33,7 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
         "raw_probabilities": None if prediction.raw_probabilities is None else _rounded(prediction.raw_probabilities),
         "audio_only": _modality(prediction.audio_only),
         "text_only": _modality(prediction.text_only),
+        "adapted": prediction.adapted,
         "confident": prediction.confident,
         "light": prediction.light,
         "text": prediction.text,

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from device.bundle import SHIPPED_BUNDLES, read_bundle
-from device.errors import ServiceError
+from device.adaptation.profile_path import NO_PROFILE, SERVICE_PROFILE, default_profile_path, profile_in_home
+from device.bundle import SHIPPED_BUNDLES, bundle_path, read_bundle
+from device.errors import ProfileError, ServiceError
 from device.outputs.create import create_publishers
 from device.outputs.gpio.chip import GROUP as GPIO_GROUP
 from device.outputs.gpio.chip import UDEV_COMMANDS, UDEV_RULE, UDEV_RULE_FILE, describe_access, opened_chip
@@ -46,9 +47,13 @@ CONFIG = Path("/etc/edge-mcnn/config.toml")
 DATA = Path("/var/lib/edge-mcnn")
 """Folder of the service's speech model and bundle; owned by root and readable by everyone."""
 MODEL = DATA / "Model.tflite"
+PROFILE = SERVICE_PROFILE
+"""Voice profile of the service, in a folder that systemd makes for it."""
 _PRISTINE = DATA / "config.toml.as-installed"
 """Copy of the settings as they were installed, to recognise a settings file that the user has edited."""
 _AUDIO_GROUP = "audio"
+_PRIVATE_PROFILE_FOLDER = Path("/var/lib/private", PROFILE.parent.name)
+"""Where systemd puts the folder of the profile, because the user of the service exists only while it runs."""
 
 Announce = Callable[[str], None]
 
@@ -118,6 +123,7 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
         changes.append(_speech_model_change(announce))
     changes.append(_config_change(settings, unchanged=CONFIG.exists() and settings == read_settings(CONFIG)))
     changes += [_mode_change(path, "settings") for path in (CONFIG, _PRISTINE) if describe_wrong_mode(path)]
+    changes += _profile_changes(required)
     readable = [path for path in _named_paths(settings) if not path.is_relative_to(DATA)]
     groups, pin_changes = _plan_pins(settings.lights)
     changes += pin_changes
@@ -139,7 +145,7 @@ def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
     """Plan the removal of the service; nothing is changed.
 
     Args:
-        purge: remove edited settings as well.
+        purge: remove edited settings and the voice profile as well.
 
     Raises:
         ServiceError: no service is installed.
@@ -163,6 +169,11 @@ def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
         changes.append(stays if edited and not purge else _removal(DROP_IN_FOLDER))
     if DATA.exists():
         changes.append(_removal(DATA))
+    folder = PROFILE.parent
+    if _exists(PROFILE) and not purge:
+        changes.append(ServiceChange(f"keep {PROFILE}, the voice profile; --purge removes it, too"))
+    elif os.path.lexists(folder) or _exists(_PRIVATE_PROFILE_FOLDER):
+        changes.append(ServiceChange(f"remove {folder}", _remove_profile_folder))
     if UDEV_RULE_FILE.exists():
         changes.append(ServiceChange(f"remove {UDEV_RULE_FILE}; the group {GPIO_GROUP} stays", UDEV_RULE_FILE.unlink))
     if not any(change.apply for change in changes):
@@ -225,6 +236,60 @@ def _named_paths(settings: Settings) -> list[Path]:
                 f"{CONFIG}: {name} is {path!r}, a relative path", fix="a service needs an absolute path there"
             )
     return [Path(path) for path in paths.values() if path]
+
+
+def _profile_changes(settings: Settings) -> list[ServiceChange]:
+    """Plan to give the service the voice profile of the user who installs it, unless it has one.
+
+    Args:
+        settings: settings of the daemon, with the original path of a user-supplied model.
+
+    Raises:
+        ServiceError: the settings name a profile that the service could not write to.
+        BundleError: the model cannot be read.
+    """
+    chosen = settings.classifier.profile
+    if chosen and chosen != NO_PROFILE and Path(chosen) != PROFILE:
+        raise ServiceError(
+            f"{CONFIG}: classifier.profile is {chosen!r}, and the service may only write {PROFILE}",
+            fix=f'remove it there, or write profile = "{NO_PROFILE}"',
+        )
+    source = _profile_of_user()
+    if chosen == NO_PROFILE or not os.path.lexists(source):
+        return []
+    if _exists(PROFILE):
+        return [ServiceChange(f"voice profile: keep {PROFILE} unchanged")]
+    # Only here: numpy may be broken, which the checks before the installation report.
+    try:
+        from device.adaptation.adapted_classifier import identity_of, own_profile
+        from device.adaptation.profile import write_profile
+    except ImportError:
+        return []
+    try:
+        profile = own_profile(source, identity_of(read_bundle(bundle_path(settings.classifier.model))))
+    except ProfileError as error:
+        return [ServiceChange(f"voice profile: none, because {error}")]
+    examples = f"{len(profile.examples)} example{'' if len(profile.examples) == 1 else 's'}"
+    description = f"voice profile: copy {source} ({examples}) to {PROFILE}"
+    return [ServiceChange(description, lambda: write_profile(PROFILE, profile))]
+
+
+def _profile_of_user() -> Path:
+    user = os.environ.get("SUDO_USER")
+    return profile_in_home(Path(f"~{user}").expanduser()) if user else default_profile_path()
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110  # Path.exists raises for a user who may not enter /var/lib/private
+
+
+def _remove_profile_folder() -> None:
+    folder = PROFILE.parent
+    if folder.is_symlink():
+        folder.unlink()
+    for each in (folder, _PRIVATE_PROFILE_FOLDER):
+        if each.exists():
+            shutil.rmtree(each)
 
 
 def _speech_model_change(announce: Announce) -> ServiceChange:

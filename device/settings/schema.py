@@ -198,6 +198,12 @@ class ClassifierSettings:
         "A model that ships with edge-mcnn, `sentiment` (negative, neutral, positive) or `emotions` (MELD's seven), or "
         "the path of a bundle (`Model.tflite`). Empty: sentiment.",
     )
+    profile: str = _text(
+        "",
+        "File of the voice profile, to which `listen` adapts its predictions, and which learns from corrections. "
+        "Empty: ~/.local/share/edge-mcnn/profile.json, for the service /var/lib/edge-mcnn-profile/profile.json. none: "
+        "no profile, and nothing is learnt.",
+    )
     runtime: str = _choice(
         "auto",
         *("auto", *RUNTIMES),
@@ -351,6 +357,11 @@ class MqttSettings:
         "Topic prefix where Home Assistant looks for new devices. Empty: no discovery.",
     )
     words: bool = _switch(False, "Publish the words that were spoken, too.")
+    corrections: bool = _switch(
+        False,
+        "Learn from messages with the topic <prefix>/<device>/correct: the payload is the right class of the latest "
+        "prediction. Everyone who may publish that topic at the broker can change what is predicted.",
+    )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@
 
 import contextlib
 import errno
+import fnmatch
 import os
 import stat
 import tempfile
@@ -16,18 +17,22 @@ from device.errors import TrainingError
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, mode: int | None = None) -> Iterator[IO[bytes]]:
     """Open a binary stream into a temporary file beside `path`, which replaces `path` when the block succeeds.
 
     If the block fails, the temporary file is removed. Libraries that write to a file by themselves report a full disk a
     second time when their objects are deleted, so let them write into an `io.BytesIO`, and write its content.
+
+    Args:
+        path: the file.
+        mode: its permissions, which it has from the beginning, whatever the umask; None for those of a new file.
 
     Raises:
         OSError: the file cannot be written, or `path` is a folder, a pipe or a device; `path` is unchanged.
     """
     _require_replaceable(path)
     partial = _partial(path)
-    stream = partial.open("wb")
+    stream = _open_partial(partial, mode)
     try:
         with stream:
             yield stream
@@ -64,7 +69,7 @@ def write_together(files: Mapping[Path, bytes | memoryview]) -> None:
             try:
                 _require_replaceable(path)
                 partials[path] = _partial(path)
-                with partials[path].open("wb") as stream:
+                with _open_partial(partials[path]) as stream:
                     stream.write(content)
                     stream.flush()
                     os.fsync(stream.fileno())
@@ -85,6 +90,16 @@ def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
+def _open_partial(partial: Path, mode: int | None = None) -> IO[bytes]:
+    """Create a temporary file. Never an existing one: where others may write, that could be a link to another file."""
+    partial.unlink(missing_ok=True)  # of a killed process that had the same number
+    if mode is None:
+        return partial.open("xb")
+    stream = os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb")
+    os.fchmod(stream.fileno(), mode)  # the umask may have removed more
+    return stream
+
+
 def _require_replaceable(path: Path) -> None:
     """Refuse to replace what is no regular file: as root, `/dev/null` would become one."""
     try:
@@ -98,12 +113,12 @@ def _require_replaceable(path: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # not every file system supports it
+    with contextlib.suppress(OSError):  # not every file system supports it, and the folder may not be readable
+        folder = os.open(path, os.O_RDONLY)
+        try:
             os.fsync(folder)  # so that the new name, too, survives a power failure
-    finally:
-        os.close(folder)
+        finally:
+            os.close(folder)
 
 
 def remove_partial_files(folder: Path, names: str) -> None:
@@ -114,7 +129,10 @@ def remove_partial_files(folder: Path, names: str) -> None:
         names: pattern of the names of the final files, such as `*.csv`.
     """
     for partial in folder.glob(f".{names}.*.part"):
-        partial.unlink()
+        name, process, _ = partial.name[1:].rsplit(".", 2)
+        # Only of these files: `.a.b.99.part` is one of `a.b`, not of `a`.
+        if process.isdecimal() and fnmatch.fnmatchcase(name, names):
+            partial.unlink(missing_ok=True)
 
 
 def require_writable(folder: Path, output: Path) -> None:

@@ -286,6 +286,8 @@ def _missing(path: Path) -> PathProblem:
 
 def _denied(path: Path) -> PathProblem:
     for folder in reversed(path.absolute().parents):
+        if not os.path.lexists(folder):  # it was to be created
+            return _may_not("write to", folder.parent)
         if not os.access(folder, os.X_OK, effective_ids=True):
             return _may_not("enter", folder)
     if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir may raise

@@ -38,6 +38,14 @@ _FURTHER_STEPS = [
     Step(f"{_MOCK} edge-mcnn lights test", output="GPIO17"),
     Step("EDGE_MCNN_LIGHTS_KIND=gpio edge-mcnn doctor", 1, "there is no /dev/gpiochip*"),
     Step(f'python -W error -c "{_IMPORT_ALL}"'),
+    Step(
+        "mkdir -p voice/negative voice/positive && "
+        "cp tests/fixtures/speech/espeak-ruined.flac voice/negative && "
+        "cp tests/fixtures/speech/espeak-thank-you.flac voice/positive"
+    ),
+    Step("edge-mcnn learn voice --output voice/profile.json", output="voice/profile.json"),
+    Step("edge-mcnn learn --status --json --output voice/profile.json", output='"examples"'),
+    Step(f"edge-mcnn classify --profile voice/profile.json --json {_CLIPS}", output='"adapted"'),
     Step("pip install --quiet --editable '.[litert,mqtt]'"),
     Step("pip check", output="No broken requirements"),
     Step("du -sm .venv ~/.cache/edge-mcnn ~/.cache/pip"),
@@ -49,6 +57,11 @@ _LISTENING_STEPS = [
     Step(
         f"timeout 900 edge-mcnn listen --microphone {NAME} --lights none --json | "
         """grep --max-count 1 '"label": "positive"'"""
+    ),
+    # Every take is used, because nobody types.
+    Step(
+        f"timeout 900 edge-mcnn learn --clips 1 --microphone {NAME} --output voice/session.json < /dev/null",
+        output="voice/session.json",
     ),
 ]
 _ENVIRONMENT = {"QEMU_CPU": CPUS["Pi 4"]}

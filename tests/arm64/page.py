@@ -22,6 +22,7 @@ class Step:
 # A root has no microphone, no pins and no systemd: these commands fail there, with these messages.
 WITHOUT_A_PI = {
     "make listen": (0, "No microphone found"),
+    "edge-mcnn learn": (1, "no microphone found"),
     "edge-mcnn doctor": (1, "Fix first: microphone."),
     "lamp/bin/edge-mcnn listen": (1, "no microphone found"),
     "sudo .venv/bin/edge-mcnn service": (1, "this machine was not started by systemd"),

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from device.adaptation.profile import SESSION, Example, Profile, Utterance, write_profile
 from device.audio.audio_file import Recording
 from device.audio.liveness import LivenessMachine
 from device.audio.microphone import Block, MicrophoneInfo
 from device.audio.reconnecting import ReconnectingMicrophone
 from device.bundle import DEFAULT_BUNDLE, SHIPPED_BUNDLES
-from device.errors import AudioError, SettingsError
+from device.errors import AudioError, ProfileError, SettingsError
 from device.events import BLOCK_SECONDS, SAMPLE_RATE
 from device.loading import LoadedModels, classify, open_bundle
 from device.settings.schema import ClassifierSettings, Settings
@@ -64,6 +65,63 @@ def test_a_recording_is_classified(models: LoadedModels) -> None:
     assert prediction.text == TEXT
     assert tuple(prediction.probabilities) == models.companions.labels == models.classifier.labels
     assert prediction.label in models.companions.labels
+
+
+@pytest.fixture
+def profile(models: LoadedModels, tmp_path: Path) -> Path:
+    """A profile of three examples per class, whose voice is far from those that the model was trained with."""
+    classifier = models.adapted_classifier
+    random = np.random.default_rng(0)
+    shift = random.normal(size=classifier.identity.features)
+    examples = []
+    for place, label in enumerate(classifier.labels * 3):
+        features = shift + 2 * np.eye(classifier.identity.features)[place % len(classifier.labels)]
+        features = features + 0.05 * random.normal(size=len(features))
+        examples.append(Example.now(label, Utterance(features, np.log(np.ones(3) / 3)), SESSION))
+    path = tmp_path / "profile.json"
+    write_profile(path, Profile(classifier.identity).with_examples(examples))
+    return path
+
+
+def test_predictions_are_adapted_to_the_examples_of_a_profile(models: LoadedModels, profile: Path) -> None:
+    announced: list[str] = []
+    adapted = LoadedModels.load(Settings(), announced.append, profile=profile, require_profile=True)
+    assert announced == ["adapted to 9 examples of your voice"]
+    [before], [after] = classify(models, CLIP), classify(adapted, CLIP)
+    assert (before.adapted, after.adapted) == (False, True)
+    assert before.probabilities != after.probabilities
+    assert before.audio_only != after.audio_only
+    assert before.text_only == after.text_only, "words have no voice"
+
+
+def test_a_profile_that_cannot_be_used_is_announced_or_an_error(tmp_path: Path, models: LoadedModels) -> None:
+    assert models.adapted_classifier.path is None
+    path = tmp_path / "profile.json"
+    LoadedModels.load(Settings(), pytest.fail, profile=path)  # missing is no problem
+    with pytest.raises(ProfileError, match="no such file"):
+        LoadedModels.load(Settings(), profile=path, require_profile=True)
+    path.write_text("{}")
+    announced: list[str] = []
+    loaded = LoadedModels.load(Settings(), announced.append, profile=path)
+    assert announced == [f"the voice profile is not used: {path}: not a voice profile; give a file that `edge-mcnn "
+                         "learn` wrote"]  # fmt: skip
+    assert not loaded.adapted_classifier.adapted
+    assert path.read_text() == "{}"
+    with pytest.raises(ProfileError, match="not a voice profile"):
+        LoadedModels.load(Settings(), profile=path, require_profile=True)
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link"])
+def test_what_is_not_a_file_is_no_missing_profile(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "profile.json"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    announced: list[str] = []
+    LoadedModels.load(Settings(), announced.append, profile=path)
+    assert len(announced) == 1
+    assert announced[0].startswith(f"the voice profile is not used: {path}: is a ")
 
 
 def test_a_loop_of_your_own(models: LoadedModels) -> None:

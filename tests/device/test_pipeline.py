@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from device.audio.endpoint import Endpointer, EndpointerUpdate
 from device.bundle import Companions, Transitions
-from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance
+from device.errors import ProfileError
+from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance, UtteranceFeatures
 from device.front_end.parameters import FrontEnd
 from device.outputs.base import Monitor
 from device.pipeline import Pipeline
 from device.recognition.transcriber import Transcriber
+from tests.device.unadapted import FEATURES, Unadapted
 
 LOUD, QUIET = 8000, 1
 TRANSITIONS = Transitions(((0.8, 0.2), (0.1, 0.9)), (0.4, 0.6))
 
 
-class Rig:
+class Rig(Unadapted):
     """A pipeline whose endpointer returns the updates of the test, frame by frame."""
 
     def __init__(
@@ -267,6 +269,41 @@ def test_without_context_there_are_no_raw_probabilities() -> None:
     first, second = two_utterances(Rig(), pause_s=0)
     assert first.probabilities == second.probabilities == {"a": 0.25, "b": 0.75}
     assert first.raw_probabilities is second.raw_probabilities is None
+
+
+def test_a_prediction_contains_what_can_be_learnt_from_its_utterance() -> None:
+    rig = Rig()
+    [prediction] = rig.run(EndpointerUpdate((rig.frame(LOUD),)), EndpointerUpdate((rig.frame(QUIET),), over()))
+    assert (prediction.adapted, prediction.features) == (False, FEATURES)
+    rig.adapted = True
+    [prediction] = rig.run(EndpointerUpdate((rig.frame(LOUD),)), EndpointerUpdate((rig.frame(QUIET),), over()))
+    assert prediction.adapted
+    assert "features" not in repr(prediction)
+
+
+class FollowingRig(Rig):
+    """Records when the model follows voices; its profile is damaged from the start."""
+
+    def add_unlabelled(self, utterance: UtteranceFeatures) -> None:
+        assert utterance is FEATURES
+        self.calls.append("unlabelled")
+
+    def load_if_changed(self) -> bool:
+        raise ProfileError("damaged", fix="learn again")
+
+
+def test_voices_are_followed_after_the_light_and_a_damaged_profile_is_reported_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = FollowingRig()
+    updates = [EndpointerUpdate((rig.frame(LOUD),)), EndpointerUpdate((rig.frame(QUIET),), over())]
+    rig._updates = iter(updates * 2)
+    for _ in rig.pipeline.predictions([rig.frame(LOUD)] * 4):
+        rig.calls.append("light")
+    assert [call for call in rig.calls if call in ("light", "unlabelled")] == ["light", "unlabelled"] * 2
+    assert [record.message for record in caplog.records] == [
+        "the voice profile is not used any more: damaged; learn again"
+    ]
 
 
 class RecordingMonitor:

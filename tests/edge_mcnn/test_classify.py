@@ -60,8 +60,8 @@ def test_transcripts_have_few_errors(classified: dict[str, dict[str, object]]) -
 def test_json_has_all_fields(classified: dict[str, dict[str, object]]) -> None:
     table = classified["austen-0930"]
     assert list(table) == [
-        "file", "time", "label", "probabilities", "raw_probabilities", "audio_only", "text_only", "confident", "light",
-        "text", "start_s", "seconds", "ending", "ms_speech_to_light", "ms_endpoint_to_light",
+        "file", "time", "label", "probabilities", "raw_probabilities", "audio_only", "text_only", "adapted",
+        "confident", "light", "text", "start_s", "seconds", "ending", "ms_speech_to_light", "ms_endpoint_to_light",
     ]  # fmt: skip
     assert table["ending"] == "silence"
 

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,46 @@ def test_transitions_are_a_table_of_shares(tmp_path: Path) -> None:
     assert table == {"following": [[0.75, 0.25], [0.4, 0.6]], "frequencies": [0.55, 0.45]}
 
 
+def test_what_the_model_needs_to_adapt_to_a_voice(tmp_path: Path) -> None:
+    text = shown(DEFAULT_BUNDLE)
+    section = text[text.index("Adapting to a voice") : text.index("Model card")]
+    assert section.split() == (
+        [
+            "Adapting",
+            "to",
+            "a",
+            "voice",
+            "features",
+            "32,",
+            "of",
+            "the",
+            "layer",
+            "audio_statistics",
+            "kinds",
+            "of",
+            "speech",
+            "7",
+            "in",
+            "3",
+            "classes",
+        ]
+    )
+    assert "convert it again for an embedding" in shown(bundle(tmp_path, with_signature()))
+    shipped = read_bundle(DEFAULT_BUNDLE)
+    without = replace(shipped.companions, speaker_variation=None)
+    path = tmp_path / "without.tflite"
+    path.write_bytes(pack(shipped.model[: shipped.flatbuffer_size], without))
+    assert "the speakers of its training corpus are not known" in shown(path)
+    assert inspect_bundle(path).as_dict()["speaker_variation"] is None
+
+
+def test_damaged_speaker_variation_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.tflite"
+    companions = Companions(("a", "b"), ("the", "a"), FrontEnd(), speaker_variation="{}")
+    path.write_bytes(pack(TWO_GRAPHS, companions))
+    assert_refused(edge_mcnn("inspect", path), "speaker_variation.json: expected a JSON object")
+
+
 def with_signature(name: bytes = b"serving_default") -> bytes:
     model = two_graphs()
     model.signatureDefs[0].signatureKey = name
@@ -81,7 +122,11 @@ def test_json_of_the_shipped_bundle() -> None:
         "features": ([1, 32], "int32"),
         "images": ([1, 64, 64, 3], "float32"),
     }
-    assert table["outputs"] == [{"name": "probabilities", "shape": [1, 3], "dtype": "float32"}]
+    assert {each["name"]: (each["shape"], each["dtype"]) for each in table["outputs"]} == {
+        "probabilities": ([1, 3], "float32"),
+        "embedding": ([1, 947], "float32"),
+    }
+    assert table["speaker_variation"] == {"layer": "audio_statistics", "features": 32, "kinds": 7}
     assert table["labels"] == list(shipped.companions.labels)
     assert table["vocabulary"]["size"] == len(shipped.companions.vocabulary)
     assert table["vocabulary"]["first"] == list(shipped.companions.vocabulary[:12])

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from device.adaptation.profile import SERVICE_PROFILE, read_profile
+from device.adaptation.profile import read_profile
+from device.adaptation.profile_path import SERVICE_PROFILE
 from device.learning import learner
 from device.learning.gain import Count, Gain
 from device.service import install
-from edge_mcnn.learn import _hint_at_service, _settings, gain_table, verdict
+from edge_mcnn.learn import _hint_at_service, _settings_and_profile, gain_table, verdict
 from tests.conftest import CLIPS
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 from tests.waiting import LIMIT_S
@@ -155,7 +156,7 @@ def test_a_profile_of_another_model_is_refused_and_shown(table: Path, profile: P
     before = profile.read_bytes()
     (tmp_path / "t.csv").write_text(f"audio,label\n{CLIPS / 'austen-0930.flac'},joy\n")
     done = learn(tmp_path / "t.csv", "--output", profile, "--model", "emotions")
-    assert_refused(done, "was learnt with another model (sentiment, with the classes", "--forget --all")
+    assert_refused(done, "was learnt with another model, sentiment with the classes", "--forget --all")
     status = as_json(learn("--status", "--output", profile, "--model", "emotions", "--json"))
     assert (status["used"], status["gain"], status["examples"]) == (False, None, 5)
     assert "another model" in status["problem"]["message"]
@@ -342,15 +343,21 @@ def test_ctrl_c_at_the_question_means_no(questioned: Questioned, profile: Path) 
 def test_the_profile_of_the_service_is_learnt_with_its_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = tmp_path / "config.toml"
+    config, own = tmp_path / "config.toml", tmp_path / "own.json"
     config.write_text('[classifier]\nmodel = "emotions"\n')
     monkeypatch.setattr(install, "CONFIG", config)
-    assert _settings(SERVICE_PROFILE, None, None, "usb").classifier.model == "emotions"
+    monkeypatch.setattr(learner, "UNIT_FILE", tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    settings, path = _settings_and_profile(None, None, None, "usb")
+    assert (settings.classifier.model, path) == ("emotions", SERVICE_PROFILE)
     assert f"for the service, with its settings {config}" in capsys.readouterr().err
-    assert _settings(SERVICE_PROFILE, None, Path("sentiment"), None).classifier.model == "sentiment"
-    assert _settings(tmp_path / "own.json", None, None, None).classifier.model == ""
+    settings, path = _settings_and_profile(None, None, Path("sentiment"), None)
+    assert (settings.classifier.model, path) == ("sentiment", SERVICE_PROFILE)
+    settings, path = _settings_and_profile(own, None, None, None)
+    assert (settings.classifier.model, path) == ("", own)
     monkeypatch.setattr(install, "CONFIG", tmp_path / "none")
-    assert _settings(SERVICE_PROFILE, None, None, None).classifier.model == ""
+    settings, path = _settings_and_profile(None, None, None, None)
+    assert (settings.classifier.model, path) == ("", SERVICE_PROFILE)
 
 
 @pytest.mark.parametrize(

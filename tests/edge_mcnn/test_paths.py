@@ -32,6 +32,7 @@ _EACH_ALONE = "reports each file by itself, because the others, or the other che
 _KINDS = {
     "config": _READS_FILE, "check": _READS_FILE, "vgg19_weights": _READS_FILE, "card": _READS_FILE,
     "vocabulary": _READS_FILE, "prompts": _READS_FILE, "model": _READS_FILE, "base": _READS_FILE,
+    "profile": _READS_FILE,
     "convert model": _READS_EITHER, "corpus": _READS_EITHER, "calibrate": _READS_EITHER, "source": _READS_EITHER,
     "meld": _READS_FOLDER, "audio_root": _READS_FOLDER,
     "folder": _WRITES_FOLDER, "pictures": _READS_OR_MAKES, "pictures output": _WRITES_FOLDER,

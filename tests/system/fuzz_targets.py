@@ -13,15 +13,26 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from device.adaptation.profile import read_profile
+from device.adaptation.speaker_variation import SpeakerVariation
 from device.audio.audio_file import Recording
 from device.bundle import DEFAULT_BUNDLE, Companions, pack, read_bundle
 from device.daemon.status import StatusServer, read_status
-from device.errors import AudioError, BundleError, EdgeMcnnError, SettingsError, SpeechModelError, StatusError
+from device.errors import (
+    AudioError,
+    BundleError,
+    EdgeMcnnError,
+    ProfileError,
+    SettingsError,
+    SpeechModelError,
+    StatusError,
+)
 from device.front_end.parameters import FrontEnd
 from device.recognition.classifier import Classifier
 from device.recognition.speech_model.fetch import fetch_speech_model, is_speech_model
 from device.settings.schema import Settings
 from device.settings.toml import as_toml, check_file, read_settings
+from tests.device.adaptation.voices import profile, variation
 from tests.device.daemon.test_status import STATUS
 from tests.device.recognition.tiny_model import CONTENT, TINY, zipped
 
@@ -120,6 +131,28 @@ def _fetch_speech_model(content: bytes, folder: Path) -> None:
     assert found == CONTENT, "the fetched files are not the model"
 
 
+def _profiles() -> list[bytes]:
+    return [profile(count).to_json().encode() for count in (0, 1, 30)]
+
+
+def _read_profile(content: bytes, folder: Path) -> None:
+    path = folder / "profile.json"
+    path.write_bytes(content)
+    found = read_profile(path)
+    assert all(np.isfinite(each).all() for each in found.arrays())
+    assert len(found.to_json()) < 2 * len(content) + 1000
+
+
+def _variations() -> list[bytes]:
+    return [variation(seed).to_json().encode() for seed in range(3)]
+
+
+def _read_variation(content: bytes, _folder: Path) -> None:
+    # A bundle contains the text, and is checked to be UTF-8 before.
+    found = SpeakerVariation.from_json(content.decode("utf-8", "replace"))
+    assert np.isfinite(found.features(np.ones((1, len(found.centre))))).all()
+
+
 def _statuses() -> list[bytes]:
     return [json.dumps(asdict(STATUS)).encode()]
 
@@ -159,6 +192,8 @@ TARGETS = {
     "bundles": Target(_bundles, _load_bundle, BundleError),
     "settings": Target(_settings, _read_settings, SettingsError),
     "speech models": Target(_speech_models, _fetch_speech_model, SpeechModelError),
+    "voice profiles": Target(_profiles, _read_profile, ProfileError),
+    "speaker variations": Target(_variations, _read_variation, BundleError),
     "status responses": Target(_statuses, _read_status, StatusError),
     "status clients": Target(_statuses, _send_to_server, StatusError),
 }

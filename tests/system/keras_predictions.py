@@ -24,6 +24,7 @@ from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import Settings
 from tests.conftest import CLIPS
+from tests.device.unadapted import Unadapted
 
 PREDICTIONS = Path(__file__).parents[1] / "fixtures" / "keras_predictions.json"
 
@@ -42,7 +43,7 @@ class NetworkInput:
     """Token ids, shape (sequence length,)."""
 
 
-class _RecordingClassifier:
+class _RecordingClassifier(Unadapted):
     """Replaces the classifier and records its inputs."""
 
     def __init__(self, labels: tuple[str, ...]) -> None:

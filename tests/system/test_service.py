@@ -27,6 +27,7 @@ from tests.system.service_machine import (
 )
 
 pytestmark = booted
+PROFILE = "/var/lib/edge-mcnn-profile/profile.json"
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,35 @@ def test_a_prediction_is_in_the_journal_without_its_words(machine: ServiceMachin
     assert "hate" not in machine.journal()
     assert "hate" not in json.dumps(machine.status())
     assert f"predictions: 1, latest: {label}" in machine.unit_property("StatusText")
+
+
+_CORRECT = "import sys; from device.daemon.control import correct_last as c; print(c(sys.argv[1]))"
+
+
+def correct(machine: ServiceMachine, label: str, *groups: str) -> str:
+    """Correct the latest prediction as an ordinary user who is in these groups; return what is printed."""
+    user = [
+        "setpriv",
+        "--reuid=nobody",
+        "--regid=nogroup",
+        f"--groups={','.join(groups)}" if groups else "--clear-groups",
+    ]
+    done = machine.system.run(*user, "/opt/edge-mcnn/bin/python", "-c", _CORRECT, label, check=False)
+    return done.stdout + done.stderr
+
+
+def test_members_of_the_group_audio_correct_the_latest_prediction(machine: ServiceMachine) -> None:
+    access = machine.system.run("stat", "--format=%G %a", "/run/edge-mcnn/control.sock", "/var/lib/edge-mcnn-profile/")
+    assert access.stdout.splitlines()[0] == "audio 660"
+    assert access.stdout.splitlines()[1].endswith(" 700")
+    assert "permission denied" in correct(machine, "positive")
+    assert machine.status()["examples"] == 0
+    assert "Learnt(examples=1, used=False)" in correct(machine, "positive", "audio")
+    assert machine.status()["examples"] == 1
+    profile = json.loads(machine.read(PROFILE))
+    assert [example["label"] for example in profile["examples"]] == ["positive"]
+    assert machine.system.run("stat", "--format=%a", PROFILE).stdout == "600\n"
+    assert "is not a class of the model" in correct(machine, "angry", "audio")
 
 
 def test_a_killed_service_restarts(machine: ServiceMachine) -> None:
@@ -292,6 +322,28 @@ def test_edited_settings_are_used_and_preserved(machine: ServiceMachine) -> None
     machine.wait_for_state("healthy")
 
 
+def test_the_service_takes_the_voice_profile_of_the_user_along(machine: ServiceMachine) -> None:
+    own = "/root/.local/share/edge-mcnn/profile.json"
+    machine.write(own, machine.read(PROFILE), mode="600")
+    machine.edge_mcnn("service", "uninstall")
+    assert machine.exists(PROFILE), "what was learnt stays without --purge"
+    machine.system.run("rm", "-r", "/var/lib/edge-mcnn-profile", "/var/lib/private/edge-mcnn-profile")
+    variables = "".join(f"Environment={variable}\n" for variable in machine.environment)
+    machine.write(f"{UNIT}.d/test.conf", f"[Service]\n{variables}")
+    planned = f"voice profile: copy {own} (1 example) to {PROFILE}"
+    assert f"dry run: {planned}" in machine.edge_mcnn("service", "install", "--dry-run")
+    assert not machine.exists(PROFILE)
+    assert planned in machine.edge_mcnn("service", "install")
+    machine.wait_for_state("healthy")
+    assert machine.status()["examples"] == 1
+    assert "not adapted to 1 example of your voice" in machine.journal()
+    machine.microphone.play(CLIPS / "espeak-ruined.flac")
+    machine.wait_for(lambda: machine.status().get("utterances", 0) > 0, "a prediction")
+    assert "Learnt(examples=2" in correct(machine, "positive", "audio")
+    assert f"voice profile: keep {PROFILE} unchanged" in machine.edge_mcnn("service", "install")
+    machine.system.run("rm", own)
+
+
 def test_the_users_own_model(machine: ServiceMachine) -> None:
     refused = machine.edge_mcnn("service", "install", "--model", f"{UNDER_TEST}/README.md", check=False)
     assert "edge-mcnn: /opt/under-test/README.md" in refused
@@ -324,6 +376,7 @@ def test_uninstalled_it_leaves_nothing(machine: ServiceMachine) -> None:
     ]
     owned.append("/etc/udev/rules.d/60-edge-mcnn-gpio.rules")
     owned += [f"{parent}/edge-mcnn" for parent in ("/var/lib", "/var/lib/private", "/var/cache", "/var/log", "/run")]
+    owned += ["/var/lib/edge-mcnn-profile", "/var/lib/private/edge-mcnn-profile"]
     assert [path for path in owned if machine.exists(path)] == []
     assert "not-found" in machine.unit_property("LoadState")
     assert "no service is installed" in machine.edge_mcnn("service", "uninstall", check=False)

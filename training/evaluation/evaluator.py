@@ -51,6 +51,8 @@ class EvaluationSettings:
     """Folder that caches the spectrogram images, see `ImageCache`; None computes them again."""
     runtime: str = "auto"
     """Interpreter of a `.tflite`, see `device.recognition.runtimes`."""
+    profile: Path | None = None
+    """Voice profile that a `.tflite` is adapted to; None for none."""
     seed: int = 1
     """Random seed of the bootstrap, the simulated errors, the contradicting pairs and the rows that are plotted."""
 
@@ -143,7 +145,7 @@ def evaluate_model(model: Path, source: Path | Corpus, settings: EvaluationSetti
     corpus.report(console)
     table = Path(corpus.name)
     clips = _clips_of_split(corpus, settings)
-    predictor = open_predictor(model, runtime=settings.runtime)
+    predictor = open_predictor(model, runtime=settings.runtime, profile=settings.profile)
     companions = predictor.companions
     _check_labels(clips, companions.labels, table, model)
     if settings.context:

@@ -37,15 +37,17 @@ class Predictor(Protocol):
         """Return the probabilities, shape (rows, labels); `rows.images` holds spectrogram images."""
 
 
-def open_predictor(path: Path, *, runtime: str = "auto") -> Predictor:
+def open_predictor(path: Path, *, runtime: str = "auto", profile: Path | None = None) -> Predictor:
     """Open a `Model.h5` or a `Model.tflite`; the content of the file decides which it is.
 
     Args:
         path: path of the model.
         runtime: TFLite interpreter, see `device.recognition.runtimes`; not applicable to an `.h5`.
+        profile: voice profile that the model is adapted to; not applicable to an `.h5`.
 
     Raises:
-        TrainingError: there is no such file, or a runtime was chosen for an `.h5`.
+        TrainingError: there is no such file, or a runtime or a profile was chosen for an `.h5`.
+        ProfileError: the profile cannot be read, or belongs to another model.
         BundleError, ConversionError: the file is damaged, has no companions, or holds a network of unknown structure.
         InterpreterError: no interpreter is installed, or the interpreter refuses the model.
     """
@@ -57,10 +59,15 @@ def open_predictor(path: Path, *, runtime: str = "auto") -> Predictor:
             f"{path}: cannot be read ({error.strerror})", fix="name a Model.h5 or a Model.tflite"
         ) from None
     if not is_keras:
-        return TflitePredictor(read_bundle(path), runtime)
+        return TflitePredictor(read_bundle(path), runtime, profile)
     if runtime != "auto":
         raise TrainingError(
             f"{path}: --runtime {runtime} is for a Model.tflite, and Keras runs a Model.h5", fix="leave --runtime out"
+        )
+    if profile is not None:
+        raise TrainingError(
+            f"{path}: --profile is for a Model.tflite, to which every voice profile belongs",
+            fix="evaluate the Model.tflite that was converted from it",
         )
     return KerasPredictor(path)
 
@@ -71,15 +78,23 @@ class TflitePredictor:
     Args:
         bundle: the model.
         runtime: TFLite interpreter, see `device.recognition.runtimes`.
+        profile: voice profile that the predictions are adapted to; None for none.
+
+    Raises:
+        ProfileError: the profile cannot be read, or belongs to another model.
     """
 
-    def __init__(self, bundle: Bundle, runtime: str) -> None:
+    def __init__(self, bundle: Bundle, runtime: str, profile: Path | None = None) -> None:
+        from device.adaptation.adapted_classifier import AdaptedClassifier, own_profile
         from device.recognition.classifier import Classifier
 
         self.companions = bundle.companions
         self.sha256 = hashlib.sha256(bundle.model).hexdigest()
-        self._classifier = Classifier(bundle, runtime=runtime)
-        self.runtime = f"{self._classifier.runtime} {version(self._classifier.runtime)}"
+        classifier = Classifier(bundle, runtime=runtime)
+        self.runtime = f"{classifier.runtime} {version(classifier.runtime)}"
+        self._classifier = AdaptedClassifier(classifier, bundle)
+        if profile is not None:
+            self._classifier.use(own_profile(profile, self._classifier.identity))
 
     def steps(self, rows: Examples) -> int:
         """Return one step for each row."""

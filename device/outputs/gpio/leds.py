@@ -79,6 +79,10 @@ class GpioLeds:
         pattern = tuple(light * share for share in self._patterns[prediction.light])
         self._play([(pattern, self._settings.hold_s)])
 
+    def corrected(self, label: str) -> None:
+        """Light this class for the hold time, at full brightness; see `Light.corrected`."""
+        self._play([(self._patterns[label], self._settings.hold_s)])
+
     def microphone(self, liveness: Liveness) -> None:
         """Flash all LEDs together while there is no audio, until there is; see `Output.microphone`."""
         if liveness.state == State.HEALTHY:

@@ -30,6 +30,11 @@ class Topics:
         return f"{self.prefix}/{self.device}/microphone"
 
     @property
+    def correct(self) -> str:
+        """Topic to which others publish the right class of the latest prediction."""
+        return f"{self.prefix}/{self.device}/correct"
+
+    @property
     def availability(self) -> str:
         """Topic of the availability of the device: `online` or `offline`; retained."""
         return f"{self.prefix}/{self.device}/availability"

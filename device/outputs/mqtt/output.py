@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from device.audio.liveness import Liveness, State
+from device.errors import ProfileError
 from device.events import Prediction
+from device.outputs.corrections import Correct, CorrectionRequests, outcome
 from device.outputs.json_lines import Table, as_line, as_table, without_words
 from device.outputs.mqtt.client import (
     broker_address,
@@ -35,9 +37,12 @@ from device.outputs.mqtt.failures import (
 )
 from device.outputs.outbox import Outbox
 from device.settings.schema import MqttSettings
+from device.system.display import displayable, shortened
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
+
+    from device.adaptation.adapted_classifier import Learnt
 
 _BOUND = 1000
 _NAME = "mqtt"
@@ -51,6 +56,8 @@ _SHORT_IN_A_ROW = 3
 _REPEAT_S = 3600.0
 """Seconds before the same problem is reported again."""
 _TLS_LIMIT_S = 2.0
+_LONGEST_CLASS = 1000
+"""Bytes of the payload of a correction that are read."""
 _NOT_CONNECTED = float("inf")
 
 
@@ -60,6 +67,8 @@ class MqttOutput:
     Args:
         settings: settings under `[mqtt]`.
         announce: prints a line when the broker is connected and when the connection is lost.
+        correct: learns the class of the latest prediction, if the settings permit that; None if nothing can be
+            corrected.
 
     Raises:
         PublishingError: paho-mqtt is missing, a file cannot be used, or the settings contradict each other.
@@ -67,7 +76,7 @@ class MqttOutput:
 
     name = _NAME
 
-    def __init__(self, settings: MqttSettings, announce: Callable[[str], None]) -> None:
+    def __init__(self, settings: MqttSettings, announce: Callable[[str], None], correct: Correct | None = None) -> None:
         name = device_name(settings)
         self._settings = settings
         self._announce = announce
@@ -91,11 +100,20 @@ class MqttOutput:
         self._short_connections = 0
         self._reported: dict[str, float] = {}
         self._connection_is_news = True
+        self._labels: Sequence[str] = ()
+        self._corrections: CorrectionRequests | None = None
+        self._reported_corrections: set[str] = set()
+        self._bad_payload = False
+        if settings.corrections and correct is not None:
+            self._corrections = CorrectionRequests("corrections", correct, self._on_learnt, self._on_not_learnt)
+            self._client.on_subscribe = self._on_subscribe
+            self._client.on_message = self._on_message
 
     def open(self, labels: Sequence[str]) -> None:
         """Start to connect to the broker; see `Output.open`."""
         if self._settings.discovery_prefix:
             self._discovery = discovery(self._topics, self._name, self._settings.discovery_prefix, labels)
+        self._labels = labels
         self._opened = True
         self._client.connect_async(self._settings.host, port(self._settings), _KEEPALIVE_S)
         self._client.loop_start()
@@ -163,6 +181,8 @@ class MqttOutput:
                 client.publish(topic, payload, qos=0, retain=True)
             client.publish(self._topics.availability, "online", qos=0, retain=True)
             self._publish_microphone()
+            if self._corrections is not None:
+                client.subscribe(self._topics.correct, qos=1)
             self._connected = True
         self._connected_at = time.monotonic()
         self._failed_attempts = 0
@@ -216,6 +236,40 @@ class MqttOutput:
         with self._changed:
             self._acknowledged.add(number)
             self._changed.notify_all()
+
+    def _on_subscribe(self, _client: "Client", _data: Any, _number: int, reasons: Any, _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._report_correction(
+                f"the broker refuses the subscription to {self._topics.correct}, so nothing is learnt from it; let the "
+                "user read that topic"
+            )
+
+    def _on_message(self, _client: "Client", _data: Any, message: Any) -> None:
+        if message.retain or self._corrections is None:
+            return  # stored by the broker, it would correct another prediction than it was about
+        label = message.payload[:_LONGEST_CLASS].decode(errors="replace").strip()
+        if label in self._labels:
+            self._corrections.put(label)
+        elif not self._bad_payload:
+            self._bad_payload = True
+            self._announce(
+                f"{_NAME}: {self._topics.correct} received {shortened(label)}, which is not a class of the model; "
+                f"publish one of {', '.join(map(displayable, self._labels))}; this is reported once"
+            )
+
+    # Called by the thread of the corrections.
+
+    def _on_learnt(self, label: str, learnt: "Learnt") -> None:
+        self._announce(f"{_NAME}: {outcome(label, learnt)}")
+
+    def _on_not_learnt(self, error: ProfileError) -> None:
+        self._report_correction(str(error))
+
+    def _report_correction(self, line: str) -> None:
+        """Announce why nothing is learnt, each reason once: a broker may send messages without end."""
+        if line not in self._reported_corrections:
+            self._reported_corrections.add(line)
+            self._announce(f"{_NAME}: {line}")
 
     def _set_shortest_wait(self, seconds: int) -> None:
         self._shortest_wait_s, self._failed_attempts = seconds, 0

@@ -39,6 +39,8 @@ _LEFT_TO_HISTORY = 2
 """Lines of the terminal in which the history scrolls."""
 _SPARE = ("above the lights", "above all", "words", "above the words", "modalities", "above the level")
 """Uses of lines that are left, the most important first; further ones are for words."""
+_MOST_KEYS = 9
+"""Number of classes that have a key."""
 _WIDEST = 72
 """Most cells to the left of the image: longer rows are harder to read."""
 
@@ -61,6 +63,8 @@ class ScreenContent:
     """The latest prediction."""
     image: NDArray[np.float32] | None = None
     """Spectrogram image, as `Prediction.image`; during an utterance the one that the network would classify now."""
+    keys: bool = False
+    """Whether keys are read, with which predictions can be corrected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +134,7 @@ class ScreenLayout:
             *[Text()] * spare["above the words"],
             *last_lines(self._words(content), left, 1 + spare["words"], self._console, self._symbols),
             *[self._modalities(content, left)] * spare["modalities"],
-            *[Text()] * spare["above the lights"],
+            *[self._correction_keys(content, left)] * spare["above the lights"],
             *classes,
         ]
         cut = max(len(above) + 1 + len(below) - room, 0)  # from the top: the lower rows matter more
@@ -166,6 +170,17 @@ class ScreenLayout:
         if content.prediction is None or content.speaking:
             return Text()
         return modalities_row(content.prediction, width)
+
+    @staticmethod
+    def _correction_keys(content: ScreenContent, width: int) -> Text:
+        """The keys that correct the prediction, while it is shown and keys are read."""
+        if not content.keys or content.prediction is None or content.speaking:
+            return Text()
+        named = [f"{number} {displayable(label)}" for number, label in enumerate(content.labels[:_MOST_KEYS], start=1)]
+        row = Text(f"wrong? {'  '.join(named)}", "dim")
+        if row.cell_len <= width:
+            return row
+        return Text(f"wrong? press 1 to {len(named)}, counted from the top", "dim")
 
     def _lights_only(self, labels: Sequence[str], on: str | None, width: int) -> Text:
         """All lights in one row; without the names of those that are off where there is no room for them."""

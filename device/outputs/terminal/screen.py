@@ -9,19 +9,25 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
 from device.audio.liveness import Liveness
+from device.errors import ProfileError
 from device.events import Frame, Prediction
+from device.outputs.corrections import Correct, CorrectionRequests, outcome
 from device.outputs.terminal.layout import ScreenLayout
 from device.outputs.terminal.live_region import LiveRegion
 from device.outputs.terminal.state import ScreenState
 from device.outputs.terminal.text import symbols_for
 from device.system.streams.stderr import StandardError
 from device.system.streams.terminal_mode import KeyboardEcho
+
+if TYPE_CHECKING:
+    from device.adaptation.adapted_classifier import Learnt
 
 _PERIOD_S = 0.125
 """Seconds between two snapshots: a block of audio arrives as often."""
@@ -39,16 +45,21 @@ class Screen:
         console: the terminal.
         gate_dbfs: level of the noise gate, dB relative to full scale; `gate_dbfs` under `[endpoint]`.
         hold_s: seconds for which a light stays on; `hold_s` under `[lights]`.
+        correct: learns the class of the latest prediction when its key is pressed; None to read no keys.
     """
 
     name = "screen"
 
-    def __init__(self, console: Console, *, gate_dbfs: float, hold_s: float) -> None:
+    def __init__(self, console: Console, *, gate_dbfs: float, hold_s: float, correct: Correct | None = None) -> None:
         self._console = console
         self._state = ScreenState(symbols_for(console), hold_s)
         self._layout = ScreenLayout(console, gate_dbfs)
         self._region = LiveRegion(console)
-        self._echo = KeyboardEcho(0)
+        self._echo = KeyboardEcho(0, keys=correct is not None)
+        self._corrections: CorrectionRequests | None = None
+        if correct is not None:
+            self._corrections = CorrectionRequests("corrections", correct, self._learnt, self._not_learnt)
+        self._labels: Sequence[str] = ()
         self._errors = StandardError(self._state.message)
         self._wake = threading.Event()
         self._drawing = threading.Lock()
@@ -76,6 +87,7 @@ class Screen:
 
     def open(self, labels: Sequence[str]) -> None:
         """Show the classes of the model and start to draw; see `Output.open`."""
+        self._labels = labels
         self._state.classes(labels)
         self._wake.set()
         self.begin()
@@ -99,6 +111,11 @@ class Screen:
         self._state.prediction(prediction)
         self._wake.set()
 
+    def corrected(self, label: str) -> None:
+        """Show the light of this class; see `Light.corrected`."""
+        self._state.corrected(label)
+        self._wake.set()
+
     def close(self, limit_s: float) -> None:
         """Erase the drawing and give the terminal back as it was; see `Output.close`."""
         self._over = True
@@ -114,7 +131,10 @@ class Screen:
                 try:
                     while not self._over:
                         with self._drawing:
+                            self._echo.off()  # the process may have come to the foreground
+                            self._state.keys(read=self._echo.reads_keys)
                             self._draw()
+                            self._read_keys()
                         self._wake.wait(_PERIOD_S)
                         self._wake.clear()
                 finally:
@@ -129,6 +149,22 @@ class Screen:
         if now.above or key != self._drawn:
             self._region.draw(self._layout.lines(now.content, now.dbfs, lit=now.lit), now.above)
             self._drawn = key
+
+    def _read_keys(self) -> None:
+        for key in self._echo.pressed():
+            number = "123456789".find(key)
+            if self._corrections is not None and 0 <= number < len(self._labels):
+                self._corrections.put(self._labels[number])
+
+    def _learnt(self, label: str, learnt: "Learnt") -> None:
+        self._state.message(outcome(label, learnt))
+        self._wake.set()
+
+    def _not_learnt(self, error: ProfileError) -> None:
+        self._state.message(error.message)
+        if error.fix:
+            self._state.message(f"  fix: {error.fix}")
+        self._wake.set()
 
     def _give_back(self) -> None:
         self._errors.restore()

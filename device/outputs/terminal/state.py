@@ -140,6 +140,24 @@ class ScreenState:
             self._latest = prediction
             self._lit_until = self._clock() + self._hold_s
 
+    def corrected(self, label: str) -> None:
+        """A person has named the right class of the latest prediction: its light is on now; see `Light.corrected`.
+
+        The history still contains what was predicted.
+        """
+        with self._lock:
+            if self._content.prediction is None:
+                return
+            corrected = replace(self._content.prediction, label=label, confident=True)
+            self._content = replace(self._content, prediction=corrected)
+            self._lit_until = self._clock() + self._hold_s
+
+    def keys(self, *, read: bool) -> None:
+        """Keys are read from now on, with which predictions can be corrected; or none are."""
+        with self._lock:
+            if read != self._content.keys:
+                self._content = replace(self._content, keys=read)
+
     def snapshot(self) -> Snapshot:
         """Everything that there is to draw now."""
         with self._lock:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import signal
 import termios
 import tty
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 ENDED = "\x04"
 """What `Keyboard.pressed` returns for Ctrl-D, and when the terminal has been closed."""
 _ESCAPE = "\x1b"
+_MOST_KEYS = 64
 
 
 class Keyboard:
@@ -36,12 +38,15 @@ class Keyboard:
         if not select.select([self._descriptor], [], [], 0)[0]:
             return ""
         try:
-            keys = os.read(self._descriptor, 64).decode(errors="replace")
+            keys = os.read(self._descriptor, _MOST_KEYS).decode(errors="replace")
         except OSError:
             return ENDED
-        if keys.startswith(_ESCAPE):
-            return ""  # arrow and function keys send several characters
-        return keys or ENDED
+        return _without_escapes(keys) if keys else ENDED
+
+
+def _without_escapes(keys: str) -> str:
+    """What was read, unless it is an arrow or function key, which sends several characters."""
+    return "" if keys.startswith(_ESCAPE) else keys
 
 
 class KeyboardEcho:
@@ -51,10 +56,12 @@ class KeyboardEcho:
 
     Args:
         descriptor: file descriptor of standard input; if it is no terminal, nothing is done.
+        keys: whether the pressed keys can be read one by one while the echo is off, without Enter.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, keys: bool = False) -> None:
         self._descriptor = descriptor
+        self._keys = keys
         self._saved: list[Any] | None = None
 
     def off(self) -> None:
@@ -63,7 +70,31 @@ class KeyboardEcho:
             self._saved = termios.tcgetattr(self._descriptor)
             changed = termios.tcgetattr(self._descriptor)
             changed[3] &= ~termios.ECHO
+            if self._keys:
+                changed[3] &= ~termios.ICANON
+                changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
             self._set(changed)
+
+    @property
+    def reads_keys(self) -> bool:
+        """Whether `pressed` returns what is pressed now."""
+        return self._keys and self._saved is not None and self._in_foreground()
+
+    def pressed(self) -> str:
+        """The keys pressed since the previous call, in their order; empty if there are none. Never waits.
+
+        Keys that are pressed while this process is in the background belong to another one. Reading them would stop
+        it, so a process that has just come there gets an error instead.
+        """
+        if not self.reads_keys or not select.select([self._descriptor], [], [], 0)[0]:
+            return ""
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTIN,))
+        try:
+            return _without_escapes(os.read(self._descriptor, _MOST_KEYS).decode(errors="replace"))
+        except OSError:
+            return ""
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
     def restore(self) -> None:
         """Restore the echo that the terminal had before `off`."""

@@ -19,6 +19,7 @@ from device.front_end.parameters import FrontEnd
 from device.pipeline import Pipeline
 from device.recognition.transcriber import Transcriber
 from device.settings.schema import EndpointSettings, LivenessSettings
+from tests.device.unadapted import Unadapted
 
 BLOCK_LENGTH = round(BLOCK_SECONDS * SAMPLE_RATE)
 VOICED, UNVOICED = 90, 1
@@ -71,7 +72,7 @@ class ScriptedDetector:
         """It remembers nothing."""
 
 
-class FakeModels:
+class FakeModels(Unadapted):
     """Transcriber, transcription and classifier that record when they are evaluated."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -87,7 +88,7 @@ class FakeModels:
     def text(self) -> str:
         return ""
 
-    def probabilities(self, _image: NDArray[np.float32], _ids: NDArray[np.int32]) -> dict[str, float]:
+    def probabilities(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> dict[str, float]:
         self.evaluated_at.append(self._clock())
         return {"a": 0.5, "b": 0.5}
 

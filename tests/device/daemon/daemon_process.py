@@ -92,6 +92,12 @@ class FakeModels:
         labels = ("a", "b", "c")
         runtime = "ai-edge-litert"
 
+    class adapted_classifier:  # noqa: N801  # as above
+        adapted = True
+
+        class profile:  # noqa: N801  # as above
+            examples = (1, 2, 3)
+
     def pipeline(self, monitor: Monitor | None) -> FakePipeline:
         return FakePipeline()
 
@@ -107,6 +113,9 @@ class FakeLight:
         hang_if("the light hangs")
         if PROBLEM == "the light fails" and prediction.label == "b":
             raise ZeroDivisionError("no")
+
+    def corrected(self, label: str) -> None:
+        print(f"light corrected to {label}", flush=True)
 
     def microphone(self, liveness: Liveness) -> None:
         pass

@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
+from device.errors import ProfileError
+from device.events import UtteranceFeatures
 from device.outputs.base import Monitor
 from device.outputs.fan_out import Outputs
 from device.settings.schema import Settings
@@ -268,6 +272,32 @@ def test_the_status_of_the_service_quotes_names_and_reasons_unchanged() -> None:
     assert systemd.status.call_args.args[0].startswith(
         "microphone lost, waiting for it: 'USB' matches more than one microphone; use more of the name; predictions: "
     )
+
+
+def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a_microphone() -> None:
+    light = Mock()
+    daemon = Daemon(
+        Settings(), load=Mock(), outputs=Outputs(light), announce=Mock(), patient=True, systemd=Mock(watchdog_s=None),
+        status_socket=None,
+    )  # fmt: skip
+    daemon._liveness.opened("USB", 16_000)
+    daemon._liveness.block(constant=False)
+    with pytest.raises(ProfileError, match="nothing was predicted yet"):
+        daemon.correct("negative")
+    classifier = Mock(path=Path("profile.json"))
+    daemon._corrections.loaded(classifier)
+    features = UtteranceFeatures(np.zeros(1), np.zeros(1))
+    daemon._on_prediction(replace(prediction("positive"), features=features))
+    daemon.correct("negative")
+    classifier.correct.assert_called_once_with(features, "negative")
+    light.corrected.assert_not_called()
+    daemon._tick()
+    daemon._tick()
+    light.corrected.assert_called_once_with("negative")
+    daemon.correct("neutral")
+    daemon._liveness.ended()
+    daemon._tick()
+    assert light.corrected.call_count == 1, "the lights show that the microphone is lost"
 
 
 def test_blocks_are_delivered_singly_when_a_monitor_shows_the_level() -> None:

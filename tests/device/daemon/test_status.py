@@ -21,8 +21,8 @@ from edge_mcnn.status import status_table
 STATUS = Status(
     state="healthy", reason="", fix="", state_duration_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000,
     blocks_received=3, blocks_dropped=0, microphone_losses=1, utterances=2, last_label="neutral", latency_ms=3.5,
-    latency_median_ms=4.0, latency_worst_ms=5.0, memory_mb=200.0, threads=7, open_files=13, pid=42,
-    versions={"edge-mcnn": "1"},
+    latency_median_ms=4.0, latency_worst_ms=5.0, examples=5, adapted=True, memory_mb=200.0, threads=7,
+    open_files=13, pid=42, versions={"edge-mcnn": "1"},
 )  # fmt: skip
 
 
@@ -147,6 +147,9 @@ def test_prometheus() -> None:
     assert "edge_mcnn_resident_memory_bytes 200000000\n" in text
     assert "edge_mcnn_state_duration_seconds 1\n" in text
     assert "edge_mcnn_uptime_seconds 2\n" in text
+    assert "# TYPE edge_mcnn_voice_examples gauge\nedge_mcnn_voice_examples 5\n" in text
+    assert "edge_mcnn_voice_adapted 1\n" in text
+    assert "edge_mcnn_voice_adapted 0\n" in prometheus(replace(STATUS, adapted=False))
     for line in text.splitlines():
         assert line.startswith(("# HELP edge_mcnn_", "# TYPE edge_mcnn_", "edge_mcnn_"))
 
@@ -180,6 +183,16 @@ def test_the_reason_and_the_fix_are_apart() -> None:
         SafeConsole(file=file, width=100).print(status_table(status))
         rows = [line.split(maxsplit=1) for line in file.getvalue().splitlines()]
         assert (["fix", "plug it in again"] in [[name, value.rstrip()] for name, value in rows]) == shown
+
+
+@pytest.mark.parametrize(
+    ("examples", "adapted", "shown"),
+    [(0, False, "no examples"), (1, False, "1 example, not used: they"), (5, True, "5 examples, used")],
+)
+def test_the_voice_profile_is_shown(examples: int, adapted: bool, shown: str) -> None:
+    file = StringIO()
+    SafeConsole(file=file, width=100).print(status_table(replace(STATUS, examples=examples, adapted=adapted)))
+    assert f"voice profile      {shown}" in file.getvalue()
 
 
 def test_names_with_brackets_are_no_markup() -> None:

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from device.adaptation.adapted_classifier import identity_of
+from device.adaptation.profile import SESSION, Example, Profile, Utterance, write_profile
 from device.audio import silero_vad as silero
-from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
+from device.bundle import DEFAULT_BUNDLE, SHIPPED_BUNDLES, pack, read_bundle
 from device.doctor import models
 from device.doctor.findings import Finding
 from device.errors import BundleError, DetectorError, InterpreterError, SettingsError, SpeechModelError
@@ -96,6 +99,61 @@ def test_a_bundle_that_is_too_new_for_its_runtime(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setattr(importlib.import_module(name), "Interpreter", old)
     with pytest.raises(InterpreterError, match=r"refuses the model \(Didn't find op for builtin opcode"):
         only(models.check_bundle(Settings()))
+
+
+def with_profile(path: str) -> Settings:
+    return Settings(classifier=ClassifierSettings(profile=path))
+
+
+def write_examples(path: Path, model: str, count: int, *, helpful: bool) -> None:
+    """Write a profile whose examples are of the right class, or of any."""
+    identity = identity_of(read_bundle(SHIPPED_BUNDLES[model]))
+    random = np.random.default_rng(0)
+    examples = []
+    for number in range(count):
+        label = number % len(identity.labels)
+        features = 3 * np.eye(identity.features)[label] if helpful else np.zeros(identity.features)
+        features = features + 0.1 * random.normal(size=identity.features)
+        logits = np.log(np.full(len(identity.labels), 1 / len(identity.labels)))
+        examples.append(Example.now(identity.labels[label], Utterance(features, logits), SESSION))
+    write_profile(path, Profile(identity).with_examples(examples))
+
+
+def test_no_voice_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    found = only(models.check_profile(Settings()))
+    assert (found.verdict.value, found.message) == ("OK", "none yet")
+    assert "edge-mcnn learn" in found.fix
+    none = only(models.check_profile(with_profile("none")))
+    assert (none.verdict.value, none.message, none.fix) == ("OK", "none, as the settings choose", "")
+    write_examples(tmp_path / "edge-mcnn/profile.json", "sentiment", 9, helpful=True)
+    found = only(models.check_profile(Settings()))
+    assert (found.verdict.value, found.message) == ("OK", f"{tmp_path}/edge-mcnn/profile.json: 9 examples, used")
+
+
+@pytest.mark.parametrize(("count", "shown"), [(1, "1 example, not used: by"), (6, "6 examples, not used: by")])
+def test_examples_that_do_not_help(tmp_path: Path, count: int, shown: str) -> None:
+    path = tmp_path / "profile.json"
+    write_examples(path, "sentiment", count, helpful=False)
+    found = only(models.check_profile(with_profile(str(path))))
+    assert found.verdict.value == "OK"
+    assert found.message.startswith(f"{path}: {shown}")
+
+
+def test_a_voice_profile_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "profile.json"
+    write_examples(path, "emotions", 3, helpful=True)
+    other = only(models.check_profile(with_profile(str(path))))
+    assert (other.verdict.value, "was learnt with another model" in other.message) == ("WARN", True)
+    path.write_text('{"edge_mcnn_profile": 1}')
+    damaged = only(models.check_profile(with_profile(str(path))))
+    assert (damaged.verdict.value, damaged.message) == ("WARN", f"not used: {path}: a damaged voice profile")
+    assert other.fix
+    assert damaged.fix
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert only(models.check_profile(with_profile(str(path)))).verdict.value == "WARN"
 
 
 @pytest.fixture

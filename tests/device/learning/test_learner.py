@@ -14,17 +14,19 @@ from device.errors import ProfileError
 from device.learning import learner as module
 from device.learning.gain import Count
 from device.learning.learner import (
+    chosen_profile_path,
     days,
     examples_text,
     export,
     forget,
     forget_all,
+    learns_for_service,
     sources,
     use,
-    used_profile_path,
     with_examples_once,
 )
 from device.recognition.classifier import Classifier
+from device.settings.schema import ClassifierSettings, Settings
 from tests.device.learning.conftest import (
     LABELS,
     FakeNetwork,
@@ -165,18 +167,12 @@ def test_remarks_about_the_model(learner: MakeLearner) -> None:
     assert "only its probabilities are adapted; to learn more, convert it again" in remark
 
 
-def test_a_damaged_profile_names_how_to_remove_it(
-    learner: MakeLearner, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_profile_names_how_to_remove_it(learner: MakeLearner, path: Path) -> None:
     path.parent.mkdir()
     path.write_text("{")
     with pytest.raises(ProfileError, match="not a voice profile") as error:
         learner()
     assert error.value.fix.endswith(f"to remove it first: edge-mcnn learn --forget --all --output {path}")
-    monkeypatch.setattr(module, "used_profile_path", lambda: path)
-    with pytest.raises(ProfileError) as error:
-        learner()
-    assert error.value.fix.endswith("edge-mcnn learn --forget --all")
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_at_once(learner: MakeLearner, path: Path) -> None:
@@ -241,15 +237,25 @@ def test_contents() -> None:
     assert [examples_text(count) for count in (0, 1, 2)] == ["0 examples", "1 example", "2 examples"]
 
 
-@pytest.mark.parametrize(
-    ("user", "installed", "expected"),
-    [(0, True, "/var/lib/edge-mcnn-profile"), (0, False, ""), (1000, True, ""), (1000, False, "")],
-)
-def test_the_profile_of_root_is_that_of_the_service_where_it_is_installed(
-    user: int, installed: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("user", "installed"), [(0, True), (0, False), (1000, True), (1000, False)])
+def test_root_learns_for_the_service_where_it_is_installed(
+    user: int, installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(module, "UNIT_FILE", tmp_path if installed else tmp_path / "none")
+    assert learns_for_service() is (user == 0 and installed)
+
+
+def test_the_profile_is_that_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
-    assert used_profile_path().parent == Path(expected or tmp_path / "edge-mcnn")
+
+    def settings(profile: str) -> Settings:
+        return Settings(classifier=ClassifierSettings(profile=profile))
+
+    assert chosen_profile_path(Settings(), of_service=False) == tmp_path / "edge-mcnn" / "profile.json"
+    assert chosen_profile_path(Settings(), of_service=True) == Path("/var/lib/edge-mcnn-profile/profile.json")
+    for of_service in (False, True):
+        assert chosen_profile_path(settings("/voice.json"), of_service=of_service) == Path("/voice.json")
+        with pytest.raises(ProfileError, match="the settings choose no voice profile"):
+            chosen_profile_path(settings("none"), of_service=of_service)

@@ -52,6 +52,9 @@ class Recorder:
     def close(self, limit_s: float) -> None:
         self._record("close")
 
+    def corrected(self, label: str) -> None:
+        self._record(f"corrected {label}")
+
     def frame(self, frame: Frame) -> None:
         assert frame is FRAME
         self._record("frame")
@@ -59,6 +62,17 @@ class Recorder:
     def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
         assert (words(), image() is IMAGE) == ("he might", True)
         self._record("speech")
+
+
+def test_lights_alone_show_a_correction() -> None:
+    calls: list[str] = []
+    light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
+    Outputs(light, screen, [other]).corrected("neutral")
+    Outputs(None, None, [other]).corrected("neutral")
+    assert calls == ["light corrected neutral", "screen corrected neutral"]
+    broken = Recorder("light", calls, ("corrected neutral", ZeroDivisionError("no")))
+    with pytest.raises(LightsError, match="light: failed"):
+        Outputs(broken).corrected("neutral")
 
 
 def explainable(calls: list[str]) -> Prediction:

@@ -49,6 +49,7 @@ def test_json_line() -> None:
         "raw_probabilities": None,
         "audio_only": None,
         "text_only": None,
+        "adapted": False,
         "confident": True,
         "light": "positive",
         "text": "\u201c\u00e9\n",

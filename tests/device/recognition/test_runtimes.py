@@ -8,7 +8,7 @@ import pytest
 from device.bundle import DEFAULT_BUNDLE, Bundle, read_bundle
 from device.errors import InterpreterError
 from device.recognition import runtimes
-from device.recognition.classifier import FEATURES, IMAGES, PROBABILITIES, SIGNATURE
+from device.recognition.classifier import EMBEDDING, FEATURES, IMAGES, PROBABILITIES, SIGNATURE
 from device.recognition.runtimes import (
     DISPLAY_NAMES,
     RUNTIMES,
@@ -99,6 +99,7 @@ def test_a_signature_is_run_without_memory_of_earlier_calls(bundle: Bundle, runt
         IMAGES: ((1, front_end.image_height, front_end.image_width, 3), np.float32),
         FEATURES: ((1, front_end.sequence_length), np.int32),
         PROBABILITIES: ((1, len(labels)), np.float32),
+        EMBEDDING: ((1, 947), np.float32),
     }
     random = np.random.default_rng(0)
     first, second = (

@@ -1,11 +1,16 @@
 """The plan of an installation, on a machine whose folders are in a temporary one."""
 
 import os
+import pwd
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from device.adaptation.adapted_classifier import identity_of
+from device.adaptation.profile import CORRECTION, Example, Profile, Utterance, read_profile, write_profile
+from device.bundle import SHIPPED_BUNDLES, read_bundle
 from device.errors import ServiceError
 from device.outputs import lights as lights_module
 from device.outputs.gpio import chip
@@ -37,6 +42,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(install, "speech_model_path", lambda: root / "cache")
     monkeypatch.setattr(install, "opened_chip", lambda: root / "dev/gpiochip0")
     monkeypatch.setattr(install, "has_group", lambda group: group == "audio")
+    for name in ("PROFILE", "_PRIVATE_PROFILE_FOLDER"):
+        monkeypatch.setattr(install, name, root / getattr(install, name).relative_to("/"))
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    monkeypatch.setattr(install, "default_profile_path", lambda: root / "home/profile.json")
     monkeypatch.setattr(file_modes, "_OWNER", (os.getuid(), os.getgid()))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", root / "none")
@@ -200,3 +209,87 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ServiceError, match="udevadm is not installed") as error:
         systemctl.run_program("udevadm", "control", "--reload", package="udev")
     assert error.value.fix == "run: sudo apt-get install udev"
+
+
+def profile_of_user(machine: Path, model: str = "sentiment") -> Path:
+    """A profile with one example, in the home folder of the user who installs the service."""
+    identity = identity_of(read_bundle(SHIPPED_BUNDLES[model]))
+    features = Utterance(np.ones(identity.features), np.zeros(len(identity.labels)))
+    path = machine / "home/profile.json"
+    write_profile(path, Profile(identity).with_examples([Example.now("neutral", features, CORRECTION)]))
+    return path
+
+
+def test_the_service_gets_the_voice_profile_of_the_user_unless_it_has_one(machine: Path) -> None:
+    source = profile_of_user(machine)
+    plan = planned(plan_install(None, print).changes)
+    assert f"voice profile: copy {source} (1 example) to {install.PROFILE}" in plan
+    assert not install.PROFILE.exists(), "a plan changes nothing"
+    run_install()
+    assert [example.label for example in read_profile(install.PROFILE).examples] == ["neutral"]
+    folder = install.PROFILE.parent
+    assert [path.stat().st_mode & 0o777 for path in (folder, install.PROFILE)] == [0o700, 0o600]
+    learnt = install.PROFILE.read_bytes()
+    source.write_text("changed")
+    again = [change.description for change in plan_install(None, print).changes]
+    assert f"voice profile: keep {install.PROFILE} unchanged" in again
+    assert planned(plan_install(None, print).changes) == []
+    assert install.PROFILE.read_bytes() == learnt
+
+
+def test_sudo_takes_the_profile_of_the_user_who_called_it(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = pwd.getpwuid(os.getuid())
+    monkeypatch.setenv("SUDO_USER", user.pw_name)
+    assert install._profile_of_user() == Path(user.pw_dir, ".local/share/edge-mcnn/profile.json")
+
+
+def test_a_profile_that_does_not_fit_the_model_of_the_service_is_not_copied(machine: Path) -> None:
+    source = profile_of_user(machine, "emotions")
+    descriptions = [change.description for change in plan_install(None, print).changes]
+    assert any(
+        each.startswith(f"voice profile: none, because {source}: was learnt with another") for each in descriptions
+    )
+    fits = planned(plan_install(Path("emotions"), print).changes)
+    assert any(each.startswith("voice profile: copy ") for each in fits)
+    source.write_text("{}")
+    damaged = [change.description for change in plan_install(None, print).changes if "voice" in change.description]
+    assert damaged[0].startswith(f"voice profile: none, because {source}: not a voice profile")
+    run_install()
+    assert not install.PROFILE.exists()
+
+
+def test_the_settings_may_choose_no_profile_and_no_other_place(machine: Path) -> None:
+    profile_of_user(machine)
+    install.CONFIG.parent.mkdir(parents=True)
+    install.CONFIG.write_text('[classifier]\nprofile = "none"\n')
+    assert not any("voice" in change.description for change in plan_install(None, print).changes)
+    install.CONFIG.write_text('[classifier]\nprofile = "/home/me/profile.json"\n')
+    with pytest.raises(ServiceError, match="the service may only write") as error:
+        plan_install(None, print)
+    assert error.value.fix == 'remove it there, or write profile = "none"'
+
+
+def test_a_voice_profile_is_removed_only_with_purge(machine: Path) -> None:
+    profile_of_user(machine)
+    run_install()
+    # As systemd leaves it after the first start.
+    folder, private = install.PROFILE.parent, install._PRIVATE_PROFILE_FOLDER
+    private.parent.mkdir(parents=True)
+    folder.rename(private)
+    folder.symlink_to(Path("private") / private.name)
+    stays = [change.description for change in plan_uninstall(purge=False)]
+    assert f"keep {install.PROFILE}, the voice profile; --purge removes it, too" in stays
+    apply_changes(plan_uninstall(purge=False), print)
+    assert install.PROFILE.exists()
+    run_install()
+    assert f"remove {folder}" in planned(plan_uninstall(purge=True))
+    apply_changes(plan_uninstall(purge=True), print)
+    assert not os.path.lexists(folder)
+    assert not private.exists()
+
+
+def test_a_folder_without_a_profile_is_always_removed(machine: Path) -> None:
+    run_install()
+    install.PROFILE.parent.mkdir(parents=True)
+    apply_changes(plan_uninstall(purge=False), print)
+    assert not install.PROFILE.parent.exists()

@@ -92,3 +92,37 @@ def test_what_is_no_file_is_not_replaced(kind: str, tmp_path: Path) -> None:
         write_together({path: b"x"})
     assert path.stat().st_mode == before
     assert len(list(tmp_path.iterdir())) == (kind != "device")
+
+
+@pytest.mark.parametrize("umask", [0, 0o027, 0o777])
+def test_a_mode_is_that_of_the_file_from_the_beginning_whatever_the_umask(umask: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    before = os.umask(umask)
+    try:
+        with atomic_write(path, mode=0o600) as stream:
+            (partial,) = tmp_path.iterdir()
+            assert partial.stat().st_mode & 0o777 == 0o600
+            stream.write(b"x")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("mode", [None, 0o600])
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(mode: int | None, tmp_path: Path) -> None:
+    other, path = tmp_path / "other", tmp_path / "file"
+    other.write_bytes(b"of someone else")
+    (tmp_path / f".file.{os.getpid()}.part").symlink_to(other)
+    with atomic_write(path, mode=mode) as stream:
+        stream.write(b"x")
+    assert (path.read_bytes(), other.read_bytes()) == (b"x", b"of someone else")
+    write_together({path: b"y"})
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "other"]
+
+
+def test_only_partial_files_of_these_names_are_removed(tmp_path: Path) -> None:
+    for name in (".a.1.part", ".a.b.2.part", ".a.x.part", ".[ab].3.part"):
+        (tmp_path / name).touch()
+    remove_partial_files(tmp_path, "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".[ab].3.part", ".a.b.2.part", ".a.x.part"]

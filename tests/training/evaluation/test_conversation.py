@@ -55,9 +55,7 @@ def table(folder: Path, dialogues: tuple[str, ...]) -> Path:
 def evaluated(
     monkeypatch: pytest.MonkeyPatch, path: Path, companions: Companions = COMPANIONS, **settings: object
 ) -> Evaluation:
-    monkeypatch.setattr(
-        "training.evaluation.evaluator.open_predictor", lambda _path, runtime: RulePredictor(companions)
-    )
+    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, **_: RulePredictor(companions))
     chosen = EvaluationSettings(modalities=(TEXT_ONLY,), **settings)  # type: ignore[arg-type]  # of several types
     return evaluate_model(Path("Model.h5"), path, chosen, Console(quiet=True))
 

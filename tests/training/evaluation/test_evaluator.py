@@ -29,7 +29,7 @@ WriteTable = Callable[[Sequence[Sequence[str]]], Path]
 
 @pytest.fixture(autouse=True)
 def _predictor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, runtime: RulePredictor())
+    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, **_: RulePredictor())
 
 
 def test_every_metric(corpus: Path, console: Console) -> None:

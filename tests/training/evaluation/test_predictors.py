@@ -12,7 +12,10 @@ from tf_keras import layers
 
 from convert.convert import convert
 from convert.source.keras_h5 import read_companions
-from device.errors import BundleError, ConversionError, TrainingError
+from device.adaptation.adapted_classifier import features_of_logits, identity_of
+from device.adaptation.profile import RECORDING, Example, Profile, Utterance, write_profile
+from device.bundle import SHIPPED_BUNDLES, read_bundle
+from device.errors import BundleError, ConversionError, ProfileError, TrainingError
 from tests.convert import tutorial_models
 from tests.convert.conftest import worker_in_this_process
 from training.evaluation.predictors import KerasPredictor, TflitePredictor, open_predictor, split_network
@@ -73,6 +76,32 @@ def test_a_network_joined_in_two_places_is_not_split() -> None:
     inputs = [np.random.default_rng(0).random((2, 8, 8, 3), np.float32), np.ones((2, 4), np.float32)]
     np.testing.assert_array_equal(trunk.predict_on_batch(inputs[0]), inputs[0])
     np.testing.assert_array_equal(head.predict_on_batch(inputs), model.predict_on_batch(inputs))
+
+
+def test_a_voice_profile_changes_what_has_audio(models: tuple[Path, Path, Any], tmp_path: Path) -> None:
+    """The profile's examples: whatever this network predicts, the first class is right."""
+    source, bundle, _ = models
+    rows = examples()
+    plain = TflitePredictor(read_bundle(bundle), "auto")
+    before = plain.probabilities(rows, lambda _steps: None)
+    identity = identity_of(read_bundle(bundle))
+    logits = np.log(before.astype(np.float64))
+    learnt = [
+        Example.now(identity.labels[0], Utterance(features, row), RECORDING)
+        for features, row in zip(features_of_logits(logits), logits, strict=True)
+    ]
+    path = tmp_path / "profile.json"
+    write_profile(path, Profile(identity, tuple(learnt)))
+    after = open_predictor(bundle, profile=path).probabilities(rows, lambda _steps: None)
+    assert (after[:, 0] > before[:, 0]).all()
+    np.testing.assert_allclose(after.sum(axis=1), 1, atol=1e-6)
+    with pytest.raises(TrainingError, match=r"--profile is for a Model\.tflite") as error:
+        open_predictor(source, profile=path)
+    assert error.value.fix == "evaluate the Model.tflite that was converted from it"
+    with pytest.raises(ProfileError, match="was learnt with another model"):
+        open_predictor(SHIPPED_BUNDLES["sentiment"], profile=path)
+    with pytest.raises(ProfileError, match=r"gone\.json"):
+        open_predictor(bundle, profile=tmp_path / "gone.json")
 
 
 def test_refuses_unusable_models(models: tuple[Path, Path, Any], tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ Rows = Sequence[tuple[float, str, str]]
 @pytest.fixture
 def found(monkeypatch: pytest.MonkeyPatch, console: Console) -> Callable[[Rows], Evaluation]:
     """A function that evaluates a model with these predictions."""
-    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, runtime: RulePredictor())
+    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, **_: RulePredictor())
 
     def evaluate(rows: Rows) -> Evaluation:
         positive = np.array([share for share, _, _ in rows], np.float32)
@@ -162,7 +162,7 @@ def test_the_device_is_as_precise_as_promised(
     companions = replace(RulePredictor.companions, labels=("a", "b"), transitions=TRANSITIONS)
     monkeypatch.setattr(RulePredictor, "companions", companions)
     monkeypatch.setattr(RulePredictor, "probabilities", lambda *_: np.stack([1 - b, b], axis=1))
-    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, runtime: RulePredictor())
+    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, **_: RulePredictor())
     clips = [
         Clip(None, "great", label, "validation", dialogue=f"dialogue {number // 40}")
         for number, label in enumerate(labels)
@@ -228,7 +228,7 @@ def test_shown_everywhere(found: Callable[[Rows], Evaluation], console: Console,
 
 
 def test_transcripts_are_preferred(tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, runtime: RulePredictor())
+    monkeypatch.setattr("training.evaluation.evaluator.open_predictor", lambda _path, **_: RulePredictor())
     soundfile.write(tmp_path / "a.wav", np.zeros(8000), 16_000)
     rows = [("a.wav", "great", "positive", "dev", "day")] * 20
     with (tmp_path / "t.csv").open("w", encoding="utf-8", newline="") as stream:

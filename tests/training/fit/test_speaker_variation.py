@@ -1,11 +1,18 @@
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from device.adaptation.speaker_variation import SpeakerVariation
-from training.fit.speaker_variation import DIRECTIONS, enough_speakers, fit_speaker_variation
+from device.bundle import Companions
+from device.front_end.parameters import FrontEnd
+from training.base_model.base import BaseModel
+from training.data.clips import TRAIN, VALIDATION, Clip
+from training.fit.speaker_variation import DIRECTIONS, enough_speakers, fit_speaker_variation, trained_variation
+from training.images.spectrogram_images import ClipImages
 
 Corpus = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -96,3 +103,36 @@ def test_what_a_bundle_carries_gives_the_same_features(variation: SpeakerVariati
     assert read.layer == variation.layer
     np.testing.assert_allclose(read.features(corpora[0][0]), variation.features(corpora[0][0]), atol=0.02)
     assert read.to_json() == variation.to_json()
+
+
+def clip_images(speakers: int, *, named: bool = True) -> ClipImages:
+    """Clips of two classes, two of each class and speaker in the train split; validation clips are of one more."""
+    random = np.random.default_rng(0)
+    clips = [
+        Clip(Path(f"{who}-{label}-{take}.wav"), "", label, VALIDATION if who == speakers else TRAIN, str(who) * named)
+        for who in range(speakers + 1)
+        for label in ("calm", "glad")
+        for take in range(2)
+    ]
+    images = random.normal(size=(1 + len(clips), 12)).astype(np.float32)
+    return ClipImages(tuple(clips), images, np.arange(1, 1 + len(clips)), ())
+
+
+def base_model(variation: str | None, labels: tuple[str, ...] = ("calm", "glad")) -> BaseModel:
+    companions = Companions(labels, ("a",), FrontEnd(), speaker_variation=variation)
+    return cast("BaseModel", SimpleNamespace(companions=companions))
+
+
+def test_a_training_on_known_speakers_measures_how_they_differ() -> None:
+    found = trained_variation(clip_images(6), ("calm", "glad"), base_model("of the base"))
+    assert found is not None
+    variation = SpeakerVariation.from_json(found)
+    assert (variation.layer, variation.directions.shape) == ("audio_statistics", (12, 12))
+    assert variation.statistics.classes.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("data", [clip_images(5), clip_images(6, named=False)], ids=["few speakers", "unknown"])
+def test_without_known_speakers_those_of_the_base_count(data: ClipImages) -> None:
+    assert trained_variation(data, ("calm", "glad"), None) is None
+    assert trained_variation(data, ("calm", "glad"), base_model("of the base")) == "of the base"
+    assert trained_variation(data, ("calm", "glad"), base_model("of the base", ("calm", "sad"))) is None

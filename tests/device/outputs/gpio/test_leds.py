@@ -458,3 +458,11 @@ def test_a_pin_that_another_program_holds_does_not_keep_the_others_on(
     assert "stop the program that uses the pins" in error.value.fix
     assert set(pins.pins) == {pins.pin("GPIO17").info, pins.pin("GPIO22").info}
     assert all(pin.function == "input" for pin in pins.pins.values()), "released"
+
+
+def test_a_correction_lights_its_class_at_full_brightness(pins: MockFactory) -> None:
+    settings = LightsSettings(brightness="confidence")
+    with opened(settings, THREE) as leds:
+        show(leds, replace(prediction("positive"), confident=False))
+        leds.corrected("neutral")
+        assert [pins.pin(number).state for number in LED_PINS] == [0, 1, 0]

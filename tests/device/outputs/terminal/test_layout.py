@@ -161,3 +161,22 @@ def test_any_content_fits(
     for line in lines:
         assert Segment.get_line_length(line) < max(width, 24), "a line that is too long, where there is room for one"
         assert all(displayable(text) == text for text, _, _ in line)
+
+
+def test_the_keys_that_correct_a_prediction_are_above_the_lights() -> None:
+    content = replace(PREDICTED, keys=True)
+    rows, without = drawn_rows(80, 24, content), drawn_rows(80, 24, PREDICTED)
+    hint = next(number for number, row in enumerate(rows) if "wrong? 1 negative  2 neutral  3 positive" in row)
+    assert "negative  " in rows[hint + 1]
+    assert [row for number, row in enumerate(rows) if number != hint] == [
+        row for number, row in enumerate(without) if number != hint
+    ]
+    for other in (replace(SPEAKING_AGAIN, keys=True), replace(QUIET, keys=True)):
+        assert "wrong?" not in "\n".join(drawn_rows(80, 24, other))
+
+
+def test_the_keys_of_many_classes_are_counted() -> None:
+    labels = [f"class {number}" for number in range(1, 13)]
+    shown = replace(prediction("class 1"), probabilities=dict.fromkeys(labels, 1 / 12))
+    content = replace(QUIET, labels=labels, prediction=shown, keys=True)
+    assert "wrong? press 1 to 9, counted from the top" in "\n".join(drawn_rows(80, 40, content))

@@ -8,12 +8,14 @@ import signal
 import sys
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
+from device.adaptation.adapted_classifier import Learnt
 from device.audio.liveness import Liveness, State
+from device.errors import ProfileError
 from device.events import FRAME_LENGTH, Frame
 from device.outputs.terminal import screen as screen_module
 from device.outputs.terminal.screen import Screen
@@ -212,6 +214,118 @@ def test_a_standard_input_that_is_not_our_terminal_is_not_changed(tmp_path: obje
     finally:
         for descriptor in (reader, writer, ours, theirs):
             os.close(descriptor)
+
+
+class PressedKeys(KeyboardEcho):
+    """A keyboard on which the test presses keys."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.keys = ""
+        self.read = True
+
+    @property
+    def reads_keys(self) -> bool:
+        return self.read
+
+    def pressed(self) -> str:
+        keys, self.keys = self.keys, ""
+        return keys
+
+
+def test_a_key_corrects_the_latest_prediction(terminal: Terminal) -> None:
+    corrected: list[str] = []
+
+    def correct(label: str) -> Learnt:
+        corrected.append(label)
+        if label == "neutral":
+            raise ProfileError("the profile is damaged", fix="learn again")
+        return Learnt(5, used=True)
+
+    with Screen(terminal.console, gate_dbfs=-60, hold_s=5, correct=correct) as screen:
+        screen._echo = keyboard = PressedKeys()
+        screen.open(LABELS)
+        screen.microphone(HEALTHY)
+        wait_until(lambda: any("listening" in line for line in terminal.shown))
+        assert not any("wrong?" in line for line in terminal.shown)
+        screen.prediction(prediction("positive"), LIT_AT)
+        wait_until(lambda: any("wrong? 1 negative  2 neutral  3 positive" in line for line in terminal.shown))
+        keyboard.keys = "q4\x04 1"
+        wait_until(lambda: any("learnt: that was negative (5 examples, used)" in line for line in terminal.shown))
+        screen.corrected("negative")
+        wait_until(lambda: any("\u25cf negative" in line for line in terminal.shown))
+        keyboard.keys = "2"
+        wait_until(lambda: any("fix: learn again" in line for line in terminal.shown))
+        assert any("the profile is damaged" in line for line in terminal.shown)
+        assert corrected == ["negative", "neutral"]
+        keyboard.read = False
+        wait_until(lambda: not any("wrong?" in line for line in terminal.shown))
+
+
+def in_a_terminal(child: Callable[[int], bool], press: bytes) -> bool:
+    """Run a function in a process of its own, in a new session with its own terminal, where keys are pressed.
+
+    Args:
+        child: called with a descriptor, from which a byte can be read once the keys are pressed; whether all is well.
+        press: the keys.
+    """
+    pressed, ours_pressed = os.pipe()
+    process, ours = pty.fork()
+    if process == 0:
+        try:
+            os._exit(0 if child(pressed) else 1)
+        finally:
+            os._exit(2)
+    try:
+        assert os.read(ours, 1) == b"x"
+        os.write(ours, press)
+        os.write(ours_pressed, b"x")
+        _, status = os.waitpid(process, 0)
+    finally:
+        for descriptor in (ours, pressed, ours_pressed):
+            os.close(descriptor)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+def test_keys_are_read_one_by_one_while_the_echo_is_off() -> None:
+    def child(pressed: int) -> bool:
+        before = termios.tcgetattr(0)
+        keyboard = KeyboardEcho(0, keys=True)
+        unread = (keyboard.reads_keys, keyboard.pressed())
+        keyboard.off()
+        keyboard.off()
+        os.write(1, b"x")
+        os.read(pressed, 1)
+        keys = wait_until(keyboard.pressed)
+        reads = keyboard.reads_keys
+        keyboard.restore()
+        return (unread, keys, reads, keyboard.pressed()) == ((False, ""), "13", True, "") and (
+            termios.tcgetattr(0) == before
+        )
+
+    assert in_a_terminal(child, b"13")
+
+
+def test_a_process_that_comes_to_the_background_reads_no_keys_and_is_not_stopped() -> None:
+    def child(pressed: int) -> bool:
+        keyboard = KeyboardEcho(0, keys=True)
+        keyboard.off()
+        os.write(1, b"x")
+        os.read(pressed, 1)
+        other = os.fork()
+        if other == 0:
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            os.tcsetpgrp(0, os.getpgrp())
+            signal.pause()
+        wait_until(lambda: os.tcgetpgrp(0) == other)
+        quiet = (keyboard.reads_keys, keyboard.pressed())
+        keyboard._in_foreground = lambda: True  # type: ignore[method-assign]  # it was when that was examined
+        late = keyboard.pressed()
+        os.kill(other, signal.SIGKILL)
+        return (quiet, late) == ((False, ""), "")
+
+    assert in_a_terminal(child, b"1")
 
 
 def test_the_handler_of_ctrl_z_is_restored(terminal: Terminal) -> None:

@@ -175,3 +175,29 @@ def test_the_fix_is_beside_the_state_of_the_microphone() -> None:
     screen_state.microphone(Liveness(State.LOST, 0, "it is gone", fix="plug it in again"))
     shown = screen_state.snapshot().content.state.plain
     assert shown == "microphone lost, waiting for it: it is gone; plug it in again"
+
+
+def test_a_correction_lights_its_class_and_the_history_contains_the_prediction() -> None:
+    rig = Rig().healthy()
+    rig.state.corrected("negative")  # before any prediction nothing happens
+    assert rig.state.snapshot().content.prediction is None
+    rig.state.prediction(replace(prediction("positive"), confident=False))
+    rig.time += 6
+    assert not rig.state.snapshot().lit
+    rig.state.corrected("negative")
+    corrected = rig.state.snapshot()
+    assert corrected.lit
+    assert corrected.content.prediction is not None
+    assert corrected.content.prediction.light == "negative"
+    assert corrected.content.prediction.probabilities == prediction("positive").probabilities
+    rig.state.message("learnt")
+    assert [line.split()[1] for line in rig.history()] == ["positive", "learnt"]
+
+
+def test_whether_keys_are_read_changes_the_content_only_when_it_changes() -> None:
+    rig = Rig()
+    before = rig.state.snapshot().content
+    rig.state.keys(read=False)
+    assert rig.state.snapshot().content is before
+    rig.state.keys(read=True)
+    assert rig.state.snapshot().content.keys

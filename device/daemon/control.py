@@ -1,0 +1,251 @@
+"""The control socket of a running daemon, at which the latest prediction can be corrected.
+
+One request per connection: a JSON object on one line, whose only key names what to do, and a JSON object as the
+reply, `{"error": ..., "fix": ...}` if it is not done. Who may use the microphone of the service may use its socket.
+
+Clients are served by threads of their own, a few at a time and each for a limited time, so that none can delay the
+daemon, and none another one for long.
+"""
+
+import contextlib
+import grp
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from device.adaptation.adapted_classifier import Learnt
+from device.daemon.status import SERVICE_SOCKET, socket_path
+from device.errors import EdgeMcnnError, ProfileError, StatusError
+from device.system.display import displayable
+from device.system.paths import cannot_use
+from device.system.permissions import how_to_join
+
+_NAME = "control.sock"
+SERVICE_CONTROL_SOCKET = SERVICE_SOCKET.with_name(_NAME)
+AUDIO_GROUP = "audio"
+"""Group whose members may use the microphone."""
+_LARGEST = 4096
+"""Bytes of a request, and of a reply."""
+_CLIENT_LIMIT_S = 2.0
+"""Seconds in which a client must have sent its request, and then in which it must accept the reply."""
+_REPLY_LIMIT_S = 30.0
+"""Seconds for which a client waits: learning from hundreds of examples takes a second on a slow board."""
+_CLIENTS = 4
+"""Number of clients that are served at the same time; others wait."""
+
+Request = Callable[[Any], Mapping[str, Any]]
+"""Does what was requested with the value in the request, and returns the reply.
+
+Raises:
+    EdgeMcnnError: it cannot be done; the client gets the message and the fix.
+"""
+
+
+def control_socket_path(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Control socket of a daemon with this environment; None if it has no runtime directory."""
+    path = socket_path(environment)
+    return None if path is None else path.with_name(_NAME)
+
+
+def correct_last(label: str) -> Learnt:
+    """Correct the latest prediction of the running daemon: of the service, else of this user's own `listen`.
+
+    Raises:
+        StatusError: no daemon is running, or this user may not correct it.
+        ProfileError: the daemon does not learn it, such as for an unknown class.
+    """
+    reply = _request({"correct": label})
+    try:
+        return Learnt(int(reply["examples"]), bool(reply["used"]))
+    except (KeyError, TypeError, ValueError):
+        raise StatusError("the daemon's reply is not one of this version", fix="restart the daemon") from None
+
+
+def _request(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Send a request to the running daemon, and return the reply.
+
+    Raises:
+        StatusError: no daemon can be reached.
+        ProfileError: the daemon refuses the request.
+    """
+    own = control_socket_path()
+    refused: StatusError | None = None
+    for path in (SERVICE_CONTROL_SOCKET, own):
+        if path is None:
+            continue
+        try:
+            content = _exchange(path, json.dumps(request).encode() + b"\n")
+        except (FileNotFoundError, ConnectionRefusedError):
+            continue
+        except PermissionError:
+            fix = f"only members of the group {AUDIO_GROUP} may correct predictions; {how_to_join(AUDIO_GROUP)}"
+            refused = StatusError(f"{path}: permission denied", fix=fix)
+            continue
+        except BlockingIOError:
+            raise StatusError(f"{path}: too many programs use it now", fix="try again in a moment") from None
+        except OSError as error:
+            raise cannot_use(path, error, StatusError, fix="restart the daemon") from None
+        reply = _decoded(content)
+        if reply is None:
+            raise StatusError(f"{path}: the reply is not one of this version", fix="restart the daemon")
+        if "error" in reply:
+            raise ProfileError(displayable(reply["error"]), fix=displayable(reply.get("fix", "")))
+        return reply
+    raise refused or StatusError(
+        f"no daemon that could be corrected is running (no response on {own or SERVICE_CONTROL_SOCKET})",
+        fix="start one: edge-mcnn listen",
+    )
+
+
+def _exchange(path: Path, request: bytes) -> bytes:
+    content = b""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_REPLY_LIMIT_S)
+        connection.connect(str(path))
+        connection.sendall(request)
+        while len(content) <= _LARGEST and (part := connection.recv(_LARGEST)):
+            content += part
+    return content
+
+
+def _decoded(content: bytes) -> Mapping[str, Any] | None:
+    """The JSON object in a request or reply; None if there is none."""
+    try:
+        table = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return table if isinstance(table, dict) else None
+
+
+class ControlServer:
+    """Serves the control socket, from separate threads, until the context is left.
+
+    Args:
+        path: the socket. If another daemon serves it already, this one does not.
+        correct: learns the class of the latest prediction.
+    """
+
+    def __init__(self, path: Path, correct: Callable[[str], Learnt]) -> None:
+        self._path = path
+        self._correct = correct
+        self._requests: Mapping[str, Request] = {"correct": self._correct_last}
+        self._listener: socket.socket | None = None
+        self._stopping = threading.Event()
+        self._free = threading.Semaphore(_CLIENTS)
+
+    def __enter__(self) -> "ControlServer":
+        if _is_served(self._path):
+            return self
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._path.parent.mkdir(mode=0o755, exist_ok=True)
+            self._path.unlink(missing_ok=True)  # left by a daemon that was killed
+            listener.bind(str(self._path))
+            _open_to_group(self._path)
+            listener.listen(128)  # only now can anyone connect
+        except OSError as error:
+            listener.close()
+            raise StatusError(f"{self._path}: cannot be corrected there ({error.strerror})") from None
+        self._listener = listener
+        self._thread = threading.Thread(target=self._serve, args=(listener,), name="control", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._listener is None:
+            return
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
+        self._free.release()  # wakes a thread that waits until a client has been served
+        self._thread.join(_CLIENT_LIMIT_S)
+        self._listener.close()
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            self._free.acquire()
+            if self._stopping.is_set():
+                return
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                self._free.release()
+                self._stopping.wait(1)  # for example out of file descriptors
+                continue
+            threading.Thread(target=self._serve_client, args=(connection,), name="control", daemon=True).start()
+
+    def _serve_client(self, connection: socket.socket) -> None:
+        try:
+            with connection, contextlib.suppress(OSError):  # the client has gone, or is too slow
+                request = _received(connection)
+                if request:
+                    reply = json.dumps(self._reply(request)).encode() + b"\n"
+                    connection.settimeout(_CLIENT_LIMIT_S)
+                    connection.sendall(reply)
+        finally:
+            self._free.release()
+
+    def _reply(self, content: bytes) -> Mapping[str, Any]:
+        request = _decoded(content) if len(content) <= _LARGEST else None
+        if request is None or len(request) != 1:
+            return {
+                "error": "not a request",
+                "fix": f'send a JSON object such as {{"correct": "CLASS"}}, at most {_LARGEST} B',
+            }
+        [(name, value)] = request.items()
+        if name not in self._requests:
+            return {"error": f"no such request: {displayable(name)[:40]}", "fix": "restart the daemon after an update"}
+        try:
+            return self._requests[name](value)
+        except EdgeMcnnError as error:
+            return {"error": error.message, "fix": error.fix}
+
+    def _correct_last(self, label: Any) -> Mapping[str, Any]:
+        if not isinstance(label, str):
+            raise ProfileError("the class is not text", fix='send a JSON object such as {"correct": "CLASS"}')
+        return {"label": label, **asdict(self._correct(label))}
+
+
+def _received(connection: socket.socket) -> bytes:
+    """Receive a request up to the end of its line, or of what is sent; up to one byte more than is allowed.
+
+    Raises:
+        OSError: the client has gone, or takes too long.
+    """
+    content = b""
+    end = time.monotonic() + _CLIENT_LIMIT_S
+    while len(content) <= _LARGEST and b"\n" not in content:
+        connection.settimeout(max(end - time.monotonic(), 1e-3))
+        if not (part := connection.recv(_LARGEST + 1 - len(content))):
+            break
+        content += part
+    return content
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CLIENT_LIMIT_S)
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _open_to_group(path: Path) -> None:
+    """Let the users of the microphone use the socket, if this process may permit it; else its own user alone."""
+    mode = 0o600
+    with contextlib.suppress(KeyError, OSError):  # there is no such group, or it cannot be chosen
+        group = grp.getgrnam(AUDIO_GROUP).gr_gid
+        if group in (*os.getgroups(), os.getegid()):
+            os.chown(path, -1, group)
+            mode = 0o660
+    path.chmod(mode)

@@ -1,0 +1,240 @@
+"""The control socket: who may use it, and that no client can harm the daemon or delay the others for long."""
+
+import contextlib
+import grp
+import json
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.adaptation.adapted_classifier import Learnt
+from device.daemon import control
+from device.daemon.control import ControlServer, control_socket_path, correct_last
+from device.errors import ProfileError, StatusError
+from tests.waiting import LIMIT_S, wait_until
+
+
+@pytest.fixture
+def path(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the service has its socket, and no other daemon."""
+    with tempfile.TemporaryDirectory(prefix="control") as name:  # pytest's own paths are too long for a socket
+        path = Path(name) / "run" / "control.sock"
+        monkeypatch.setattr(control, "SERVICE_CONTROL_SOCKET", path)
+        monkeypatch.setattr(control, "control_socket_path", lambda: None)
+        yield path
+
+
+def learn(label: str) -> Learnt:
+    if label == "angry":
+        raise ProfileError("angry is not a class of the model", fix="use one of negative, neutral")
+    return Learnt(5, used=label == "negative")
+
+
+def connected(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(LIMIT_S)
+    connection.connect(str(path))
+    return connection
+
+
+def reply_to(path: Path, request: bytes) -> bytes:
+    with connected(path) as connection:
+        with contextlib.suppress(BrokenPipeError):  # the server has read as much as it reads
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+        reply = b""
+        with contextlib.suppress(ConnectionResetError):  # what was not read is discarded
+            while part := connection.recv(4096):
+                reply += part
+        return reply
+
+
+def test_the_latest_prediction_is_corrected(path: Path) -> None:
+    with ControlServer(path, learn):
+        assert correct_last("negative") == Learnt(5, used=True)
+        assert correct_last("neutral") == Learnt(5, used=False)
+        with pytest.raises(ProfileError, match="angry is not a class") as error:
+            correct_last("angry")
+        assert error.value.fix == "use one of negative, neutral"
+        assert reply_to(path, b'{"correct": "negative"}') == b'{"label": "negative", "examples": 5, "used": true}\n'
+    assert not path.exists()
+    with pytest.raises(StatusError, match="no daemon that could be corrected is running") as stopped:
+        correct_last("negative")
+    assert stopped.value.fix == "start one: edge-mcnn listen"
+
+
+def test_the_service_wins_over_the_own_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = path.with_name("own.sock")
+    monkeypatch.setattr(control, "control_socket_path", lambda: own)
+    with ControlServer(own, lambda _: Learnt(1, used=False)):
+        assert correct_last("a").examples == 1
+        with ControlServer(path, learn):
+            assert correct_last("a").examples == 5
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"", b"\n", b"garbage\n", b"\xff" * 4000, b"[1]", b"{}", b'{"correct": "a", "b": 1}', b'{"forget": 1}',
+        b'{"correct": 1}', b'{"correct": "angry"}', b"[" * 5000, b" " * 1_000_000, b'{"\x1b[31m": 1}',
+        b'{"correct": "' + b"a" * 5000 + b'"}', b'{"correct": NaN}',
+    ],
+)  # fmt: skip
+def test_other_requests_get_an_error_with_a_fix(path: Path, request_: bytes) -> None:
+    with ControlServer(path, learn):
+        reply = reply_to(path, request_)
+        if reply:
+            table = json.loads(reply)
+            assert set(table) == {"error", "fix"}
+            assert table["error"]
+            assert table["fix"]
+            assert "\\u001b" not in reply.decode()
+        else:
+            assert not request_.strip() or len(request_) > 4096, "an empty request needs no reply"
+        assert correct_last("negative").used
+
+
+@given(st.binary(max_size=5000))
+def test_any_bytes_leave_the_server_running(request_: bytes) -> None:
+    server = ControlServer(Path("unused"), learn)
+    table = server._reply(request_)
+    assert set(table) == {"error", "fix"} or table["label"] in json.loads(request_).values()
+
+
+def test_slow_clients_do_not_keep_others_from_correcting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_CLIENT_LIMIT_S", 0.2)
+    with ControlServer(path, learn), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(path)) for _ in range(10)]
+        for client in clients[::2]:
+            client.sendall(b'{"correct": ')
+        assert correct_last("negative").used
+        for client in clients:
+            assert client.recv(1) == b"" or client in clients[::2]
+
+
+def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_CLIENT_LIMIT_S", 0.3)
+    with ControlServer(path, learn), connected(path) as client:
+        started = time.monotonic()
+
+        def is_cut_off() -> bool:
+            try:
+                client.sendall(b" ")
+            except OSError:
+                return True
+            return False
+
+        wait_until(is_cut_off)
+        assert time.monotonic() - started < 5
+
+
+def test_many_connections_are_served_a_few_at_a_time(path: Path) -> None:
+    lock = threading.Lock()
+    running = most = 0
+
+    def count(_label: str) -> Learnt:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        wait_until(lambda: most == 4)
+        with lock:
+            running -= 1
+        return Learnt(1, used=True)
+
+    with ControlServer(path, count):
+        threads = [threading.Thread(target=correct_last, args=("a",)) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LIMIT_S)
+        assert not any(thread.is_alive() for thread in threads)
+    assert most == 4
+
+
+def test_the_end_does_not_wait_for_a_correction_that_hangs(path: Path) -> None:
+    released, begun = threading.Event(), threading.Event()
+
+    def hang(_label: str) -> Learnt:
+        begun.set()
+        released.wait(LIMIT_S)
+        return Learnt(1, used=True)
+
+    with contextlib.ExitStack() as stack:
+        with ControlServer(path, hang):
+            for _ in range(6):  # more than are served
+                client = stack.enter_context(connected(path))
+                client.sendall(b'{"correct": "a"}\n')
+            assert begun.wait(LIMIT_S)
+            started = time.monotonic()
+        assert time.monotonic() - started < 1.5
+        released.set()
+
+
+def test_the_socket_of_a_killed_daemon_is_replaced_and_that_of_a_running_one_is_not(path: Path) -> None:
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as orphan:
+        orphan.bind(str(path))
+    with ControlServer(path, learn):
+        with ControlServer(path, lambda _: Learnt(1, used=False)):
+            assert correct_last("a").examples == 5
+        assert correct_last("a").examples == 5
+
+
+def test_missing_folder(path: Path) -> None:
+    server = ControlServer(path / "a" / "b", learn)
+    with pytest.raises(StatusError, match="cannot be corrected there"), server:
+        pass
+
+
+def access(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mode & 0o777, status.st_gid
+
+
+def test_members_of_the_group_audio_may_use_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = os.getegid()
+    monkeypatch.setattr(control, "AUDIO_GROUP", grp.getgrgid(own).gr_name)
+    with ControlServer(path, learn):
+        assert access(path) == (0o660, own)
+    monkeypatch.setattr(control, "AUDIO_GROUP", "no such group")
+    with ControlServer(path, learn):
+        assert access(path) == (0o600, own)
+    other = next(each for each in grp.getgrall() if each.gr_gid not in (*os.getgroups(), own))
+    monkeypatch.setattr(control, "AUDIO_GROUP", other.gr_name)
+    with ControlServer(path, learn):
+        assert access(path) == (0o600, own), "this process is no member"
+
+
+def test_a_user_who_may_not_use_the_socket_gets_the_command_that_helps(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, _request: bytes) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(control, "_exchange", refuse)
+    with pytest.raises(StatusError, match="permission denied") as error:
+        correct_last("negative")
+    assert error.value.fix.startswith("only members of the group audio may correct predictions; ")
+
+
+@pytest.mark.parametrize("reply", [b"", b"garbage", b"[]", b'{"label": "a"}', b'{"examples": "many", "used": 1}'])
+def test_a_reply_of_another_version(path: Path, monkeypatch: pytest.MonkeyPatch, reply: bytes) -> None:
+    monkeypatch.setattr(control, "_exchange", lambda *_: reply)
+    with pytest.raises(StatusError, match="not one of this version") as error:
+        correct_last("negative")
+    assert error.value.fix == "restart the daemon"
+
+
+def test_path_of_the_socket() -> None:
+    assert control_socket_path({"RUNTIME_DIRECTORY": "/run/edge-mcnn"}) == Path("/run/edge-mcnn/control.sock")
+    assert control_socket_path({"XDG_RUNTIME_DIR": "/run/user/1"}) == Path("/run/user/1/edge-mcnn/control.sock")
+    assert control_socket_path({}) is None
