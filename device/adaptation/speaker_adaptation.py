@@ -15,6 +15,7 @@ offsets than without, and is added to its logits. Without an example it is exact
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,27 @@ class SpeakerAdaptation:
         Returns:
             Evidence of shape (utterances, classes); only differences between the classes mean anything.
         """
-        before = _by_class(_prior(self.statistics), features)
+        before = _by_class(self._before, features)
         return self.statistics.strength * (_by_class(self, features) - before)
+
+    # What every prediction needs again.
+
+    @cached_property
+    def _before(self) -> "SpeakerAdaptation":
+        """The kinds of a speaker of whom nothing is known."""
+        return _prior(self.statistics)
+
+    @cached_property
+    def _density(self) -> tuple[Floats, Floats]:
+        """Half the reciprocals of the variances, shape (kinds, n), and logarithms of the largest density, (kinds,)."""
+        return 0.5 / self.variances, -0.5 * np.log(self.variances).sum(axis=1)
+
+    @cached_property
+    def _kinds_of_classes(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """The kinds in the order of their classes, where each class begins in it, and logarithms of their numbers."""
+        classes = self.statistics.classes
+        counts = np.bincount(classes)
+        return np.argsort(classes, kind="stable"), np.cumsum(counts) - counts, np.log(counts)
 
 
 def adapt(
@@ -143,19 +163,16 @@ def _posterior(statistics: SpeakerStatistics, features: Floats, shares: Floats) 
 
 def _log_likelihoods(kinds: SpeakerAdaptation, features: Floats) -> Floats:
     """Return logarithms of densities up to a constant, shape (utterances, kinds)."""
-    squares = (features[:, None] - kinds.means) ** 2 / kinds.variances
-    return np.asarray(-0.5 * (squares + np.log(kinds.variances)).sum(axis=2), np.float64)
+    precisions, largest = kinds._density
+    differences = features[:, None] - kinds.means
+    return np.asarray(largest - (differences * differences * precisions).sum(axis=2), np.float64)
 
 
 def _by_class(kinds: SpeakerAdaptation, features: Floats) -> Floats:
     """Return the logarithm of the mean density of each class's kinds, shape (utterances, classes)."""
-    found = _log_likelihoods(kinds, features)
-    classes = kinds.statistics.classes
-    columns = []
-    for label in range(int(classes.max()) + 1):
-        own = found[:, classes == label]
-        columns.append(np.logaddexp.reduce(own, axis=1) - np.log(own.shape[1]))
-    return np.stack(columns, axis=1)
+    order, starts, counts = kinds._kinds_of_classes
+    found = _log_likelihoods(kinds, features)[:, order]
+    return np.asarray(np.logaddexp.reduceat(found, starts, axis=1) - counts, np.float64)
 
 
 def _log_loss(logits: Floats, classes: NDArray[np.int64]) -> float:

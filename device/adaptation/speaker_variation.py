@@ -70,8 +70,10 @@ class SpeakerVariation:
 
     def features(self, embeddings: NDArray[Any]) -> Floats:
         """Return the features of embeddings of shape (utterances, n), as (utterances, features); always finite."""
-        usable = np.clip(np.nan_to_num(embeddings), -_OUTPUT_LIMIT, _OUTPUT_LIMIT)
-        return np.clip((usable - self.centre) @ self.directions, -LARGEST_FEATURE, LARGEST_FEATURE)
+        if not np.abs(embeddings).max(initial=0) <= _OUTPUT_LIMIT:  # NaN is not either
+            embeddings = np.clip(np.nan_to_num(embeddings), -_OUTPUT_LIMIT, _OUTPUT_LIMIT)
+        found = np.asarray((embeddings - self.centre) @ self.directions, np.float64)
+        return np.minimum(np.maximum(found, -LARGEST_FEATURE), LARGEST_FEATURE)
 
     def to_json(self) -> str:
         """Return the entry of a bundle. The directions are rounded to 16 bits, each row with a scale of its own."""

@@ -148,3 +148,29 @@ def test_cross_validation_of_many_examples_leaves_several_out_at_once(monkeypatc
     monkeypatch.setattr(speaker_adaptation, "adapt", counted)
     cross_validate(model, np.zeros((len(classes), 2)), examples, classes)
     assert fits == [196] * 50
+
+
+def density(x: Floats, mean: Floats, variance: Floats) -> float:
+    return float(-0.5 * ((x - mean) ** 2 / variance + np.log(2 * np.pi * variance)).sum())
+
+
+@given(st.integers(0, 2**31), st.lists(st.integers(0, 3), min_size=1, max_size=6))
+def test_evidence_equals_a_direct_calculation_for_kinds_in_any_order(seed: int, further: list[int]) -> None:
+    random = np.random.default_rng(seed)
+    classes = random.permutation([0, 1, 2, 3, *further])
+    shape = len(classes), 5
+    model = SpeakerStatistics(
+        random.normal(size=shape), classes, random.uniform(0.02, 3, 5), random.uniform(0.02, 3, 5), strength=0.3
+    )
+    found = adapt(model, random.normal(size=(9, 5)) * 2, random.integers(0, 4, 9), random.normal(size=(3, 5)))
+    features = random.normal(size=(4, 5)) * 3
+    before = 1 + model.between_speakers + model.between_kinds
+    expected = np.zeros((4, 4))
+    for place, x in enumerate(features):
+        for label in range(4):
+            kinds = np.flatnonzero(classes == label)
+            own = [density(x, found.means[kind], found.variances[kind]) for kind in kinds]
+            others = [density(x, model.means[kind], before) for kind in kinds]
+            expected[place, label] = 0.3 * (np.logaddexp.reduce(own) - np.logaddexp.reduce(others))
+    np.testing.assert_allclose(found.evidence(features), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(found.evidence(features), found.evidence(features))
