@@ -71,5 +71,16 @@ def run_session(
         try:
             recorder.run()
         except AudioError as error:
-            return MicrophoneFault(error, recorder.stuck)
+            return MicrophoneFault(_with_service(error), recorder.stuck)
     return None
+
+
+def _with_service(error: "AudioError") -> "AudioError":
+    """Return an error with one more fix, if the service is installed: PortAudio does not list what it uses."""
+    from device.errors import AudioError
+    from device.service.systemctl import UNIT_FILE
+
+    stop = "sudo systemctl stop edge-mcnn"
+    if stop in error.fix or not UNIT_FILE.exists():
+        return error
+    return AudioError(error.message, fix=f"{error.fix}{'; ' if error.fix else ''}if the service uses it: {stop}")

@@ -17,8 +17,11 @@ import pytest
 import soundfile
 
 from device.adaptation.profile import read_profile
+from device.adaptation.profile_path import SERVICE_PROFILE
+from device.learning import learner
 from device.learning.gain import Count, Gain
-from edge_mcnn.learn import gain_table, verdict
+from device.service import install
+from edge_mcnn.learn import _hint_at_service, _settings_and_profile, gain_table, verdict
 from tests.conftest import CLIPS
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 from tests.waiting import LIMIT_S
@@ -319,6 +322,14 @@ def test_the_question(reply: str, is_learnt: bool, questioned: Questioned, profi
     assert (f"discarded; {profile} is unchanged" in errors) != is_learnt
 
 
+def test_keys_that_were_pressed_before_the_question_are_no_reply(questioned: Questioned, profile: Path) -> None:
+    questioned.type("n\n")
+    questioned.wait_for(" [Y/n] ")
+    questioned.type("y\n")
+    output, _ = questioned.process.communicate(timeout=LIMIT_S)
+    assert f"wrote {profile}" in output
+
+
 def test_ctrl_c_at_the_question_means_no(questioned: Questioned, profile: Path) -> None:
     questioned.wait_for(" [Y/n] ")
     questioned.process.send_signal(signal.SIGINT)
@@ -327,6 +338,48 @@ def test_ctrl_c_at_the_question_means_no(questioned: Questioned, profile: Path) 
     assert "discarded" in errors
     assert "Traceback" not in errors
     assert not profile.exists()
+
+
+def test_the_profile_of_the_service_is_learnt_with_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, own = tmp_path / "config.toml", tmp_path / "own.json"
+    config.write_text('[classifier]\nmodel = "emotions"\n')
+    monkeypatch.setattr(install, "CONFIG", config)
+    monkeypatch.setattr(learner, "UNIT_FILE", tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    settings, path = _settings_and_profile(None, None, None, "usb")
+    assert (settings.classifier.model, path) == ("emotions", SERVICE_PROFILE)
+    assert f"for the service, with its settings {config}" in capsys.readouterr().err
+    settings, path = _settings_and_profile(None, None, Path("sentiment"), None)
+    assert (settings.classifier.model, path) == ("sentiment", SERVICE_PROFILE)
+    settings, path = _settings_and_profile(own, None, None, None)
+    assert (settings.classifier.model, path) == ("", own)
+    monkeypatch.setattr(install, "CONFIG", tmp_path / "none")
+    settings, path = _settings_and_profile(None, None, None, None)
+    assert (settings.classifier.model, path) == ("", SERVICE_PROFILE)
+
+
+@pytest.mark.parametrize(
+    ("user", "installed", "is_printed"), [(1000, True, True), (1000, False, False), (0, True, False)]
+)
+def test_the_service_needs_the_profile_of_a_user_to_be_imported(
+    user: int,
+    installed: bool,
+    is_printed: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(learner, "UNIT_FILE", tmp_path if installed else tmp_path / "none")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my voice.json").touch()
+    _hint_at_service(Path("my voice.json"))
+    expected = f"sudo edge-mcnn learn --import '{tmp_path}/my voice.json'"
+    assert (expected in capsys.readouterr().err) == is_printed
+    _hint_at_service(Path("removed.json"))
+    assert capsys.readouterr().err == ""
 
 
 def test_the_verdict() -> None:

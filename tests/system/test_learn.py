@@ -11,7 +11,7 @@ import pytest
 from device.adaptation.profile import read_profile
 from tests.conftest import CLIPS
 from tests.edge_mcnn.command_line import edge_mcnn
-from tests.system.test_record import LIMIT_S, OTHER, OTHER_WORDS, READING, READING_WORDS, Recording
+from tests.system.test_record import OTHER, OTHER_WORDS, READING, READING_WORDS, Recording
 from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs, plugged_in
 
 pytestmark = pytest.mark.skipif(
@@ -40,12 +40,6 @@ class Learning(Recording):
 @pytest.fixture
 def profile(tmp_path: Path) -> Path:
     return tmp_path / "voice.json"
-
-
-def audio_files(folder: Path) -> list[Path]:
-    return [
-        path for path in folder.rglob("*") if path.is_file() and path.name not in ("voice.json", ".voice.json.lock")
-    ]
 
 
 def test_in_a_terminal_each_sentence_is_confirmed_by_a_key(
@@ -81,12 +75,12 @@ def test_in_a_terminal_each_sentence_is_confirmed_by_a_key(
         assert learning.end() == 0, learning.shown
     finally:
         learning.close()
-    assert "stays in memory and is never written to disk" in learning.shown[1]
+    assert any("stays in memory and is never written to disk" in line for line in learning.shown[:2])
     assert any(f"wrote {profile}: 2 examples" in line for line in learning.shown)
     assert [(each.label, each.source) for each in read_profile(profile).examples] == [
         ("negative", "session"), ("positive", "session"),
     ]  # fmt: skip
-    assert audio_files(tmp_path) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"voice.json", ".voice.json.lock"}, "no audio is written"
     status = json.loads(edge_mcnn("learn", "--status", "--output", profile, "--json").stdout)
     assert status["classes"] == {"negative": 1, "neutral": 0, "positive": 1}
 
@@ -164,20 +158,6 @@ def test_a_sound_system_that_hangs_does_not_lose_the_examples(
         microphone.hang()
         learning.wait_for(f"wrote {profile}: 1 example")
         learning.wait_for("edge-mcnn: closing the microphone hangs")
-        assert learning.process.wait(LIMIT_S) == 1
-    finally:
-        learning.close()
-
-
-def test_a_microphone_that_another_program_uses(
-    microphone: VirtualMicrophone, speech_model: Path, profile: Path
-) -> None:
-    microphone.hold()
-    learning = Learning(microphone, "--output", profile, "-m", NAME[:4], terminal=False)
-    try:
-        learning.wait_for("cannot be opened")
-        learning.wait_for("sudo systemctl stop edge-mcnn")
         assert learning.end() == 1
     finally:
         learning.close()
-        microphone.release()

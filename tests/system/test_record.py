@@ -62,6 +62,9 @@ class Recording:
                 *complete, partial = re.split(r"[\r\n]+", partial + decoder.decode(data))
                 for line in complete:
                     self._show(line)
+                if partial.endswith("[Y/n] "):  # a question, whose line ends with the reply
+                    self._show(partial)
+                    partial = ""
         self._show(partial)
         self._lines.put("the end")
 

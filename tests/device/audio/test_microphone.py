@@ -128,8 +128,9 @@ def test_what_alsa_and_jack_write_is_dropped(listed: Callable[..., None], capfd:
 
 def test_the_reason_is_that_of_a_rate_that_the_device_has(listed: Callable[..., None]) -> None:
     listed(USB, refusals={16_000: -9997, 48_000: -9985, 44_100: -9997})
-    with pytest.raises(AudioError, match="Device unavailable"):
+    with pytest.raises(AudioError, match="Device unavailable") as error:
         microphone.Microphone("USB")
+    assert error.value.fix.endswith("if it is the service: sudo systemctl stop edge-mcnn")
     listed(USB, refusals=dict.fromkeys((16_000, 44_100, 48_000), -9997))
     with pytest.raises(AudioError, match="Invalid sample rate"):
         microphone.Microphone("USB")
