@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from device.adaptation.adapted_classifier import UNLABELLED, AdaptedClassifier
-from device.adaptation.profile import SESSION, Example, Profile, Utterance
+from device.adaptation.profile import SESSION, Example, Profile
 from device.adaptation.speaker_variation import speaker_variation
 from device.bundle import SHIPPED_BUNDLES, Bundle, bundle_path, read_bundle
+from device.events import UtteranceFeatures
 from device.front_end.spectrogram import silent_image
 from device.recognition.classifier import Classifier
 
@@ -78,7 +79,7 @@ def simulated(bundle: Bundle, count: int) -> Profile:
         densities = -0.5 * own.strength * ((features - own.means) ** 2 / variances).sum(axis=1)
         logits = np.array([np.logaddexp.reduce(densities[own.classes == each]) for each in range(len(labels))])
         logits -= np.logaddexp.reduce(logits)
-        examples.append(Example.now(labels[label], Utterance(features, logits), SESSION))
+        examples.append(Example.now(labels[label], UtteranceFeatures(features, logits), SESSION))
     return Profile(adapted.identity, tuple(examples))
 
 

@@ -15,7 +15,6 @@ from device.adaptation.profile import (
     Example,
     Identity,
     Profile,
-    Utterance,
     file_stamp,
     locked,
     present_profile,
@@ -26,6 +25,7 @@ from device.adaptation.speaker_adaptation import CrossValidation, SpeakerAdaptat
 from device.adaptation.speaker_variation import Floats, SpeakerStatistics, SpeakerVariation, speaker_variation
 from device.bundle import Bundle, shipped_name
 from device.errors import BundleError, ProfileError
+from device.events import UtteranceFeatures
 from device.front_end.spectrogram import silent_image
 from device.recognition.classifier import CONVERT_AGAIN, EMBEDDING, Classifier
 from device.system.display import displayable, shortened
@@ -98,7 +98,7 @@ class AdaptedClassifier:
         # take seconds; and for the few fields that `rate` reads.
         self._running, self._changing, self._lock = threading.Lock(), threading.RLock(), threading.Lock()
         self._unlabelled: deque[Floats] = deque(maxlen=0 if self._variation is None else unlabelled)
-        self._corrections: deque[tuple[Utterance, Example]] = deque(maxlen=_CORRECTIONS)
+        self._corrections: deque[tuple[UtteranceFeatures, Example]] = deque(maxlen=_CORRECTIONS)
         self._adaptation: SpeakerAdaptation | None = None
         self._stamp: object = None
         self.use(Profile(self.identity))
@@ -173,7 +173,7 @@ class AdaptedClassifier:
         finally:
             self._changing.release()
 
-    def rate(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[dict[str, float], Utterance]:
+    def rate(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[dict[str, float], UtteranceFeatures]:
         """Compute the probability of each class, and what can be learnt from the utterance.
 
         Args:
@@ -189,7 +189,7 @@ class AdaptedClassifier:
         else:
             features = self._variation.features(found.embedding[None])[0]
         # Silence is no voice: what words alone predict stays as it is.
-        utterance = Utterance(features, logits, silent=np.array_equal(image, self._silence))
+        utterance = UtteranceFeatures(features, logits, silent=np.array_equal(image, self._silence))
         with self._lock:
             adaptation, strength = self._adaptation, self._strength or 1.0
         if adaptation is None or utterance.silent:
@@ -202,7 +202,7 @@ class AdaptedClassifier:
         """Compute the probability of each class; arguments as for `rate`."""
         return self.rate(image, ids)[0]
 
-    def add_unlabelled(self, utterance: Utterance) -> None:
+    def add_unlabelled(self, utterance: UtteranceFeatures) -> None:
         """Note an utterance whose class nobody named: it shows how the voices here differ from others.
 
         A silent one has no effect, nor one that was corrected.
@@ -225,7 +225,7 @@ class AdaptedClassifier:
             self._require_usable(example.label, example.utterance)
         return self._change(lambda profile: profile.with_examples(examples))
 
-    def correct(self, utterance: Utterance, label: str) -> Learnt:
+    def correct(self, utterance: UtteranceFeatures, label: str) -> Learnt:
         """Learn the class of an utterance; a second correction of the same utterance replaces the first.
 
         Args:
@@ -254,7 +254,7 @@ class AdaptedClassifier:
             self._corrections = deque([*earlier, (utterance, example)], maxlen=_CORRECTIONS)
         return learnt
 
-    def _require_usable(self, label: str, utterance: Utterance) -> None:
+    def _require_usable(self, label: str, utterance: UtteranceFeatures) -> None:
         if label not in self.labels:
             raise ProfileError(
                 f"{displayable(label)} is not a class of the model",

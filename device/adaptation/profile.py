@@ -56,8 +56,6 @@ _FIX = "learn again: edge-mcnn learn"
 _NOT_DAMAGED = "give a file that `edge-mcnn learn` wrote"
 
 Floats = NDArray[np.float64]
-Utterance = UtteranceFeatures
-"""What is stored of an utterance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +64,7 @@ class Example:
 
     label: str
     """The class."""
-    utterance: Utterance
+    utterance: UtteranceFeatures
     """The utterance."""
     source: str
     """One of `SOURCES`."""
@@ -74,7 +72,7 @@ class Example:
     """When it was learnt, as 2026-01-31."""
 
     @classmethod
-    def now(cls, label: str, utterance: Utterance, source: str) -> "Example":
+    def now(cls, label: str, utterance: UtteranceFeatures, source: str) -> "Example":
         """Return an example that is learnt today, with the numbers as they are stored."""
         stored = replace(
             utterance,
@@ -415,7 +413,7 @@ def _example(table: Any, identity: Identity) -> Example:
         raise ValueError("label or source")
     day = date.fromisoformat(_text(table["day"])).isoformat()
     features, logits = _numbers(table["features"], identity.features), _numbers(table["logits"], len(identity.labels))
-    return Example(label, Utterance(features, logits), source, day)
+    return Example(label, UtteranceFeatures(features, logits), source, day)
 
 
 def _rounded(values: Floats) -> list[float]:

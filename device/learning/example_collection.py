@@ -6,9 +6,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from device.adaptation.profile import SESSION, Example, Utterance
+from device.adaptation.profile import SESSION, Example
 from device.bundle import Companions
-from device.events import most_probable
+from device.events import UtteranceFeatures, most_probable
 from device.front_end.spectrogram import mel_power, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.recorder.take import Take
@@ -28,7 +28,7 @@ _ADJECTIVES = {
 class Rater(Protocol):
     """Rates the classes; implemented by `device.adaptation.adapted_classifier.AdaptedClassifier`."""
 
-    def rate(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[dict[str, float], Utterance]:
+    def rate(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[dict[str, float], UtteranceFeatures]:
         """Compute the probability of each class, and what can be learnt from the utterance."""
 
 
@@ -53,7 +53,7 @@ class ExampleCollection:
         self._front_end = companions.front_end
         self._tokens = Tokens(companions.vocabulary, companions.front_end)
         self._takes = takes
-        self._rated: tuple[Take, dict[str, float], Utterance] | None = None
+        self._rated: tuple[Take, dict[str, float], UtteranceFeatures] | None = None
         """The latest take with its rating, so that the network runs once for a take."""
 
     def is_complete(self, label: str) -> bool:
@@ -83,7 +83,7 @@ class ExampleCollection:
     def _count(self, label: str) -> int:
         return sum(example.label == label for example in self.examples)
 
-    def _rate(self, take: Take) -> tuple[dict[str, float], Utterance]:
+    def _rate(self, take: Take) -> tuple[dict[str, float], UtteranceFeatures]:
         if self._rated is None or self._rated[0] is not take:
             image = spectrogram_image(mel_power(take.samples, self._front_end), self._front_end)
             self._rated = (take, *self._rater.rate(image, self._tokens.ids(take.text)))

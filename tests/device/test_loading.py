@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from device.adaptation.profile import SESSION, Example, Profile, Utterance, write_profile
+from device.adaptation.profile import SESSION, Example, Profile, write_profile
 from device.audio.audio_file import Recording
 from device.audio.liveness import LivenessMachine
 from device.audio.microphone import Block, MicrophoneInfo
 from device.audio.reconnecting import ReconnectingMicrophone
 from device.bundle import DEFAULT_BUNDLE, SHIPPED_BUNDLES
 from device.errors import AudioError, ProfileError, SettingsError
-from device.events import BLOCK_SECONDS, SAMPLE_RATE
+from device.events import BLOCK_SECONDS, SAMPLE_RATE, UtteranceFeatures
 from device.loading import LoadedModels, classify, open_bundle
 from device.settings.schema import ClassifierSettings, Settings
 from tests.conftest import CLIPS
@@ -77,7 +77,7 @@ def profile(models: LoadedModels, tmp_path: Path) -> Path:
     for place, label in enumerate(classifier.labels * 3):
         features = shift + 2 * np.eye(classifier.identity.features)[place % len(classifier.labels)]
         features = features + 0.05 * random.normal(size=len(features))
-        examples.append(Example.now(label, Utterance(features, np.log(np.ones(3) / 3)), SESSION))
+        examples.append(Example.now(label, UtteranceFeatures(features, np.log(np.ones(3) / 3)), SESSION))
     path = tmp_path / "profile.json"
     write_profile(path, Profile(classifier.identity).with_examples(examples))
     return path

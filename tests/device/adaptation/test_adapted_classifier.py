@@ -33,7 +33,6 @@ from device.adaptation.profile import (
     SESSION,
     Example,
     Profile,
-    Utterance,
     read_profile,
     write_profile,
 )
@@ -41,6 +40,7 @@ from device.adaptation.speaker_adaptation import adapt
 from device.adaptation.speaker_variation import LARGEST_FEATURE
 from device.bundle import SHIPPED_BUNDLES, Bundle, pack, read_bundle
 from device.errors import BundleError, ProfileError
+from device.events import UtteranceFeatures
 from device.front_end.spectrogram import mel_power, silent_image, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.recognition.classifier import Classifier, NetworkOutput
@@ -808,5 +808,5 @@ def test_the_general_features_of_logits() -> None:
 def test_an_utterance_of_other_features_cannot_be_learnt(speaker: Speaker, path: Path) -> None:
     adapted = speaker.classifier(path)
     with pytest.raises(ProfileError, match="an example has numbers or a class that a profile cannot contain"):
-        adapted.correct(Utterance(np.zeros(FEATURES + 1), np.zeros(3)), "glad")
+        adapted.correct(UtteranceFeatures(np.zeros(FEATURES + 1), np.zeros(3)), "glad")
     assert not path.exists()

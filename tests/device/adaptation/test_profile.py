@@ -30,7 +30,6 @@ from device.adaptation.profile import (
     Example,
     Identity,
     Profile,
-    Utterance,
     change_profile,
     file_stamp,
     present_profile,
@@ -41,6 +40,7 @@ from device.adaptation.profile import (
 from device.adaptation.profile_path import SERVICE_PROFILE, default_profile_path
 from device.adaptation.speaker_variation import MOST_FEATURES
 from device.errors import ProfileError
+from device.events import UtteranceFeatures
 from tests.device.adaptation.voices import FEATURES, LABELS, example, identity, profile
 from tests.full_disk import full_disk
 
@@ -71,7 +71,7 @@ def profiles(draw: st.DrawFn) -> Profile:
     examples = st.builds(
         Example,
         st.sampled_from(labels),
-        st.builds(Utterance, numbers(features), numbers(len(labels))),
+        st.builds(UtteranceFeatures, numbers(features), numbers(len(labels))),
         st.sampled_from(SOURCES),
         st.dates().map(lambda day: day.isoformat()),
     )
@@ -130,7 +130,7 @@ def test_the_largest_profile_is_read_back(tmp_path: Path) -> None:
         tuple(
             Example(
                 labels[place % 100],
-                Utterance(-random.uniform(9e5, 1e6, MOST_FEATURES), -random.uniform(9e5, 1e6, 100)),
+                UtteranceFeatures(-random.uniform(9e5, 1e6, MOST_FEATURES), -random.uniform(9e5, 1e6, 100)),
                 CORRECTION,
                 "2026-01-31",
             )
@@ -149,7 +149,7 @@ def test_labels_that_bundles_of_earlier_versions_have(tmp_path: Path) -> None:
 
 
 def test_an_example_of_today_has_the_numbers_that_are_stored() -> None:
-    made = Example.now("glad", Utterance(np.full(FEATURES, 1 / 3), np.full(3, -2 / 3)), SESSION)
+    made = Example.now("glad", UtteranceFeatures(np.full(FEATURES, 1 / 3), np.full(3, -2 / 3)), SESSION)
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", made.day)
     assert made.source == SESSION
     assert made.utterance.features.tolist() == [0.3333] * FEATURES
@@ -477,12 +477,12 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "unusable",
     [
-        Example("glad", Utterance(np.full(FEATURES, np.nan), np.zeros(3)), CORRECTION, "2026-01-31"),
-        Example("glad", Utterance(np.full(FEATURES, 1e7), np.zeros(3)), CORRECTION, "2026-01-31"),
-        Example("glad", Utterance(np.zeros(FEATURES), np.full(3, -np.inf)), CORRECTION, "2026-01-31"),
-        Example("sad", Utterance(np.zeros(FEATURES), np.zeros(3)), CORRECTION, "2026-01-31"),
-        Example("glad", Utterance(np.zeros(FEATURES + 1), np.zeros(3)), CORRECTION, "2026-01-31"),
-        Example("glad", Utterance(np.zeros(FEATURES), np.zeros(3)), "microphone", "2026-01-31"),
+        Example("glad", UtteranceFeatures(np.full(FEATURES, np.nan), np.zeros(3)), CORRECTION, "2026-01-31"),
+        Example("glad", UtteranceFeatures(np.full(FEATURES, 1e7), np.zeros(3)), CORRECTION, "2026-01-31"),
+        Example("glad", UtteranceFeatures(np.zeros(FEATURES), np.full(3, -np.inf)), CORRECTION, "2026-01-31"),
+        Example("sad", UtteranceFeatures(np.zeros(FEATURES), np.zeros(3)), CORRECTION, "2026-01-31"),
+        Example("glad", UtteranceFeatures(np.zeros(FEATURES + 1), np.zeros(3)), CORRECTION, "2026-01-31"),
+        Example("glad", UtteranceFeatures(np.zeros(FEATURES), np.zeros(3)), "microphone", "2026-01-31"),
     ],
     ids=["nan", "large", "infinite", "class", "features", "source"],
 )

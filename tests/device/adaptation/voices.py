@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.adaptation.adapted_classifier import AdaptedClassifier
-from device.adaptation.profile import CORRECTION, Example, Identity, Profile, Utterance
+from device.adaptation.profile import CORRECTION, Example, Identity, Profile
 from device.adaptation.speaker_variation import SpeakerStatistics, SpeakerVariation
 from device.bundle import Bundle, Companions
+from device.events import UtteranceFeatures
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import silent_image
 from device.recognition.classifier import Classifier, NetworkOutput
@@ -41,7 +42,7 @@ def example(
 ) -> Example:
     random = np.random.default_rng(seed)
     numbers = (np.round(random.normal(size=count), 4) for count in (features, len(LABELS)))
-    return Example(label, Utterance(*numbers), source, day)
+    return Example(label, UtteranceFeatures(*numbers), source, day)
 
 
 def profile(count: int = 6, of: Identity | None = None) -> Profile:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from device.adaptation.adapted_classifier import AdaptedClassifier, Learnt
-from device.adaptation.profile import CORRECTION, Utterance, read_profile
+from device.adaptation.profile import CORRECTION, read_profile
 from device.bundle import DEFAULT_BUNDLE, read_bundle
 from device.daemon.corrections import Corrections
 from device.errors import ProfileError
-from device.events import Prediction
+from device.events import Prediction, UtteranceFeatures
 from device.recognition.classifier import Classifier
 from tests.device.outputs.predictions import prediction
 from tests.waiting import LIMIT_S
@@ -32,7 +32,7 @@ def classifier(network: Classifier, path: Path | None) -> AdaptedClassifier:
 
 def predicted(owner: AdaptedClassifier, seed: int) -> Prediction:
     random = np.random.default_rng(seed)
-    features = Utterance(random.normal(size=owner.identity.features), np.log(np.full(len(owner.labels), 1 / 3)))
+    features = UtteranceFeatures(random.normal(size=owner.identity.features), np.log(np.full(len(owner.labels), 1 / 3)))
     return replace(prediction("positive"), features=features)
 
 
@@ -113,14 +113,14 @@ def test_a_slow_correction_delays_no_prediction() -> None:
     class Slow:
         path = Path("profile.json")
 
-        def correct(self, _utterance: Utterance, _label: str) -> Learnt:
+        def correct(self, _utterance: UtteranceFeatures, _label: str) -> Learnt:
             begun.set()
             assert released.wait(LIMIT_S)
             return Learnt(1, used=False)
 
     corrections = Corrections()
     corrections.loaded(cast(AdaptedClassifier, Slow()))
-    features: Any = Utterance(np.zeros(1), np.zeros(1))
+    features: Any = UtteranceFeatures(np.zeros(1), np.zeros(1))
     corrections.predicted(replace(prediction("positive"), features=features))
     thread = threading.Thread(target=corrections.correct, args=("negative",))
     thread.start()

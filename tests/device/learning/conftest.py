@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from device.adaptation.profile import RECORDING, Example, Utterance
+from device.adaptation.profile import RECORDING, Example
 from device.adaptation.speaker_variation import Floats, SpeakerStatistics, SpeakerVariation
 from device.bundle import DEFAULT_BUNDLE, Bundle, read_bundle
+from device.events import UtteranceFeatures
 from device.learning.learner import Learner
 from device.recognition.classifier import Classifier, NetworkOutput
 
@@ -60,7 +61,7 @@ def voice(*labels: str, source: str = RECORDING, offset: float = 3.0, seed: int 
 
     def example(label: str) -> Example:
         features: Floats = MEANS[LABELS.index(label)] + offset + random.normal(0, 0.1, FEATURES)
-        return Example(label, Utterance(features, EVEN), source, "2026-01-31")
+        return Example(label, UtteranceFeatures(features, EVEN), source, "2026-01-31")
 
     return [example(label) for label in labels]
 
@@ -71,7 +72,7 @@ def confused(*labels: str) -> list[Example]:
 
     def example(label: str) -> Example:
         logits = np.log(np.where(np.array(LABELS) == label, 0.9, 0.05))
-        return Example(label, Utterance(random.normal(0, 3, FEATURES), logits), RECORDING, "2026-01-31")
+        return Example(label, UtteranceFeatures(random.normal(0, 3, FEATURES), logits), RECORDING, "2026-01-31")
 
     return [example(label) for label in labels]
 

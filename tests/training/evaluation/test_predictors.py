@@ -13,9 +13,10 @@ from tf_keras import layers
 from convert.convert import convert
 from convert.source.keras_h5 import read_companions
 from device.adaptation.adapted_classifier import features_of_logits, identity_of
-from device.adaptation.profile import RECORDING, Example, Profile, Utterance, write_profile
+from device.adaptation.profile import RECORDING, Example, Profile, write_profile
 from device.bundle import SHIPPED_BUNDLES, read_bundle
 from device.errors import BundleError, ConversionError, ProfileError, TrainingError
+from device.events import UtteranceFeatures
 from tests.convert import tutorial_models
 from tests.convert.conftest import worker_in_this_process
 from training.evaluation.predictors import KerasPredictor, TflitePredictor, open_predictor, split_network
@@ -87,7 +88,7 @@ def test_a_voice_profile_changes_what_has_audio(models: tuple[Path, Path, Any], 
     identity = identity_of(read_bundle(bundle))
     logits = np.log(before.astype(np.float64))
     learnt = [
-        Example.now(identity.labels[0], Utterance(features, row), RECORDING)
+        Example.now(identity.labels[0], UtteranceFeatures(features, row), RECORDING)
         for features, row in zip(features_of_logits(logits), logits, strict=True)
     ]
     path = tmp_path / "profile.json"
