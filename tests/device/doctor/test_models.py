@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from device.adaptation.adapted_classifier import identity_of
-from device.adaptation.profile import SESSION, Example, Profile, Utterance, write_profile
+from device.adaptation.profile import SESSION, Example, Profile, write_profile
 from device.audio import silero_vad as silero
 from device.bundle import DEFAULT_BUNDLE, SHIPPED_BUNDLES, pack, read_bundle
 from device.doctor import models
 from device.doctor.findings import Finding
 from device.errors import BundleError, DetectorError, InterpreterError, SettingsError, SpeechModelError
+from device.events import UtteranceFeatures
 from device.recognition import classifier as unsure
 from device.recognition import runtimes as interpreter
 from device.recognition.speech_model.manifest import ENGLISH
@@ -115,7 +116,7 @@ def write_examples(path: Path, model: str, count: int, *, helpful: bool) -> None
         features = 3 * np.eye(identity.features)[label] if helpful else np.zeros(identity.features)
         features = features + 0.1 * random.normal(size=identity.features)
         logits = np.log(np.full(len(identity.labels), 1 / len(identity.labels)))
-        examples.append(Example.now(identity.labels[label], Utterance(features, logits), SESSION))
+        examples.append(Example.now(identity.labels[label], UtteranceFeatures(features, logits), SESSION))
     write_profile(path, Profile(identity).with_examples(examples))
 
 

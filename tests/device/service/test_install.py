@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from device.adaptation.adapted_classifier import identity_of
-from device.adaptation.profile import CORRECTION, Example, Profile, Utterance, read_profile, write_profile
+from device.adaptation.profile import CORRECTION, Example, Profile, read_profile, write_profile
 from device.bundle import SHIPPED_BUNDLES, read_bundle
 from device.errors import ServiceError
+from device.events import UtteranceFeatures
 from device.outputs import lights as lights_module
 from device.outputs.gpio import chip
 from device.recognition.speech_model.fetch import SPEECH_MODEL_NAME
@@ -214,7 +215,7 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
 def profile_of_user(machine: Path, model: str = "sentiment") -> Path:
     """A profile with one example, in the home folder of the user who installs the service."""
     identity = identity_of(read_bundle(SHIPPED_BUNDLES[model]))
-    features = Utterance(np.ones(identity.features), np.zeros(len(identity.labels)))
+    features = UtteranceFeatures(np.ones(identity.features), np.zeros(len(identity.labels)))
     path = machine / "home/profile.json"
     write_profile(path, Profile(identity).with_examples([Example.now("neutral", features, CORRECTION)]))
     return path
