@@ -23,6 +23,8 @@ _ADJECTIVES = {
     "surprise": "surprised",
 }
 """How a voice sounds, for names of classes that are nouns."""
+_KINDS = {"negative": ("angry", "sad", "afraid", "disgusted"), "positive": ("happy", "pleased", "excited")}
+"""What the classes of a sentiment consist of: one prompt after the other names another kind, so that all are learnt."""
 
 
 class Rater(Protocol):
@@ -62,10 +64,12 @@ class ExampleCollection:
 
     def prompt(self, label: str) -> str:
         """Return the line that prompts for the next example of a class."""
+        count = self._count(label)
         adjective = _ADJECTIVES.get(label.lower(), label)
-        number = f"{self._count(label) + 1} of {self._takes}"
+        kinds = _KINDS.get(label.lower())
+        example = f", for example {kinds[count % len(kinds)]}" if kinds else ""
         name = f"{label}, " if adjective != label else ""
-        return f"Say something that sounds {adjective}, in your own words ({name}{number})"
+        return f"Say something that sounds {adjective}{example}, in your own words ({name}{count + 1} of {self._takes})"
 
     def description(self, take: Take, label: str) -> Sequence[str]:
         """Return lines about a take, with what the model predicts for it at present."""

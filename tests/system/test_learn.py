@@ -34,7 +34,9 @@ class Learning(Recording):
     command = "learn"
 
     def prompt(self, label: str, number: str) -> None:
-        self.wait_for(f"Say something that sounds {label}, in your own words ({number})")
+        kinds = {"negative": ("angry", "sad"), "positive": ("happy", "pleased")}.get(label)
+        example = f", for example {kinds[int(number[0]) - 1]}" if kinds else ""
+        self.wait_for(f"Say something that sounds {label}{example}, in your own words ({number})")
 
 
 @pytest.fixture

@@ -71,7 +71,13 @@ def test_enter_accepts_takes_class_by_class(rig: Rig) -> None:
         rig.press("\r")
     assert rig.session.finished
     assert [line for line in rig.display.lines if line.startswith("Say")] == [
-        f"Say something that sounds {label}, in your own words ({number} of 2)" for label in LABELS for number in (1, 2)
+        f"Say something that sounds {kind}, in your own words ({number} of 2)"
+        for kinds in (
+            ("negative, for example angry", "negative, for example sad"),
+            ("neutral", "neutral"),
+            ("positive, for example happy", "positive, for example pleased"),
+        )
+        for number, kind in enumerate(kinds, 1)
     ]
     assert rig.learnt == [(LABELS[take // 2], take) for take in range(6)]
     assert {example.source for example in rig.collection.examples} == {SESSION}
@@ -99,7 +105,7 @@ def test_speak_again(rig: Rig) -> None:
     rig.speak()
     rig.press("r")
     assert rig.learnt == []
-    assert rig.display.lines[-1] == "Say something that sounds negative, in your own words (1 of 2)"
+    assert rig.display.lines[-1] == "Say something that sounds negative, for example angry, in your own words (1 of 2)"
     rig.speak()
     rig.press("\r")
     assert rig.learnt == [("negative", 1.0)]
