@@ -27,10 +27,10 @@ from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
 from device.recognition.vosk_loading import require_memory
 from device.settings.schema import Settings
-from device.system.display import displayable
+from device.system.display import counted, displayable
 from device.system.paths import expanded
 
-NO_GAIN = "by their own measure, they would not improve predictions yet"
+NO_GAIN = "each of them is predicted no better with the others"
 """Why the examples of a profile are not used."""
 Announce = Callable[[str], object]
 """Receives a line for the user before something that takes long."""
@@ -132,7 +132,7 @@ def _load_profile(classifier: AdaptedClassifier, announce: Announce) -> None:
         announce(f"the voice profile is not used: {error}")
         return
     if examples := len(classifier.profile.examples):
-        own = f"{examples} example{'s' if examples > 1 else ''} of your voice"
+        own = f"{counted(examples, 'example')} of your voice"
         announce(f"adapted to {own}" if classifier.uses_examples else f"not adapted to {own}: {NO_GAIN}")
 
 

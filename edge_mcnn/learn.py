@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from device.errors import AudioError, RecordingError
-from device.system.display import displayable, shell_quoted, shortened
+from device.system.display import counted, displayable, shell_quoted, shortened
 from edge_mcnn.guided_session import has_keyboard, run_session
 from edge_mcnn.options import (
     Config,
@@ -288,7 +288,7 @@ def _learn_from_recordings(settings: "Settings", path: Path, source: Path, *, js
 
 
 def _import(settings: "Settings", path: Path, source: Path, *, json: bool) -> None:
-    from device.learning.learner import Learner, examples_text
+    from device.learning.learner import Learner
 
     learner = Learner(*_open_model(settings), path, repeats=True)
     _announce_remarks(learner)
@@ -298,7 +298,7 @@ def _import(settings: "Settings", path: Path, source: Path, *, json: bool) -> No
     if not json:
         known = len(examples) - outcome.added
         note = f", which had {known} of them before" if known else ""
-        out.line(f"added {examples_text(outcome.added)} to {path}{note}")
+        out.line(f"added {counted(outcome.added, 'example')} to {path}{note}")
     _print_result(learner, gain, outcome.added, json=json)
 
 
@@ -311,20 +311,18 @@ def _conclude(
     more: dict[str, Any] | None = None,
 ) -> None:
     """Print what examples gain, and learn them unless the user declines."""
-    from device.learning.learner import examples_text
-
     outcome = learner.outcome(examples)
     if outcome.gain is not None:
         console.print(gain_table(outcome.gain))
     console.print(verdict(outcome.gain), soft_wrap=True)
     verb = "Use" if outcome.gain is not None and outcome.gain.helps else "Store"
-    if has_keyboard() and not out.confirm(f"{verb} {examples_text(len(examples))}?"):
+    if has_keyboard() and not out.confirm(f"{verb} {counted(len(examples), 'example')}?"):
         out.announce(f"discarded; {learner.path} is unchanged")
         return
     gain = learner.learn(examples)
     if not json and outcome.added < len(examples):
         known = len(examples) - outcome.added
-        out.line(f"{known} of {examples_text(len(examples))} had been learnt before; each counts once")
+        out.line(f"{known} of {counted(len(examples), 'example')} had been learnt before; each counts once")
     _print_result(learner, gain, outcome.added, json=json, more=more)
 
 
@@ -332,7 +330,7 @@ def _print_result(
     learner: "Learner", gain: "Gain | None", added: int, *, json: bool, more: dict[str, Any] | None = None
 ) -> None:
     """Print what the profile is after a change."""
-    from device.learning.learner import Use, examples_text
+    from device.learning.learner import Use
 
     profile = learner.classifier.profile
     use = Use(None, gain)
@@ -340,13 +338,13 @@ def _print_result(
         out.json({**_contents(learner.path, profile), **_as_json(use), "added": added, **(more or {})})
     else:
         state = "predictions are adapted to them" if use.used else "they do not change predictions yet"
-        out.line(f"wrote {learner.path}: {examples_text(len(profile.examples))}, {state}")
+        out.line(f"wrote {learner.path}: {counted(len(profile.examples), 'example')}, {state}")
     _hint_at_service(learner.path)
 
 
 def _forget(path: Path, last: int | None, label: str | None, *, json: bool) -> None:
     from device.adaptation.profile import read_profile
-    from device.learning.learner import examples_text, forget, forget_all
+    from device.learning.learner import forget, forget_all
 
     if not os.path.lexists(path):
         out.announce(f"{path}: there is no voice profile, so there is nothing to forget")
@@ -360,7 +358,7 @@ def _forget(path: Path, last: int | None, label: str | None, *, json: bool) -> N
         before = len(read_profile(path).examples)
         profile = forget(path, last=last, label=label)
         if not json:
-            out.line(f"removed {examples_text(before - len(profile.examples))}")
+            out.line(f"removed {counted(before - len(profile.examples), 'example')}")
     if json:
         out.json(_contents(path, profile))
     elif profile is None or not profile.examples:
@@ -371,13 +369,13 @@ def _forget(path: Path, last: int | None, label: str | None, *, json: bool) -> N
 
 
 def _export(path: Path, copy: Path, *, json: bool) -> None:
-    from device.learning.learner import examples_text, export
+    from device.learning.learner import export
 
     profile = export(path, copy)
     if json:
         out.json({**_contents(path, profile), "copy": str(copy)})
     else:
-        out.line(f"wrote {copy}: {examples_text(len(profile.examples))} of {path}")
+        out.line(f"wrote {copy}: {counted(len(profile.examples), 'example')} of {path}")
 
 
 def _status(settings: "Settings", path: Path, *, json: bool) -> None:

@@ -100,10 +100,14 @@ def status_table(status: "Status") -> "Table":
 
 
 def _voice_profile(status: "Status") -> str:
-    if not status.examples:
-        return "no examples"
-    examples = f"{status.examples} example{'' if status.examples == 1 else 's'}"
-    return f"{examples}, {'used' if status.adapted else 'not used: they would not improve predictions yet'}"
+    from device.system.display import counted
+
+    if status.examples_used:
+        return f"{counted(status.examples, 'example')}, used"
+    examples = (
+        f"{counted(status.examples, 'example')}, not used: they do not help yet" if status.examples else "no examples"
+    )
+    return f"{examples}; adapted by utterances without a label" if status.adapted else examples
 
 
 def _exists(path: Path) -> bool:

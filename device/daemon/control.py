@@ -21,6 +21,7 @@ from typing import Any
 
 from device.adaptation.adapted_classifier import Learnt
 from device.daemon.status import SERVICE_SOCKET, socket_path
+from device.daemon.unix_server import UnixServer
 from device.errors import EdgeMcnnError, ProfileError, StatusError
 from device.system.display import displayable
 from device.system.paths import cannot_use
@@ -123,7 +124,7 @@ def _decoded(content: bytes) -> Mapping[str, Any] | None:
     return table if isinstance(table, dict) else None
 
 
-class ControlServer:
+class ControlServer(UnixServer):
     """Serves the control socket, from separate threads, until the context is left.
 
     Args:
@@ -132,55 +133,41 @@ class ControlServer:
     """
 
     def __init__(self, path: Path, correct: Callable[[str], Learnt]) -> None:
-        self._path = path
+        super().__init__(path, "control")
         self._correct = correct
         self._requests: Mapping[str, Request] = {"correct": self._correct_last}
-        self._listener: socket.socket | None = None
-        self._stopping = threading.Event()
         self._free = threading.Semaphore(_CLIENTS)
 
-    def __enter__(self) -> "ControlServer":
-        if _is_served(self._path):
-            return self
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._path.parent.mkdir(mode=0o755, exist_ok=True)
-            self._path.unlink(missing_ok=True)  # left by a daemon that was killed
-            listener.bind(str(self._path))
-            _open_to_group(self._path)
-            listener.listen(128)  # only now can anyone connect
-        except OSError as error:
-            listener.close()
-            raise StatusError(f"{self._path}: cannot be corrected there ({error.strerror})") from None
-        self._listener = listener
-        self._thread = threading.Thread(target=self._serve, args=(listener,), name="control", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._listener is None:
-            return
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
-        self._free.release()  # wakes a thread that waits until a client has been served
-        self._thread.join(_CLIENT_LIMIT_S)
-        self._listener.close()
-
-    def _serve(self, listener: socket.socket) -> None:
-        while True:
-            self._free.acquire()
-            if self._stopping.is_set():
-                return
+    def _is_served(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_CLIENT_LIMIT_S)
             try:
-                connection, _ = listener.accept()
+                connection.connect(str(self._path))
             except OSError:
-                self._free.release()
-                self._stopping.wait(1)  # for example out of file descriptors
-                continue
-            threading.Thread(target=self._serve_client, args=(connection,), name="control", daemon=True).start()
+                return False
+            return True
+
+    def _permit(self) -> None:
+        """Let the users of the microphone use the socket, if this process may permit it; else its own user alone."""
+        mode = 0o600
+        with contextlib.suppress(KeyError, OSError):  # there is no such group, or it cannot be chosen
+            group = grp.getgrnam(AUDIO_GROUP).gr_gid
+            if group in (*os.getgroups(), os.getegid()):
+                os.chown(self._path, -1, group)
+                mode = 0o660
+        self._path.chmod(mode)
+
+    def _accept(self, connection: socket.socket) -> None:
+        self._free.acquire()  # until a client has been served
+        if self._stopping.is_set():
+            connection.close()
+            return
+        threading.Thread(target=self._serve_client, args=(connection,), name="control", daemon=True).start()
+
+    def __exit__(self, *details: object) -> None:
+        self._stopping.set()
+        self._free.release()  # wakes a thread that waits until a client has been served
+        super().__exit__(*details)
 
     def _serve_client(self, connection: socket.socket) -> None:
         try:
@@ -228,24 +215,3 @@ def _received(connection: socket.socket) -> bytes:
             break
         content += part
     return content
-
-
-def _is_served(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_CLIENT_LIMIT_S)
-        try:
-            connection.connect(str(path))
-        except OSError:
-            return False
-        return True
-
-
-def _open_to_group(path: Path) -> None:
-    """Let the users of the microphone use the socket, if this process may permit it; else its own user alone."""
-    mode = 0o600
-    with contextlib.suppress(KeyError, OSError):  # there is no such group, or it cannot be chosen
-        group = grp.getgrnam(AUDIO_GROUP).gr_gid
-        if group in (*os.getgroups(), os.getegid()):
-            os.chown(path, -1, group)
-            mode = 0o660
-    path.chmod(mode)

@@ -26,6 +26,7 @@ from device.daemon.control import ControlServer
 from device.daemon.corrections import Corrections
 from device.daemon.status import LOW_CONFIDENCE_LABEL, Status, StatusServer
 from device.daemon.systemd import Systemd
+from device.daemon.unix_server import UnixServer
 from device.errors import EdgeMcnnError, StatusError
 from device.events import Prediction
 from device.loading import LoadedModels
@@ -113,7 +114,7 @@ class Daemon:
         thread = threading.Thread(target=self._listen, name="listening", daemon=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(stopped_by_signals(self._on_signal))
-            servers: list[StatusServer | ControlServer] = []
+            servers: list[UnixServer] = []
             if self._status_socket is not None:
                 servers.append(StatusServer(self._status_socket, self.status))
             if self._control_socket is not None:
@@ -178,6 +179,7 @@ class Daemon:
             latency_median_ms=round(statistics.median(latencies), 1) if latencies else 0.0,
             latency_worst_ms=max(latencies, default=0.0),
             examples=0 if adapted is None else len(adapted.profile.examples),
+            examples_used=adapted is not None and adapted.uses_examples,
             adapted=adapted is not None and adapted.adapted,
             memory_mb=_memory_mb(),
             threads=_count("/proc/self/task"),

@@ -8,12 +8,12 @@ import contextlib
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from device.daemon.unix_server import UnixServer
 from device.errors import StatusError
 from device.events import BLOCK_SECONDS
 from device.system.display import displayable
@@ -64,8 +64,10 @@ class Status:
     """Highest of the latencies of the last hundred utterances, milliseconds."""
     examples: int
     """Number of examples in the voice profile; 0 without a profile."""
+    examples_used: bool
+    """Whether these examples change predictions: whether they help, by their own measure."""
     adapted: bool
-    """Whether these examples change predictions."""
+    """Whether what was learnt about the voices changes predictions: examples, or utterances without a label."""
     memory_mb: float
     """Resident memory of the process, 10^6 bytes."""
     threads: int
@@ -121,7 +123,7 @@ _METRICS = (
         "latency_worst_ms", 1e-3,
     ),
     _Metric("voice_examples", "gauge", "Examples in the voice profile.", "examples"),
-    _Metric("voice_adapted", "gauge", "1 if the examples in the voice profile change predictions, else 0.", "adapted"),
+    _Metric("voice_adapted", "gauge", "1 if what was learnt about voices changes predictions, else 0.", "adapted"),
     _Metric("resident_memory_bytes", "gauge", "Resident memory of the process in bytes.", "memory_mb", 1e6),
     _Metric("threads", "gauge", "Threads of the process.", "threads"),
     _Metric("open_file_descriptors", "gauge", "Open file descriptors of the process.", "open_files"),
@@ -187,7 +189,7 @@ def running_daemon() -> Status | None:
     return None
 
 
-class StatusServer:
+class StatusServer(UnixServer):
     """Publishes the status on a socket, from a separate thread, until the context is left.
 
     Args:
@@ -196,54 +198,23 @@ class StatusServer:
     """
 
     def __init__(self, path: Path, status: Callable[[], Status]) -> None:
-        self._path = path
+        super().__init__(path, "status")
         self._status = status
-        self._listener: socket.socket | None = None
-        self._stopping = threading.Event()
 
-    def __enter__(self) -> "StatusServer":
+    def _is_served(self) -> bool:
         try:
             read_status(self._path)
         except StatusError:
-            pass
-        else:
-            return self
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._path.parent.mkdir(mode=0o755, exist_ok=True)
-            self._path.unlink(missing_ok=True)  # left by a daemon that was killed
-            listener.bind(str(self._path))
-            self._path.chmod(0o666)  # every user may read the status
-            listener.listen(128)
-        except OSError as error:
-            listener.close()
-            raise StatusError(f"{self._path}: cannot publish the status there ({error.strerror})") from None
-        self._listener = listener
-        self._thread = threading.Thread(target=self._serve, args=(listener,), name="status", daemon=True)
-        self._thread.start()
-        return self
+            return False
+        return True
 
-    def __exit__(self, *_: object) -> None:
-        if self._listener is None:
-            return
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
-        self._thread.join(_LIMIT_S)
-        self._listener.close()
+    def _permit(self) -> None:
+        self._path.chmod(0o666)  # every user may read the status
 
-    def _serve(self, listener: socket.socket) -> None:
-        while not self._stopping.is_set():
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                self._stopping.wait(1)  # for example out of file descriptors
-                continue
-            with connection, contextlib.suppress(OSError):
-                connection.settimeout(_LIMIT_S)
-                connection.sendall(json.dumps(asdict(self._status())).encode())
+    def _accept(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_LIMIT_S)
+            connection.sendall(json.dumps(asdict(self._status())).encode())
 
 
 def _escaped(text: str) -> str:

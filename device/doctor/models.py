@@ -14,7 +14,7 @@ from device.recognition.context import conversation_filter
 from device.recognition.speech_model.fetch import find_speech_model, speech_model_path, verify_speech_model
 from device.recognition.speech_model.manifest import ENGLISH
 from device.settings.schema import Settings, TranscriberSettings
-from device.system.display import displayable
+from device.system.display import counted, displayable
 from device.system.paths import error_about, expanded, file_problem, folder_problem
 from device.system.streams.stderr import announce
 
@@ -64,8 +64,8 @@ def check_profile(settings: Settings) -> Iterator[Finding]:
     except ProfileError as error:
         yield Finding(topic, Verdict.WARN, f"not used: {error.message}", error.fix)
         return
-    examples = f"{len(classifier.profile.examples)} example{'' if len(classifier.profile.examples) == 1 else 's'}"
-    used = "used" if classifier.adapted else f"not used: {NO_GAIN}"
+    examples = counted(len(classifier.profile.examples), "example")
+    used = "used" if classifier.uses_examples else f"not used: {NO_GAIN}"
     yield Finding(topic, Verdict.OK, f"{displayable(path)}: {examples}, {used}")
 
 

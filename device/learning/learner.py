@@ -25,7 +25,7 @@ from device.learning.gain import Gain, gain
 from device.recognition.classifier import CONVERT_AGAIN, Classifier
 from device.service.systemctl import UNIT_FILE
 from device.settings.schema import Settings
-from device.system.display import displayable, shell_quoted
+from device.system.display import counted, displayable, shell_quoted
 from device.system.paths import cannot_use, error_about, output_problem
 
 _SAME = 1e-3
@@ -77,7 +77,7 @@ class Learner:
                 own = require_own(profile, self.classifier.identity, path)
                 if own.identity.bundle_sha256 != profile.identity.bundle_sha256:
                     self.remarks.append(
-                        f"the {examples_text(len(own.examples))} in {displayable(path)} were learnt with another "
+                        f"the {counted(len(own.examples), 'example')} in {displayable(path)} were learnt with another "
                         f"conversion of this network ({profile.identity.model}); they are used again"
                     )
                 self.classifier.use(own)
@@ -273,11 +273,6 @@ def days(profile: Profile) -> tuple[str, str] | None:
     """Return the first and the last day on which something was learnt, as 2026-01-31; None without examples."""
     every = [example.day for example in profile.examples]
     return (min(every), max(every)) if every else None
-
-
-def examples_text(count: int) -> str:
-    """Return a number of examples in words, such as `1 example`."""
-    return f"{count} {'example' if count == 1 else 'examples'}"
 
 
 def _about_model(bundle: Bundle, classifier: Classifier, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from device.errors import ProfileError
-from device.system.display import displayable
+from device.system.display import counted, displayable
 
 # `service install` imports this module, and numpy may be broken on the machine that it checks.
 if TYPE_CHECKING:
@@ -78,5 +78,5 @@ class CorrectionRequests:
 
 def outcome(label: str, learnt: "Learnt") -> str:
     """Return a line about what came of a correction."""
-    examples = f"{learnt.examples} example{'' if learnt.examples == 1 else 's'}"
-    return f"learnt: that was {displayable(label)} ({examples}, {'used' if learnt.used else 'not used yet'})"
+    used = "used" if learnt.used else "not used yet"
+    return f"learnt: that was {displayable(label)} ({counted(learnt.examples, 'example')}, {used})"

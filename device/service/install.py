@@ -41,6 +41,7 @@ from device.service.systemctl import (
 from device.service.unit import network_drop_in, unit_text
 from device.settings.schema import ClassifierSettings, LightsSettings, Settings
 from device.settings.toml import as_toml, read_settings
+from device.system.display import counted
 from device.system.permissions import device_group, has_group, open_to_everyone
 
 CONFIG = Path("/etc/edge-mcnn/config.toml")
@@ -269,7 +270,7 @@ def _profile_changes(settings: Settings) -> list[ServiceChange]:
         profile = own_profile(source, identity_of(read_bundle(bundle_path(settings.classifier.model))))
     except ProfileError as error:
         return [ServiceChange(f"voice profile: none, because {error}")]
-    examples = f"{len(profile.examples)} example{'' if len(profile.examples) == 1 else 's'}"
+    examples = counted(len(profile.examples), "example")
     description = f"voice profile: copy {source} ({examples}) to {PROFILE}"
     return [ServiceChange(description, lambda: write_profile(PROFILE, profile))]
 

@@ -28,6 +28,11 @@ def displayable(text: object) -> str:
     return "".join(letter if _is_displayable(letter) else _escape(letter) for letter in str(text))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words: `1 example`, `3 examples`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def displayable_lines(text: object) -> str:
     """Return a text of several lines, each of them `displayable`, with the same line breaks."""
     return "\n".join(map(displayable, str(text).split("\n")))

@@ -94,6 +94,7 @@ class FakeModels:
 
     class adapted_classifier:  # noqa: N801  # as above
         adapted = True
+        uses_examples = True
 
         class profile:  # noqa: N801  # as above
             examples = (1, 2, 3)

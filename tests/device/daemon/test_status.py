@@ -21,7 +21,8 @@ from edge_mcnn.status import status_table
 STATUS = Status(
     state="healthy", reason="", fix="", state_duration_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000,
     blocks_received=3, blocks_dropped=0, microphone_losses=1, utterances=2, last_label="neutral", latency_ms=3.5,
-    latency_median_ms=4.0, latency_worst_ms=5.0, examples=5, adapted=True, memory_mb=200.0, threads=7,
+    latency_median_ms=4.0, latency_worst_ms=5.0, examples=5, examples_used=True, adapted=True,
+    memory_mb=200.0, threads=7,
     open_files=13, pid=42, versions={"edge-mcnn": "1"},
 )  # fmt: skip
 
@@ -186,13 +187,21 @@ def test_the_reason_and_the_fix_are_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("examples", "adapted", "shown"),
-    [(0, False, "no examples"), (1, False, "1 example, not used: they"), (5, True, "5 examples, used")],
+    ("examples", "used", "adapted", "shown"),
+    [
+        (0, False, False, "no examples"),
+        (0, False, True, "no examples; adapted by utterances without a label"),
+        (1, False, False, "1 example, not used: they do not help yet"),
+        (1, False, True, "1 example, not used: they do not help yet; adapted by utterances without a label"),
+        (5, True, True, "5 examples, used"),
+    ],
 )
-def test_the_voice_profile_is_shown(examples: int, adapted: bool, shown: str) -> None:
+def test_the_voice_profile_is_shown(examples: int, used: bool, adapted: bool, shown: str) -> None:
     file = StringIO()
-    SafeConsole(file=file, width=100).print(status_table(replace(STATUS, examples=examples, adapted=adapted)))
-    assert f"voice profile      {shown}" in file.getvalue()
+    status = replace(STATUS, examples=examples, examples_used=used, adapted=adapted)
+    SafeConsole(file=file, width=120).print(status_table(status))
+    [line] = [line for line in file.getvalue().splitlines() if line.startswith("voice profile")]
+    assert line.removeprefix("voice profile").strip() == shown
 
 
 def test_names_with_brackets_are_no_markup() -> None:

@@ -16,7 +16,6 @@ from device.learning.gain import Count
 from device.learning.learner import (
     chosen_profile_path,
     days,
-    examples_text,
     export,
     forget,
     forget_all,
@@ -234,7 +233,6 @@ def test_contents() -> None:
     assert sources(profile) == {"recording": 1, "session": 1}
     assert days(profile) == ("2026-01-31", "2026-01-31")
     assert days(Profile(IDENTITY)) is None
-    assert [examples_text(count) for count in (0, 1, 2)] == ["0 examples", "1 example", "2 examples"]
 
 
 @pytest.mark.parametrize(("user", "installed"), [(0, True), (0, False), (1000, True), (1000, False)])

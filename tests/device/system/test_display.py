@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.system.display import displayable
+from device.system.display import counted, displayable
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,7 @@ def test_every_text_becomes_one_line_that_can_be_encoded(text: str) -> None:
     assert len(shown.splitlines()) <= 1
     assert "\x1b" not in shown
     shown.encode("utf-8")
+
+
+def test_a_number_of_things() -> None:
+    assert [counted(number, "example") for number in (0, 1, 2)] == ["0 examples", "1 example", "2 examples"]
