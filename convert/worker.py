@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.recipes import RECIPES, Recipe
-from convert.source.embedding import with_embedding
 from convert.source.keras_loading import (
     copy_weights,
     in_keras_2,
@@ -137,11 +136,10 @@ def work(folder: Path, progress: Progress) -> None:
         _check_equivalent(expected_of_checked, predict(prepared, *checked), "rebuilt in Keras 2")
     configuration = _configuration(trained_in_2)
     model = tf_keras.models.model_from_json(json.dumps(freeze(configuration, job.spec)))
-    embedded = with_embedding(model, job.embedding)
 
     def convert(saved: Path, recipe: Recipe) -> bytes:
         copy_weights(trained_in_2, model)
-        tflite.save(embedded, job.spec, saved)
+        tflite.save(model, job.spec, saved, embedding=job.embedding)
         with np.load(folder / CALIBRATION) as samples:
             return tflite.to_flatbuffer(
                 saved,
@@ -160,7 +158,6 @@ def work(folder: Path, progress: Progress) -> None:
     if recipe.activations == "int8" and _has_loop(flatbuffer):
         # Quantising activations crashes the converter if there is a loop.
         model = tf_keras.models.model_from_json(json.dumps(freeze(configuration, job.spec, unroll=True)))
-        embedded = with_embedding(model, job.embedding)
         flatbuffer = convert(folder / "unrolled", RECIPES["float32"])
         if _has_loop(flatbuffer):
             raise ConversionError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.recipes import Recipe
+from convert.source.embedding import with_embedding
 from convert.source.keras_loading import first_line
 from convert.source.model_spec import ModelSpec
 from convert.tflite_model.flatbuffer import FlatbufferModel, read_flatbuffer
@@ -23,23 +24,27 @@ _SMALLEST_DENSE_IN_8_BITS = 2**18
 """Bytes of a dense kernel in floating point; a smaller one saves too little to be worth its error."""
 
 
-def save(model: Any, spec: ModelSpec, folder: Path) -> None:
+def save(model: Any, spec: ModelSpec, folder: Path, *, embedding: str = "") -> None:
     """Write a SavedModel whose signature names each tensor; the device finds them by these names.
 
     Args:
-        model: a tf_keras model of batch 1: [images, features] -> [probabilities, embedding].
+        model: a tf_keras model of batch 1: [images, features] -> probabilities.
         spec: its sizes.
         folder: folder to write.
+        embedding: name of the layer whose output is the embedding; empty to choose one.
+
+    Raises:
+        ConversionError: there is no such layer.
     """
     import tensorflow as tf
 
+    both = with_embedding(model, embedding)
     images = tf.TensorSpec([1, *spec.image_size, 3], tf.float32, name=IMAGES)
     features = tf.TensorSpec([1, spec.sequence_length], tf.int32, name=FEATURES)
 
     @tf.function(input_signature=[images, features])  # type: ignore[untyped-decorator]  # tensorflow ships no types
     def serve(images: Any, features: Any) -> dict[str, Any]:
-        probabilities, embedding = model([images, features], training=False)
-        return {PROBABILITIES: probabilities, EMBEDDING: embedding}
+        return dict(zip((PROBABILITIES, EMBEDDING), both([images, features], training=False), strict=True))
 
     module = tf.Module()
     module.tracked = model.weights  # not the model, because each of its layers would be traced

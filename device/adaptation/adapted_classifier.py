@@ -153,7 +153,11 @@ class AdaptedClassifier:
             except ProfileError:
                 self.use(Profile(self.identity))
                 raise
-            self.use(own or Profile(self.identity))
+            loaded = own or Profile(self.identity)
+            if self.profile.examples and not loaded.examples:  # somebody forgets everything
+                with self._lock:
+                    self._unlabelled = deque(maxlen=self._unlabelled.maxlen)
+            self.use(loaded)
 
     def load_if_changed(self) -> bool:
         """Call `load` if another process has changed the file since; return whether it has.

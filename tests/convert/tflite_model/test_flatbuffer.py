@@ -88,7 +88,7 @@ def test_reads_the_same_as_the_schema() -> None:
         "features": ((1, 32), "int32"),
         "images": ((1, 64, 64, 3), "float32"),
     }
-    assert list(signature.outputs) == ["probabilities"]
+    assert sorted(signature.outputs) == ["embedding", "probabilities"]
 
 
 def test_appended_companions_are_ignored() -> None:

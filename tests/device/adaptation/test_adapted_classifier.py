@@ -285,6 +285,22 @@ def test_where_utterances_without_a_label_have_no_effect(with_variation: bool, u
     assert ratings(adapted) == plain(speaker)
 
 
+@pytest.mark.parametrize("removed", [True, False])
+def test_forgetting_all_examples_forgets_utterances_without_a_label(
+    removed: bool, speaker: Speaker, path: Path
+) -> None:
+    adapted = speaker.classifier(path, unlabelled=UNLABELLED)
+    adapted.add_unlabelled(adapted.rate(IMAGE, ids(0))[1])
+    adapted.learn(speaker.examples(adapted, 20))
+    if removed:
+        path.unlink()
+    else:
+        write_profile(path, Profile(adapted.identity))
+    assert adapted.load_if_changed()
+    assert not adapted.adapted
+    assert ratings(adapted) == plain(speaker)
+
+
 # Learning.
 
 

@@ -191,7 +191,7 @@ def test_the_socket_of_a_killed_daemon_is_replaced_and_that_of_a_running_one_is_
 
 def test_missing_folder(path: Path) -> None:
     server = ControlServer(path / "a" / "b", learn)
-    with pytest.raises(StatusError, match="cannot be corrected there"), server:
+    with pytest.raises(StatusError, match="the control socket cannot be opened"), server:
         pass
 
 

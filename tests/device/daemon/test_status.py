@@ -89,7 +89,7 @@ def test_the_running_daemon_is_found(path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_missing_folder(path: Path) -> None:
     server = StatusServer(path / "a" / "b", lambda: STATUS)
-    with pytest.raises(StatusError, match="cannot publish the status there"), server:
+    with pytest.raises(StatusError, match="the status socket cannot be opened"), server:
         pass
 
 
