@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,8 +75,10 @@ class Recording:
             self._lines.put(line)
 
     def wait_for(self, part: str) -> None:
+        end = time.monotonic() + LIMIT_S  # of all lines together: the meter is drawn again and again
         while part not in (line := self._lines.get(timeout=LIMIT_S)):
             assert line != "the end", self.shown
+            assert time.monotonic() < end, f"no {part!r} within {LIMIT_S} s in:\n{self.shown}"
 
     def press(self, key: str) -> None:
         os.write(self._ours, key.encode())
