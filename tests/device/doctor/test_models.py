@@ -133,7 +133,9 @@ def test_no_voice_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (found.verdict.value, found.message) == ("OK", f"{tmp_path}/edge-mcnn/profile.json: 9 examples, used")
 
 
-@pytest.mark.parametrize(("count", "shown"), [(1, "1 example, not used: each of them"), (6, "6 examples, not used: each of them")])
+@pytest.mark.parametrize(
+    ("count", "shown"), [(1, "1 example, not used: each of them"), (6, "6 examples, not used: each of them")]
+)
 def test_examples_that_do_not_help(tmp_path: Path, count: int, shown: str) -> None:
     path = tmp_path / "profile.json"
     write_examples(path, "sentiment", count, helpful=False)
