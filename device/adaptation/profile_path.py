@@ -11,10 +11,11 @@ from device.system.paths import expanded
 
 NO_PROFILE = "none"
 """Value of `profile` under `[classifier]` for no profile."""
-_NAME = "profile.json"
-SERVICE_PROFILE = Path("/var/lib/edge-mcnn-profile") / _NAME
+PROFILE_NAME = "profile.json"
+"""Name of the file in every default place."""
+SERVICE_PROFILE = Path("/var/lib/edge-mcnn-profile") / PROFILE_NAME
 """Profile of the service, in the folder that systemd makes for it alone."""
-_OF_A_USER = Path(".local/share/edge-mcnn") / _NAME
+_OF_A_USER = Path(".local/share/edge-mcnn") / PROFILE_NAME
 
 
 def default_profile_path() -> Path:
@@ -24,10 +25,10 @@ def default_profile_path() -> Path:
         ProfileError: the user has no home folder.
     """
     if folder := os.environ.get("STATE_DIRECTORY"):  # set by systemd
-        return Path(folder.partition(":")[0]) / _NAME
+        return Path(folder.partition(":")[0]) / PROFILE_NAME
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
     if data.is_absolute():  # by the specification, a relative path has no effect
-        return data / "edge-mcnn" / _NAME
+        return data / "edge-mcnn" / PROFILE_NAME
     try:
         return profile_in_home(Path.home())
     except RuntimeError:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from device.adaptation.profile_path import profile_in_home
 from tests.conftest import CLIPS
 from tests.system.service_machine import (
     CACHE,
@@ -323,7 +324,7 @@ def test_edited_settings_are_used_and_preserved(machine: ServiceMachine) -> None
 
 
 def test_the_service_takes_the_voice_profile_of_the_user_along(machine: ServiceMachine) -> None:
-    own = "/root/.local/share/edge-mcnn/profile.json"
+    own = str(profile_in_home(Path("~root").expanduser()))
     machine.write(own, machine.read(PROFILE), mode="600")
     machine.edge_mcnn("service", "uninstall")
     assert machine.exists(PROFILE), "what was learnt stays without --purge"

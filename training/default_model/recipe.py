@@ -192,7 +192,7 @@ def speaker_variation_of(
     """Return how the speakers of the audio corpora differ.
 
     Each clip counts twice: as it is, and as its last copy, which another room and microphone could have recorded, so
-    that directions in which microphones differ tell little about a voice.
+    that directions in which microphones differ have little weight in a voice.
     """
     copies = (0, -1)
     return fit_speaker_variation(

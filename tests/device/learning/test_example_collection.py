@@ -4,11 +4,12 @@ from typing import cast
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from device.adaptation.adapted_classifier import AdaptedClassifier
 from device.adaptation.profile import SESSION
 from device.learning.example_collection import ExampleCollection
-from device.recognition.classifier import Classifier
+from device.recognition.classifier import Classifier, NetworkOutput
 from device.recorder.session import Session
 from device.recorder.take import Take, TakeListener
 from tests.device.learning.conftest import FEATURES, LABELS, FakeNetwork, bundle_with, variation
@@ -150,10 +151,10 @@ def test_names_of_classes_that_are_nouns(label: str, prompt: str) -> None:
 
 
 def test_the_words_of_a_take_reach_the_network() -> None:
-    """The same ids and the same image as `listen` computes."""
+    """The ids of its words, and an image of its audio that is not that of silence."""
 
     class Network(FakeNetwork):
-        def run(self, image, ids):  # type: ignore[no-untyped-def]
+        def run(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> NetworkOutput:
             self.seen = image, ids
             return super().run(image, ids)
 

@@ -204,6 +204,19 @@ def test_forgetting(learner: MakeLearner, path: Path) -> None:
         forget(path, last=1)
 
 
+def test_another_file_is_never_removed(tmp_path: Path) -> None:
+    for content in ("# A page", '{"other": 1}', "[]"):
+        page = tmp_path / "README.md"
+        page.write_text(content)
+        with pytest.raises(ProfileError, match=r"README\.md: is not a voice profile, so it is not removed"):
+            forget_all(page)
+        assert page.read_text() == content
+    for content in ("", '{"edge_mcnn_pro', Profile(IDENTITY).to_json()):
+        page.write_text(content)
+        forget_all(page)
+        assert not page.exists()
+
+
 def test_forgetting_a_damaged_profile(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("{")
