@@ -65,7 +65,7 @@ bench: setup-test $(VENV)/peers.stamp
 	$(BIN)/python -m benchmarks
 
 check-arm64: setup apt-test
-	@sh .ci/apt mmdebstrap qemu-user-static
+	@sh .ci/apt arch-test mmdebstrap qemu-user-static
 	$(BIN)/python -m tests.arm64 $(if $(ROOTS),--roots "$(ROOTS)") $(if $(SPEECH_MODEL),--speech-model "$(SPEECH_MODEL)")
 
 default-model: setup-test $(VENV)/default-model.stamp

@@ -19,6 +19,7 @@ from device.adaptation.profile import (
     locked,
     present_profile,
     read_profile,
+    removal,
     replace_profile,
 )
 from device.adaptation.speaker_adaptation import CrossValidation, SpeakerAdaptation, adapt, cross_validate
@@ -360,7 +361,7 @@ def require_own(profile: Profile, identity: Identity, path: Path | None) -> Prof
     raise ProfileError(
         f"{shown}: was learnt with another model, {other}, and not with this {shortened(identity.model)}, so it cannot "
         "be used",
-        fix="learn again: edge-mcnn learn --forget --all, then edge-mcnn learn; or choose that model with --model",
+        fix=f"{removal(path)}, then learn again; or choose that model with --model",
     )
 
 

@@ -52,7 +52,6 @@ _LARGEST = 2 << 20
 _LARGEST_NUMBER = 1e6
 _DECIMALS = 4
 _MODE = 0o600
-_FIX = "learn again: edge-mcnn learn"
 _NOT_DAMAGED = "give a file that `edge-mcnn learn` wrote"
 
 Floats = NDArray[np.float64]
@@ -216,12 +215,12 @@ class Profile:
         try:
             table = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
         except (ValueError, RecursionError):
-            raise ProfileError("not a voice profile, or damaged", fix=_FIX) from None
+            raise ProfileError("not a voice profile, or damaged") from None
         if not isinstance(table, dict) or "edge_mcnn_profile" not in table:
             raise ProfileError("not a voice profile", fix=_NOT_DAMAGED)
         version = table["edge_mcnn_profile"]
         if type(version) is not int or version < 1:
-            raise ProfileError("a damaged voice profile: its version is not a number above 0", fix=_FIX)
+            raise ProfileError("a damaged voice profile: its version is not a number above 0")
         if version != FORMAT_VERSION:
             shown = f"version {version}" if version < 1000 else "an unknown version"
             raise ProfileError(
@@ -231,7 +230,7 @@ class Profile:
             identity = _identity(table)
             examples = [_example(each, identity) for each in _list(table["examples"])]
         except (ValueError, KeyError, TypeError, OverflowError):
-            raise ProfileError("a damaged voice profile", fix=_FIX) from None
+            raise ProfileError("a damaged voice profile") from None
         return cls(identity).with_examples(examples)
 
 
@@ -241,11 +240,17 @@ def read_profile(path: Path) -> Profile:
     Raises:
         ProfileError: it is missing, cannot be read, or is not a profile.
     """
-    text = read_text(path, ProfileError, fix=_FIX, largest=_LARGEST)
+    remove = f"{removal(path)}, then learn again"
+    text = read_text(path, ProfileError, fix=_NOT_DAMAGED, not_text_fix=remove, largest=_LARGEST)
     try:
         return Profile.from_json(text)
     except ProfileError as error:
-        raise ProfileError(f"{displayable(path)}: {error.message}", fix=error.fix) from None
+        raise ProfileError(f"{displayable(path)}: {error.message}", fix=error.fix or remove) from None
+
+
+def removal(path: Path | None) -> str:
+    """Return the fix for a profile that is of no use: how to remove it, whatever it contains."""
+    return "remove it: edge-mcnn learn --forget --all" + ("" if path is None else f" --output {shell_quoted(path)}")
 
 
 def present_profile(path: Path) -> Profile | None:
@@ -333,7 +338,7 @@ def replace_profile(path: Path, profile: Profile) -> None:
         raise ProfileError(
             f"{displayable(path)}: cannot be written, because an example has numbers or a class that a profile cannot "
             "contain; nothing was changed",
-            fix=_FIX,
+            fix="use another recording",
         ) from None
     if len(content) > _LARGEST:
         raise ProfileError(

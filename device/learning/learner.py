@@ -25,7 +25,7 @@ from device.learning.gain import Gain, gain
 from device.recognition.classifier import CONVERT_AGAIN, Classifier
 from device.service.systemctl import UNIT_FILE
 from device.settings.schema import Settings
-from device.system.display import counted, displayable, shell_quoted
+from device.system.display import counted, displayable
 from device.system.paths import cannot_use, error_about, open_file, output_problem
 
 _START = 20
@@ -74,7 +74,7 @@ class Learner:
         if remark := _about_model(bundle, classifier, self.classifier.identity.model):
             self.remarks.append(remark)
         if os.path.lexists(path):
-            profile = self._read()
+            profile = read_profile(self.path)
             if profile.examples:
                 own = require_own(profile, self.classifier.identity, path)
                 if own.identity.bundle_sha256 != profile.identity.bundle_sha256:
@@ -126,13 +126,6 @@ class Learner:
         if self._repeats:
             return with_examples_once(profile, examples)
         return profile.with_examples(examples), len(examples)
-
-    def _read(self) -> Profile:
-        try:
-            return read_profile(self.path)
-        except ProfileError as error:
-            command = f"edge-mcnn learn --forget --all --output {shell_quoted(self.path)}"
-            raise ProfileError(error.message, fix=f"{error.fix}; to remove it first: {command}") from None
 
 
 def service_is_installed() -> bool:

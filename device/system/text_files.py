@@ -15,13 +15,21 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SAVE_AS_UTF8 = "save the file as UTF-8 text"
 
 
-def read_text(path: Path, error: type[EdgeMcnnError], *, fix: str = "", largest: int = LARGEST) -> str:
+def read_text(
+    path: Path,
+    error: type[EdgeMcnnError],
+    *,
+    fix: str = "",
+    not_text_fix: str = _SAVE_AS_UTF8,
+    largest: int = LARGEST,
+) -> str:
     r"""Read a text file in UTF-8, with or without a byte order mark, and with any usual line ends.
 
     Args:
         path: the file.
         error: type of the error to raise.
         fix: what the file should be, in the imperative; used where the path names no such file.
+        not_text_fix: what to do about a file that is not UTF-8 text.
         largest: largest accepted size in bytes.
 
     Returns:
@@ -43,16 +51,17 @@ def read_text(path: Path, error: type[EdgeMcnnError], *, fix: str = "", largest:
         raise error(f"{displayable(path)}: is a pipe that no program writes to", fix=fix or "name a file")
     if len(content) > largest:
         raise error(f"{displayable(path)}: larger than {largest >> 20} MB", fix=fix or "name a text file")
-    return decode_text(content, displayable(path), error)
+    return decode_text(content, displayable(path), error, not_text_fix)
 
 
-def decode_text(content: bytes, name: str, error: type[EdgeMcnnError]) -> str:
+def decode_text(content: bytes, name: str, error: type[EdgeMcnnError], fix: str = _SAVE_AS_UTF8) -> str:
     r"""Decode the content of a text file.
 
     Args:
         content: the bytes of the file.
         name: name of the file, for messages.
         error: type of the error to raise.
+        fix: what to do about a file that is not UTF-8 text.
 
     Returns:
         The text, in which every line ends with `\n`.
@@ -61,16 +70,16 @@ def decode_text(content: bytes, name: str, error: type[EdgeMcnnError]) -> str:
         EdgeMcnnError: of the type `error`: it is not UTF-8 text.
     """
     if content.startswith(_UTF_16):
-        raise error(f"{name}, line 1: UTF-16, not UTF-8 text", fix=_SAVE_AS_UTF8)
+        raise error(f"{name}, line 1: UTF-16, not UTF-8 text", fix=fix)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         place = f"{name}, line {_line(problem.object, problem.start)}"
         byte = problem.object[problem.start]
-        raise error(f"{place}: the byte 0x{byte:02x} is not UTF-8 text", fix=_SAVE_AS_UTF8) from None
+        raise error(f"{place}: the byte 0x{byte:02x} is not UTF-8 text", fix=fix) from None
     if "\0" in text:
         line = _line(content, content.index(b"\0"))
-        raise error(f"{name}, line {line}: a NUL byte, as binary files and UTF-16 have", fix=_SAVE_AS_UTF8)
+        raise error(f"{name}, line {line}: a NUL byte, as binary files and UTF-16 have", fix=fix)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

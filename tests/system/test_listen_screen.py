@@ -166,12 +166,13 @@ def test_a_complete_session(microphone: VirtualMicrophone, start: Starter) -> No
     speaker = threading.Thread(target=microphone.play, args=(CLEAR,))
     speaker.start()
     terminal.wait_for_text("\u25b8 speaking")
-    partial = terminal.wait_for_text("\u201cno i hate")
+    partial = terminal.wait_for_text("\u201cno i")
     assert "\u201d" not in text_of(partial), "the sentence has not ended"
     shown = terminal.wait_for_text("\u25cf negative")
     speaker.join()
     text = text_of(shown)
-    assert "\u201cno i hate this you" in text
+    assert "\u201cno i" in text
+    assert "you ruin" in text
     assert sum("\u2580" * 24 in line for line in shown) == 12
     assert "what the network sees" in text
     assert len([line for line in shown if line]) >= height
@@ -179,7 +180,7 @@ def test_a_complete_session(microphone: VirtualMicrophone, start: Starter) -> No
     terminal.press(b"nonsense\n")
     microphone.unplug()
     terminal.wait_for(lambda now: any(line.startswith("  microphone lost") for line in now))
-    terminal.wait_for(lambda now: any("negative  " in line and "\u201cno i hate" in line for line in now))
+    terminal.wait_for(lambda now: any("negative  " in line and "\u201cno i" in line for line in now))
     microphone.plug()
     terminal.wait_for(lambda now: any(line.startswith(f"  {NAME}, ") for line in now))
 
@@ -192,7 +193,7 @@ def test_a_complete_session(microphone: VirtualMicrophone, start: Starter) -> No
     assert "true" in terminal.raw.decode().rpartition("{")[2], "an LED was also on"
     assert not terminal.screen.cursor.hidden
     assert LISTENING not in text_of(terminal.shown), "the live region is erased, the history stays"
-    assert sum("\u201cno i hate" in line for line in terminal.shown) == 1
+    assert sum("\u201cno i" in line for line in terminal.shown) == 1
 
 
 def test_ctrl_z_restores_the_terminal_until_it_continues(start: Starter) -> None:
@@ -267,7 +268,7 @@ def test_terminals_without_colours(
     assert (b"\x1b[31m" in raw or b"\x1b[1;31m" in raw) == ("vt100" in environment.values())
     if not drawn:
         assert b"\x1b" not in raw
-        assert "no i hate" not in raw.decode(), "plain lines contain no words unless an option asks for them"
+        assert "no i" not in raw.decode(), "plain lines contain no words unless an option asks for them"
 
 
 def test_a_pipe_gets_a_plain_line_per_prediction_even_with_force_color(

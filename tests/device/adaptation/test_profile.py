@@ -47,6 +47,7 @@ from tests.full_disk import full_disk
 TABLE = json.loads(profile().to_json())
 KEYS = ["edge_mcnn_profile", "bundle_sha256", "features_sha256", "model", "labels", "features", "examples"]
 KEYS_OF_AN_EXAMPLE = ["label", "source", "day", "features", "logits"]
+REMOVE = "remove it: edge-mcnn learn --forget --all --output {}, then learn again"
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=150).filter(
     lambda name: name == name.strip()
 )
@@ -313,7 +314,7 @@ def test_a_missing_key(key: str) -> None:
 def test_a_missing_key_in_an_example(key: str) -> None:
     damaged = json.loads(json.dumps(TABLE))
     del damaged["examples"][1][key]
-    with pytest.raises(ProfileError, match=r"^a damaged voice profile; learn again: edge-mcnn learn$"):
+    with pytest.raises(ProfileError, match=r"^a damaged voice profile$"):
         Profile.from_json(json.dumps(damaged))
 
 
@@ -322,10 +323,10 @@ def test_a_missing_key_in_an_example(key: str) -> None:
     [
         (2, "a voice profile of version 2, which this edge-mcnn does not support", "update edge-mcnn"),
         (10**400, "a voice profile of an unknown version, which this edge-mcnn does not support", "update edge-mcnn"),
-        (0, "a damaged voice profile: its version is not a number above 0", "learn again: edge-mcnn learn"),
-        ("1", "a damaged voice profile: its version is not a number above 0", "learn again: edge-mcnn learn"),
-        (True, "a damaged voice profile: its version is not a number above 0", "learn again: edge-mcnn learn"),
-        (1.0, "a damaged voice profile: its version is not a number above 0", "learn again: edge-mcnn learn"),
+        (0, "a damaged voice profile: its version is not a number above 0", REMOVE),
+        ("1", "a damaged voice profile: its version is not a number above 0", REMOVE),
+        (True, "a damaged voice profile: its version is not a number above 0", REMOVE),
+        (1.0, "a damaged voice profile: its version is not a number above 0", REMOVE),
     ],
 )
 def test_other_versions(version: Any, message: str, fix: str, tmp_path: Path) -> None:
@@ -333,7 +334,7 @@ def test_other_versions(version: Any, message: str, fix: str, tmp_path: Path) ->
     path.write_text(json.dumps({**TABLE, "edge_mcnn_profile": version}))
     with pytest.raises(ProfileError) as error:
         read_profile(path)
-    assert (error.value.message, error.value.fix) == (f"{path}: {message}", fix)
+    assert (error.value.message, error.value.fix) == (f"{path}: {message}", fix.format(path))
 
 
 def changed_example(**changes: Any) -> dict[str, Any]:
@@ -368,7 +369,7 @@ def changed_example(**changes: Any) -> dict[str, Any]:
     ids=str,
 )
 def test_damage(table: dict[str, Any]) -> None:
-    with pytest.raises(ProfileError, match=r"^a damaged voice profile; learn again: edge-mcnn learn$"):
+    with pytest.raises(ProfileError, match=r"^a damaged voice profile$"):
         Profile.from_json(json.dumps(table))
 
 
@@ -413,18 +414,24 @@ def a_pointer(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (three_megabytes, "p: larger than 2 MB; learn again: edge-mcnn learn"),
-        (os.mkfifo, "p: is a pipe that no program writes to; learn again"),
-        (Path.mkdir, "p: is a folder, not a file; learn again"),
+        (three_megabytes, "p: larger than 2 MB; give a file that `edge-mcnn learn` wrote"),
+        (os.mkfifo, "p: is a pipe that no program writes to; give a file that"),
+        (Path.mkdir, "p: is a folder, not a file; give a file that"),
         (a_socket, "p: is a socket or a device without content, not a file"),
         (a_pointer, "p: holds a pointer of Git LFS instead of its content; install git-lfs"),
         (lambda path: path.symlink_to("/nowhere/at/all"), "p: is a symbolic link to /nowhere/at/all, which does not"),
         (lambda path: path.symlink_to(path), "p: is a symbolic link that leads back to itself"),
         (lambda path: path.symlink_to("/dev/zero"), "p: larger than 2 MB"),
         (lambda path: path.symlink_to("/dev/null"), "p: not a voice profile, or damaged"),
-        (lambda path: path.touch(), "p: not a voice profile, or damaged; learn again: edge-mcnn learn"),
-        (lambda path: path.write_bytes(b"{\xff"), "p, line 1: the byte 0xff is not UTF-8 text"),
-        (lambda path: None, "p: no such file or folder; learn again: edge-mcnn learn"),
+        (
+            lambda path: path.touch(),
+            "p: not a voice profile, or damaged; remove it: edge-mcnn learn --forget",
+        ),
+        (
+            lambda path: path.write_bytes(b"{\xff"),
+            "p, line 1: the byte 0xff is not UTF-8 text; remove it: edge-mcnn",
+        ),
+        (lambda path: None, "p: no such file or folder; give a file that `edge-mcnn learn` wrote"),
     ],
     ids=[
         "large",

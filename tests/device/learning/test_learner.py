@@ -171,7 +171,7 @@ def test_a_damaged_profile_names_how_to_remove_it(learner: MakeLearner, path: Pa
     path.write_text("{")
     with pytest.raises(ProfileError, match="not a voice profile") as error:
         learner()
-    assert error.value.fix.endswith(f"to remove it first: edge-mcnn learn --forget --all --output {path}")
+    assert error.value.fix == f"remove it: edge-mcnn learn --forget --all --output {path}, then learn again"
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_at_once(learner: MakeLearner, path: Path) -> None:
