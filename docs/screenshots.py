@@ -47,7 +47,7 @@ from device.outputs.terminal.text import UNICODE
 from device.recognition.speech_model.fetch import speech_model_path
 from device.service import systemctl
 from device.settings.schema import Settings
-from edge_mcnn import doctor as doctor_cli
+from edge_mcnn.setup import doctor as doctor_cli
 
 HERE = Path(__file__).parent
 SPEECH = HERE.parent / "tests" / "fixtures" / "speech"

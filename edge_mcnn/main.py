@@ -17,24 +17,24 @@ from typer.core import TyperGroup
 from device.errors import EdgeMcnnError
 from device.system.display import DisplayableFormatter, displayable_lines
 from device.system.streams.stdout import use_standard_output
-from edge_mcnn.benchmark import benchmark_command
-from edge_mcnn.classify import classify_command
-from edge_mcnn.convert import convert_command
-from edge_mcnn.corpus import pictures_command, transcribe_command
-from edge_mcnn.doctor import doctor_command
-from edge_mcnn.evaluate import evaluate_command
-from edge_mcnn.inspect import inspect_command
-from edge_mcnn.learn import learn_command
-from edge_mcnn.lights import lights_commands
-from edge_mcnn.listen import listen_command
-from edge_mcnn.microphones import microphones_command
+from edge_mcnn.detect.classify import classify_command
+from edge_mcnn.detect.learn import learn_command
+from edge_mcnn.detect.listen import listen_command
 from edge_mcnn.output import out
-from edge_mcnn.record import record_command
-from edge_mcnn.service import service_commands
-from edge_mcnn.settings import settings_command
-from edge_mcnn.speech_model import fetch_speech_model_command
-from edge_mcnn.status import status_command
-from edge_mcnn.train import train_command
+from edge_mcnn.own_model.convert import convert_command
+from edge_mcnn.own_model.corpus import pictures_command, transcribe_command
+from edge_mcnn.own_model.evaluate import evaluate_command
+from edge_mcnn.own_model.inspect import inspect_command
+from edge_mcnn.own_model.record import record_command
+from edge_mcnn.own_model.train import train_command
+from edge_mcnn.setup.benchmark import benchmark_command
+from edge_mcnn.setup.doctor import doctor_command
+from edge_mcnn.setup.lights import lights_commands
+from edge_mcnn.setup.microphones import microphones_command
+from edge_mcnn.setup.service import service_commands
+from edge_mcnn.setup.settings import settings_command
+from edge_mcnn.setup.speech_model import fetch_speech_model_command
+from edge_mcnn.setup.status import status_command
 
 _DETECT, _DEVICE, _TRAIN = "Detect emotions", "Set up and check this machine", "Train your own model"
 

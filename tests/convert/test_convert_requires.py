@@ -18,7 +18,7 @@ from convert.tflite_model.inspection import inspect_bundle
 from device.bundle import read_bundle
 from device.errors import InterpreterError
 from device.recognition.classifier import Classifier
-from edge_mcnn.convert import convert_command
+from edge_mcnn.own_model.convert import convert_command
 from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED, worker_in_this_process
 from tests.convert.tutorial_models import companions, save, tutorial_model

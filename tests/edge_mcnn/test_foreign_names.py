@@ -39,12 +39,12 @@ from device.recorder.ui import RecorderDisplay
 from device.settings.schema import LightsSettings
 from device.system.display import DisplayableFormatter, displayable
 from device.system.streams.console import SafeConsole
-from edge_mcnn import inspect
-from edge_mcnn.doctor import finding_text
 from edge_mcnn.main import app
 from edge_mcnn.options import typed_command
 from edge_mcnn.output import out
-from edge_mcnn.status import status_table
+from edge_mcnn.own_model import inspect
+from edge_mcnn.setup.doctor import finding_text
+from edge_mcnn.setup.status import status_table
 from tests.device.daemon.test_status import STATUS
 from tests.device.outputs.predictions import prediction
 from training.data.clips import Skipped, report_skipped

@@ -56,7 +56,7 @@ def test_the_network_is_measured_with_each_number_of_threads(results: BenchmarkR
 
 def test_the_fresh_process_has_the_memory_for_itself() -> None:
     code = """
-import sys, edge_mcnn.main, edge_mcnn.benchmark
+import sys, edge_mcnn.main, edge_mcnn.setup.benchmark
 from device.benchmark import run
 from device.settings.schema import Settings
 run.measure_cold_start = lambda *_: sys.exit(f"numpy is imported: {'numpy' in sys.modules}")

@@ -16,7 +16,7 @@ from device.daemon import status as status_module
 from device.daemon.status import Status, StatusServer, prometheus, read_status, running_daemon, socket_path
 from device.errors import StatusError
 from device.system.streams.console import SafeConsole
-from edge_mcnn.status import status_table
+from edge_mcnn.setup.status import status_table
 
 STATUS = Status(
     state="healthy", reason="", fix="", state_duration_s=1.0, uptime_s=2.0, microphone='a "USB" mic', rate=48_000,

@@ -76,7 +76,7 @@ def test_the_model_option_replaces_the_model_in_the_settings(tmp_path: Path, mon
 
 
 def test_importing_the_checks_loads_no_library_that_may_be_broken() -> None:
-    loaded = imported_by("import edge_mcnn.doctor, device.doctor.checks, device.service.install")
+    loaded = imported_by("import edge_mcnn.setup.doctor, device.doctor.checks, device.service.install")
     assert loaded & {"numpy", "vosk", "sounddevice", "soundfile", "soxr", "gpiozero"} == set()
 
 

@@ -1,4 +1,4 @@
-"""Which recordings a table or a folder names; `tests.edge_mcnn.test_learn` learns from some."""
+"""Which recordings a table or a folder names; `tests.edge_mcnn.detect.test_learn` learns from some."""
 
 import os
 import re

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from device.recorder.clip_folder import ClipFolder
 from edge_mcnn.main import app
-from edge_mcnn.record import next_steps
+from edge_mcnn.own_model.record import next_steps
 from training.data.clip_table import read_trainable_clips
 
 TEXTS = {"happy": "what a great day", "calm": "", "angry": 'no, she said "no"'}

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from device.doctor import checks
 from device.doctor.findings import CheckEvent, Finding, MicrophoneLevel, Verdict
-from edge_mcnn import doctor as doctor_cli
+from edge_mcnn.setup import doctor as doctor_cli
 from tests.edge_mcnn.command_line import edge_mcnn
 
 OK = Finding("Python", Verdict.OK, "3.11.2 in /home/pi/edge-mcnn/.venv")

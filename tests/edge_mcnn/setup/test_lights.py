@@ -16,12 +16,12 @@ import pytest
 
 from device.bundle import DEFAULT_BUNDLE, pack, read_bundle
 from device.errors import LightsError
-from edge_mcnn.lights import wiring_command
+from edge_mcnn.setup.lights import wiring_command
 from tests.edge_mcnn.command_line import assert_refused
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 THREE = ("negative", "neutral", "positive")
 SEVEN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 LIMIT_S = 60

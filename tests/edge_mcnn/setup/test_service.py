@@ -10,7 +10,7 @@ from device.service import install as installation
 from device.service import systemctl
 from device.service.install import InstallationPlan, ServiceChange
 from device.settings.schema import Settings
-from edge_mcnn.service import install, service_status
+from edge_mcnn.setup.service import install, service_status
 
 
 def test_a_failed_check_prevents_the_installation(

@@ -15,7 +15,7 @@ from device.bundle import Companions
 from device.errors import EdgeMcnnError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.display import displayable
-from edge_mcnn.train import train_command
+from edge_mcnn.own_model.train import train_command
 from tests.edge_mcnn.command_line import edge_mcnn
 
 
@@ -196,7 +196,7 @@ def test_bad_card(content: bytes | None, expected: str, app: typer.Typer, tmp_pa
 
 def test_importing_the_command_is_light() -> None:
     code = (
-        "import sys, edge_mcnn.train, edge_mcnn.evaluate; "
+        "import sys, edge_mcnn.own_model.train, edge_mcnn.own_model.evaluate; "
         "print([m for m in ('tensorflow', 'tf_keras', 'librosa', 'numpy', 'sklearn') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

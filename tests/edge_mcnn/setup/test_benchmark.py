@@ -13,7 +13,7 @@ from rich.console import Console
 from device.benchmark import run
 from device.benchmark.results import BenchmarkResults
 from device.benchmark.verdict import judge
-from edge_mcnn import benchmark as benchmark_cli
+from edge_mcnn.setup import benchmark as benchmark_cli
 from tests.device.benchmark.example import GOOD, STAGES, short_of_memory, slow
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from edge_mcnn.record import next_steps
+from edge_mcnn.own_model.record import next_steps
 
 TABLE = Path("my voice/clips.csv")
 

@@ -14,7 +14,7 @@ from convert.tflite_model.inspection import inspect_bundle
 from device.bundle import DEFAULT_BUNDLE, Companions, Transitions, pack, read_bundle
 from device.errors import BundleError
 from device.front_end.parameters import FrontEnd
-from edge_mcnn.inspect import runs_on, show
+from edge_mcnn.own_model.inspect import runs_on, show
 from tests.convert.tflite_model.operator_probe import packed
 from tests.convert.tflite_model.test_flatbuffer import TWO_GRAPHS, two_graphs
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
@@ -276,7 +276,7 @@ def test_nothing_heavy_and_no_runtime() -> None:
         "import sys\n"
         "for name in ('tflite_runtime', 'ai_edge_litert', 'tensorflow', 'h5py', 'flatbuffers'):\n"
         "    sys.modules[name] = None\n"
-        "from edge_mcnn.inspect import inspect_command\n"
+        "from edge_mcnn.own_model.inspect import inspect_command\n"
         "assert not {'numpy', 'rich.table', 'convert.tflite_model.inspection'} & set(sys.modules)\n"
         "inspect_command()"
     )

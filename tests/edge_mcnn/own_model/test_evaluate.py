@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from device.bundle import DEFAULT_BUNDLE
 from device.errors import PathError, TrainingError
-from edge_mcnn.evaluate import evaluate_command
+from edge_mcnn.own_model.evaluate import evaluate_command
 from training.data.meld import LABELS
 
 

@@ -21,7 +21,7 @@ from device.adaptation.profile_path import SERVICE_PROFILE
 from device.learning import learner
 from device.learning.gain import Count, Gain
 from device.service import install
-from edge_mcnn.learn import _hint_at_service, _settings_and_profile, gain_table, verdict
+from edge_mcnn.detect.learn import _hint_at_service, _settings_and_profile, gain_table, verdict
 from tests.conftest import CLIPS
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 from tests.waiting import LIMIT_S
@@ -136,7 +136,7 @@ def test_without_the_packages_for_training(table: Path, profile: Path, tmp_path:
     for package in ("tensorflow", "tf_keras", "keras", "h5py", "librosa", "matplotlib", "scipy", "PIL", "av"):
         (tmp_path / "blocked").mkdir(exist_ok=True)
         (tmp_path / "blocked" / f"{package}.py").write_text("raise AssertionError('a Raspberry Pi does not have it')\n")
-    path = os.pathsep.join([str(tmp_path / "blocked"), str(Path(__file__).parents[2])])
+    path = os.pathsep.join([str(tmp_path / "blocked"), str(Path(__file__).parents[3])])
     as_json(learn(table, "--output", profile, "--json", environment={"PYTHONPATH": path}))
 
 

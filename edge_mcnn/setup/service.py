@@ -43,7 +43,7 @@ def install(
     from device.doctor.isolation import run_checks
     from device.errors import ServiceError
     from device.service.install import apply_changes, plan_install
-    from edge_mcnn.doctor import finding_text
+    from edge_mcnn.setup.doctor import finding_text
 
     console = out.console(highlight=False, soft_wrap=True)
     plan = plan_install(model, out.announce)
@@ -100,7 +100,7 @@ def service_status() -> None:
     from device.daemon.status import SERVICE_SOCKET, read_status
     from device.errors import StatusError
     from device.service.systemctl import last_error, service_properties
-    from edge_mcnn.status import status_table
+    from edge_mcnn.setup.status import status_table
 
     unit = service_properties()
     if unit.get("LoadState") != "loaded":

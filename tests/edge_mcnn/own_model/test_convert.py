@@ -14,7 +14,7 @@ from convert.options import ConversionOptions
 from device.bundle import read_bundle
 from device.errors import ConversionError, PathError
 from device.front_end.parameters import FrontEnd
-from edge_mcnn.convert import convert_command
+from edge_mcnn.own_model.convert import convert_command
 from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED
 
@@ -155,7 +155,10 @@ def test_recordings_that_are_missing(small_model: Path, tmp_path: Path) -> None:
 
 
 def test_without_h5py() -> None:
-    code = "import sys; sys.modules['h5py'] = None; from edge_mcnn import convert as c; c.convert_command('Model.h5')"
+    code = (
+        "import sys; sys.modules['h5py'] = None; from edge_mcnn.own_model import convert as c; "
+        "c.convert_command('Model.h5')"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (
         'ConversionError: converting needs h5py, which is not installed; run: pip install "edge-mcnn[train]"'
@@ -165,7 +168,7 @@ def test_without_h5py() -> None:
 
 def test_imports_nothing_heavy() -> None:
     # What a Pi without tensorflow imports to show `edge-mcnn --help`.
-    code = "import edge_mcnn.convert, sys; print(*{m.split('.')[0] for m in sys.modules})"
+    code = "import edge_mcnn.own_model.convert, sys; print(*{m.split('.')[0] for m in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"tensorflow", "tf_keras", "h5py", "numpy", "training"} & set(loaded)
     code = "import convert.convert, convert.worker, convert.verify.runner, sys; print(*sys.modules)"
