@@ -13,6 +13,7 @@ from device.settings.leds import (
     CLASS_COLOURS,
     CLASS_PINS,
     COLOURS,
+    HIGHEST_BCM_PIN,
     Problems,
     colour_problems,
     pin_problems,
@@ -301,6 +302,61 @@ class LightsSettings:
 
 
 @dataclass(frozen=True)
+class MuteSettings:
+    """`[mute]`: the microphone can be muted, which closes it: `edge-mcnn mute`, a button, the key m, or MQTT."""
+
+    start: str = _choice(
+        "last",
+        *("last", "on", "off"),
+        about="Whether the microphone is muted when edge-mcnn starts. last: as it was when it ended. on: always muted. "
+        "off: never.",
+    )
+    button: int = _number(
+        -1,
+        -1,
+        HIGHEST_BCM_PIN,
+        "",
+        "BCM number of the GPIO pin of a button that mutes and unmutes, such as 23. -1: no button.",
+    )
+    active: str = _choice(
+        "low",
+        *("low", "high"),
+        about="Level of the pin while the button is pressed. low: the button connects the pin to ground. high: to 3V3. "
+        "The pin's own resistor is used, so the button needs none.",
+    )
+    sign: str = _choice(
+        "blink",
+        *("blink", "none"),
+        about="What the LEDs show while it is muted. blink: one of them flashes every four seconds. none: nothing.",
+    )
+    led: str = _text(
+        "",
+        "Class whose LED is the sign. Empty: neutral, else the first class of the model. With an RGB LED, the colour "
+        "of that class is used.",
+    )
+
+
+@dataclass(frozen=True)
+class LearnSettings:
+    """`[learn]`: a button that corrects predictions."""
+
+    button: int = _number(
+        -1,
+        -1,
+        HIGHEST_BCM_PIN,
+        "",
+        "BCM number of the GPIO pin of a button that says: that was wrong. Each press corrects the latest prediction "
+        "to the next most probable class and lights it, until the right one is on; it is learnt at once. -1: no "
+        "button.",
+    )
+    active: str = _choice(
+        "low",
+        *("low", "high"),
+        about="Level of the pin while the button is pressed, as under [mute].",
+    )
+
+
+@dataclass(frozen=True)
 class PublishSettings:
     """`[publish]`: a program of yours that is run for each prediction."""
 
@@ -374,6 +430,8 @@ class Settings:
     transcriber: TranscriberSettings = TranscriberSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     lights: LightsSettings = LightsSettings()
+    mute: MuteSettings = MuteSettings()
+    learn: LearnSettings = LearnSettings()
     publish: PublishSettings = PublishSettings()
     mqtt: MqttSettings = MqttSettings()
 

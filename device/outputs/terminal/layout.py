@@ -64,7 +64,11 @@ class ScreenContent:
     image: NDArray[np.float32] | None = None
     """Spectrogram image, as `Prediction.image`; during an utterance the one that the network would classify now."""
     keys: bool = False
-    """Whether keys are read, with which predictions can be corrected."""
+    """Whether keys are read: m mutes and unmutes."""
+    learns: bool = False
+    """Whether there are also keys with which predictions can be corrected."""
+    muted: bool = False
+    """Whether the microphone is muted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +178,7 @@ class ScreenLayout:
     @staticmethod
     def _correction_keys(content: ScreenContent, width: int) -> Text:
         """The keys that correct the prediction, while it is shown and keys are read."""
-        if not content.keys or content.prediction is None or content.speaking:
+        if not content.learns or content.prediction is None or content.speaking:
             return Text()
         named = [f"{number} {displayable(label)}" for number, label in enumerate(content.labels[:_MOST_KEYS], start=1)]
         row = Text(f"wrong? {'  '.join(named)}", "dim")

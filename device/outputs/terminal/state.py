@@ -27,7 +27,12 @@ _WORDS_EVERY_S, _IMAGE_EVERY_S = 0.25, 0.5
 """Seconds of speech between two updates of the words and of the image: both cost CPU time."""
 _MOST_WAITING = 1000
 """Lines of history that wait for a terminal that is paused."""
-_PROBLEM_STYLES = {State.SILENT: "bold yellow", State.LOST: "bold red", State.FAILED: "bold red"}
+_PROBLEM_STYLES = {
+    State.SILENT: "bold yellow",
+    State.LOST: "bold red",
+    State.FAILED: "bold red",
+    State.MUTED: "bold yellow",
+}
 """Style of the line about the microphone while it delivers no sound."""
 
 
@@ -152,11 +157,16 @@ class ScreenState:
             self._content = replace(self._content, prediction=corrected)
             self._lit_until = self._clock() + self._hold_s
 
-    def keys(self, *, read: bool) -> None:
-        """Keys are read from now on, with which predictions can be corrected; or none are."""
+    def keys(self, *, read: bool, learns: bool) -> None:
+        """Keys are read from now on, or none are.
+
+        Args:
+            read: whether keys are read, such as m.
+            learns: whether there are also keys with which predictions can be corrected.
+        """
         with self._lock:
-            if read != self._content.keys:
-                self._content = replace(self._content, keys=read)
+            if (read, read and learns) != (self._content.keys, self._content.learns):
+                self._content = replace(self._content, keys=read, learns=read and learns)
 
     def snapshot(self) -> Snapshot:
         """Everything that there is to draw now."""
