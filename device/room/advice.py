@@ -20,6 +20,8 @@ _LARGE_OFFSET = 0.01
 """Share of full scale from which on an offset is a fault: -40 dBFS, louder than the noise of every room."""
 _HUM_OF_FLOOR_DB = 3.0
 """Hum that is at most this much below the noise floor is a large part of it."""
+_HARMLESS_HUM_DB = 40.0
+"""Hum that is further below speech matters to no one."""
 AGAIN = "edge-mcnn calibrate"
 
 
@@ -63,7 +65,7 @@ def _channels(measurement: Measurement) -> Iterator[Finding]:
         elif channel.inverted:
             yield Finding(
                 "channels", Verdict.WARN,
-                f"channel {number} is in opposite phase to the loudest one; edge-mcnn inverts it",
+                f"channel {number} is in opposite phase; edge-mcnn inverts it",
                 "connect a balanced microphone to a balanced input, or through an adapter to mono; for other programs "
                 "that mix the channels it is silent",
             )  # fmt: skip
@@ -77,7 +79,9 @@ def _room(measurement: Measurement) -> Iterator[Finding]:
             f"{room.speech_s:.1f} s of speech while the room was measured, which were left out",
             f"be quiet during the first part, switch off radio and television, and run again: {AGAIN}",
         )  # fmt: skip
-    if hum is not None and hum.level_dbfs >= room.floor_dbfs - _HUM_OF_FLOOR_DB:
+    speech_dbfs = 0.0 if measurement.speech is None else measurement.speech.level_dbfs
+    lowest_dbfs = max(room.floor_dbfs - _HUM_OF_FLOOR_DB, speech_dbfs - _HARMLESS_HUM_DB)
+    if hum is not None and hum.level_dbfs >= lowest_dbfs:
         harmonics = ", ".join(f"{each}" for each in hum.harmonics_hz)
         yield Finding(
             "hum", Verdict.WARN,

@@ -38,7 +38,7 @@ class ChannelState:
     dead: bool
     """Whether it is constant, or far quieter than the loudest channel."""
     inverted: bool
-    """Whether it is in opposite phase to the loudest channel."""
+    """Whether it is in opposite phase to the other channels; of two, the quieter one is."""
 
 
 def channel_states(room: NDArray[np.int16], speech: NDArray[np.int16], rate: int) -> Sequence[ChannelState]:
@@ -55,6 +55,8 @@ def channel_states(room: NDArray[np.int16], speech: NDArray[np.int16], rate: int
     loudest = int(levels.argmax())
     dead = constant | (levels < levels[loudest] - _DEAD_DB)
     inverted = ~dead & (_correlations(speech, rate, loudest) < _OPPOSITE)
+    if 2 * inverted.sum() > (~dead).sum():  # the loudest one is the exception
+        inverted = ~dead & ~inverted
     return [
         ChannelState(float(levels[number]), float(offsets[number]), bool(dead[number]), bool(inverted[number]))
         for number in range(len(levels))

@@ -8,7 +8,7 @@ from device.audio.level import LOWEST_DBFS
 from device.outputs.terminal.text import Symbols
 from device.room.measurement import Measurement
 
-_NAME_CELLS = 11
+_NAME_CELLS = 12
 _VALUE_CELLS = 9
 _WIDEST = 72
 """Cells of the axis at most: 0.75 per dB."""
