@@ -26,6 +26,8 @@ _FEWEST_QUIET_S = 1.0
 """Seconds without speech that the room needs; with less, its quietest frames stand for it."""
 _FLOOR_PERCENTILE, _LOUD_PERCENTILE, _QUIETEST_PERCENTILE = 50, 95, 10
 _SPEECH_PERCENTILE, _QUIET_SPEECH_PERCENTILE = 50, 25
+_DETECTABLE_DBFS, _LARGEST_GAIN_DB = -25.0, 40.0
+"""Level of the loud frames of speech that the detector is made for, and the highest gain towards it."""
 _FULL_SCALE = 32768
 
 
@@ -96,14 +98,15 @@ def measure(room: Recording, speech: Recording, detector: SpeechDetector, speech
     Args:
         room: the room, while no one should speak.
         speech: someone speaking at the usual distance.
-        detector: rates each frame, at any level: a detector behind a gate would not find quiet speech.
+        detector: rates each frame; one behind a gate would not find quiet speech.
         speech_probability: probability from which on a frame counts as voiced.
     """
+    gain = _gain_for_detection(speech.frames)
     extremes = np.abs(speech.samples.astype(np.int32))
     at_limit = (speech.samples == _FULL_SCALE - 1) | (speech.samples == -_FULL_SCALE)
     return Measurement(
-        _room_levels(room.frames, _voiced(room.frames, detector, speech_probability)),
-        _speech_levels(speech.frames, _voiced(speech.frames, detector, speech_probability)),
+        _room_levels(room.frames, _voiced(room.frames * gain, detector, speech_probability)),
+        _speech_levels(speech.frames, _voiced(speech.frames * gain, detector, speech_probability)),
         peak_dbfs=level_dbfs(np.array([min(int(extremes.max()), _FULL_SCALE - 1)], np.int16)),
         clipped=float(at_limit.mean(axis=0).max()),
         hum=find_hum(room.samples, room.rate),
@@ -112,9 +115,19 @@ def measure(room: Recording, speech: Recording, detector: SpeechDetector, speech
     )
 
 
-def _voiced(frames: NDArray[np.int16], detector: SpeechDetector, speech_probability: float) -> NDArray[np.bool_]:
+def _gain_for_detection(frames: NDArray[np.int16]) -> float:
+    """Compute the factor that brings quiet speech to a level at which the detector recognises it; 1 if it has that.
+
+    The daemon has no such gain, and misses such speech. Here it must be found, so that its level can be reported.
+    """
+    loud_dbfs = float(np.percentile([level_dbfs(frame) for frame in frames], _LOUD_PERCENTILE))
+    return float(10 ** (min(max(_DETECTABLE_DBFS - loud_dbfs, 0.0), _LARGEST_GAIN_DB) / 20))
+
+
+def _voiced(frames: NDArray[np.float64], detector: SpeechDetector, speech_probability: float) -> NDArray[np.bool_]:
     """Return which frames are voiced, shape (frames,)."""
     detector.reset()
+    frames = np.clip(np.rint(frames), -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
     return np.array([detector.probability(frame) >= speech_probability for frame in frames], bool)
 
 

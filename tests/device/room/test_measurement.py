@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from device.audio.level import level_dbfs
 from device.audio.silero_vad import Silero
 from device.room.measurement import Recording, measure
 from tests.conftest import CLIPS
@@ -9,10 +10,10 @@ from tests.device.room.audio import RATE, int16, noise, recording, tone
 
 
 class LoudIsSpeech:
-    """A detector for which frames with a peak above -20 dBFS are speech."""
+    """A detector for which frames above -23 dBFS are speech; noise is amplified to -25 at most."""
 
     def probability(self, samples: NDArray[np.int16]) -> float:
-        return float(np.abs(samples.astype(int)).max() > 3277)
+        return float(level_dbfs(samples) > -23)
 
     def reset(self) -> None:
         pass
@@ -76,7 +77,7 @@ def test_a_room_full_of_speech_has_the_level_of_its_quietest_frames() -> None:
 
 def test_a_single_click_is_no_speech() -> None:
     speech = noise(-62, 3)
-    speech[20000] = 0.9
+    speech[20000:20064] = 0.9
     found = measure(recording(noise(-62, 3)), recording(speech), LoudIsSpeech(), 0.5)
     assert (found.speech, found.signal_to_noise_db) == (None, None)
 
@@ -98,16 +99,23 @@ def test_a_muted_microphone(value: float) -> None:
     assert found.speech is None
 
 
-@pytest.mark.parametrize("level", [0.0, -30.0])
+@pytest.mark.parametrize("level", [0.0, -20.0, -40.0])
 def test_real_speech_is_detected_at_any_level(level: float) -> None:
-    """There is no gate in front of the detector: -30 dB puts this clip at -57 dBFS, near the default gate."""
+    """-40 dB puts this clip at -68 dBFS, below the default gate, where the detector alone finds nothing."""
     gain = 10 ** (level / 20)
-    speech = clip("austen-0880") * gain + noise(-85, len(clip("austen-0880")) / RATE)
-    found = measure(recording(noise(-85, 3)), recording(speech), Silero(), 0.5)
+    speech = clip("austen-0880") * gain + noise(-90, len(clip("austen-0880")) / RATE)
+    found = measure(recording(noise(-90, 3)), recording(speech), Silero(), 0.5)
     assert found.room.speech_s == 0
     assert found.speech is not None
     assert found.speech.level_dbfs == pytest.approx(-28 + level, abs=1.5)
     assert found.speech.quiet_dbfs == pytest.approx(-32 + level, abs=2)
+
+
+@pytest.mark.parametrize("dbfs", [-90, -70, -50, -30])
+def test_noise_is_no_speech(dbfs: float) -> None:
+    found = measure(recording(noise(dbfs, 10)), recording(noise(dbfs, 10, seed=1)), Silero(), 0.5)
+    assert found.speech is None
+    assert found.room.speech_s == 0
 
 
 def test_real_speech_in_the_room_is_noticed() -> None:
