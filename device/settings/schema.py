@@ -345,7 +345,7 @@ class LearnSettings:
         -1,
         HIGHEST_BCM_PIN,
         "",
-        "BCM number of the GPIO pin of a button that says: that was wrong. Each press corrects the latest prediction "
+        "BCM number of the GPIO pin of a button for wrong predictions. Each press corrects the latest prediction "
         "to the next most probable class and lights it, until the right one is on; it is learnt at once. -1: no "
         "button.",
     )

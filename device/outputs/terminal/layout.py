@@ -133,7 +133,7 @@ class ScreenLayout:
             classes = [self._lights_only(content.labels, on, left)]
         extra = max(min(room, max(8 + len(classes), image // 2 + 1)) - 3 - len(classes), 0)
         spare = Counter((*_SPARE[:extra], *["words"] * (extra - len(_SPARE))))
-        above = [*[Text()] * spare["above all"], content.state, *[Text()] * spare["above the level"]]
+        above = [*[Text()] * spare["above all"], self._state(content, left), *[Text()] * spare["above the level"]]
         below = [
             *[Text()] * spare["above the words"],
             *last_lines(self._words(content), left, 1 + spare["words"], self._console, self._symbols),
@@ -162,6 +162,16 @@ class ScreenLayout:
         bar = meter(dbfs, widths.bar, self._symbols, self._gate_dbfs)
         number = Text(f"{dbfs:.0f} dB" if content.receiving else "")
         return aligned_row(symbol, name, bar, number, widths, self._symbols)
+
+    @staticmethod
+    def _state(content: ScreenContent, width: int) -> Text:
+        """The state of the microphone, and the key that mutes it where there is room for it."""
+        if content.muted:
+            how = "m: unmute" if content.keys else "edge-mcnn mute off"
+        else:
+            how = "m: mute" if content.keys and content.receiving else ""
+        row = content.state + Text(f"  {how}", "dim")
+        return row if how and row.cell_len <= width else content.state
 
     def _words(self, content: ScreenContent) -> Text:
         if content.speaking:

@@ -31,7 +31,6 @@ _PROBLEM_STYLES = {
     State.SILENT: "bold yellow",
     State.LOST: "bold red",
     State.FAILED: "bold red",
-    State.MUTED: "bold yellow",
 }
 """Style of the line about the microphone while it delivers no sound."""
 
@@ -94,7 +93,9 @@ class ScreenState:
     def microphone(self, liveness: Liveness) -> None:
         """The state of the microphone has changed; see `Output.microphone`."""
         receiving = liveness.state in (State.HEALTHY, State.SILENT)
-        if liveness.state in _PROBLEM_STYLES:
+        if liveness.state == State.MUTED:  # the layout adds how to open it
+            state = Text(displayable(liveness.description), "bold yellow")
+        elif liveness.state in _PROBLEM_STYLES:
             state = Text(displayable(liveness.description_and_fix), _PROBLEM_STYLES[liveness.state])
         else:
             state = Text.assemble(
@@ -103,7 +104,9 @@ class ScreenState:
                 (f", {liveness.rate} Hz", "dim"),
             )
         with self._lock:
-            self._content = replace(self._content, state=state, receiving=receiving)
+            self._content = replace(
+                self._content, state=state, receiving=receiving, muted=liveness.state == State.MUTED
+            )
             if not receiving:
                 self._content = replace(self._content, speaking=False)
 

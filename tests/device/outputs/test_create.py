@@ -7,12 +7,12 @@ import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
-from device.adaptation.adapted_classifier import Learnt
 from device.errors import PublishingError
 from device.outputs import lights as lights_module
 from device.outputs.create import create_outputs, create_publishers, create_screen
 from device.outputs.fan_out import Outputs
 from device.settings.schema import LightsSettings, MqttSettings, PublishSettings, Settings
+from tests.device.outputs.commands import NotedCommands
 from tests.device.outputs.terminal.terminal import Terminal
 
 
@@ -31,9 +31,7 @@ def created(settings: Settings, *, screen: bool = False, json: bool = False) -> 
     from device.outputs.terminal.screen import Screen
 
     monitor = Screen(Terminal(80, 24).console, gate_dbfs=-60, hold_s=5) if screen else None
-    return names(
-        create_outputs(settings, monitor, print, lambda _: None, lambda _: Learnt(1, used=True), json=json, words=False)
-    )
+    return names(create_outputs(settings, monitor, print, lambda _: None, NotedCommands(), json=json, words=False))
 
 
 def test_lights_and_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -164,19 +164,32 @@ def test_any_content_fits(
 
 
 def test_the_keys_that_correct_a_prediction_are_above_the_lights() -> None:
-    content = replace(PREDICTED, keys=True)
-    rows, without = drawn_rows(80, 24, content), drawn_rows(80, 24, PREDICTED)
+    content = replace(PREDICTED, keys=True, learns=True)
+    rows, without = drawn_rows(80, 24, content), drawn_rows(80, 24, replace(PREDICTED, keys=True))
     hint = next(number for number, row in enumerate(rows) if "wrong? 1 negative  2 neutral  3 positive" in row)
     assert "negative  " in rows[hint + 1]
     assert [row for number, row in enumerate(rows) if number != hint] == [
         row for number, row in enumerate(without) if number != hint
     ]
-    for other in (replace(SPEAKING_AGAIN, keys=True), replace(QUIET, keys=True)):
+    for other in (replace(SPEAKING_AGAIN, keys=True, learns=True), replace(QUIET, keys=True, learns=True)):
         assert "wrong?" not in "\n".join(drawn_rows(80, 24, other))
+
+
+def test_the_key_that_mutes_stands_beside_the_microphone_where_there_is_room() -> None:
+    muted = replace(QUIET, state=Text("muted: it is closed"), receiving=False, muted=True)
+    for content, shown in (
+        (replace(QUIET, keys=True), "Hz  m: mute"),
+        (replace(muted, keys=True), "closed  m: unmute"),
+        (muted, "closed  edge-mcnn mute off"),
+    ):
+        assert shown in "\n".join(drawn_rows(80, 24, content))
+        assert shown not in "\n".join(drawn_rows(30, 24, content))
+    assert "m: " not in "\n".join(drawn_rows(80, 24, QUIET))
+    assert "m: " not in "\n".join(drawn_rows(80, 24, replace(QUIET, keys=True, receiving=False)))
 
 
 def test_the_keys_of_many_classes_are_counted() -> None:
     labels = [f"class {number}" for number in range(1, 13)]
     shown = replace(prediction("class 1"), probabilities=dict.fromkeys(labels, 1 / 12))
-    content = replace(QUIET, labels=labels, prediction=shown, keys=True)
+    content = replace(QUIET, labels=labels, prediction=shown, keys=True, learns=True)
     assert "wrong? press 1 to 9, counted from the top" in "\n".join(drawn_rows(80, 40, content))

@@ -197,7 +197,7 @@ def test_a_correction_lights_its_class_and_the_history_contains_the_prediction()
 def test_whether_keys_are_read_changes_the_content_only_when_it_changes() -> None:
     rig = Rig()
     before = rig.state.snapshot().content
-    rig.state.keys(read=False)
+    rig.state.keys(read=False, learns=True)
     assert rig.state.snapshot().content is before
-    rig.state.keys(read=True)
+    rig.state.keys(read=True, learns=True)
     assert rig.state.snapshot().content.keys
