@@ -226,7 +226,7 @@ class Daemon:
                     # A new pipeline for each stream: an utterance does not go on after the microphone was lost.
                     self._pipeline = models.pipeline(self._outputs.monitor)
                     for prediction in self._pipeline.predictions(frames):
-                        # Muted in the middle of a sentence, whose rest is missing: its light would be one of a muted device.
+                        # Muted in the middle of a sentence: a muted device shows no prediction of it.
                         if not self._controls.muted:
                             self._on_prediction(prediction)
         except BaseException as error:  # noqa: BLE001  # raised in the main thread

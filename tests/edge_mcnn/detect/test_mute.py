@@ -34,9 +34,7 @@ def test_actions(environment: dict[str, str]) -> None:
     commands = NotedCommands()
     with server(environment, commands):
         assert edge_mcnn("mute", "on", environment=environment).stdout == "muted: the microphone is closed\n"
-        assert_refused(
-            edge_mcnn("mute", "off", environment=environment), "the sound system hangs", "restart the machine"
-        )
+        refused = edge_mcnn("mute", "off", environment=environment)
         done = edge_mcnn("mute", "toggle", "--json", environment=environment)
     assert_refused(refused, "the sound system hangs", "restart the machine")
     assert json.loads(done.stdout) == {"muted": True, "message": "muted: the microphone is closed"}
