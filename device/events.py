@@ -122,7 +122,7 @@ class Prediction:
 
     @property
     def light(self) -> str | None:
-        """The class whose light comes on; None if all stay dark."""
+        """The class whose light this prediction switches on, where it changes the lights; None if all go dark."""
         return self.label if self.confident else self.low_confidence_label
 
     def ms_since_endpoint(self, now: float) -> float:

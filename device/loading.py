@@ -86,9 +86,8 @@ class LoadedModels:
         """
         require_memory()  # first, because other libraries may end the process when memory is short
         bundle = open_bundle(settings)
-        # Each raises, before anything that takes long.
-        required = required_confidences(settings.classifier.confidence, bundle.companions.labels)
-        low_confidence_label(required, settings.classifier.low_confidence)
+        # Both raise, before anything that takes long.
+        low_confidence_label(_required_confidences(settings, bundle.companions), settings.classifier.low_confidence)
         conversation_filter(settings.classifier.context_s, bundle.companions)
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         # A profile that need not exist is that of a device, which follows the voices that it meets.
@@ -111,7 +110,7 @@ class LoadedModels:
             DetectorError: the weights of the voice activity detector are missing, or in an unknown format.
         """
         endpoint, chosen = self.settings.endpoint, self.settings.classifier
-        required = required_confidences(chosen.confidence, self.companions.labels)
+        required = _required_confidences(self.settings, self.companions)
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
         return Pipeline(
             endpointer,
@@ -190,3 +189,7 @@ def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
         )
     if not detected:
         raise AudioError(f"{displayable(path)}: no speech was detected in it")
+
+
+def _required_confidences(settings: Settings, companions: Companions) -> dict[str, float]:
+    return required_confidences(settings.classifier.confidence, companions.labels)

@@ -272,6 +272,25 @@ class LightsSettings:
         "s",
         "A light stays on for this long after an utterance, unless the next one comes first.",
     )
+    cooldown_s: float = _number(
+        0.0,
+        0,
+        3600,
+        "s",
+        "After a light has come on, no light of another class comes on for this long, and none goes out before its "
+        "hold_s is over. Predictions in that time are printed and published as usual. One of the class whose light is "
+        "on prolongs it; any other leaves the lights as they are. 0: each prediction changes the lights.",
+    )
+    smooth: int = _number(
+        1,
+        1,
+        10,
+        "predictions",
+        "The lights change only when so many of the latest predictions agree, more than half of them. 1: each "
+        "prediction changes them. 2: two of the last three. 3: three of the last five, and so on. Low-confidence "
+        "predictions count for no class: when so many of them are among the latest, the lights show low_confidence. "
+        "After 30 s without speech it counts from the beginning. A correction changes the lights at once.",
+    )
     brightness: str = _choice(
         "full",
         *("full", "confidence"),
