@@ -63,6 +63,8 @@ class ScreenContent:
     """The latest prediction."""
     image: NDArray[np.float32] | None = None
     """Spectrogram image, as `Prediction.image`; during an utterance the one that the network would classify now."""
+    light: str | None = None
+    """The class whose light came on last; None if there is none, or if the lights went dark since."""
     keys: bool = False
     """Whether keys are read: m mutes and unmutes."""
     learns: bool = False
@@ -107,7 +109,7 @@ class ScreenLayout:
         Args:
             content: what to show.
             dbfs: the level, dB relative to full scale.
-            lit: whether the light of the latest prediction is on.
+            lit: whether the light of the content is still on.
         """
         key = (content, lit, self._console.size)
         if key != self._key:
@@ -127,9 +129,9 @@ class ScreenLayout:
         if not content.labels:
             return _Rows([self._line(content.state, left)], None, ColumnWidths(0, 0), [], left)
         widths = column_widths([*content.labels, _LISTENING], left)
-        classes = class_rows(content.labels, content.prediction, widths, self._symbols, lit=lit, past=content.speaking)
+        on = content.light if lit else None
+        classes = class_rows(content.labels, content.prediction, widths, self._symbols, on=on, past=content.speaking)
         if 3 + len(classes) > room:
-            on = content.prediction.light if lit and content.prediction is not None else None
             classes = [self._lights_only(content.labels, on, left)]
         extra = max(min(room, max(8 + len(classes), image // 2 + 1)) - 3 - len(classes), 0)
         spare = Counter((*_SPARE[:extra], *["words"] * (extra - len(_SPARE))))

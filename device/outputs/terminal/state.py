@@ -43,7 +43,7 @@ class Snapshot:
     dbfs: float
     """Level that the meter shows, dB relative to full scale."""
     lit: bool
-    """Whether the light of the latest prediction is still on."""
+    """Whether the light in the content is still on."""
     above: Sequence[HangingIndent]
     """History since the previous snapshot, oldest first."""
 
@@ -107,6 +107,7 @@ class ScreenState:
             self._content = replace(
                 self._content, state=state, receiving=receiving, muted=liveness.state == State.MUTED
             )
+            self._lit_until = -float("inf")  # as LEDs, which show the state of the microphone instead
             if not receiving:
                 self._content = replace(self._content, speaking=False)
 
@@ -138,15 +139,16 @@ class ScreenState:
                 self._content = replace(self._content, image=current)
         self._spoken_s += FRAME_SECONDS
 
-    def prediction(self, prediction: Prediction) -> None:
-        """An utterance is over and its light is on; see `Output.prediction`."""
+    def prediction(self, prediction: Prediction, *, lights_stay: bool = False) -> None:
+        """An utterance is over; its light is on, unless the lights stay as they are. See `Monitor.prediction`."""
         with self._lock:
             self._move_to_history()
             self._content = replace(
                 self._content, speaking=False, words="", prediction=prediction, image=prediction.image
             )
             self._latest = prediction
-            self._lit_until = self._clock() + self._hold_s
+            if not lights_stay:
+                self._light_up(prediction.light)
 
     def corrected(self, label: str) -> None:
         """A person has named the right class of the latest prediction: its light is on now; see `Light.corrected`.
@@ -158,7 +160,7 @@ class ScreenState:
                 return
             corrected = replace(self._content.prediction, label=label, confident=True)
             self._content = replace(self._content, prediction=corrected)
-            self._lit_until = self._clock() + self._hold_s
+            self._light_up(label)
 
     def keys(self, *, read: bool, learns: bool) -> None:
         """Keys are read from now on, or none are.
@@ -186,6 +188,10 @@ class ScreenState:
         with self._lock:
             self._move_to_history()
             return self._take_history()
+
+    def _light_up(self, light: str | None) -> None:
+        self._content = replace(self._content, light=light)
+        self._lit_until = self._clock() + self._hold_s
 
     def _take_history(self) -> Sequence[HangingIndent]:
         above = tuple(self._above)
