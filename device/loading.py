@@ -198,5 +198,4 @@ def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
 
 
 def _required_confidences(settings: Settings, companions: Companions) -> dict[str, float]:
-    chosen = settings.classifier
-    return required_confidences(chosen.confidence, chosen.confidences, companions.labels)
+    return required_confidences(settings.classifier.confidence, companions.labels)

@@ -168,7 +168,7 @@ class LivenessMachine:
     def muted(self) -> None:
         """Report that the user has muted the microphone, and that it is closed."""
         self._open = False
-        self._become(State.MUTED, "the microphone is closed")
+        self._become(State.MUTED, "the microphone is closed", "to open it: edge-mcnn mute off")
 
     def unmuted(self) -> None:
         """Report that the user has unmuted the microphone: opening it is due at once."""

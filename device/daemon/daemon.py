@@ -41,7 +41,6 @@ _STOP_LIMIT_S = 1.5
 _TICK_S = 10.0
 _MUTE_LIMIT_S = 25.0
 """Seconds in which a microphone must be closed or open, for a client that waits; opening may take 20 s."""
-_HINTS = {State.HEALTHY: "; speak, or end with Ctrl-C", State.MUTED: "; to open it: edge-mcnn mute off"}
 _REMEMBERED = 100
 """Number of utterances over which the latency statistics go."""
 
@@ -227,7 +226,7 @@ class Daemon:
                     # A new pipeline for each stream: an utterance does not go on after the microphone was lost.
                     self._pipeline = models.pipeline(self._outputs.monitor)
                     for prediction in self._pipeline.predictions(frames):
-                        # Muted in the middle of a sentence: the rest of it is missing, and nobody wants its light.
+                        # Muted in the middle of a sentence: a muted device shows no prediction of it.
                         if not self._controls.muted:
                             self._on_prediction(prediction)
         except BaseException as error:  # noqa: BLE001  # raised in the main thread
@@ -267,14 +266,20 @@ class Daemon:
         self._receiving = state in (State.HEALTHY, State.SILENT)
         if liveness.reason != self._announced:
             self._announced = liveness.reason
-            hint = _HINTS.get(state, "")
-            self._announce(f"{liveness.description}{hint}")
-            if liveness.fix:
-                self._announce(f"  fix: {liveness.fix}")
+            self._announce_state(liveness)
         if (state in (State.HEALTHY, State.MUTED) or self._patient) and not self._ready:
             self._ready = True
             self._systemd.ready()
         self._publish_status()
+
+    def _announce_state(self, liveness: Liveness) -> None:
+        if liveness.state == State.MUTED:  # nothing is wrong that would need a fix
+            self._announce(liveness.description_and_fix)
+            return
+        hint = "; speak, or end with Ctrl-C" if liveness.state == State.HEALTHY else ""
+        self._announce(f"{liveness.description}{hint}")
+        if liveness.fix:
+            self._announce(f"  fix: {liveness.fix}")
 
     def _publish_status(self) -> None:
         line = self._liveness.now.description_and_fix

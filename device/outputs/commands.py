@@ -16,7 +16,7 @@ class Commands(Protocol):
 
     @property
     def muted(self) -> bool:
-        """Whether the microphone is muted, or about to be: `State.MUTED` says that it is closed."""
+        """Whether the microphone is muted, or about to be: it is closed once the state is `State.MUTED`."""
 
     def mute(self, muted: bool | None) -> bool:
         """Mute or unmute; None changes it. Does not wait until the microphone is closed or open.

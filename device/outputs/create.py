@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from device.adaptation.profile_path import NO_PROFILE
 from device.outputs.base import Light, Monitor, Output
+from device.outputs.calm import Calm
 from device.outputs.commands import Commands
 from device.outputs.fan_out import Outputs
 from device.outputs.lights import light_kind
@@ -58,7 +59,7 @@ def create_outputs(
         ascii_only = sys.stdout is not None and not sys.stdout.encoding.lower().startswith("utf")
         line = partial(as_line, ascii_only=ascii_only) if json else partial(as_plain_line, words=words)
         others.append(LineOutput(line, announce, stop, sys.stdout))
-    return Outputs(light, monitor, others)
+    return Outputs(light, monitor, others, Calm(settings.lights))
 
 
 def create_publishers(

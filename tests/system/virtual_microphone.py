@@ -144,6 +144,11 @@ class VirtualMicrophone:
         """Deliver audio again."""
         self._control("set-source-mute", "mic", "0")
 
+    def recorders(self) -> int:
+        """Number of streams that record from the microphone at the moment, of all processes."""
+        # The microphone itself records the null sink, as a stream of the server.
+        return self._query("list", "source-outputs").count('application.process.id = "')
+
     def hang(self) -> None:
         """Stop the sound system: it no longer responds to any process."""
         assert self._server is not None

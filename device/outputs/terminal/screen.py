@@ -116,10 +116,10 @@ class Screen:
         """Show the words and the image so far; see `Monitor.speech`."""
         self._state.speech(words, image)
 
-    def prediction(self, prediction: Prediction, lit_at: float) -> None:
-        """Show the prediction; see `Output.prediction`."""
+    def prediction(self, prediction: Prediction, lit_at: float, *, lights_stay: bool = False) -> None:
+        """Show the prediction; see `Monitor.prediction`."""
         del lit_at  # the drawn light is on when it is drawn
-        self._state.prediction(prediction)
+        self._state.prediction(prediction, lights_stay=lights_stay)
         self._wake.set()
 
     def corrected(self, label: str) -> None:
