@@ -11,7 +11,8 @@ from typing import Any
 
 from device.errors import SettingsError
 from device.settings.check import problems
-from device.settings.toml import check_file, toml_value
+from device.settings.toml import check_file
+from device.settings.toml_values import toml_value
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable
 from device.system.paths import cannot_use, error_about, output_problem
