@@ -8,6 +8,7 @@ from typing import Any
 
 from device.errors import SettingsError
 from device.settings.broker import Mistake, contradictions
+from device.settings.buttons import button_problems
 from device.settings.schema import Settings, sections
 
 RENAMED: dict[tuple[str, ...], tuple[str, ...]] = {("classifier", "unsure"): ("classifier", "low_confidence")}
@@ -56,6 +57,8 @@ def problems(table: Mapping[str, Any]) -> Iterator[Problem]:
             if key in known:
                 yield from _wrong_value((name, key), known[key], value)
         yield from _contradictions(name, content)
+    for place, message in button_problems(table):
+        yield Problem(place, message)
 
 
 def allowed_values(setting: Field[Any]) -> str:
