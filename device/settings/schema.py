@@ -316,7 +316,7 @@ class MuteSettings:
         -1,
         HIGHEST_BCM_PIN,
         "",
-        "BCM number of the GPIO pin of a button that mutes and unmutes, such as 23. -1: no button.",
+        "BCM number of the GPIO pin of a button that mutes and unmutes, such as 12. -1: no button.",
     )
     active: str = _choice(
         "low",
