@@ -17,7 +17,7 @@ from device.errors import ProfileError, ServiceError
 from device.outputs.create import create_publishers
 from device.outputs.gpio.chip import GROUP as GPIO_GROUP
 from device.outputs.gpio.chip import UDEV_COMMANDS, UDEV_RULE, UDEV_RULE_FILE, describe_access, opened_chip
-from device.outputs.lights import light_kind
+from device.outputs.lights import light_kind, usable_buttons
 from device.recognition.speech_model.fetch import (
     SPEECH_MODEL_NAME,
     fetch_speech_model,
@@ -39,7 +39,7 @@ from device.service.systemctl import (
     systemctl,
 )
 from device.service.unit import network_drop_in, unit_text
-from device.settings.schema import ClassifierSettings, LightsSettings, Settings
+from device.settings.schema import ClassifierSettings, Settings
 from device.settings.toml import as_toml, read_settings
 from device.system.display import counted
 from device.system.permissions import device_group, has_group, open_to_everyone
@@ -126,7 +126,7 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
     changes += [_mode_change(path, "settings") for path in (CONFIG, _PRISTINE) if describe_wrong_mode(path)]
     changes += _profile_changes(required)
     readable = [path for path in _named_paths(settings) if not path.is_relative_to(DATA)]
-    groups, pin_changes = _plan_pins(settings.lights)
+    groups, pin_changes = _plan_pins(settings)
     changes += pin_changes
     changes.append(_file_change(UNIT_FILE, unit_text(CONFIG, groups, readable).encode(), "unit"))
     if settings.mqtt.host:
@@ -343,7 +343,7 @@ def _speech_model_modes(folder: Path, wrong: Sequence[Path]) -> ServiceChange:
     return ServiceChange(f"speech model: repair owner and mode of {what}", apply)
 
 
-def _plan_pins(lights: LightsSettings) -> tuple[list[str], list[ServiceChange]]:
+def _plan_pins(settings: Settings) -> tuple[list[str], list[ServiceChange]]:
     """Plan the access to sound cards and pins.
 
     Returns:
@@ -351,7 +351,8 @@ def _plan_pins(lights: LightsSettings) -> tuple[list[str], list[ServiceChange]]:
     """
     groups = [group for group in (_AUDIO_GROUP, GPIO_GROUP) if has_group(group)]
     chip = opened_chip()
-    if light_kind(lights) != "gpio" or not chip.exists() or open_to_everyone(chip):
+    uses_pins = light_kind(settings.lights) == "gpio" or usable_buttons(settings)
+    if not uses_pins or not chip.exists() or open_to_everyone(chip):
         return groups, []
     if (group := device_group(chip)) is not None:
         return list(dict.fromkeys([*groups, group])), _udev_file_changes() if UDEV_RULE_FILE.exists() else []

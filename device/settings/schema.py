@@ -339,7 +339,7 @@ class MuteSettings:
         -1,
         HIGHEST_BCM_PIN,
         "",
-        "BCM number of the GPIO pin of a button that mutes and unmutes, such as 23. -1: no button.",
+        "BCM number of the GPIO pin of a button that mutes and unmutes, such as 12. -1: no button.",
     )
     active: str = _choice(
         "low",
@@ -368,9 +368,9 @@ class LearnSettings:
         -1,
         HIGHEST_BCM_PIN,
         "",
-        "BCM number of the GPIO pin of a button for wrong predictions. Each press corrects the latest prediction "
-        "to the next most probable class and lights it, until the right one is on; it is learnt at once. -1: no "
-        "button.",
+        "BCM number of the GPIO pin of a button for a wrong prediction, such as 26. Each press corrects the latest "
+        "prediction to the next most probable class, which is learnt at once and lit; press until the right one is on. "
+        "-1: no button.",
     )
     active: str = _choice(
         "low",

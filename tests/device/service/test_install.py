@@ -173,6 +173,21 @@ def test_plain_debian_gets_a_group_and_a_udev_rule(
     assert not chip.UDEV_RULE_FILE.exists()
 
 
+def test_a_button_needs_the_rule_even_without_leds(
+    chip_of_root: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    access(monkeypatch, lambda _: None)
+    install.CONFIG.write_text('[lights]\nkind = "none"\n[mute]\nbutton = 23\n')
+    monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", tmp_path / "model")
+
+    def pins() -> list[str]:
+        return [change for change in planned(plan_install(None, print).changes) if change.startswith("pins: ")]
+
+    assert pins() == []
+    (tmp_path / "model").write_text("Raspberry Pi 4 Model B\0")
+    assert pins()[0] == "pins: create the group gpio"
+
+
 def test_a_rule_that_has_no_effect_is_reported(
     chip_of_root: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +206,7 @@ def test_a_rule_that_has_no_effect_is_reported(
         (0o666, None, GPIO, "Groups=audio\n"),
         (0o600, None, '[lights]\nkind = "none"\n', "Groups=audio\n"),
         (0o600, None, "", "Groups=audio\n"),  # not a Raspberry Pi
+        (0o600, None, "[mute]\nbutton = 23\n", "Groups=audio\n"),
     ],
 )
 def test_other_systems_need_no_rule(

@@ -46,6 +46,21 @@ from device.settings.schema import Settings, sections
         ({"lights": {"colours": {"a": "#000000"}}}, "which is dark, expected one of red"),
         ({"lights": {"brightness": "dim"}}, "expected one of full, confidence"),
         ({"lights": {"common": "ground"}}, "expected one of cathode, anode"),
+        ({"mute": {"button": 28}}, "mute.button is 28, expected a whole number from -1 to 27"),
+        ({"mute": {"led": 3}}, "mute.led is 3, expected text"),
+        ({"learn": {"active": "down"}}, "learn.active is 'down', expected one of low, high"),
+        (
+            {"learn": {"button": 5}, "mute": {"button": 5}},
+            "learn.button is 5, which mute.button uses as well, expected",
+        ),
+        (
+            {"mute": {"button": 5}, "lights": {"rgb": {"red": 4, "green": 5, "blue": 6}}},
+            "mute.button is 5, which lights.rgb.green uses as well, expected a different pin",
+        ),
+        (
+            {"mute": {"button": 3, "active": "high"}},
+            "mute.active is 'high', expected low, because GPIO3 has a resistor to 3V3, or a different pin",
+        ),
         (
             {"classifier": {"confidence": 1.1}},
             "classifier.confidence is 1.1, expected a number from 0 to 1, or a table such as { negative = 0.6, ",
@@ -189,3 +204,24 @@ def test_any_table_is_settings_or_a_settings_error(content: dict[str, Any]) -> N
     except SettingsError:
         return
     assert isinstance(settings, Settings)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"mute": {"button": -1}, "learn": {"button": -1}},
+        {"mute": {"button": 3}, "learn": {"button": 2, "active": "low"}},
+        {"mute": {"button": 17}},  # whether an LED of the model has it is checked when the model is known
+        {"mute": {"button": 5, "active": "high"}, "lights": {"rgb": {"red": 1, "green": 2, "blue": 4}}},
+    ],
+)
+def test_buttons_that_share_no_pin(table: dict[str, Any]) -> None:
+    assert list(problems(table)) == []
+    settings_from_table(table)
+
+
+def test_buttons_of_a_wrong_type_are_reported_once() -> None:
+    wrong: list[Any] = [True, "5", 1.0, [], None]
+    for value in wrong:
+        tables = {"mute": {"button": value}, "learn": {"button": value}, "lights": {"rgb": {"red": value}}}
+        assert sum(each.key == ("mute", "button") for each in problems(tables)) == 1, value
