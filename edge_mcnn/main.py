@@ -29,6 +29,7 @@ from edge_mcnn.own_model.inspect import inspect_command
 from edge_mcnn.own_model.record import record_command
 from edge_mcnn.own_model.train import train_command
 from edge_mcnn.setup.benchmark import benchmark_command
+from edge_mcnn.setup.calibrate import calibrate_command
 from edge_mcnn.setup.doctor import doctor_command
 from edge_mcnn.setup.lights import lights_commands
 from edge_mcnn.setup.microphones import microphones_command
@@ -94,6 +95,7 @@ app.command("mute", rich_help_panel=_DETECT)(mute_command)
 app.command("classify", rich_help_panel=_DETECT)(classify_command)
 app.command("doctor", rich_help_panel=_DEVICE)(doctor_command)
 app.command("microphones", rich_help_panel=_DEVICE)(microphones_command)
+app.command("calibrate", rich_help_panel=_DEVICE)(calibrate_command)
 app.add_typer(lights_commands, name="lights", rich_help_panel=_DEVICE)
 app.command("settings", rich_help_panel=_DEVICE)(settings_command)
 app.command("fetch-speech-model", rich_help_panel=_DEVICE)(fetch_speech_model_command)

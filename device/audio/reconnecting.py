@@ -57,6 +57,7 @@ class ReconnectingMicrophone:
             quiet room. Called after the frames of each block were consumed.
         patient: wait for a microphone that cannot be opened at first, instead of raising.
         open_microphone: opens a microphone by name.
+        on_block: called with each block and the microphone that delivered it, before the frames that it completes.
         refresh: called before each further attempt to open it.
         wait: waits the given number of seconds; replaceable for tests with a fake clock.
     """
@@ -71,6 +72,7 @@ class ReconnectingMicrophone:
         *,
         patient: bool = True,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
+        on_block: Callable[[OpenMicrophone, Block], None] = lambda microphone, block: None,
         refresh: Callable[[], None] = refresh_devices,
         wait: Callable[[float], object] | None = None,
     ) -> None:
@@ -81,6 +83,7 @@ class ReconnectingMicrophone:
         self._batch_size = batch_size
         self._patient = patient
         self._open_microphone = open_microphone
+        self._on_block = on_block
         self._refresh = refresh
         self._stopping = threading.Event()
         self._muted = False
@@ -168,6 +171,7 @@ class ReconnectingMicrophone:
                 if block is not None:
                     self.received_blocks += 1
                     self._liveness.block(constant=block.constant)
+                    self._on_block(microphone, block)
                     yield from framer.push(block.samples, arrived_at=block.arrived_at)
                     microphone.batch_size = self._batch_size() if self._liveness.now.state == State.HEALTHY else 1
                 elif microphone.ended:

@@ -272,8 +272,8 @@ def _level_finding(levels: list[float], gate_dbfs: float, rate: int, extremes: t
     message = f"loudest {max(levels):.0f} dBFS, quietest {min(levels):.0f}, at {rates}"
     if max(levels) < gate_dbfs:
         fix = (
-            "speak during the measurement; if the level stays this low, raise it in alsamixer (F4) or lower "
-            "endpoint.gate_dbfs"
+            "speak during the measurement; if the level stays this low, run edge-mcnn calibrate, which proposes a "
+            "gain and a value for endpoint.gate_dbfs"
         )
         message = f"{message}: always below the gate of {gate_dbfs:g}, so no speech can be detected"
         return Finding("level", Verdict.WARN, message, fix)

@@ -6,15 +6,43 @@ at the next tick.
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from device.audio.liveness import Liveness, LivenessMachine, State
-from device.audio.microphone import Microphone
+from device.audio.microphone import Block, Microphone
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.errors import RecordingError
 from device.events import Frame
-from device.recorder.session import Display, Session
+from device.recorder.session import Display
 from device.settings.schema import Settings
 from device.system.signals import stopped_by_signals
+
+
+class GuidedSession(Protocol):
+    """A session that receives frames until it has finished; implemented by `device.recorder.session.Session`."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether no more frames are needed."""
+
+    def prompt(self) -> None:
+        """Print what to do; called each time that the microphone delivers audio again."""
+
+    def tick(self) -> None:
+        """Process keys and draw; called often, even while no audio arrives."""
+
+    def process(self, frame: Frame) -> None:
+        """Process the next frame.
+
+        Raises:
+            RecordingError: its result cannot be saved.
+        """
+
+    def microphone_lost(self) -> None:
+        """Handle a gap in the audio; called at the end of the session, too."""
+
+    def stop(self) -> None:
+        """End the session early."""
 
 
 class Recorder:
@@ -25,14 +53,16 @@ class Recorder:
         session: receives the frames.
         display: prints the state of the microphone.
         open_microphone: opens a microphone by its name.
+        on_block: called with each block as the microphone delivers it, before the frames that it completes.
     """
 
     def __init__(
         self,
         settings: Settings,
-        session: Session,
+        session: GuidedSession,
         display: Display,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
+        on_block: Callable[[OpenMicrophone, Block], None] = lambda microphone, block: None,
     ) -> None:
         self._session = session
         self._display = display
@@ -47,6 +77,7 @@ class Recorder:
             tick=self._tick,
             patient=False,
             open_microphone=open_microphone,
+            on_block=on_block,
         )
 
     @property

@@ -23,6 +23,7 @@ class Step:
 WITHOUT_A_PI = {
     "make listen": (0, "No microphone found"),
     "edge-mcnn learn": (1, "no microphone found"),
+    "edge-mcnn calibrate": (1, "no microphone found"),
     "edge-mcnn doctor": (1, "Fix first: microphone."),
     "lamp/bin/edge-mcnn listen": (1, "no microphone found"),
     "sudo .venv/bin/edge-mcnn service": (1, "this machine was not started by systemd"),

@@ -68,6 +68,8 @@ class Rig:
         batch_size: Callable[[], int] = lambda: 1,
     ) -> None:
         self._prepared = list(prepared)
+        self.blocks: list[tuple[str, tuple[int, ...]]] = []
+        """Name of the microphone and shape of the samples of each block."""
         self.refreshed = 0
         self.ticks = 0
         self.changes: list[Liveness] = []
@@ -81,6 +83,7 @@ class Rig:
             patient=patient,
             open_microphone=self._open,
             refresh=self._refresh,
+            on_block=lambda microphone, block: self.blocks.append((microphone.info.name, block.samples.shape)),
         )
 
     def _tick(self) -> None:
@@ -183,6 +186,12 @@ def test_there_is_a_stream_for_each_time_that_the_microphone_was_open() -> None:
     assert rig.microphone.received_blocks == 35
     assert rig.microphone.dropped_blocks == 4
     assert rig.liveness.now.microphone == ""
+
+
+def test_each_block_is_passed_on_as_the_microphone_delivers_it() -> None:
+    rig = Rig(FakeMicrophone(2), FakeMicrophone(1, rate=48_000))
+    rig.lengths()
+    assert rig.blocks == [("fake at 16000", (512, 1)), ("fake at 16000", (512, 1)), ("fake at 48000", (1536, 1))]
 
 
 def test_the_batch_size_is_updated_after_each_block_of_a_healthy_microphone() -> None:
