@@ -20,7 +20,6 @@ from pathlib import Path
 
 from device.adaptation.adapted_classifier import Learnt
 from device.audio.liveness import Liveness, LivenessMachine, State
-from device.audio.microphone import Microphone
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.daemon.control import ControlServer
 from device.daemon.corrections import Corrections
@@ -56,7 +55,7 @@ class Daemon:
         systemd: the service manager.
         status_socket: path of the socket at which the status is published; None for no socket.
         control_socket: path of the socket at which predictions can be corrected; None for no socket.
-        open_microphone: opens a microphone by its name.
+        open_microphone: opens a microphone by its name; by default as the settings say.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class Daemon:
         systemd: Systemd,
         status_socket: Path | None,
         control_socket: Path | None = None,
-        open_microphone: Callable[[str], OpenMicrophone] = Microphone,
+        open_microphone: Callable[[str], OpenMicrophone] | None = None,
     ) -> None:
         self._load = load
         self._outputs = outputs
@@ -94,6 +93,7 @@ class Daemon:
             tick=self._tick,
             batch_size=self._batch_size,
             patient=patient,
+            channels=settings.microphone.channels,
             open_microphone=open_microphone,
         )
         self._announced: str | None = None

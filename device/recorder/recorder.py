@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 from device.audio.liveness import Liveness, LivenessMachine, State
-from device.audio.microphone import Microphone
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.errors import RecordingError
 from device.events import Frame
@@ -24,7 +23,7 @@ class Recorder:
         settings: settings of the daemon: which microphone is used, and when it counts as lost.
         session: receives the frames.
         display: prints the state of the microphone.
-        open_microphone: opens a microphone by its name.
+        open_microphone: opens a microphone by its name; by default as the settings say.
     """
 
     def __init__(
@@ -32,7 +31,7 @@ class Recorder:
         settings: Settings,
         session: Session,
         display: Display,
-        open_microphone: Callable[[str], OpenMicrophone] = Microphone,
+        open_microphone: Callable[[str], OpenMicrophone] | None = None,
     ) -> None:
         self._session = session
         self._display = display
@@ -46,6 +45,7 @@ class Recorder:
             settings.liveness.stuck_limit_s,
             tick=self._tick,
             patient=False,
+            channels=settings.microphone.channels,
             open_microphone=open_microphone,
         )
 

@@ -74,9 +74,14 @@ def allowed_values(setting: Field[Any]) -> str:
 
 def _section(kind: Any, table: Mapping[str, Any]) -> Any:
     defaults = {each.name: each.default for each in fields(kind)}
-    # The types of the dataclass: TOML has 1 where we have 1.0, and lists where we have tuples.
-    convert = {float: float, tuple: tuple}
-    return kind(**{key: convert.get(type(defaults[key]), lambda same: same)(value) for key, value in table.items()})
+
+    def converted(key: str, value: Any) -> Any:
+        # The types of the dataclass: TOML has 1 where we have 1.0, and lists where we have tuples.
+        if isinstance(value, list):
+            return tuple(value)
+        return float(value) if isinstance(defaults[key], float) else value
+
+    return kind(**{key: converted(key, value) for key, value in table.items()})
 
 
 def _wrong_value(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Problem]:
