@@ -24,7 +24,7 @@ from device.system.permissions import how_to_join, may_open
 MEASURED_S = 1.5
 """Seconds of audio that the level is measured on."""
 _CLICK_S = 0.2
-"""Seconds after opening in which even a muted microphone may deliver a click."""
+"""Seconds after opening in which even a muted microphone may deliver a click, and in which an offset is found."""
 _DITHER = 4
 """Steps of 16 bits by which the samples of an input without a microphone may differ."""
 _SESSION_DEVICES = ("pulse", "pipewire")
@@ -233,11 +233,11 @@ def measure_level(settings: Settings, daemon: Status | None, root: Path = Path("
                 fix = "unplug the microphone and plug it in again; it may be suspended or frozen"
                 yield Finding("level", Verdict.FAIL, message, fix)
                 return
+            new = [level_dbfs(frame.samples) for frame in framer.push(block.samples, arrived_at=block.arrived_at)]
             if measured_s >= _CLICK_S:
                 ranges.append(np.stack([block.samples.min(axis=0), block.samples.max(axis=0)]))
+                levels += new
             measured_s += len(block.samples) / opened.rate
-            new = [level_dbfs(frame.samples) for frame in framer.push(block.samples, arrived_at=block.arrived_at)]
-            levels += new
             cancelling = cancelling or framer.cancelling
             if new:
                 yield MicrophoneLevel(max(new))
