@@ -19,7 +19,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from device.audio.liveness import Liveness, LivenessMachine, State
-from device.audio.microphone import Microphone
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.daemon.control import ControlServer
 from device.daemon.controls import Controls
@@ -58,7 +57,7 @@ class Daemon:
         status_socket: path of the socket at which the status is published; None for no socket.
         controls: what users may change meanwhile; None if nobody else can.
         control_socket: path of the socket at which they can; None for no socket.
-        open_microphone: opens a microphone by its name.
+        open_microphone: opens a microphone by its name; by default as the settings say.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Daemon:
         status_socket: Path | None,
         controls: Controls | None = None,
         control_socket: Path | None = None,
-        open_microphone: Callable[[str], OpenMicrophone] = Microphone,
+        open_microphone: Callable[[str], OpenMicrophone] | None = None,
     ) -> None:
         self._load = load
         self._outputs = outputs
@@ -97,6 +96,7 @@ class Daemon:
             tick=self._tick,
             batch_size=self._batch_size,
             patient=patient,
+            channels=settings.microphone.channels,
             open_microphone=open_microphone,
         )
         self._state_changed = threading.Condition()

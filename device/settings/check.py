@@ -88,9 +88,9 @@ def _section(kind: Any, table: Mapping[str, Any]) -> Any:
 
 def _converted(value: Any, kind: type) -> Any:
     """The value in the type of the dataclass: TOML has 1 where we have 1.0, and lists where we have tuples."""
-    if isinstance(value, Mapping):
-        return value
-    return kind(value) if kind in (float, tuple) else value
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if kind is float and not isinstance(value, Mapping) else value
 
 
 def _wrong_value(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Problem]:

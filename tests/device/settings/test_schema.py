@@ -25,6 +25,16 @@ from device.settings.schema import Settings, sections
         ({"classifier": {"threads": 1.5}}, "expected a whole number"),
         ({"classifier": {"runtime": "onnx"}}, "expected one of auto, ai-edge-litert, tflite-runtime"),
         ({"microphone": {"name": 3}}, "microphone.name is 3, expected text"),
+        (
+            {"microphone": {"channels": "all"}},
+            "microphone.channels is 'all', expected one of auto, loudest, mean",
+        ),
+        ({"microphone": {"channels": 0}}, "microphone.channels is 0, expected one of auto"),
+        ({"microphone": {"channels": []}}, r"microphone.channels is \[\], expected one of auto"),
+        ({"microphone": {"channels": [1, "2"]}}, "or a list of channel numbers from 0 on, such as"),
+        ({"microphone": {"channels": [-1]}}, "or a list of channel numbers from 0 on, such as"),
+        ({"microphone": {"channels": [True]}}, "or a list of channel numbers from 0 on, such as"),
+        ({"microphone": {"channels": [1, 1]}}, r"microphone.channels is \[1, 1\], which names a channel twice"),
         ({"endpoint": 3}, r"expected a table \[endpoint\]"),
         ({"lights": {"pins": {"positive": 99}}}, "lights.pins.positive is 99"),
         ({"lights": {"pins": {"a": 5, "b": 5}}}, "lights.pins.b is 5, which a uses as well"),
@@ -159,6 +169,7 @@ def test_values_are_converted_to_the_types_of_the_schema() -> None:
     assert settings.publish.command == ("a", "b")
     assert isinstance(settings_from_table({"classifier": {"confidence": 1}}).classifier.confidence, float)
     assert settings_from_table({"classifier": {"confidence": {"a": 1}}}).classifier.confidence == {"a": 1}
+    assert settings_from_table({"microphone": {"channels": [5]}}).microphone.channels == (5,)
 
 
 def test_every_setting_is_explained_and_its_default_is_allowed() -> None:
