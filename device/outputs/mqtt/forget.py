@@ -77,6 +77,7 @@ def forget(settings: MqttSettings, limit_s: float = LIMIT_S) -> Forgotten:
             )
     finally:
         client.disconnect()
+        client.on_message = client.on_publish = client.on_subscribe = None  # these hold the client, and its sockets
     return Forgotten(topics.device, broker, len(found), found.get(topics.availability) == b"online")
 
 
@@ -115,7 +116,8 @@ class _Session:
             topic = message.topic
         except UnicodeDecodeError:  # no topic of a device
             return
-        if message.retain and message.payload and len(self._found) < _MOST:
+        usable = "+" not in topic and "#" not in topic  # as sent by every broker that works
+        if usable and message.retain and message.payload and len(self._found) < _MOST:
             self._found[topic] = message.payload
 
     def _run(self, done: Callable[[], bool]) -> None:

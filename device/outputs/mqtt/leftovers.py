@@ -7,6 +7,7 @@ is read here may have been published by anyone, so that it decides about nothing
 from collections.abc import Collection, Sequence
 
 from device.outputs.mqtt.topics import Topics
+from device.settings.broker import LONGEST_DEVICE
 
 _MOST = 2000
 """Number of retained messages, and of devices, that are remembered; a device has about thirty."""
@@ -62,6 +63,8 @@ class Leftovers:
             payload: its content.
             retained: whether the broker had stored it before the subscription.
         """
+        if "+" in topic or "#" in topic:  # of no use to a client, and sent by no broker that works
+            return
         if retained and payload and len(self._retained) < _MOST:
             self._retained.add(topic)
         prefix, _, rest = topic.rpartition("/")
@@ -91,7 +94,8 @@ class Leftovers:
             for device, machine in sorted(self._machines.items())
             if machine == self._machine != b"" and device != self._topics.device and self._is_offline(device)
         ]
-        return [Topics(self._topics.prefix, name) for name in names[:_MOST_NAMES]]
+        short = [name for name in names if len(name) <= LONGEST_DEVICE]
+        return [Topics(self._topics.prefix, name) for name in short[:_MOST_NAMES]]
 
     def _matching(self, subscriptions: Sequence[str]) -> list[str]:
         from paho.mqtt.client import topic_matches_sub

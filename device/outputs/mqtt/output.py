@@ -195,7 +195,7 @@ class MqttOutput:
                 if self._closing and (not self._connected or time.monotonic() >= self._deadline):
                     return False
                 self._changed.wait(self._deadline - time.monotonic() if self._closing else None)
-            self._handing_over = False
+            self._handing_over = self._closing  # which hands over once more, perhaps at the same time
         return True
 
     def _publish_changes(self) -> None:
@@ -356,8 +356,9 @@ class MqttOutput:
             topic = message.topic
         except UnicodeDecodeError:  # none that was subscribed to
             return
-        if self._leftovers is not None:
-            self._leftovers.note(topic, message.payload, retained=message.retain)
+        with self._changed:
+            if self._leftovers is not None:
+                self._leftovers.note(topic, message.payload, retained=message.retain)
         if self._discovery and topic == birth(self._settings.discovery_prefix):
             if message.payload == _BIRTH and not message.retain:
                 self._announce_soon()

@@ -46,6 +46,7 @@ def test_former_names_are_offline_devices_of_this_machine(leftovers: Leftovers) 
     other(leftovers, "unknown", "0123", None)
     other(leftovers, "bath", "0123", "offline")  # from before this connection
     leftovers.note("home/lamps/deep/er/machine", b"0123", retained=True)
+    other(leftovers, "#", "0123", "offline")  # as no broker sends
     assert leftovers.former() == [Topics("home/lamps", "kitchen")]
     leftovers.note("home/lamps/kitchen/availability", b"online", retained=False)
     assert leftovers.former() == []
