@@ -134,7 +134,7 @@ def _of_microphone(topics: Topics, settings: MqttSettings) -> Iterator[_Entity]:
             "name": "Sound level",
             "icon": "mdi:volume-high",
             "state_topic": topics.level,
-            # No device class: that of sound pressure means dB relative to the threshold of human hearing.
+            # No device class: that of sound pressure means dB above the quietest sound that people perceive.
             "unit_of_measurement": "dBFS",
             "state_class": "measurement",
             "availability": [
