@@ -5,6 +5,7 @@ everything that can be checked has been checked. The text of the unit comes from
 """
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from device.adaptation.profile_path import NO_PROFILE, SERVICE_PROFILE, default_profile_path, profile_in_home
 from device.bundle import SHIPPED_BUNDLES, bundle_path, read_bundle
-from device.errors import ProfileError, ServiceError
+from device.errors import EdgeMcnnError, ProfileError, ServiceError
 from device.outputs.create import create_publishers
 from device.outputs.gpio.chip import GROUP as GPIO_GROUP
 from device.outputs.gpio.chip import UDEV_COMMANDS, UDEV_RULE, UDEV_RULE_FILE, describe_access, opened_chip
 from device.outputs.lights import light_kind, usable_buttons
+from device.outputs.mqtt.client import device_name
+from device.outputs.mqtt.forget import forget
 from device.recognition.speech_model.fetch import (
     SPEECH_MODEL_NAME,
     fetch_speech_model,
@@ -39,11 +42,12 @@ from device.service.systemctl import (
     systemctl,
 )
 from device.service.unit import network_drop_in, unit_text
-from device.settings.schema import ClassifierSettings, Settings
+from device.settings.schema import ClassifierSettings, MqttSettings, Settings
 from device.settings.toml import as_toml, read_settings
-from device.system.display import counted
+from device.system.display import counted, displayable
 from device.system.permissions import device_group, has_group, open_to_everyone
 
+_LOG = logging.getLogger(__name__)
 CONFIG = Path("/etc/edge-mcnn/config.toml")
 DATA = Path("/var/lib/edge-mcnn")
 """Folder of the service's speech model and bundle; owned by root and readable by everyone."""
@@ -160,6 +164,7 @@ def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
             ServiceChange(f"stop and disable {NAME}", lambda: systemctl("disable", "--now", "--quiet", NAME)),
             ServiceChange(f"remove {UNIT_FILE}", _remove_unit),
         ]
+    changes += _broker_changes()  # after the daemon has stopped, and before its password is removed
     if _is_edited() and not purge:
         changes.append(ServiceChange(f"keep {CONFIG}, which was edited; --purge removes it, too"))
     elif CONFIG.parent.exists():
@@ -278,6 +283,26 @@ def _profile_changes(settings: Settings) -> list[ServiceChange]:
 def _profile_of_user() -> Path:
     user = os.environ.get("SUDO_USER")
     return profile_in_home(Path(f"~{user}").expanduser()) if user else default_profile_path()
+
+
+def _broker_changes() -> list[ServiceChange]:
+    """Plan to remove the device from its broker; what cannot be done there is reported, and stops nothing."""
+    try:
+        settings = read_settings(CONFIG).mqtt if CONFIG.exists() else MqttSettings()
+    except EdgeMcnnError:
+        return [ServiceChange(f"leave the MQTT broker unchanged, because {CONFIG} cannot be used")]
+    if not settings.host:
+        return []
+
+    def apply() -> None:
+        try:
+            forget(settings)
+        except EdgeMcnnError as error:
+            command = f"edge-mcnn mqtt forget --config {CONFIG}"
+            _LOG.warning("Home Assistant may still show this device: %s; to try again, run: %s", error, command)
+
+    device = displayable(device_name(settings))
+    return [ServiceChange(f"remove the device {device} from the MQTT broker {settings.host}", apply)]
 
 
 def _exists(path: Path) -> bool:

@@ -464,10 +464,16 @@ class MqttSettings:
         "Topic prefix where Home Assistant looks for new devices. Empty: no discovery.",
     )
     words: bool = _switch(False, "Publish the words that were spoken, too.")
+    level: bool = _switch(False, "Publish how loud it is, at most once in 10 s.")
+    commands: bool = _switch(
+        True,
+        "Accept commands from the broker: mute, and the confidence that a class requires. Everyone who may publish at "
+        "the broker can send them.",
+    )
     corrections: bool = _switch(
         False,
         "Learn from messages with the topic <prefix>/<device>/correct: the payload is the right class of the latest "
-        "prediction. Everyone who may publish that topic at the broker can change what is predicted.",
+        "prediction. Everyone who may publish that topic at the broker can change what is predicted. Needs commands.",
     )
 
 

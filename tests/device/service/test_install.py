@@ -18,6 +18,9 @@ from device.outputs.gpio import chip
 from device.recognition.speech_model.fetch import SPEECH_MODEL_NAME
 from device.service import file_modes, install, systemctl
 from device.service.install import ServiceChange, apply_changes, installed_paths, plan_install, plan_uninstall
+from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
+from tests.device.outputs.mqtt.locked_broker import serving
+from tests.device.outputs.mqtt.recorded_commands import Publisher
 
 GPIO = '[lights]\nkind = "gpio"\n'
 
@@ -310,3 +313,53 @@ def test_a_folder_without_a_profile_is_always_removed(machine: Path) -> None:
     install.PROFILE.parent.mkdir(parents=True)
     apply_changes(plan_uninstall(purge=False), print)
     assert not install.PROFILE.parent.exists()
+
+
+MQTT = '[mqtt]\nhost = "127.0.0.1"\nport = {port}\ndevice = "lamp"\n'
+
+
+def installed_with(settings: str) -> None:
+    install.CONFIG.parent.mkdir(parents=True, exist_ok=True)
+    install.CONFIG.write_text(settings)
+    run_install()
+
+
+@needs_mosquitto
+def test_the_device_is_removed_from_its_broker(machine: Path, tmp_path: Path) -> None:
+    with Broker(tmp_path) as broker:
+        installed_with(MQTT.format(port=broker.port))
+        with Publisher(broker.port) as publish:
+            publish("homeassistant/sensor/edge-mcnn-lamp/label/config", "{}", retain=True)
+            publish("edge-mcnn/lamp/availability", "offline", retain=True)
+        changes = plan_uninstall(purge=True)
+        descriptions = planned(changes)
+        removal = descriptions.index("remove the device lamp from the MQTT broker 127.0.0.1")
+        stop = next(place for place, each in enumerate(descriptions) if each.startswith("stop and disable"))
+        assert stop < removal < descriptions.index(f"remove {install.CONFIG.parent}"), "with the password, and stopped"
+        apply_changes(changes, print)
+        with Subscriber(broker.port) as late, Publisher(broker.port) as publish:
+            publish("end", "x")
+            late.next("end")
+            assert late._messages == []
+
+
+def test_a_broker_that_is_away_does_not_stop_the_removal(machine: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with serving() as port:
+        pass
+    installed_with(MQTT.format(port=port))
+    apply_changes(plan_uninstall(purge=False), print)
+    assert not systemctl.UNIT_FILE.exists()
+    [line] = caplog.messages
+    assert line.startswith(f"Home Assistant may still show this device: 127.0.0.1:{port} cannot be reached")
+    assert line.endswith(f"; to try again, run: edge-mcnn mqtt forget --config {install.CONFIG}")
+
+
+def test_settings_that_are_damaged_do_not_stop_the_removal(machine: Path) -> None:
+    run_install()
+    install.CONFIG.write_text("[mqtt\n")
+    changes = plan_uninstall(purge=False)
+    assert f"leave the MQTT broker unchanged, because {install.CONFIG} cannot be used" in [
+        change.description for change in changes
+    ]
+    apply_changes(changes, print)
+    assert not systemctl.UNIT_FILE.exists()

@@ -1,7 +1,7 @@
 """Buttons on gpiozero's mock pins: what counts as a press, what it does, and pins that cannot be used."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ from device.audio.liveness import Liveness, State
 from device.errors import LightsError, ProfileError
 from device.outputs.gpio.buttons import Buttons, check_pins
 from device.settings.buttons import Button
+from tests.device.outputs.commands import NotedCommands
 from tests.device.outputs.predictions import LABELS, LIT_AT, Announcements, prediction
 from tests.waiting import LIMIT_S, wait_until
 
@@ -24,12 +25,11 @@ MUTE = Button("mute", 23, "low")
 LEARN = Button("learn", 26, "low")
 
 
-class Recorder:
-    """Commands that record what they are called with."""
+class Recorder(NotedCommands):
+    """Commands whose corrections wait and fail as the test says."""
 
     def __init__(self) -> None:
-        self.muted = False
-        self.confidences: Mapping[str, float] = {}
+        super().__init__(self._learn)
         self.corrected: list[str] = []
         self.failing = 0
         """Number of corrections that fail next."""
@@ -39,13 +39,9 @@ class Recorder:
 
     def mute(self, muted: bool | None) -> bool:
         assert muted is None
-        self.muted = not self.muted
-        return self.muted
+        return super().mute(muted)
 
-    def set_confidence(self, label: str, confidence: float) -> None:
-        raise AssertionError((label, confidence))
-
-    def correct(self, label: str) -> Learnt:
+    def _learn(self, label: str) -> Learnt:
         assert self.released.wait(LIMIT_S)
         self.corrected.append(label)
         if self.failing:
