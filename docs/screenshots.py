@@ -157,7 +157,7 @@ class _Microphone:
     rate = USB.rate
     ended = False
 
-    def __init__(self, _name: str) -> None:
+    def __init__(self, _name: str, _channels: str | tuple[int, ...]) -> None:
         samples, rate = soundfile.read(SPEECH / "austen-0930.flac", dtype="int16")
         self._blocks = iter(samples.repeat(self.rate // rate).reshape(-1, 1)[: self.rate * 2].reshape(-1, 6000, 1))
 

@@ -33,6 +33,7 @@ from edge_mcnn.setup.calibrate import calibrate_command
 from edge_mcnn.setup.doctor import doctor_command
 from edge_mcnn.setup.lights import lights_commands
 from edge_mcnn.setup.microphones import microphones_command
+from edge_mcnn.setup.mqtt import mqtt_commands
 from edge_mcnn.setup.service import service_commands
 from edge_mcnn.setup.settings import settings_command
 from edge_mcnn.setup.speech_model import fetch_speech_model_command
@@ -101,6 +102,7 @@ app.command("settings", rich_help_panel=_DEVICE)(settings_command)
 app.command("fetch-speech-model", rich_help_panel=_DEVICE)(fetch_speech_model_command)
 app.command("benchmark", rich_help_panel=_DEVICE)(benchmark_command)
 app.add_typer(service_commands, name="service", rich_help_panel=_DEVICE)
+app.add_typer(mqtt_commands, name="mqtt", rich_help_panel=_DEVICE)
 app.command("status", rich_help_panel=_DEVICE)(status_command)
 app.command("record", rich_help_panel=_TRAIN)(record_command)
 app.command("transcribe", rich_help_panel=_TRAIN)(transcribe_command)

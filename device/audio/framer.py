@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from device.audio.channels import ChannelMixer
+from device.audio.channels import ChannelMixer, Mix
 from device.events import FRAME_LENGTH, SAMPLE_RATE, Frame
 
 
@@ -19,12 +19,13 @@ class Framer:
 
     Args:
         rate: sample rate of the blocks, Hz.
+        mix: how several channels become one, see `device.audio.channels`.
     """
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, mix: Mix = "in phase") -> None:
         # float32 in and out: soxr dithers int16, and the same audio must always give the same frames.
         self._resampler = None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
-        self._mixer = ChannelMixer(rate)
+        self._mixer = ChannelMixer(rate, mix)
         self._pending: NDArray[np.int16] = np.zeros(0, np.int16)
         self._frames = 0
 
@@ -58,11 +59,9 @@ class Framer:
 
     def _mono(self, block: NDArray[np.int16] | NDArray[np.float32], *, last: bool) -> NDArray[np.int16]:
         """Convert a block to 16 kHz mono, shape (n,)."""
-        if block.dtype == np.int16 and block.shape[1] == 1 and self._resampler is None:
-            return np.asarray(block[:, 0], np.int16)  # unchanged, which is what most microphones deliver
         mono = self._mixer.mix(block)
         if block.dtype != np.int16:
-            mono *= 32768
+            mono = mono * np.float32(32768)
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=last)
         return np.asarray(np.clip(np.rint(mono), -32768, 32767), np.int16)

@@ -1,4 +1,4 @@
-"""Level of audio in dB relative to full scale."""
+"""Level of audio in dB relative to full scale. A constant offset, as some sound cards add, is no sound."""
 
 import math
 
@@ -12,6 +12,14 @@ _FULL_SCALE = 32768
 
 def level_dbfs(samples: NDArray[np.int16]) -> float:
     """Compute the RMS level of samples of shape (n,), dB relative to full scale, not below `LOWEST_DBFS`."""
-    wide = samples.astype(np.float32)
-    power = float(wide @ wide) / max(len(wide), 1) / _FULL_SCALE**2
+    power = mean_square(samples) / _FULL_SCALE**2
     return max(10 * math.log10(power), LOWEST_DBFS) if power else LOWEST_DBFS
+
+
+def mean_square(samples: NDArray[np.int16]) -> float:
+    """Compute the mean square of samples of shape (n,), in steps of 16 bits, without their offset; 0 for no samples."""
+    if not len(samples):
+        return 0.0
+    wide = samples.astype(np.float32)
+    wide -= wide.mean()
+    return float(wide @ wide) / len(wide)

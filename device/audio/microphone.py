@@ -3,11 +3,12 @@
 This module is independent of what the audio means, and of what happens when it stops.
 """
 
+import itertools
 import logging
 import queue
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,15 +19,23 @@ from numpy.typing import NDArray
 from device.errors import AudioError
 from device.events import BLOCK_SECONDS, SAMPLE_RATE
 from device.system.display import displayable
+from device.system.sound_cards import SoundCard, sound_cards
 from device.system.streams.stderr import silenced_c_libraries
 
 _LOG = logging.getLogger(__name__)
-_MOST_CHANNELS = 2
-"""Channels that are recorded at most: a sound server's device offers 32; a microphone has one or two, of which one may
-be silent."""
+_MOST_CHANNELS = 16
+"""Channels of a sound card that are recorded at most."""
+_OF_MANY = 2
+"""Channels that are recorded of a device with more than `_MOST_CHANNELS` that is no sound card.
+
+A sound server offers 32 or more, whatever the microphone has, and mixes what that has into as many as are opened.
+"""
+_NO_CARD = SoundCard("", "")
 _QUEUE_SECONDS = 10
 _INVALID_RATE = -9997
 """PortAudio's number of the error that a device does not support a rate."""
+_HARDWARE = re.compile(r"\(hw:(\d+),\d+\)")
+"""End of the name that PortAudio gives to a sound card of ALSA, with the number of the card."""
 _PLUGIN_NAMES = re.compile(
     r"(sysdefault|front|rear|center_lfe|side|surround\d+|iec958|spdif|hdmi|modem|phoneline|usbstream|hw|plughw|plug|dmix"
     r"|dsnoop|dshare|share|asym|tee|file|null|shm|cards|rate_convert|lavrate|samplerate|speexrate|speex|upmix|vdownmix"
@@ -64,6 +73,10 @@ class MicrophoneInfo:
     """Whether it is the default input device."""
     kind: MicrophoneKind = MicrophoneKind.DEVICE
     """What the name stands for."""
+    card_id: str = ""
+    """ALSA's ID of its sound card, such as `Device`; empty if it is no sound card of ALSA."""
+    usb_id: str = ""
+    """Vendor and product of its sound card, such as `0d8c:0014`; empty if that is no USB device."""
 
 
 def portaudio_version() -> str:
@@ -85,14 +98,18 @@ def list_microphones() -> list[MicrophoneInfo]:
         sounddevice = _portaudio()
         default = sounddevice.default.device[0]
         systems = [system["name"] for system in sounddevice.query_hostapis()]
-        found = [
-            MicrophoneInfo(
-                device["index"], device["name"], int(device["default_samplerate"]), device["max_input_channels"],
-                device["index"] == default, _kind(device["name"], systems[device["hostapi"]]),
-            )
-            for device in sounddevice.query_devices()
-            if device["max_input_channels"] > 0
-        ]  # fmt: skip
+        cards = sound_cards()
+        found = []
+        for device in sounddevice.query_devices():
+            if device["max_input_channels"] > 0:
+                name, system = device["name"], systems[device["hostapi"]]
+                card = _card(name, system, cards)
+                found.append(
+                    MicrophoneInfo(
+                        device["index"], name, int(device["default_samplerate"]), device["max_input_channels"],
+                        device["index"] == default, _kind(name, system), card.id, card.usb_id,
+                    )
+                )  # fmt: skip
     return sorted(found, key=lambda each: list(MicrophoneKind).index(each.kind))
 
 
@@ -111,8 +128,33 @@ def _kind(name: str, sound_system: str) -> MicrophoneKind:
     return MicrophoneKind.PLUGIN if _PLUGIN_NAMES.fullmatch(name) else MicrophoneKind.CONFIGURED
 
 
+def _card(name: str, sound_system: str, cards: Mapping[int, SoundCard]) -> SoundCard:
+    hardware = _HARDWARE.search(name) if sound_system == "ALSA" else None
+    return cards.get(int(hardware[1]), _NO_CARD) if hardware else _NO_CARD
+
+
+def stable_name(info: MicrophoneInfo, found: Sequence[MicrophoneInfo]) -> str:
+    """Return what selects a microphone at every boot, for `name` under `[microphone]`.
+
+    Vendor and product, unless another microphone has the same; else the ID of the sound card, likewise; else its name.
+
+    Args:
+        info: the microphone.
+        found: all microphones.
+    """
+    others = [each for each in found if each != info]
+    if info.usb_id and info.usb_id not in {each.usb_id for each in others}:
+        return info.usb_id
+    if info.card_id and info.card_id not in {each.card_id for each in others}:
+        return f"card:{info.card_id}"
+    return info.name
+
+
 def find_microphone(name: str) -> MicrophoneInfo:
-    """Find the microphone whose name is or contains `name`, ignoring case; the default one for an empty name.
+    """Find a microphone by its name or its sound card, ignoring case; the default one for an empty name.
+
+    `name` is, in this order, the complete name of the microphone, the ID of its sound card with or without `card:`
+    before it, vendor and product of the card such as `0d8c:0014`, or a part of the name.
 
     A plug-in of ALSA is found by its name, too, but no part of its name makes another microphone ambiguous.
 
@@ -125,14 +167,27 @@ def find_microphone(name: str) -> MicrophoneInfo:
     if not name:
         return next((each for each in found if each.is_default), found[0])
     wanted = name.casefold()
-    matches = [each for each in found if each.name.casefold() == wanted]
-    matches = matches or without_plugins([each for each in found if wanted in each.name.casefold()])
-    names = ", ".join(repr(each.name) for each in matches or without_plugins(found))
+    matches = (
+        [each for each in found if each.name.casefold() == wanted]
+        or [each for each in found if each.card_id and wanted.removeprefix("card:") == each.card_id.casefold()]
+        or [each for each in found if each.usb_id and wanted == each.usb_id]
+        or without_plugins([each for each in found if wanted in each.name.casefold()])
+    )
     if not matches:
+        names = ", ".join(_with_stable_name(each, found) for each in without_plugins(found))
         raise AudioError(f"no microphone is named {name!r}", fix=f"use one of {names}")
     if len(matches) > 1:
-        raise AudioError(f"{name!r} matches more than one microphone: {names}", fix="use more of the name")
+        names = ", ".join(repr(each.name) for each in matches)
+        fix = "use more of the name"
+        if any(stable_name(each, found) != each.name for each in matches):
+            fix = f"use one of {', '.join(_with_stable_name(each, found) for each in matches)}"
+        raise AudioError(f"{name!r} matches more than one microphone: {names}", fix=fix)
     return matches[0]
+
+
+def _with_stable_name(info: MicrophoneInfo, found: Sequence[MicrophoneInfo]) -> str:
+    stable = stable_name(info, found)
+    return repr(stable) if stable == info.name else f"{stable!r} ({info.name})"
 
 
 def refresh_devices() -> None:
@@ -175,16 +230,18 @@ class Microphone:
     """A microphone that is open from its construction until `close`.
 
     Args:
-        name: full or partial name, see `find_microphone`.
+        name: its name or its sound card, see `find_microphone`.
+        channels: numbers of the channels that it delivers, from 0 on; or a word of `channels` under `[microphone]`, for
+            all that it has.
 
     Raises:
-        AudioError: it cannot be found or opened.
+        AudioError: it cannot be found or opened, or does not have these channels.
     """
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", channels: str | tuple[int, ...] = "auto") -> None:
         self.info = find_microphone(name)
-        self._channels = min(self.info.channels, _MOST_CHANNELS)
-        self.rate = self._choose_rate()
+        self._selected = None if isinstance(channels, str) else list(channels)
+        self._channels, self.rate = self._choose_format()
         """Sample rate of the blocks, Hz."""
         self._blocks: queue.SimpleQueue[tuple[bytes, float] | None] = queue.SimpleQueue()
         self._most_blocks = round(_QUEUE_SECONDS / BLOCK_SECONDS)
@@ -197,18 +254,36 @@ class Microphone:
         """Number of blocks that were dropped because they were not read in time."""
         self._stream = self._open()
 
-    def _choose_rate(self) -> int:
-        """Choose 16 kHz if the device supports it, else the device's own rate."""
+    def _most_channels(self) -> int:
+        offered = self.info.channels
+        if self._selected is None:
+            if offered <= _MOST_CHANNELS:
+                return offered
+            return _MOST_CHANNELS if _HARDWARE.search(self.info.name) else _OF_MANY
+        if max(self._selected) >= offered:
+            numbers = "one channel, 0" if offered == 1 else f"{offered} channels, 0 to {offered - 1}"
+            raise AudioError(
+                f"microphone {self.info.name!r} has {numbers}, and microphone.channels is {self._selected}",
+                fix='write other numbers, or channels = "auto", under [microphone]',
+            )
+        return max(self._selected) + 1
+
+    def _choose_format(self) -> tuple[int, int]:
+        """Choose the number of channels and the rate: 16 kHz if the device supports it, else the device's own rate."""
         sounddevice = _portaudio()
+        most = self._most_channels()
+        # A device may have its largest number of channels at no rate that it has for recording.
+        numbers = (most, min(most, _OF_MANY)) if self._selected is None else (most,)
+        rates = (SAMPLE_RATE, self.info.rate, 48_000, 44_100)
         problems = []
-        for rate in dict.fromkeys((SAMPLE_RATE, self.info.rate, 48_000, 44_100)):
+        for channels, rate in dict.fromkeys(itertools.product(numbers, rates)):
             try:
                 with silenced_c_libraries():
-                    sounddevice.check_input_settings(self.info.index, self._channels, "int16", samplerate=rate)
+                    sounddevice.check_input_settings(self.info.index, channels, "int16", samplerate=rate)
             except sounddevice.PortAudioError as error:
                 problems.append(error)
             else:
-                return rate
+                return channels, rate
         # That some rates are invalid is normal; why its own rate does not work is the reason.
         raise self._unavailable(next((each for each in problems if _INVALID_RATE not in each.args), problems[0]))
 
@@ -256,6 +331,8 @@ class Microphone:
             return None
         data, arrived_at = received
         samples = np.frombuffer(data, np.int16).reshape(-1, self._channels)
+        if self._selected is not None:
+            samples = samples[:, self._selected]
         return Block(samples, arrived_at, constant=is_constant(samples))
 
     def wake(self) -> None:

@@ -7,8 +7,10 @@ microphone counts as lost; what an utterance is, is decided elsewhere.
 import contextlib
 import threading
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Protocol, TypeVar
 
+from device.audio.channels import mix_of
 from device.audio.framer import Framer
 from device.audio.liveness import Due, LivenessMachine, State
 from device.audio.microphone import Block, Microphone, MicrophoneInfo, refresh_devices
@@ -56,7 +58,8 @@ class ReconnectingMicrophone:
         batch_size: returns how many blocks may be delivered together now; more than one saves wake-ups in a
             quiet room. Called after the frames of each block were consumed.
         patient: wait for a microphone that cannot be opened at first, instead of raising.
-        open_microphone: opens a microphone by name.
+        channels: `channels` under `[microphone]`.
+        open_microphone: opens a microphone by name; by default `Microphone` with these channels.
         on_block: called with each block and the microphone that delivered it, before the frames that it completes.
         refresh: called before each further attempt to open it.
         wait: waits the given number of seconds; replaceable for tests with a fake clock.
@@ -71,7 +74,8 @@ class ReconnectingMicrophone:
         batch_size: Callable[[], int] = lambda: 1,
         *,
         patient: bool = True,
-        open_microphone: Callable[[str], OpenMicrophone] = Microphone,
+        channels: str | tuple[int, ...] = "auto",
+        open_microphone: Callable[[str], OpenMicrophone] | None = None,
         on_block: Callable[[OpenMicrophone, Block], None] = lambda microphone, block: None,
         refresh: Callable[[], None] = refresh_devices,
         wait: Callable[[float], object] | None = None,
@@ -82,7 +86,8 @@ class ReconnectingMicrophone:
         self._tick = tick
         self._batch_size = batch_size
         self._patient = patient
-        self._open_microphone = open_microphone
+        self._mix = mix_of(channels)
+        self._open_microphone = open_microphone or partial(Microphone, channels=channels)
         self._on_block = on_block
         self._refresh = refresh
         self._stopping = threading.Event()
@@ -161,7 +166,7 @@ class ReconnectingMicrophone:
         return self._open_microphone(self._name)
 
     def _frames(self, microphone: OpenMicrophone) -> Generator[Frame, None, None]:
-        framer = Framer(microphone.rate)
+        framer = Framer(microphone.rate, self._mix)
         try:
             while not (self._stopping.is_set() or self._muted):
                 self._tick()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from device.audio.level import mean_square
 from device.errors import DetectorError
 from device.events import FRAME_LENGTH
 
@@ -34,7 +35,7 @@ class VoiceDetector:
     """Rates the probability of speech frame by frame: 0 below the gate, else the network's.
 
     Args:
-        gate_dbfs: RMS level below which a frame is not speech, dB relative to full scale.
+        gate_dbfs: RMS level without a constant offset below which a frame is not speech, dB relative to full scale.
 
     Raises:
         DetectorError: the network's weights are missing, or in an unknown format.
@@ -46,8 +47,7 @@ class VoiceDetector:
 
     def probability(self, samples: NDArray[np.int16]) -> float:
         """Return the probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
-        wide = samples.astype(np.float32)
-        if float(wide @ wide) < self._gate**2 * len(wide):
+        if mean_square(samples) < self._gate**2:
             return 0.0
         return self._silero.probability(samples)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from device.adaptation.adapted_classifier import AdaptedClassifier, Learnt
 from device.daemon.corrections import Corrections
+from device.outputs.commands import Diagnostics
 from device.settings.schema import MuteSettings
 from device.system.atomic_write import write_text
 from device.system.display import displayable
@@ -48,9 +49,18 @@ class Controls:
         self._confidences: MutableMapping[str, float] = {}
         self._lock = threading.Lock()
         self._on_mute: Callable[[bool], None] = lambda _muted: None
+        self._diagnostics: Callable[[], Diagnostics | None] = lambda: None
 
-    def attach(self, on_mute: Callable[[bool], None]) -> None:
-        """Call this whenever the microphone is muted or unmuted, and now if it is muted."""
+    def attach(
+        self, on_mute: Callable[[bool], None], diagnostics: Callable[[], Diagnostics | None] = lambda: None
+    ) -> None:
+        """The daemon runs.
+
+        Args:
+            on_mute: called whenever the microphone is muted or unmuted, and now if it is muted.
+            diagnostics: returns how the daemon is.
+        """
+        self._diagnostics = diagnostics
         with self._lock:
             self._on_mute = on_mute
             if self._muted:
@@ -89,6 +99,10 @@ class Controls:
     def correct(self, label: str) -> Learnt:
         """Learn the class of the latest prediction; see `Commands.correct`."""
         return self.corrections.correct(label)
+
+    def diagnostics(self) -> Diagnostics | None:
+        """How the daemon is; see `Commands.diagnostics`."""
+        return self._diagnostics()
 
     def _remember(self) -> None:
         if self._file is None:

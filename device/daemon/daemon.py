@@ -14,25 +14,28 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from device.audio.level import level_dbfs
 from device.audio.liveness import Liveness, LivenessMachine, State
-from device.audio.microphone import Microphone
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
+from device.bundle import DEFAULT_BUNDLE, shipped_name
 from device.daemon.control import ControlServer
 from device.daemon.controls import Controls
 from device.daemon.status import LOW_CONFIDENCE_LABEL, Status, StatusServer
 from device.daemon.systemd import Systemd
 from device.daemon.unix_server import UnixServer
 from device.errors import EdgeMcnnError, StatusError
-from device.events import Prediction
+from device.events import Frame, Prediction
 from device.loading import LoadedModels
+from device.outputs.commands import Diagnostics
 from device.outputs.fan_out import Outputs
 from device.outputs.json_lines import LOW_CONFIDENCE_TEXT
 from device.pipeline import Pipeline
 from device.settings.schema import Settings
+from device.system.display import displayable
 from device.system.signals import stopped_by_signals
 
 _LOG = logging.getLogger(__name__)
@@ -58,7 +61,7 @@ class Daemon:
         status_socket: path of the socket at which the status is published; None for no socket.
         controls: what users may change meanwhile; None if nobody else can.
         control_socket: path of the socket at which they can; None for no socket.
-        open_microphone: opens a microphone by its name.
+        open_microphone: opens a microphone by its name; by default as the settings say.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class Daemon:
         status_socket: Path | None,
         controls: Controls | None = None,
         control_socket: Path | None = None,
-        open_microphone: Callable[[str], OpenMicrophone] = Microphone,
+        open_microphone: Callable[[str], OpenMicrophone] | None = None,
     ) -> None:
         self._load = load
         self._outputs = outputs
@@ -89,6 +92,7 @@ class Daemon:
         self._error: BaseException | None = None
         self._models: LoadedModels | None = None
         self._pipeline: Pipeline | None = None
+        self._model = displayable(Path(settings.classifier.model).name) or shipped_name(DEFAULT_BUNDLE) or ""
         self._liveness = LivenessMachine(settings.liveness, time.monotonic, self._on_liveness)
         self._microphone = ReconnectingMicrophone(
             settings.microphone.name,
@@ -97,6 +101,7 @@ class Daemon:
             tick=self._tick,
             batch_size=self._batch_size,
             patient=patient,
+            channels=settings.microphone.channels,
             open_microphone=open_microphone,
         )
         self._state_changed = threading.Condition()
@@ -128,7 +133,7 @@ class Daemon:
                     stack.enter_context(server)
                 except StatusError as error:
                     _LOG.warning("%s", error)
-            self._controls.attach(self._microphone.mute)
+            self._controls.attach(self._microphone.mute, self._diagnostics)
             thread.start()
             watchdog_s = self._systemd.watchdog_s
             period = _TICK_S if watchdog_s is None else min(_TICK_S, watchdog_s / 4)
@@ -206,6 +211,11 @@ class Daemon:
             versions=self._versions(),
         )
 
+    def _diagnostics(self) -> Diagnostics:
+        """What outputs publish of the status; without what takes long to find."""
+        uptime_s = time.monotonic() - self._started
+        return Diagnostics(_memory_mb(), uptime_s, self._microphone.dropped_blocks, self._losses, self._model)
+
     def _versions(self) -> dict[str, str]:
         packages = ["edge-mcnn", "vosk"]
         if self._models is not None:
@@ -225,6 +235,8 @@ class Daemon:
                 for frames in streams:
                     # A new pipeline for each stream: an utterance does not go on after the microphone was lost.
                     self._pipeline = models.pipeline(self._outputs.monitor)
+                    if (meter := self._outputs.meter) is not None:
+                        frames = _metered(frames, meter)
                     for prediction in self._pipeline.predictions(frames):
                         # Muted in the middle of a sentence: a muted device shows no prediction of it.
                         if not self._controls.muted:
@@ -311,6 +323,13 @@ class Daemon:
     def _on_signal(self) -> None:
         self._stopped_by_signal = True
         self._over.set()
+
+
+def _metered(frames: Iterable[Frame], meter: Callable[[float], None]) -> Iterator[Frame]:
+    """Pass the level of each frame to a meter, after everything that the frame causes, so that no light waits."""
+    for frame in frames:
+        yield frame
+        meter(level_dbfs(frame.samples))
 
 
 def _memory_mb() -> float:

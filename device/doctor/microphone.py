@@ -1,6 +1,5 @@
 """Checks of the audio input: sound cards, PortAudio, the selected microphone, and how loud it is at the moment."""
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio import microphone
+from device.audio.channels import mix_of
 from device.audio.framer import Framer
+from device.audio.level import level_dbfs
 from device.audio.liveness import State
 from device.audio.microphone import MicrophoneInfo
 from device.daemon.status import Status
@@ -24,11 +25,9 @@ from device.system.permissions import how_to_join, may_open
 MEASURED_S = 1.5
 """Seconds of audio that the level is measured on."""
 _CLICK_S = 0.2
-"""Seconds after opening in which even a muted microphone may deliver a click."""
+"""Seconds after opening in which even a muted microphone may deliver a click, and in which an offset is found."""
 _DITHER = 4
 """Steps of 16 bits by which the samples of an input without a microphone may differ."""
-_MIN_DBFS = -96.0
-"""Level of a 16-bit signal that alternates by one step, and what digital silence is reported as."""
 _SESSION_DEVICES = ("pulse", "pipewire")
 """Devices that belong to the sound server of a user's session."""
 _THROUGH_SERVER = ("pipewire", "pulse", "default")
@@ -181,10 +180,16 @@ def check_selected(
         message += f"; not selected: {'; '.join(others)}"
     if re.search(r"hw:\d", name):
         message += f"; the number in {name!r} may change at each boot"
-        yield Finding("microphone", Verdict.WARN, message, "use words of its name under [microphone] instead")
+        stable = microphone.stable_name(selected, available)
+        fix = "use words of its name under [microphone] instead"
+        if stable != selected.name:
+            fix = f'write name = "{displayable(stable)}" under [microphone] instead'
+        yield Finding("microphone", Verdict.WARN, message, fix)
     elif name.casefold() in _SESSION_DEVICES:
         message += "; it belongs to the sound server of your session"
-        fix = "for the service, which has no session, select the card by its own name"
+        cards = [microphone.stable_name(each, available) for each in available if each.card_id]
+        own = " or ".join(f'name = "{displayable(each)}"' for each in cards) or "its own name"
+        fix = f"for the service, which has no session, select the card by {own}"
         yield Finding("microphone", Verdict.WARN, message, fix)
     else:
         yield Finding("microphone", Verdict.OK, message)
@@ -203,13 +208,14 @@ def measure_level(settings: Settings, daemon: Status | None, root: Path = Path("
     if daemon is not None and daemon.state == State.MUTED:
         yield Finding("level", Verdict.WARN, f"not measured: the daemon, process {daemon.pid}, is muted", daemon.fix)
         return
-    name, limit_s = settings.microphone.name, settings.liveness.no_sound_limit_s
+    name, channels = settings.microphone.name, settings.microphone.channels
+    limit_s = settings.liveness.no_sound_limit_s
     try:
         selected = microphone.find_microphone(name)
     except AudioError:
         return
     try:
-        opened = microphone.Microphone(name)
+        opened = microphone.Microphone(name, channels)
     except AudioError as error:
         if daemon is not None and daemon.microphone:
             message = f"not measured: the daemon, process {daemon.pid}, uses the microphone"
@@ -219,7 +225,7 @@ def measure_level(settings: Settings, daemon: Status | None, root: Path = Path("
         else:
             yield Finding("level", Verdict.FAIL, *_with_holder(error, selected.name, root))
         return
-    framer = Framer(opened.rate)
+    framer = Framer(opened.rate, mix_of(channels))
     levels: list[float] = []
     measured_s, cancelling = 0.0, False
     ranges = []
@@ -231,11 +237,11 @@ def measure_level(settings: Settings, daemon: Status | None, root: Path = Path("
                 fix = "unplug the microphone and plug it in again; it may be suspended or frozen"
                 yield Finding("level", Verdict.FAIL, message, fix)
                 return
+            new = [level_dbfs(frame.samples) for frame in framer.push(block.samples, arrived_at=block.arrived_at)]
             if measured_s >= _CLICK_S:
                 ranges.append(np.stack([block.samples.min(axis=0), block.samples.max(axis=0)]))
+                levels += new
             measured_s += len(block.samples) / opened.rate
-            new = [_dbfs(frame.samples) for frame in framer.push(block.samples, arrived_at=block.arrived_at)]
-            levels += new
             cancelling = cancelling or framer.cancelling
             if new:
                 yield MicrophoneLevel(max(new))
@@ -278,11 +284,6 @@ def _level_finding(levels: list[float], gate_dbfs: float, rate: int, extremes: t
         message = f"{message}: always below the gate of {gate_dbfs:g}, so no speech can be detected"
         return Finding("level", Verdict.WARN, message, fix)
     return Finding("level", Verdict.OK, f"{message}; the gate is at {gate_dbfs:g}")
-
-
-def _dbfs(samples: NDArray[np.int16]) -> float:
-    power = float(np.mean(np.square(samples.astype(np.float64)))) / 32768**2
-    return max(_MIN_DBFS, 10 * math.log10(power)) if power else _MIN_DBFS
 
 
 def _describe(info: MicrophoneInfo) -> str:

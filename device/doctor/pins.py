@@ -1,16 +1,17 @@
-"""Checks of the LEDs: a pin for each class, a GPIO chip, permission to open it, and the library that drives it."""
+"""Checks of LEDs and buttons: a pin for each, a GPIO chip, permission to open it, and the library that drives it."""
 
 import importlib.util
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from device.doctor.findings import Finding, Verdict
 from device.doctor.packages import version_numbers
 from device.errors import BundleError, LightsError
 from device.loading import open_bundle
+from device.outputs.gpio.buttons import check_pins
 from device.outputs.gpio.chip import (
     GROUP,
     UDEV_RULE_FILE,
@@ -19,9 +20,10 @@ from device.outputs.gpio.chip import (
     how_to_open,
     opened_chip,
 )
-from device.outputs.gpio.leds import check_leds
+from device.outputs.gpio.leds import check_leds, sign_label
 from device.outputs.gpio.pin_factory import folder_for_fifo
-from device.outputs.lights import has_gpio
+from device.outputs.lights import light_kind, usable_buttons
+from device.settings.buttons import Button, configured_buttons
 from device.settings.schema import Settings
 from device.system.display import displayable
 from device.system.permissions import device_group, may_open, open_to_everyone
@@ -38,7 +40,7 @@ _LGPIO_VERSION = re.compile(r"^LGPIO_PY_VERSION\s*=\s*(0x[0-9a-fA-F]+|\d+)", re.
 
 
 def check_lights(settings: Settings, *, service: bool = False, root: Path = _ROOT) -> Iterator[Finding]:
-    """Report where predictions are shown; if that is on GPIO pins, check all that they need.
+    """Report where predictions are shown, and the buttons; if they are on GPIO pins, check all that these need.
 
     Args:
         settings: the daemon's settings.
@@ -46,21 +48,43 @@ def check_lights(settings: Settings, *, service: bool = False, root: Path = _ROO
         root: the root of the file system, / except in tests.
     """
     lights = settings.lights
-    if lights.kind in ("terminal", "none") or (lights.kind == "auto" and not has_gpio()):
+    buttons = usable_buttons(settings)
+    on_pins = light_kind(lights) == "gpio"
+    if not on_pins:
         reason = f"lights.kind is {lights.kind}" if lights.kind != "auto" else "this is not a Raspberry Pi"
         fix = "" if lights.kind == "none" else "nothing to fix: `edge-mcnn listen` draws the lights in the terminal"
         yield Finding("lights", Verdict.WARN, f"{reason}: no LED will light up", fix)
-        return
-    labels = _labels(settings)
-    try:
-        check_leds(lights, labels)
-    except LightsError as error:
-        yield Finding("lights", Verdict.FAIL, error.message, error.fix)
     else:
-        pins = lights.rgb or {label: lights.pins[label] for label in labels}
-        yield Finding("lights", Verdict.OK, ", ".join(f"{name} GPIO{pin}" for name, pin in pins.items()))
+        yield _check_leds(settings)
+    if buttons:
+        yield _check_buttons(buttons)
+    elif configured_buttons(settings):
+        message = "this is not a Raspberry Pi: no button can be used"
+        yield Finding("buttons", Verdict.WARN, message, "remove button from [mute] and [learn] in the settings")
+    if not on_pins and not buttons:
+        return
     yield _check_chip(root, service=service)
     yield _check_library(root=root)
+
+
+def _check_leds(settings: Settings) -> Finding:
+    lights, labels = settings.lights, _labels(settings)
+    try:
+        check_leds(lights, labels, configured_buttons(settings))
+        if labels:
+            sign_label(settings.mute, labels)
+    except LightsError as error:
+        return Finding("lights", Verdict.FAIL, error.message, error.fix)
+    pins = lights.rgb or {label: lights.pins[label] for label in labels}
+    return Finding("lights", Verdict.OK, ", ".join(f"{name} GPIO{pin}" for name, pin in pins.items()))
+
+
+def _check_buttons(buttons: Sequence[Button]) -> Finding:
+    try:
+        check_pins(buttons)
+    except LightsError as error:
+        return Finding("buttons", Verdict.FAIL, error.message, error.fix)
+    return Finding("buttons", Verdict.OK, ", ".join(f"{button.name} GPIO{button.pin}" for button in buttons))
 
 
 def _labels(settings: Settings) -> tuple[str, ...]:

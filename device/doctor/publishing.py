@@ -6,14 +6,10 @@ The check connects to the broker and disconnects again, without publishing anyth
 import os
 import secrets
 import shutil
-import socket
 import stat
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from device.doctor.findings import Finding, Verdict
 from device.errors import PublishingError
@@ -21,32 +17,17 @@ from device.outputs.mqtt.client import (
     broker_address,
     client_id,
     device_name,
-    end_of_tls,
     new_client,
     topic_name,
 )
-from device.outputs.mqtt.client import port as port_of
-from device.outputs.mqtt.discovery import Topics
-from device.outputs.mqtt.failures import (
-    Failure,
-    closed_without_response,
-    connection_failure,
-    no_response,
-    not_mqtt,
-    refusal,
-    unresolved,
-)
+from device.outputs.mqtt.login import LIMIT_S, log_in
+from device.outputs.mqtt.topics import Topics
 from device.service import systemctl
 from device.settings.broker import doubts
 from device.settings.schema import MqttSettings, PublishSettings
 from device.system.display import displayable, shell_quoted
 from device.system.paths import error_about, file_problem
 
-if TYPE_CHECKING:
-    from paho.mqtt.client import Client
-
-LIMIT_S = 5.0
-"""Seconds allowed for each of: resolving the broker's name, connecting to it, and its response."""
 _BROKER, _COMMAND = "broker", "command"
 _BUFFERED = "until it is reachable, the daemon keeps the latest predictions for it"
 
@@ -69,7 +50,8 @@ def check_broker(settings: MqttSettings, limit_s: float = LIMIT_S) -> Iterator[F
         fix = _unreadable_password_fix(settings) if denied else ""
         yield Finding(_BROKER, Verdict.FAIL, error.message, fix or error.fix)
         return
-    failure = _resolve(settings, limit_s) or _connect(settings, client, limit_s)
+    failure = log_in(settings, client, limit_s)
+    client.disconnect()
     if failure is not None:
         verdict = Verdict.FAIL if failure.lasting else Verdict.WARN
         fix = failure.fix if failure.lasting else f"{failure.fix}; {_BUFFERED}"
@@ -120,52 +102,6 @@ def _unreadable_password_fix(settings: MqttSettings) -> str:
     if not settings.password_file or os.access(path, os.R_OK) or not os.access(path, os.F_OK):
         return ""
     return "the service can read it through systemd; to check with the service's rights: sudo edge-mcnn doctor"
-
-
-def _resolve(settings: MqttSettings, limit_s: float) -> Failure | None:
-    """Resolve the host name of the broker; return why that fails."""
-    results: list[OSError | None] = []
-
-    def resolve() -> None:
-        try:
-            socket.getaddrinfo(settings.host, port_of(settings), type=socket.SOCK_STREAM)
-        except OSError as error:
-            results.append(error)
-        else:
-            results.append(None)
-
-    # `getaddrinfo` has no time limit, and may take half a minute.
-    thread = threading.Thread(target=resolve, daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    if not results:
-        return unresolved(settings, f"no response within {limit_s:g} s")
-    return None if results[0] is None else connection_failure(results[0], settings)
-
-
-def _connect(settings: MqttSettings, client: "Client", limit_s: float) -> Failure | None:
-    """Connect to the broker, log in and disconnect; return why any of that fails."""
-    reasons: list[Any] = []
-    ends: list[Any] = []
-    client.on_connect = lambda _client, _data, _flags, reason, _properties: reasons.append(reason)
-    client.on_disconnect = lambda _client, _data, _flags, reason, _properties: ends.append(reason)
-    client.connect_timeout = limit_s
-    try:
-        client.connect(settings.host, port_of(settings))
-    except (OSError, ValueError) as error:
-        return connection_failure(error, settings)
-    end = time.monotonic() + limit_s
-    connected = True
-    while connected and not reasons and time.monotonic() < end:
-        connected = client.loop(0.1) == 0
-    client.disconnect()
-    if reasons:
-        return refusal(reasons[0], settings) if reasons[0].is_failure else None
-    if connected:
-        return no_response(limit_s)
-    if "Protocol error" in map(str, ends):
-        return not_mqtt()
-    return closed_without_response(settings, end_of_tls(settings, limit_s) if settings.tls else None)
 
 
 def _check_executable(program: Path) -> Finding | None:

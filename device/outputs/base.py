@@ -1,7 +1,7 @@
 """The protocol of every output: the one way in which predictions and the state of the microphone leave the daemon."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from device.audio.liveness import Liveness
 
@@ -83,3 +83,15 @@ class Monitor(Light, Protocol):
             image: returns the spectrogram image that the network would classify if the utterance ended here; shape as
                 `Prediction.image`.
         """
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """An output that also follows how loud it is; nothing is computed for it unless `metered` is true."""
+
+    @property
+    def metered(self) -> bool:
+        """Whether `level` does anything."""
+
+    def level(self, dbfs: float) -> None:
+        """Note the level of a frame, dB relative to full scale; called as `Output.prediction` is."""

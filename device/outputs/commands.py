@@ -1,11 +1,28 @@
 """What an output may ask of the daemon: keys of a terminal, buttons on pins and messages of a broker become these."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 # `service install` imports this module, and numpy may be broken on the machine that it checks.
 if TYPE_CHECKING:
     from device.adaptation.adapted_classifier import Learnt
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """How a running daemon is, for people who look after it."""
+
+    memory_mb: float
+    """Resident memory of the process, 10^6 bytes."""
+    uptime_s: float
+    """Seconds since the daemon started."""
+    blocks_dropped: int
+    """Number of audio blocks that were dropped because the machine was too slow."""
+    microphone_losses: int
+    """Number of times that the microphone was lost."""
+    model: str
+    """Name of a model that ships, or the file name of another one."""
 
 
 class Commands(Protocol):
@@ -38,3 +55,6 @@ class Commands(Protocol):
         Raises:
             ProfileError: there is no such class, nothing was predicted yet, or the profile cannot be used or written.
         """
+
+    def diagnostics(self) -> Diagnostics | None:
+        """How the daemon is now; None before it runs. Quick."""

@@ -14,7 +14,8 @@ from device.outputs.base import Light, Monitor, Output
 from device.outputs.calm import Calm
 from device.outputs.commands import Commands
 from device.outputs.fan_out import Outputs
-from device.outputs.lights import light_kind
+from device.outputs.lights import light_kind, usable_buttons
+from device.settings.buttons import configured_buttons
 from device.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -48,11 +49,20 @@ def create_outputs(
     """
     kind = light_kind(settings.lights)
     light: Light | None = None
+    others: list[Output] = []
+    buttons = configured_buttons(settings)
     if kind == "gpio":
         from device.outputs.gpio.leds import GpioLeds
 
-        light = GpioLeds(settings.lights, on_error=stop)
-    others = create_publishers(settings, announce, commands)
+        light = GpioLeds(settings.lights, settings.mute, buttons, on_error=stop)
+    if usable_buttons(settings):
+        from device.outputs.gpio.buttons import Buttons
+
+        others.append(Buttons(buttons, commands, announce, stop))
+    elif buttons:
+        names = " and ".join(map(str, buttons))
+        announce(f"buttons: {names} cannot be used, because this machine is no Raspberry Pi")
+    others += create_publishers(settings, announce, commands)
     if json or (monitor is None and kind != "none"):
         from device.outputs.json_lines import LineOutput, as_line, as_plain_line
 

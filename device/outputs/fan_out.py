@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from device.audio.liveness import Liveness
 from device.errors import EdgeMcnnError, LightsError
-from device.outputs.base import Light, Monitor, Output
+from device.outputs.base import Light, Meter, Monitor, Output
 from device.outputs.calm import Calm
 from device.settings.schema import LightsSettings
 from device.system.display import displayable
@@ -49,12 +49,18 @@ class Outputs:
         self._calm = Calm(LightsSettings()) if calm is None else calm
         self._light = None if light is None else _Light(light)
         self._monitor = None if monitor is None else _GuardedMonitor(monitor)
-        self._others = [_Guarded(output) for output in others]
+        self._others = [_guarded(output) for output in others]
+        self._meters = [each for each in self._others if isinstance(each, _GuardedMeter)]
 
     @property
     def monitor(self) -> Monitor | None:
         """The output that follows speech as it happens."""
         return self._monitor
+
+    @property
+    def meter(self) -> Callable[[float], None] | None:
+        """Passes the level of a frame, dB relative to full scale, to the outputs that follow it; None without any."""
+        return self._level if self._meters else None
 
     def open(self, labels: Sequence[str]) -> None:
         """Open every output for the classes of the model.
@@ -119,6 +125,10 @@ class Outputs:
         _close_together([output for output in self._all() if output is not self._monitor], limit_s)
         if self._monitor is not None:
             _close_together([self._monitor], end - time.monotonic())
+
+    def _level(self, dbfs: float) -> None:
+        for each in self._meters:
+            each.level(dbfs)
 
     def _all(self) -> "list[_Guarded]":
         return [output for output in (self._light, self._monitor, *self._others) if output is not None]
@@ -217,6 +227,21 @@ class _GuardedMonitor(_Guarded):
 
     def speech(self, words: Callable[[], str], image: "Callable[[], NDArray[np.float32]]") -> None:
         self._call(lambda: self._to.speech(words, image))
+
+
+class _GuardedMeter(_Guarded):
+    """The same for an output that follows the level."""
+
+    def __init__(self, output: Output, meter: Meter) -> None:
+        super().__init__(output)
+        self._meter = meter
+
+    def level(self, dbfs: float) -> None:
+        self._call(lambda: self._meter.level(dbfs))
+
+
+def _guarded(output: Output) -> _Guarded:
+    return _GuardedMeter(output, output) if isinstance(output, Meter) and output.metered else _Guarded(output)
 
 
 def _described(error: Exception) -> str:

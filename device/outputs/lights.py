@@ -1,8 +1,9 @@
-"""Which light shows predictions on this machine: LEDs on the pins of a Raspberry Pi, or lights drawn in a terminal."""
+"""Which light shows predictions on this machine, on pins or drawn in a terminal; and which buttons it can use."""
 
 from pathlib import Path
 
-from device.settings.schema import LightsSettings
+from device.settings.buttons import Button, configured_buttons
+from device.settings.schema import LightsSettings, Settings
 
 DEVICE_TREE_MODEL = Path("/proc/device-tree/model")
 """File in which Linux gives the name of a board; ends with a zero byte."""
@@ -13,6 +14,11 @@ def light_kind(settings: LightsSettings) -> str:
     if settings.kind != "auto":
         return settings.kind
     return "gpio" if has_gpio() else "terminal"
+
+
+def usable_buttons(settings: Settings) -> tuple[Button, ...]:
+    """The buttons that the settings name, if this machine has pins, or the settings choose LEDs on pins; else none."""
+    return configured_buttons(settings) if light_kind(settings.lights) == "gpio" or has_gpio() else ()
 
 
 def has_gpio() -> bool:

@@ -12,6 +12,7 @@ from device.outputs.gpio.leds import GpioLeds, class_patterns, colour_of
 from device.outputs.lights import light_kind
 from device.outputs.terminal.prediction_rows import lights_row
 from device.outputs.wiring.pinout import header_pin, pin_description
+from device.settings.buttons import Button
 from device.settings.leds import RGB
 from device.settings.schema import LightsSettings
 
@@ -30,7 +31,7 @@ class ManualLight:
 
 @contextmanager
 def open_manual_lights(
-    settings: LightsSettings, labels: Sequence[str], console: Console
+    settings: LightsSettings, labels: Sequence[str], console: Console, buttons: Sequence[Button] = ()
 ) -> Iterator[tuple[Sequence[ManualLight], Sequence[ManualLight]]]:
     """The lights of the classes, and those that only a test of the wiring lights before them; all off at the end.
 
@@ -41,15 +42,16 @@ def open_manual_lights(
         settings: kind, pins, colours.
         labels: classes of the model.
         console: where lights in the terminal are drawn.
+        buttons: buttons, none of which may have the pin of an LED.
 
     Raises:
-        LightsError: the LEDs cannot be driven, or the settings choose no lights.
+        LightsError: the LEDs cannot be driven, a button has the pin of one, or the settings choose no lights.
     """
     kind = light_kind(settings)
     if kind == "none":
         raise LightsError("lights.kind is none", fix="add --lights gpio or --lights terminal")
     if kind == "gpio":
-        leds = GpioLeds(settings)
+        leds = GpioLeds(settings, buttons=buttons)
         try:
             leds.open(labels)
             yield _class_lights(settings, labels, leds), _leg_lights(settings, leds)

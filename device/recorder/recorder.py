@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from device.audio.liveness import Liveness, LivenessMachine, State
-from device.audio.microphone import Block, Microphone
+from device.audio.microphone import Block
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.errors import RecordingError
 from device.events import Frame
@@ -52,7 +52,7 @@ class Recorder:
         settings: settings of the daemon: which microphone is used, and when it counts as lost.
         session: receives the frames.
         display: prints the state of the microphone.
-        open_microphone: opens a microphone by its name.
+        open_microphone: opens a microphone by its name; by default as the settings say.
         on_block: called with each block as the microphone delivers it, before the frames that it completes.
     """
 
@@ -61,7 +61,7 @@ class Recorder:
         settings: Settings,
         session: GuidedSession,
         display: Display,
-        open_microphone: Callable[[str], OpenMicrophone] = Microphone,
+        open_microphone: Callable[[str], OpenMicrophone] | None = None,
         on_block: Callable[[OpenMicrophone, Block], None] = lambda microphone, block: None,
     ) -> None:
         self._session = session
@@ -76,6 +76,7 @@ class Recorder:
             settings.liveness.stuck_limit_s,
             tick=self._tick,
             patient=False,
+            channels=settings.microphone.channels,
             open_microphone=open_microphone,
             on_block=on_block,
         )

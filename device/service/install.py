@@ -5,6 +5,7 @@ everything that can be checked has been checked. The text of the unit comes from
 """
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from device.adaptation.profile_path import NO_PROFILE, SERVICE_PROFILE, default_profile_path, profile_in_home
 from device.bundle import SHIPPED_BUNDLES, bundle_path, read_bundle
-from device.errors import ProfileError, ServiceError
+from device.errors import EdgeMcnnError, ProfileError, ServiceError
 from device.outputs.create import create_publishers
 from device.outputs.gpio.chip import GROUP as GPIO_GROUP
 from device.outputs.gpio.chip import UDEV_COMMANDS, UDEV_RULE, UDEV_RULE_FILE, describe_access, opened_chip
-from device.outputs.lights import light_kind
+from device.outputs.lights import light_kind, usable_buttons
+from device.outputs.mqtt.client import device_name
+from device.outputs.mqtt.forget import forget
 from device.recognition.speech_model.fetch import (
     SPEECH_MODEL_NAME,
     fetch_speech_model,
@@ -39,11 +42,12 @@ from device.service.systemctl import (
     systemctl,
 )
 from device.service.unit import network_drop_in, unit_text
-from device.settings.schema import ClassifierSettings, LightsSettings, Settings
+from device.settings.schema import ClassifierSettings, MqttSettings, Settings
 from device.settings.toml import as_toml, read_settings
-from device.system.display import counted
+from device.system.display import counted, displayable
 from device.system.permissions import device_group, has_group, open_to_everyone
 
+_LOG = logging.getLogger(__name__)
 CONFIG = Path("/etc/edge-mcnn/config.toml")
 DATA = Path("/var/lib/edge-mcnn")
 """Folder of the service's speech model and bundle; owned by root and readable by everyone."""
@@ -126,7 +130,7 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
     changes += [_mode_change(path, "settings") for path in (CONFIG, _PRISTINE) if describe_wrong_mode(path)]
     changes += _profile_changes(required)
     readable = [path for path in _named_paths(settings) if not path.is_relative_to(DATA)]
-    groups, pin_changes = _plan_pins(settings.lights)
+    groups, pin_changes = _plan_pins(settings)
     changes += pin_changes
     changes.append(_file_change(UNIT_FILE, unit_text(CONFIG, groups, readable).encode(), "unit"))
     if settings.mqtt.host:
@@ -160,6 +164,7 @@ def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
             ServiceChange(f"stop and disable {NAME}", lambda: systemctl("disable", "--now", "--quiet", NAME)),
             ServiceChange(f"remove {UNIT_FILE}", _remove_unit),
         ]
+    changes += _broker_changes()  # after the daemon has stopped, and before its password is removed
     if _is_edited() and not purge:
         changes.append(ServiceChange(f"keep {CONFIG}, which was edited; --purge removes it, too"))
     elif CONFIG.parent.exists():
@@ -280,6 +285,26 @@ def _profile_of_user() -> Path:
     return profile_in_home(Path(f"~{user}").expanduser()) if user else default_profile_path()
 
 
+def _broker_changes() -> list[ServiceChange]:
+    """Plan to remove the device from its broker; what cannot be done there is reported, and stops nothing."""
+    try:
+        settings = read_settings(CONFIG).mqtt if CONFIG.exists() else MqttSettings()
+    except EdgeMcnnError:
+        return [ServiceChange(f"leave the MQTT broker unchanged, because {CONFIG} cannot be used")]
+    if not settings.host:
+        return []
+
+    def apply() -> None:
+        try:
+            forget(settings)
+        except EdgeMcnnError as error:
+            command = f"edge-mcnn mqtt forget --config {CONFIG}"
+            _LOG.warning("Home Assistant may still show this device: %s; to try again, run: %s", error, command)
+
+    device = displayable(device_name(settings))
+    return [ServiceChange(f"remove the device {device} from the MQTT broker {settings.host}", apply)]
+
+
 def _exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110  # Path.exists raises for a user who may not enter /var/lib/private
 
@@ -343,7 +368,7 @@ def _speech_model_modes(folder: Path, wrong: Sequence[Path]) -> ServiceChange:
     return ServiceChange(f"speech model: repair owner and mode of {what}", apply)
 
 
-def _plan_pins(lights: LightsSettings) -> tuple[list[str], list[ServiceChange]]:
+def _plan_pins(settings: Settings) -> tuple[list[str], list[ServiceChange]]:
     """Plan the access to sound cards and pins.
 
     Returns:
@@ -351,7 +376,8 @@ def _plan_pins(lights: LightsSettings) -> tuple[list[str], list[ServiceChange]]:
     """
     groups = [group for group in (_AUDIO_GROUP, GPIO_GROUP) if has_group(group)]
     chip = opened_chip()
-    if light_kind(lights) != "gpio" or not chip.exists() or open_to_everyone(chip):
+    uses_pins = light_kind(settings.lights) == "gpio" or usable_buttons(settings)
+    if not uses_pins or not chip.exists() or open_to_everyone(chip):
         return groups, []
     if (group := device_group(chip)) is not None:
         return list(dict.fromkeys([*groups, group])), _udev_file_changes() if UDEV_RULE_FILE.exists() else []

@@ -117,6 +117,9 @@ def contradictions(table: Mapping[str, Any]) -> Iterator[Mistake]:
     if table.get("ca_file") and not table.get("tls"):
         message = "mqtt.ca_file is set, but mqtt.tls is false, so no certificate would be checked"
         yield Mistake(message, "set mqtt.tls to true, or remove mqtt.ca_file", key="ca_file")
+    if table.get("corrections") and not table.get("commands", True):
+        message = "mqtt.corrections is true, and mqtt.commands is false, so no correction would be accepted"
+        yield Mistake(message, "set mqtt.commands to true, or mqtt.corrections to false", key="corrections")
 
 
 def doubts(table: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -8,6 +8,7 @@ from typing import Any
 from device.bundle import bundle_path, read_bundle
 from device.errors import EdgeMcnnError, SettingsError
 from device.settings.broker import Mistake, contradictions
+from device.settings.buttons import button_problems
 from device.settings.schema import ClassifierSettings, Settings, sections
 from device.settings.toml_values import toml_value
 
@@ -62,6 +63,8 @@ def problems(table: Mapping[str, Any]) -> Iterator[Problem]:
             if key in known:
                 yield from _wrong_value((name, key), known[key], value)
         yield from _contradictions(name, content)
+    for place, message in button_problems(table):
+        yield Problem(place, message)
 
 
 def allowed_values(setting: Field[Any]) -> str:
@@ -85,9 +88,9 @@ def _section(kind: Any, table: Mapping[str, Any]) -> Any:
 
 def _converted(value: Any, kind: type) -> Any:
     """The value in the type of the dataclass: TOML has 1 where we have 1.0, and lists where we have tuples."""
-    if isinstance(value, Mapping):
-        return value
-    return kind(value) if kind in (float, tuple) else value
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if kind is float and not isinstance(value, Mapping) else value
 
 
 def _wrong_value(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Problem]:

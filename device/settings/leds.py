@@ -44,6 +44,11 @@ CLASS_PINS = {
     "disgust": 16,
 }
 """Default BCM pins of the same classes; none of them has another use on most boards."""
+PLAIN_PINS = (17, 27, 22, 23, 24, 25, 5, 6, 16, 26, 12, 13, 18, 19, 20, 21, 4, 7, 8, 9, 10, 11, 15, 14)
+"""BCM pins, those without another use first, those of SPI and of the serial console last. Those below 4 are missing:
+they are a bus of plugged-on boards and have their own pull-up resistors."""
+PULLED_UP_PINS = (2, 3)
+"""BCM pins with a resistor to 3V3 on every board."""
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 Problems = Iterator[tuple[tuple[str, ...], str]]

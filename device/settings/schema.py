@@ -20,6 +20,10 @@ from device.settings.leds import (
     rgb_problems,
 )
 
+_CHANNEL_WORDS = ("auto", "loudest", "mean")
+_HIGHEST_CHANNEL = 127
+_CHANNELS = f"one of {', '.join(_CHANNEL_WORDS)}, or a list of channel numbers from 0 on, such as [0]"
+
 
 def _number(default: float, lowest: float, highest: float, unit: str, about: str) -> Any:
     return field(default=default, metadata={"range": (lowest, highest), "unit": unit, "about": about})
@@ -71,14 +75,38 @@ def _is_probability(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
+def _channel_problems(name: str, channels: Any) -> Problems:
+    """Check which channels of a microphone are used, called with the full name of the setting."""
+    if isinstance(channels, str) and channels in _CHANNEL_WORDS:
+        return
+    numbers = channels if isinstance(channels, list | tuple) else ()
+    whole = [each for each in numbers if isinstance(each, int) and not isinstance(each, bool)]
+    if not numbers or len(whole) < len(numbers) or not all(0 <= each <= _HIGHEST_CHANNEL for each in whole):
+        yield (), f"{name} is {channels!r}, expected {_CHANNELS}"
+    elif len(set(whole)) < len(whole):
+        yield (), f"{name} is {channels!r}, which names a channel twice"
+
+
 @dataclass(frozen=True)
 class MicrophoneSettings:
     """`[microphone]`: which microphone is used."""
 
     name: str = _text(
         "",
-        "Name of the microphone, or a part of it, as `edge-mcnn microphones` lists it; the numbers of sound cards may "
-        "change at a restart, names do not. Empty: the default microphone.",
+        "Name of the microphone, or a part of it, as `edge-mcnn microphones` lists it; or the ID of its sound card, "
+        "such as card:Device; or vendor and product of its USB device, such as 0d8c:0014. The numbers of sound "
+        "cards may change at a restart, these do not. Empty: the default microphone.",
+    )
+    channels: str | tuple[int, ...] = field(
+        default="auto",
+        metadata={
+            "check": _channel_problems,
+            "allowed": _CHANNELS,
+            "about": "Channels of the microphone that are used. auto: of one or two channels the mean, after inverting "
+            "one that would cancel the other; of more the loudest. loudest: the channel with the highest level of "
+            "speech; it changes in pauses. mean: the mean of all channels. Numbers: the mean of these channels, for an "
+            "array whose loudest channel is not the best: one may be processed, or repeat what a loudspeaker plays.",
+        },
     )
 
 
@@ -339,7 +367,7 @@ class MuteSettings:
         -1,
         HIGHEST_BCM_PIN,
         "",
-        "BCM number of the GPIO pin of a button that mutes and unmutes, such as 23. -1: no button.",
+        "BCM number of the GPIO pin of a button that mutes and unmutes, such as 12. -1: no button.",
     )
     active: str = _choice(
         "low",
@@ -368,9 +396,9 @@ class LearnSettings:
         -1,
         HIGHEST_BCM_PIN,
         "",
-        "BCM number of the GPIO pin of a button for wrong predictions. Each press corrects the latest prediction "
-        "to the next most probable class and lights it, until the right one is on; it is learnt at once. -1: no "
-        "button.",
+        "BCM number of the GPIO pin of a button for a wrong prediction, such as 26. Each press corrects the latest "
+        "prediction to the next most probable class, which is learnt at once and lit; press until the right one is on. "
+        "-1: no button.",
     )
     active: str = _choice(
         "low",
@@ -436,10 +464,16 @@ class MqttSettings:
         "Topic prefix where Home Assistant looks for new devices. Empty: no discovery.",
     )
     words: bool = _switch(False, "Publish the words that were spoken, too.")
+    level: bool = _switch(False, "Publish how loud it is, at most once in 10 s.")
+    commands: bool = _switch(
+        True,
+        "Accept commands from the broker: mute, and the confidence that a class requires. Everyone who may publish at "
+        "the broker can send them.",
+    )
     corrections: bool = _switch(
         False,
         "Learn from messages with the topic <prefix>/<device>/correct: the payload is the right class of the latest "
-        "prediction. Everyone who may publish that topic at the broker can change what is predicted.",
+        "prediction. Everyone who may publish that topic at the broker can change what is predicted. Needs commands.",
     )
 
 

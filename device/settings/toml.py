@@ -148,7 +148,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
             raise SettingsError(f"{variable} in the environment: no such setting", fix=fix)
         section, setting = known[variable]
         value: Any = environment[variable]
-        if not isinstance(getattr(sections()[section](), setting.name), str):
+        if "check" in setting.metadata or not isinstance(getattr(sections()[section](), setting.name), str):
             with contextlib.suppress(tomllib.TOMLDecodeError):  # it stays a text, which is refused below
                 parsed = tomllib.loads(f"value = {value}")
                 value = parsed["value"] if len(parsed) == 1 else value

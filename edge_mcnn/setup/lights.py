@@ -19,7 +19,7 @@ from edge_mcnn.paths import output_file
 
 if TYPE_CHECKING:
     from device.outputs.manual_lights import ManualLight
-    from device.settings.schema import LightsSettings
+    from device.settings.schema import Settings
 
 lights_commands = typer.Typer(help="Test the lights, or show how to wire the LEDs.", no_args_is_help=True)
 
@@ -41,11 +41,13 @@ def light_each_command(
     Example: `edge-mcnn lights test --config /etc/edge-mcnn/config.toml`
     """
     from device.outputs.manual_lights import open_manual_lights
+    from device.settings.buttons import configured_buttons
 
     settings, labels = _settings_and_labels(lights, model, config)
+    buttons = configured_buttons(settings)
     console = out.console(highlight=False, soft_wrap=True)
     _interrupt_at_sigterm()
-    with open_manual_lights(settings, labels, console) as (classes, legs):
+    with open_manual_lights(settings.lights, labels, console, buttons) as (classes, legs):
         for light in (*legs, *classes):
             light.switch_on()
             _print_name(light, [each.name for each in (*legs, *classes)])
@@ -69,6 +71,7 @@ def set_command(
     """
     from device.errors import LightsError
     from device.outputs.manual_lights import open_manual_lights
+    from device.settings.buttons import configured_buttons
 
     settings, labels = _settings_and_labels(lights, model, config)
     if label not in labels:
@@ -76,7 +79,8 @@ def set_command(
     console = out.console(highlight=False, soft_wrap=True)
     _interrupt_at_sigterm()
     # Ctrl-C is the regular way to end this command.
-    with contextlib.suppress(KeyboardInterrupt), open_manual_lights(settings, labels, console) as (classes, _):
+    opened = open_manual_lights(settings.lights, labels, console, configured_buttons(settings))
+    with contextlib.suppress(KeyboardInterrupt), opened as (classes, _):
         light = next(light for light in classes if light.name == label)
         light.switch_on()
         _print_name(light, [label])
@@ -103,6 +107,7 @@ def off_command(
     from device.errors import BundleError
     from device.outputs.gpio.leds import switch_off
     from device.outputs.lights import light_kind
+    from device.settings.buttons import configured_buttons
     from device.settings.leds import CLASS_PINS
 
     settings = load_settings(config, model=model)
@@ -115,7 +120,7 @@ def off_command(
         labels = read_bundle(bundle_path(settings.classifier.model)).companions.labels
     except BundleError:
         labels = tuple(CLASS_PINS)  # a model that was removed may have left any of its LEDs on
-    pins = switch_off(lights, labels)
+    pins = switch_off(lights, labels, configured_buttons(settings))
     if not quiet:
         from device.outputs.wiring.pinout import header_pin, pin_description  # imports numpy
 
@@ -138,13 +143,14 @@ def wiring_command(
     model: Model = None,
     config: Config = None,
 ) -> None:
-    """Draw how to wire the LEDs to the 40-pin header.
+    """Draw how to wire the LEDs, and the buttons in the settings, to the 40-pin header.
 
     The drawing shows pins, classes, resistors and ground.
 
     Example: `edge-mcnn lights wiring --config my.toml --svg wiring.svg`
     """
     from device.outputs.wiring.text import WIDTH, to_encoding, wiring
+    from device.settings.buttons import configured_buttons
 
     if svg is not None and svg.suffix != ".svg":
         raise typer.BadParameter(f"--svg {svg}: the file name must end in .svg")
@@ -156,17 +162,18 @@ def wiring_command(
     if not console.is_terminal:  # a file or a pager has room for the drawing
         console.width = max(console.width, WIDTH)
     with console.capture() as capture:
-        console.print(wiring(settings, labels, console.width))
+        console.print(wiring(settings.lights, labels, console.width, configured_buttons(settings)))
     out.rendered(to_encoding(capture.get(), console.encoding).removesuffix("\n"))
 
 
-def _save(svg: Path, settings: "LightsSettings", labels: Sequence[str]) -> None:
+def _save(svg: Path, settings: "Settings", labels: Sequence[str]) -> None:
     from device.errors import LightsError
     from device.outputs.wiring.svg import wiring_svg
+    from device.settings.buttons import configured_buttons
     from device.system.atomic_write import write_text
     from device.system.paths import explain
 
-    drawing = wiring_svg(settings, labels)
+    drawing = wiring_svg(settings.lights, labels, configured_buttons(settings))
     try:
         write_text(svg, drawing)
     except OSError as error:
@@ -177,12 +184,12 @@ def _save(svg: Path, settings: "LightsSettings", labels: Sequence[str]) -> None:
 
 def _settings_and_labels(
     lights: ManualLights | None, model: Path | None, config: Path | None
-) -> tuple["LightsSettings", Sequence[str]]:
-    """Return the settings of the lights and the classes of the model."""
+) -> tuple["Settings", Sequence[str]]:
+    """Return the settings and the classes of the model."""
     from device.loading import open_bundle
 
     settings = load_settings(config, model=model, lights=lights)
-    return settings.lights, open_bundle(settings).companions.labels
+    return settings, open_bundle(settings).companions.labels
 
 
 def _print_name(light: "ManualLight", names: Sequence[str]) -> None:

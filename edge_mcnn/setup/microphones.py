@@ -18,8 +18,10 @@ def microphones_command(
     """List the microphones of this machine.
 
     For each microphone the list shows its name, sample rate, number of channels and kind: a device, or a name from
-    ALSA's configuration, such as `default` or that of a sound server. Plug-ins of ALSA are listed with --all, or if
-    there is nothing else; the settings accept their names, too. --json prints one object per line.
+    ALSA's configuration, such as `default` or that of a sound server. Of a sound card it also shows what selects it
+    independently of its name: the ID of the card, and vendor and product if it is a USB device. Plug-ins of ALSA are
+    listed with --all, or if there is nothing else; the settings accept their names, too. --json prints one object per
+    line.
 
     Exit status: 0 if there is a microphone, 1 if there is none.
 
@@ -43,13 +45,15 @@ def microphones_command(
 
     from device.system.display import displayable
 
-    table = Table("name", "rate", "channels", "kind", "", box=None)
+    table = Table("name", "rate", "channels", "kind", "card", "USB ID", "", box=None)
     for each in found:
         table.add_row(
             displayable(each.name),
             f"{each.rate} Hz",
             str(each.channels),
             each.kind,
+            displayable(f"card:{each.card_id}" if each.card_id else ""),
+            displayable(each.usb_id),
             "default" if each.is_default else "",
         )
     out.console().print(table)

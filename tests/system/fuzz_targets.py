@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from paho.mqtt.client import MQTTMessage
 
 from device.adaptation.profile import read_profile
 from device.adaptation.speaker_variation import SpeakerVariation
@@ -23,17 +24,23 @@ from device.errors import (
     BundleError,
     EdgeMcnnError,
     ProfileError,
+    PublishingError,
     SettingsError,
     SpeechModelError,
     StatusError,
 )
 from device.front_end.parameters import FrontEnd
+from device.outputs.mqtt.commands import CommandReceiver
+from device.outputs.mqtt.output import MqttOutput
+from device.outputs.mqtt.topics import Topics
 from device.recognition.classifier import Classifier
 from device.recognition.speech_model.fetch import fetch_speech_model, is_speech_model
-from device.settings.schema import Settings
+from device.settings.schema import MqttSettings, Settings
 from device.settings.toml import as_toml, check_file, read_settings
 from tests.device.adaptation.voices import profile, variation
 from tests.device.daemon.test_status import STATUS
+from tests.device.outputs.mqtt.recorded_commands import RecordedCommands
+from tests.device.outputs.predictions import LABELS
 from tests.device.recognition.tiny_model import CONTENT, TINY, zipped
 
 _NEXT_FILE = b"<next file>"
@@ -187,6 +194,43 @@ def _send_to_server(content: bytes, folder: Path) -> None:
         assert read_status(folder / "s") == STATUS
 
 
+def _messages() -> list[bytes]:
+    """Messages that a broker delivers: the topic and the payload, each on a line of its own."""
+    return [f"{topic}\n{payload}".encode() for topic, payload in _COMMANDS]
+
+
+def _receive(content: bytes, _folder: Path) -> None:
+    """Receive a message as paho passes it on; only the valid commands may have an effect, and each its own."""
+    topic, _, payload = content.partition(b"\n")
+    commands = RecordedCommands()
+    lines: list[str] = []
+    output = MqttOutput(MqttSettings("127.0.0.1", device="d"), lines.append, commands)
+    output._receiver = CommandReceiver(Topics("e", "d"), LABELS, commands, lines.append, lambda: None, corrections=True)
+    message = MQTTMessage(topic=topic)
+    message.payload, message.retain = payload, len(content) % 7 == 0  # of no valid one
+    output._on_message(output._client, None, message)
+    changed = {label: value for label, value in commands.confidences.items() if value != 0.4}
+    assert set(commands.learnt) <= {payload.decode(errors="replace").strip()}
+    if commands.mutings or changed:
+        assert not message.retain
+        text = payload.strip()
+        assert (topic, commands.mutings, changed) in (
+            (b"e/d/mute/set", [text == b"ON"], {}),
+            *((f"e/d/confidence/{label}/set".encode(), [], {label: changed.get(label)}) for label in LABELS),
+        )
+        assert text in (b"ON", b"OFF") or 0 <= float(text) <= 100
+    elif lines or topic not in _TOPICS:
+        raise PublishingError(*lines or ["mqtt: an unknown topic is ignored"])
+
+
+_COMMANDS = (
+    ("e/d/mute/set", "ON"), ("e/d/mute/set", "OFF"), ("e/d/confidence/negative/set", "62.5"),
+    ("e/d/confidence/positive/set", "100"), ("e/d/correct", "neutral"), ("homeassistant/status", "online"),
+    ("e/other/machine", "0123456789abcdef"), ("e/other/availability", "offline"),
+)  # fmt: skip
+_TOPICS = {topic.encode() for topic, _ in _COMMANDS}
+
+
 TARGETS = {
     "recordings": Target(_recordings, _read_recording, AudioError),
     "bundles": Target(_bundles, _load_bundle, BundleError),
@@ -196,4 +240,5 @@ TARGETS = {
     "speaker variations": Target(_variations, _read_variation, BundleError),
     "status responses": Target(_statuses, _read_status, StatusError),
     "status clients": Target(_statuses, _send_to_server, StatusError),
+    "messages of a broker": Target(_messages, _receive, PublishingError),
 }

@@ -2,11 +2,14 @@
 
 If MOCK_PINS names a folder, the level of each pin is also stored there in a file of its name, and survives the process
 as on a Raspberry Pi, whose kernel preserves outputs.
+
+If MOCK_LEVELS names a pipe, each line of it drives an input, such as `GPIO23 low`.
 """
 
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 from gpiozero import Device
@@ -23,6 +26,16 @@ class _StoredPin(MockPin):  # type: ignore[misc]  # gpiozero has no types
         return changed
 
 
+def _drive_inputs(pipe: str) -> None:
+    with Path(pipe).open() as lines:
+        for line in lines:
+            name, level = line.split()
+            pin = Device.pin_factory.pin(name)
+            pin.drive_low() if level == "low" else pin.drive_high()
+
+
+if "MOCK_LEVELS" in os.environ:
+    threading.Thread(target=_drive_inputs, args=(os.environ["MOCK_LEVELS"],), daemon=True).start()
 Device.pin_factory = MockFactory(pin_class=_StoredPin) if "MOCK_PINS" in os.environ else MockFactory()
 try:
     main()

@@ -1,1 +1,1 @@
-"""LEDs on the GPIO pins of a Raspberry Pi."""
+"""LEDs and buttons on the GPIO pins of a Raspberry Pi."""

@@ -1,7 +1,7 @@
 """LEDs on the GPIO pins of a Raspberry Pi, through gpiozero: one for each class, or one RGB LED for all.
 
 Everything that they show is a sequence of patterns: how bright each pin is, and one pattern after the other for a time
-each. Predictions light one class; a microphone that gives no audio flashes all LEDs together.
+each. Predictions light one class; a microphone that gives no audio flashes all LEDs together, a muted one flashes one.
 """
 
 import itertools
@@ -12,10 +12,13 @@ from typing import Any
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError
 from device.events import Prediction
+from device.outputs.gpio.buttons import check_pins
 from device.outputs.gpio.pin_factory import ensure_pin_factory, lights_error
-from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, RGB, rgb_levels
-from device.settings.schema import LightsSettings
+from device.settings.buttons import Button
+from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, PLAIN_PINS, RGB, rgb_levels
+from device.settings.schema import LightsSettings, MuteSettings
 from device.settings.toml_values import toml_value
+from device.system.display import displayable
 
 Pattern = tuple[float, ...]
 """Brightness of each pin, 0 to 1, as the eye sees it."""
@@ -27,11 +30,11 @@ _FLASH_S = 0.1
 _FLASH_PERIOD_S = {State.LOST: 1.0, State.SILENT: 4.0}
 """Seconds from flash to flash. All LEDs flash together, which no prediction does: quickly when there is no microphone,
 slowly when it gives silence."""
+_MUTED_PERIOD_S = 4.0
+"""Seconds from flash to flash of the LED that shows that the microphone is muted."""
+_BETWEEN_FLASHES_S = 0.3
 _DIMMEST = 0.2
 """Brightness of the least probable prediction, which must be visible too."""
-_PLAIN_PINS = (17, 27, 22, 23, 24, 25, 5, 6, 16, 26, 12, 13, 18, 19, 20, 21, 4, 7, 8, 9, 10, 11, 15, 14)
-"""BCM pins, those without another use first, those of SPI and of the serial console last. Those below 4 are missing:
-they are a bus of plugged-on boards and have their own pull-up resistors."""
 
 
 class GpioLeds:
@@ -41,27 +44,43 @@ class GpioLeds:
 
     Args:
         settings: BCM pins and colours by class, and how bright and for how many seconds a light is on.
+        mute: what they show while the microphone is muted.
+        buttons: buttons, none of which may have the pin of an LED.
         on_error: called with what fails later, in another thread, such as turning a light off after its time; None to
             raise it in that thread.
     """
 
     name = "lights"
 
-    def __init__(self, settings: LightsSettings, on_error: Callable[[LightsError], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: LightsSettings,
+        mute: MuteSettings | None = None,
+        buttons: Sequence[Button] = (),
+        on_error: Callable[[LightsError], None] | None = None,
+    ) -> None:
         self._settings = settings
+        self._mute = MuteSettings(sign="none") if mute is None else mute
+        self._buttons = buttons
         self._on_error = on_error
         self._by_confidence = settings.brightness == "confidence"
         self._patterns: Mapping[str, Pattern] = {}
         self._leds: Any = None
         self._player: PatternPlayer | None = None
+        self._sign: Pattern | None = None
+        self._muted = False
 
     def open(self, labels: Sequence[str]) -> None:
         """Take the pins and switch them off; see `Output.open`.
 
         Raises:
-            LightsError: a class has no pin or colour, or gpiozero cannot drive the pins.
+            LightsError: a class has no pin or colour, a button has the pin of an LED, the class whose LED should show
+                that the microphone is muted does not exist, or gpiozero cannot drive the pins.
         """
+        check_leds(self._settings, labels, self._buttons)
         self._patterns = class_patterns(self._settings, labels)
+        sign = sign_label(self._mute, labels)
+        self._sign = None if sign is None else self._patterns[sign]
         # Where full brightness is all that is needed, no thread of the driver need switch pins on and off.
         between = any(0 < light < 1 for pattern in self._patterns.values() for light in pattern)
         rgb = self._settings.rgb
@@ -84,12 +103,19 @@ class GpioLeds:
         self._play([(self._patterns[label], self._settings.hold_s)])
 
     def microphone(self, liveness: Liveness) -> None:
-        """Flash all LEDs together while there is no audio, until there is; see `Output.microphone`."""
-        if liveness.state == State.HEALTHY:
-            self._play_nothing()
-        elif (period_s := _FLASH_PERIOD_S.get(liveness.state)) is not None:
+        """Flash all LEDs together while there is no audio, until there is, and one while it is muted.
+
+        See `Output.microphone`.
+        """
+        was_muted, self._muted = self._muted, liveness.state == State.MUTED
+        if (period_s := _FLASH_PERIOD_S.get(liveness.state)) is not None:
             pins = len(next(iter(self._patterns.values())))
-            self._play(itertools.cycle([((1.0,) * pins, _FLASH_S), ((0.0,) * pins, period_s - _FLASH_S)]))
+            self._play(_flashing((1.0,) * pins, period_s))
+        elif self._muted and self._sign is not None:
+            # Two flashes where one would look like a silent microphone: of a white RGB LED, or of a single LED.
+            self._play(_flashing(self._sign, _MUTED_PERIOD_S, count=2 if all(self._sign) else 1))
+        elif was_muted or liveness.state in (State.HEALTHY, State.MUTED):
+            self._play_nothing()
 
     def hold(self, pattern: Pattern) -> None:
         """Show a pattern until something else is shown, to try the wiring."""
@@ -167,6 +193,14 @@ class PatternPlayer:
             self._leds.off()
 
 
+def _flashing(pattern: Pattern, period_s: float, *, count: int = 1) -> Iterator[TimedPattern]:
+    """Show a pattern briefly, so many times in quick succession, at the start of each period."""
+    dark = (0.0,) * len(pattern)
+    quick = [(pattern, _FLASH_S), (dark, _BETWEEN_FLASHES_S)] * (count - 1)
+    rest_s = period_s - _FLASH_S - (count - 1) * (_FLASH_S + _BETWEEN_FLASHES_S)
+    return itertools.cycle([*quick, (pattern, _FLASH_S), (dark, rest_s)])
+
+
 def _duty_cycles(pattern: Pattern) -> Pattern:
     """Share of the time that each pin is on, 0 to 1: half the time looks like three quarters of the light (sRGB)."""
     return tuple(light**_GAMMA for light in pattern)
@@ -189,11 +223,31 @@ def colour_of(settings: LightsSettings, label: str) -> str | None:
     return settings.colours.get(label) or CLASS_COLOURS.get(label)
 
 
-def check_leds(settings: LightsSettings, labels: Sequence[str]) -> None:
-    """Check that each class has a light.
+def sign_label(mute: MuteSettings, labels: Sequence[str]) -> str | None:
+    """The class whose LED shows that the microphone is muted; None if no LED does.
 
     Raises:
-        LightsError: a class has no pin, or, with an RGB LED, no colour.
+        LightsError: the model has no such class.
+    """
+    if mute.sign == "none":
+        return None
+    if mute.led and mute.led not in labels:
+        message = f"mute.led is {displayable(repr(mute.led))}, and the model has no such class"
+        fix = f'write led = "" under [mute] in a file for --config, or choose one of {", ".join(labels)}'
+        raise LightsError(message, fix=fix)
+    return mute.led or ("neutral" if "neutral" in labels else labels[0])
+
+
+def check_leds(settings: LightsSettings, labels: Sequence[str], buttons: Sequence[Button] = ()) -> None:
+    """Check that each class has a light, and that no button has the pin of an LED.
+
+    Args:
+        settings: pins and colours of the LEDs.
+        labels: classes of the model.
+        buttons: the buttons.
+
+    Raises:
+        LightsError: a class has no pin, or, with an RGB LED, no colour; or a button shares its pin.
     """
     if settings.rgb:
         what, has = "colour", {label for label in labels if colour_of(settings, label)}
@@ -203,12 +257,16 @@ def check_leds(settings: LightsSettings, labels: Sequence[str]) -> None:
     if missing:
         fix = _colours_fix(settings, labels, missing) if settings.rgb else _pins_fix(settings, labels)
         raise LightsError(f"no {what} for {', '.join(missing)}", fix=fix)
+    if settings.rgb:
+        check_pins(buttons, {pin: f"the {leg} leg of the RGB LED" for leg, pin in settings.rgb.items()})
+    else:
+        check_pins(buttons, {settings.pins[label]: f"the LED of {displayable(label)}" for label in labels})
 
 
 def _pins_fix(settings: LightsSettings, labels: Sequence[str]) -> str:
     """The setting that gives each class a pin; classes that have one keep it."""
     known = {label: settings.pins[label] for label in labels if label in settings.pins}
-    free = [pin for pin in _PLAIN_PINS if pin not in known.values()]
+    free = [pin for pin in PLAIN_PINS if pin not in known.values()]
     if len(labels) - len(known) > len(free):
         return f"{len(labels)} classes are more than there are pins: use one RGB LED, see rgb under [lights]"
     pins = {label: known[label] if label in known else free.pop(0) for label in labels}
@@ -223,15 +281,17 @@ def _colours_fix(settings: LightsSettings, labels: Sequence[str], missing: Seque
     return f"write colours = {toml_value(colours)} under [lights] in a file for --config"
 
 
-def switch_off(settings: LightsSettings, labels: Collection[str]) -> Mapping[str, int]:
+def switch_off(settings: LightsSettings, labels: Collection[str], buttons: Sequence[Button] = ()) -> Mapping[str, int]:
     """Take every pin that may have been left on, and switch it off: a killed process cannot do so.
 
     A Raspberry Pi's kernel preserves the outputs of a process that ends without releasing them. Of the default pins
-    only those of the model's classes are taken, because anything may be connected to the others.
+    only those of the model's classes are taken, because anything may be connected to the others. Pins of buttons never
+    are: while a button is pressed, it would short-circuit an output.
 
     Args:
         settings: pins.
         labels: classes of the model.
+        buttons: the buttons.
 
     Returns:
         The BCM pins, by class or by leg of the RGB LED.
@@ -243,6 +303,8 @@ def switch_off(settings: LightsSettings, labels: Collection[str]) -> Mapping[str
     pins = settings.rgb or settings.pins
     if pins == CLASS_PINS:
         pins = {label: pin for label, pin in pins.items() if label in labels}
+    buttons_at = {button.pin for button in buttons}
+    pins = {name: pin for name, pin in pins.items() if pin not in buttons_at}
     failed = {}
     for name, pin in pins.items():
         try:

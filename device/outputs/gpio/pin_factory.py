@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,14 +22,24 @@ _FOLDER = "LG_WD"
 """Variable that names the folder of the FIFO; a value that the user has set is respected."""
 _FALLBACK = "Falling back from lgpio: "
 _TAKEN_FIX = "stop the program that uses the pins; if it is the service, run: sudo systemctl stop edge-mcnn"
-_NO_PINS_FIX = (
-    "on a Raspberry Pi install python3-lgpio and add this user to the group gpio; on another machine use "
-    "--lights terminal"
-)
+_NO_PINS_FIX = "on a Raspberry Pi install python3-lgpio and add this user to the group gpio; on another machine "
 
 
-def ensure_pin_factory() -> None:
+def lights_error(error: Exception | str) -> LightsError:
+    """The error for an exception of a pin library that drives LEDs, with the fix that fits this machine."""
+    return _pins_error(error, "the LEDs cannot be driven", "use --lights terminal")
+
+
+def buttons_error(error: Exception | str) -> LightsError:
+    """The same for buttons."""
+    return _pins_error(error, "the buttons cannot be read", "remove button from [mute] and [learn] in the settings")
+
+
+def ensure_pin_factory(explain: Callable[[Exception | str], LightsError] = lights_error) -> None:
     """Make sure that gpiozero has a pin factory.
+
+    Args:
+        explain: makes the error.
 
     Raises:
         LightsError: no pin library can be used, with the reason that lgpio, the preferred one, gives.
@@ -45,11 +55,10 @@ def ensure_pin_factory() -> None:
             gpiozero.Device.ensure_pin_factory()
         except Exception as error:  # noqa: BLE001  # each library has its own errors
             reasons = (str(each.message).partition(_FALLBACK)[2] for each in fallbacks)
-            raise lights_error(next(filter(None, reasons), None) or error) from None
+            raise explain(next(filter(None, reasons), None) or error) from None
 
 
-def lights_error(error: Exception | str) -> LightsError:
-    """The error for an exception of a pin library, with the fix that fits this machine."""
+def _pins_error(error: Exception | str, what: str, elsewhere: str) -> LightsError:
     reason = displayable(" ".join(str(error).split())) or type(error).__name__
     if reason[0] == reason[-1] == "'":  # lgpio's errors are quoted
         reason = reason[1:-1]
@@ -59,8 +68,8 @@ def lights_error(error: Exception | str) -> LightsError:
     elif chip.exists() and not may_open(chip):
         fix = how_to_open(chip)
     else:
-        fix = _NO_PINS_FIX
-    return LightsError(f"the LEDs cannot be driven ({reason})", fix=fix)
+        fix = f"{_NO_PINS_FIX}{elsewhere}"
+    return LightsError(f"{what} ({reason})", fix=fix)
 
 
 def folder_for_fifo(environment: Mapping[str, str] = os.environ) -> Path:

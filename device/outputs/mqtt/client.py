@@ -4,6 +4,7 @@ A device has a name that topics can carry, a client id that no other device has,
 `edge-mcnn doctor` both use this.
 """
 
+import contextlib
 import hashlib
 import re
 import socket
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
 _MACHINE_ID = Path("/etc/machine-id")
+_BOARD = Path("/proc/device-tree/serial-number")
+"""Serial number of a Raspberry Pi: two with copies of one SD card have the same machine id."""
 _LONGEST_PASSWORD = 65_535
 """Bytes that MQTT can send as a password."""
 
@@ -73,6 +76,21 @@ def client_id(device: str) -> str:
     except OSError:
         machine = b""
     return f"edge-mcnn-{device}-{hashlib.sha256(b'edge-mcnn' + machine).hexdigest()[:8]}"
+
+
+def machine() -> str:
+    """Id of this machine, the same under every name of the device; empty if the machine has none.
+
+    It is a hash, from which neither the machine id nor the serial number of the board can be computed.
+    """
+    try:
+        own = _MACHINE_ID.read_bytes()
+    except OSError:
+        return ""
+    board = b""
+    with contextlib.suppress(OSError):
+        board = _BOARD.read_bytes()
+    return hashlib.sha256(b"edge-mcnn machine" + own + board).hexdigest()[:16]
 
 
 def password(settings: MqttSettings, announce: Callable[[str], None]) -> str | None:

@@ -1,1 +1,1 @@
-"""Wiring diagrams for the LEDs, as text and as SVG."""
+"""Wiring diagrams for the LEDs and buttons, as text and as SVG."""

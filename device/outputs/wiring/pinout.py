@@ -1,13 +1,14 @@
-"""The header of a Raspberry Pi, and the pins to which the settings connect the LEDs.
+"""The header of a Raspberry Pi, and the pins to which the settings connect the LEDs and the buttons.
 
 Every Raspberry Pi since the B+ has this header: https://pinout.xyz.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from device.outputs.gpio.leds import check_leds
 from device.outputs.terminal.prediction_rows import colours
+from device.settings.buttons import Button
 from device.settings.leds import RGB
 from device.settings.schema import LightsSettings
 
@@ -23,6 +24,16 @@ RESISTOR = "330 \u03a9"
 
 
 @dataclass(frozen=True)
+class ButtonConnections:
+    """Buttons that share a wire."""
+
+    ends: Mapping[int, str]
+    """Name of each button, by pin of the header."""
+    common: int
+    """Pin of the header, ground or 3V3, to which their other sides are connected; no LED is."""
+
+
+@dataclass(frozen=True)
 class Connections:
     """Everything that is connected to the header."""
 
@@ -32,22 +43,43 @@ class Connections:
     """Colour of each class or leg, as rich names it."""
     common: int
     """Pin of the header, ground or 3V3, to which all LEDs are connected."""
+    buttons: Sequence[ButtonConnections] = ()
+    """The buttons to ground, and those to 3V3, as far as there are any."""
+
+    @property
+    def named(self) -> Mapping[int, str]:
+        """Name of each button, by pin of the header."""
+        return {pin: name for group in self.buttons for pin, name in group.ends.items()}
 
 
-def connections(settings: LightsSettings, labels: Sequence[str]) -> Connections:
+def connections(settings: LightsSettings, labels: Sequence[str], buttons: Sequence[Button] = ()) -> Connections:
     """The connections that the settings define for the classes of a model.
 
     Raises:
-        LightsError: a class has no pin or colour.
+        LightsError: a class has no pin or colour, or a button shares its pin.
     """
-    check_leds(settings, labels)
+    check_leds(settings, labels, buttons)
     if settings.rgb:
         ends = {header_pin(settings.rgb[leg]): leg for leg in RGB}
         colour = {leg: leg for leg in RGB}
     else:
         ends = {header_pin(settings.pins[label]): label for label in labels}
         colour = colours(labels)
-    return Connections(ends, colour, _nearest("GND" if settings.common == "cathode" else "3V3", list(ends)))
+    common = _nearest("GND" if settings.common == "cathode" else "3V3", list(ends))
+    return Connections(ends, colour, common, list(_button_connections(buttons, common)))
+
+
+def _button_connections(buttons: Sequence[Button], taken: int) -> Iterator[ButtonConnections]:
+    for active, name in (("low", "GND"), ("high", "3V3")):
+        ends = {header_pin(button.pin): button.name for button in buttons if button.active == active}
+        if ends:
+            yield ButtonConnections(ends, _nearest(name, list(ends), taken))
+
+
+def other_side(group: ButtonConnections) -> str:
+    """What the shared wire of buttons leads to, in words."""
+    names = ", ".join(name for _, name in sorted(group.ends.items()))
+    return f"other side of the button{'s' if len(group.ends) > 1 else ''}: {names}"
 
 
 def header_pin(bcm: int) -> int:
@@ -60,10 +92,10 @@ def pin_description(bcm: int) -> str:
     return f"GPIO{bcm}, pin {header_pin(bcm)} of the header"
 
 
-def _nearest(name: str, pins: Sequence[int]) -> int:
-    """The pin of this name with the shortest wires, in steps along the header and twice those across it."""
+def _nearest(name: str, pins: Sequence[int], taken: int = 0) -> int:
+    """The pin of this name, not `taken`, with the shortest wires: in steps along the header and twice those across."""
 
     def steps(number: int) -> int:
         return sum(abs((number + 1) // 2 - (pin + 1) // 2) + 2 * abs(number % 2 - pin % 2) for pin in pins)
 
-    return min((number for number, each in enumerate(HEADER, 1) if each == name), key=steps)
+    return min((number for number, each in enumerate(HEADER, 1) if each == name and number != taken), key=steps)

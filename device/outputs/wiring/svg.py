@@ -1,18 +1,20 @@
-"""A wiring diagram in SVG, for a web page or to print: a Raspberry Pi's header with the LEDs of the settings.
+"""A wiring diagram in SVG, for a web page or to print: a Raspberry Pi's header with LEDs and buttons.
 
 Wires leave the header one above the other, each at a different height, and keep that order up to their ends, so that
-none hides another; only the legs of an RGB LED have a fixed order.
+none hides another; only the legs of an RGB LED have a fixed order. LEDs, buttons to ground and buttons to 3V3 are
+groups one above the other, each with a wire of its own that they share; wires of different groups may cross.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
 
 from device.outputs.gpio.leds import colour_of
 from device.outputs.wiring import svg_symbols as symbols
-from device.outputs.wiring.pinout import HEADER, RESISTOR, Connections, connections
+from device.outputs.wiring.pinout import HEADER, RESISTOR, Connections, connections, other_side
+from device.settings.buttons import Button
 from device.settings.leds import COLOURS
 from device.settings.schema import LightsSettings
 
@@ -25,6 +27,8 @@ _LEGEND_HEIGHT, _LEGEND_WIDTH = 188, 452
 _COLOUR_HEIGHT = 28
 _BEFORE_RESISTOR = 8
 _NAME_CELLS = 32
+_BUTTON_HEIGHT, _BETWEEN_GROUPS = 58, 14
+_BUTTON_COLOURS = ("#6f42c1", "#0b7285")
 _RGB_LEGS = ("red", "", "green", "blue")
 """Their usual order; the one without a name is the common one, which is the longest."""
 _SHARED = {"cathode": "ground", "anode": "3.3 V"}
@@ -32,19 +36,29 @@ _SHARED = {"cathode": "ground", "anode": "3.3 V"}
 
 @dataclass(frozen=True)
 class _Wire:
-    """A wire from a pin of the header to the LEDs."""
+    """A wire from a pin of the header to an LED or a button."""
 
     pin: int
     end: str
-    """Class or leg that it leads to; empty for the wire that all LEDs share."""
+    """Class, leg or button that it leads to; empty for the wire that all of them share."""
     colour: str
     row: float
     """Height at which the wire ends."""
 
 
 @dataclass(frozen=True)
-class _LedDrawing:
-    """The LEDs at the ends of the wires."""
+class _Group:
+    """The wires of the LEDs, or of buttons, one above the other."""
+
+    wires: Sequence[_Wire]
+    """Their heights are below the top of the group."""
+    height: float
+    buttons: bool
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """The LEDs or buttons at the ends of the wires."""
 
     elements: Sequence[str]
     right: float
@@ -53,26 +67,30 @@ class _LedDrawing:
     """Lower edge."""
 
 
-def wiring_svg(settings: LightsSettings, labels: Sequence[str]) -> str:
+def wiring_svg(settings: LightsSettings, labels: Sequence[str], buttons: Sequence[Button] = ()) -> str:
     """Content of the SVG file.
 
     Args:
         settings: pins, and whether the LEDs share their cathode or their anode.
         labels: classes of the model.
+        buttons: the buttons.
 
     Raises:
-        LightsError: a class has no pin or colour.
+        LightsError: a class has no pin or colour, or a button shares its pin.
     """
-    found = connections(settings, labels)
+    found = connections(settings, labels, buttons)
     colour = {found.common: symbols.BLACK if settings.common == "cathode" else symbols.DARK_RED}
     colour |= {pin: symbols.paint(found.colours[end]) for pin, end in found.ends.items()}
-    wires = _rgb_wires(found, colour) if settings.rgb else _led_wires(found, colour)
+    groups = [_rgb_group(found, colour) if settings.rgb else _led_group(found, colour), *_button_groups(found)]
+    colour |= {wire.pin: wire.colour for group in groups for wire in group.wires}
+    groups = _stacked(groups)
+    wires = [wire for group in groups for wire in group.wires]
     farthest = max(abs(wire.row - _leaves_at(wire.pin)) for wire in wires)
     fan_right = _FAN_LEFT + max(120.0, 0.6 * farthest)
-    leds = _rgb_led(settings, labels, wires, fan_right) if settings.rgb else _leds(settings, wires, fan_right)
-    width = max(leds.right, fan_right + _LEGEND_WIDTH) + _MARGIN
+    drawings = [_drawing(settings, labels, group, fan_right) for group in groups]
+    width = max(*(each.right for each in drawings), fan_right + _LEGEND_WIDTH) + _MARGIN
     below = 0 if _is_low(colour) else 28 + _LEGEND_HEIGHT
-    height = max(symbols.BOARD_BOTTOM + 38, leds.bottom + below + _MARGIN)
+    height = max(symbols.BOARD_BOTTOM + 38, max(each.bottom for each in drawings) + below + _MARGIN)
     legend_y = height - _LEGEND_HEIGHT - _MARGIN if below else _TOP
     return symbols.document(
         width, height,
@@ -80,7 +98,8 @@ def wiring_svg(settings: LightsSettings, labels: Sequence[str]) -> str:
         _description(settings, found),
         [*symbols.board(), *_heading(settings),
          *(symbols.wire(_path(wire, fan_right), wire.colour) for wire in wires),
-         *leds.elements, *symbols.pins(colour), *_legend(settings, fan_right, legend_y)],
+         *(element for each in drawings for element in each.elements),
+         *symbols.pins(colour), *_legend(settings, fan_right, legend_y)],
     )  # fmt: skip
 
 
@@ -90,17 +109,46 @@ def _leaves_at(pin: int) -> float:
     return y + (symbols.PITCH / 2 if pin % 2 else 0)
 
 
-def _led_wires(found: Connections, colour: Mapping[int, str]) -> list[_Wire]:
+def _led_group(found: Connections, colour: Mapping[int, str]) -> _Group:
+    return _group(found.ends, colour, _LED_HEIGHT, buttons=False)
+
+
+def _button_groups(found: Connections) -> list[_Group]:
+    names = sorted(found.named.items())
+    colours = {pin: colour for (pin, _), colour in zip(names, _BUTTON_COLOURS, strict=False)}
+    groups = []
+    for each in found.buttons:
+        shared = symbols.BLACK if HEADER[each.common - 1] == "GND" else symbols.DARK_RED
+        colour = {each.common: shared, **{pin: colours[pin] for pin in each.ends}}
+        groups.append(_group(each.ends, colour, _BUTTON_HEIGHT, buttons=True))
+    return groups
+
+
+def _group(ends: Mapping[int, str], colour: Mapping[int, str], step: float, *, buttons: bool) -> _Group:
+    """Wires to LEDs or buttons, and the one that they share, in the order in which they leave the header."""
     order = sorted(colour, key=_leaves_at)
     below: list[float] = []
     for pin in order:
-        step = _LED_HEIGHT if pin in found.ends else _WIRE_HEIGHT
-        below.append(below[-1] + step if below else step - _WIRE_HEIGHT / 2)
-    top = _top(order, below[-1])
-    return [_Wire(pin, found.ends.get(pin, ""), colour[pin], top + row) for pin, row in zip(order, below, strict=True)]
+        height = step if pin in ends else _WIRE_HEIGHT
+        below.append(below[-1] + height if below else height - _WIRE_HEIGHT / 2)
+    wires = [_Wire(pin, ends.get(pin, ""), colour[pin], row) for pin, row in zip(order, below, strict=True)]
+    return _Group(wires, below[-1], buttons)
 
 
-def _rgb_wires(found: Connections, colour: Mapping[int, str]) -> list[_Wire]:
+def _stacked(groups: Sequence[_Group]) -> list[_Group]:
+    """The groups one above the other, in the order in which fewest of their wires cross, at their final heights."""
+    ordered = sorted(groups, key=lambda group: _middle([wire.pin for wire in group.wires]))
+    height = sum(group.height for group in ordered) + (len(ordered) - 1) * (_WIRE_HEIGHT / 2 + _BETWEEN_GROUPS)
+    top = _top([wire.pin for group in ordered for wire in group.wires], height)
+    placed = []
+    for group in ordered:
+        wires = [replace(wire, row=top + wire.row) for wire in group.wires]
+        placed.append(replace(group, wires=wires))
+        top += group.height + _WIRE_HEIGHT / 2 + _BETWEEN_GROUPS
+    return placed
+
+
+def _rgb_group(found: Connections, colour: Mapping[int, str]) -> _Group:
     """Wires to an RGB LED, which is turned so that fewer wires cross."""
     pin_of = {**{end: pin for pin, end in found.ends.items()}, "": found.common}
     order = min(
@@ -109,10 +157,11 @@ def _rgb_wires(found: Connections, colour: Mapping[int, str]) -> list[_Wire]:
             _leaves_at(upper) > _leaves_at(lower) for at, upper in enumerate(pins) for lower in pins[at:]
         ),
     )
-    top = _top(order, 3 * _LEG_HEIGHT) + _WIRE_HEIGHT / 2
-    return [
-        _Wire(pin, found.ends.get(pin, ""), colour[pin], top + number * _LEG_HEIGHT) for number, pin in enumerate(order)
+    wires = [
+        _Wire(pin, found.ends.get(pin, ""), colour[pin], _WIRE_HEIGHT / 2 + number * _LEG_HEIGHT)
+        for number, pin in enumerate(order)
     ]
+    return _Group(wires, 3 * _LEG_HEIGHT, buttons=False)
 
 
 def _top(pins: Collection[int], height: float) -> float:
@@ -143,7 +192,42 @@ def _path(wire: _Wire, fan_right: float) -> str:
     return f"{start}H{_FAN_LEFT} c{bend:g},0 {bend:g},{wire.row - lane:g} {2 * bend:g},{wire.row - lane:g}"
 
 
-def _leds(settings: LightsSettings, wires: Sequence[_Wire], x: float) -> _LedDrawing:
+def _drawing(settings: LightsSettings, labels: Sequence[str], group: _Group, x: float) -> _Drawing:
+    if group.buttons:
+        return _buttons(group.wires, x)
+    return _rgb_led(settings, labels, group.wires, x) if settings.rgb else _leds(settings, group.wires, x)
+
+
+def _buttons(wires: Sequence[_Wire], x: float) -> _Drawing:
+    """Draw buttons, the wire that they share and their names."""
+    left = x + _BEFORE_RESISTOR
+    rail_x = left + symbols.BUTTON_LENGTH + 14
+    name_x = rail_x + 20
+    shared = next(wire for wire in wires if not wire.end)
+    elements = [symbols.wire(f"M{rail_x:g},{wires[0].row:g} V{wires[-1].row:g}", shared.colour)]
+    right = 0.0
+    for wire in wires:
+        if wire.end:
+            elements += [
+                symbols.wire(f"M{x:g},{wire.row:g} H{left + 4:g}", wire.colour),
+                symbols.wire(f"M{left + symbols.BUTTON_LENGTH - 4:g},{wire.row:g} H{rail_x:g}", shared.colour),
+                symbols.button(left, wire.row),
+            ]
+            name = wire.end
+        else:
+            elements.append(symbols.wire(f"M{x:g},{wire.row:g} H{rail_x:g}", wire.colour))
+            name = "ground" if HEADER[wire.pin - 1] == "GND" else "3.3 V"
+        where = f"{HEADER[wire.pin - 1]}, pin {wire.pin}"
+        elements += [
+            symbols.joint(rail_x, wire.row, shared.colour),
+            symbols.text(name_x, wire.row - 3, name, 18, bold=True),
+            symbols.text(name_x, wire.row + 16, where, 13, fill=symbols.FAINT),
+        ]
+        right = max(right, name_x + 11 * cell_len(name), name_x + 8 * len(where))
+    return _Drawing(elements, right, wires[-1].row + 20)
+
+
+def _leds(settings: LightsSettings, wires: Sequence[_Wire], x: float) -> _Drawing:
     """Draw resistors, LEDs, the wire that they share and their names."""
     led_x = x + _BEFORE_RESISTOR + symbols.RESISTOR_LENGTH + symbols.LONG_LEG
     rail_x = led_x + symbols.LONG_LEG + 22
@@ -165,7 +249,7 @@ def _leds(settings: LightsSettings, wires: Sequence[_Wire], x: float) -> _LedDra
             symbols.text(name_x, name_y + 19, where, 13, fill=symbols.FAINT),
         ]
         right = max(right, name_x + 11 * cell_len(name), name_x + 8 * len(where))
-    return _LedDrawing(elements, right, wires[-1].row + 20)
+    return _Drawing(elements, right, wires[-1].row + 20)
 
 
 def _led(settings: LightsSettings, wire: _Wire, shared: str, x: float, led_x: float, rail_x: float) -> list[str]:
@@ -189,7 +273,7 @@ def _resistor(wire: _Wire, x: float) -> list[str]:
     ]
 
 
-def _rgb_led(settings: LightsSettings, labels: Sequence[str], wires: Sequence[_Wire], x: float) -> _LedDrawing:
+def _rgb_led(settings: LightsSettings, labels: Sequence[str], wires: Sequence[_Wire], x: float) -> _Drawing:
     """Draw resistors, the RGB LED, and the colours of the classes."""
     after_resistor = x + _BEFORE_RESISTOR + symbols.RESISTOR_LENGTH - 4
     led_x = after_resistor + 56 + symbols.rgb_leg(longest=True)
@@ -209,7 +293,7 @@ def _rgb_led(settings: LightsSettings, labels: Sequence[str], wires: Sequence[_W
         colour = colour_of(settings, label) or ""
         elements.append(symbols.swatch(name_x - 18, row, COLOURS.get(colour, colour)))
         elements.append(symbols.text(name_x, row + 5.5, name, 16, bold=True))
-    return _LedDrawing(elements, name_x + 10 * max(map(cell_len, names)), max(wires[-1].row, rows[-1]) + 20)
+    return _Drawing(elements, name_x + 10 * max(map(cell_len, names)), max(wires[-1].row, rows[-1]) + 20)
 
 
 def _heading(settings: LightsSettings) -> list[str]:
@@ -269,7 +353,13 @@ def _description(settings: LightsSettings, found: Connections) -> str:
     to = {pin: f"{end} leg" if settings.rgb else f"{long} leg of {end}" for pin, end in sorted(found.ends.items())}
     wires = [f"Pin {pin}, {HEADER[pin - 1]}: through {RESISTOR} to the {leg}." for pin, leg in to.items()]
     shared = f"the common {settings.common}" if settings.rgb else f"the {short} legs of all LEDs"
-    return " ".join([*wires, f"Pin {found.common}, {HEADER[found.common - 1]}: to {shared}."])
+    wires.append(f"Pin {found.common}, {HEADER[found.common - 1]}: to {shared}.")
+    for group in found.buttons:
+        wires += [
+            f"Pin {pin}, {HEADER[pin - 1]}: to one side of the button: {name}." for pin, name in group.ends.items()
+        ]
+        wires.append(f"Pin {group.common}, {HEADER[group.common - 1]}: to the {other_side(group)}.")
+    return " ".join(wires)
 
 
 def _shortened(name: str) -> str:

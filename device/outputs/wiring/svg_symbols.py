@@ -1,4 +1,4 @@
-"""SVG drawings of the parts of a wiring diagram: header, wire, resistor, LEDs. Lengths are in SVG user units.
+"""SVG drawings of the parts of a wiring diagram: header, wire, resistor, LEDs, button. Lengths are in SVG user units.
 
 `device.outputs.wiring.svg` places them.
 """
@@ -23,6 +23,7 @@ ODD_X, EVEN_X, FIRST_Y = 150, 178, 112
 BOARD_RIGHT, BOARD_BOTTOM = 242, 744
 LONG_LEG, SHORT_LEG = 58, 26
 RESISTOR_LENGTH = 96
+BUTTON_LENGTH = 72
 _BOARD_LEFT, _BOARD_TOP = 22, 38
 _PIN = 9
 _GOLD = "#d2b15c"
@@ -184,6 +185,19 @@ def led(x: float, y: float, colour: str, *, cathode_right: bool, size: float = 1
         '<path d="M-8.5,-31 V-42 A9,9 0 0 1 -3,-50" fill="none" stroke="#ffffff" stroke-width="2.4" opacity="0.8" '
         'stroke-linecap="round"/>'
         f'<path d="M13,-25 H-14 Q-17,-25 -17,-22 V-18 H13 Z" fill="{colour}" stroke="{dark}"/></g>'
+    )
+
+
+def button(x: float, y: float) -> str:
+    """A push-button from the side, whose contacts at `x` and BUTTON_LENGTH to the right are at height `y`."""
+    legs = f'fill="none" stroke="{_METAL}" stroke-width="3"'
+    right = BUTTON_LENGTH
+    return (
+        f'<g transform="translate({x:g} {y:g})"><path d="M0,0 H20 M{right - 20},0 H{right}" {legs}/>'
+        f'<rect x="14" y="-16" width="{right - 28}" height="26" rx="3" fill="#3a4049" stroke="#1b1e23"/>'
+        f'<rect x="{right / 2 - 9:g}" y="-26" width="18" height="10" rx="2" fill="#6b7280" stroke="#1b1e23"/>'
+        f'<path d="M20,2 h8 m8,-9 h-16 m16,9 h8" transform="translate({right / 2 - 32:g} 0)" fill="none" '
+        'stroke="#d7dce3" stroke-width="2"/></g>'
     )
 
 

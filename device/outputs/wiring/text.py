@@ -1,4 +1,4 @@
-"""A wiring diagram in characters: a Raspberry Pi's header with the LEDs of the settings.
+"""A wiring diagram in characters: a Raspberry Pi's header with the LEDs and buttons of the settings.
 
 Marks differ in shape, not only in colour.
 """
@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from device.outputs.gpio.leds import colour_of
-from device.outputs.wiring.pinout import HEADER, RESISTOR, Connections, connections
+from device.outputs.wiring.pinout import HEADER, RESISTOR, Connections, connections, other_side
+from device.settings.buttons import Button
 from device.settings.schema import LightsSettings
 from device.system.display import displayable
 
@@ -23,22 +24,25 @@ _ASCII = str.maketrans("\u25cf\u25cb\u2500\u25b7\u25c1\u03a9", "*o-><R")
 """ASCII characters for the others; parts lists also write 330 R."""
 
 
-def wiring(settings: LightsSettings, labels: Sequence[str], width: int) -> RenderableType:
+def wiring(
+    settings: LightsSettings, labels: Sequence[str], width: int, buttons: Sequence[Button] = ()
+) -> RenderableType:
     """The diagram, and below it every wire in words; the words alone where the diagram does not fit.
 
     Args:
         settings: pins, and whether the LEDs share their cathode or their anode.
         labels: classes of the model.
         width: columns of the output.
+        buttons: the buttons.
 
     Raises:
-        LightsError: a class has no pin or colour.
+        LightsError: a class has no pin or colour, or a button shares its pin.
     """
-    found = connections(settings, labels)
+    found = connections(settings, labels, buttons)
     parts: list[RenderableType] = [Text(_title(settings), style="bold"), ""]
     if width >= WIDTH:
         parts += [_diagram(settings, found), ""]
-    parts += [_words(settings, found), *_colours(settings, labels)]
+    parts += [_words(settings, found), *_colours(settings, labels), *_about_buttons(found)]
     return Group(*parts)
 
 
@@ -57,14 +61,20 @@ def _title(settings: LightsSettings) -> str:
 
 
 def _diagram(settings: LightsSettings, found: Connections) -> Text:
-    shared = settings.common if settings.rgb else "all LEDs"
+    names = {**found.ends, **found.named, found.common: settings.common if settings.rgb else "all LEDs"}
+    names |= {group.common: "buttons" for group in found.buttons}
+    buttons = {pin: HEADER[group.common - 1] for group in found.buttons for pin in group.ends}
     diagram = Text(no_wrap=True, overflow="ignore")
     for pin, function in enumerate(HEADER, 1):
         on_the_left = pin % 2 == 1
-        end = found.ends.get(pin, shared if pin == found.common else "")
+        end = names.get(pin, "")
         line, dot = ("\u2500", "\u25cf") if end else (" ", "\u25cb")
-        wire = _wire(settings, on_the_left=on_the_left) if pin in found.ends else line * _WIRE_CELLS
-        style, name = found.colours.get(end, ""), _shortened(end)
+        wire = line * _WIRE_CELLS
+        if pin in found.ends:
+            wire = _wire(settings, on_the_left=on_the_left)
+        elif pin in buttons:
+            wire = _button_wire(buttons[pin], on_the_left=on_the_left)
+        style, name = found.colours[end] if pin in found.ends else "", _shortened(end)
         if on_the_left:
             diagram.append(f"{' ' * (_NAME_CELLS - cell_len(name))}{name}", style=style)
             diagram.append(f" {wire}{function:{line}>6} {pin:>2} {dot} ")
@@ -88,6 +98,12 @@ def _wire(settings: LightsSettings, *, on_the_left: bool) -> str:
     return f"{shared}\u2500{led}\u2500{resistor}\u2500" if on_the_left else f"\u2500{resistor}\u2500{led}\u2500{shared}"
 
 
+def _button_wire(shared: str, *, on_the_left: bool) -> str:
+    """The button between the shared wire and the pin."""
+    button = "\u2500\u2500[button]\u2500\u2500"
+    return f"{shared}{button}" if on_the_left else f"{button}{shared}"
+
+
 def _shortened(name: str) -> str:
     """The name in as many cells as the diagram has; letters of some scripts need two cells each."""
     name = displayable(name)
@@ -102,7 +118,17 @@ def _words(settings: LightsSettings, found: Connections) -> Table:
         table.add_row(f"pin {pin:>2}", HEADER[pin - 1], RESISTOR, Text(displayable(leg)))
     leg = f"common {settings.common}, the longest leg" if settings.rgb else f"{short} legs of all LEDs"
     table.add_row(f"pin {found.common:>2}", HEADER[found.common - 1], "", leg)
+    for group in found.buttons:
+        for pin, name in sorted(group.ends.items()):
+            table.add_row(f"pin {pin:>2}", HEADER[pin - 1], "", f"one side of the button: {name}")
+        table.add_row(f"pin {group.common:>2}", HEADER[group.common - 1], "", other_side(group))
     return table
+
+
+def _about_buttons(found: Connections) -> list[RenderableType]:
+    if not found.buttons:
+        return []
+    return ["", "A button needs no resistor. If it has four legs, use two at opposite corners."]
 
 
 def _colours(settings: LightsSettings, labels: Sequence[str]) -> list[RenderableType]:

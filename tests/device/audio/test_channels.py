@@ -1,6 +1,8 @@
 """The rule by which channels become one, on recorded speech that is wired in every way."""
 
 import inspect
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from device.audio.audio_file import Recording
-from device.audio.channels import ChannelMixer
+from device.audio.channels import ChannelMixer, Mix, mix_of
 from device.audio.framer import Framer
 from tests.conftest import CLIPS
 from tests.training.conftest import write_film
@@ -20,6 +22,8 @@ from training.data.reading.audio import read_audio
 
 VOICES = sorted(CLIPS.glob("*.flac"))[::2]
 RATE = 16_000
+CHOSEN = RATE // 3
+"""Samples after which the loudest channel is used if speech has begun with the first sample."""
 FADED_IN = RATE // 8
 """Samples after which a nearly opposite channel is inverted if speech has begun with the first sample."""
 
@@ -49,8 +53,8 @@ def stack(*channels: NDArray[np.float32]) -> Channels:
     return np.stack(channels, axis=1)
 
 
-def mixed(channels: Channels, rate: int = RATE) -> NDArray[np.float32]:
-    return ChannelMixer(rate).mix(channels)
+def mixed(channels: Channels, rate: int = RATE, mix: Mix = "in phase") -> NDArray[np.float32]:
+    return ChannelMixer(rate, mix).mix(channels)
 
 
 def power(samples: NDArray[np.float32]) -> float:
@@ -70,7 +74,6 @@ ORDINARY = {
     "left only": lambda x: stack(x, 0 * x),
     "right only": lambda x: stack(0 * x, x),
     "panned": lambda x: stack(0.9 * x, 0.2 * x),
-    "one side has an offset": lambda x: stack(x + np.float32(0.2), x - np.float32(0.2)),
     "one noisy side": lambda x: stack(x, noise(len(x), 0.1)),
     "noise on both sides": lambda x: stack(x + noise(len(x), 0.02, 1), x + noise(len(x), 0.02, 2)),
     "noise alone": lambda x: stack(noise(len(x), 0.1, 1), noise(len(x), 0.1, 2)),
@@ -91,6 +94,13 @@ def test_ordinary_channels_give_their_average(name: str) -> None:
     for path in VOICES:
         channels = np.asarray(ORDINARY[name](voice(path)), np.float32)
         np.testing.assert_array_equal(mixed(channels), channels.mean(axis=1))
+
+
+def test_an_offset_of_one_side_changes_nothing() -> None:
+    for path in VOICES:
+        x = voice(path)
+        output = mixed(stack(x + np.float32(0.2), x - np.float32(0.2)))
+        np.testing.assert_allclose(output[2 * RATE :], x[2 * RATE :], atol=0.015)
 
 
 CANCELLING = {
@@ -139,15 +149,97 @@ def test_a_change_does_not_click() -> None:
     np.testing.assert_array_equal(output[-RATE:], tone)
 
 
+@pytest.mark.parametrize("mix", ["in phase", "loudest"])
 @pytest.mark.parametrize("rate", [RATE, 44_100])
 @given(cuts=st.lists(st.integers(0, 60_000), max_size=12))
 @settings(max_examples=8)
-def test_the_result_is_the_same_however_the_stream_is_cut(rate: int, cuts: list[int]) -> None:
+def test_the_result_is_the_same_however_the_stream_is_cut(rate: int, mix: Mix, cuts: list[int]) -> None:
     x = voice(rate=rate)[:60_000]
     channels = stack(x, -x + noise(len(x), 0.001))
-    mixer = ChannelMixer(rate)
+    mixer = ChannelMixer(rate, mix)
     pieces = np.split(channels, sorted(min(cut, len(x)) for cut in cuts))
-    np.testing.assert_array_equal(np.concatenate([mixer.mix(piece) for piece in pieces]), mixed(channels, rate))
+    np.testing.assert_array_equal(np.concatenate([mixer.mix(piece) for piece in pieces]), mixed(channels, rate, mix))
+
+
+def array(x: NDArray[np.float32], other: Callable[[int], NDArray[np.float32]]) -> Channels:
+    """Eight channels, of which channel 5 has the voice, and the others what `other` returns for their numbers."""
+    return stack(*(x if number == 5 else other(number) for number in range(8)))
+
+
+OTHERS: dict[str, Callable[[int, int], NDArray[np.float32]]] = {
+    "dead": lambda length, _: np.zeros(length, np.float32),
+    "noise": lambda length, number: noise(length, 0.01, number),
+    "loud hum": lambda length, number: np.float32(20 * (number == 2)) * hum(length) + noise(length, 0.001, number),
+    "offset": lambda length, number: np.full(length, 0.1 * number, np.float32),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("path", VOICES, ids=lambda path: path.stem)
+def test_of_an_array_the_channel_with_the_voice_is_used(path: Path, name: str) -> None:
+    x = np.concatenate([noise(3 * RATE, 0.0005), voice(path)])
+    output = mixed(array(x, partial(OTHERS[name], len(x))), mix="auto")
+    start = 3 * RATE + CHOSEN
+    np.testing.assert_array_equal(output[start:], x[start:])
+
+
+@pytest.mark.parametrize("wiring", [*ORDINARY.values(), *CANCELLING.values()], ids=[*ORDINARY, *CANCELLING])
+def test_two_channels_are_mixed_as_in_a_recording(wiring: Callable[[NDArray[np.float32]], Channels]) -> None:
+    channels = np.asarray(wiring(voice()), np.float32)[:, :2]
+    np.testing.assert_array_equal(mixed(channels, mix="auto"), mixed(channels))
+
+
+def test_before_there_was_speech_an_array_is_averaged() -> None:
+    channels = array(noise(RATE, 0.00005), lambda number: noise(RATE, 0.00005, number))
+    np.testing.assert_array_equal(mixed(channels, mix="auto"), channels.mean(axis=1))
+
+
+def talk(seconds: int) -> NDArray[np.float32]:
+    """Speech without a long pause."""
+    words = [each[: np.flatnonzero(np.abs(each) > 0.05)[-1]] for each in map(voice, VOICES)]
+    return np.resize(np.concatenate(words), seconds * RATE)
+
+
+@pytest.mark.parametrize("times", [2, 5])
+def test_within_speech_only_a_much_louder_channel_replaces_the_present_one(times: int) -> None:
+    x = talk(40) / np.float32(8)
+    moved = np.where(np.arange(len(x)) < 20 * RATE, 1, times).astype(np.float32)
+    channels = stack(x, x * moved / np.float32(1.1), 0 * x)
+    output = mixed(channels, mix="loudest")
+    np.testing.assert_array_equal(output[CHOSEN : 20 * RATE], x[CHOSEN : 20 * RATE])
+    np.testing.assert_array_equal(output[-RATE:], channels[-RATE:, 0 if times == 2 else 1])
+
+
+def test_after_a_pause_the_loudest_channel_is_another_one() -> None:
+    x, pause = talk(10), noise(RATE, 0.0001)
+    near, far = np.concatenate([x, pause, x / 2, pause, x / 2]), np.concatenate([x / 2, pause, x, pause, x])
+    output = mixed(stack(near, far), mix="loudest")
+    first, second, third = slice(CHOSEN, 10 * RATE), slice(11 * RATE, 21 * RATE), slice(22 * RATE, None)
+    np.testing.assert_array_equal(output[first], near[first])
+    np.testing.assert_array_equal(output[second], near[second], "it stays within speech")
+    np.testing.assert_array_equal(output[third], far[third])
+
+
+def test_the_loudest_channel_is_faded_in() -> None:
+    tone = np.asarray(0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE), np.float32)
+    channels = stack(0 * tone, tone, 0 * tone, 0 * tone)
+    channels = np.concatenate([0 * channels, channels])
+    output = mixed(channels, mix="loudest")
+    np.testing.assert_array_equal(output[RATE + CHOSEN :], tone[CHOSEN:])
+    # From a quarter to the complete channel within 4 ms, which is one period of 250 Hz.
+    assert np.abs(np.diff(output)).max() < 1.3 * np.abs(np.diff(tone)).max()
+
+
+def test_the_mean_inverts_nothing() -> None:
+    channels = stack(voice(), -voice())
+    np.testing.assert_array_equal(mixed(channels, mix="mean"), channels.mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("channels", "mix"), [("auto", "auto"), ("loudest", "loudest"), ("mean", "mean"), ((5,), "mean"), ((0, 1), "mean")]
+)
+def test_the_setting_chooses_the_rule(channels: str | tuple[int, ...], mix: str) -> None:
+    assert mix_of(channels) == mix
 
 
 def test_microphone_recording_and_training_give_the_same_samples(tmp_path: Path) -> None:

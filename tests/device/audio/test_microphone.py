@@ -13,6 +13,7 @@ import pytest
 from device.audio import microphone
 from device.audio.microphone import MicrophoneKind, find_microphone, is_constant, list_microphones, without_plugins
 from device.errors import AudioError
+from device.system.sound_cards import sound_cards
 from tests.conftest import import_again
 
 USB = "USB PnP Sound Device: Audio (hw:1,0)"
@@ -21,7 +22,7 @@ PLUGINS = (
     "lavrate_best", "samplerate", "samplerate_medium", "speexrate", "speexrate_best", "speex", "upmix", "vdownmix",
     "jack", "oss", "null", "a52", "usbstream",
 )  # fmt: skip
-REFUSALS = {-9997: "Invalid sample rate", -9985: "Device unavailable"}
+REFUSALS = {-9998: "Invalid number of channels", -9997: "Invalid sample rate", -9985: "Device unavailable"}
 
 
 class PortAudioError(Exception):
@@ -32,19 +33,32 @@ class PortAudioError(Exception):
 def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let PortAudio list these names as inputs of 48 kHz, the first one as the default."""
 
-    def plug(*names: str, system: str = "ALSA", default: int = 0, refusals: dict[int, int] | None = None) -> None:
+    def plug(
+        *names: str,
+        system: str = "ALSA",
+        default: int = 0,
+        refusals: dict[int, int] | None = None,
+        channels: int = 2,
+        most_recorded: int = 1000,
+    ) -> None:
         fake = types.ModuleType("sounddevice")
 
         def check_input_settings(index: int, channels: int, kind: str, samplerate: int) -> None:
             os.write(2, b"ALSA lib pcm.c:2721: Unknown PCM\n")
-            code = (refusals or {}).get(samplerate)
+            code = -9998 if channels > most_recorded else (refusals or {}).get(samplerate)
             if code is not None:
                 raise PortAudioError(f"{REFUSALS[code]} [PaErrorCode {code}]", code)
 
         def query_devices() -> list[dict[str, object]]:
             os.write(2, b"jack server is not running or cannot be started\n")
             return [
-                {"index": index, "name": name, "default_samplerate": 48_000.0, "max_input_channels": 2, "hostapi": 0}
+                {
+                    "index": index,
+                    "name": name,
+                    "default_samplerate": 48_000.0,
+                    "max_input_channels": channels,
+                    "hostapi": 0,
+                }
                 for index, name in enumerate(names)
             ]
 
@@ -137,11 +151,14 @@ def test_the_reason_is_that_of_a_rate_that_the_device_has(listed: Callable[..., 
 
 
 class RawInputStream:
-    """Delivers two blocks as soon as it is started: one of a constant value on each channel, and one that differs."""
+    """Delivers two blocks as soon as it is started: one of a constant value on each channel, and one that differs.
+
+    The last channel differs; the values are 7, -300, -600 and so on.
+    """
 
     def __init__(self, *, callback: Callable[..., None], blocksize: int, channels: int, **_: object) -> None:
         self._callback = callback
-        self._samples = np.tile(np.array([7, -300], np.int16)[:channels], (blocksize, 1))
+        self._samples = np.tile(np.array([7, *range(-300, -300 * channels, -300)], np.int16)[:channels], (blocksize, 1))
 
     def start(self) -> None:
         other = self._samples.copy()
@@ -150,12 +167,134 @@ class RawInputStream:
             self._callback(memoryview(samples.tobytes()), len(samples), None, None)
 
 
-def test_blocks_of_a_constant_value(listed: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    listed(USB)
-    monkeypatch.setattr(sys.modules["sounddevice"], "RawInputStream", RawInputStream, raising=False)
-    opened = microphone.Microphone("USB")
-    blocks = [opened.block(1), opened.block(1)]
-    assert [block.constant for block in blocks if block is not None] == [True, False]
+@pytest.fixture
+def opened(listed: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[microphone.Block]]:
+    """Opens the microphone of this name with this number of channels, and returns two blocks."""
+
+    def open_it(
+        name: str, offered: int, channels: str | tuple[int, ...] = "auto", most_recorded: int = 1000
+    ) -> list[microphone.Block]:
+        listed(name, channels=offered, most_recorded=most_recorded)
+        monkeypatch.setattr(sys.modules["sounddevice"], "RawInputStream", RawInputStream, raising=False)
+        each = microphone.Microphone(name, channels)
+        blocks = [each.block(1), each.block(1)]
+        return [block for block in blocks if block is not None]
+
+    return open_it
+
+
+def test_blocks_of_a_constant_value(opened: Callable[..., list[microphone.Block]]) -> None:
+    assert [block.constant for block in opened(USB, 2)] == [True, False]
+    assert [block.constant for block in opened(USB, 8, (7,))] == [True, False]
+    assert [block.constant for block in opened("pulse", 32, "loudest")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "offered", "most_recorded", "recorded"),
+    [
+        (USB, 1, 1000, 1),
+        (USB, 8, 1000, 8),
+        (USB, 8, 2, 2),
+        (USB, 32, 1000, 16),
+        ("default", 32, 1000, 2),
+        ("default", 128, 1000, 2),
+        ("array", 6, 1000, 6),
+    ],
+)
+def test_as_many_channels_as_the_microphone_has(
+    name: str, offered: int, most_recorded: int, recorded: int, opened: Callable[..., list[microphone.Block]]
+) -> None:
+    for channels in ("auto", "loudest", "mean"):
+        block, _ = opened(name, offered, channels, most_recorded)
+        assert block.samples.shape[1] == recorded
+
+
+def test_selected_channels(opened: Callable[..., list[microphone.Block]]) -> None:
+    for channels, values in {(0,): [7], (5,): [-1500], (6, 1): [-1800, -300]}.items():
+        block, _ = opened(USB, 8, channels)
+        assert block.samples[0].tolist() == values
+    block, _ = opened("default", 32, (3,))
+    assert block.samples[0].tolist() == [-900]
+
+
+@pytest.mark.parametrize(
+    ("offered", "channels", "message"),
+    [
+        (2, (5,), "has 2 channels, 0 to 1, and microphone.channels is [5]"),
+        (8, (0, 8), "has 8 channels, 0 to 7, and microphone.channels is [0, 8]"),
+        (1, (1,), "has one channel, 0, and microphone.channels is [1]"),
+    ],
+)
+def test_a_channel_that_the_microphone_does_not_have(
+    offered: int, channels: tuple[int, ...], message: str, opened: Callable[..., list[microphone.Block]]
+) -> None:
+    with pytest.raises(AudioError) as error:
+        opened(USB, offered, channels)
+    assert error.value.message == f"microphone {USB!r} {message}"
+    assert error.value.fix == 'write other numbers, or channels = "auto", under [microphone]'
+
+
+TWIN = USB.replace("hw:1", "hw:2")
+BUILT_IN = "sof-hda: Analog (hw:0,0)"
+
+
+@pytest.fixture
+def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Write /proc/asound: the ID of each card by its number, and with a slash vendor and product."""
+
+    def write(**ids: str) -> None:
+        for number, id_and_usb in ids.items():
+            folder = tmp_path / "proc/asound" / number
+            folder.mkdir(parents=True)
+            for name, value in zip(("id", "usbid"), id_and_usb.split("/"), strict=False):
+                (folder / name).write_text(f"{value}\n")
+        monkeypatch.setattr(microphone, "sound_cards", lambda: sound_cards(tmp_path))
+
+    return write
+
+
+def test_a_sound_card_is_found_by_what_does_not_change(listed: Callable[..., None], cards: Callable[..., None]) -> None:
+    listed("default", BUILT_IN, USB, "Other: Audio (hw:2,0)")
+    cards(card0="PCH", card1="Device/0d8c:0014", card2="Webcam/046d:0825")
+    for name in ("card:Device", "CARD:DEVICE", "device", "0d8c:0014", "0D8C:0014", "PnP"):
+        assert find_microphone(name).name == USB
+    assert find_microphone("card:PCH").name == BUILT_IN
+    assert (find_microphone("pch").card_id, find_microphone("pch").usb_id) == ("PCH", "")
+    assert find_microphone("default").card_id == ""
+    with pytest.raises(AudioError, match="no microphone is named 'card:None'") as error:
+        find_microphone("card:None")
+    assert error.value.fix == (
+        f"use one of 'card:PCH' ({BUILT_IN}), '0d8c:0014' ({USB}), '046d:0825' (Other: Audio (hw:2,0)), 'default'"
+    )
+
+
+def test_two_identical_cards(listed: Callable[..., None], cards: Callable[..., None]) -> None:
+    listed(USB, TWIN)
+    cards(card1="Device/0d8c:0014", card2="Device_1/0d8c:0014")
+    for name in ("0d8c:0014", "USB PnP"):
+        with pytest.raises(AudioError, match=f"'{name}' matches more than one microphone") as error:
+            find_microphone(name)
+        assert error.value.fix == f"use one of 'card:Device' ({USB}), 'card:Device_1' ({TWIN})"
+    assert find_microphone("Device").name == USB
+    assert find_microphone("card:Device_1").name == TWIN
+
+
+def test_two_inputs_of_one_card(listed: Callable[..., None], cards: Callable[..., None]) -> None:
+    second = "USB PnP Sound Device: Line (hw:1,1)"
+    listed(USB, second)
+    cards(card1="Device/0d8c:0014")
+    with pytest.raises(AudioError, match="more than one") as error:
+        find_microphone("card:Device")
+    assert error.value.fix == "use more of the name"
+    assert find_microphone("Line").name == second
+
+
+def test_cards_of_other_sound_systems_are_unknown(listed: Callable[..., None], cards: Callable[..., None]) -> None:
+    cards(card1="Device/0d8c:0014")
+    listed(USB, system="JACK Audio Connection Kit")
+    assert find_microphone("USB").card_id == ""
+    listed("Other (hw:3,0)")
+    assert find_microphone("Other").card_id == "", "it was just unplugged"
 
 
 @pytest.mark.parametrize("value", [0, 1, -1, 500, 32767, -32768])

@@ -104,7 +104,9 @@ def test_the_gate_is_in_dbfs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(detector._silero, "probability", silero)
     level = 32768 * 10 ** (-40 / 20)
-    assert detector.probability(np.full(512, int(level) - 2, np.int16)) == 0
+    square = np.tile(np.array([-1, 1], np.int16), 256)
+    for quieter in (square * np.int16(level - 2), np.full(512, 10_000, np.int16)):  # an offset is no sound
+        assert detector.probability(quieter) == 0
     assert evaluated == []
-    assert detector.probability(np.full(512, int(level) + 2, np.int16)) == 1
+    assert detector.probability(square * np.int16(level + 2)) == 1
     assert evaluated == [512]

@@ -19,6 +19,7 @@ import numpy as np
 from device.audio.liveness import Liveness
 from device.audio.microphone import Block, MicrophoneInfo
 from device.daemon import daemon as daemon_module
+from device.daemon.controls import Controls
 from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
 from device.errors import BundleError, EdgeMcnnError
@@ -161,13 +162,14 @@ if __name__ == "__main__":
     daemon_module._TICK_S = 0.2
     liveness = LivenessSettings(no_sound_limit_s=0.5, stuck_limit_s=1 if "closing" in PROBLEM else 100)
     settings = replace(read_settings(None, os.environ), liveness=liveness)
+    controls = Controls()
     if PROBLEM == "real lines":
         outputs = Outputs(others=[LineOutput(as_line, announce, stop, sys.stdout)])
     else:
-        outputs = Outputs(FakeLight(), None, [*create_publishers(settings, announce), FakeLines()])
+        outputs = Outputs(FakeLight(), None, [*create_publishers(settings, announce, controls), FakeLines()])
     daemon: Daemon = Daemon(
         settings, load, outputs, announce, patient=True, systemd=Systemd(), status_socket=None,
-        open_microphone=Microphone,
+        open_microphone=Microphone, controls=controls,
     )  # fmt: skip
     try:
         daemon.run()

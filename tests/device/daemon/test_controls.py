@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from device.daemon.controls import Controls, mute_file
+from device.outputs.commands import Diagnostics
 from device.settings.schema import MuteSettings
 from tests.full_disk import full_disk
 
@@ -88,6 +89,13 @@ def test_thresholds_of_known_classes_are_changed_within_their_range() -> None:
     controls.set_confidence("negative", 7)
     controls.set_confidence("other", 0.7)
     assert controls.confidences == confidences == {"positive": 0.7, "negative": 1.0}
+
+
+def test_diagnostics_are_those_of_the_daemon() -> None:
+    controls, found = Controls(), Diagnostics(100.0, 60.0, 0, 0, "sentiment")
+    assert controls.diagnostics() is None
+    controls.attach(lambda _muted: None, lambda: found)
+    assert controls.diagnostics() is found
 
 
 def test_place_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from device.outputs.base import Monitor
 from device.outputs.fan_out import Outputs
 from device.settings.schema import Settings
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
+from tests.device.outputs.mqtt.recorded_commands import Publisher
 from tests.device.outputs.predictions import prediction
 from tests.waiting import LIMIT_S, wait_for_content, wait_until_gone
 
@@ -187,6 +188,30 @@ def test_predictions_go_to_a_program_and_a_broker(start: Starter, tmp_path: Path
     assert [table["label"] for table in published] == ["a", "b", "c"]
     assert [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()] == published
     assert "secret" not in json.dumps(published)
+
+
+@needs_mosquitto
+def test_a_broker_reports_and_commands_the_daemon(start: Starter, tmp_path: Path) -> None:
+    with Broker(tmp_path) as broker, Subscriber(broker.port) as subscriber, Publisher(broker.port) as publish:
+        process = start("nothing", settings={
+            "EDGE_MCNN_MQTT_HOST": "127.0.0.1", "EDGE_MCNN_MQTT_PORT": str(broker.port),
+            "EDGE_MCNN_MQTT_DEVICE": "lamp", "EDGE_MCNN_MQTT_LEVEL": "true",
+        })  # fmt: skip
+        process.wait_for("predictions: 3")
+        assert subscriber.next("edge-mcnn/lamp/level").payload == "-20.8"  # 20 log10(3000 / 32768)
+        diagnostics = json.loads(subscriber.next("edge-mcnn/lamp/diagnostics").payload)
+        assert (diagnostics["blocks_dropped"], diagnostics["model"]) == (0, "sentiment")
+        assert 10 < diagnostics["memory_mb"] < 1000
+        states: list[str] = []
+        for payload in ("ON", "OFF"):
+            publish("edge-mcnn/lamp/mute/set", payload)
+            while not states or states[-1] != payload:
+                states.append(subscriber.next("edge-mcnn/lamp/mute").payload)
+        assert states == ["OFF", "ON", "OFF"]
+        process.wait_for("listening to fake")
+        status, _, errors = process.end()
+    assert status == 0
+    assert "muted: the microphone is closed" in errors
 
 
 def test_a_program_and_a_broker_that_hang_delay_nothing(start: Starter, tmp_path: Path) -> None:

@@ -137,13 +137,23 @@ def test_a_name_with_a_number_that_changes_between_boots(plugged: Callable[..., 
     found = check("hw:1,0")
     assert found.verdict.value == "WARN"
     assert "the number in 'hw:1,0' may change at each boot" in found.message
+    assert found.fix == "use words of its name under [microphone] instead"
+    plugged(replace(USB, card_id="Device", usb_id="0d8c:0014"))
+    assert check("hw:1,0").fix == 'write name = "0d8c:0014" under [microphone] instead'
+    plugged(
+        replace(USB, card_id="Device", usb_id="0d8c:0014"),
+        replace(USB, name="USB Audio (hw:2,0)", card_id="Device_1", usb_id="0d8c:0014"),
+    )
+    assert check("hw:2,0").fix == 'write name = "card:Device_1" under [microphone] instead'
 
 
 def test_a_device_of_the_users_session(plugged: Callable[..., None]) -> None:
     plugged(MicrophoneInfo(3, "pulse", 44_100, 32, is_default=False), USB)
     found = check("pulse")
     assert found.verdict.value == "WARN"
-    assert "for the service, which has no session" in found.fix
+    assert found.fix == "for the service, which has no session, select the card by its own name"
+    plugged(MicrophoneInfo(3, "pulse", 44_100, 32, is_default=False), replace(USB, card_id="Device"))
+    assert check("pulse").fix == ('for the service, which has no session, select the card by name = "card:Device"')
 
 
 class FakeMicrophone:
@@ -183,7 +193,7 @@ def measured(
 ) -> Callable[..., tuple[list[float], Finding]]:
     def measure(opened: FakeMicrophone, **settings: float) -> tuple[list[float], Finding]:
         plugged(USB)
-        monkeypatch.setattr(microphone, "Microphone", lambda name: opened)
+        monkeypatch.setattr(microphone, "Microphone", lambda name, channels: opened)
         before = FakeMicrophone.closed
         *levels, finding = measure_level(Settings(endpoint=EndpointSettings(**settings)), None)
         assert FakeMicrophone.closed == before + 1
@@ -249,6 +259,11 @@ def test_a_click_when_it_is_opened_is_no_sound(measured: Callable[..., tuple[lis
     assert (found.verdict.value, found.message) == ("FAIL", "every sample is zero, at 16000 Hz")
 
 
+def test_an_offset_is_no_level(measured: Callable[..., tuple[list[float], Finding]]) -> None:
+    _, found = measured(FakeMicrophone([block + np.int16(10_000) for block in tone(-70)]))
+    assert (found.verdict.value, found.message.partition(",")[0]) == ("WARN", "loudest -70 dBFS")
+
+
 def dithered(value: int, steps: int) -> list[NDArray[np.int16]]:
     random = np.random.default_rng(0)
     return [(value + random.integers(0, steps + 1, (2048, 1))).astype(np.int16) for _ in range(20)]
@@ -267,7 +282,7 @@ def test_channels_in_opposite_phase(plugged: Callable[..., None], monkeypatch: p
     blocks = tone(-20, channels=2)
     opposite = FakeMicrophone([block * np.array([1, -1], np.int16) for block in blocks])
     for opened, topics in ((FakeMicrophone(blocks), ["level"]), (opposite, ["level", "channels"])):
-        monkeypatch.setattr(microphone, "Microphone", lambda name, opened=opened: opened)
+        monkeypatch.setattr(microphone, "Microphone", lambda name, channels, opened=opened: opened)
         found = [each for each in measure_level(Settings(), None) if isinstance(each, Finding)]
         assert [each.topic for each in found] == topics
         assert found[0].message.startswith("loudest -20 dBFS"), "one channel is inverted"
@@ -288,7 +303,7 @@ def test_a_microphone_that_stops(
 
 
 def test_a_microphone_that_another_program_uses(plugged: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_use(name: str) -> None:
+    def in_use(name: str, channels: str) -> None:
         raise AudioError("microphone 'USB' cannot be opened (Device unavailable)", fix="close the other program")
 
     plugged(USB)
@@ -350,7 +365,7 @@ def test_a_microphone_that_a_sound_server_holds(
     root = held_by(program)
     others = [MicrophoneInfo(5, listed, 44_100, 32, False, MicrophoneKind.CONFIGURED)] if listed else []
 
-    def refuse(name: str) -> None:
+    def refuse(name: str, channels: str) -> None:
         raise AudioError(f"microphone 'USB' cannot be opened ({error})", fix="close the other program")
 
     monkeypatch.setattr(microphone, "Microphone", refuse)
@@ -370,7 +385,7 @@ def test_a_microphone_that_a_sound_server_holds(
 def test_another_card_that_is_in_use_is_not_the_reason(
     plugged: Callable[..., None], held_by: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(name: str) -> None:
+    def refuse(name: str, channels: str) -> None:
         raise AudioError("cannot be opened", fix="unplug it")
 
     monkeypatch.setattr(microphone, "Microphone", refuse)

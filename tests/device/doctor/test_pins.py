@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from device.doctor import pins
 from device.doctor.findings import Finding
 from device.outputs import lights as lights_module
 from device.outputs.gpio import chip
-from device.settings.schema import ClassifierSettings, LightsSettings, Settings
+from device.settings.schema import ClassifierSettings, LearnSettings, LightsSettings, MuteSettings, Settings
 from device.system import permissions
 from tests.conftest import import_again
 
@@ -82,6 +83,40 @@ def test_the_pins_of_an_rgb_led(lgpio: Path, dev: Path) -> None:
         "lights"
     ]
     assert (found.verdict.value, found.message) == ("OK", "red GPIO1, green GPIO2, blue GPIO3")
+
+
+def test_buttons(lgpio: Path, dev: Path) -> None:
+    buttons = Settings(lights=LightsSettings(kind="gpio"), mute=MuteSettings(button=23), learn=LearnSettings(button=26))
+    found = findings_of(buttons, dev)
+    assert summary(found)["buttons"] == ("OK", "mute GPIO23, that was wrong GPIO26")
+    assert summary(found)["lights"][0] == "OK"
+    found = findings_of(replace(buttons, mute=MuteSettings(button=27)), dev)
+    assert summary(found)["lights"] == (
+        "FAIL", "GPIO27 belongs to the LED of neutral and to the button of [mute]",
+    )  # fmt: skip
+    assert found["lights"].fix.startswith("write button = ")
+    found = findings_of(replace(buttons, learn=LearnSettings(button=23)), dev)
+    assert summary(found)["buttons"][0] == "FAIL"
+    assert "write button = 26 under [learn]" in found["buttons"].fix
+
+
+def test_a_button_needs_the_pins_even_without_leds(
+    lgpio: Path, dev: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", tmp_path / "model")
+    settings = Settings(lights=LightsSettings(kind="none"), mute=MuteSettings(button=17))
+    found = findings_of(settings, dev)
+    assert [*found] == ["lights", "buttons"]
+    assert summary(found)["buttons"] == ("WARN", "this is not a Raspberry Pi: no button can be used")
+    (tmp_path / "model").write_text("Raspberry Pi 5 Model B Rev 1.0\0")
+    found = findings_of(settings, dev)
+    assert [*found] == ["lights", "buttons", "pins", "lgpio"]
+    assert summary(found)["buttons"] == ("OK", "mute GPIO17")
+
+
+def test_a_sign_of_an_unknown_class(lgpio: Path, dev: Path) -> None:
+    found = findings_of(replace(GPIO, mute=MuteSettings(led="joy")), dev)
+    assert summary(found)["lights"] == ("FAIL", "mute.led is 'joy', and the model has no such class")
 
 
 def test_an_unreadable_model_does_not_stop_the_pin_check(lgpio: Path, dev: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from device.doctor import publishing
 from device.doctor.checks import all_checks
 from device.doctor.findings import Finding
 from device.doctor.isolation import Check, run_checks
+from device.outputs.mqtt import login
 from device.outputs.mqtt.output import MqttOutput
 from device.service import systemctl
 from device.settings.schema import MqttSettings, PublishSettings, Settings
@@ -29,7 +30,7 @@ Row = tuple[str, str, str]
 """Verdict, message and fix of a finding."""
 
 
-def check(settings: MqttSettings, limit_s: float = publishing.LIMIT_S) -> list[Row]:
+def check(settings: MqttSettings, limit_s: float = login.LIMIT_S) -> list[Row]:
     """Run the broker check as the doctor does, in a process of its own."""
     found = run_checks([Check("broker", lambda: publishing.check_broker(settings, limit_s), LIMIT_S)])
     return [(each.verdict.value, each.message, each.fix) for each in found if isinstance(each, Finding)]

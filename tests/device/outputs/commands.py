@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from device.adaptation.adapted_classifier import Learnt
+from device.outputs.commands import Diagnostics
 
 
 class NotedCommands:
@@ -17,6 +18,8 @@ class NotedCommands:
         self.mutings: list[bool | None] = []
         """Every call of `mute`."""
         self.confidences: dict[str, float] = {}
+        self.found: Diagnostics | None = None
+        """The diagnostics."""
         self._correct = correct or (lambda _label: Learnt(1, used=True))
 
     def mute(self, muted: bool | None) -> bool:
@@ -29,3 +32,6 @@ class NotedCommands:
 
     def correct(self, label: str) -> Learnt:
         return self._correct(label)
+
+    def diagnostics(self) -> Diagnostics | None:
+        return self.found

@@ -1,6 +1,7 @@
 """Which outputs the settings and options choose."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -8,14 +9,21 @@ import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
-from device.errors import PublishingError
+from device.errors import LightsError, PublishingError
 from device.outputs import lights as lights_module
 from device.outputs.create import create_outputs, create_publishers, create_screen
 from device.outputs.fan_out import Outputs
 from device.settings.leds import CLASS_PINS
-from device.settings.schema import LightsSettings, MqttSettings, PublishSettings, Settings
+from device.settings.schema import (
+    LearnSettings,
+    LightsSettings,
+    MqttSettings,
+    MuteSettings,
+    PublishSettings,
+    Settings,
+)
 from tests.device.outputs.commands import NotedCommands
-from tests.device.outputs.predictions import LABELS, prediction
+from tests.device.outputs.predictions import LABELS, Announcements, prediction
 from tests.device.outputs.terminal.terminal import Terminal
 from tests.waiting import LIMIT_S
 
@@ -31,11 +39,17 @@ def names(outputs: Outputs) -> list[str]:
     return [output.name for output in outputs._all()]
 
 
-def created(settings: Settings, *, screen: bool = False, json: bool = False) -> list[str]:
+def outputs_of(
+    settings: Settings, announce: Callable[[str], None] = print, *, screen: bool = False, json: bool = False
+) -> Outputs:
     from device.outputs.terminal.screen import Screen
 
     monitor = Screen(Terminal(80, 24).console, gate_dbfs=-60, hold_s=5) if screen else None
-    return names(create_outputs(settings, monitor, print, lambda _: None, NotedCommands(), json=json, words=False))
+    return create_outputs(settings, monitor, announce, lambda _: None, NotedCommands(), json=json, words=False)
+
+
+def created(settings: Settings, *, screen: bool = False, json: bool = False) -> list[str]:
+    return names(outputs_of(settings, screen=screen, json=json))
 
 
 def test_lights_and_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -83,3 +97,35 @@ def test_publishers() -> None:
 
 def test_there_is_no_screen_where_standard_output_is_not_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     assert create_screen(Settings()) is None
+
+
+def test_buttons_exist_where_there_are_pins_whatever_the_lights(
+    announced: Announcements, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The mute button protects the user's privacy: it works without any light."""
+    monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", tmp_path / "model")
+    none = Settings(lights=LightsSettings(kind="none"), mute=MuteSettings(button=23))
+    gpio = replace(none, lights=LightsSettings(kind="gpio"), mute=MuteSettings(), learn=LearnSettings(button=26))
+    assert names(outputs_of(gpio, announced)) == ["lights", "buttons", "standard output"]
+    assert announced.lines == []
+    assert names(outputs_of(none, announced)) == []
+    assert announced.lines == ["buttons: the button of [mute] cannot be used, because this machine is no Raspberry Pi"]
+    (tmp_path / "model").write_text("Raspberry Pi 5 Model B Rev 1.0\0")
+    assert names(outputs_of(none, announced)) == ["buttons"]
+    assert names(outputs_of(replace(none, lights=LightsSettings(kind="terminal")), announced)) == [
+        "buttons", "standard output",
+    ]  # fmt: skip
+    assert len(announced.lines) == 1
+
+
+def test_no_pin_is_driven_if_a_button_has_the_pin_of_an_led(pins: MockFactory) -> None:
+    outputs = outputs_of(Settings(lights=LightsSettings(kind="gpio"), mute=MuteSettings(button=17)))
+    with pytest.raises(LightsError, match=r"^GPIO17 belongs to the LED of positive and to the button of \[mute\]"):
+        outputs.open(LABELS)
+    assert pins.pins == {}
+
+
+def test_the_leds_and_the_buttons_share_the_settings(pins: MockFactory) -> None:
+    outputs = outputs_of(Settings(lights=LightsSettings(kind="gpio"), mute=MuteSettings(button=23, led="joy")))
+    with pytest.raises(LightsError, match=r"^mute\.led is 'joy'"):
+        outputs.open(LABELS)

@@ -106,6 +106,38 @@ def test_a_correction_or_a_change_of_the_microphone_is_part_of_what_the_lights_s
     assert calls[3:] == ["light microphone", "light prediction"]
 
 
+class Metered(Recorder):
+    """The same, which may follow the level."""
+
+    metered = True
+
+    def level(self, dbfs: float) -> None:
+        self._record(f"level {dbfs}")
+
+
+def test_the_level_goes_to_the_outputs_that_follow_it() -> None:
+    calls: list[str] = []
+    plain, unmetered, metered = Recorder("plain", calls), Metered("unmetered", calls), Metered("metered", calls)
+    unmetered.metered = False
+    assert Outputs(others=[plain, unmetered]).meter is None, "nothing is computed"
+    meter = Outputs(others=[plain, unmetered, metered]).meter
+    assert meter is not None
+    meter(-20.0)
+    assert calls == ["metered level -20.0"]
+
+
+def test_an_output_that_fails_with_a_level_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[str] = []
+    outputs = Outputs(others=[Metered("broken", calls, ("level -20.0", ZeroDivisionError("no")))])
+    meter = outputs.meter
+    assert meter is not None
+    meter(-20.0)
+    meter(-20.0)
+    outputs.prediction(prediction("positive"))
+    assert calls == ["broken level -20.0"]
+    assert "broken: failed and is left out from now on (ZeroDivisionError: no)" in caplog.text
+
+
 def explainable(calls: list[str]) -> Prediction:
     def explain() -> tuple[dict[str, float], None]:
         calls.append("explain")

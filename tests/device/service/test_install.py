@@ -18,6 +18,9 @@ from device.outputs.gpio import chip
 from device.recognition.speech_model.fetch import SPEECH_MODEL_NAME
 from device.service import file_modes, install, systemctl
 from device.service.install import ServiceChange, apply_changes, installed_paths, plan_install, plan_uninstall
+from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
+from tests.device.outputs.mqtt.locked_broker import serving
+from tests.device.outputs.mqtt.recorded_commands import Publisher
 
 GPIO = '[lights]\nkind = "gpio"\n'
 
@@ -173,6 +176,21 @@ def test_plain_debian_gets_a_group_and_a_udev_rule(
     assert not chip.UDEV_RULE_FILE.exists()
 
 
+def test_a_button_needs_the_rule_even_without_leds(
+    chip_of_root: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    access(monkeypatch, lambda _: None)
+    install.CONFIG.write_text('[lights]\nkind = "none"\n[mute]\nbutton = 23\n')
+    monkeypatch.setattr(lights_module, "DEVICE_TREE_MODEL", tmp_path / "model")
+
+    def pins() -> list[str]:
+        return [change for change in planned(plan_install(None, print).changes) if change.startswith("pins: ")]
+
+    assert pins() == []
+    (tmp_path / "model").write_text("Raspberry Pi 4 Model B\0")
+    assert pins()[0] == "pins: create the group gpio"
+
+
 def test_a_rule_that_has_no_effect_is_reported(
     chip_of_root: Path, commands: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +209,7 @@ def test_a_rule_that_has_no_effect_is_reported(
         (0o666, None, GPIO, "Groups=audio\n"),
         (0o600, None, '[lights]\nkind = "none"\n', "Groups=audio\n"),
         (0o600, None, "", "Groups=audio\n"),  # not a Raspberry Pi
+        (0o600, None, "[mute]\nbutton = 23\n", "Groups=audio\n"),
     ],
 )
 def test_other_systems_need_no_rule(
@@ -294,3 +313,53 @@ def test_a_folder_without_a_profile_is_always_removed(machine: Path) -> None:
     install.PROFILE.parent.mkdir(parents=True)
     apply_changes(plan_uninstall(purge=False), print)
     assert not install.PROFILE.parent.exists()
+
+
+MQTT = '[mqtt]\nhost = "127.0.0.1"\nport = {port}\ndevice = "lamp"\n'
+
+
+def installed_with(settings: str) -> None:
+    install.CONFIG.parent.mkdir(parents=True, exist_ok=True)
+    install.CONFIG.write_text(settings)
+    run_install()
+
+
+@needs_mosquitto
+def test_the_device_is_removed_from_its_broker(machine: Path, tmp_path: Path) -> None:
+    with Broker(tmp_path) as broker:
+        installed_with(MQTT.format(port=broker.port))
+        with Publisher(broker.port) as publish:
+            publish("homeassistant/sensor/edge-mcnn-lamp/label/config", "{}", retain=True)
+            publish("edge-mcnn/lamp/availability", "offline", retain=True)
+        changes = plan_uninstall(purge=True)
+        descriptions = planned(changes)
+        removal = descriptions.index("remove the device lamp from the MQTT broker 127.0.0.1")
+        stop = next(place for place, each in enumerate(descriptions) if each.startswith("stop and disable"))
+        assert stop < removal < descriptions.index(f"remove {install.CONFIG.parent}"), "with the password, and stopped"
+        apply_changes(changes, print)
+        with Subscriber(broker.port) as late, Publisher(broker.port) as publish:
+            publish("end", "x")
+            late.next("end")
+            assert late._messages == []
+
+
+def test_a_broker_that_is_away_does_not_stop_the_removal(machine: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with serving() as port:
+        pass
+    installed_with(MQTT.format(port=port))
+    apply_changes(plan_uninstall(purge=False), print)
+    assert not systemctl.UNIT_FILE.exists()
+    [line] = caplog.messages
+    assert line.startswith(f"Home Assistant may still show this device: 127.0.0.1:{port} cannot be reached")
+    assert line.endswith(f"; to try again, run: edge-mcnn mqtt forget --config {install.CONFIG}")
+
+
+def test_settings_that_are_damaged_do_not_stop_the_removal(machine: Path) -> None:
+    run_install()
+    install.CONFIG.write_text("[mqtt\n")
+    changes = plan_uninstall(purge=False)
+    assert f"leave the MQTT broker unchanged, because {install.CONFIG} cannot be used" in [
+        change.description for change in changes
+    ]
+    apply_changes(changes, print)
+    assert not systemctl.UNIT_FILE.exists()

@@ -25,6 +25,16 @@ from device.settings.schema import Settings, sections
         ({"classifier": {"threads": 1.5}}, "expected a whole number"),
         ({"classifier": {"runtime": "onnx"}}, "expected one of auto, ai-edge-litert, tflite-runtime"),
         ({"microphone": {"name": 3}}, "microphone.name is 3, expected text"),
+        (
+            {"microphone": {"channels": "all"}},
+            "microphone.channels is 'all', expected one of auto, loudest, mean",
+        ),
+        ({"microphone": {"channels": 0}}, "microphone.channels is 0, expected one of auto"),
+        ({"microphone": {"channels": []}}, r"microphone.channels is \[\], expected one of auto"),
+        ({"microphone": {"channels": [1, "2"]}}, "or a list of channel numbers from 0 on, such as"),
+        ({"microphone": {"channels": [-1]}}, "or a list of channel numbers from 0 on, such as"),
+        ({"microphone": {"channels": [True]}}, "or a list of channel numbers from 0 on, such as"),
+        ({"microphone": {"channels": [1, 1]}}, r"microphone.channels is \[1, 1\], which names a channel twice"),
         ({"endpoint": 3}, r"expected a table \[endpoint\]"),
         ({"lights": {"pins": {"positive": 99}}}, "lights.pins.positive is 99"),
         ({"lights": {"pins": {"a": 5, "b": 5}}}, "lights.pins.b is 5, which a uses as well"),
@@ -46,6 +56,21 @@ from device.settings.schema import Settings, sections
         ({"lights": {"colours": {"a": "#000000"}}}, "which is dark, expected one of red"),
         ({"lights": {"brightness": "dim"}}, "expected one of full, confidence"),
         ({"lights": {"common": "ground"}}, "expected one of cathode, anode"),
+        ({"mute": {"button": 28}}, "mute.button is 28, expected a whole number from -1 to 27"),
+        ({"mute": {"led": 3}}, "mute.led is 3, expected text"),
+        ({"learn": {"active": "down"}}, "learn.active is 'down', expected one of low, high"),
+        (
+            {"learn": {"button": 5}, "mute": {"button": 5}},
+            "learn.button is 5, which mute.button uses as well, expected",
+        ),
+        (
+            {"mute": {"button": 5}, "lights": {"rgb": {"red": 4, "green": 5, "blue": 6}}},
+            "mute.button is 5, which lights.rgb.green uses as well, expected a different pin",
+        ),
+        (
+            {"mute": {"button": 3, "active": "high"}},
+            "mute.active is 'high', expected low, because GPIO3 has a resistor to 3V3, or a different pin",
+        ),
         (
             {"classifier": {"confidence": 1.1}},
             "classifier.confidence is 1.1, expected a number from 0 to 1, or a table such as { negative = 0.6, ",
@@ -144,6 +169,7 @@ def test_values_are_converted_to_the_types_of_the_schema() -> None:
     assert settings.publish.command == ("a", "b")
     assert isinstance(settings_from_table({"classifier": {"confidence": 1}}).classifier.confidence, float)
     assert settings_from_table({"classifier": {"confidence": {"a": 1}}}).classifier.confidence == {"a": 1}
+    assert settings_from_table({"microphone": {"channels": [5]}}).microphone.channels == (5,)
 
 
 def test_every_setting_is_explained_and_its_default_is_allowed() -> None:
@@ -189,3 +215,24 @@ def test_any_table_is_settings_or_a_settings_error(content: dict[str, Any]) -> N
     except SettingsError:
         return
     assert isinstance(settings, Settings)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"mute": {"button": -1}, "learn": {"button": -1}},
+        {"mute": {"button": 3}, "learn": {"button": 2, "active": "low"}},
+        {"mute": {"button": 17}},  # whether an LED of the model has it is checked when the model is known
+        {"mute": {"button": 5, "active": "high"}, "lights": {"rgb": {"red": 1, "green": 2, "blue": 4}}},
+    ],
+)
+def test_buttons_that_share_no_pin(table: dict[str, Any]) -> None:
+    assert list(problems(table)) == []
+    settings_from_table(table)
+
+
+def test_buttons_of_a_wrong_type_are_reported_once() -> None:
+    wrong: list[Any] = [True, "5", 1.0, [], None]
+    for value in wrong:
+        tables = {"mute": {"button": value}, "learn": {"button": value}, "lights": {"rgb": {"red": value}}}
+        assert sum(each.key == ("mute", "button") for each in problems(tables)) == 1, value

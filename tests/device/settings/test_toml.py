@@ -161,13 +161,15 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
             "EDGE_MCNN_LIGHTS_PINS": "{ happy = 4 }",
             "EDGE_MCNN_PUBLISH_COMMAND": '["/usr/bin/logger", "--tag", "a \\"lamp\\""]',
             "EDGE_MCNN_MQTT_TLS": "true",
+            "EDGE_MCNN_MICROPHONE_CHANNELS": "[0, 3]",
             "HOME": "/",
         },
     )
     assert read.publish.command == ("/usr/bin/logger", "--tag", 'a "lamp"')
     assert read.mqtt.tls is True
     assert (read.endpoint.hang_over_s, read.endpoint.onset_s) == (2.0, 0.2)
-    assert read.microphone.name == "3"
+    assert (read.microphone.name, read.microphone.channels) == ("3", (0, 3))
+    assert read_settings(None, {"EDGE_MCNN_MICROPHONE_CHANNELS": "loudest"}).microphone.channels == "loudest"
     assert read.lights.pins == {"happy": 4}
 
 

@@ -297,6 +297,29 @@ def test_wiring_as_svg(seven: Path, config: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "w.svg").exists()
 
 
+def test_wiring_shows_the_buttons_in_the_settings(tmp_path: Path) -> None:
+    config, svg = tmp_path / "buttons.toml", tmp_path / "w.svg"
+    config.write_text("[mute]\nbutton = 23\n[learn]\nbutton = 26\n")
+    done = lights("wiring", "--config", config)
+    assert done.returncode == 0
+    assert "16 GPIO23\u2500\u2500[button]\u2500\u2500GND mute\n" in done.stdout
+    assert lights("wiring", "--config", config, "--svg", svg).returncode == 0
+    assert "that was wrong" in svg.read_text()
+    message = ("GPIO23 belongs to the LED of joy and to the button of [mute]", "write button = 12 under [mute]")
+    refused(lights("wiring", "--config", config, "--model", "emotions"), *message)
+    refused(lights("test", "--config", config, "--model", "emotions", EDGE_MCNN_LIGHTS_KIND="gpio"), *message)
+
+
+def test_switching_off_takes_no_pin_of_a_button(tmp_path: Path) -> None:
+    config = tmp_path / "buttons.toml"
+    config.write_text('[lights]\nkind = "gpio"\npins = { negative = 5, neutral = 6, positive = 13, other = 23 }\n')
+    gpio = {"GPIOZERO_PIN_FACTORY": "mock"}
+    assert len(lights("off", "--config", config, **gpio).stdout.splitlines()) == 4
+    done = lights("off", "--config", config, EDGE_MCNN_MUTE_BUTTON="23", **gpio)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3), done.stderr
+    assert "GPIO23" not in done.stdout
+
+
 def test_svg_does_not_overwrite_a_model(seven: Path) -> None:
     before = seven.read_bytes()
     done = lights("wiring", "--svg", seven)

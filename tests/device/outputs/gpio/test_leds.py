@@ -24,8 +24,9 @@ from device.outputs.fan_out import Outputs
 from device.outputs.gpio.leds import GpioLeds, PatternPlayer, class_patterns, switch_off
 from device.outputs.terminal.state import ScreenState
 from device.outputs.terminal.text import UNICODE
+from device.settings.buttons import Button
 from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, colour_problems, pin_problems, rgb_levels
-from device.settings.schema import LightsSettings
+from device.settings.schema import LightsSettings, MuteSettings
 from tests.device.outputs.predictions import LIT_AT, prediction
 from tests.waiting import wait_until
 
@@ -40,6 +41,7 @@ RGB_PINS = tuple(RGB.values())
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
 PROBLEMS = tuple(Liveness(state, 0, "gone") for state in (State.LOST, State.SILENT))
 LOST = PROBLEMS[0]
+MUTED = Liveness(State.MUTED, 0, "closed")
 States = tuple[float, ...]
 
 
@@ -65,8 +67,8 @@ def pins_without_pwm() -> Iterator[MockFactory]:
 
 
 @contextmanager
-def opened(settings: LightsSettings, labels: Sequence[str]) -> Iterator[GpioLeds]:
-    leds = GpioLeds(settings)
+def opened(settings: LightsSettings, labels: Sequence[str], mute: MuteSettings | None = None) -> Iterator[GpioLeds]:
+    leds = GpioLeds(settings, mute)
     try:
         leds.open(labels)
         yield leds
@@ -510,3 +512,94 @@ def test_all_kinds_of_lights_agree_on_what_they_show(
     finally:
         outputs.close(1)
     assert seen == {None, *THREE}
+
+
+@pytest.mark.parametrize(
+    ("labels", "led", "pin"),
+    [(THREE, "", 27), (THREE, "positive", 17), (("joy", "anger"), "", 23), (("joy", "anger"), "anger", 25)],
+)
+def test_one_led_flashes_while_the_microphone_is_muted(
+    labels: tuple[str, ...], led: str, pin: int, pins_without_pwm: MockFactory
+) -> None:
+    numbers = tuple(CLASS_PINS[label] for label in labels)
+    with opened(LightsSettings(), labels, MuteSettings(led=led)) as leds:
+        show(leds, prediction(labels[0], labels=labels))
+        leds.microphone(HEALTHY)
+        sign = first_states(pins_without_pwm, numbers, lambda: leds.microphone(MUTED))
+        assert [number for number, state in zip(numbers, sign, strict=True) if state] == [pin]
+        wait_for(pins_without_pwm, numbers, dark)
+        leds.microphone(HEALTHY)
+        assert not playing()
+
+
+def test_the_sign_flashes_more_slowly_than_a_lost_microphone(pins_without_pwm: MockFactory) -> None:
+    with opened(LightsSettings(), THREE, MuteSettings()) as leds:
+        pin = pins_without_pwm.pin("GPIO27")
+        pin.clear_states()
+        leds.microphone(MUTED)
+        wait_until(lambda: len(pin.states) > 3)
+        assert [state.state for state in pin.states[:4]] == [False, True, False, True]
+        assert pin.states[3].timestamp > 3, "seconds of darkness between two flashes"
+
+
+def test_the_sign_ends_as_soon_as_the_microphone_is_unmuted(pins_without_pwm: MockFactory) -> None:
+    with opened(LightsSettings(), THREE, MuteSettings()) as leds:
+        leds.microphone(MUTED)
+        assert playing()
+        leds.microphone(Liveness(State.RECOVERING, 0, "unmuted"))
+        assert not playing()
+        assert dark(states(pins_without_pwm, LED_PINS))
+        leds.microphone(MUTED)
+        assert first_states(pins_without_pwm, LED_PINS, lambda: leds.microphone(LOST)) == (1, 1, 1)
+
+
+def test_without_a_sign_the_leds_are_off_while_the_microphone_is_muted(pins_without_pwm: MockFactory) -> None:
+    with opened(LightsSettings(), THREE, MuteSettings(sign="none", led="not a class, and not used")) as leds:
+        show(leds, prediction("positive"))
+        leds.microphone(MUTED)
+        assert dark(states(pins_without_pwm, LED_PINS))
+        assert not playing()
+
+
+def test_the_sign_of_an_rgb_led_has_the_colour_of_its_class(pins_without_pwm: MockFactory) -> None:
+    settings = LightsSettings(rgb=RGB)
+    with opened(settings, THREE, MuteSettings(led="negative")) as leds:
+        assert first_states(pins_without_pwm, RGB_PINS, lambda: leds.microphone(MUTED)) == (1, 0, 0)
+    with opened(settings, THREE, MuteSettings()) as leds:
+        pin = pins_without_pwm.pin("GPIO5")
+        pin.clear_states()
+        leds.microphone(MUTED)
+        wait_until(lambda: len(pin.states) > 4, message="white flashes once, as a silent microphone does")
+        assert pin.states[3].timestamp < 1, "the second flash follows the first one quickly"
+
+
+def test_a_sign_of_an_unknown_class(pins_without_pwm: MockFactory) -> None:
+    with pytest.raises(LightsError) as caught, opened(LightsSettings(), THREE, MuteSettings(led="joy")):
+        pass
+    assert caught.value.message == "mute.led is 'joy', and the model has no such class"
+    assert caught.value.fix.endswith("or choose one of negative, neutral, positive")
+    assert pins_without_pwm.pins == {}, "no pin was taken"
+
+
+@pytest.mark.parametrize(
+    ("settings", "owner"),
+    [
+        (LightsSettings(), "the LED of negative"),
+        (LightsSettings(rgb={"red": 5, "green": 22, "blue": 13}), "the green leg of the RGB LED"),
+    ],
+)
+def test_a_button_on_the_pin_of_an_led(settings: LightsSettings, owner: str, pins_without_pwm: MockFactory) -> None:
+    with pytest.raises(LightsError) as caught:
+        GpioLeds(settings, buttons=[Button("mute", 22, "low")]).open(THREE)
+    assert caught.value.message == f"GPIO22 belongs to {owner} and to the button of [mute]"
+    assert caught.value.fix == "write button = 26 under [mute] in a file for --config"
+    assert pins_without_pwm.pins == {}, "no pin was taken"
+
+
+def test_the_pin_of_a_class_that_the_model_does_not_have_may_have_a_button(pins_without_pwm: MockFactory) -> None:
+    buttons = [Button("mute", 23, "low"), Button("learn", 24, "low")]
+    leds = GpioLeds(LightsSettings(), buttons=buttons)
+    leds.open(THREE)
+    leds.close(0)
+    assert set(switch_off(LightsSettings(), SEVEN, buttons)) == {*SEVEN} - {"joy", "sadness"}
+    assert not {"GPIO23", "GPIO24"} & {pin.info.name for pin in pins_without_pwm.pins.values()}

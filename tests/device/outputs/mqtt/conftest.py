@@ -3,13 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from device.outputs.commands import Commands
 from device.outputs.mqtt.output import MqttOutput
 from device.settings.schema import MqttSettings
 from tests.device.outputs.mqtt.broker import Broker, Subscriber
+from tests.device.outputs.mqtt.recorded_commands import Publisher
 from tests.device.outputs.predictions import LABELS, Announcements
 from tests.waiting import LIMIT_S
 
-Start = Callable[[MqttSettings], MqttOutput]
+Start = Callable[..., MqttOutput]
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +31,19 @@ def stopped_broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 @pytest.fixture
+def publish(broker: Broker) -> Iterator[Publisher]:
+    with Publisher(broker.port) as publisher:
+        yield publisher
+
+
+@pytest.fixture
 def start(announced: Announcements) -> Iterator[Start]:
     """Opens outputs, and closes them at the end."""
     started = []
 
-    def begin(settings: MqttSettings) -> MqttOutput:
-        output = MqttOutput(settings, announced)
-        output.open(LABELS)
+    def begin(settings: MqttSettings, commands: Commands | None = None, labels: tuple[str, ...] = LABELS) -> MqttOutput:
+        output = MqttOutput(settings, announced, commands)
+        output.open(labels)
         started.append(output)
         return output
 

@@ -55,7 +55,7 @@ def test_home_assistant_also_finds_it_later(broker: Broker, start: Start, announ
     about = json.loads(config.payload)
     assert about["device"]["name"] == "Küche 2"
     assert about["device"]["identifiers"] == ["edge-mcnn-Kuche-2"]
-    assert about["availability_topic"] == "edge-mcnn/Kuche-2/availability"
+    assert about["availability"] == [{"topic": "edge-mcnn/Kuche-2/availability"}]
     assert about["state_topic"] == "edge-mcnn/Kuche-2/prediction"
     assert (microphone.payload, microphone.retained) == ("ON", True)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from device.errors import LightsError
 from device.outputs.wiring.pinout import HEADER, RESISTOR, connections, header_pin
 from device.outputs.wiring.svg import wiring_svg
+from device.settings.buttons import Button
 from device.settings.leds import CLASS_COLOURS, RGB
 from device.settings.schema import LightsSettings
 
@@ -35,8 +36,8 @@ Point = tuple[float, float]
 class Diagram:
     """The visible parts of the file."""
 
-    def __init__(self, of: LightsSettings, labels: tuple[str, ...]) -> None:
-        self.root = ET.fromstring(wiring_svg(of, labels))  # noqa: S314  # our own output
+    def __init__(self, of: LightsSettings, labels: tuple[str, ...], buttons: Sequence[Button] = ()) -> None:
+        self.root = ET.fromstring(wiring_svg(of, labels, buttons))  # noqa: S314  # our own output
         self.texts = [(float(e.get("x", "nan")), float(e.get("y", "nan")), "".join(e.itertext()), e)
                       for e in self.root.iter(f"{SVG}text")]  # fmt: skip
         self.places = {int(text): (x, y - 3.4) for x, y, text, e in self.texts if e.get("font-size") == "9.5"}
@@ -111,6 +112,69 @@ def test_each_wire_leads_from_its_pin_to_its_led_and_hides_no_other(pins: dict[s
     for pin, wire in diagram.from_header.items():
         others = [diagram.places[other] for other in range(1, 41) if other != pin]
         assert distances(others, wire).min() > PIN_RADIUS + WIRE / 2, "touches a pin"
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(0, 27), min_size=5, max_size=11, unique=True),
+    st.sampled_from(["cathode", "anode"]),
+    st.sampled_from(["low", "high"]),
+    st.sampled_from(["low", "high"]),
+    st.booleans(),
+)
+def test_each_button_leads_to_ground_or_3_3_volts(
+    pins: list[int], common: str, mute: str, learn: str, rgb: bool
+) -> None:
+    buttons = [Button("mute", pins[0], mute), Button("learn", pins[1], learn)]
+    labels = tuple(f"class {number}" for number in pins[2:])
+    of = LightsSettings(
+        common=common, pins=dict(zip(labels, pins[2:], strict=True)), colours=dict.fromkeys(labels, "red"),
+        rgb=dict(zip(RGB, pins[2:5], strict=True)) if rgb else {},
+    )  # fmt: skip
+    found = connections(of, labels, buttons)
+    diagram = Diagram(of, labels, buttons)
+    assert len({found.common, *(group.common for group in found.buttons)}) == len(found.buttons) + 1, (
+        "no wire is shared"
+    )
+    assert set(diagram.from_header) == {
+        *found.ends, found.common, *found.named, *(group.common for group in found.buttons),
+    }  # fmt: skip
+    for group in found.buttons:
+        name = HEADER[group.common - 1]
+        assert (name == "GND") == (
+            group.ends == {header_pin(each.pin): each.name for each in buttons if each.active == "low"}
+        )
+        ends = {pin: diagram.from_header[pin][-1][1] for pin in (*group.ends, group.common)}
+        for pin, end in ends.items():
+            label = group.ends.get(pin, {"GND": "ground", "3V3": "3.3 V"}[name])
+            assert diagram.at(end - 3)[-1] == label
+            assert diagram.at(end + 16)[-1] == f"{HEADER[pin - 1]}, pin {pin}"
+        [rail] = [
+            wire for wire in diagram.wires
+            if wire[0][0] == wire[-1][0] and (wire[0][1], wire[-1][1]) == (min(ends.values()), max(ends.values()))
+        ]  # fmt: skip
+        joined = [wire for wire in diagram.wires if wire[-1][0] == rail[0][0] and wire[0][1] == wire[-1][1]]
+        assert {*ends.values()} <= {wire[0][1] for wire in joined}, "each one reaches the shared wire"
+    for one, other in combinations(diagram.from_header.values(), 2):
+        assert np.mean(distances(one, other) < WIRE) < 0.4, "they may cross, not run along each other"
+    height = float(diagram.root.get("height", ""))
+    [legend] = [e for e in diagram.root.iter(f"{SVG}rect") if e.get("stroke") == "#d0d7de"]
+    left, top, wide, high = (float(legend.get(name, "")) for name in ("x", "y", "width", "height"))
+    for x, y in (point for wire in diagram.wires for point in wire):
+        assert 0 < y < height
+        assert x <= left or not top - 20 < y < top + high + 24 or x > left + wide
+    description = diagram.root.findtext(f"{SVG}desc") or ""
+    assert description.count("Pin ") == len(diagram.from_header)
+    assert "to one side of the button: that was wrong." in description
+
+
+def test_groups_are_stacked_so_that_no_led_is_behind_a_button() -> None:
+    """In each group one wire is below the other; the groups are as far apart as their parts are high."""
+    diagram = Diagram(LightsSettings(), THREE, [Button("mute", 4, "low"), Button("learn", 24, "high")])
+    rows = sorted((wire[-1][1], pin) for pin, wire in diagram.from_header.items())
+    leds = {header_pin(pin) for pin in (17, 27, 22)}
+    for (above, _), (below, pin) in pairwise(rows):
+        assert below - above >= (84 if pin in leds else 36)
 
 
 @settings(max_examples=25, deadline=None)
@@ -221,6 +285,11 @@ def test_names_are_escaped_and_long_ones_shortened() -> None:
     description = diagram.root.findtext(f"{SVG}desc") or ""
     assert f"Pin 13, GPIO27: through 330 \u03a9 to the long leg of {long}." in description
     assert "Pin 9, GND: to the short legs of all LEDs." in description
+
+
+def test_a_button_on_the_pin_of_an_led() -> None:
+    with pytest.raises(LightsError, match=r"^GPIO27 belongs to the LED of neutral and to the button of \[mute\]"):
+        wiring_svg(LightsSettings(), THREE, [Button("mute", 27, "low")])
 
 
 @pytest.mark.parametrize("rgb", [{}, {"red": 17, "green": 27, "blue": 22}, {"red": 26, "green": 20, "blue": 21}])

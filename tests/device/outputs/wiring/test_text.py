@@ -1,5 +1,6 @@
 """The diagram in characters, compared with the header that gpiozero describes."""
 
+from collections.abc import Sequence
 from io import StringIO
 
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 from device.errors import LightsError
 from device.outputs.wiring.pinout import HEADER, header_pin
 from device.outputs.wiring.text import WIDTH, to_encoding, wiring
+from device.settings.buttons import Button
 from device.settings.leds import HIGHEST_BCM_PIN
 from device.settings.schema import LightsSettings
 
@@ -16,10 +18,12 @@ THREE = ("negative", "neutral", "positive")
 SEVEN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 
 
-def drawn(settings: LightsSettings, labels: tuple[str, ...] = THREE, width: int = 80) -> list[str]:
+def drawn(
+    settings: LightsSettings, labels: tuple[str, ...] = THREE, width: int = 80, buttons: Sequence[Button] = ()
+) -> list[str]:
     output = StringIO()
     console = Console(file=output, width=width, color_system=None)
-    console.print(wiring(settings, labels, width))
+    console.print(wiring(settings, labels, width, buttons))
     lines = [line.rstrip() for line in output.getvalue().splitlines()]
     assert max(map(len, lines)) <= width
     return lines
@@ -124,3 +128,45 @@ def test_classes_without_a_pin_or_colour() -> None:
         wiring(LightsSettings(rgb={"red": 1, "green": 2, "blue": 3}), ("joy", "tired"), 80)
     assert caught.value.message == "no colour for tired"
     assert caught.value.fix.startswith('write colours = { tired = "red" } under [lights]')
+
+
+def test_a_button_to_ground_and_one_to_3_3_volts() -> None:
+    lines = drawn(LightsSettings(), buttons=[Button("mute", 23, "low"), Button("learn", 26, "high")])
+    assert row(lines, 16).endswith("\u25cf 16 GPIO23\u2500\u2500[button]\u2500\u2500GND mute")
+    assert row(lines, 37).startswith("that was wr. 3V3\u2500\u2500[button]\u2500\u2500GPIO26 37 \u25cf")
+    assert row(lines, 14).endswith("\u25cf 14 GND" + 18 * "\u2500" + " buttons")
+    assert row(lines, 17).startswith("     buttons " + 18 * "\u2500" + "3V3 17 \u25cf")
+    assert sum(line.count("\u25cf") for line in lines) == 8
+    assert lines[-8:] == [
+        "pin 15  GPIO22  330 \u03a9  long leg of negative",
+        "pin  9  GND            short legs of all LEDs",
+        "pin 16  GPIO23         one side of the button: mute",
+        "pin 14  GND            other side of the button: mute",
+        "pin 37  GPIO26         one side of the button: that was wrong",
+        "pin 17  3V3            other side of the button: that was wrong",
+        "",
+        "A button needs no resistor. If it has four legs, use two at opposite corners.",
+    ]
+
+
+def test_two_buttons_share_a_ground_that_no_led_has() -> None:
+    buttons = [Button("mute", 18, "low"), Button("learn", 15, "low")]
+    lines = drawn(LightsSettings(pins=dict(zip(THREE, (14, 4, 17), strict=True))), buttons=buttons)
+    assert "pin  9  GND            short legs of all LEDs" in lines
+    assert "pin 14  GND            other side of the buttons: that was wrong, mute" in lines
+    assert to_encoding(row(lines, 12), "ascii").endswith("* 12 GPIO18--[button]--GND mute")
+
+
+def test_without_buttons_the_diagram_mentions_none() -> None:
+    assert not any("button" in line for line in drawn(LightsSettings()))
+
+
+def test_a_class_with_the_name_of_a_button() -> None:
+    lines = drawn(LightsSettings(pins={"mute": 17, "b": 27}), ("mute", "b"), buttons=[Button("mute", 23, "low")])
+    assert "pin 11  GPIO17  330 \u03a9  long leg of mute" in lines
+    assert "pin 16  GPIO23         one side of the button: mute" in lines
+
+
+def test_a_button_on_the_pin_of_an_led() -> None:
+    with pytest.raises(LightsError, match=r"^GPIO17 belongs to the LED of positive and to the button of \[mute\]"):
+        wiring(LightsSettings(), THREE, 80, [Button("mute", 17, "low")])

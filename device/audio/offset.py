@@ -1,0 +1,128 @@
+"""Removes a constant offset (DC) from each channel of a stream, as cheap sound cards add to everything they record.
+
+An offset is no sound, but it leaks into the lowest bands of the spectrogram image and changes predictions: on the
+recorded clips of the tests an offset of 1 % of full scale moves a probability by up to 0.3.
+
+A channel without an offset of at least 1.5 % of full scale passes unchanged, bit by bit. A larger one is found within
+128 ms in a quiet moment, when the signal stays near one value, and within a second while someone speaks. From then on
+it is followed with a memory of 2 s. Only a constant is subtracted, so the voice keeps its spectrum, which a high-pass
+filter would change.
+
+The offset is estimated on windows of 32 ms from the audio up to the end of the window, and holds from the next window
+on, across which it is faded in. No sample is delayed, and the result is the same however a stream is cut into blocks.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WINDOW_S = 0.032
+_SMALLEST = 0.015
+"""Offset from which on it is removed, relative to full scale. Averages of ordinary speech over a second stay below."""
+_NO_LONGER = _SMALLEST / 2
+"""Offset below which it is no longer removed."""
+_STEADY_WINDOWS = 4
+"""Windows in a row that show an offset if the signal is steady in them."""
+_DEVIATION, _DRIFT = 0.5, 0.25
+"""Deviation within a steady window, and difference to the window before, relative to what is left of the offset."""
+_FEWEST_WINDOWS = 31
+"""Windows (1 s) that an average needs which holds sound."""
+_MEMORY_WINDOWS = 62
+
+Samples = NDArray[np.int16] | NDArray[np.float32]
+
+
+class OffsetRemover:
+    """Removes the constant offset of each channel of one stream.
+
+    Args:
+        rate: sample rate of the stream, Hz.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._window = max(1, round(rate * _WINDOW_S))
+        self._pending: Samples = np.zeros((0, 0), np.float32)
+        """Samples of the present window."""
+        self._offsets: list[_Offset] = []
+        """One for each channel."""
+
+    def remove(self, block: Samples, full_scale: int) -> Samples:
+        """Remove the offset from the next block of the stream.
+
+        Args:
+            block: shape (n, channels).
+            full_scale: largest value that a sample can have.
+
+        Returns:
+            Shape (n, channels), on the same scale, float32; the same array if there is no offset.
+        """
+        channels = block.shape[1]
+        if channels != len(self._offsets):
+            self._pending = np.zeros((0, channels), np.float32)
+            self._offsets = [_Offset() for _ in range(channels)]
+        before = len(self._pending)
+        samples = np.concatenate([self._pending, block]) if before else block
+        complete = len(samples) // self._window
+        windows = samples[: complete * self._window].reshape(complete, self._window, channels)
+        self._pending = samples[complete * self._window :].copy()
+        means = (windows.mean(axis=1, dtype=np.float64) / full_scale).tolist()
+        lines = [[(each.previous, each.present) for each in self._offsets]]
+        for window, window_means in zip(windows, means, strict=True):
+            for channel, (offset, mean) in enumerate(zip(self._offsets, window_means, strict=True)):
+                offset.follow(mean, window[:, channel], full_scale)
+            lines.append([(each.previous, each.present) for each in self._offsets])
+        if not any(previous or present for line in lines for previous, present in line):
+            return block
+        return self._subtracted(samples, full_scale * np.array(lines, np.float32))[before:]
+
+    def _subtracted(self, samples: Samples, lines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Subtract lines.
+
+        Args:
+            samples: shape (n, channels); the first sample begins a window.
+            lines: where the line of each channel begins and ends in each window, shape (windows, channels, 2).
+        """
+        result = samples.astype(np.float32)
+        share = (np.arange(self._window, dtype=np.float32) / np.float32(self._window))[:, None]
+        for (begin, end), start in zip(lines.transpose(0, 2, 1), range(0, len(samples), self._window), strict=False):
+            window = result[start : start + self._window]
+            window -= begin + (end - begin) * share[: len(window)]
+        return result
+
+
+class _Offset:
+    """The offset of one channel, relative to full scale."""
+
+    def __init__(self) -> None:
+        self.previous = self.present = 0.0
+        """What is subtracted at the end of the window before the present one, and at the end of the present one."""
+        self._last = self._average = 0.0
+        """Mean of the latest window, and of the windows of the last seconds."""
+        self._windows = self._steady = 0
+        """Windows in the average, of which one that a steady signal has shown counts as `_FEWEST_WINDOWS`; and steady
+        windows in a row."""
+
+    def follow(self, mean: float, window: Samples, full_scale: int) -> None:
+        """Let a window take part in the offset for the next one.
+
+        Args:
+            mean: mean of the window, relative to full scale.
+            window: shape (n,).
+            full_scale: largest value that a sample can have.
+        """
+        self.previous = self.present
+        if not abs(mean) <= 1:  # a recording of floating-point numbers may hold any number
+            return
+        left = abs(mean - self.present)
+        steady = left >= _SMALLEST and abs(mean - self._last) <= _DRIFT * left
+        if steady:
+            steady = float(window.std(dtype=np.float64)) / full_scale <= _DEVIATION * left
+        self._last = mean
+        self._steady = self._steady + 1 if steady else 0
+        if self._steady >= _STEADY_WINDOWS:
+            self._average, self._windows = mean, _FEWEST_WINDOWS
+        else:
+            self._windows += 1
+            self._average += (mean - self._average) / min(self._windows, _MEMORY_WINDOWS)
+        smallest = _NO_LONGER if self.present else _SMALLEST
+        known = self._windows >= _FEWEST_WINDOWS and abs(self._average) >= smallest
+        self.present = self._average if known else 0.0
