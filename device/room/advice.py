@@ -16,8 +16,8 @@ from device.room.proposal import (
 
 _GOOD_DB, _FAIR_DB = 20.0, 10.0
 """Signal-to-noise ratios from which on speech is clear, and understood with errors."""
-_LARGE_OFFSET = 0.01
-"""Share of full scale from which on an offset is a fault: -40 dBFS, louder than the noise of every room."""
+_LARGE_OFFSET = 0.015
+"""Share of full scale from which on an offset is a fault, and removed by `device.audio.offset`."""
 _HUM_OF_FLOOR_DB = 3.0
 """Hum that is at most this much below the noise floor is a large part of it."""
 _HARMLESS_HUM_DB = 40.0
@@ -54,18 +54,21 @@ def _channels(measurement: Measurement) -> Iterator[Finding]:
         if abs(channel.offset) >= _LARGE_OFFSET:
             yield Finding(
                 "offset", Verdict.WARN,
-                f"channel {number} has a constant offset (DC) of {100 * channel.offset:.1f} % of full scale",
-                "try another input or sound adapter: an offset is a fault of the hardware, and raises the noise floor",
+                f"channel {number} has a constant offset (DC) of {100 * channel.offset:.1f} % of full scale; edge-mcnn "
+                "removes it",
+                "try another input or sound adapter: an offset is a fault of the hardware, and loud speech is clipped "
+                "sooner",
             )  # fmt: skip
         if channel.dead:
             yield Finding(
                 "channels", Verdict.WARN, f"channel {number} is dead: no voice reaches it",
-                "check plug and cable; many microphones with two channels have a signal on one only",
+                "check plug and cable; edge-mcnn uses the other channels, and channels under [microphone] selects them",
             )  # fmt: skip
         elif channel.inverted:
             yield Finding(
                 "channels", Verdict.WARN,
-                f"channel {number} is in opposite phase; edge-mcnn inverts it",
+                f"channel {number} is in opposite phase; unless channels under [microphone] is mean, edge-mcnn takes "
+                "care of it",
                 "connect a balanced microphone to a balanced input, or through an adapter to mono; for other programs "
                 "that mix the channels it is silent",
             )  # fmt: skip

@@ -5,6 +5,7 @@ a mean over power would consist of it. Frames are those that the daemon receives
 compares; faults of single channels are found in the blocks of the microphone, before they are mixed.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.endpoint import SpeechDetector
-from device.audio.level import level_dbfs
+from device.audio.level import LOWEST_DBFS, level_dbfs
 from device.audio.microphone import is_constant
 from device.events import FRAME_SECONDS
 from device.room.channel_faults import ChannelState, channel_states
@@ -107,7 +108,7 @@ def measure(room: Recording, speech: Recording, detector: SpeechDetector, speech
     return Measurement(
         _room_levels(room.frames, _voiced(room.frames * gain, detector, speech_probability)),
         _speech_levels(speech.frames, _voiced(speech.frames * gain, detector, speech_probability)),
-        peak_dbfs=level_dbfs(np.array([min(int(extremes.max()), _FULL_SCALE - 1)], np.int16)),
+        peak_dbfs=max(20 * math.log10(max(int(extremes.max()), 1) / _FULL_SCALE), LOWEST_DBFS),
         clipped=float(at_limit.mean(axis=0).max()),
         hum=find_hum(room.samples, room.rate),
         channels=channel_states(room.samples, speech.samples, speech.rate),

@@ -107,9 +107,11 @@ def test_faulty_channels() -> None:
     dead, inverted = ChannelState(-80.0, 0.0, dead=True, inverted=False), ChannelState(-30.0, 0.0, False, True)
     assert warned(measured(channels=[GOOD, dead]))["channels"].message == "channel 1 is dead: no voice reaches it"
     phase = warned(measured(channels=[GOOD, inverted]))["channels"]
-    assert phase.message == "channel 1 is in opposite phase; edge-mcnn inverts it"
+    assert phase.message == (
+        "channel 1 is in opposite phase; unless channels under [microphone] is mean, edge-mcnn takes care of it"
+    )
     offset = warned(measured(channels=[ChannelState(-28.0, -0.05, False, False)]))["offset"]
-    assert offset.message == "channel 0 has a constant offset (DC) of -5.0 % of full scale"
+    assert offset.message == "channel 0 has a constant offset (DC) of -5.0 % of full scale; edge-mcnn removes it"
 
 
 def test_automatic_gain() -> None:
