@@ -20,7 +20,7 @@ over one window; above 0.5 to restore it; and a mix with at least twice the powe
 nothing.
 
 Which channel is the loudest: speech comes and goes, and a channel counts by what it has above its own quietest moment
-of the last 2 to 4 s, so that hum and noise count nothing, with the same memory. Before 64 ms of speech were heard, the
+of the last 2 to 4 s, so that hum and noise count nothing, with the same memory. Before 64 ms of speech have come, the
 channels are averaged. Within speech only a channel that is 12 dB louder replaces the present one, which a person who
 moves does not cause; after a pause of 0.7 s, which ends an utterance, 3 dB are enough.
 

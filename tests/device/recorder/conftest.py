@@ -12,6 +12,7 @@ from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame
 from device.recorder.clip_folder import ClipFolder
 from device.recorder.take import TakeListener
 from device.settings.schema import EndpointSettings
+from tests.device.audio.square_wave import square_wave
 
 SETTINGS = EndpointSettings(
     onset_s=3 * FRAME_SECONDS,
@@ -59,7 +60,7 @@ class Stream:
     def frames(self, level: int, count: int) -> Iterator[Frame]:
         for _ in range(count):
             self.now += FRAME_SECONDS
-            yield Frame(np.full(FRAME_LENGTH, level, np.int16), self._number * FRAME_SECONDS, self.now)
+            yield Frame(square_wave(level, FRAME_LENGTH), self._number * FRAME_SECONDS, self.now)
             self._number += 1
 
 

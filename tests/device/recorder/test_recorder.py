@@ -17,6 +17,7 @@ from device.recorder.recorder import Recorder
 from device.recorder.session import Session
 from device.recorder.take import TakeListener
 from device.settings.schema import LivenessSettings, Settings
+from tests.device.audio.square_wave import square_wave
 from tests.device.recorder.conftest import LOUD, RecordedDisplay
 from tests.device.recorder.test_clip_folder import largest_file, rows
 
@@ -42,7 +43,7 @@ class FakeMicrophone:
 
     def block(self, limit_s: float) -> Block | None:
         if self._levels:
-            return Block(np.full((512, 1), self._levels.pop(0), np.int16), time.monotonic(), constant=False)
+            return Block(square_wave(self._levels.pop(0), 512)[:, np.newaxis], time.monotonic(), constant=False)
         if self._after is not None:
             after, self._after = self._after, None
             after()

@@ -21,6 +21,7 @@ from device.outputs.terminal import screen as screen_module
 from device.outputs.terminal.screen import Screen
 from device.system.streams.stderr import StandardError
 from device.system.streams.terminal_mode import KeyboardEcho
+from tests.device.audio.square_wave import square_wave
 from tests.device.outputs.commands import NotedCommands
 from tests.device.outputs.predictions import LABELS, LIT_AT, prediction
 from tests.device.outputs.terminal.terminal import Terminal
@@ -56,7 +57,7 @@ def test_it_draws_the_state_and_leaves_only_history_behind(screen: Screen, termi
     wait_until(lambda: any("loading" in line for line in terminal.shown))
     screen.open(LABELS)
     screen.microphone(HEALTHY)
-    screen.frame(Frame(np.full(FRAME_LENGTH, 3277, np.int16), 0, 0))
+    screen.frame(Frame(square_wave(3277, FRAME_LENGTH), 0, 0))
     wait_until(lambda: any("-20 dB" in line for line in terminal.shown))
     screen.prediction(prediction("positive"), LIT_AT)
     wait_until(lambda: any("\u25cf positive" in line for line in terminal.shown))

@@ -13,6 +13,7 @@ from device.audio.liveness import Liveness, State
 from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame
 from device.outputs.terminal.state import ScreenState, Snapshot
 from device.outputs.terminal.text import UNICODE
+from tests.device.audio.square_wave import square_wave
 from tests.device.outputs.predictions import IMAGE, LABELS, prediction
 
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 48_000)
@@ -37,7 +38,7 @@ class Rig:
 
     def receive(self, level: int, frames: int = 4) -> None:
         for _ in range(frames):
-            self.state.frame(Frame(np.full(FRAME_LENGTH, level, np.int16), 0, 0))
+            self.state.frame(Frame(square_wave(level, FRAME_LENGTH), 0, 0))
 
     def speak(self, words: str, frames: int = 1) -> None:
         def spoken() -> str:
