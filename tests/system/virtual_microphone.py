@@ -128,6 +128,13 @@ class VirtualMicrophone:
         """Play a WAV or FLAC file into the microphone; returns when it has been played."""
         subprocess.run(["paplay", "--device=speaker", path], env=self._private, check=True, timeout=120)
 
+    def recorders(self) -> int:
+        """Number of streams that record from it, counted by the sound system."""
+        sources = (line.split("\t") for line in self._query("list", "short", "sources").splitlines())
+        ours = [index for index, name, *_ in sources if name == "mic"]
+        streams = (line.split("\t") for line in self._query("list", "short", "source-outputs").splitlines())
+        return sum(source in ours for _index, source, *_ in streams)
+
     def freeze(self) -> None:
         """Deliver no more audio, without an error."""
         self._control("suspend-source", "mic", "1")
