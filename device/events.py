@@ -89,8 +89,7 @@ class Prediction:
     utterance: Utterance
     """The utterance that was classified."""
     confident: bool = True
-    """Whether `label` reaches the probability that the settings require of it (`confidence` and `confidences` under
-    `[classifier]`)."""
+    """Whether `label` reaches the probability that the settings require of it (`confidence` under `[classifier]`)."""
     low_confidence_label: str | None = None
     """The class whose light shows a low-confidence prediction; None for no light."""
     image: "NDArray[np.float32] | None" = field(default=None, compare=False, repr=False)
@@ -123,7 +122,7 @@ class Prediction:
 
     @property
     def light(self) -> str | None:
-        """The class whose light comes on; None if all stay dark."""
+        """The class whose light this prediction switches on, where it changes the lights; None if all go dark."""
         return self.label if self.confident else self.low_confidence_label
 
     def ms_since_endpoint(self, now: float) -> float:

@@ -8,7 +8,7 @@ For example:
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from device.adaptation.adapted_classifier import UNLABELLED, AdaptedClassifier, own_profile
@@ -54,6 +54,11 @@ class LoadedModels:
     """Runs the bundle's network."""
     adapted_classifier: AdaptedClassifier
     """The same with a voice profile."""
+    confidences: dict[str, float] = field(init=False)
+    """Probability by class below which a prediction of the class has a low confidence; may be changed at any time."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "confidences", dict(_required_confidences(self.settings, self.companions)))
 
     @classmethod
     def load(
@@ -87,7 +92,8 @@ class LoadedModels:
         require_memory()  # first, because other libraries may end the process when memory is short
         bundle = open_bundle(settings)
         # Both raise, before anything that takes long.
-        low_confidence_label(_required_confidences(settings, bundle.companions), settings.classifier.low_confidence)
+        required = _required_confidences(settings, bundle.companions)
+        low_confidence_label(required, settings.classifier.low_confidence)
         conversation_filter(settings.classifier.context_s, bundle.companions)
         classifier = Classifier(bundle, runtime=settings.classifier.runtime, threads=settings.classifier.threads)
         # A profile that need not exist is that of a device, which follows the voices that it meets.
@@ -95,7 +101,8 @@ class LoadedModels:
         adapted = AdaptedClassifier(classifier, bundle, profile, unlabelled=unlabelled)
         if profile is not None and require_profile:
             own_profile(profile, adapted.identity)
-        models = cls(settings, bundle.companions, load_transcriber(settings, announce), classifier, adapted)
+        transcriber = load_transcriber(settings, announce)
+        models = cls(settings, bundle.companions, transcriber, classifier, adapted)
         _load_profile(adapted, announce)
         return models
 
@@ -110,15 +117,14 @@ class LoadedModels:
             DetectorError: the weights of the voice activity detector are missing, or in an unknown format.
         """
         endpoint, chosen = self.settings.endpoint, self.settings.classifier
-        required = _required_confidences(self.settings, self.companions)
         endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
         return Pipeline(
             endpointer,
             self.transcriber,
             self.adapted_classifier,
             self.companions,
-            confidences=required,
-            low_confidence_label=low_confidence_label(required, chosen.low_confidence),
+            confidences=self.confidences,
+            low_confidence_label=low_confidence_label(self.confidences, chosen.low_confidence),
             context_s=chosen.context_s,
             explain=explain or chosen.explain,
             monitor=monitor,
@@ -192,5 +198,4 @@ def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:
 
 
 def _required_confidences(settings: Settings, companions: Companions) -> dict[str, float]:
-    chosen = settings.classifier
-    return required_confidences(chosen.confidence, chosen.confidences, companions.labels)
+    return required_confidences(settings.classifier.confidence, companions.labels)

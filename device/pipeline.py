@@ -88,7 +88,8 @@ class Pipeline:
         classifier: rates the classes, and adapts to the voices in this stream.
         companions: labels, vocabulary and front end that the classifier's network was trained with.
         confidences: probability by class below which a prediction of the class has a low confidence; a prediction of
-            a class that is missing never has. With a context, filtered probabilities are compared.
+            a class that is missing never has. With a context, filtered probabilities are compared. Changes of this
+            mapping take effect at the next prediction.
         low_confidence_label: the class that is shown for such a prediction; None for no light.
         context_s: pause in seconds after which earlier utterances have no influence any more; 0 if they have none.
         explain: whether `Prediction.explained` runs the network for audio alone and for words alone: one of
@@ -117,7 +118,7 @@ class Pipeline:
         self._classifier = classifier
         self._front_end = companions.front_end
         self._tokens = Tokens(companions.vocabulary, self._front_end)
-        self._confidences = confidences or {}
+        self._confidences = {} if confidences is None else confidences
         self._low_confidence_label = low_confidence_label
         self._monitor = monitor
         self._context = conversation_filter(context_s, companions)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from device.settings.check import allowed_values
 from device.settings.schema import sections
-from device.settings.toml import PREFIX, toml_value
+from device.settings.toml import PREFIX
+from device.settings.toml_values import toml_value
 
 PAGE = Path(__file__).with_name("settings.md")
 

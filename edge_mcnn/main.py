@@ -20,6 +20,7 @@ from device.system.streams.stdout import use_standard_output
 from edge_mcnn.detect.classify import classify_command
 from edge_mcnn.detect.learn import learn_command
 from edge_mcnn.detect.listen import listen_command
+from edge_mcnn.detect.mute import mute_command
 from edge_mcnn.output import out
 from edge_mcnn.own_model.convert import convert_command
 from edge_mcnn.own_model.corpus import pictures_command, transcribe_command
@@ -89,6 +90,7 @@ def _main(
 
 app.command("listen", rich_help_panel=_DETECT)(listen_command)
 app.command("learn", rich_help_panel=_DETECT)(learn_command)
+app.command("mute", rich_help_panel=_DETECT)(mute_command)
 app.command("classify", rich_help_panel=_DETECT)(classify_command)
 app.command("doctor", rich_help_panel=_DEVICE)(doctor_command)
 app.command("microphones", rich_help_panel=_DEVICE)(microphones_command)

@@ -4,6 +4,7 @@ It opens no microphone, switches no light and reads no system clock: `device.aud
 happens, and does what is due.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -24,6 +25,8 @@ class State(StrEnum):
     """There is no microphone, or it delivers nothing; opening it is retried until it succeeds."""
     FAILED = "failed"
     """The sound system hangs; only a new process can recover."""
+    MUTED = "muted"
+    """The user has muted it: it is closed, and nothing is recorded."""
 
 
 class Due(StrEnum):
@@ -65,6 +68,8 @@ class Liveness:
                 return f"microphone silent: {self.reason}"
             case State.LOST:
                 return f"microphone lost, waiting for it: {self.reason}"
+            case State.MUTED:
+                return f"muted: {self.reason}"
         return f"microphone {self.state}: {self.reason}"
 
 
@@ -72,7 +77,8 @@ class LivenessMachine:
     """Follows one microphone through its losses.
 
     The states run recovering -> healthy <-> silent, from each of them to lost, and from lost back to recovering; failed
-    is final. A silent microphone that is opened again stays silent until it delivers audio, or is lost.
+    is final. A silent microphone that is opened again stays silent until it delivers audio, or is lost. Each but failed
+    leads to muted, and muted to recovering.
 
     Args:
         settings: the time limits.
@@ -91,7 +97,7 @@ class LivenessMachine:
         self._on_change = on_change
         self._now = Liveness(State.LOST, clock(), "not opened yet")
         self._open = False
-        self._last_attempt = -float("inf")
+        self._last_attempt = -math.inf
         self._last_block = 0.0
         self._last_audio = 0.0
 
@@ -104,7 +110,7 @@ class LivenessMachine:
         """What must be done now; to be called at every tick, because time alone can make something due."""
         time = self._clock()
         state = self._now.state
-        if state == State.FAILED:
+        if state in (State.FAILED, State.MUTED):
             return Due.NOTHING
         if not self._open:
             return Due.OPEN if time - self._last_attempt >= self._settings.retry_s else Due.NOTHING
@@ -159,6 +165,16 @@ class LivenessMachine:
         self._open = False
         self._now = replace(self._now, microphone="", rate=0)
 
+    def muted(self) -> None:
+        """Report that the user has muted the microphone, and that it is closed."""
+        self._open = False
+        self._become(State.MUTED, "the microphone is closed", "to open it: edge-mcnn mute off")
+
+    def unmuted(self) -> None:
+        """Report that the user has unmuted the microphone: opening it is due at once."""
+        self._last_attempt = -math.inf
+        self._become(State.RECOVERING, "unmuted, and not opened yet")
+
     def stuck(self, doing: str) -> None:
         """Report that opening or closing the microphone does not return."""
         self._become(State.FAILED, f"{doing} the microphone hangs for {self._settings.stuck_limit_s:g} s")
@@ -168,6 +184,6 @@ class LivenessMachine:
             return
         since = self._now.since if state == self._now.state else self._clock()
         # A lost microphone may still have to be closed, and is of no use any more.
-        microphone, rate = ("", 0) if state == State.LOST else (self._now.microphone, self._now.rate)
+        microphone, rate = ("", 0) if state in (State.LOST, State.MUTED) else (self._now.microphone, self._now.rate)
         self._now = Liveness(state, since, reason, microphone, rate, fix)
         self._on_change(self._now)

@@ -16,6 +16,8 @@ from device.errors import AudioError
 from device.events import Frame
 
 _TICK_S = 0.1
+_MUTED_TICK_S = 0.8
+"""While it is muted, nothing but a call can change anything."""
 _LONGEST_WAIT_S = 0.8
 """Longest wait for a block before the liveness is checked; longer than the largest batch, so it rarely runs out."""
 Result = TypeVar("Result")
@@ -81,7 +83,10 @@ class ReconnectingMicrophone:
         self._open_microphone = open_microphone
         self._refresh = refresh
         self._stopping = threading.Event()
-        self._wait = wait or self._stopping.wait
+        self._muted = False
+        self._changed = threading.Event()
+        """Set when `stop` or `mute` was called: whatever waits goes on."""
+        self._wait = wait or self._changed.wait
         self._tried = self._was_open = False
         self._microphone: OpenMicrophone | None = None
         self._dropped_before = 0
@@ -97,6 +102,18 @@ class ReconnectingMicrophone:
     def stop(self) -> None:
         """Make `streams` end; may be called from another thread."""
         self._stopping.set()
+        self._wake()
+
+    def mute(self, muted: bool) -> None:  # the state itself, not an option
+        """Close the microphone until it is unmuted; may be called from another thread.
+
+        The liveness is `State.MUTED` once it is closed.
+        """
+        self._muted = muted
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
         if (microphone := self._microphone) is not None:
             microphone.wake()
 
@@ -110,9 +127,15 @@ class ReconnectingMicrophone:
             AudioError: the sound system hangs; or the microphone cannot be opened the first time, without `patient`.
         """
         while not self._stopping.is_set():
+            self._changed.clear()
             self._tick()
+            if self._muted:
+                self._liveness.muted()
+            elif self._liveness.now.state == State.MUTED:
+                self._liveness.unmuted()
             if self._liveness.due() != Due.OPEN:
-                self._wait(_TICK_S)
+                if not self._stopping.is_set():  # it may have been set before `_changed` was cleared
+                    self._wait(_MUTED_TICK_S if self._muted else _TICK_S)
                 continue
             self._liveness.opening()
             try:
@@ -137,9 +160,11 @@ class ReconnectingMicrophone:
     def _frames(self, microphone: OpenMicrophone) -> Generator[Frame, None, None]:
         framer = Framer(microphone.rate)
         try:
-            while not self._stopping.is_set():
+            while not (self._stopping.is_set() or self._muted):
                 self._tick()
                 block = microphone.block(_LONGEST_WAIT_S)
+                if self._muted:
+                    break  # nothing that was spoken since then is used
                 if block is not None:
                     self.received_blocks += 1
                     self._liveness.block(constant=block.constant)

@@ -1,4 +1,4 @@
-"""The control socket of a running daemon, at which the latest prediction can be corrected.
+"""The control socket of a running daemon, at which it is muted and its latest prediction can be corrected.
 
 One request per connection: a JSON object on one line, whose only key names what to do, and a JSON object as the
 reply, `{"error": ..., "fix": ...}` if it is not done. Who may use the microphone of the service may use its socket.
@@ -23,6 +23,7 @@ from device.adaptation.adapted_classifier import Learnt
 from device.daemon.status import SERVICE_SOCKET, socket_path
 from device.daemon.unix_server import UnixServer
 from device.errors import EdgeMcnnError, ProfileError, StatusError
+from device.outputs.commands import Commands
 from device.system.display import displayable
 from device.system.paths import cannot_use
 from device.system.permissions import how_to_join
@@ -68,12 +69,30 @@ def correct_last(label: str) -> Learnt:
         raise StatusError("the daemon's reply is not one of this version", fix="restart the daemon") from None
 
 
+def set_muted(muted: bool | None) -> tuple[bool, str]:
+    """Mute or unmute the running daemon: the service, else this user's own `listen`. Waits until that is done.
+
+    Args:
+        muted: whether it should be muted; None to change it.
+
+    Returns:
+        Whether it is muted now, and a line for people about the microphone.
+
+    Raises:
+        StatusError: no daemon is running, or this user may not control it.
+    """
+    reply = _request({"mute": muted})
+    if not isinstance(reply.get("muted"), bool):
+        raise StatusError("the daemon's reply is not one of this version", fix="restart the daemon")
+    return reply["muted"], displayable(reply.get("message", ""))
+
+
 def _request(request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Send a request to the running daemon, and return the reply.
 
     Raises:
-        StatusError: no daemon can be reached.
-        ProfileError: the daemon refuses the request.
+        StatusError: no daemon can be reached, or it refuses the request.
+        ProfileError: it refuses to correct a prediction.
     """
     own = control_socket_path()
     refused: StatusError | None = None
@@ -85,7 +104,7 @@ def _request(request: Mapping[str, Any]) -> Mapping[str, Any]:
         except (FileNotFoundError, ConnectionRefusedError):
             continue
         except PermissionError:
-            fix = f"only members of the group {AUDIO_GROUP} may correct predictions; {how_to_join(AUDIO_GROUP)}"
+            fix = f"only members of the group {AUDIO_GROUP} may control it; {how_to_join(AUDIO_GROUP)}"
             refused = StatusError(f"{path}: permission denied", fix=fix)
             continue
         except BlockingIOError:
@@ -96,10 +115,11 @@ def _request(request: Mapping[str, Any]) -> Mapping[str, Any]:
         if reply is None:
             raise StatusError(f"{path}: the reply is not one of this version", fix="restart the daemon")
         if "error" in reply:
-            raise ProfileError(displayable(reply["error"]), fix=displayable(reply.get("fix", "")))
+            kind = ProfileError if "correct" in request else StatusError
+            raise kind(displayable(reply["error"]), fix=displayable(reply.get("fix", "")))
         return reply
     raise refused or StatusError(
-        f"no daemon that could be corrected is running (no response on {own or SERVICE_CONTROL_SOCKET})",
+        f"no daemon is running (no response on {own or SERVICE_CONTROL_SOCKET})",
         fix="start one: edge-mcnn listen",
     )
 
@@ -129,13 +149,15 @@ class ControlServer(UnixServer):
 
     Args:
         path: the socket. If another daemon serves it already, this one does not.
-        correct: learns the class of the latest prediction.
+        commands: what may be requested.
+        set_muted: mutes or unmutes, waits until that is done, and returns a line about it.
     """
 
-    def __init__(self, path: Path, correct: Callable[[str], Learnt]) -> None:
+    def __init__(self, path: Path, commands: Commands, set_muted: Callable[[bool | None], str]) -> None:
         super().__init__(path, "control")
-        self._correct = correct
-        self._requests: Mapping[str, Request] = {"correct": self._correct_last}
+        self._commands = commands
+        self._set_muted = set_muted
+        self._requests: Mapping[str, Request] = {"correct": self._correct_last, "mute": self._mute}
         self._free = threading.Semaphore(_CLIENTS)
 
     def _is_served(self) -> bool:
@@ -198,7 +220,13 @@ class ControlServer(UnixServer):
     def _correct_last(self, label: Any) -> Mapping[str, Any]:
         if not isinstance(label, str):
             raise ProfileError("the class is not text", fix='send a JSON object such as {"correct": "CLASS"}')
-        return {"label": label, **asdict(self._correct(label))}
+        return {"label": label, **asdict(self._commands.correct(label))}
+
+    def _mute(self, muted: Any) -> Mapping[str, Any]:
+        if muted is not None and not isinstance(muted, bool):
+            raise StatusError("mute needs true, false or null", fix='send {"mute": true}, or null to change it')
+        message = self._set_muted(muted)
+        return {"muted": self._commands.muted, "message": message}
 
 
 def _received(connection: socket.socket) -> bytes:

@@ -18,12 +18,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from device.adaptation.adapted_classifier import Learnt
 from device.audio.liveness import Liveness, LivenessMachine, State
 from device.audio.microphone import Microphone
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.daemon.control import ControlServer
-from device.daemon.corrections import Corrections
+from device.daemon.controls import Controls
 from device.daemon.status import LOW_CONFIDENCE_LABEL, Status, StatusServer
 from device.daemon.systemd import Systemd
 from device.daemon.unix_server import UnixServer
@@ -40,6 +39,8 @@ _LOG = logging.getLogger(__name__)
 _STOP_LIMIT_S = 1.5
 """Seconds in which the listening thread and the outputs must end; the process must be gone within two."""
 _TICK_S = 10.0
+_MUTE_LIMIT_S = 25.0
+"""Seconds in which a microphone must be closed or open, for a client that waits; opening may take 20 s."""
 _REMEMBERED = 100
 """Number of utterances over which the latency statistics go."""
 
@@ -55,7 +56,8 @@ class Daemon:
         patient: wait for a microphone that is missing at the start, instead of raising.
         systemd: the service manager.
         status_socket: path of the socket at which the status is published; None for no socket.
-        control_socket: path of the socket at which predictions can be corrected; None for no socket.
+        controls: what users may change meanwhile; None if nobody else can.
+        control_socket: path of the socket at which they can; None for no socket.
         open_microphone: opens a microphone by its name.
     """
 
@@ -69,6 +71,7 @@ class Daemon:
         patient: bool,
         systemd: Systemd,
         status_socket: Path | None,
+        controls: Controls | None = None,
         control_socket: Path | None = None,
         open_microphone: Callable[[str], OpenMicrophone] = Microphone,
     ) -> None:
@@ -79,7 +82,7 @@ class Daemon:
         self._systemd = systemd
         self._status_socket = status_socket
         self._control_socket = control_socket
-        self._corrections = Corrections()
+        self._controls = Controls() if controls is None else controls
         self._started = self._last_tick = time.monotonic()
         self._over = threading.Event()
         self._stopped_by_signal = False
@@ -96,6 +99,7 @@ class Daemon:
             patient=patient,
             open_microphone=open_microphone,
         )
+        self._state_changed = threading.Condition()
         self._announced: str | None = None
         self._ready = self._receiving = False
         self._losses = 0
@@ -118,12 +122,13 @@ class Daemon:
             if self._status_socket is not None:
                 servers.append(StatusServer(self._status_socket, self.status))
             if self._control_socket is not None:
-                servers.append(ControlServer(self._control_socket, self.correct))
+                servers.append(ControlServer(self._control_socket, self._controls, self.set_muted))
             for server in servers:
                 try:
                     stack.enter_context(server)
                 except StatusError as error:
                     _LOG.warning("%s", error)
+            self._controls.attach(self._microphone.mute)
             thread.start()
             watchdog_s = self._systemd.watchdog_s
             period = _TICK_S if watchdog_s is None else min(_TICK_S, watchdog_s / 4)
@@ -147,13 +152,26 @@ class Daemon:
             self._error = error
         self._over.set()
 
-    def correct(self, label: str) -> Learnt:
-        """Learn that the latest prediction should have been this class; may be called from any thread.
+    def set_muted(self, muted: bool | None) -> str:
+        """Mute or unmute, and wait until the microphone is closed or delivers audio; may be called from any thread.
 
-        Raises:
-            ProfileError: see `Corrections.correct`.
+        Args:
+            muted: whether it should be muted; None to change it.
+
+        Returns:
+            A line for people about the microphone now: whether it is closed, and if not, what it does.
         """
-        return self._corrections.correct(label)
+        wanted = self._controls.mute(muted)
+
+        def done() -> bool:
+            state = self._liveness.now.state
+            return state == State.MUTED if wanted else state not in (State.MUTED, State.RECOVERING)
+
+        with self._state_changed:
+            reached = self._models is not None and self._state_changed.wait_for(done, _MUTE_LIMIT_S)
+        if reached or self._models is not None:
+            return self._liveness.now.description_and_fix
+        return "muted before the microphone was opened" if wanted else "unmuted; the models are being loaded"
 
     def status(self) -> Status:
         """A snapshot of the daemon."""
@@ -200,7 +218,7 @@ class Daemon:
             Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("listening")
         try:
             self._models = models = self._load()
-            self._corrections.loaded(models.adapted_classifier)
+            self._controls.loaded(models.adapted_classifier, models.confidences)
             self._outputs.open(models.classifier.labels)
             # Closed here: when Python ends is too late to close a microphone.
             with contextlib.closing(self._microphone.streams()) as streams:
@@ -208,7 +226,9 @@ class Daemon:
                     # A new pipeline for each stream: an utterance does not go on after the microphone was lost.
                     self._pipeline = models.pipeline(self._outputs.monitor)
                     for prediction in self._pipeline.predictions(frames):
-                        self._on_prediction(prediction)
+                        # Muted in the middle of a sentence: a muted device shows no prediction of it.
+                        if not self._controls.muted:
+                            self._on_prediction(prediction)
         except BaseException as error:  # noqa: BLE001  # raised in the main thread
             self.stop(error)
         finally:
@@ -217,7 +237,7 @@ class Daemon:
     def _tick(self) -> None:
         self._last_tick = time.monotonic()
         # Here, because only the listening thread may use the outputs. A light that shows a lost microphone stays.
-        label = self._corrections.take_corrected()
+        label = self._controls.corrections.take_corrected()
         if label is not None and self._liveness.now.state == State.HEALTHY:
             self._outputs.corrected(label)
 
@@ -226,7 +246,7 @@ class Daemon:
         return 1 if self._outputs.monitor is not None or self._pipeline is None else self._pipeline.batch_size
 
     def _on_prediction(self, prediction: Prediction) -> None:
-        self._corrections.predicted(prediction)
+        self._controls.corrections.predicted(prediction)
         lit_at = self._outputs.prediction(prediction)
         self._utterances += 1
         self._last_label = prediction.label if prediction.confident else LOW_CONFIDENCE_LABEL
@@ -237,6 +257,8 @@ class Daemon:
         """The state of the microphone has changed: pass it on, announce it and count it."""
         state = liveness.state
         self._outputs.microphone(liveness)
+        with self._state_changed:
+            self._state_changed.notify_all()
         if state == State.RECOVERING:
             return  # it is about to be healthy or lost, and that is announced
         if state == State.LOST and self._receiving:
@@ -244,14 +266,20 @@ class Daemon:
         self._receiving = state in (State.HEALTHY, State.SILENT)
         if liveness.reason != self._announced:
             self._announced = liveness.reason
-            hint = "; speak, or end with Ctrl-C" if state == State.HEALTHY else ""
-            self._announce(f"{liveness.description}{hint}")
-            if liveness.fix:
-                self._announce(f"  fix: {liveness.fix}")
-        if (state == State.HEALTHY or self._patient) and not self._ready:
+            self._announce_state(liveness)
+        if (state in (State.HEALTHY, State.MUTED) or self._patient) and not self._ready:
             self._ready = True
             self._systemd.ready()
         self._publish_status()
+
+    def _announce_state(self, liveness: Liveness) -> None:
+        if liveness.state == State.MUTED:  # nothing is wrong that would need a fix
+            self._announce(liveness.description_and_fix)
+            return
+        hint = "; speak, or end with Ctrl-C" if liveness.state == State.HEALTHY else ""
+        self._announce(f"{liveness.description}{hint}")
+        if liveness.fix:
+            self._announce(f"  fix: {liveness.fix}")
 
     def _publish_status(self) -> None:
         line = self._liveness.now.description_and_fix

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from device.audio import microphone
 from device.audio.framer import Framer
+from device.audio.liveness import State
 from device.audio.microphone import MicrophoneInfo
 from device.daemon.status import Status
 from device.doctor.findings import CheckEvent, Finding, MicrophoneLevel, Verdict
@@ -199,6 +200,9 @@ def measure_level(settings: Settings, daemon: Status | None, root: Path = Path("
         daemon: the running daemon, which may have opened the microphone exclusively.
         root: the root of the file system, / except in tests.
     """
+    if daemon is not None and daemon.state == State.MUTED:
+        yield Finding("level", Verdict.WARN, f"not measured: the daemon, process {daemon.pid}, is muted", daemon.fix)
+        return
     name, limit_s = settings.microphone.name, settings.liveness.no_sound_limit_s
     try:
         selected = microphone.find_microphone(name)

@@ -30,7 +30,7 @@ def check_bundle(settings: Settings) -> Iterator[Finding]:
     """
     bundle = open_bundle(settings)
     chosen = settings.classifier
-    confidences = required_confidences(chosen.confidence, chosen.confidences, bundle.companions.labels)
+    confidences = required_confidences(chosen.confidence, bundle.companions.labels)
     low_confidence_label(confidences, chosen.low_confidence)
     conversation_filter(chosen.context_s, bundle.companions)
     classifier = Classifier(bundle, runtime=settings.classifier.runtime)

@@ -53,7 +53,7 @@ class Output(Protocol):
 
 
 class Light(Output, Protocol):
-    """An output that shows the class of the latest prediction for a while."""
+    """An output that shows the class of a prediction for a while; `prediction` is called where that changes it."""
 
     def corrected(self, label: str) -> None:
         """Show this class instead of that of the latest prediction, because a person has named it."""
@@ -61,6 +61,15 @@ class Light(Output, Protocol):
 
 class Monitor(Light, Protocol):
     """A light that also follows speech as it happens; nothing of that is computed when there is no monitor."""
+
+    def prediction(self, prediction: "Prediction", lit_at: float, *, lights_stay: bool = False) -> None:
+        """Pass on the prediction for an utterance; see `Output.prediction`.
+
+        Args:
+            prediction: the prediction, every one, also those that do not change the lights.
+            lit_at: `time.monotonic()` when its light was on.
+            lights_stay: whether the lights stay as they are; see `device.outputs.calm.Calm`.
+        """
 
     def frame(self, frame: "Frame") -> None:
         """Show the level of a frame; called after everything that the frame causes, so that no light waits for it."""

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from device.adaptation.profile_path import NO_PROFILE
 from device.outputs.base import Light, Monitor, Output
-from device.outputs.corrections import Correct
+from device.outputs.calm import Calm
+from device.outputs.commands import Commands
 from device.outputs.fan_out import Outputs
 from device.outputs.lights import light_kind
 from device.settings.schema import Settings
@@ -24,7 +26,7 @@ def create_outputs(
     monitor: Monitor | None,
     announce: Callable[[str], None],
     stop: Callable[[BaseException], None],
-    correct: Correct,
+    commands: Commands,
     *,
     json: bool,
     words: bool,
@@ -37,7 +39,7 @@ def create_outputs(
             settings choose no lights.
         announce: prints a line about what goes wrong and when it works again; called from any thread.
         stop: ends the daemon with an error; called from any thread.
-        correct: learns the class of the latest prediction; called from any thread.
+        commands: what users may change while the daemon runs.
         json: whether the lines are JSON objects, whatever the lights.
         words: whether plain lines quote the words that were spoken.
 
@@ -50,25 +52,25 @@ def create_outputs(
         from device.outputs.gpio.leds import GpioLeds
 
         light = GpioLeds(settings.lights, on_error=stop)
-    others = create_publishers(settings, announce, correct)
+    others = create_publishers(settings, announce, commands)
     if json or (monitor is None and kind != "none"):
         from device.outputs.json_lines import LineOutput, as_line, as_plain_line
 
         ascii_only = sys.stdout is not None and not sys.stdout.encoding.lower().startswith("utf")
         line = partial(as_line, ascii_only=ascii_only) if json else partial(as_plain_line, words=words)
         others.append(LineOutput(line, announce, stop, sys.stdout))
-    return Outputs(light, monitor, others)
+    return Outputs(light, monitor, others, Calm(settings.lights))
 
 
 def create_publishers(
-    settings: Settings, announce: Callable[[str], None], correct: Correct | None = None
+    settings: Settings, announce: Callable[[str], None], commands: Commands | None = None
 ) -> list[Output]:
     """The outputs that pass predictions on to other programs: those under `[mqtt]` and `[publish]`.
 
     Args:
         settings: settings of the daemon.
         announce: prints a line about what goes wrong and when it works again; called from any thread.
-        correct: learns the class of the latest prediction; called from any thread. None if nothing can be corrected.
+        commands: what users may change while the daemon runs; None if there is no daemon.
 
     Raises:
         PublishingError: one of them can never work with these settings.
@@ -77,7 +79,7 @@ def create_publishers(
     if settings.mqtt.host:
         from device.outputs.mqtt.output import MqttOutput
 
-        found.append(MqttOutput(settings.mqtt, announce, correct))
+        found.append(MqttOutput(settings.mqtt, announce, commands))
     if settings.publish.command:
         from device.outputs.command import CommandOutput
 
@@ -85,12 +87,12 @@ def create_publishers(
     return found
 
 
-def create_screen(settings: Settings, correct: Correct | None = None) -> "Screen | None":
+def create_screen(settings: Settings, commands: Commands | None = None) -> "Screen | None":
     """The screen, if standard output is a terminal that can be drawn on and the settings choose any light.
 
     Args:
         settings: settings of the daemon.
-        correct: learns the class of the latest prediction, when a key is pressed; None to read no keys.
+        commands: what keys do; None to read no keys.
     """
     from device.system.streams.console import SafeConsole
 
@@ -107,4 +109,10 @@ def create_screen(settings: Settings, correct: Correct | None = None) -> "Screen
     # Its own file: at the end of the process Python waits for `sys.stdout`, which a paused terminal (Ctrl-S) delays.
     own = os.fdopen(os.dup(output.fileno()), "w", encoding=output.encoding, errors="replace", newline="")
     console = SafeConsole(file=own, highlight=False)
-    return Screen(console, gate_dbfs=settings.endpoint.gate_dbfs, hold_s=settings.lights.hold_s, correct=correct)
+    return Screen(
+        console,
+        gate_dbfs=settings.endpoint.gate_dbfs,
+        hold_s=settings.lights.hold_s,
+        commands=commands,
+        learns=settings.classifier.profile != NO_PROFILE,
+    )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from device.audio.liveness import Liveness
 from device.errors import EdgeMcnnError, LightsError
 from device.outputs.base import Light, Monitor, Output
+from device.outputs.calm import Calm
+from device.settings.schema import LightsSettings
 from device.system.display import displayable
 
 # `service install` imports this module, and numpy may be broken on the machine that it checks.
@@ -34,11 +36,17 @@ class Outputs:
         light: switched before anything else happens with a prediction; None where no light is driven.
         monitor: follows speech as it happens; None if no output does.
         others: every other output, in the order in which they get a prediction.
+        calm: decides which predictions change the lights; None if each does.
     """
 
     def __init__(
-        self, light: Light | None = None, monitor: Monitor | None = None, others: Sequence[Output] = ()
+        self,
+        light: Light | None = None,
+        monitor: Monitor | None = None,
+        others: Sequence[Output] = (),
+        calm: Calm | None = None,
     ) -> None:
+        self._calm = Calm(LightsSettings()) if calm is None else calm
         self._light = None if light is None else _Light(light)
         self._monitor = None if monitor is None else _GuardedMonitor(monitor)
         self._others = [_Guarded(output) for output in others]
@@ -61,18 +69,20 @@ class Outputs:
         """Switch the light, then explain the prediction and pass it on to every other output, if there is any.
 
         Returns:
-            `time.monotonic()` when the light was on.
+            `time.monotonic()` when the light was on, or when it was clear that the lights stay as they are.
 
         Raises:
             EdgeMcnnError: the light fails.
         """
-        if self._light is not None:
+        lights_stay = not self._calm.changes_lights(prediction)
+        if self._light is not None and not lights_stay:
             self._light.prediction(prediction, time.monotonic())
         lit_at = time.monotonic()
-        others = [output for output in self._all() if output is not self._light]
-        if others:
+        if self._monitor is not None or self._others:
             prediction = prediction.explained()
-        for output in others:
+        if self._monitor is not None:
+            self._monitor.prediction(prediction, lit_at, lights_stay=lights_stay)
+        for output in self._others:
             output.prediction(prediction, lit_at)
         return lit_at
 
@@ -82,6 +92,7 @@ class Outputs:
         Raises:
             EdgeMcnnError: the light fails.
         """
+        self._calm.corrected(label)
         for output in (self._light, self._monitor):
             if output is not None:
                 output.corrected(label)
@@ -92,6 +103,7 @@ class Outputs:
         Raises:
             EdgeMcnnError: the light fails.
         """
+        self._calm.reset()
         for output in self._all():
             output.microphone(liveness)
 
@@ -193,6 +205,9 @@ class _GuardedMonitor(_Guarded):
     def __init__(self, monitor: Monitor) -> None:
         super().__init__(monitor)
         self._to = monitor
+
+    def prediction(self, prediction: "Prediction", lit_at: float, *, lights_stay: bool = False) -> None:
+        self._call(lambda: self._to.prediction(prediction, lit_at, lights_stay=lights_stay))
 
     def corrected(self, label: str) -> None:
         self._call(lambda: self._to.corrected(label))

@@ -92,29 +92,31 @@ class Classifier:
         return self.run(image, ids).probabilities
 
 
-def required_confidences(confidence: float, by_class: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
+def required_confidences(confidence: float | Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
     """Return for each class the probability below which a prediction of it has a low confidence.
 
     Args:
-        confidence: probability for the classes that have none of their own, as in the settings.
-        by_class: probabilities of single classes, as in the settings.
+        confidence: probability for all classes, or probabilities by class, as in the settings; a class that is missing
+            has 0.
         labels: classes of the model.
 
     Raises:
-        SettingsError: a class in `by_class` is not one of the model's.
+        SettingsError: a class in `confidence` is not one of the model's.
     """
-    for label in by_class:
+    if not isinstance(confidence, Mapping):
+        return dict.fromkeys(labels, confidence)
+    for label in confidence:
         if label not in labels:
             lower = {each.lower(): each for each in labels}
             near = get_close_matches(label.lower(), lower, n=1)
             raise SettingsError(
-                f"classifier.confidences has {displayable(label)}, and the model has no such class (it has "
+                f"classifier.confidence has {displayable(label)}, and the model has no such class (it has "
                 f"{', '.join(map(displayable, labels))})",
                 fix=f"did you mean {displayable(lower[near[0]])}?"
                 if near
-                else "rename or remove the class in confidences under [classifier]",
+                else "rename or remove the class in confidence under [classifier]",
             )
-    return {label: by_class.get(label, confidence) for label in labels}
+    return {label: confidence.get(label, 0.0) for label in labels}
 
 
 def low_confidence_label(required: Mapping[str, float], low_confidence: str) -> str | None:

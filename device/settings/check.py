@@ -1,16 +1,22 @@
 """Checks nested tables of settings, as TOML gives them, against the schema, and turns them into `Settings`."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
-from device.errors import SettingsError
+from device.bundle import bundle_path, read_bundle
+from device.errors import EdgeMcnnError, SettingsError
 from device.settings.broker import Mistake, contradictions
-from device.settings.schema import Settings, sections
+from device.settings.schema import ClassifierSettings, Settings, sections
+from device.settings.toml_values import toml_value
 
-RENAMED: dict[tuple[str, ...], tuple[str, ...]] = {("classifier", "unsure"): ("classifier", "low_confidence")}
+_CONFIDENCES = ("classifier", "confidences")
+"""An earlier setting: the confidence of single classes, in which they differed from `confidence`."""
+RENAMED: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("classifier", "unsure"): ("classifier", "low_confidence"),
+    _CONFIDENCES: ("classifier", "confidence"),
+}
 """The present section and key of each setting that had another name in an earlier version, by its earlier ones."""
 
 
@@ -74,9 +80,14 @@ def allowed_values(setting: Field[Any]) -> str:
 
 def _section(kind: Any, table: Mapping[str, Any]) -> Any:
     defaults = {each.name: each.default for each in fields(kind)}
-    # The types of the dataclass: TOML has 1 where we have 1.0, and lists where we have tuples.
-    convert = {float: float, tuple: tuple}
-    return kind(**{key: convert.get(type(defaults[key]), lambda same: same)(value) for key, value in table.items()})
+    return kind(**{key: _converted(value, type(defaults[key])) for key, value in table.items()})
+
+
+def _converted(value: Any, kind: type) -> Any:
+    """The value in the type of the dataclass: TOML has 1 where we have 1.0, and lists where we have tuples."""
+    if isinstance(value, Mapping):
+        return value
+    return kind(value) if kind in (float, tuple) else value
 
 
 def _wrong_value(key: tuple[str, ...], setting: Field[Any], value: Any) -> Iterator[Problem]:
@@ -118,8 +129,7 @@ def _contradictions(name: str, content: Mapping[str, Any]) -> Iterator[Problem]:
 def _problem(key: tuple[str, ...], mistake: Mistake) -> Problem:
     if not mistake.instead:
         return Problem(key, mistake.message, mistake.fix)
-    # A text, a whole number or a truth value looks the same in JSON and in TOML.
-    lines = [f"{each} = {json.dumps(value, ensure_ascii=False)}" for each, value in mistake.instead.items()]
+    lines = [f"{each} = {toml_value(value)}" for each, value in mistake.instead.items()]
     fix = f"write {', '.join(lines)} under [{key[0]}]"
     return Problem(key, mistake.message, fix, mistake.instead)
 
@@ -129,6 +139,9 @@ def _unknown_keys(prefix: tuple[str, ...], table: Mapping[str, Any], known: list
         if key in known:
             continue
         name = ".".join((*prefix, key))
+        if (*prefix, key) == _CONFIDENCES and (problem := _confidences_problem(table)) is not None:
+            yield problem
+            continue
         if (*prefix, key) in RENAMED:
             new = ".".join(RENAMED[*prefix, key])
             yield Problem((*prefix, key), f"{name} is now called {new}", f"rename it to {new}")
@@ -136,3 +149,44 @@ def _unknown_keys(prefix: tuple[str, ...], table: Mapping[str, Any], known: list
         near = get_close_matches(key, known, n=1)
         fix = f"did you mean {'.'.join((*prefix, near[0]))}?" if near else f"use one of {', '.join(known)}"
         yield Problem((*prefix, key), f"{name}: no such setting", fix)
+
+
+def _confidences_problem(classifier: Mapping[str, Any]) -> Problem | None:
+    """What replaces the earlier `confidences`, with which `confidence` was for the other classes alone.
+
+    Args:
+        classifier: a section with `confidences`.
+
+    Returns:
+        The problem; None if one of the two values was not allowed before either.
+    """
+    setting = next(each for each in fields(ClassifierSettings) if each.name == "confidence")
+    by_class, common = classifier["confidences"], classifier.get("confidence", setting.default)
+    if not isinstance(by_class, Mapping) or any(
+        problem for value in (by_class, common) for problem in _wrong_value(("", ""), setting, value)
+    ):
+        return None
+    others = ""
+    merged: Any = common
+    if by_class and isinstance(common, Mapping):
+        merged = {**common, **by_class}
+    elif by_class:
+        # A class that the table does not name has 0.
+        labels = _labels(classifier.get("model")) if common else ()
+        merged = {**dict.fromkeys(labels, common), **by_class}
+        if common and not labels:
+            others = f", add the other classes of the model with {toml_value(common)}"
+    return Problem(
+        _CONFIDENCES,
+        "classifier.confidences is now part of classifier.confidence, which is a number or a table",
+        f"write confidence = {toml_value(merged)} under [classifier]{others}, and remove confidences",
+        {"confidence": merged},
+    )
+
+
+def _labels(model: Any) -> Sequence[str]:
+    """The classes of a model as settings name it; none if it cannot be read."""
+    try:
+        return read_bundle(bundle_path(model if isinstance(model, str) else "")).companions.labels
+    except EdgeMcnnError:
+        return ()

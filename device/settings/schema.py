@@ -13,6 +13,7 @@ from device.settings.leds import (
     CLASS_COLOURS,
     CLASS_PINS,
     COLOURS,
+    HIGHEST_BCM_PIN,
     Problems,
     colour_problems,
     pin_problems,
@@ -52,14 +53,22 @@ def _switch(default: bool, about: str) -> Any:
     return field(default=default, metadata={"about": about})
 
 
-def _confidence_problems(name: str, confidences: Any) -> Problems:
-    """Check a table of confidences by class, called with the full name of the setting."""
-    if not isinstance(confidences, Mapping):
-        yield (), f"{name} is {confidences!r}, expected a table such as {{ positive = 0.6 }}"
+_CONFIDENCES = "a number from 0 to 1, or a table such as { negative = 0.6, positive = 0.5 }"
+
+
+def _confidence_problems(name: str, confidence: Any) -> Problems:
+    """Check a confidence, or a table of confidences by class, called with the full name of the setting."""
+    if not isinstance(confidence, Mapping):
+        if not _is_probability(confidence):
+            yield (), f"{name} is {confidence!r}, expected {_CONFIDENCES}"
         return
-    for label, value in confidences.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+    for label, value in confidence.items():
+        if not _is_probability(value):
             yield (label,), f"{name}.{label} is {value!r}, expected a number from 0 to 1"
+
+
+def _is_probability(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 @dataclass(frozen=True)
@@ -210,22 +219,18 @@ class ClassifierSettings:
         about="TFLite runtime. auto: LiteRT if it is installed, else tflite-runtime.",
     )
     threads: int = _number(2, 1, 64, "threads", "Number of threads of the TFLite interpreter.")
-    confidence: float = _number(
-        0.0,
-        0,
-        1,
-        "",
-        "A prediction whose most probable class has a lower probability is a low-confidence prediction: fewer wrong "
-        "lights, and fewer lights. With the model `sentiment` and the texts of MELD's dev split, 59 % of the lights "
-        "are right at 0; 64 % at 0.5, where two thirds of the lights are left; 71 % at 0.6, where 41 % are left. For a "
-        "model and clips of yours, `edge-mcnn evaluate --thresholds 0.8` finds the lowest one for 80 %.",
-    )
-    confidences: Mapping[str, float] = _table(
-        {},
-        _confidence_problems,
-        "Confidence of single classes, from 0 to 1, such as { negative = 0.6, positive = 0.5 }: a prediction of such a "
-        "class is compared with it instead of with confidence. `edge-mcnn evaluate --thresholds 0.8` prints both "
-        "settings for 80 %.",
+    confidence: float | Mapping[str, float] = field(
+        default=0.0,
+        metadata={
+            "check": _confidence_problems,
+            "allowed": _CONFIDENCES,
+            "about": "A prediction whose most probable class has a lower probability is a low-confidence prediction: "
+            "fewer wrong lights, and fewer lights. A number is for all classes. A table has a number for each class "
+            "that it names; the others have 0, so that their predictions never are low-confidence predictions. With "
+            "the model `sentiment` and the texts of MELD's dev split, 59 % of the lights are right at 0; 64 % at 0.5, "
+            "where two thirds of the lights are left; 71 % at 0.6, where 41 % are left. For a model and clips of "
+            "yours, `edge-mcnn evaluate --thresholds 0.8` finds the lowest numbers for 80 % and prints this setting.",
+        },
     )
     low_confidence: str = _choice(
         "dark",
@@ -268,6 +273,25 @@ class LightsSettings:
         "s",
         "A light stays on for this long after an utterance, unless the next one comes first.",
     )
+    cooldown_s: float = _number(
+        0.0,
+        0,
+        3600,
+        "s",
+        "After a light has come on, no light of another class comes on for this long, and none goes out before its "
+        "hold_s is over. Predictions in that time are printed and published as usual. One of the class whose light is "
+        "on prolongs it; any other leaves the lights as they are. 0: each prediction changes the lights.",
+    )
+    smooth: int = _number(
+        1,
+        1,
+        10,
+        "predictions",
+        "The lights change only when so many of the latest predictions agree, more than half of them. 1: each "
+        "prediction changes them. 2: two of the last three. 3: three of the last five, and so on. Low-confidence "
+        "predictions count for no class: when so many of them are among the latest, the lights show low_confidence. "
+        "After 30 s without speech it counts from the beginning. A correction changes the lights at once.",
+    )
     brightness: str = _choice(
         "full",
         *("full", "confidence"),
@@ -297,6 +321,61 @@ class LightsSettings:
         colour_problems,
         f'Colour of the RGB LED for each class, such as {{ positive = "blue", tired = "#804000" }}. The named colours '
         f"are {', '.join(COLOURS)}. Defaults: {', '.join(f'{a} {b}' for a, b in CLASS_COLOURS.items())}.",
+    )
+
+
+@dataclass(frozen=True)
+class MuteSettings:
+    """`[mute]`: the microphone can be muted, which closes it: `edge-mcnn mute`, a button, the key m, or MQTT."""
+
+    start: str = _choice(
+        "last",
+        *("last", "on", "off"),
+        about="Whether the microphone is muted when edge-mcnn starts. last: as it was when it ended. on: always muted. "
+        "off: never.",
+    )
+    button: int = _number(
+        -1,
+        -1,
+        HIGHEST_BCM_PIN,
+        "",
+        "BCM number of the GPIO pin of a button that mutes and unmutes, such as 23. -1: no button.",
+    )
+    active: str = _choice(
+        "low",
+        *("low", "high"),
+        about="Level of the pin while the button is pressed. low: the button connects the pin to ground. high: to 3V3. "
+        "The pin's own resistor is used, so the button needs none.",
+    )
+    sign: str = _choice(
+        "blink",
+        *("blink", "none"),
+        about="What the LEDs show while it is muted. blink: one of them flashes every four seconds. none: nothing.",
+    )
+    led: str = _text(
+        "",
+        "Class whose LED is the sign. Empty: neutral, else the first class of the model. With an RGB LED, the colour "
+        "of that class is used.",
+    )
+
+
+@dataclass(frozen=True)
+class LearnSettings:
+    """`[learn]`: a button that corrects predictions."""
+
+    button: int = _number(
+        -1,
+        -1,
+        HIGHEST_BCM_PIN,
+        "",
+        "BCM number of the GPIO pin of a button for wrong predictions. Each press corrects the latest prediction "
+        "to the next most probable class and lights it, until the right one is on; it is learnt at once. -1: no "
+        "button.",
+    )
+    active: str = _choice(
+        "low",
+        *("low", "high"),
+        about="Level of the pin while the button is pressed, as under [mute].",
     )
 
 
@@ -374,6 +453,8 @@ class Settings:
     transcriber: TranscriberSettings = TranscriberSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     lights: LightsSettings = LightsSettings()
+    mute: MuteSettings = MuteSettings()
+    learn: LearnSettings = LearnSettings()
     publish: PublishSettings = PublishSettings()
     mqtt: MqttSettings = MqttSettings()
 

@@ -4,7 +4,6 @@ A written file explains every setting; which settings there are is defined in `d
 """
 
 import contextlib
-import json
 import re
 import textwrap
 import tomllib
@@ -17,7 +16,8 @@ from typing import Any
 from device.errors import SettingsError
 from device.settings.check import RENAMED, allowed_values, problems, settings_from_table
 from device.settings.schema import Settings, sections
-from device.system.display import displayable, shortened
+from device.settings.toml_values import toml_value
+from device.system.display import shortened
 from device.system.text_files import read_text
 
 PREFIX = "EDGE_MCNN_"
@@ -139,7 +139,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], A
             continue
         if variable in renamed:
             new = renamed[variable]
-            raise SettingsError(f"{variable} in the environment: it is now called {new}", fix=f"rename it to {new}")
+            fix = f"merge it into {new}, which is set as well" if new in environment else f"rename it to {new}"
+            raise SettingsError(f"{variable} in the environment: it is now called {new}", fix=fix)
         if variable not in known:
             # Compared without the prefix, in which all of them are alike.
             near = get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)
@@ -174,25 +175,3 @@ def _in_environment(value: Any) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def toml_value(value: Any) -> str:
-    """A value in TOML's notation: a text, a number, true or false, or a table or list of these."""
-    if isinstance(value, Mapping):
-        entries = ", ".join(f"{_toml_key(key)} = {toml_value(each)}" for key, each in value.items())
-        return f"{{ {entries} }}" if entries else "{}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(toml_value(each) for each in value)}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return _quoted(value) if isinstance(value, str) else repr(value)
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
-
-
-def _quoted(text: str) -> str:
-    # JSON's escapes are valid in TOML; of what JSON does not escape, some cannot be displayed.
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(letter if displayable(letter) == letter else f"\\U{ord(letter):08x}" for letter in quoted)

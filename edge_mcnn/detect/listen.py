@@ -20,7 +20,6 @@ from edge_mcnn.options import (
 from edge_mcnn.output import out
 
 if TYPE_CHECKING:
-    from device.adaptation.adapted_classifier import Learnt
     from device.loading import LoadedModels
     from device.outputs.terminal.screen import Screen
     from device.settings.schema import Settings
@@ -53,6 +52,8 @@ def listen_command(
     classes are shown: the device learns it at once, for your voice, and the light changes. Press another number to
     replace that correction. What was learnt is in the voice profile, see `profile` in docs/settings.md.
 
+    The key m mutes: the microphone is closed until m is pressed again, or `edge-mcnn mute off` is run.
+
     Audio stays in memory and is never stored. If the microphone is lost, all LEDs flash together until it is back.
 
     For example:
@@ -63,8 +64,8 @@ def listen_command(
     """
     limit_arithmetic_threads()
     require_memory_for_speech()
-    from device.adaptation.profile_path import NO_PROFILE
     from device.daemon.control import control_socket_path
+    from device.daemon.controls import Controls, mute_file
     from device.daemon.daemon import Daemon
     from device.daemon.status import socket_path
     from device.daemon.systemd import Systemd
@@ -75,18 +76,15 @@ def listen_command(
     if json and settings.lights.kind == "terminal":
         raise typer.BadParameter("--json and lights in the terminal would overwrite each other: add --lights none")
 
-    def correct(label: str) -> "Learnt":
-        return daemon.correct(label)
-
+    controls = Controls(settings.mute, mute_file())
     with ExitStack() as stack:
-        learns = settings.classifier.profile != NO_PROFILE
-        screen = None if json else create_screen(settings, correct if learns else None)
+        screen = None if json else create_screen(settings, controls)
         if screen is not None:
             stack.enter_context(screen)
         if screen is not None or not logging.getLogger().isEnabledFor(logging.INFO):
             silence_c_libraries()
         outputs = create_outputs(
-            settings, screen, out.announce, lambda error: daemon.stop(error), correct, json=json, words=words
+            settings, screen, out.announce, lambda error: daemon.stop(error), controls, json=json, words=words
         )
         daemon = Daemon(
             settings,
@@ -96,6 +94,7 @@ def listen_command(
             patient=wait,
             systemd=Systemd(),
             status_socket=socket_path(),
+            controls=controls,
             control_socket=control_socket_path(),
         )
         daemon.run()

@@ -113,7 +113,7 @@ def evaluate_command(
             min=0.01,
             max=1,
             metavar="PRECISION",
-            help="Recommend the lowest confidences, of all classes and of each, at which this share of the predictions "
+            help="Recommend the lowest confidence of each class, and of all, at which this share of the predictions "
             "is right, such as 0.8, and print the settings to paste.",
             show_default="none",
         ),
@@ -143,8 +143,8 @@ def evaluate_command(
     what the conversion costs. `--text both` shows what recognition errors cost: the same rows with the text of the
     corpus and with the transcripts of Vosk.
 
-    `--thresholds 0.8` finds the confidences, of all classes together and of each class, to write into the settings so
-    that 80 % of the lights are right.
+    `--thresholds 0.8` finds the confidence of each class, and of all together, to write into the settings so that
+    80 % of the lights are right.
 
     Example: `edge-mcnn evaluate Model.tflite table.csv --output report`
     """

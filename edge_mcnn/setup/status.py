@@ -74,7 +74,9 @@ def status_table(status: "Status") -> "Table":
     from device.system.display import displayable
     from device.system.durations import duration_text
 
-    colour = "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting") else "red"
+    colour = (
+        "green" if status.state == "healthy" else "yellow" if status.state in ("silent", "starting", "muted") else "red"
+    )
     reason = f": {displayable(status.reason)}" if status.reason else ""
     last = f", the last {displayable(status.last_label)}" if status.last_label else ""
     rows: Mapping[str, str | Text] = {

@@ -174,20 +174,24 @@ def test_settings_that_do_not_fit_the_model_are_refused_first(monkeypatch: pytes
 
 
 def test_a_confidence_of_a_class_that_the_model_does_not_have_is_refused_first() -> None:
-    settings = Settings(classifier=ClassifierSettings(confidences={"joy": 0.5}))
+    settings = Settings(classifier=ClassifierSettings(confidence={"joy": 0.5}))
     with pytest.raises(SettingsError, match=r"has joy, and the model has no such class \(it has negative, neut"):
         LoadedModels.load(settings, pytest.fail)
 
 
-def test_the_confidence_of_a_class_replaces_the_common_one(models: LoadedModels) -> None:
+def test_the_confidence_of_all_classes_and_of_single_ones(models: LoadedModels) -> None:
     [prediction] = classify(models, CLIP)
     label, probability = prediction.label, prediction.probabilities[prediction.label]
-    for confidence, by_class, confident in (
-        (1.0, {}, False),
-        (1.0, {label: probability}, True),
-        (0.0, {label: 1.0}, False),
-    ):
-        chosen = ClassifierSettings(confidence=confidence, confidences=by_class)
+    others = {each: 1.0 for each in prediction.probabilities if each != label}
+    choices: tuple[tuple[float | dict[str, float], bool], ...] = (
+        (1.0, False),
+        (probability, True),
+        ({label: 1.0}, False),
+        ({**others, label: probability}, True),
+        (others, True),  # a class that the table does not name has 0
+    )
+    for confidence, confident in choices:
+        chosen = ClassifierSettings(confidence=confidence)
         [again] = classify(replace(models, settings=Settings(classifier=chosen)), CLIP)
         assert (again.confident, again.light) == (confident, label if confident else None)
 

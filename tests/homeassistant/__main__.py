@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.device.outputs.mqtt.broker import MOSQUITTO, Broker, free_port
 from tests.device.outputs.mqtt.locked_broker import make_certificates, with_password, with_tls
-from tests.homeassistant.core import HomeAssistant, HomeAssistantError, mqtt_entries, problems
+from tests.homeassistant.core import HomeAssistant, mqtt_entries, problems
 from tests.homeassistant.listening_device import ListeningDevice
 from tests.homeassistant.steps import STEPS, BrokerAccess, Installation
 from tests.step_report import Report
@@ -102,5 +102,5 @@ def _main() -> None:
 if __name__ == "__main__":
     try:
         _main()
-    except HomeAssistantError as error:
+    except AssertionError as error:  # before the first step
         sys.exit(str(error))

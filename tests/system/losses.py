@@ -81,6 +81,11 @@ class ObservedDaemon:
         self.process = process
         self._socket = socket
 
+    @property
+    def control_socket(self) -> Path:
+        """Its control socket."""
+        return self._socket.with_name("control.sock")
+
     def status(self) -> Status:
         return read_status(self._socket)
 

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -118,19 +118,21 @@ def test_a_prediction_is_in_the_journal_without_its_words(machine: ServiceMachin
     assert f"predictions: 1, latest: {label}" in machine.unit_property("StatusText")
 
 
-_CORRECT = "import sys; from device.daemon.control import correct_last as c; print(c(sys.argv[1]))"
-
-
-def correct(machine: ServiceMachine, label: str, *groups: str) -> str:
-    """Correct the latest prediction as an ordinary user who is in these groups; return what is printed."""
+def as_user(machine: ServiceMachine, arguments: Sequence[str], *groups: str) -> str:
+    """Run edge-mcnn as an ordinary user who is in these groups; return what is printed."""
     user = [
         "setpriv",
         "--reuid=nobody",
         "--regid=nogroup",
         f"--groups={','.join(groups)}" if groups else "--clear-groups",
     ]
-    done = machine.system.run(*user, "/opt/edge-mcnn/bin/python", "-c", _CORRECT, label, check=False)
+    done = machine.system.run(*user, "/opt/edge-mcnn/bin/edge-mcnn", *arguments, check=False)
     return done.stdout + done.stderr
+
+
+def correct(machine: ServiceMachine, label: str, *groups: str) -> str:
+    """Correct the latest prediction as an ordinary user who is in these groups; return what is printed."""
+    return as_user(machine, ("learn", "--last", label), *groups)
 
 
 def test_members_of_the_group_audio_correct_the_latest_prediction(machine: ServiceMachine) -> None:
@@ -139,7 +141,7 @@ def test_members_of_the_group_audio_correct_the_latest_prediction(machine: Servi
     assert access.stdout.splitlines()[1].endswith(" 700")
     assert "permission denied" in correct(machine, "positive")
     assert machine.status()["examples"] == 0
-    assert "Learnt(examples=1, used=False)" in correct(machine, "positive", "audio")
+    assert "that was positive (1 example, not used yet)" in correct(machine, "positive", "audio")
     assert machine.status()["examples"] == 1
     profile = json.loads(machine.read(PROFILE))
     assert [example["label"] for example in profile["examples"]] == ["positive"]
@@ -147,10 +149,29 @@ def test_members_of_the_group_audio_correct_the_latest_prediction(machine: Servi
     assert "is not a class of the model" in correct(machine, "angry", "audio")
 
 
-def test_a_killed_service_restarts(machine: ServiceMachine) -> None:
+def test_a_muted_service_stays_muted_when_it_is_killed(machine: ServiceMachine) -> None:
     before = machine.unit_property("MainPID")
+    assert "permission denied" in as_user(machine, ("mute", "on"))
+    assert "muted: the microphone is closed" in as_user(machine, ("mute", "on"), "audio")
+    assert machine.microphone.recorders() == 0
+    machine.wait_for(lambda: machine.unit_property("StatusText").startswith("muted"), "a status line")
+    fed = machine.watchdog_fed_s()
+    machine.wait_for(lambda: machine.watchdog_fed_s() > fed + 2 * WATCHDOG_S, "a notification of the watchdog")
+    assert machine.unit_property("MainPID") == before
+    assert "is muted" in machine.findings()["service"]["message"]
+    assert machine.microphone.recorders() == 0, "the doctor does not open it, either"
     machine.system.run("systemctl", "kill", "--signal=KILL", "edge-mcnn")
-    machine.wait_for(lambda: machine.unit_property("NRestarts") == "1", "a restart")
+    machine.wait_for(lambda: machine.unit_property("MainPID") not in (before, "0"), "a restart")
+    machine.wait_for_state("muted")
+    assert (machine.status()["blocks_received"], machine.microphone.recorders()) == (0, 0)
+    assert "listening to default" in as_user(machine, ("mute", "off"), "audio")
+    machine.wait_for_state("healthy")
+
+
+def test_a_killed_service_restarts(machine: ServiceMachine) -> None:
+    before, restarts = machine.unit_property("MainPID"), int(machine.unit_property("NRestarts"))
+    machine.system.run("systemctl", "kill", "--signal=KILL", "edge-mcnn")
+    machine.wait_for(lambda: int(machine.unit_property("NRestarts")) == restarts + 1, "a restart")
     machine.wait_for_state("healthy")
     assert machine.unit_property("MainPID") != before
 
@@ -340,7 +361,7 @@ def test_the_service_takes_the_voice_profile_of_the_user_along(machine: ServiceM
     assert "not adapted to 1 example of your voice" in machine.journal()
     machine.microphone.play(CLIPS / "espeak-ruined.flac")
     machine.wait_for(lambda: machine.status().get("utterances", 0) > 0, "a prediction")
-    assert "Learnt(examples=2" in correct(machine, "positive", "audio")
+    assert "that was positive (2 examples" in correct(machine, "positive", "audio")
     assert f"voice profile: keep {PROFILE} unchanged" in machine.edge_mcnn("service", "install")
     machine.system.run("rm", own)
 

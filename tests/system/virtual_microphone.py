@@ -128,13 +128,6 @@ class VirtualMicrophone:
         """Play a WAV or FLAC file into the microphone; returns when it has been played."""
         subprocess.run(["paplay", "--device=speaker", path], env=self._private, check=True, timeout=120)
 
-    def recorders(self) -> int:
-        """Number of streams that record from it, counted by the sound system."""
-        sources = (line.split("\t") for line in self._query("list", "short", "sources").splitlines())
-        ours = [index for index, name, *_ in sources if name == "mic"]
-        streams = (line.split("\t") for line in self._query("list", "short", "source-outputs").splitlines())
-        return sum(source in ours for _index, source, *_ in streams)
-
     def freeze(self) -> None:
         """Deliver no more audio, without an error."""
         self._control("suspend-source", "mic", "1")
@@ -150,6 +143,11 @@ class VirtualMicrophone:
     def unmute(self) -> None:
         """Deliver audio again."""
         self._control("set-source-mute", "mic", "0")
+
+    def recorders(self) -> int:
+        """Number of streams that record from the microphone at the moment, of all processes."""
+        # The microphone itself records the null sink, as a stream of the server.
+        return self._query("list", "source-outputs").count('application.process.id = "')
 
     def hang(self) -> None:
         """Stop the sound system: it no longer responds to any process."""

@@ -1,8 +1,7 @@
 """Which confidences to require of predictions so that a wanted share of the lights is right.
 
-The device compares the probability of the most probable class with the confidence of this class, or else with the
-common one (`confidences` and `confidence` under `[classifier]`). With a context both the device and an evaluation
-compare the filtered probabilities.
+The device compares the probability of the most probable class with the confidence of this class (`confidence` under
+`[classifier]`). With a context both the device and an evaluation compare the filtered probabilities.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.settings.toml import toml_value
+from device.settings.toml_values import toml_value
 from device.system.display import displayable
 from training.evaluation.bootstrap import interval, resample
 from training.evaluation.evaluator import Evaluation, QueryResult
@@ -67,9 +66,9 @@ class Thresholds:
     query: str
     """Name of the query whose predictions were used."""
     common: Threshold
-    """The threshold for all classes together: `confidence` in the settings."""
+    """The threshold for all classes together: `confidence` in the settings for each class without one of its own."""
     by_class: tuple[Threshold, ...]
-    """The threshold of each class by itself: `confidences` in the settings, where one can be recommended."""
+    """The threshold of each class by itself: `confidence` in the settings, where one can be recommended."""
     combined: Remaining | None
     """What the settings of `toml` leave of all predictions; None if nothing can be recommended."""
     context: bool
@@ -78,8 +77,11 @@ class Thresholds:
     @property
     def toml(self) -> str:
         """The section of the settings file, with comments; empty if no threshold can be recommended."""
-        found = {str(each.label): each.value for each in self.by_class if each.value is not None}
-        if self.common.value is None and not found:
+        common = self.common.value
+        missing = [each for each in self.by_class if each.value is None]
+        own = {str(each.label): common if each.value is None else each.value for each in self.by_class}
+        by_class = {label: value for label, value in own.items() if value is not None}
+        if not by_class:
             return ""
         lines = ["[classifier]"]
         if self.context:
@@ -89,15 +91,13 @@ class Thresholds:
             ]
         else:
             lines.append("# The confidences are for context_s = 0.")
-        if self.common.value is None:
-            lines.append(f"# No confidence for all classes: {self.common.reason}.")
-        else:
-            lines.append(f"confidence = {toml_value(self.common.value)}")
-        missing = [each for each in self.by_class if each.value is None]
+        if common is None:
+            lines.append(f"# No confidence for all classes together: {self.common.reason}.")
         if missing:
-            lines.append("# No confidence of their own, so that the common one applies to them:")
+            have = "have none" if common is None else "have that of all classes together"
+            lines.append(f"# No confidence of their own, so that they {have}:")
             lines += [f"#   {displayable(each.label)}: {each.reason}" for each in missing]
-        lines.append(f"confidences = {toml_value(found)}")
+        lines.append(f"confidence = {toml_value(common if len(missing) == len(self.by_class) else by_class)}")
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> dict[str, Any]:

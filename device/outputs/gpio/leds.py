@@ -15,7 +15,7 @@ from device.events import Prediction
 from device.outputs.gpio.pin_factory import ensure_pin_factory, lights_error
 from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, RGB, rgb_levels
 from device.settings.schema import LightsSettings
-from device.settings.toml import toml_value
+from device.settings.toml_values import toml_value
 
 Pattern = tuple[float, ...]
 """Brightness of each pin, 0 to 1, as the eye sees it."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from device.audio.liveness import Liveness, State
 from device.errors import ProfileError
 from device.events import Prediction
-from device.outputs.corrections import Correct, CorrectionRequests, outcome
+from device.outputs.commands import Commands
+from device.outputs.corrections import CorrectionRequests, outcome
 from device.outputs.json_lines import Table, as_line, as_table, without_words
 from device.outputs.mqtt.client import (
     broker_address,
@@ -67,8 +68,7 @@ class MqttOutput:
     Args:
         settings: settings under `[mqtt]`.
         announce: prints a line when the broker is connected and when the connection is lost.
-        correct: learns the class of the latest prediction, if the settings permit that; None if nothing can be
-            corrected.
+        commands: what messages may change, as far as the settings permit that; None if there is no daemon.
 
     Raises:
         PublishingError: paho-mqtt is missing, a file cannot be used, or the settings contradict each other.
@@ -76,7 +76,9 @@ class MqttOutput:
 
     name = _NAME
 
-    def __init__(self, settings: MqttSettings, announce: Callable[[str], None], correct: Correct | None = None) -> None:
+    def __init__(
+        self, settings: MqttSettings, announce: Callable[[str], None], commands: Commands | None = None
+    ) -> None:
         name = device_name(settings)
         self._settings = settings
         self._announce = announce
@@ -104,8 +106,10 @@ class MqttOutput:
         self._corrections: CorrectionRequests | None = None
         self._reported_corrections: set[str] = set()
         self._bad_payload = False
-        if settings.corrections and correct is not None:
-            self._corrections = CorrectionRequests("corrections", correct, self._on_learnt, self._on_not_learnt)
+        if settings.corrections and commands is not None:
+            self._corrections = CorrectionRequests(
+                "corrections", commands.correct, self._on_learnt, self._on_not_learnt
+            )
             self._client.on_subscribe = self._on_subscribe
             self._client.on_message = self._on_message
 

@@ -63,8 +63,14 @@ class ScreenContent:
     """The latest prediction."""
     image: NDArray[np.float32] | None = None
     """Spectrogram image, as `Prediction.image`; during an utterance the one that the network would classify now."""
+    light: str | None = None
+    """The class whose light came on last; None if there is none, or if the lights went dark since."""
     keys: bool = False
-    """Whether keys are read, with which predictions can be corrected."""
+    """Whether keys are read: m mutes and unmutes."""
+    learns: bool = False
+    """Whether there are also keys with which predictions can be corrected."""
+    muted: bool = False
+    """Whether the microphone is muted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +109,7 @@ class ScreenLayout:
         Args:
             content: what to show.
             dbfs: the level, dB relative to full scale.
-            lit: whether the light of the latest prediction is on.
+            lit: whether the light of the content is still on.
         """
         key = (content, lit, self._console.size)
         if key != self._key:
@@ -123,13 +129,13 @@ class ScreenLayout:
         if not content.labels:
             return _Rows([self._line(content.state, left)], None, ColumnWidths(0, 0), [], left)
         widths = column_widths([*content.labels, _LISTENING], left)
-        classes = class_rows(content.labels, content.prediction, widths, self._symbols, lit=lit, past=content.speaking)
+        on = content.light if lit else None
+        classes = class_rows(content.labels, content.prediction, widths, self._symbols, on=on, past=content.speaking)
         if 3 + len(classes) > room:
-            on = content.prediction.light if lit and content.prediction is not None else None
             classes = [self._lights_only(content.labels, on, left)]
         extra = max(min(room, max(8 + len(classes), image // 2 + 1)) - 3 - len(classes), 0)
         spare = Counter((*_SPARE[:extra], *["words"] * (extra - len(_SPARE))))
-        above = [*[Text()] * spare["above all"], content.state, *[Text()] * spare["above the level"]]
+        above = [*[Text()] * spare["above all"], self._state(content, left), *[Text()] * spare["above the level"]]
         below = [
             *[Text()] * spare["above the words"],
             *last_lines(self._words(content), left, 1 + spare["words"], self._console, self._symbols),
@@ -159,6 +165,16 @@ class ScreenLayout:
         number = Text(f"{dbfs:.0f} dB" if content.receiving else "")
         return aligned_row(symbol, name, bar, number, widths, self._symbols)
 
+    @staticmethod
+    def _state(content: ScreenContent, width: int) -> Text:
+        """The state of the microphone, and the key that mutes it where there is room for it."""
+        if content.muted:
+            how = "m: unmute" if content.keys else "edge-mcnn mute off"
+        else:
+            how = "m: mute" if content.keys and content.receiving else ""
+        row = content.state + Text(f"  {how}", "dim")
+        return row if how and row.cell_len <= width else content.state
+
     def _words(self, content: ScreenContent) -> Text:
         if content.speaking:
             return Text(f"{self._symbols.opening}{displayable(content.words)} {self._symbols.more}", "italic")
@@ -174,7 +190,7 @@ class ScreenLayout:
     @staticmethod
     def _correction_keys(content: ScreenContent, width: int) -> Text:
         """The keys that correct the prediction, while it is shown and keys are read."""
-        if not content.keys or content.prediction is None or content.speaking:
+        if not content.learns or content.prediction is None or content.speaking:
             return Text()
         named = [f"{number} {displayable(label)}" for number, label in enumerate(content.labels[:_MOST_KEYS], start=1)]
         row = Text(f"wrong? {'  '.join(named)}", "dim")

@@ -84,30 +84,29 @@ def class_rows(
     widths: ColumnWidths,
     symbols: Symbols,
     *,
-    lit: bool,
+    on: str | None,
     past: bool = False,
 ) -> list[Text]:
     """A row with a light and a bar for each class.
 
     Args:
         labels: classes of the model.
-        prediction: the prediction; None before the first one, when all lights are off.
+        prediction: the prediction; None before the first one.
         widths: widths of the columns.
         symbols: characters of the terminal.
-        lit: whether the light of the prediction is on.
+        on: the class whose light is on; None if all are off.
         past: whether the prediction belongs to an earlier utterance; its bars are dim then.
     """
     colour = colours(labels)
     rows = []
     for label in labels:
-        on = lit and prediction is not None and prediction.light == label
-        style = f"bold {colour[label]}" if on else "dim" if past else ""
+        style = f"bold {colour[label]}" if label == on else "dim" if past else ""
         share = 0.0 if prediction is None else prediction.probabilities[label]
         cells = round(share * widths.bar)
         bar = Text.assemble(
             (symbols.full * cells, "dim" if past else colour[label]), (symbols.empty * (widths.bar - cells), "dim")
         )
-        light = Text(symbols.light_on, style) if on else Text(symbols.light_off, "dim")
+        light = Text(symbols.light_on, style) if label == on else Text(symbols.light_off, "dim")
         number = Text("" if prediction is None else f"{share:.0%}", "dim" if past else "")
         rows.append(aligned_row(light, Text(displayable(label), style), bar, number, widths, symbols))
     return rows
@@ -183,7 +182,8 @@ class PredictionView:
         if width < 60 or not console.is_terminal:
             image = None
         left = width - image_cells(_IMAGE_COLUMNS if image is not None else 0)
-        rows = class_rows(self._labels, self._prediction, column_widths(self._labels, left), symbols, lit=True)
+        widths = column_widths(self._labels, left)
+        rows = class_rows(self._labels, self._prediction, widths, symbols, on=self._prediction.light)
         rows += [Text(), *transcript(self._prediction, symbols).wrap(console, max(left, 1))]
         if modalities := modalities_row(self._prediction, left):
             rows.append(modalities)

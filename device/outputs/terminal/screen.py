@@ -18,7 +18,8 @@ from rich.console import Console
 from device.audio.liveness import Liveness
 from device.errors import ProfileError
 from device.events import Frame, Prediction
-from device.outputs.corrections import Correct, CorrectionRequests, outcome
+from device.outputs.commands import Commands
+from device.outputs.corrections import CorrectionRequests, outcome
 from device.outputs.terminal.layout import ScreenLayout
 from device.outputs.terminal.live_region import LiveRegion
 from device.outputs.terminal.state import ScreenState
@@ -45,20 +46,30 @@ class Screen:
         console: the terminal.
         gate_dbfs: level of the noise gate, dB relative to full scale; `gate_dbfs` under `[endpoint]`.
         hold_s: seconds for which a light stays on; `hold_s` under `[lights]`.
-        correct: learns the class of the latest prediction when its key is pressed; None to read no keys.
+        commands: what pressed keys do: m mutes, the number of a class corrects the prediction. None to read no keys.
+        learns: whether corrections can be learnt.
     """
 
     name = "screen"
 
-    def __init__(self, console: Console, *, gate_dbfs: float, hold_s: float, correct: Correct | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        gate_dbfs: float,
+        hold_s: float,
+        commands: Commands | None = None,
+        learns: bool = True,
+    ) -> None:
         self._console = console
         self._state = ScreenState(symbols_for(console), hold_s)
         self._layout = ScreenLayout(console, gate_dbfs)
         self._region = LiveRegion(console)
-        self._echo = KeyboardEcho(0, keys=correct is not None)
+        self._commands = commands
+        self._echo = KeyboardEcho(0, keys=commands is not None)
         self._corrections: CorrectionRequests | None = None
-        if correct is not None:
-            self._corrections = CorrectionRequests("corrections", correct, self._learnt, self._not_learnt)
+        if commands is not None and learns:
+            self._corrections = CorrectionRequests("corrections", commands.correct, self._learnt, self._not_learnt)
         self._labels: Sequence[str] = ()
         self._errors = StandardError(self._state.message)
         self._wake = threading.Event()
@@ -105,10 +116,10 @@ class Screen:
         """Show the words and the image so far; see `Monitor.speech`."""
         self._state.speech(words, image)
 
-    def prediction(self, prediction: Prediction, lit_at: float) -> None:
-        """Show the prediction; see `Output.prediction`."""
+    def prediction(self, prediction: Prediction, lit_at: float, *, lights_stay: bool = False) -> None:
+        """Show the prediction; see `Monitor.prediction`."""
         del lit_at  # the drawn light is on when it is drawn
-        self._state.prediction(prediction)
+        self._state.prediction(prediction, lights_stay=lights_stay)
         self._wake.set()
 
     def corrected(self, label: str) -> None:
@@ -132,7 +143,7 @@ class Screen:
                     while not self._over:
                         with self._drawing:
                             self._echo.off()  # the process may have come to the foreground
-                            self._state.keys(read=self._echo.reads_keys)
+                            self._state.keys(read=self._echo.reads_keys, learns=self._corrections is not None)
                             self._draw()
                             self._read_keys()
                         self._wake.wait(_PERIOD_S)
@@ -155,6 +166,8 @@ class Screen:
             number = "123456789".find(key)
             if self._corrections is not None and 0 <= number < len(self._labels):
                 self._corrections.put(self._labels[number])
+            elif key.lower() == "m" and self._commands is not None:
+                self._commands.mute(None)
 
     def _learnt(self, label: str, learnt: "Learnt") -> None:
         self._state.message(outcome(label, learnt))

@@ -27,7 +27,11 @@ _WORDS_EVERY_S, _IMAGE_EVERY_S = 0.25, 0.5
 """Seconds of speech between two updates of the words and of the image: both cost CPU time."""
 _MOST_WAITING = 1000
 """Lines of history that wait for a terminal that is paused."""
-_PROBLEM_STYLES = {State.SILENT: "bold yellow", State.LOST: "bold red", State.FAILED: "bold red"}
+_PROBLEM_STYLES = {
+    State.SILENT: "bold yellow",
+    State.LOST: "bold red",
+    State.FAILED: "bold red",
+}
 """Style of the line about the microphone while it delivers no sound."""
 
 
@@ -39,7 +43,7 @@ class Snapshot:
     dbfs: float
     """Level that the meter shows, dB relative to full scale."""
     lit: bool
-    """Whether the light of the latest prediction is still on."""
+    """Whether the light in the content is still on."""
     above: Sequence[HangingIndent]
     """History since the previous snapshot, oldest first."""
 
@@ -89,7 +93,9 @@ class ScreenState:
     def microphone(self, liveness: Liveness) -> None:
         """The state of the microphone has changed; see `Output.microphone`."""
         receiving = liveness.state in (State.HEALTHY, State.SILENT)
-        if liveness.state in _PROBLEM_STYLES:
+        if liveness.state == State.MUTED:  # the layout adds how to open it
+            state = Text(displayable(liveness.description), "bold yellow")
+        elif liveness.state in _PROBLEM_STYLES:
             state = Text(displayable(liveness.description_and_fix), _PROBLEM_STYLES[liveness.state])
         else:
             state = Text.assemble(
@@ -98,7 +104,10 @@ class ScreenState:
                 (f", {liveness.rate} Hz", "dim"),
             )
         with self._lock:
-            self._content = replace(self._content, state=state, receiving=receiving)
+            self._content = replace(
+                self._content, state=state, receiving=receiving, muted=liveness.state == State.MUTED
+            )
+            self._lit_until = -float("inf")  # as LEDs, which show the state of the microphone instead
             if not receiving:
                 self._content = replace(self._content, speaking=False)
 
@@ -130,15 +139,16 @@ class ScreenState:
                 self._content = replace(self._content, image=current)
         self._spoken_s += FRAME_SECONDS
 
-    def prediction(self, prediction: Prediction) -> None:
-        """An utterance is over and its light is on; see `Output.prediction`."""
+    def prediction(self, prediction: Prediction, *, lights_stay: bool = False) -> None:
+        """An utterance is over; its light is on, unless the lights stay as they are. See `Monitor.prediction`."""
         with self._lock:
             self._move_to_history()
             self._content = replace(
                 self._content, speaking=False, words="", prediction=prediction, image=prediction.image
             )
             self._latest = prediction
-            self._lit_until = self._clock() + self._hold_s
+            if not lights_stay:
+                self._light_up(prediction.light)
 
     def corrected(self, label: str) -> None:
         """A person has named the right class of the latest prediction: its light is on now; see `Light.corrected`.
@@ -150,13 +160,18 @@ class ScreenState:
                 return
             corrected = replace(self._content.prediction, label=label, confident=True)
             self._content = replace(self._content, prediction=corrected)
-            self._lit_until = self._clock() + self._hold_s
+            self._light_up(label)
 
-    def keys(self, *, read: bool) -> None:
-        """Keys are read from now on, with which predictions can be corrected; or none are."""
+    def keys(self, *, read: bool, learns: bool) -> None:
+        """Keys are read from now on, or none are.
+
+        Args:
+            read: whether keys are read, such as m.
+            learns: whether there are also keys with which predictions can be corrected.
+        """
         with self._lock:
-            if read != self._content.keys:
-                self._content = replace(self._content, keys=read)
+            if (read, read and learns) != (self._content.keys, self._content.learns):
+                self._content = replace(self._content, keys=read, learns=read and learns)
 
     def snapshot(self) -> Snapshot:
         """Everything that there is to draw now."""
@@ -173,6 +188,10 @@ class ScreenState:
         with self._lock:
             self._move_to_history()
             return self._take_history()
+
+    def _light_up(self, light: str | None) -> None:
+        self._content = replace(self._content, light=light)
+        self._lit_until = self._clock() + self._hold_s
 
     def _take_history(self) -> Sequence[HangingIndent]:
         above = tuple(self._above)

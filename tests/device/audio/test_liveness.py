@@ -198,3 +198,30 @@ def test_after_any_events_it_is_opened_again(events: list[tuple[str, float]], op
     assert machine.now.state == State.HEALTHY
     assert all(before.state != after.state or before.reason != after.reason
                for before, after in zip(rig.changes, rig.changes[1:], strict=False))  # fmt: skip
+
+
+def test_muted_until_unmuted(healthy: Rig) -> None:
+    healthy.machine.closed()
+    healthy.machine.muted()
+    healthy.clock.now += 1e6
+    assert healthy.machine.due() == Due.NOTHING
+    healthy.machine.muted()
+    assert healthy.states == ["muted"]
+    now = healthy.machine.now
+    assert now.description == "muted: the microphone is closed"
+    assert (now.microphone, now.rate) == ("", 0)
+    healthy.machine.unmuted()
+    assert healthy.machine.due() == Due.OPEN
+    healthy.open()
+    healthy.receive(1)
+    assert healthy.states == ["muted", "recovering", "recovering", "healthy"]
+
+
+def test_a_silent_microphone_is_muted(healthy: Rig) -> None:
+    healthy.receive(31, constant=True)
+    assert healthy.states == ["silent"]
+    healthy.machine.muted()
+    healthy.machine.unmuted()
+    healthy.open()
+    healthy.receive(1)
+    assert healthy.states == ["silent", "muted", "recovering", "recovering", "healthy"]

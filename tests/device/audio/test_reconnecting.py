@@ -115,6 +115,62 @@ def no_thread_is_left() -> Iterator[None]:
     wait_until(lambda: threading.active_count() <= before, limit_s=5, message=lambda: str(threading.enumerate()))
 
 
+def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
+    first, second = FakeMicrophone(1000), FakeMicrophone(5)
+    rig = Rig(first, second)
+    streams = rig.microphone.streams()
+    frames = next(streams)
+    next(frames)
+    rig.microphone.mute(True)
+    received = rig.microphone.received_blocks
+    assert list(frames) == [], "what was spoken after it was muted is not used"
+    assert first.closed.is_set()
+    assert rig.microphone.received_blocks == received
+
+    def unmute() -> None:
+        wait_until(lambda: rig.states[-1] == "muted")
+        assert rig.liveness.now.microphone == ""
+        ticks = rig.ticks
+        wait_until(lambda: rig.ticks > ticks + 1, message="the watchdog would end the process")
+        rig.microphone.mute(False)
+
+    thread = threading.Thread(target=unmute)
+    thread.start()
+    assert sum(1 for _ in next(streams)) == 5
+    thread.join()
+    streams.close()
+    assert rig.states[:5] == ["recovering", "healthy", "muted", "recovering", "recovering"]
+    assert rig.states[5] == "healthy"
+    assert "lost" not in rig.states[:6]
+
+
+def test_a_microphone_that_is_muted_at_the_start_is_never_opened() -> None:
+    rig = Rig(FakeMicrophone(5))
+    rig.microphone.mute(True)
+    thread = threading.Thread(target=rig.lengths)
+    thread.start()
+    wait_until(lambda: rig.ticks > 2)
+    rig.microphone.stop()
+    thread.join()
+    assert rig.microphone.received_blocks == 0
+    assert rig.states == ["muted"]
+
+
+def test_muting_a_lost_microphone_ends_the_attempts_to_open_it() -> None:
+    rig = Rig(AudioError("gone"), *[AudioError("still gone")] * 1000)
+    rig.microphone._patient = True
+    thread = threading.Thread(target=rig.lengths)
+    thread.start()
+    wait_until(lambda: "lost" in rig.states)
+    rig.microphone.mute(True)
+    wait_until(lambda: rig.states[-1] == "muted")
+    refreshed, ticks = rig.refreshed, rig.ticks
+    wait_until(lambda: rig.ticks > ticks + 1)
+    assert rig.refreshed == refreshed
+    rig.microphone.stop()
+    thread.join()
+
+
 def test_there_is_a_stream_for_each_time_that_the_microphone_was_open() -> None:
     first, second = FakeMicrophone(5), FakeMicrophone(30, rate=48_000)
     rig = Rig(first, AudioError("gone"), AudioError("gone"), second)

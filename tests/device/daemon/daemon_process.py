@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -98,6 +98,8 @@ class FakeModels:
 
         class profile:  # noqa: N801  # as above
             examples = (1, 2, 3)
+
+    confidences: ClassVar[dict[str, float]] = {}
 
     def pipeline(self, monitor: Monitor | None) -> FakePipeline:
         return FakePipeline()

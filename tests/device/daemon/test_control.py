@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from device.adaptation.adapted_classifier import Learnt
 from device.daemon import control
-from device.daemon.control import ControlServer, control_socket_path, correct_last
+from device.daemon.control import ControlServer, control_socket_path, correct_last, set_muted
 from device.errors import ProfileError, StatusError
+from tests.device.outputs.commands import NotedCommands
 from tests.waiting import LIMIT_S, wait_until
 
 
@@ -36,6 +37,39 @@ def learn(label: str) -> Learnt:
     if label == "angry":
         raise ProfileError("angry is not a class of the model", fix="use one of negative, neutral")
     return Learnt(5, used=label == "negative")
+
+
+def served(path: Path, learn: Callable[[str], Learnt] = learn) -> ControlServer:
+    commands = NotedCommands(learn)
+
+    def mute(muted: bool | None) -> str:
+        commands.mute(muted)
+        return f"asked for {muted}\x1b[2J"
+
+    return ControlServer(path, commands, mute)
+
+
+def test_muting(path: Path) -> None:
+    with served(path):
+        assert set_muted(True) == (True, "asked for True\\x1b[2J")
+        assert set_muted(None)[0] is False
+        assert set_muted(None)[0] is True
+        assert set_muted(False)[0] is False
+        for wrong in (b"1", b'"on"', b"[]", b"{}", b"0.0"):
+            reply = json.loads(reply_to(path, b'{"mute": ' + wrong + b"}"))
+            assert reply == {
+                "error": "mute needs true, false or null", "fix": 'send {"mute": true}, or null to change it',
+            }  # fmt: skip
+    with pytest.raises(StatusError, match="no daemon is running") as error:
+        set_muted(True)
+    assert error.value.fix == "start one: edge-mcnn listen"
+
+
+@pytest.mark.parametrize("reply", [b'{"muted": "on"}', b'{"message": "muted"}'])
+def test_a_reply_of_another_version_to_muting(path: Path, monkeypatch: pytest.MonkeyPatch, reply: bytes) -> None:
+    monkeypatch.setattr(control, "_exchange", lambda *_: reply)
+    with pytest.raises(StatusError, match="not one of this version"):
+        set_muted(True)
 
 
 def connected(path: Path) -> socket.socket:
@@ -58,7 +92,7 @@ def reply_to(path: Path, request: bytes) -> bytes:
 
 
 def test_the_latest_prediction_is_corrected(path: Path) -> None:
-    with ControlServer(path, learn):
+    with served(path):
         assert correct_last("negative") == Learnt(5, used=True)
         assert correct_last("neutral") == Learnt(5, used=False)
         with pytest.raises(ProfileError, match="angry is not a class") as error:
@@ -66,7 +100,7 @@ def test_the_latest_prediction_is_corrected(path: Path) -> None:
         assert error.value.fix == "use one of negative, neutral"
         assert reply_to(path, b'{"correct": "negative"}') == b'{"label": "negative", "examples": 5, "used": true}\n'
     assert not path.exists()
-    with pytest.raises(StatusError, match="no daemon that could be corrected is running") as stopped:
+    with pytest.raises(StatusError, match="no daemon is running") as stopped:
         correct_last("negative")
     assert stopped.value.fix == "start one: edge-mcnn listen"
 
@@ -74,9 +108,9 @@ def test_the_latest_prediction_is_corrected(path: Path) -> None:
 def test_the_service_wins_over_the_own_daemon(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = path.with_name("own.sock")
     monkeypatch.setattr(control, "control_socket_path", lambda: own)
-    with ControlServer(own, lambda _: Learnt(1, used=False)):
+    with served(own, lambda _: Learnt(1, used=False)):
         assert correct_last("a").examples == 1
-        with ControlServer(path, learn):
+        with served(path):
             assert correct_last("a").examples == 5
 
 
@@ -89,7 +123,7 @@ def test_the_service_wins_over_the_own_daemon(path: Path, monkeypatch: pytest.Mo
     ],
 )  # fmt: skip
 def test_other_requests_get_an_error_with_a_fix(path: Path, request_: bytes) -> None:
-    with ControlServer(path, learn):
+    with served(path):
         reply = reply_to(path, request_)
         if reply:
             table = json.loads(reply)
@@ -104,14 +138,14 @@ def test_other_requests_get_an_error_with_a_fix(path: Path, request_: bytes) -> 
 
 @given(st.binary(max_size=5000))
 def test_any_bytes_leave_the_server_running(request_: bytes) -> None:
-    server = ControlServer(Path("unused"), learn)
+    server = served(Path("unused"))
     table = server._reply(request_)
-    assert set(table) == {"error", "fix"} or table["label"] in json.loads(request_).values()
+    assert set(table) in ({"error", "fix"}, {"muted", "message"}) or table["label"] in json.loads(request_).values()
 
 
 def test_slow_clients_do_not_keep_others_from_correcting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "_CLIENT_LIMIT_S", 0.2)
-    with ControlServer(path, learn), contextlib.ExitStack() as stack:
+    with served(path), contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(path)) for _ in range(10)]
         for client in clients[::2]:
             client.sendall(b'{"correct": ')
@@ -122,7 +156,7 @@ def test_slow_clients_do_not_keep_others_from_correcting(path: Path, monkeypatch
 
 def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "_CLIENT_LIMIT_S", 0.3)
-    with ControlServer(path, learn), connected(path) as client:
+    with served(path), connected(path) as client:
         started = time.monotonic()
 
         def is_cut_off() -> bool:
@@ -150,7 +184,7 @@ def test_many_connections_are_served_a_few_at_a_time(path: Path) -> None:
             running -= 1
         return Learnt(1, used=True)
 
-    with ControlServer(path, count):
+    with served(path, count):
         threads = [threading.Thread(target=correct_last, args=("a",)) for _ in range(40)]
         for thread in threads:
             thread.start()
@@ -169,7 +203,7 @@ def test_the_end_does_not_wait_for_a_correction_that_hangs(path: Path) -> None:
         return Learnt(1, used=True)
 
     with contextlib.ExitStack() as stack:
-        with ControlServer(path, hang):
+        with served(path, hang):
             for _ in range(6):  # more than are served
                 client = stack.enter_context(connected(path))
                 client.sendall(b'{"correct": "a"}\n')
@@ -183,14 +217,14 @@ def test_the_socket_of_a_killed_daemon_is_replaced_and_that_of_a_running_one_is_
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as orphan:
         orphan.bind(str(path))
-    with ControlServer(path, learn):
-        with ControlServer(path, lambda _: Learnt(1, used=False)):
+    with served(path):
+        with served(path, lambda _: Learnt(1, used=False)):
             assert correct_last("a").examples == 5
         assert correct_last("a").examples == 5
 
 
 def test_missing_folder(path: Path) -> None:
-    server = ControlServer(path / "a" / "b", learn)
+    server = served(path / "a" / "b")
     with pytest.raises(StatusError, match="the control socket cannot be opened"), server:
         pass
 
@@ -203,14 +237,14 @@ def access(path: Path) -> tuple[int, int]:
 def test_members_of_the_group_audio_may_use_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = os.getegid()
     monkeypatch.setattr(control, "AUDIO_GROUP", grp.getgrgid(own).gr_name)
-    with ControlServer(path, learn):
+    with served(path):
         assert access(path) == (0o660, own)
     monkeypatch.setattr(control, "AUDIO_GROUP", "no such group")
-    with ControlServer(path, learn):
+    with served(path):
         assert access(path) == (0o600, own)
     other = next(each for each in grp.getgrall() if each.gr_gid not in (*os.getgroups(), own))
     monkeypatch.setattr(control, "AUDIO_GROUP", other.gr_name)
-    with ControlServer(path, learn):
+    with served(path):
         assert access(path) == (0o600, own), "this process is no member"
 
 
@@ -223,7 +257,7 @@ def test_a_user_who_may_not_use_the_socket_gets_the_command_that_helps(
     monkeypatch.setattr(control, "_exchange", refuse)
     with pytest.raises(StatusError, match="permission denied") as error:
         correct_last("negative")
-    assert error.value.fix.startswith("only members of the group audio may correct predictions; ")
+    assert error.value.fix.startswith("only members of the group audio may control it; ")
 
 
 @pytest.mark.parametrize("reply", [b"", b"garbage", b"[]", b'{"label": "a"}', b'{"examples": "many", "used": 1}'])

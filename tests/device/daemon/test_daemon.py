@@ -15,6 +15,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from device.daemon.controls import Controls
 from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
 from device.errors import ProfileError
@@ -275,26 +276,26 @@ def test_the_status_of_the_service_quotes_names_and_reasons_unchanged() -> None:
 
 
 def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a_microphone() -> None:
-    light = Mock()
+    light, controls = Mock(), Controls()
     daemon = Daemon(
         Settings(), load=Mock(), outputs=Outputs(light), announce=Mock(), patient=True, systemd=Mock(watchdog_s=None),
-        status_socket=None,
+        status_socket=None, controls=controls,
     )  # fmt: skip
     daemon._liveness.opened("USB", 16_000)
     daemon._liveness.block(constant=False)
     with pytest.raises(ProfileError, match="nothing was predicted yet"):
-        daemon.correct("negative")
+        controls.correct("negative")
     classifier = Mock(path=Path("profile.json"))
-    daemon._corrections.loaded(classifier)
+    controls.loaded(classifier, {})
     features = UtteranceFeatures(np.zeros(1), np.zeros(1))
     daemon._on_prediction(replace(prediction("positive"), features=features))
-    daemon.correct("negative")
+    controls.correct("negative")
     classifier.correct.assert_called_once_with(features, "negative")
     light.corrected.assert_not_called()
     daemon._tick()
     daemon._tick()
     light.corrected.assert_called_once_with("negative")
-    daemon.correct("neutral")
+    controls.correct("neutral")
     daemon._liveness.ended()
     daemon._tick()
     assert light.corrected.call_count == 1, "the lights show that the microphone is lost"

@@ -301,6 +301,10 @@ def test_a_microphone_that_another_program_uses(plugged: Callable[..., None], mo
     [lost] = measure_level(settings, replace(STATUS, microphone=""))
     assert lost == bad, "a daemon without a microphone does not use it"
     [in_use_by_daemon] = measure_level(settings, STATUS)
+    [muted] = measure_level(settings, replace(STATUS, state="muted", microphone="", fix="edge-mcnn mute off"))
+    assert isinstance(muted, Finding)
+    assert (muted.verdict, muted.fix) == (Verdict.WARN, "edge-mcnn mute off")
+    assert muted.message.endswith("is muted")
     assert isinstance(in_use_by_daemon, Finding)
     assert in_use_by_daemon.verdict == Verdict.WARN
     assert in_use_by_daemon.message == "not measured: the daemon, process 42, uses the microphone"

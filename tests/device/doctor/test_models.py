@@ -69,10 +69,10 @@ def test_context_needs_a_model_with_transitions(without_transitions: Path) -> No
 
 
 def test_confidences_name_classes_of_the_model() -> None:
-    known = ClassifierSettings(confidences={"neutral": 0.5})
+    known = ClassifierSettings(confidence={"neutral": 0.5})
     assert only(models.check_bundle(Settings(classifier=known))).verdict.value == "OK"
     with pytest.raises(SettingsError, match=r"no such class .*; did you mean neutral"):
-        only(models.check_bundle(Settings(classifier=ClassifierSettings(confidences={"Neutral": 0.5}))))
+        only(models.check_bundle(Settings(classifier=ClassifierSettings(confidence={"Neutral": 0.5}))))
 
 
 def test_the_class_for_low_confidence_must_be_one_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

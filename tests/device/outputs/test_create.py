@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
-from device.adaptation.adapted_classifier import Learnt
 from device.errors import PublishingError
 from device.outputs import lights as lights_module
 from device.outputs.create import create_outputs, create_publishers, create_screen
 from device.outputs.fan_out import Outputs
+from device.settings.leds import CLASS_PINS
 from device.settings.schema import LightsSettings, MqttSettings, PublishSettings, Settings
+from tests.device.outputs.commands import NotedCommands
+from tests.device.outputs.predictions import LABELS, prediction
 from tests.device.outputs.terminal.terminal import Terminal
+from tests.waiting import LIMIT_S
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +35,7 @@ def created(settings: Settings, *, screen: bool = False, json: bool = False) -> 
     from device.outputs.terminal.screen import Screen
 
     monitor = Screen(Terminal(80, 24).console, gate_dbfs=-60, hold_s=5) if screen else None
-    return names(
-        create_outputs(settings, monitor, print, lambda _: None, lambda _: Learnt(1, used=True), json=json, words=False)
-    )
+    return names(create_outputs(settings, monitor, print, lambda _: None, NotedCommands(), json=json, words=False))
 
 
 def test_lights_and_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -48,6 +50,23 @@ def test_lights_and_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert created(Settings()) == ["standard output"]
     (tmp_path / "model").write_text("Raspberry Pi 5 Model B Rev 1.0\0")
     assert created(Settings()) == ["lights", "standard output"]
+
+
+def test_the_settings_of_the_lights_decide_which_predictions_change_them() -> None:
+    settings = Settings(lights=LightsSettings(kind="gpio", smooth=2, hold_s=600))
+    outputs = create_outputs(settings, None, print, lambda _: None, Mock(), json=False, words=False)
+    outputs._others.clear()  # standard output
+    try:
+        outputs.open(LABELS)
+        shown = []
+        for label in ("positive", "positive", "negative", "negative"):
+            outputs.prediction(prediction(label))
+            shown.append({each: Device.pin_factory.pin(f"GPIO{CLASS_PINS[each]}").state for each in LABELS})
+    finally:
+        outputs.close(LIMIT_S)
+    assert [[label for label in LABELS if each[label]] for each in shown] == [
+        [], ["positive"], ["positive"], ["negative"],
+    ]  # fmt: skip
 
 
 def test_publishers() -> None:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError, PublishingError
 from device.events import FRAME_LENGTH, Frame, Prediction
+from device.outputs.calm import Calm
 from device.outputs.fan_out import Outputs
+from device.settings.schema import LightsSettings
 from tests.device.outputs.predictions import IMAGE, LABELS, prediction
 from tests.waiting import LIMIT_S
 
@@ -30,6 +32,7 @@ class Recorder:
         self._raises = raises
         self.lit_at = 0.0
         self.explained = False
+        self.lights_stay = False
 
     def _record(self, call: str) -> None:
         self._calls.append(f"{self.name} {call}")
@@ -40,8 +43,9 @@ class Recorder:
         assert labels == LABELS
         self._record("open")
 
-    def prediction(self, prediction: Prediction, lit_at: float) -> None:
+    def prediction(self, prediction: Prediction, lit_at: float, *, lights_stay: bool = False) -> None:
         self.lit_at = lit_at
+        self.lights_stay = lights_stay
         self.explained = prediction.audio_only is not None
         self._record("prediction")
 
@@ -73,6 +77,33 @@ def test_lights_alone_show_a_correction() -> None:
     broken = Recorder("light", calls, ("corrected neutral", ZeroDivisionError("no")))
     with pytest.raises(LightsError, match="light: failed"):
         Outputs(broken).corrected("neutral")
+
+
+def test_a_prediction_that_leaves_the_lights_as_they_are_is_passed_on_to_all_but_the_light() -> None:
+    calls: list[str] = []
+    light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
+    outputs = Outputs(light, screen, [other], Calm(LightsSettings(cooldown_s=3600)))
+    outputs.prediction(prediction("positive"))
+    assert not screen.lights_stay
+    calls.clear()
+    before = time.monotonic()
+    lit_at = outputs.prediction(prediction("negative"))
+    assert calls == ["screen prediction", "other prediction"]
+    assert screen.lights_stay
+    assert before <= lit_at == other.lit_at <= time.monotonic()
+
+
+def test_a_correction_or_a_change_of_the_microphone_is_part_of_what_the_lights_show() -> None:
+    calls: list[str] = []
+    outputs = Outputs(Recorder("light", calls), calm=Calm(LightsSettings(cooldown_s=3600)))
+    outputs.prediction(prediction("positive"))
+    outputs.corrected("negative")
+    outputs.prediction(prediction("positive"))
+    outputs.prediction(prediction("negative"))
+    assert calls == ["light prediction", "light corrected negative", "light prediction"]
+    outputs.microphone(HEALTHY)
+    outputs.prediction(prediction("positive"))
+    assert calls[3:] == ["light microphone", "light prediction"]
 
 
 def explainable(calls: list[str]) -> Prediction:
@@ -130,8 +161,8 @@ def test_the_light_is_first_then_the_monitor_then_the_others() -> None:
 
 def test_the_others_get_the_time_at_which_the_light_was_on() -> None:
     class SlowLight(Recorder):
-        def prediction(self, prediction: Prediction, lit_at: float) -> None:
-            super().prediction(prediction, lit_at)
+        def prediction(self, prediction: Prediction, lit_at: float, *, lights_stay: bool = False) -> None:
+            super().prediction(prediction, lit_at, lights_stay=lights_stay)
             while time.monotonic() <= lit_at:
                 pass
             self.done_at = time.monotonic()

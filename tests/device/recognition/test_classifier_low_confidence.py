@@ -7,20 +7,20 @@ EMOTIONS = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
 
 
 def test_classes_without_a_confidence_have_the_common_one() -> None:
-    assert required_confidences(0.5, {}, ("happy", "sad")) == {"happy": 0.5, "sad": 0.5}
-    assert required_confidences(0.5, {"sad": 0.0}, ("happy", "sad")) == {"happy": 0.5, "sad": 0.0}
+    assert required_confidences(0.5, ("happy", "sad")) == {"happy": 0.5, "sad": 0.5}
+    assert required_confidences({"sad": 0.5}, ("happy", "sad")) == {"happy": 0.0, "sad": 0.5}
 
 
 @pytest.mark.parametrize(
     ("label", "fix"),
     [("sadd", "did you mean sad?"), ("Sad", "did you mean sad?"), ("SAD", "did you mean sad?"),
-     ("calm", "rename or remove the class in confidences under [classifier]")],
+     ("calm", "rename or remove the class in confidence under [classifier]")],
 )  # fmt: skip
 def test_a_class_that_the_model_does_not_have(label: str, fix: str) -> None:
     with pytest.raises(SettingsError) as error:
-        required_confidences(0.5, {"happy": 0.1, label: 0.2}, ("happy", "sad"))
+        required_confidences({"happy": 0.1, label: 0.2}, ("happy", "sad"))
     assert error.value.message == (
-        f"classifier.confidences has {label}, and the model has no such class (it has happy, sad)"
+        f"classifier.confidence has {label}, and the model has no such class (it has happy, sad)"
     )
     assert error.value.fix == fix
 

@@ -1,3 +1,4 @@
+import tomllib
 from dataclasses import fields
 from typing import Any
 
@@ -45,15 +46,26 @@ from device.settings.schema import Settings, sections
         ({"lights": {"colours": {"a": "#000000"}}}, "which is dark, expected one of red"),
         ({"lights": {"brightness": "dim"}}, "expected one of full, confidence"),
         ({"lights": {"common": "ground"}}, "expected one of cathode, anode"),
-        ({"classifier": {"confidence": 1.1}}, "classifier.confidence is 1.1, expected a number from 0 to 1"),
-        ({"classifier": {"confidences": 0.5}}, "classifier.confidences is 0.5, expected a table such as { positive = "),
         (
-            {"classifier": {"confidences": {"a": 0.5, "b": 50}}},
-            "classifier.confidences.b is 50, expected a number from 0 to 1",
+            {"classifier": {"confidence": 1.1}},
+            "classifier.confidence is 1.1, expected a number from 0 to 1, or a table such as { negative = 0.6, ",
         ),
-        ({"classifier": {"confidences": {"a": True}}}, "classifier.confidences.a is True, expected a number"),
-        ({"classifier": {"confidences": {"a": "0.5"}}}, "classifier.confidences.a is '0.5', expected a number"),
-        ({"classifier": {"confidences": {"a": float("nan")}}}, "classifier.confidences.a is nan, expected a number"),
+        ({"classifier": {"confidence": True}}, "classifier.confidence is True, expected a number"),
+        ({"classifier": {"confidence": "0.5"}}, "classifier.confidence is '0.5', expected a number"),
+        ({"classifier": {"confidence": [0.5]}}, r"classifier.confidence is \[0.5\], expected a number"),
+        (
+            {"classifier": {"confidence": {"a": 0.5, "b": 50}}},
+            "classifier.confidence.b is 50, expected a number from 0 to 1",
+        ),
+        ({"classifier": {"confidence": {"a": True}}}, "classifier.confidence.a is True, expected a number"),
+        ({"classifier": {"confidence": {"a": "0.5"}}}, "classifier.confidence.a is '0.5', expected a number"),
+        ({"classifier": {"confidence": {"a": float("nan")}}}, "classifier.confidence.a is nan, expected a number"),
+        (
+            {"classifier": {"confidences": {"a": 50}}},
+            "classifier.confidences is now called classifier.confidence; rename it to classifier.confidence",
+        ),
+        ({"classifier": {"confidences": 0.5}}, "classifier.confidences is now called classifier.confidence; rename"),
+        ({"classifier": {"confidences": {}, "confidence": 2}}, "classifier.confidences is now called"),
         ({"classifier": {"low_confidence": "off"}}, "expected one of dark, neutral"),
         ({"publish": {"command": "ls -l"}}, "publish.command is 'ls -l', expected a list of texts"),
         ({"publish": {"command": ["ls", 1]}}, "expected a list of texts"),
@@ -87,6 +99,42 @@ def test_renamed_settings_are_current_settings() -> None:
     assert not set(RENAMED) & keys
 
 
+@pytest.mark.parametrize(
+    ("old", "write"),
+    [
+        ({"confidences": {"b": 0.5}}, "confidence = { b = 0.5 } under [classifier]"),
+        ({"confidences": {"b": 0.5}, "confidence": 0}, "confidence = { b = 0.5 } under [classifier]"),
+        ({"confidences": {}}, "confidence = 0.0 under [classifier]"),
+        ({"confidences": {}, "confidence": 0.4}, "confidence = 0.4 under [classifier]"),
+        (
+            {"confidences": {"negative": 0}, "confidence": 0.4},
+            "confidence = { negative = 0, neutral = 0.4, positive = 0.4 } under [classifier]",
+        ),
+        (
+            {"confidences": {"joy": 0.6}, "confidence": 0.4, "model": "emotions"},
+            "confidence = { neutral = 0.4, joy = 0.6, sadness = 0.4, anger = 0.4, surprise = 0.4, fear = 0.4, "
+            "disgust = 0.4 } under [classifier]",
+        ),
+        (
+            {"confidences": {"sehr müde": 0.6}, "confidence": 0.4, "model": "/missing/Model.tflite"},
+            'confidence = { "sehr müde" = 0.6 } under [classifier], add the other classes of the model with 0.4',
+        ),
+        (
+            {"confidences": {"b": 0.5}, "confidence": {"a": 0.1, "b": 0.2}},
+            "confidence = { a = 0.1, b = 0.5 } under [classifier]",
+        ),
+    ],
+)
+def test_the_earlier_confidences_are_merged_into_confidence(old: dict[str, Any], write: str) -> None:
+    """The fix is the line to write, with which each class requires what it required before."""
+    [problem] = problems({"classifier": old})
+    assert problem.key == ("classifier", "confidences")
+    assert problem.message.startswith("classifier.confidences is now part of classifier.confidence, which is a number ")
+    assert problem.fix == f"write {write}, and remove confidences"
+    merged = tomllib.loads(problem.fix.removeprefix("write ").partition(" under [classifier]")[0])
+    settings_from_table({"classifier": merged})
+
+
 def test_values_are_converted_to_the_types_of_the_schema() -> None:
     settings = settings_from_table(
         {"endpoint": {"hang_over_s": 1}, "classifier": {"threads": 4}, "publish": {"command": ["a", "b"]}}
@@ -94,6 +142,8 @@ def test_values_are_converted_to_the_types_of_the_schema() -> None:
     assert isinstance(settings.endpoint.hang_over_s, float)
     assert isinstance(settings.classifier.threads, int)
     assert settings.publish.command == ("a", "b")
+    assert isinstance(settings_from_table({"classifier": {"confidence": 1}}).classifier.confidence, float)
+    assert settings_from_table({"classifier": {"confidence": {"a": 1}}}).classifier.confidence == {"a": 1}
 
 
 def test_every_setting_is_explained_and_its_default_is_allowed() -> None:
@@ -108,6 +158,9 @@ key = st.text() | st.sampled_from(
     [
         "microphone",
         "endpoint",
+        "classifier",
+        "confidence",
+        "confidences",
         "lights",
         "pins",
         "rgb",

@@ -29,16 +29,30 @@ def test_only_named_settings_differ_from_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        '[classifier]\nconfidences = { "sehr müde" = 0.6, b = 1 }',
-        '[classifier.confidences]\n"sehr müde" = 0.6\nb = 1\n',
+        '[classifier]\nconfidence = { "sehr müde" = 0.6, b = 1 }',
+        '[classifier.confidence]\n"sehr müde" = 0.6\nb = 1\n',
     ],
 )
 def test_confidences_of_classes(tmp_path: Path, text: str) -> None:
     read = read_settings(write(tmp_path, text))
-    assert read.classifier.confidences == {"sehr müde": 0.6, "b": 1}
+    assert read.classifier.confidence == {"sehr müde": 0.6, "b": 1}
     assert read_settings(write(tmp_path, as_toml(read))) == read
-    variable = {"EDGE_MCNN_CLASSIFIER_CONFIDENCES": "{ a = 0.5 }"}
-    assert read_settings(write(tmp_path, text), variable).classifier.confidences == {"a": 0.5}
+
+
+@pytest.mark.parametrize("text", ["", "[classifier]\nconfidence = 0.2\n", "[classifier.confidence]\nb = 1\n"])
+@pytest.mark.parametrize(("value", "expected"), [("0.5", 0.5), ("1", 1.0), ("{ a = 0.5 }", {"a": 0.5}), ("{}", {})])
+def test_a_variable_with_confidences_wins_over_the_file(
+    text: str, value: str, expected: float | dict[str, float], tmp_path: Path
+) -> None:
+    read = read_settings(write(tmp_path, text), {"EDGE_MCNN_CLASSIFIER_CONFIDENCE": value})
+    assert read.classifier.confidence == expected
+
+
+def test_the_line_of_the_earlier_confidences(tmp_path: Path) -> None:
+    path = write(tmp_path, "[classifier]\nconfidence = 0.4\nconfidences = { negative = 0.6 }\n")
+    [error] = check_file(path)
+    assert error.message.startswith(f"{path}:3: classifier.confidences is now part of classifier.confidence")
+    assert "confidence = { negative = 0.6, neutral = 0.4, positive = 0.4 }" in error.fix
 
 
 def test_an_empty_file_and_no_file_have_the_defaults(tmp_path: Path) -> None:
@@ -167,6 +181,13 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
             "dark",
             "it is now called EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE; rename it to EDGE_MCNN_CLASSIFIER_LOW_CONFIDENCE",
         ),
+        (
+            "EDGE_MCNN_CLASSIFIER_CONFIDENCES",
+            "{ a = 0.5 }",
+            "it is now called EDGE_MCNN_CLASSIFIER_CONFIDENCE; rename it to EDGE_MCNN_CLASSIFIER_CONFIDENCE",
+        ),
+        ("EDGE_MCNN_CLASSIFIER_CONFIDENCE", "50%", "classifier.confidence is '50%', expected a number from 0 to 1, or"),
+        ("EDGE_MCNN_CLASSIFIER_CONFIDENCE", "{ a = 5 }", "classifier.confidence.a is 5, expected a number from 0 to 1"),
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "loud", "endpoint.gate_dbfs is 'loud', expected a number from -96 to 0"),
         ("EDGE_MCNN_ENDPOINT_GATE_DBFS", "-50\nx = 1", "expected a number"),
         ("EDGE_MCNN_LIGHTS_PINS", "17", "expected a table such as"),
@@ -186,6 +207,13 @@ def test_wrong_variables_are_named(variable: str, value: str, message: str) -> N
         read_settings(None, {variable: value})
     assert error.value.message.startswith(f"{variable} in the environment: ")
     assert message in str(error.value)
+
+
+def test_a_renamed_variable_beside_the_present_one_is_merged() -> None:
+    old, new = "EDGE_MCNN_CLASSIFIER_CONFIDENCES", "EDGE_MCNN_CLASSIFIER_CONFIDENCE"
+    with pytest.raises(SettingsError, match=f"{old} in the environment: it is now called {new}") as error:
+        read_settings(None, {new: "0.4", old: "{ a = 0.5 }"})
+    assert error.value.fix == f"merge it into {new}, which is set as well"
 
 
 def test_written_settings_are_read_back(tmp_path: Path) -> None:

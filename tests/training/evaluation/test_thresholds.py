@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -76,10 +76,9 @@ def test_the_lowest_threshold_with_the_precision(found: Callable[[Rows], Evaluat
     assert result.toml.splitlines() == [
         "[classifier]",
         "# The confidences are for context_s = 0.",
-        "confidence = 0.61",
-        "# No confidence of their own, so that the common one applies to them:",
+        "# No confidence of their own, so that they have that of all classes together:",
         "#   negative: 0 predictions are too few, at least 20 are needed",
-        "confidences = { positive = 0.61 }",
+        "confidence = { negative = 0.61, positive = 0.61 }",
     ]
     assert result.combined is not None
     assert (result.combined.left, result.combined.precision, result.combined.coverage) == (40, 0.9, 0.5)
@@ -100,7 +99,8 @@ def test_the_printed_settings_are_read_by_the_device(
     path = tmp_path / "pasted.toml"
     path.write_text(printed(console).partition("Settings for the device:")[2], "utf-8")
     pasted = read_settings(path).classifier
-    assert pasted == read_back(result, tmp_path) == ClassifierSettings(confidence=0.61, confidences={"positive": 0.61})
+    expected = ClassifierSettings(confidence={"negative": 0.61, "positive": 0.61})
+    assert pasted == read_back(result, tmp_path) == expected
 
 
 def test_names_of_classes_are_quoted_where_toml_requires_it(
@@ -112,7 +112,7 @@ def test_names_of_classes_are_quoted_where_toml_requires_it(
     rows = [(share, names[label], speaker) for share, label, speaker in ROWS]
     always_right = [(0.2, labels[0], f"speaker {number}") for number in range(30)]
     chosen = read_back(recommend(found([*rows, *always_right]), 0.85), tmp_path)
-    assert chosen.confidences == {labels[0]: 0.0, labels[1]: 0.61}
+    assert chosen.confidence == {labels[0]: 0.0, labels[1]: 0.61}
 
 
 def test_a_class_without_a_threshold_has_a_comment(found: Callable[[Rows], Evaluation], tmp_path: Path) -> None:
@@ -120,10 +120,11 @@ def test_a_class_without_a_threshold_has_a_comment(found: Callable[[Rows], Evalu
     half_right = [(0.05, ("negative", "positive")[number % 2], f"speaker {number}") for number in range(30)]
     result = recommend(found([*ROWS, *half_right]), 0.85)
     assert result.common.value is None
-    assert read_back(result, tmp_path) == ClassifierSettings(confidences={"positive": 0.61})
+    assert read_back(result, tmp_path) == ClassifierSettings(confidence={"positive": 0.61})
     lines = result.toml.splitlines()
     why = "no threshold that leaves at least 20 predictions has a precision of 0.85; the highest is"
-    assert lines[2].startswith(f"# No confidence for all classes: {why} 0.")
+    assert lines[2].startswith(f"# No confidence for all classes together: {why} 0.")
+    assert lines[3] == "# No confidence of their own, so that they have none:"
     assert lines[4] == f"#   negative: {why} 0.500, at 0.00"
     # All predictions of negative, and those of positive from 0.61 on.
     assert result.combined is not None
@@ -131,11 +132,23 @@ def test_a_class_without_a_threshold_has_a_comment(found: Callable[[Rows], Evalu
     assert result.combined.precision == pytest.approx((36 + 15) / 70)
 
 
+def test_one_number_where_no_class_has_its_own(found: Callable[[Rows], Evaluation], tmp_path: Path) -> None:
+    """19 right predictions of each class: too few of each, enough together."""
+    rows = [
+        (share, label, f"speaker {number}")
+        for share, label in ((0.1, "negative"), (0.9, "positive"))
+        for number in range(19)
+    ]
+    result = recommend(found(rows), 0.8)
+    assert read_back(result, tmp_path) == ClassifierSettings(confidence=0.0)
+    assert result.toml.splitlines()[-1] == "confidence = 0.0"
+
+
 class Replayed(Rig):
     """A device whose network predicts `b` by the probabilities of the test, one utterance after the other."""
 
     def __init__(self, b: NDArray[np.float32], settings: ClassifierSettings) -> None:
-        confidences = required_confidences(settings.confidence, settings.confidences, ("a", "b"))
+        confidences = required_confidences(settings.confidence, ("a", "b"))
         super().__init__(confidences=confidences, context_s=settings.context_s)
         self._b = list(b)
 
@@ -171,7 +184,8 @@ def test_the_device_is_as_precise_as_promised(
     result = recommend(evaluation, 0.75)
     chosen = read_back(result, tmp_path)
     assert (chosen.context_s > 0) == context
-    assert len(chosen.confidences) == 2
+    assert isinstance(chosen.confidence, Mapping)
+    assert set(chosen.confidence) == {"a", "b"}
     dialogues = [Replayed(b[start : start + 40], chosen).all() for start in range(0, 400, 40)]
     predictions = list(chain.from_iterable(dialogues))
     right = [found.label == label for found, label in zip(predictions, labels, strict=True) if found.confident]

@@ -17,8 +17,8 @@ ALL = "all classes"
 """Name of the line for all classes together."""
 THRESHOLD_HEADINGS = ("", "threshold", "precision", "predictions left")
 ABOUT_THRESHOLDS = (
-    "Chosen on these rows, so expect a somewhat lower precision on others, and check it on another split. On the "
-    "device, the threshold of a class replaces that of all classes."
+    "Chosen on these rows, so expect a somewhat lower precision on others, and check it on another split. In the "
+    "settings, a class without a threshold of its own has that of all classes, if there is one."
 )
 """What limits the recommended thresholds, and how they belong together."""
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
+from random import Random
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from gpiozero import Device, LEDBoard
@@ -16,7 +18,12 @@ from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError
 from device.events import Prediction
+from device.outputs.base import Monitor
+from device.outputs.calm import Calm
+from device.outputs.fan_out import Outputs
 from device.outputs.gpio.leds import GpioLeds, PatternPlayer, class_patterns, switch_off
+from device.outputs.terminal.state import ScreenState
+from device.outputs.terminal.text import UNICODE
 from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, colour_problems, pin_problems, rgb_levels
 from device.settings.schema import LightsSettings
 from tests.device.outputs.predictions import LIT_AT, prediction
@@ -466,3 +473,40 @@ def test_a_correction_lights_its_class_at_full_brightness(pins: MockFactory) -> 
         show(leds, replace(prediction("positive"), confident=False))
         leds.corrected("neutral")
         assert [pins.pin(number).state for number in LED_PINS] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("settings", [LightsSettings(hold_s=600), LightsSettings(hold_s=600, rgb=RGB)])
+@pytest.mark.parametrize(("cooldown_s", "smooth"), [(0, 1), (5, 1), (0, 2), (5, 2), (30, 3)])
+def test_all_kinds_of_lights_agree_on_what_they_show(
+    pins: MockFactory, settings: LightsSettings, cooldown_s: float, smooth: int
+) -> None:
+    """LEDs and the lights in a terminal, with predictions and corrections in any order."""
+    now = 0.0
+    settings = replace(settings, cooldown_s=cooldown_s, smooth=smooth)
+    leds, state = GpioLeds(settings), ScreenState(UNICODE, settings.hold_s, clock=lambda: now)
+    numbers = RGB_PINS if settings.rgb else LED_PINS
+    monitor = Mock(
+        spec_set=Monitor,
+        prediction=lambda made, _lit_at, *, lights_stay: state.prediction(made, lights_stay=lights_stay),
+        corrected=state.corrected,
+    )
+    outputs = Outputs(leds, monitor, calm=Calm(settings, clock=lambda: now))
+    random = Random(1)
+    seen = set()
+    try:
+        outputs.open(THREE)
+        state.classes(THREE)
+        patterns = class_patterns(settings, THREE)
+        for _ in range(150):
+            now += random.uniform(0, 4)
+            label = random.choice(THREE)
+            if random.random() < 0.1 and state.snapshot().content.prediction is not None:
+                outputs.corrected(label)
+            else:
+                outputs.prediction(replace(prediction(label), confident=random.random() < 0.7))
+            shown = state.snapshot().content.light
+            assert states(pins, numbers) == ((0, 0, 0) if shown is None else patterns[shown])
+            seen.add(shown)
+    finally:
+        outputs.close(1)
+    assert seen == {None, *THREE}

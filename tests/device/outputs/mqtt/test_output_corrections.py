@@ -12,6 +12,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from device.adaptation.adapted_classifier import Learnt
 from device.errors import ProfileError
 from device.outputs.mqtt.output import MqttOutput
+from tests.device.outputs.commands import NotedCommands
 from tests.device.outputs.mqtt.broker import Broker, needs_mosquitto
 from tests.device.outputs.predictions import LABELS, Announcements
 from tests.waiting import LIMIT_S, wait_until
@@ -40,7 +41,8 @@ class Device:
     def __init__(self, broker: Broker, announced: Announcements, device: str, **settings: Any) -> None:
         self.learnt: list[str] = []
         self.fails = False
-        self.output = MqttOutput(broker.settings(device, **{"corrections": True, **settings}), announced, self._correct)
+        own = broker.settings(device, **{"corrections": True, **settings})
+        self.output = MqttOutput(own, announced, NotedCommands(self._correct))
         self.topic = f"edge-mcnn/{device}/correct"
         self.subscribed: list[object] = []
         subscribe = self.output._client.on_subscribe

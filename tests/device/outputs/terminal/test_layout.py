@@ -18,7 +18,7 @@ from tests.device.outputs.predictions import IMAGE, LABELS, prediction
 STATE = Text.assemble(("USB microphone", "bold"), ", 48000 Hz")
 QUIET = ScreenContent(STATE, receiving=True, labels=LABELS)
 SPEAKING = replace(QUIET, speaking=True, words="he might even have")
-PREDICTED = replace(QUIET, prediction=prediction("positive"), image=IMAGE)
+PREDICTED = replace(QUIET, prediction=prediction("positive"), image=IMAGE, light="positive")
 SPEAKING_AGAIN = replace(PREDICTED, speaking=True, words="")
 CONTENTS = (QUIET, SPEAKING, PREDICTED, SPEAKING_AGAIN)
 SIZES = ((80, 24), (120, 40), (100, 30), (60, 14), (40, 12), (40, 8), (20, 5), (10, 3), (1, 1), (500, 200))
@@ -77,12 +77,22 @@ def test_during_an_utterance_the_words_grow_and_the_previous_light_stays() -> No
 
 def test_a_low_confidence_prediction_lights_nothing_or_the_class_in_the_settings() -> None:
     doubtful = replace(prediction("positive"), confident=False)
-    dark = "\n".join(drawn_rows(80, 24, replace(PREDICTED, prediction=doubtful)))
+    dark = "\n".join(drawn_rows(80, 24, replace(PREDICTED, prediction=doubtful, light=None)))
     assert "\u25cf" not in dark
     assert "low confidence" in dark
-    neutral = replace(PREDICTED, prediction=replace(doubtful, low_confidence_label="neutral"))
+    neutral = replace(PREDICTED, prediction=doubtful, light="neutral")
     assert "\u25cf neutral" in "\n".join(drawn_rows(80, 24, neutral))
     assert "\u25cf neutral" in "\n".join(drawn_rows(30, 6, neutral))
+
+
+def test_the_light_of_an_earlier_prediction_stays_on_beside_the_bars_of_a_later_one() -> None:
+    content = replace(PREDICTED, prediction=prediction("negative", "what a mess"))
+    for size in ((80, 24), (30, 6)):
+        text = "\n".join(drawn_rows(*size, content))
+        assert "\u25cf positive" in text
+        assert "\u25cf negative" not in text
+    [bar] = [row for row in drawn_rows(80, 24, content) if "\u25cb negative" in row]
+    assert "70%" in bar
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -91,8 +101,9 @@ def test_the_height_never_changes_and_leaves_room_for_history(width: int, height
     heights = set()
     for content in CONTENTS:
         latest = None if content.prediction is None else prediction(labels[1], labels=tuple(labels))
+        shown = replace(content, labels=labels, prediction=latest, light=labels[1])
         for lit in (True, False):
-            rows = layout(width, height).lines(replace(content, labels=labels, prediction=latest), -30, lit=lit)
+            rows = layout(width, height).lines(shown, -30, lit=lit)
             heights.add(len(rows))
     assert len(heights) == 1
     assert max(heights) <= max(height - 2, 1)
@@ -108,11 +119,12 @@ def test_a_long_transcript_shows_its_end() -> None:
 
 def test_many_classes_in_a_low_terminal_are_one_row_of_lights() -> None:
     labels = tuple("abcdefg")
-    rows = drawn_rows(40, 8, replace(PREDICTED, labels=labels, prediction=prediction("c", labels=labels)))
+    content = replace(PREDICTED, labels=labels, prediction=prediction("c", labels=labels), light="c")
+    rows = drawn_rows(40, 8, content)
     assert len(rows) == 6
     assert "\u25cf c" in rows[-1]
     assert rows[-1].count("\u25cb") == 6
-    narrow = drawn_rows(12, 8, replace(PREDICTED, labels=labels, prediction=prediction("c", labels=labels)))
+    narrow = drawn_rows(12, 8, content)
     assert "\u25cf c" in narrow[-1]
 
 
@@ -154,7 +166,7 @@ def test_any_content_fits(
     colours: str | None,
 ) -> None:  # fmt: skip
     latest = replace(prediction(labels[0], words, tuple(labels)), confident=confident)
-    content = ScreenContent(Text(displayable(name)), True, speaking, labels, words, latest, IMAGE)
+    content = ScreenContent(Text(displayable(name)), True, speaking, labels, words, latest, IMAGE, latest.light)
     drawn = layout(width, height, color_system=colours)
     lines = drawn.lines(content, dbfs, lit=True)
     assert len(lines) <= max(height - 2, 1)
@@ -164,19 +176,32 @@ def test_any_content_fits(
 
 
 def test_the_keys_that_correct_a_prediction_are_above_the_lights() -> None:
-    content = replace(PREDICTED, keys=True)
-    rows, without = drawn_rows(80, 24, content), drawn_rows(80, 24, PREDICTED)
+    content = replace(PREDICTED, keys=True, learns=True)
+    rows, without = drawn_rows(80, 24, content), drawn_rows(80, 24, replace(PREDICTED, keys=True))
     hint = next(number for number, row in enumerate(rows) if "wrong? 1 negative  2 neutral  3 positive" in row)
     assert "negative  " in rows[hint + 1]
     assert [row for number, row in enumerate(rows) if number != hint] == [
         row for number, row in enumerate(without) if number != hint
     ]
-    for other in (replace(SPEAKING_AGAIN, keys=True), replace(QUIET, keys=True)):
+    for other in (replace(SPEAKING_AGAIN, keys=True, learns=True), replace(QUIET, keys=True, learns=True)):
         assert "wrong?" not in "\n".join(drawn_rows(80, 24, other))
+
+
+def test_the_key_that_mutes_stands_beside_the_microphone_where_there_is_room() -> None:
+    muted = replace(QUIET, state=Text("muted: it is closed"), receiving=False, muted=True)
+    for content, shown in (
+        (replace(QUIET, keys=True), "Hz  m: mute"),
+        (replace(muted, keys=True), "closed  m: unmute"),
+        (muted, "closed  edge-mcnn mute off"),
+    ):
+        assert shown in "\n".join(drawn_rows(80, 24, content))
+        assert shown not in "\n".join(drawn_rows(30, 24, content))
+    assert "m: " not in "\n".join(drawn_rows(80, 24, QUIET))
+    assert "m: " not in "\n".join(drawn_rows(80, 24, replace(QUIET, keys=True, receiving=False)))
 
 
 def test_the_keys_of_many_classes_are_counted() -> None:
     labels = [f"class {number}" for number in range(1, 13)]
     shown = replace(prediction("class 1"), probabilities=dict.fromkeys(labels, 1 / 12))
-    content = replace(QUIET, labels=labels, prediction=shown, keys=True)
+    content = replace(QUIET, labels=labels, prediction=shown, keys=True, learns=True)
     assert "wrong? press 1 to 9, counted from the top" in "\n".join(drawn_rows(80, 40, content))

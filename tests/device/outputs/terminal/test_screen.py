@@ -21,11 +21,13 @@ from device.outputs.terminal import screen as screen_module
 from device.outputs.terminal.screen import Screen
 from device.system.streams.stderr import StandardError
 from device.system.streams.terminal_mode import KeyboardEcho
+from tests.device.outputs.commands import NotedCommands
 from tests.device.outputs.predictions import LABELS, LIT_AT, prediction
 from tests.device.outputs.terminal.terminal import Terminal
 from tests.waiting import LIMIT_S, wait_until
 
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
+MUTED = Liveness(State.MUTED, 0, "the microphone is closed")
 
 
 @pytest.fixture
@@ -242,7 +244,8 @@ def test_a_key_corrects_the_latest_prediction(terminal: Terminal) -> None:
             raise ProfileError("the profile is damaged", fix="learn again")
         return Learnt(5, used=True)
 
-    with Screen(terminal.console, gate_dbfs=-60, hold_s=5, correct=correct) as screen:
+    commands = NotedCommands(correct)
+    with Screen(terminal.console, gate_dbfs=-60, hold_s=5, commands=commands) as screen:
         screen._echo = keyboard = PressedKeys()
         screen.open(LABELS)
         screen.microphone(HEALTHY)
@@ -260,6 +263,26 @@ def test_a_key_corrects_the_latest_prediction(terminal: Terminal) -> None:
         assert corrected == ["negative", "neutral"]
         keyboard.read = False
         wait_until(lambda: not any("wrong?" in line for line in terminal.shown))
+
+
+def test_the_key_m_mutes_and_unmutes_even_if_nothing_is_learnt(terminal: Terminal) -> None:
+    commands = NotedCommands()
+    with Screen(terminal.console, gate_dbfs=-60, hold_s=5, commands=commands, learns=False) as screen:
+        screen._echo = keyboard = PressedKeys()
+        screen.open(LABELS)
+        screen.microphone(HEALTHY)
+        screen.prediction(prediction("positive"), LIT_AT)
+        wait_until(lambda: any("m: mute" in line for line in terminal.shown))
+        assert not any("wrong?" in line for line in terminal.shown)
+        keyboard.keys = "1m"
+        wait_until(lambda: commands.mutings)
+        screen.microphone(MUTED)
+        wait_until(lambda: any("muted: the microphone is closed  m: unmute" in line for line in terminal.shown))
+        keyboard.keys = "M"
+        wait_until(lambda: len(commands.mutings) == 2)
+        assert commands.mutings == [None, None]
+        keyboard.read = False
+        wait_until(lambda: not any("m: unmute" in line for line in terminal.shown))
 
 
 def in_a_terminal(child: Callable[[int], bool], press: bytes) -> bool:

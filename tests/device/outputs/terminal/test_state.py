@@ -106,6 +106,38 @@ def test_a_light_goes_out_after_its_time() -> None:
     assert rig.state.snapshot().content.prediction is not None, "the prediction is still shown"
 
 
+def test_a_prediction_with_which_the_lights_stay_is_shown_beside_the_light_of_an_earlier_one() -> None:
+    rig = Rig().healthy()
+    rig.state.prediction(prediction("positive"))
+    rig.time += 4
+    rig.state.prediction(prediction("negative", "what a mess"), lights_stay=True)
+    snapshot = rig.state.snapshot()
+    assert (snapshot.lit, snapshot.content.light) == (True, "positive")
+    assert snapshot.content.prediction is not None
+    assert snapshot.content.prediction.label == "negative"
+    assert [line.split()[1] for line in rig.history(snapshot)] == ["positive"]
+    rig.time += 1.1
+    assert not rig.state.snapshot().lit, "it goes out at its time"
+    assert [each.head.plain.split()[1] for each in rig.state.last_history()] == ["negative"]
+
+
+def test_low_confidence_puts_the_light_out_or_lights_the_class_in_the_settings() -> None:
+    rig = Rig().healthy()
+    rig.state.prediction(prediction("positive"))
+    doubtful = replace(prediction("negative"), confident=False)
+    rig.state.prediction(doubtful)
+    assert rig.state.snapshot().content.light is None
+    rig.state.prediction(replace(doubtful, low_confidence_label="neutral"))
+    assert (rig.state.snapshot().lit, rig.state.snapshot().content.light) == (True, "neutral")
+
+
+def test_the_light_goes_out_when_the_microphone_is_lost() -> None:
+    rig = Rig().healthy()
+    rig.state.prediction(prediction("positive"))
+    rig.state.microphone(LOST)
+    assert not rig.state.snapshot().lit
+
+
 def test_words_and_image_are_computed_only_now_and_then() -> None:
     rig = Rig().healthy()
     second = round(1 / FRAME_SECONDS)
@@ -188,7 +220,7 @@ def test_a_correction_lights_its_class_and_the_history_contains_the_prediction()
     corrected = rig.state.snapshot()
     assert corrected.lit
     assert corrected.content.prediction is not None
-    assert corrected.content.prediction.light == "negative"
+    assert corrected.content.light == "negative"
     assert corrected.content.prediction.probabilities == prediction("positive").probabilities
     rig.state.message("learnt")
     assert [line.split()[1] for line in rig.history()] == ["positive", "learnt"]
@@ -197,7 +229,7 @@ def test_a_correction_lights_its_class_and_the_history_contains_the_prediction()
 def test_whether_keys_are_read_changes_the_content_only_when_it_changes() -> None:
     rig = Rig()
     before = rig.state.snapshot().content
-    rig.state.keys(read=False)
+    rig.state.keys(read=False, learns=True)
     assert rig.state.snapshot().content is before
-    rig.state.keys(read=True)
+    rig.state.keys(read=True, learns=True)
     assert rig.state.snapshot().content.keys
