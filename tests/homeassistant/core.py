@@ -24,7 +24,9 @@ from tests.waiting import wait_until
 _LIMIT_S = 60.0
 """Seconds allowed for a request, and for a start or an end."""
 _LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ (?P<level>[A-Z]+) \([^)]*\) \[(?P<logger>[^\]]+)\]")
-_ABOUT_THE_INSTALLATION = ("homeassistant.bootstrap", "homeassistant.setup", "homeassistant.components.camera.img_util")
+_ABOUT_THE_INSTALLATION = (
+    "aiohttp_fast_zlib", "homeassistant.bootstrap", "homeassistant.components.camera.img_util", "homeassistant.setup",
+)  # fmt: skip
 """Loggers whose warnings are about the installed packages, the Python version and the speed of this machine."""
 _MQTT = "homeassistant.components.mqtt"
 
