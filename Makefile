@@ -6,6 +6,7 @@
 # make soak     long tests: 100 lost microphones, muted 100 times, a day of audio, 10,000 damaged inputs for every parser
 # make bench    compare with Vosk alone, openWakeWord and the tutorial's path in benchmarks/RESULTS.md; 20 minutes
 # make check-arm64   follow docs/install-on-a-pi.md in emulated roots of Bookworm and Trixie; needs root, 40 minutes
+# make check-homeassistant   check a device in a real Home Assistant, in its own environment; 2 minutes
 # make default-model DATA=FOLDER   train the models that ship from their corpora, see docs/training.md
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.11 python3.12 python3.13; do \
@@ -22,7 +23,8 @@ TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins 
 # Newer versions of pip do this by default; Bookworm's prints a warning of five lines about srt, a source package.
 export PIP_USE_PEP517 := 1
 
-.PHONY: listen check lint test format dist soak bench check-arm64 default-model setup setup-test apt-run apt-test clean
+.PHONY: listen check lint test format dist soak bench check-arm64 check-homeassistant default-model setup \
+	setup-test apt-run apt-test clean
 
 listen: setup
 	@if $(BIN)/edge-mcnn microphones >/dev/null 2>&1; then \
@@ -69,6 +71,9 @@ check-arm64: setup apt-test
 	@sh .ci/apt arch-test mmdebstrap qemu-user-static
 	$(BIN)/python -m tests.arm64 $(if $(ROOTS),--roots "$(ROOTS)") $(if $(SPEECH_MODEL),--speech-model "$(SPEECH_MODEL)")
 
+check-homeassistant: setup-test $(VENV)/homeassistant.stamp
+	$(BIN)/python -m tests.homeassistant $(if $(LOG),--log "$(LOG)")
+
 default-model: setup-test $(VENV)/default-model.stamp
 	@test -d "$(DATA)/ravdess" || { echo "make default-model DATA=FOLDER: a folder with meld/, text/, ravdess/, \
 	nemo/, emodb/ and vgg19/; docs/training.md lists what is in them"; exit 1; }
@@ -98,9 +103,18 @@ $(VENV)/peers.stamp: | $(BIN)/python
 	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check openwakeword==0.5.1 'numpy<2' sounddevice
 	@touch $@
 
+# Home Assistant in a separate environment, too. Each release supports one or two versions of Python.
+$(VENV)/homeassistant.stamp: $(wildcard tests/homeassistant/python*.txt) | $(BIN)/python
+	@test -f tests/homeassistant/python$(PYTHON_VERSION).txt || { echo "tests/homeassistant/ has no packages for \
+	Python $(PYTHON_VERSION). Run: make clean && make check-homeassistant PYTHON=python3.11"; exit 1; }
+	$(BIN)/python -m venv --clear $(VENV)/homeassistant
+	$(VENV)/homeassistant/bin/python -m pip install --quiet --disable-pip-version-check \
+		--requirement tests/homeassistant/python$(PYTHON_VERSION).txt
+	@touch $@
+
+PYTHON_VERSION = $(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # The tested set of versions for this Python, where there is one.
-CONSTRAINTS = $(patsubst %,--constraint %,$(wildcard constraints/python$(shell $(BIN)/python -c \
-	'import sys; print("%d.%d" % sys.version_info[:2])').txt))
+CONSTRAINTS = $(patsubst %,--constraint %,$(wildcard constraints/python$(PYTHON_VERSION).txt))
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "edge-mcnn needs Python 3.11 to 3.13: sudo apt-get install python3-venv"; exit 1; }

@@ -18,6 +18,7 @@ from pathlib import Path
 from device.bundle import DEFAULT_BUNDLE
 from tests.arm64.page import Step, steps
 from tests.arm64.root import CPUS, SYSTEMS, USER, Root, Shell, ShellEndedError, UnavailableError
+from tests.step_report import Report
 from tests.system.virtual_microphone import NAME, VirtualMicrophone
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -67,28 +68,6 @@ _LISTENING_STEPS = [
 _ENVIRONMENT = {"QEMU_CPU": CPUS["Pi 4"]}
 Predictions = dict[str, tuple[str, str, dict[str, float]]]
 """Label, text and probabilities by the name of the clip."""
-
-
-class Report:
-    """Collects the steps of one root, and prints each when it has finished."""
-
-    def __init__(self, system: str) -> None:
-        self.rows: list[str] = []
-        self.failed: list[str] = []
-        self._system = system
-
-    def add(self, step: str, seconds: float, failure: str = "") -> None:
-        """Record a finished step.
-
-        Args:
-            step: the command, or what was done.
-            seconds: its duration.
-            failure: what was wrong; empty if it succeeded.
-        """
-        self.rows.append(f"{self._system:9} {'FAILED' if failure else 'OK':6} {seconds:6.1f} s  {step}")
-        print(self.rows[-1], failure, sep="\n" if failure else "", file=sys.stderr, flush=True)
-        if failure:
-            self.failed.append(f"{self._system}: {step}")
 
 
 def parse_predictions(output: str) -> Predictions:

@@ -72,6 +72,11 @@ class ListenProcess:
             self._new_errors.put(line)
         self._new_errors.put(None)
 
+    @property
+    def errors(self) -> str:
+        """What it has printed on standard error until now."""
+        return "".join(self._errors)
+
     def wait_for(self, part: str) -> None:
         """Wait until this text is printed on standard error, after the text of the previous call."""
         while part not in (line := self._new_errors.get(timeout=LIMIT_S) or ""):

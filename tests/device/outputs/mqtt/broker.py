@@ -22,6 +22,14 @@ MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/s
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed; see `make test`")
 
 
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that no other program uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 class Broker:
     """A broker; a context manager, which can be stopped and started again at the same port.
 
@@ -33,9 +41,7 @@ class Broker:
 
     def __init__(self, folder: Path, *settings: str, persistent: bool = False) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.log = folder / "mosquitto.log"
         self._configuration = folder / "mosquitto.conf"
         lines = [f"listener {self.port} 127.0.0.1", f"persistence {str(persistent).lower()}", *settings]
