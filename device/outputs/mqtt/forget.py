@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from device.errors import PublishingError
 from device.outputs.mqtt.client import broker_address, client_id, device_name, new_client, topic_name
 from device.outputs.mqtt.discovery import config_topics
-from device.outputs.mqtt.leftovers import filters
+from device.outputs.mqtt.leftovers import announcements, filters
 from device.outputs.mqtt.login import LIMIT_S, log_in
 from device.outputs.mqtt.topics import Topics
 from device.settings.schema import MqttSettings
@@ -69,7 +69,10 @@ def forget(settings: MqttSettings, limit_s: float = LIMIT_S) -> Forgotten:
         subscriptions = filters(topics, settings.discovery_prefix)
         found = session.retained(subscriptions)
         # Also without the right to read what is there.
-        session.clear({*found, *topics.retained, *config_topics(topics, settings.discovery_prefix)})
+        everything = {*found, *topics.retained, *config_topics(topics, settings.discovery_prefix)}
+        session.clear(first := announcements(everything, settings.discovery_prefix))
+        session.wait_for_quiet()  # until Home Assistant has removed the entities
+        session.clear(everything - first)
         if left := session.retained(subscriptions):
             raise PublishingError(
                 f"{broker} still has {len(left)} of {len(found)} messages of {topics.device}, such as {min(left)}",
@@ -101,7 +104,7 @@ class _Session:
         self._found = {}
         _, number = self._client.subscribe([(each, 1) for each in subscriptions])
         self._run(lambda: number in self._subscribed)
-        self._run_until_quiet()
+        self.wait_for_quiet()
         self._client.unsubscribe(list(subscriptions))
         return self._found
 
@@ -109,6 +112,15 @@ class _Session:
         """Replace the retained messages by nothing, and wait until the broker has done it."""
         numbers = {self._client.publish(topic, b"", qos=1, retain=True).mid for topic in topics}
         self._run(lambda: numbers <= self._acknowledged)
+
+    def wait_for_quiet(self) -> None:
+        """Wait until no message has arrived for a moment."""
+        end = time.monotonic() + self._limit_s
+        seen, quiet_at = self._events, time.monotonic() + _QUIET_S
+        while time.monotonic() < min(quiet_at, end):
+            self._client.loop(_STEP_S)
+            if self._events != seen:
+                seen, quiet_at = self._events, time.monotonic() + _QUIET_S
 
     def _on_message(self, _client: "Client", _data: Any, message: Any) -> None:
         self._events += 1
@@ -127,11 +139,3 @@ class _Session:
                 raise PublishingError(
                     f"{self._broker} does not respond any more", fix="check the broker, and run the command again"
                 )
-
-    def _run_until_quiet(self) -> None:
-        end = time.monotonic() + self._limit_s
-        seen, quiet_at = self._events, time.monotonic() + _QUIET_S
-        while time.monotonic() < min(quiet_at, end):
-            self._client.loop(_STEP_S)
-            if self._events != seen:
-                seen, quiet_at = self._events, time.monotonic() + _QUIET_S

@@ -4,7 +4,7 @@ A broker retains messages until an empty one replaces them, and Home Assistant s
 is read here may have been published by anyone, so that it decides about nothing but which messages are replaced.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from device.outputs.mqtt.topics import Topics
 from device.settings.broker import LONGEST_DEVICE
@@ -26,6 +26,15 @@ def filters(topics: Topics, discovery_prefix: str) -> list[str]:
         discovery_prefix: topic prefix under which Home Assistant expects discovery messages; empty if it is not used.
     """
     return [topics.all_of_device, *([topics.config(discovery_prefix, "+", "+")] if discovery_prefix else [])]
+
+
+def announcements(topics: Iterable[str], discovery_prefix: str) -> set[str]:
+    """The topics of discovery messages among others.
+
+    They are removed first: an entity that is still there reports an empty state as an error.
+    """
+    start, of_devices = f"{discovery_prefix}/", f"/{Topics('', '').device_id}"
+    return {each for each in topics if each.startswith(start) and of_devices in each and each.endswith("/config")}
 
 
 class Leftovers:

@@ -38,7 +38,7 @@ from device.outputs.mqtt.failures import (
     refusal,
     short_connections,
 )
-from device.outputs.mqtt.leftovers import Leftovers, filters
+from device.outputs.mqtt.leftovers import Leftovers, announcements, filters
 from device.outputs.mqtt.states import DeviceStates
 from device.outputs.mqtt.topics import Topics, birth
 from device.outputs.outbox import Outbox
@@ -67,6 +67,8 @@ _ANNOUNCE_PAUSE_S = 30.0
 """Shortest time between two announcements, however often Home Assistant starts."""
 _SETTLE_S = 10.0
 """Seconds in which the broker has sent all that it retains, and a device that has just lost its connection is back."""
+_REMOVAL_S = 1.0
+"""Seconds in which Home Assistant has removed entities that are announced no longer."""
 _NEVER = float("inf")
 _BIRTH = b"online"
 
@@ -119,6 +121,7 @@ class MqttOutput:
         self._states = DeviceStates(self._topics, commands, machine())
         self._leftovers: Leftovers | None = Leftovers(self._topics, settings.discovery_prefix, machine())
         self._former: Sequence[Topics] = ()
+        self._states_left: Collection[str] | None = None
         self._subscribed: tuple[int, Sequence[str]] = (0, ())
         self._refused: set[str] = set()
         self._measure_at = self._announce_at = self._clean_at = _NEVER
@@ -237,19 +240,26 @@ class MqttOutput:
         leftovers = self._leftovers
         if leftovers is None:
             return
-        self._clear(leftovers.stale({*self._discovery, *self._states.present()}))
+        if self._states_left is not None:
+            self._clear(self._states_left)
+            self._client.unsubscribe([*leftovers.filters, *self._filters_of(self._former)])
+            self._leftovers = None
+            return
         former = leftovers.former()
         if former and not self._former:
             self._former = former
             self._client.subscribe([(each, 1) for each in self._filters_of(former)])
             self._clean_at = time.monotonic() + _SETTLE_S
             return
+        left = set(leftovers.stale({*self._discovery, *self._states.present()}))
         for topics in self._former:
             if topics in former:  # it is still offline
-                self._clear(leftovers.retained_of(topics))
+                left.update(leftovers.retained_of(topics))
                 self._announce(f"{_NAME}: removed {topics.device} from the broker, the former name of this device")
-        self._client.unsubscribe([*leftovers.filters, *self._filters_of(self._former)])
-        self._leftovers = None
+        first = announcements(left, self._settings.discovery_prefix)
+        self._clear(first)
+        self._states_left = left - first
+        self._clean_at = time.monotonic() + _REMOVAL_S
 
     def _filters_of(self, devices: Sequence[Topics]) -> list[str]:
         return [each for topics in devices for each in filters(topics, self._settings.discovery_prefix)]
@@ -335,7 +345,7 @@ class MqttOutput:
             number = self._client.subscribe([(topic, 1) for topic in wanted])[1]
             self._subscribed = (number or 0, wanted)
         if self._leftovers is not None:
-            self._former = ()
+            self._former, self._states_left = (), None
             self._client.subscribe([(topic, 1) for topic in self._leftovers.filters])
             self._clean_at = time.monotonic() + _SETTLE_S
 

@@ -40,9 +40,10 @@ def test_everything_of_the_device_is_removed_and_nothing_else(
 
 
 @needs_mosquitto
-def test_a_device_that_runs_is_reported(broker: Broker, start: Start, announced: Announcements) -> None:
-    start(broker.settings("running"))
-    announced.wait_for("mqtt: connected to")
+def test_a_device_that_runs_is_reported(broker: Broker, start: Start) -> None:
+    with Subscriber(broker.port) as subscriber:
+        start(broker.settings("running"))
+        assert subscriber.next("edge-mcnn/running/availability").payload == "online"
     assert forget(broker.settings("running")).online
 
 

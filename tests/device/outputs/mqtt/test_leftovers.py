@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.outputs.mqtt.leftovers import Leftovers, filters
+from device.outputs.mqtt.leftovers import Leftovers, announcements, filters
 from device.outputs.mqtt.topics import Topics
 
 TOPICS = Topics("home/lamps", "bath")
@@ -67,6 +67,11 @@ def test_everything_of_a_former_name_is_found(leftovers: Leftovers) -> None:
     for topic in [*kitchen, OWN, "home/lamps/bath/mute", "ha/sensor/edge-mcnn-kitchen2/memory/config"]:
         leftovers.note(topic, b"x", retained=True)
     assert leftovers.retained_of(Topics("home/lamps", "kitchen")) == sorted(kitchen)
+
+
+def test_announcements() -> None:
+    states = {"home/lamps/bath/confidence/config", "home/lamps/bath/mute"}
+    assert announcements({OWN, *states}, "ha") == {OWN}
 
 
 def test_what_others_publish_is_bounded(leftovers: Leftovers) -> None:

@@ -1,11 +1,14 @@
 """With a real mosquitto: what Home Assistant discovers is announced when it starts, and removed when it is over."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from device.outputs.mqtt import output as mqtt_output
 from device.outputs.mqtt.client import machine
+from device.outputs.mqtt.output import MqttOutput
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
 from tests.device.outputs.mqtt.conftest import Start
 from tests.device.outputs.mqtt.recorded_commands import Publisher, RecordedCommands
@@ -16,11 +19,19 @@ pytestmark = needs_mosquitto
 ONLINE, STARTED = "edge-mcnn/lamp/availability", "homeassistant/status"
 
 
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker of one test: all devices of this machine are former names of each other."""
+    with Broker(tmp_path) as broker:
+        yield broker
+
+
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt_output, "_ANNOUNCE_DELAY_S", (0.0, 0.1))
     monkeypatch.setattr(mqtt_output, "_ANNOUNCE_PAUSE_S", 0.0)
     monkeypatch.setattr(mqtt_output, "_SETTLE_S", 0.5)
+    monkeypatch.setattr(mqtt_output, "_REMOVAL_S", 0.1)
 
 
 def retained(broker: Broker) -> dict[str, str]:
@@ -37,40 +48,43 @@ def of(device: str, found: dict[str, str]) -> set[str]:
     return {topic for topic in found if f"/{device}/" in topic or f"edge-mcnn-{device}/" in topic}
 
 
-def test_home_assistant_that_starts_gets_everything_again(
-    broker: Broker, start: Start, publish: Publisher, announced: Announcements
-) -> None:
-    start(broker.settings("born"), RecordedCommands())
+def leave(output: MqttOutput, announced: Announcements) -> None:
+    """Close an output after it has published everything."""
     announced.wait_for("mqtt: connected to")
+    output.close(LIMIT_S)
+
+
+def test_home_assistant_that_starts_gets_everything_again(broker: Broker, start: Start, publish: Publisher) -> None:
+    topics = ("homeassistant/switch/edge-mcnn-born/mute/config", "edge-mcnn/born/availability", "edge-mcnn/born/mute",
+              "edge-mcnn/born/confidence/negative", "edge-mcnn/born/machine")  # fmt: skip
     with Subscriber(broker.port) as home_assistant:
-        first = home_assistant.next("homeassistant/switch/edge-mcnn-born/mute/config")
-        assert first.retained
+        start(broker.settings("born"), RecordedCommands())
+        first = [home_assistant.next(topic) for topic in topics]
         publish(STARTED, "offline")
         publish(STARTED, "online")
-        for topic in ("homeassistant/switch/edge-mcnn-born/mute/config", "edge-mcnn/born/availability",
-                      "edge-mcnn/born/mute", "edge-mcnn/born/confidence/negative"):  # fmt: skip
-            message = home_assistant.next(topic)
-            while message.retained:
-                message = home_assistant.next(topic)
-            assert message.payload
+        assert [home_assistant.next(topic) for topic in topics] == first
 
 
 def test_home_assistant_that_starts_often_is_answered_once_in_a_while(
-    broker: Broker, start: Start, publish: Publisher, announced: Announcements, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, start: Start, publish: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mqtt_output, "_ANNOUNCE_PAUSE_S", 1000.0)
     monkeypatch.setattr(mqtt_output, "_SETTLE_S", 1000.0)
-    output = start(broker.settings("often"))
-    announced.wait_for("mqtt: connected to")
     with Subscriber(broker.port) as subscriber:
+        output = start(broker.settings("often"))
+        subscriber.next("edge-mcnn/often/machine")  # the last of what is published at the start
+
+        def announced_again() -> int:
+            publish("end", "x")
+            subscriber.next("end")
+            return sum("edge-mcnn-often" in each.topic for each in subscriber._messages)
+
+        before = announced_again()
         for _ in range(20):
             publish(STARTED, "online")
         wait_until(lambda: output._announce_at != float("inf"))
         assert output._announce_at >= output._announced_at + 1000.0
-        publish("end", "x")
-        subscriber.next("end")
-        assert not [each for each in subscriber._messages
-                    if "edge-mcnn-often" in each.topic and not each.retained]  # fmt: skip
+        assert announced_again() == before > 0
 
 
 def test_a_stored_birth_message_is_no_start(
@@ -114,7 +128,7 @@ def test_entities_of_another_model_are_removed(broker: Broker, start: Start) -> 
 def test_a_renamed_device_leaves_no_ghost(
     broker: Broker, start: Start, publish: Publisher, announced: Announcements
 ) -> None:
-    start(broker.settings("old-name"), RecordedCommands()).close(LIMIT_S)
+    leave(start(broker.settings("old-name"), RecordedCommands()), announced)
     runs = start(broker.settings("runs"), RecordedCommands())
     publish("edge-mcnn/elsewhere/machine", "another machine", retain=True)
     publish("edge-mcnn/elsewhere/availability", "offline", retain=True)
@@ -133,11 +147,26 @@ def test_a_renamed_device_leaves_no_ghost(
     assert not [line for line in announced.lines if "removed runs" in line]
 
 
+def test_entities_are_removed_before_their_states(broker: Broker, start: Start, announced: Announcements) -> None:
+    """Home Assistant logs an error for an entity whose state becomes empty."""
+    leave(start(broker.settings("former"), RecordedCommands()), announced)
+    with Subscriber(broker.port) as subscriber:
+        output = start(broker.settings("present"), RecordedCommands())
+        announced.wait_for("mqtt: removed former from the broker")
+        wait_until(lambda: output._leftovers is None)
+        while subscriber.next("edge-mcnn/former/machine").payload:
+            pass
+        order = [each.topic for each in subscriber._messages if not each.payload and not each.retained]
+    places = {kind: [place for place, topic in enumerate(order) if topic.startswith(kind)]
+              for kind in ("homeassistant/", "edge-mcnn/")}  # fmt: skip
+    assert max(places["homeassistant/"]) < min(places["edge-mcnn/"])
+
+
 def test_a_second_daemon_that_is_back_in_time_is_no_ghost(
     broker: Broker, start: Start, publish: Publisher, announced: Announcements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mqtt_output, "_SETTLE_S", 2.0)
-    start(broker.settings("returns")).close(LIMIT_S)
+    leave(start(broker.settings("returns")), announced)
     output = start(broker.settings("stays"))
     wait_until(lambda: output._former)
     start(broker.settings("returns"))
