@@ -16,6 +16,7 @@ from device.errors import LightsError, ProfileError
 from device.outputs.gpio.buttons import Buttons, check_pins
 from device.settings.buttons import Button
 from tests.device.outputs.commands import NotedCommands
+from tests.device.outputs.gpio.mock_pins import mock_pins
 from tests.device.outputs.predictions import LABELS, LIT_AT, Announcements, prediction
 from tests.waiting import LIMIT_S, wait_until
 
@@ -58,18 +59,9 @@ class HeldPin(MockPin):  # type: ignore[misc]  # gpiozero has no types
         self.drive_low()
 
 
-@contextmanager
-def factory(kind: type[MockPin]) -> Iterator[MockFactory]:
-    before = Device.pin_factory
-    Device.pin_factory = MockFactory(pin_class=kind)
-    yield Device.pin_factory
-    Device.pin_factory.reset()
-    Device.pin_factory = before
-
-
 @pytest.fixture
 def pins() -> Iterator[MockFactory]:
-    with factory(MockPin) as made:
+    with mock_pins(MockPin) as made:
         yield made
 
 
@@ -140,7 +132,7 @@ def test_the_pin_library_debounces(pins: MockFactory, commands: Recorder, announ
 def test_a_button_that_is_pressed_at_the_start_works_after_it_was_released(
     commands: Recorder, announced: Announcements
 ) -> None:
-    with factory(HeldPin) as pins, opened(commands, announced, MUTE):
+    with mock_pins(HeldPin) as pins, opened(commands, announced, MUTE):
         [line] = announced.lines
         assert line.startswith("buttons: the button of [mute] at GPIO23 is pressed, and works after it was released;")
         assert "edge-mcnn lights wiring" in line
@@ -280,7 +272,7 @@ class TakenPin(MockPin):  # type: ignore[misc]  # gpiozero has no types
 
 
 def test_a_pin_that_another_program_uses(commands: Recorder, announced: Announcements) -> None:
-    with factory(TakenPin):
+    with mock_pins(TakenPin):
         with pytest.raises(LightsError) as caught, opened(commands, announced, MUTE, LEARN):
             pass
         with LEDBoard(23):  # the first pin was released

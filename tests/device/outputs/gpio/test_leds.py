@@ -27,6 +27,7 @@ from device.outputs.terminal.text import UNICODE
 from device.settings.buttons import Button
 from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, colour_problems, pin_problems, rgb_levels
 from device.settings.schema import LightsSettings, MuteSettings
+from tests.device.outputs.gpio.mock_pins import mock_pins
 from tests.device.outputs.predictions import LIT_AT, prediction
 from tests.waiting import wait_until
 
@@ -45,24 +46,15 @@ MUTED = Liveness(State.MUTED, 0, "closed")
 States = tuple[float, ...]
 
 
-@contextmanager
-def factory(kind: type[MockPin]) -> Iterator[MockFactory]:
-    before = Device.pin_factory
-    Device.pin_factory = MockFactory(pin_class=kind)
-    yield Device.pin_factory
-    Device.pin_factory.reset()
-    Device.pin_factory = before
-
-
 @pytest.fixture
 def pins() -> Iterator[MockFactory]:
-    with factory(MockPWMPin) as made:
+    with mock_pins(MockPWMPin) as made:
         yield made
 
 
 @pytest.fixture
 def pins_without_pwm() -> Iterator[MockFactory]:
-    with factory(MockPin) as made:
+    with mock_pins(MockPin) as made:
         yield made
 
 
@@ -422,7 +414,7 @@ class TakenPin(MockPin):  # type: ignore[misc]  # gpiozero has no types
 
 
 def test_pins_that_another_program_uses() -> None:
-    with factory(TakenPin), pytest.raises(LightsError) as caught:
+    with mock_pins(TakenPin), pytest.raises(LightsError) as caught:
         GpioLeds(LightsSettings()).open(THREE)
     assert "GPIO busy" in caught.value.message
     assert caught.value.fix.startswith("stop the program that uses the pins")
