@@ -59,7 +59,9 @@ class Stream:
     def frames(self, level: int, count: int) -> Iterator[Frame]:
         for _ in range(count):
             self.now += FRAME_SECONDS
-            yield Frame(np.full(FRAME_LENGTH, level, np.int16), self._number * FRAME_SECONDS, self.now)
+            yield Frame(
+                np.resize(np.array([level, -level], np.int16), FRAME_LENGTH), self._number * FRAME_SECONDS, self.now
+            )
             self._number += 1
 
 

@@ -42,7 +42,9 @@ class FakeMicrophone:
 
     def block(self, limit_s: float) -> Block | None:
         if self._levels:
-            return Block(np.full((512, 1), self._levels.pop(0), np.int16), time.monotonic(), constant=False)
+            level = self._levels.pop(0)
+            samples = np.resize(np.array([level, -level], np.int16), (512, 1))
+            return Block(samples, time.monotonic(), constant=False)
         if self._after is not None:
             after, self._after = self._after, None
             after()
