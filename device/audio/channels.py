@@ -259,6 +259,8 @@ class _Loudest:
         self._chosen: int | None = None
         self._power = np.zeros(channels)
         """Present power of each channel, smoothed."""
+        self._sounding = np.zeros(channels, int)
+        """Windows in a row in which a channel had any sound."""
         self._quietest = self._quietest_before = np.full(channels, math.inf)
         """Least power of each channel in the present two seconds, and in the two before."""
         self._windows = self._speech_windows = self._pause_windows = 0
@@ -274,11 +276,15 @@ class _Loudest:
             yield self.weights
 
     def _listen(self, power: NDArray[np.float64]) -> None:
-        self._power = _SMOOTHING * self._power + (1 - _SMOOTHING) * power if self._windows else power
+        # Zeros are no quiet moment of a channel: many microphones deliver them while they start.
+        self._sounding = np.where(power > 0, self._sounding + 1, 0)
+        smoothed = _SMOOTHING * self._power + (1 - _SMOOTHING) * power
+        self._power = np.where(self._sounding > 1, smoothed, power)
         if self._windows % _QUIETEST_WINDOWS == 0:
-            self._quietest_before, self._quietest = self._quietest, self._power
+            self._quietest_before, self._quietest = self._quietest, np.full(len(power), math.inf)
         self._windows += 1
-        self._quietest = np.minimum(self._quietest, self._power)
+        known = np.where(self._sounding >= _FEWEST_WINDOWS, self._power, math.inf)
+        self._quietest = np.minimum(self._quietest, known)
         above = self._power - _ABOVE_QUIETEST * np.minimum(self._quietest, self._quietest_before)
         if above.max() < _SILENCE:
             self._pause_windows += 1

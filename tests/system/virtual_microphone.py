@@ -18,6 +18,8 @@ from tests.waiting import wait_until
 NAME = "usbmic"
 _NEEDED = ("pulseaudio", "pactl", "paplay", "gcc")
 _START_LIMIT_S = 20
+_EIGHT = "front-left,front-right,rear-left,rear-right,front-center,lfe,side-left,side-right"
+"""ALSA's order of eight channels: with another one PulseAudio mixes them where ALSA's plug-in records."""
 
 # A library between PortAudio and ALSA that restricts our devices to one rate and their own channels, and refuses them
 # while another program uses them. PortAudio loads libasound privately, so the real functions come from that library.
@@ -125,8 +127,12 @@ class VirtualMicrophone:
         self._server.wait(10)
 
     def play(self, path: Path) -> None:
-        """Play a WAV or FLAC file into the microphone; returns when it has been played."""
-        subprocess.run(["paplay", "--device=speaker", path], env=self._private, check=True, timeout=120)
+        """Play a WAV or FLAC file into the microphone; returns when it has been played.
+
+        More than two channels are those of an array: they are not mixed as if they were loudspeakers around a listener.
+        """
+        unmixed = ["--no-remap", "--no-remix"] if self._channels > 2 else []
+        subprocess.run(["paplay", "--device=speaker", *unmixed, path], env=self._private, check=True, timeout=120)
 
     def freeze(self) -> None:
         """Deliver no more audio, without an error."""
@@ -170,13 +176,14 @@ class VirtualMicrophone:
             beside: name of another device that is listed before it.
         """
         (self._folder / "rate").write_text(str(rate or self._rate))
+        layout = [f"channel_map={_EIGHT}"] if self._channels == len(_EIGHT.split(",")) else []
         self._control(
             "load-module", "module-null-sink", "sink_name=speaker", "norewinds=1", "format=s16le",
-            f"rate={rate or self._rate}", f"channels={self._channels}",
+            f"rate={rate or self._rate}", f"channels={self._channels}", *layout,
         )  # fmt: skip
         self._control(
             "load-module", "module-remap-source", "source_name=mic", "master=speaker.monitor", "remix=no",
-            f"channels={self._channels}",
+            f"channels={self._channels}", *layout,
         )  # fmt: skip
         if self._hum:
             self._control("load-module", "module-sine", "sink=speaker", "frequency=100")

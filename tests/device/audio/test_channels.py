@@ -22,7 +22,7 @@ from training.data.reading.audio import read_audio
 
 VOICES = sorted(CLIPS.glob("*.flac"))[::2]
 RATE = 16_000
-CHOSEN = RATE // 3
+CHOSEN = RATE // 2
 """Samples after which the loudest channel is used if speech has begun with the first sample."""
 FADED_IN = RATE // 8
 """Samples after which a nearly opposite channel is inverted if speech has begun with the first sample."""
@@ -189,6 +189,14 @@ def test_two_channels_are_mixed_as_in_a_recording(wiring: Callable[[NDArray[np.f
     np.testing.assert_array_equal(mixed(channels, mix="auto"), mixed(channels))
 
 
+def test_noise_that_begins_after_zeros_is_no_speech() -> None:
+    x = np.concatenate([np.zeros(RATE, np.float32), voice()])
+    zeros = np.zeros((RATE, 8), np.float32)
+    channels = np.concatenate([zeros, array(x, lambda number: noise(len(x), 0.01, number))])
+    start = 2 * RATE + CHOSEN
+    np.testing.assert_array_equal(mixed(channels, mix="auto")[start:], channels[start:, 5])
+
+
 def test_before_there_was_speech_an_array_is_averaged() -> None:
     channels = array(noise(RATE, 0.00005), lambda number: noise(RATE, 0.00005, number))
     np.testing.assert_array_equal(mixed(channels, mix="auto"), channels.mean(axis=1))
@@ -222,8 +230,8 @@ def test_after_a_pause_the_loudest_channel_is_another_one() -> None:
 
 def test_the_loudest_channel_is_faded_in() -> None:
     tone = np.asarray(0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE), np.float32)
-    channels = stack(0 * tone, tone, 0 * tone, 0 * tone)
-    channels = np.concatenate([0 * channels, channels])
+    quiet = noise(RATE, 0.0001)
+    channels = np.concatenate([np.stack([quiet] * 4, axis=1), stack(0 * tone, tone, 0 * tone, 0 * tone)])
     output = mixed(channels, mix="loudest")
     np.testing.assert_array_equal(output[RATE + CHOSEN :], tone[CHOSEN:])
     # From a quarter to the complete channel within 4 ms, which is one period of 250 Hz.

@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from device.audio import reconnecting
 from device.audio.liveness import Liveness, LivenessMachine
 from device.audio.microphone import Block, MicrophoneInfo
 from device.audio.reconnecting import ReconnectingMicrophone
@@ -192,6 +194,34 @@ def test_each_block_is_passed_on_as_the_microphone_delivers_it() -> None:
     rig = Rig(FakeMicrophone(2), FakeMicrophone(1, rate=48_000))
     rig.lengths()
     assert rig.blocks == [("fake at 16000", (512, 1)), ("fake at 16000", (512, 1)), ("fake at 48000", (1536, 1))]
+
+
+@pytest.mark.parametrize(("channels", "silent"), [("auto", False), ((1, 0), True)])
+def test_the_channels_of_the_settings(
+    channels: str | tuple[int, ...], silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are opened, and mixed as the settings say: two channels that cancel are inverted, but not if they are
+    selected by number."""
+    opened: list[object] = []
+
+    class Stereo(FakeMicrophone):
+        def __init__(self, *arguments: object, channels: object) -> None:
+            opened.append((*arguments, channels))
+            super().__init__(20)
+
+        def block(self, limit_s: float) -> Block | None:
+            wave = np.rint(3000 * np.sin(np.arange(512) / 10)).astype(np.int16)
+            block = super().block(limit_s)
+            return block and replace(block, samples=np.stack([wave, -wave], axis=1))
+
+    monkeypatch.setattr(reconnecting, "Microphone", Stereo)
+    liveness = LivenessMachine(SETTINGS, time.monotonic)
+    microphone = ReconnectingMicrophone("fake", liveness, SETTINGS.stuck_limit_s, channels=channels)
+    streams = microphone.streams()
+    *_, last = next(streams)
+    streams.close()
+    assert opened == [("fake", channels)]
+    assert (not last.samples.any()) == silent
 
 
 def test_the_batch_size_is_updated_after_each_block_of_a_healthy_microphone() -> None:
