@@ -117,9 +117,9 @@ class LoadedModels:
             DetectorError: the weights of the voice activity detector are missing, or in an unknown format.
         """
         endpoint, chosen = self.settings.endpoint, self.settings.classifier
-        endpointer = Endpointer(endpoint, VoiceDetector(endpoint.gate_dbfs))
+        detector = VoiceDetector(endpoint.gate_dbfs)
         return Pipeline(
-            endpointer,
+            Endpointer(endpoint, detector),
             self.transcriber,
             self.adapted_classifier,
             self.companions,
@@ -127,6 +127,7 @@ class LoadedModels:
             low_confidence_label=low_confidence_label(self.confidences, chosen.low_confidence),
             context_s=chosen.context_s,
             explain=explain or chosen.explain,
+            gain=lambda: detector.gain,
             monitor=monitor,
         )
 

@@ -11,7 +11,7 @@ A loop of your own needs only the loaded models and a source of frames:
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.endpoint import Endpointer, EndpointerUpdate
+from device.audio.quiet_microphone import amplified
 from device.bundle import Companions
 from device.errors import ProfileError
 from device.events import Frame, Prediction, Utterance, UtteranceFeatures, most_probable
@@ -73,6 +74,8 @@ class _OpenUtterance:
 
     transcription: Transcription
     spectrogram: MelSpectrogram
+    gain: float = 1.0
+    """Factor of the samples for the transcription, the same for the complete utterance."""
     result: _Result | None = None
     """Computed during the pause that is expected to end the utterance, so that nothing is left to do when it does."""
     pending: list[Frame] = field(default_factory=list)
@@ -94,6 +97,7 @@ class Pipeline:
         context_s: pause in seconds after which earlier utterances have no influence any more; 0 if they have none.
         explain: whether `Prediction.explained` runs the network for audio alone and for words alone: one of
             `device.recognition.explanation.EXPLAIN`.
+        gain: returns by how much the samples of the microphone must be amplified for the transcriber now.
         monitor: follows frames and speech as they happen; None where nothing shows it.
 
     Raises:
@@ -111,6 +115,7 @@ class Pipeline:
         low_confidence_label: str | None = None,
         context_s: float = 0.0,
         explain: str = AUTO,
+        gain: Callable[[], float] = lambda: 1.0,
         monitor: Monitor | None = None,
     ) -> None:
         self._endpointer = endpointer
@@ -120,6 +125,7 @@ class Pipeline:
         self._tokens = Tokens(companions.vocabulary, self._front_end)
         self._confidences = {} if confidences is None else confidences
         self._low_confidence_label = low_confidence_label
+        self._gain = gain
         self._monitor = monitor
         self._context = conversation_filter(context_s, companions)
         self._explain = explain
@@ -148,7 +154,7 @@ class Pipeline:
 
     def _process(self, update: EndpointerUpdate) -> Iterator[Prediction]:
         if update.frames and self._open is None:
-            self._open = _OpenUtterance(self._transcriber.begin(), MelSpectrogram(self._front_end))
+            self._open = _OpenUtterance(self._transcriber.begin(), MelSpectrogram(self._front_end), self._gain())
         if self._open is None:
             return
         current = self._open
@@ -159,7 +165,8 @@ class Pipeline:
         if current.result is None or not (update.expected or ended_as_expected):
             # Someone speaks, or speaks on.
             for frame in current.pending:
-                current.transcription.feed(frame.samples)
+                gain = current.gain
+                current.transcription.feed(frame.samples if gain == 1 else amplified(frame.samples, gain))
             current.pending.clear()
             current.result = None
             if self._monitor is not None and update.utterance is None and not update.expected:

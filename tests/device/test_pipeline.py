@@ -36,8 +36,10 @@ class Rig(Unadapted):
         low_confidence_label: str | None = None,
         explain: str = "always",
         context_s: float = 0.0,
+        gain: float = 1.0,
         monitor: Monitor | None = None,
     ) -> None:
+        self.gain = gain
         self.calls: list[str] = []
         self._frames = 0
         self._words = words
@@ -53,6 +55,7 @@ class Rig(Unadapted):
             low_confidence_label=low_confidence_label,
             explain=explain,
             context_s=context_s,
+            gain=lambda: self.gain,
             monitor=monitor,
         )
 
@@ -71,6 +74,7 @@ class Rig(Unadapted):
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         self.fed += 1
+        self.loudest = int(np.abs(samples).max())
 
     def so_far(self) -> str:
         self.calls.append(f"so far after {self.fed}")
@@ -166,6 +170,25 @@ def test_the_next_utterance_starts_from_nothing() -> None:
     )
     assert (first.text, second.text) == ("2 frames", "2 frames")
     assert rig.calls.count("begin") == 2
+
+
+def test_the_transcriber_gets_a_quiet_microphone_amplified_by_one_factor_for_each_utterance() -> None:
+    for gain, factor in ((1.0, 1), (20.0, 20)):
+        rig = Rig(gain=gain)
+        frame = rig.frame(100)
+        started = EndpointerUpdate((frame,))
+
+        def updates(
+            rig: Rig = rig, started: EndpointerUpdate = started, frame: Frame = frame
+        ) -> Iterator[EndpointerUpdate]:
+            yield started
+            rig.gain = 3.0  # in the middle of the utterance, where it would change what words sound like
+            yield EndpointerUpdate((frame,))
+            yield EndpointerUpdate((), over())
+
+        rig._updates = updates()
+        assert len(list(rig.pipeline.predictions([frame] * 3))) == 1
+        assert rig.loudest == pytest.approx(factor * int(np.abs(frame.samples).max()))
 
 
 def test_without_words_the_audio_is_classified() -> None:

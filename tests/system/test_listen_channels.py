@@ -1,4 +1,4 @@
-"""`edge-mcnn listen` with microphones as strangers have them: dead and inverted channels, an offset, an array."""
+"""`edge-mcnn listen` with the microphones of strangers: dead and inverted channels, an offset, an array, a low gain."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +71,17 @@ def test_an_array_with_the_voice_in_one_of_its_channels(array: VirtualMicrophone
         listening.wait_for("listening to")
         play(array, tmp_path / "x.wav", *channels)
         assert listening.next_prediction()["text"].endswith(LAST_WORDS)
+
+
+def test_a_microphone_with_a_very_low_gain(stereo: VirtualMicrophone, tmp_path: Path) -> None:
+    x = np.concatenate([np.zeros(5 * RATE, np.float32), speech()])
+    quiet = x * np.float32(10 ** (-45 / 20)) + noise(len(x), 1) * np.float32(10 ** (-44 / 20))
+    active = quiet[np.abs(quiet) > 0.0001]
+    assert 20 * np.log10(np.sqrt(np.mean(active**2))) < -60, "below the default gate"
+    with ListenProcess(stereo, "--lights", "none") as listening:
+        listening.wait_for("listening to")
+        play(stereo, tmp_path / "x.wav", quiet, quiet)
+        assert LAST_WORDS in listening.next_prediction()["text"]
 
 
 def test_only_the_selected_channel_is_used(array: VirtualMicrophone, tmp_path: Path) -> None:

@@ -110,3 +110,23 @@ def test_the_gate_is_in_dbfs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert evaluated == []
     assert detector.probability(square * np.int16(level + 2)) == 1
     assert evaluated == [512]
+
+
+def speech_found(dbfs: float, gate_dbfs: float = -60) -> float:
+    """Share of the frames of a clip that are speech, after five seconds of its noise, at this level."""
+    samples, _ = soundfile.read(CLIPS / "austen-0920.flac")
+    spoken = samples * 10 ** (dbfs / 20) / np.sqrt(np.mean(samples**2))
+    silence = np.zeros(16_000 * 5)
+    noise = np.random.default_rng(1).normal(0, 10 ** ((dbfs - 30) / 20), len(silence) + len(spoken))
+    quiet = np.rint((np.concatenate([silence, spoken]) + noise) * 32768).astype(np.int16)
+    detector = VoiceDetector(gate_dbfs)
+    found = [detector.probability(frame) >= 0.5 for frame in frames_of(quiet)]
+    assert not any(found[: 16_000 * 5 // 512])
+    return float(np.mean(found[16_000 * 5 // 512 :]))
+
+
+def test_the_speech_of_a_very_quiet_microphone_is_detected_unless_the_user_has_chosen_a_gate() -> None:
+    usual = speech_found(-25)
+    assert usual > 0.6
+    assert speech_found(-62) > 0.9 * usual
+    assert speech_found(-62, gate_dbfs=-59) < 0.3 * usual
