@@ -2,7 +2,7 @@
 
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -44,6 +44,9 @@ def run_session(
 ) -> MicrophoneFault | None:
     """Prompt for takes until the collection is complete, the user quits, or a signal stops the session.
 
+    A running daemon is muted meanwhile, if this user may control it: a sound card serves one program at a time, and
+    what is said here is not meant for it.
+
     Args:
         settings: which microphone is used, and how utterances are found.
         collection: receives the accepted takes; without a keyboard, every take.
@@ -57,7 +60,8 @@ def run_session(
         RecordingError: a take cannot be saved, and there is no keyboard to let the user try again.
     """
     from device.audio.silero_vad import VoiceDetector
-    from device.errors import AudioError
+    from device.daemon.paused import paused_daemon
+    from device.errors import AudioError, StatusError
     from device.recorder.recorder import Recorder
     from device.recorder.session import Session
     from device.recorder.take import TakeListener
@@ -65,6 +69,8 @@ def run_session(
 
     listener = TakeListener(settings.endpoint, VoiceDetector(settings.endpoint.gate_dbfs), transcriber)
     with ExitStack() as stack:
+        with suppress(StatusError):  # it listens, too: on many systems several programs can record at the same time
+            stack.enter_context(paused_daemon(out.announce))
         keyboard = stack.enter_context(Keyboard(sys.stdin.fileno())) if has_keyboard() else None
         stack.enter_context(display)
         recorder = Recorder(settings, Session(collection, listener, display, keyboard), display)

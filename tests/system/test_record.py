@@ -18,8 +18,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from device.daemon.status import read_status
 from tests.conftest import CLIPS
+from tests.system.listen_process import ListenProcess
 from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs, plugged_in
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 READING, READING_WORDS = CLIPS / "austen-0930.flac", "he might even have been made amiable himself"
@@ -174,6 +177,29 @@ def test_in_a_terminal_each_clip_is_confirmed_by_a_key(
         ("angry/0001.flac", OTHER_WORDS, "angry", "", ""),
     ]
     assert f"{data}: 1 calm, 1 angry" in recording.shown
+
+
+def test_a_running_daemon_is_muted_meanwhile(
+    microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert speech_model.exists()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    socket = tmp_path / "edge-mcnn" / "status.sock"
+    with ListenProcess(microphone, "--lights", "none") as listening:
+        listening.wait_for("listening to")
+        recording = Recording(microphone, tmp_path / "data", "--classes", "a,b", "--clips", "1", terminal=True)
+        try:
+            recording.wait_for("is muted meanwhile")
+            recording.wait_for("speak when you are ready")
+            assert read_status(socket).state == "muted"
+            microphone.play(OTHER)
+            recording.wait_for(OTHER_WORDS)
+            recording.press("q")
+            assert recording.end() == 0, recording.shown
+        finally:
+            recording.close()
+        wait_until(lambda: read_status(socket).state == "healthy", message="it does not listen again")
+        assert read_status(socket).utterances == 0, "what was recorded was not meant for it"
 
 
 def test_a_sound_system_that_hangs_ends_the_session(microphone: VirtualMicrophone, tmp_path: Path) -> None:
