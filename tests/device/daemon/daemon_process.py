@@ -31,7 +31,6 @@ from device.outputs.fan_out import Outputs
 from device.outputs.json_lines import LineOutput, as_line
 from device.settings.schema import LivenessSettings
 from device.settings.toml import read_settings
-from tests.device.audio.square_wave import square_wave
 
 PROBLEM = sys.argv[1]
 
@@ -60,7 +59,7 @@ class Microphone:
             return None
         self._delivered += 1
         time.sleep(0.032)
-        return Block(square_wave(3000, 512)[:, np.newaxis], time.monotonic(), constant=False)
+        return Block(np.tile(np.array([[3000], [-3000]], np.int16), (256, 1)), time.monotonic(), constant=False)
 
     def wake(self) -> None:
         pass

@@ -126,8 +126,8 @@ def test_when_the_reader_of_its_lines_has_gone_the_microphone_is_closed_before_i
 def test_it_ends_properly_although_a_call_never_returns(start: Starter, problem: str, number: int) -> None:
     process = start(problem)
     assert process.process.stdout is not None
-    while problem not in process.process.stdout.readline():
-        pass
+    while problem not in (line := process.process.stdout.readline()):
+        assert line, "it has ended"
     status, output, _ = process.end(number)
     assert status == 0
     assert "off" in output
