@@ -112,7 +112,7 @@ class ImageCache:
     def image(self, recording: Path) -> NDArray[np.float32]:
         """Return the recording's image, shape (height, width, 3), 0 to 1, from the cache or computed and cached.
 
-        It equals the result of `device.front_end.spectrogram.spectrogram_image`: colours have 256 steps, which PNG
+        It equals the result of `training.images.spectrogram.compute_image`: colours have 256 steps, which PNG
         stores exactly.
 
         Raises:

@@ -26,6 +26,7 @@ from training.data.clips import Clip
 from training.data.finished_images import INDEX
 from training.data.reading.audio import read_recording
 from training.images.image_cache import ImageCache
+from training.images.spectrogram import compute_image
 from training.images.spectrogram_images import clip_images
 
 FRONT_END = FrontEnd()
@@ -64,7 +65,10 @@ def test_png_stores_the_exact_image(recordings: list[Path], tmp_path: Path, cons
     cache = ImageCache(tmp_path / "p", FRONT_END)
     cache.fill(recordings, console)
     for recording in recordings:
-        expected = spectrogram_image(mel_power(read_recording(recording, 16_000), FRONT_END), FRONT_END)
+        samples = read_recording(recording, 16_000)
+        expected = compute_image(samples, FRONT_END)
+        # The device's transform has another precision, which moves a few points to the next colour.
+        assert np.mean(expected != spectrogram_image(mel_power(samples, FRONT_END), FRONT_END)) < 0.005
         with Image.open(cache.path(recording)) as image:
             assert (image.size, image.mode) == ((64, 64), "RGB")
             np.testing.assert_array_equal(np.asarray(image) / np.float32(255), expected)
