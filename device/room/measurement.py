@@ -119,7 +119,7 @@ def measure(room: Recording, speech: Recording, detector: SpeechDetector, speech
 def _gain_for_detection(frames: NDArray[np.int16]) -> float:
     """Compute the factor that brings quiet speech to a level at which the detector recognises it; 1 if it has that.
 
-    The daemon has no such gain, and misses such speech. Here it must be found, so that its level can be reported.
+    The daemon finds its gain in the noise, see `device.audio.quiet_microphone`. Here the speech is known to be there.
     """
     loud_dbfs = float(np.percentile([level_dbfs(frame) for frame in frames], _LOUD_PERCENTILE))
     return float(10 ** (min(max(_DETECTABLE_DBFS - loud_dbfs, 0.0), _LARGEST_GAIN_DB) / 20))

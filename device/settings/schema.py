@@ -154,7 +154,7 @@ class EndpointSettings:
         "dB relative to full scale",
         "Frames with a lower RMS level are never speech; the voice activity detector is not run on them. At the "
         "default the gate also follows a very quiet microphone: until speech of a usual level was received, it is "
-        "lowered to 10 dB above the noise. Any other value is used as it is.",
+        "lowered to 10 dB above the noise. Any other gate stays where it is.",
     )
     speech_probability: float = _number(
         0.5,

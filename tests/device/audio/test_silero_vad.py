@@ -130,3 +130,4 @@ def test_the_speech_of_a_very_quiet_microphone_is_detected_unless_the_user_has_c
     assert usual > 0.6
     assert speech_found(-62) > 0.9 * usual
     assert speech_found(-62, gate_dbfs=-59) < 0.3 * usual
+    assert speech_found(-62, gate_dbfs=-85) > 0.9 * usual, "as calibrate proposes it: what passes is amplified as well"
