@@ -35,12 +35,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from device.adaptation.profile_path import PROFILE_NAME
 from device.adaptation.speaker_variation import MOST_FEATURES
 from device.errors import ProfileError
 from device.events import UtteranceFeatures
 from device.system.atomic_write import atomic_write, remove_partial_files
 from device.system.display import as_json, displayable, shell_quoted
-from device.system.paths import cannot_use
+from device.system.paths import cannot_use, open_file
 from device.system.text_files import read_text
 
 FORMAT_VERSION = 1
@@ -52,6 +53,7 @@ _LARGEST = 2 << 20
 _LARGEST_NUMBER = 1e6
 _DECIMALS = 4
 _MODE = 0o600
+_START = b'{"edge_mcnn_profile"'
 _NOT_DAMAGED = "give a file that `edge-mcnn learn` wrote"
 
 Floats = NDArray[np.float64]
@@ -249,8 +251,25 @@ def read_profile(path: Path) -> Profile:
 
 
 def removal(path: Path | None) -> str:
-    """Return the fix for a profile that is of no use: how to remove it, whatever it contains."""
-    return "remove it: edge-mcnn learn --forget --all" + ("" if path is None else f" --output {shell_quoted(path)}")
+    """Return the fix for a profile that is of no use: how to remove it."""
+    if path is None:
+        return "remove it: edge-mcnn learn --forget --all"
+    if looks_like_profile(path):
+        return f"remove it: edge-mcnn learn --forget --all --output {shell_quoted(path)}"
+    return "if it was a voice profile, remove it by hand"
+
+
+def looks_like_profile(path: Path) -> bool:
+    """Whether a file has the usual name, is empty, or begins as a profile does, which one that was cut short does, too.
+
+    Any other file may be something else, which a user has named by mistake.
+    """
+    try:
+        with open_file(path) as stream:
+            start = stream.read(len(_START))
+    except (OSError, ValueError):
+        return True  # it is missing, or why it cannot be used is reported then
+    return path.name == PROFILE_NAME or start == _START[: len(start)]
 
 
 def present_profile(path: Path) -> Profile | None:

@@ -15,10 +15,11 @@ from device.adaptation.profile import (
     Profile,
     change_profile,
     locked,
+    looks_like_profile,
     read_profile,
     replace_profile,
 )
-from device.adaptation.profile_path import PROFILE_NAME, SERVICE_PROFILE, profile_path
+from device.adaptation.profile_path import SERVICE_PROFILE, profile_path
 from device.bundle import Bundle
 from device.errors import ProfileError
 from device.learning.gain import Gain, gain
@@ -26,10 +27,8 @@ from device.recognition.classifier import CONVERT_AGAIN, Classifier
 from device.service.systemctl import UNIT_FILE
 from device.settings.schema import Settings
 from device.system.display import counted, displayable
-from device.system.paths import cannot_use, error_about, open_file, output_problem
+from device.system.paths import cannot_use, error_about, output_problem
 
-_START = 20
-"""Bytes."""
 _SAME = 1e-3
 """Features of the same utterance differ by less: a file has them rounded, and machines compute them differently."""
 
@@ -204,23 +203,13 @@ def forget_all(path: Path) -> None:
     Raises:
         ProfileError: it cannot be removed, or is another file, which `--output` names by mistake.
     """
-    if path.name != PROFILE_NAME and not _looks_like_profile(path):
+    if not looks_like_profile(path):
         raise ProfileError(
             f"{displayable(path)}: is not a voice profile, so it is not removed",
             fix="name the file of a voice profile with --output, or remove this one by hand",
         )
     with locked(path):
         _remove(path)
-
-
-def _looks_like_profile(path: Path) -> bool:
-    """Whether a file is empty or begins as a profile does, which one that was cut short does, too."""
-    try:
-        with open_file(path) as stream:
-            start = stream.read(_START)
-    except (OSError, ValueError):
-        return True  # it is missing, or why it cannot be removed is reported then
-    return not start or start.startswith(b'{"edge_mcnn_profile"'[: len(start)])
 
 
 def export(path: Path, copy: Path) -> Profile:

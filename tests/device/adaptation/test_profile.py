@@ -429,7 +429,7 @@ def a_pointer(path: Path) -> None:
         ),
         (
             lambda path: path.write_bytes(b"{\xff"),
-            "p, line 1: the byte 0xff is not UTF-8 text; remove it: edge-mcnn",
+            "p, line 1: the byte 0xff is not UTF-8 text; if it was a voice profile, remove it by hand, then",
         ),
         (lambda path: None, "p: no such file or folder; give a file that `edge-mcnn learn` wrote"),
     ],
@@ -740,3 +740,26 @@ def test_a_user_without_a_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expanduser", no_home)
     with pytest.raises(ProfileError, match="this user has no home folder; set the environment variable HOME"):
         default_profile_path()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "removable"),
+    [
+        ("profile.json", b"{\n", True),
+        ("profile.json", b"\xff", True),
+        ("me.json", b"", True),
+        ("me.json", b'{"edge', True),
+        ("me.json", b'{"edge_mcnn_profile": 1, "labels"', True),
+        ("me.json", b"{\n", False),
+        ("notes.txt", b"to do", False),
+    ],
+)
+def test_the_fix_removes_only_what_may_have_been_a_profile(
+    name: str, content: bytes, removable: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ProfileError) as error:
+        read_profile(path)
+    by_hand = "if it was a voice profile, remove it by hand, then learn again"
+    assert error.value.fix == (REMOVE.format(path) if removable else by_hand)
