@@ -17,11 +17,10 @@ SETTLE_S = 0.5
 """Seconds at the start of each part that are not measured: the click of the key that started the command, the click of
 a microphone that was just opened, and the time to begin to speak."""
 TEXT_TO_READ = (
-    "The birch canoe slid on the smooth planks. Glue the sheet to the dark blue background. It is easy to tell the "
-    "depth of a well. These days a chicken leg is a rare dish."
+    "The kettle is on, and the water will boil soon. My neighbour keeps three brown hens behind the garden shed. "
+    "Please bring a thick jacket, because the wind is strong. Yesterday we watched two ships leave the harbour."
 )
-"""Sentences of Harvard list 1 (IEEE Recommended Practice for Speech Quality Measurements, 1969), whose sounds are as
-frequent as in English."""
+"""A text for those who have none: about ten seconds, with loud and quiet sounds of English."""
 
 
 class Phases:

@@ -91,7 +91,7 @@ def test_only_the_selected_channel_is_used(array: VirtualMicrophone, tmp_path: P
         listening.wait_for("listening to")
         play(array, tmp_path / "x.wav", *(x if number == 5 else 0 * x for number in range(8)))
         play(array, tmp_path / "x.wav", *(other if number == 0 else 0 * other for number in range(8)))
-        assert listening.next_prediction()["text"].endswith(OTHER_WORDS), "the first one was not heard"
+        assert listening.next_prediction()["text"].endswith(OTHER_WORDS), "the first one was not transcribed"
 
 
 def test_a_channel_that_the_microphone_does_not_have(array: VirtualMicrophone, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class SimulatedMicrophone:
 
 @pytest.fixture
 def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
-    """Plugs in a microphone; its audio is made anew each time that it is opened."""
+    """Plugs in a microphone; its audio is made again each time that it is opened."""
 
     def plug(audio: Callable[[], NDArray[np.int16]], *, ends: bool = False) -> None:
         def opened(*_: object) -> SimulatedMicrophone:
