@@ -44,8 +44,8 @@ def run_session(
 ) -> MicrophoneFault | None:
     """Prompt for takes until the collection is complete, the user quits, or a signal stops the session.
 
-    A running daemon is muted meanwhile, if this user may control it: a sound card serves one program at a time, and
-    what is spoken here is not meant for it.
+    A running daemon does not listen meanwhile, if this user may control it: a sound card serves one program at a time,
+    and what is spoken here is not meant for it.
 
     Args:
         settings: which microphone is used, and how utterances are found.
@@ -60,7 +60,7 @@ def run_session(
         RecordingError: a take cannot be saved, and there is no keyboard to let the user try again.
     """
     from device.audio.silero_vad import VoiceDetector
-    from device.daemon.paused import paused_daemon
+    from device.daemon.control import held_microphone
     from device.errors import AudioError, StatusError
     from device.recorder.recorder import Recorder
     from device.recorder.session import Session
@@ -70,7 +70,7 @@ def run_session(
     listener = TakeListener(settings.endpoint, VoiceDetector(settings.endpoint.gate_dbfs), transcriber)
     with ExitStack() as stack:
         with suppress(StatusError):  # it listens, too: on many systems several programs can record at the same time
-            stack.enter_context(paused_daemon(out.announce))
+            stack.enter_context(held_microphone(out.announce))
         keyboard = stack.enter_context(Keyboard(sys.stdin.fileno())) if has_keyboard() else None
         stack.enter_context(display)
         recorder = Recorder(settings, Session(collection, listener, display, keyboard), display)

@@ -26,7 +26,7 @@ class State(StrEnum):
     FAILED = "failed"
     """The sound system hangs; only a new process can recover."""
     MUTED = "muted"
-    """The user has muted it: it is closed, and nothing is recorded."""
+    """It is closed on request, and nothing is recorded; see `Muting`."""
 
 
 class Due(StrEnum):
@@ -35,6 +35,16 @@ class Due(StrEnum):
     NOTHING = "nothing"
     OPEN = "open"
     CLOSE = "close"
+
+
+@dataclass(frozen=True)
+class Muting:
+    """Why the microphone is closed on request."""
+
+    reason: str
+    """For people, such as who uses it instead."""
+    fix: str = ""
+    """What opens it; empty if that happens by itself."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +175,13 @@ class LivenessMachine:
         self._open = False
         self._now = replace(self._now, microphone="", rate=0)
 
-    def muted(self) -> None:
-        """Report that the user has muted the microphone, and that it is closed."""
+    def muted(self, muting: Muting) -> None:
+        """Report that the microphone was closed on request."""
         self._open = False
-        self._become(State.MUTED, "the microphone is closed", "to open it: edge-mcnn mute off")
+        self._become(State.MUTED, muting.reason, muting.fix)
 
     def unmuted(self) -> None:
-        """Report that the user has unmuted the microphone: opening it is due at once."""
+        """Report that the microphone may be opened again: that is due at once."""
         self._last_attempt = -math.inf
         self._become(State.RECOVERING, "unmuted, and not opened yet")
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from device.audio.channels import mix_of
 from device.audio.framer import Framer
-from device.audio.liveness import Due, LivenessMachine, State
+from device.audio.liveness import Due, LivenessMachine, Muting, State
 from device.audio.microphone import Block, Microphone, MicrophoneInfo, refresh_devices
 from device.errors import AudioError
 from device.events import Frame
@@ -91,7 +91,7 @@ class ReconnectingMicrophone:
         self._on_block = on_block
         self._refresh = refresh
         self._stopping = threading.Event()
-        self._muted = False
+        self._muting: Muting | None = None
         self._changed = threading.Event()
         """Set when `stop` or `mute` was called: whatever waits goes on."""
         self._wait = wait or self._changed.wait
@@ -112,12 +112,12 @@ class ReconnectingMicrophone:
         self._stopping.set()
         self._wake()
 
-    def mute(self, muted: bool) -> None:  # the state itself, not an option
-        """Close the microphone until it is unmuted; may be called from another thread.
+    def mute(self, muting: Muting | None) -> None:
+        """Close the microphone for this reason, until called with None; may be called from another thread.
 
         The liveness is `State.MUTED` once it is closed.
         """
-        self._muted = muted
+        self._muting = muting
         self._wake()
 
     def _wake(self) -> None:
@@ -137,13 +137,13 @@ class ReconnectingMicrophone:
         while not self._stopping.is_set():
             self._changed.clear()
             self._tick()
-            if self._muted:
-                self._liveness.muted()
+            if (muting := self._muting) is not None:
+                self._liveness.muted(muting)
             elif self._liveness.now.state == State.MUTED:
                 self._liveness.unmuted()
             if self._liveness.due() != Due.OPEN:
                 if not self._stopping.is_set():  # it may have been set before `_changed` was cleared
-                    self._wait(_MUTED_TICK_S if self._muted else _TICK_S)
+                    self._wait(_MUTED_TICK_S if muting is not None else _TICK_S)
                 continue
             self._liveness.opening()
             try:
@@ -168,10 +168,10 @@ class ReconnectingMicrophone:
     def _frames(self, microphone: OpenMicrophone) -> Generator[Frame, None, None]:
         framer = Framer(microphone.rate, self._mix)
         try:
-            while not (self._stopping.is_set() or self._muted):
+            while not self._stopping.is_set() and self._muting is None:
                 self._tick()
                 block = microphone.block(_LONGEST_WAIT_S)
-                if self._muted:
+                if self._muting is not None:
                     break  # nothing that was spoken since then is used
                 if block is not None:
                     self.received_blocks += 1

@@ -1,7 +1,8 @@
 """The control socket of a running daemon, at which it is muted and its latest prediction can be corrected.
 
-One request per connection: a JSON object on one line, whose only key names what to do, and a JSON object as the
-reply, `{"error": ..., "fix": ...}` if it is not done. Who may use the microphone of the service may use its socket.
+One request per connection: a JSON object on one line, whose only key names what to do, and a JSON object on one line
+as the reply, `{"error": ..., "fix": ...}` if it is not done. A hold lasts as long as its connection, so that it ends
+with the process that requested it, however that ends. Who may use the microphone of the service may use its socket.
 
 Clients are served by threads of their own, a few at a time and each for a limited time, so that none can delay the
 daemon, and none another one for long.
@@ -12,9 +13,11 @@ import grp
 import json
 import os
 import socket
+import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,10 @@ _REPLY_LIMIT_S = 30.0
 """Seconds for which a client waits: learning from hundreds of examples takes a second on a slow board."""
 _CLIENTS = 4
 """Number of clients that are served at the same time; others wait."""
+_HOLDS = 4
+"""Number of processes for which the microphone is closed at the same time; others get an error."""
+_CREDENTIALS = struct.Struct("3i")
+"""The process, user and group of a peer, as Linux reports them."""
 
 Request = Callable[[Any], Mapping[str, Any]]
 """Does what was requested with the value in the request, and returns the reply.
@@ -47,6 +54,10 @@ Request = Callable[[Any], Mapping[str, Any]]
 Raises:
     EdgeMcnnError: it cannot be done; the client gets the message and the fix.
 """
+
+
+class NoDaemonError(StatusError):
+    """No daemon is running."""
 
 
 def control_socket_path(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -87,10 +98,46 @@ def set_muted(muted: bool | None) -> tuple[bool, str]:
     return reply["muted"], displayable(reply.get("message", ""))
 
 
-def _request(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Send a request to the running daemon, and return the reply.
+@contextlib.contextmanager
+def held_microphone(announce: Callable[[str], None]) -> Iterator[bool]:
+    """While the context lasts, the running daemon does not use its microphone: the service, else one's own `listen`.
+
+    It listens again when the context is left or this process ends, even if it is killed. A device that was muted, or
+    is muted meanwhile, stays muted.
+
+    Args:
+        announce: called with a line when the daemon has closed its microphone.
+
+    Yields:
+        Whether there is a daemon.
 
     Raises:
+        StatusError: this user may not control the daemon.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            reply = stack.enter_context(_requested({"hold": True}))
+        except NoDaemonError:
+            yield False
+            return
+        announce(f"the daemon (process {displayable(reply.get('pid', '?'))}) does not listen meanwhile")
+        yield True
+
+
+def _request(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    with _requested(request) as reply:
+        return reply
+
+
+@contextlib.contextmanager
+def _requested(request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Send a request to the running daemon; the connection is closed when the context is left.
+
+    Yields:
+        The reply.
+
+    Raises:
+        NoDaemonError: no daemon is running.
         StatusError: no daemon can be reached, or it refuses the request.
         ProfileError: it refuses to correct a prediction.
     """
@@ -99,39 +146,41 @@ def _request(request: Mapping[str, Any]) -> Mapping[str, Any]:
     for path in (SERVICE_CONTROL_SOCKET, own):
         if path is None:
             continue
-        try:
-            content = _exchange(path, json.dumps(request).encode() + b"\n")
-        except (FileNotFoundError, ConnectionRefusedError):
-            continue
-        except PermissionError:
-            fix = f"only members of the group {AUDIO_GROUP} may control it; {how_to_join(AUDIO_GROUP)}"
-            refused = StatusError(f"{path}: permission denied", fix=fix)
-            continue
-        except BlockingIOError:
-            raise StatusError(f"{path}: too many programs use it now", fix="try again in a moment") from None
-        except OSError as error:
-            raise cannot_use(path, error, StatusError, fix="restart the daemon") from None
-        reply = _decoded(content)
-        if reply is None:
-            raise StatusError(f"{path}: the reply is not one of this version", fix="restart the daemon")
-        if "error" in reply:
-            kind = ProfileError if "correct" in request else StatusError
-            raise kind(displayable(reply["error"]), fix=displayable(reply.get("fix", "")))
-        return reply
-    raise refused or StatusError(
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            try:
+                content = _exchange(connection, path, json.dumps(request).encode() + b"\n")
+            except (FileNotFoundError, ConnectionRefusedError):
+                continue
+            except PermissionError:
+                fix = f"only members of the group {AUDIO_GROUP} may control it; {how_to_join(AUDIO_GROUP)}"
+                refused = StatusError(f"{path}: permission denied", fix=fix)
+                continue
+            except BlockingIOError:
+                raise StatusError(f"{path}: too many programs use it now", fix="try again in a moment") from None
+            except OSError as error:
+                raise cannot_use(path, error, StatusError, fix="restart the daemon") from None
+            reply = _decoded(content)
+            if reply is None:
+                raise StatusError(f"{path}: the reply is not one of this version", fix="restart the daemon")
+            if "error" in reply:
+                kind = ProfileError if "correct" in request else StatusError
+                raise kind(displayable(reply["error"]), fix=displayable(reply.get("fix", "")))
+            yield reply
+            return
+    raise refused or NoDaemonError(
         f"no daemon is running (no response on {own or SERVICE_CONTROL_SOCKET})",
         fix="start one: edge-mcnn listen",
     )
 
 
-def _exchange(path: Path, request: bytes) -> bytes:
+def _exchange(connection: socket.socket, path: Path, request: bytes) -> bytes:
+    """Connect, send a request, and return the line that answers it."""
     content = b""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_REPLY_LIMIT_S)
-        connection.connect(str(path))
-        connection.sendall(request)
-        while len(content) <= _LARGEST and (part := connection.recv(_LARGEST)):
-            content += part
+    connection.settimeout(_REPLY_LIMIT_S)
+    connection.connect(str(path))
+    connection.sendall(request)
+    while len(content) <= _LARGEST and not content.endswith(b"\n") and (part := connection.recv(_LARGEST)):
+        content += part
     return content
 
 
@@ -151,14 +200,27 @@ class ControlServer(UnixServer):
         path: the socket. If another daemon serves it already, this one does not.
         commands: what may be requested.
         set_muted: mutes or unmutes, waits until that is done, and returns a line about it.
+        hold: context in which the microphone is closed for the process with this number.
     """
 
-    def __init__(self, path: Path, commands: Commands, set_muted: Callable[[bool | None], str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        commands: Commands,
+        set_muted: Callable[[bool | None], str],
+        hold: Callable[[int], AbstractContextManager[None]],
+    ) -> None:
         super().__init__(path, "control")
         self._commands = commands
         self._set_muted = set_muted
-        self._requests: Mapping[str, Request] = {"correct": self._correct_last, "mute": self._mute}
+        self._hold = hold
+        self._requests: Mapping[str, Request] = {
+            "correct": self._correct_last,
+            "mute": self._mute,
+            "hold": self._no_hold,
+        }
         self._free = threading.Semaphore(_CLIENTS)
+        self._holds = threading.Semaphore(_HOLDS)
 
     def _is_served(self) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -192,15 +254,26 @@ class ControlServer(UnixServer):
         super().__exit__(*details)
 
     def _serve_client(self, connection: socket.socket) -> None:
+        with contextlib.ExitStack() as place, connection, contextlib.suppress(OSError):  # it has gone, or is too slow
+            place.callback(self._free.release)
+            request = _received(connection)
+            if _decoded(request) == {"hold": True}:
+                place.close()  # it lasts, so it takes no place of the others
+                self._serve_hold(connection)
+            elif request:
+                _send(connection, self._reply(request))
+
+    def _serve_hold(self, connection: socket.socket) -> None:
+        if not self._holds.acquire(blocking=False):
+            _send(connection, {"error": f"{_HOLDS} programs use the microphone already", "fix": "end one of them"})
+            return
         try:
-            with connection, contextlib.suppress(OSError):  # the client has gone, or is too slow
-                request = _received(connection)
-                if request:
-                    reply = json.dumps(self._reply(request)).encode() + b"\n"
-                    connection.settimeout(_CLIENT_LIMIT_S)
-                    connection.sendall(reply)
+            with self._hold(_peer(connection)):
+                _send(connection, {"held": True, "pid": os.getpid()})
+                connection.settimeout(None)
+                connection.recv(1)  # returns once the client has ended, or has closed it
         finally:
-            self._free.release()
+            self._holds.release()
 
     def _reply(self, content: bytes) -> Mapping[str, Any]:
         request = _decoded(content) if len(content) <= _LARGEST else None
@@ -222,11 +295,32 @@ class ControlServer(UnixServer):
             raise ProfileError("the class is not text", fix='send a JSON object such as {"correct": "CLASS"}')
         return {"label": label, **asdict(self._commands.correct(label))}
 
+    @staticmethod
+    def _no_hold(_value: Any) -> Mapping[str, Any]:
+        raise StatusError("hold needs true", fix='send {"hold": true}, and close the connection to end it')
+
     def _mute(self, muted: Any) -> Mapping[str, Any]:
         if muted is not None and not isinstance(muted, bool):
             raise StatusError("mute needs true, false or null", fix='send {"mute": true}, or null to change it')
         message = self._set_muted(muted)
         return {"muted": self._commands.muted, "message": message}
+
+
+def _peer(connection: socket.socket) -> int:
+    """Return the process at the other end, which it cannot choose; 0 if it is in another namespace."""
+    size = _CREDENTIALS.size
+    process, _, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(process)
+
+
+def _send(connection: socket.socket, reply: Mapping[str, Any]) -> None:
+    """Send a reply.
+
+    Raises:
+        OSError: the client has gone, or takes too long.
+    """
+    connection.settimeout(_CLIENT_LIMIT_S)
+    connection.sendall(json.dumps(reply).encode() + b"\n")
 
 
 def _received(connection: socket.socket) -> bytes:

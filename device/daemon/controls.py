@@ -4,10 +4,11 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 from device.adaptation.adapted_classifier import AdaptedClassifier, Learnt
+from device.audio.liveness import Muting
 from device.daemon.corrections import Corrections
 from device.outputs.commands import Diagnostics
 from device.settings.schema import MuteSettings
@@ -18,6 +19,7 @@ _LOG = logging.getLogger(__name__)
 _NAME = "muted"
 _IN_HOME = Path(".local/state/edge-mcnn")
 _ON, _OFF = "on", "off"
+_BY_USER = Muting("the microphone is closed", "to open it: edge-mcnn mute off")
 
 
 def mute_file(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -46,25 +48,26 @@ class Controls:
         """The latest prediction, which can be corrected."""
         self._file = file if start == "last" else None
         self._muted = start == _ON or (self._file is not None and _was_muted(self._file))
+        self._holders: list[int] = []
         self._confidences: MutableMapping[str, float] = {}
         self._lock = threading.Lock()
-        self._on_mute: Callable[[bool], None] = lambda _muted: None
+        self._on_mute: Callable[[Muting | None], None] = lambda _muting: None
         self._diagnostics: Callable[[], Diagnostics | None] = lambda: None
 
     def attach(
-        self, on_mute: Callable[[bool], None], diagnostics: Callable[[], Diagnostics | None] = lambda: None
+        self, on_mute: Callable[[Muting | None], None], diagnostics: Callable[[], Diagnostics | None] = lambda: None
     ) -> None:
         """The daemon runs.
 
         Args:
-            on_mute: called whenever the microphone is muted or unmuted, and now if it is muted.
+            on_mute: called whenever the microphone must be closed or may be opened, and now if it must be closed.
             diagnostics: returns how the daemon is.
         """
         self._diagnostics = diagnostics
         with self._lock:
             self._on_mute = on_mute
-            if self._muted:
-                on_mute(True)
+            if self.muting is not None:
+                on_mute(self.muting)
 
     def loaded(self, classifier: AdaptedClassifier, confidences: MutableMapping[str, float]) -> None:
         """The models are loaded: correct this classifier, and change these thresholds."""
@@ -82,9 +85,35 @@ class Controls:
             wanted = not self._muted if muted is None else muted
             if wanted != self._muted:
                 self._muted = wanted
-                self._on_mute(wanted)
+                self._on_mute(self.muting)
                 self._remember()
             return wanted
+
+    @property
+    def muting(self) -> Muting | None:
+        """Why the microphone is closed, or about to be: it is muted, or another process uses it; None if neither."""
+        if self._muted:
+            return _BY_USER
+        if not (holders := tuple(self._holders)):
+            return None
+        who = f"process {holders[-1]}" if holders[-1] else "another program"  # 0 is one in another namespace
+        return Muting(f"{who} uses the microphone meanwhile")
+
+    @contextlib.contextmanager
+    def hold(self, process: int) -> Iterator[None]:
+        """While the context lasts, the microphone is closed, because this process uses it.
+
+        Whether the device is muted is a state of its own: it can be changed meanwhile, and is the same afterwards.
+        """
+        with self._lock:
+            self._holders.append(process)
+            self._on_mute(self.muting)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders.remove(process)
+                self._on_mute(self.muting)
 
     @property
     def confidences(self) -> Mapping[str, float]:

@@ -127,7 +127,7 @@ class Daemon:
             if self._status_socket is not None:
                 servers.append(StatusServer(self._status_socket, self.status))
             if self._control_socket is not None:
-                servers.append(ControlServer(self._control_socket, self._controls, self.set_muted))
+                servers.append(ControlServer(self._control_socket, self._controls, self.set_muted, self.hold))
             for server in servers:
                 try:
                     stack.enter_context(server)
@@ -167,16 +167,33 @@ class Daemon:
             A line for people about the microphone now: whether it is closed, and if not, what it does.
         """
         wanted = self._controls.mute(muted)
+        if self._models is not None:
+            self._await_muting()
+            return self._liveness.now.description_and_fix
+        return "muted before the microphone was opened" if wanted else "unmuted; the models are being loaded"
+
+    @contextlib.contextmanager
+    def hold(self, process: int) -> Iterator[None]:
+        """While the context lasts, the microphone is closed for another process; see `Controls.hold`.
+
+        May be entered in any thread; returns once the microphone is closed.
+        """
+        with self._controls.hold(process):
+            if self._models is not None:  # else it is not open yet
+                self._await_muting()
+            yield
+
+    def _await_muting(self) -> None:
+        """Wait until the microphone is closed, or open, as it should be."""
 
         def done() -> bool:
             state = self._liveness.now.state
-            return state == State.MUTED if wanted else state not in (State.MUTED, State.RECOVERING)
+            if self._controls.muting is not None:
+                return state == State.MUTED
+            return state not in (State.MUTED, State.RECOVERING)
 
         with self._state_changed:
-            reached = self._models is not None and self._state_changed.wait_for(done, _MUTE_LIMIT_S)
-        if reached or self._models is not None:
-            return self._liveness.now.description_and_fix
-        return "muted before the microphone was opened" if wanted else "unmuted; the models are being loaded"
+            self._state_changed.wait_for(done, _MUTE_LIMIT_S)
 
     def status(self) -> Status:
         """A snapshot of the daemon."""
@@ -239,7 +256,7 @@ class Daemon:
                         frames = _metered(frames, meter)
                     for prediction in self._pipeline.predictions(frames):
                         # Muted in the middle of a sentence: a muted device shows no prediction of it.
-                        if not self._controls.muted:
+                        if self._controls.muting is None:
                             self._on_prediction(prediction)
         except BaseException as error:  # noqa: BLE001  # raised in the main thread
             self.stop(error)

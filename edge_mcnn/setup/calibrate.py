@@ -57,8 +57,8 @@ def calibrate_command(
     opposite phase. It proposes a value for gate_dbfs, the level below which nothing counts as speech, and, where the
     sound card has a capture gain, a better gain, which is changed only after you confirm it.
 
-    It may run while the service or your own `listen` runs: that one is muted meanwhile. The audio stays in memory and
-    is never stored. Without --config, and with the service installed, the settings are those of the service.
+    It may run while the service or your own `listen` runs: that one does not listen meanwhile. The audio stays in
+    memory and is never stored. Without --config, and with the service installed, the settings are those of the service.
 
     Exit status: 0 if speech was detected, 1 if not, or if the microphone cannot be opened.
 
@@ -71,7 +71,7 @@ def calibrate_command(
     """
     limit_arithmetic_threads()
     from device.audio.silero_vad import Silero
-    from device.daemon.paused import paused_daemon
+    from device.daemon.control import held_microphone
     from device.recorder.ui import RecorderDisplay
     from device.room.measurement import measure
     from device.settings.edit import require_editable
@@ -88,7 +88,7 @@ def calibrate_command(
         silence_c_libraries()
     console = out.progress_console() if json else out.console(highlight=False)
     fault, changes = None, 0
-    with paused_daemon(out.announce):
+    with held_microphone(out.announce):
         while True:
             with RecorderDisplay(console) as display:
                 phases, fault = _record(settings, seconds, display)

@@ -91,10 +91,10 @@ def test_no_speech_and_a_lost_microphone(microphone: VirtualMicrophone) -> None:
         calibrating.close()
 
 
-def test_a_running_daemon_is_muted_meanwhile(
+def test_a_running_daemon_does_not_listen_meanwhile(
     microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C ends the second measurement, and the daemon listens again each time."""
+    """The second measurement is ended by Ctrl-C and the third is killed: the daemon listens again each time."""
     assert speech_model.exists()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     socket = tmp_path / "edge-mcnn" / "status.sock"
@@ -104,18 +104,18 @@ def test_a_running_daemon_is_muted_meanwhile(
 
     with ListenProcess(microphone, "--microphone", NAME, "--lights", "none") as listening:
         listening.wait_for("listening to")
-        for interrupted in (False, True):
+        for number, status in ((None, 0), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
             calibrating = Calibrating(microphone, "--seconds", "2", terminal=True)
             try:
-                calibrating.wait_for("is muted meanwhile")
+                calibrating.wait_for("does not listen meanwhile")
                 calibrating.wait_for_part(1)
                 assert state() == "muted"
-                if interrupted:
-                    calibrating.process.send_signal(signal.SIGINT)
-                else:
+                if number is None:
                     calibrating.wait_for_part(2)
                     microphone.play(READING)
-                assert calibrating.end() == (130 if interrupted else 0), calibrating.shown
+                else:
+                    calibrating.process.send_signal(number)
+                assert calibrating.end() == status, calibrating.shown
             finally:
                 calibrating.close()
             wait_until(lambda: state() == "healthy", message="it does not listen again")

@@ -179,7 +179,7 @@ def test_in_a_terminal_each_clip_is_confirmed_by_a_key(
     assert f"{data}: 1 calm, 1 angry" in recording.shown
 
 
-def test_a_running_daemon_is_muted_meanwhile(
+def test_a_running_daemon_does_not_listen_meanwhile(
     microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert speech_model.exists()
@@ -189,7 +189,7 @@ def test_a_running_daemon_is_muted_meanwhile(
         listening.wait_for("listening to")
         recording = Recording(microphone, tmp_path / "data", "--classes", "a,b", "--clips", "1", terminal=True)
         try:
-            recording.wait_for("is muted meanwhile")
+            recording.wait_for("does not listen meanwhile")
             recording.wait_for("speak when you are ready")
             assert read_status(socket).state == "muted"
             microphone.play(OTHER)

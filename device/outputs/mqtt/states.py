@@ -92,10 +92,11 @@ class DeviceStates:
         return states
 
     def _is_muted(self) -> bool:
-        """Whether the microphone is closed because it is muted, and not only about to be closed."""
+        """Whether the microphone is closed because it is muted: not only about to be, nor for another process."""
+        muted = self._commands is None or self._commands.muted
         if self._state is None:  # it was never open
-            return self._commands is not None and self._commands.muted
-        return self._state == State.MUTED
+            return self._commands is not None and muted
+        return self._state == State.MUTED and muted
 
 
 def _switch(on: bool) -> str:

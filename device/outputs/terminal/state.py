@@ -93,7 +93,8 @@ class ScreenState:
     def microphone(self, liveness: Liveness) -> None:
         """The state of the microphone has changed; see `Output.microphone`."""
         receiving = liveness.state in (State.HEALTHY, State.SILENT)
-        if liveness.state == State.MUTED:  # the layout adds how to open it
+        muted = liveness.state == State.MUTED
+        if muted:  # the layout adds how to open it
             state = Text(displayable(liveness.description), "bold yellow")
         elif liveness.state in _PROBLEM_STYLES:
             state = Text(displayable(liveness.description_and_fix), _PROBLEM_STYLES[liveness.state])
@@ -104,9 +105,7 @@ class ScreenState:
                 (f", {liveness.rate} Hz", "dim"),
             )
         with self._lock:
-            self._content = replace(
-                self._content, state=state, receiving=receiving, muted=liveness.state == State.MUTED
-            )
+            self._content = replace(self._content, state=state, receiving=receiving, muted=muted and bool(liveness.fix))
             self._lit_until = -float("inf")  # as LEDs, which show the state of the microphone instead
             if not receiving:
                 self._content = replace(self._content, speaking=False)

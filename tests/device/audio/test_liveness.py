@@ -2,13 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.audio.liveness import Due, Liveness, LivenessMachine, State
+from device.audio.liveness import Due, Liveness, LivenessMachine, Muting, State
 from device.settings.schema import LivenessSettings
 
 SETTINGS = LivenessSettings(
     no_sound_limit_s=3.0, retry_s=1.0, silent_after_s=30.0, reopen_silent_s=60.0, stuck_limit_s=20.0
 )
 BLOCK_S = 0.032
+MUTING = Muting("it is closed", "open it")
 
 
 class Clock:
@@ -202,25 +203,27 @@ def test_after_any_events_it_is_opened_again(events: list[tuple[str, float]], op
 
 def test_muted_until_unmuted(healthy: Rig) -> None:
     healthy.machine.closed()
-    healthy.machine.muted()
+    healthy.machine.muted(MUTING)
     healthy.clock.now += 1e6
     assert healthy.machine.due() == Due.NOTHING
-    healthy.machine.muted()
+    healthy.machine.muted(MUTING)
     assert healthy.states == ["muted"]
     now = healthy.machine.now
-    assert now.description == "muted: the microphone is closed"
+    assert now.description_and_fix == "muted: it is closed; open it"
     assert (now.microphone, now.rate) == ("", 0)
+    healthy.machine.muted(Muting("another program uses it"))
+    assert healthy.machine.now.description_and_fix == "muted: another program uses it"
     healthy.machine.unmuted()
     assert healthy.machine.due() == Due.OPEN
     healthy.open()
     healthy.receive(1)
-    assert healthy.states == ["muted", "recovering", "recovering", "healthy"]
+    assert healthy.states == ["muted", "muted", "recovering", "recovering", "healthy"]
 
 
 def test_a_silent_microphone_is_muted(healthy: Rig) -> None:
     healthy.receive(31, constant=True)
     assert healthy.states == ["silent"]
-    healthy.machine.muted()
+    healthy.machine.muted(MUTING)
     healthy.machine.unmuted()
     healthy.open()
     healthy.receive(1)

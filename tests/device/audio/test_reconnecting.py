@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from device.audio import reconnecting
-from device.audio.liveness import Liveness, LivenessMachine
+from device.audio.liveness import Liveness, LivenessMachine, Muting
 from device.audio.microphone import Block, MicrophoneInfo
 from device.audio.reconnecting import ReconnectingMicrophone
 from device.errors import AudioError
@@ -21,6 +21,9 @@ pytestmark = pytest.mark.slow
 SETTINGS = LivenessSettings(
     no_sound_limit_s=1.0, retry_s=0.1, silent_after_s=1.0, reopen_silent_s=1.0, stuck_limit_s=1.0
 )
+
+
+MUTING = Muting("it is closed", "open it")
 
 
 class FakeMicrophone:
@@ -126,7 +129,7 @@ def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
     streams = rig.microphone.streams()
     frames = next(streams)
     next(frames)
-    rig.microphone.mute(True)
+    rig.microphone.mute(MUTING)
     received = rig.microphone.received_blocks
     assert list(frames) == [], "what was spoken after it was muted is not used"
     assert first.closed.is_set()
@@ -137,7 +140,7 @@ def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
         assert rig.liveness.now.microphone == ""
         ticks = rig.ticks
         wait_until(lambda: rig.ticks > ticks + 1, message="the watchdog would end the process")
-        rig.microphone.mute(False)
+        rig.microphone.mute(None)
 
     thread = threading.Thread(target=unmute)
     thread.start()
@@ -151,7 +154,7 @@ def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
 
 def test_a_microphone_that_is_muted_at_the_start_is_never_opened() -> None:
     rig = Rig(FakeMicrophone(5))
-    rig.microphone.mute(True)
+    rig.microphone.mute(MUTING)
     thread = threading.Thread(target=rig.lengths)
     thread.start()
     wait_until(lambda: rig.ticks > 2)
@@ -167,7 +170,7 @@ def test_muting_a_lost_microphone_ends_the_attempts_to_open_it() -> None:
     thread = threading.Thread(target=rig.lengths)
     thread.start()
     wait_until(lambda: "lost" in rig.states)
-    rig.microphone.mute(True)
+    rig.microphone.mute(MUTING)
     wait_until(lambda: rig.states[-1] == "muted")
     refreshed, ticks = rig.refreshed, rig.ticks
     wait_until(lambda: rig.ticks > ticks + 1)

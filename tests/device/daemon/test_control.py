@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from device.adaptation.adapted_classifier import Learnt
 from device.daemon import control
 from device.daemon.control import ControlServer, control_socket_path, correct_last, set_muted
+from device.daemon.controls import Controls
 from device.errors import ProfileError, StatusError
 from tests.device.outputs.commands import NotedCommands
 from tests.waiting import LIMIT_S, wait_until
@@ -46,7 +47,7 @@ def served(path: Path, learn: Callable[[str], Learnt] = learn) -> ControlServer:
         commands.mute(muted)
         return f"asked for {muted}\x1b[2J"
 
-    return ControlServer(path, commands, mute)
+    return ControlServer(path, commands, mute, Controls().hold)
 
 
 def test_muting(path: Path) -> None:
@@ -251,7 +252,7 @@ def test_members_of_the_group_audio_may_use_it(path: Path, monkeypatch: pytest.M
 def test_a_user_who_may_not_use_the_socket_gets_the_command_that_helps(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_path: Path, _request: bytes) -> bytes:
+    def refuse(*_: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(control, "_exchange", refuse)

@@ -6,10 +6,13 @@ from unittest.mock import Mock
 
 import pytest
 
+from device.audio.liveness import Muting
 from device.daemon.controls import Controls, mute_file
 from device.outputs.commands import Diagnostics
 from device.settings.schema import MuteSettings
 from tests.full_disk import full_disk
+
+MUTED = Muting("the microphone is closed", "to open it: edge-mcnn mute off")
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_muting_is_reported_once_per_change(file: Path) -> None:
     controls = Controls(MuteSettings(), file)
-    calls: list[bool] = []
+    calls: list[Muting | None] = []
     controls.attach(calls.append)
     assert not controls.muted
     assert controls.mute(True)
@@ -27,7 +30,7 @@ def test_muting_is_reported_once_per_change(file: Path) -> None:
     assert controls.muted
     assert not controls.mute(None)
     assert not controls.mute(False)
-    assert calls == [True, False]
+    assert calls == [MUTED, None]
 
 
 @pytest.mark.parametrize(
@@ -48,10 +51,10 @@ def test_the_start(file: Path, start: str, before: str | None, muted: bool) -> N
         file.parent.mkdir()
         file.write_text(before)
     controls = Controls(MuteSettings(start=start), file)
-    calls: list[bool] = []
+    calls: list[Muting | None] = []
     assert controls.muted == muted
     controls.attach(calls.append)
-    assert calls == [True] * muted, "the microphone is never opened"
+    assert calls == [MUTED] * muted, "the microphone is never opened"
 
 
 def test_the_state_is_remembered_only_where_the_settings_say_so(file: Path) -> None:
@@ -73,11 +76,27 @@ def test_a_file_that_cannot_be_read_may_have_said_on(file: Path) -> None:
 def test_it_mutes_even_if_that_cannot_be_remembered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with full_disk():
         controls = Controls(MuteSettings(), tmp_path / "muted")
-        calls: list[bool] = []
+        calls: list[Muting | None] = []
         controls.attach(calls.append)
         assert controls.mute(True)
-        assert calls == [True]
+        assert calls == [MUTED]
     assert "is forgotten at the next start" in caplog.text
+
+
+def test_a_program_that_uses_the_microphone_is_reported_and_never_remembered(file: Path) -> None:
+    controls = Controls(MuteSettings(), file)
+    calls: list[Muting | None] = []
+    with controls.hold(7):
+        controls.attach(calls.append)
+        with controls.hold(0):
+            controls.mute(True)
+            controls.mute(False)
+    first, other = (
+        Muting("process 7 uses the microphone meanwhile"), Muting("another program uses the microphone meanwhile"),
+    )  # fmt: skip
+    assert calls == [first, other, MUTED, other, first, None]
+    with controls.hold(7):
+        assert not Controls(MuteSettings(), file).muted
 
 
 def test_thresholds_of_known_classes_are_changed_within_their_range() -> None:

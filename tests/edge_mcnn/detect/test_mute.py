@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from device.daemon.control import ControlServer, control_socket_path
+from device.daemon.controls import Controls
 from device.errors import StatusError
 from tests.device.outputs.commands import NotedCommands
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
@@ -27,7 +28,7 @@ def server(environment: dict[str, str], commands: NotedCommands) -> ControlServe
             return "muted: the microphone is closed"
         raise StatusError("the sound system hangs", fix="restart the machine")
 
-    return ControlServer(path, commands, mute)
+    return ControlServer(path, commands, mute, Controls().hold)
 
 
 def test_actions(environment: dict[str, str]) -> None:

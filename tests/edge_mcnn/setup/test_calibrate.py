@@ -1,12 +1,12 @@
 """`edge-mcnn calibrate` with simulated microphones; tests/system has a virtual one behind the real PortAudio."""
 
+import contextlib
 import functools
 import json
 import os
 import re
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from device.audio.microphone import Block, MicrophoneInfo, is_constant
-from device.daemon import paused
+from device.daemon import control
 from device.errors import AudioError, SettingsError, StatusError
 from device.recorder import recorder
 from device.room.phases import SETTLE_S
@@ -26,7 +26,6 @@ from device.system.streams import stderr
 from edge_mcnn.output import out
 from edge_mcnn.setup import calibrate
 from tests.conftest import CLIPS
-from tests.device.daemon.test_status import STATUS
 from tests.device.room.audio import RATE, int16, noise
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 
@@ -332,40 +331,44 @@ def test_yes_gives_up_on_a_control_without_effect(run: Calibrate, quiet_card: Pa
     assert quiet_card.read_text().count("sset") == 3
 
 
-def test_a_daemon_is_paused_meanwhile(
-    run: Calibrate, plug: Plug, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_running_daemon_does_not_use_the_microphone_meanwhile(
+    run: Calibrate, plug: Plug, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[bool] = []
-    partial = functools.partial(
-        paused.paused_daemon, running=lambda: replace(STATUS, state="healthy"), mute=calls.append
-    )
-    monkeypatch.setattr(paused, "paused_daemon", partial)
+    held: list[bool] = []
+
+    @contextlib.contextmanager
+    def hold(_announce: Callable[[str], None]) -> Iterator[bool]:
+        held.append(True)
+        try:
+            yield True
+        finally:
+            held.append(False)
+
+    monkeypatch.setattr(control, "held_microphone", hold)
 
     def audio() -> NDArray[np.int16]:
-        assert calls == [True], "its microphone is closed before ours is opened"
+        assert held == [True], "its microphone is closed before ours is opened"
         return good()
 
     plug(audio)
     run(json=True)
-    assert calls == [True, False]
-    assert "is muted meanwhile" in capsys.readouterr().err
-    calls.clear()
+    assert held == [True, False]
+    held.clear()
     plug(lambda: int16(room()), ends=True)
     with pytest.raises(AudioError):
         run()
-    assert calls == [True, False]
+    assert held == [True, False]
 
 
-def test_a_daemon_that_may_not_be_paused(run: Calibrate, plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(muted: bool) -> None:
-        raise StatusError("/run/edge-mcnn/control.sock: permission denied", fix="join the group audio")
+def test_a_daemon_that_may_not_be_controlled(run: Calibrate, plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
 
-    partial = functools.partial(paused.paused_daemon, running=lambda: STATUS, mute=refuse)
-    monkeypatch.setattr(paused, "paused_daemon", partial)
+    monkeypatch.setattr(control, "_exchange", refuse)
     plug(good)
     with pytest.raises(StatusError, match="permission denied") as error:
         run()
-    assert error.value.fix == "join the group audio"
+    assert "group audio" in error.value.fix
 
 
 def test_usage_errors_and_a_machine_without_a_microphone(tmp_path: Path) -> None:

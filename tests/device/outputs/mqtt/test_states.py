@@ -46,8 +46,10 @@ def test_the_present_states() -> None:
     ],
 )  # fmt: skip
 def test_the_microphone_and_mute(states: list[State], microphone: str, mute: str) -> None:
-    found = opened(RecordedCommands())
+    commands = RecordedCommands()
+    found = opened(commands)
     for state in states:
+        commands.muted = state == State.MUTED
         found.microphone(Liveness(state, 0, ""))
     present = found.present()
     assert (present[TOPICS.microphone], present[TOPICS.mute]) == (microphone, mute)
@@ -62,6 +64,8 @@ def test_it_is_muted_when_the_microphone_is_closed() -> None:
     assert states.present()[TOPICS.mute] == "OFF", "it is still open"
     states.microphone(Liveness(State.MUTED, 0, ""))
     assert states.present()[TOPICS.mute] == "ON"
+    commands.mute(False)
+    assert states.present()[TOPICS.mute] == "OFF", "it is closed for another process"
 
 
 def test_changes_are_what_was_not_published() -> None:

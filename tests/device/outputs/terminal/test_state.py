@@ -82,6 +82,14 @@ def test_the_state_of_the_microphone() -> None:
     ]
 
 
+@pytest.mark.parametrize(("fix", "muted"), [("open it", True), ("", False)])
+def test_a_key_opens_a_muted_microphone_but_not_one_that_another_process_uses(fix: str, muted: bool) -> None:
+    screen_state = ScreenState(UNICODE, hold_s=5)
+    screen_state.microphone(Liveness(State.MUTED, 0, "it is closed", fix=fix))
+    content = screen_state.snapshot().content
+    assert (content.state.plain, content.receiving, content.muted) == ("muted: it is closed", False, muted)
+
+
 def test_the_level_is_that_of_the_loudest_frame_and_is_still_when_none_arrives() -> None:
     rig = Rig().healthy()
     rig.receive(327)
