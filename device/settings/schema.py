@@ -480,6 +480,47 @@ class MqttSettings:
 
 
 @dataclass(frozen=True)
+class EventsSettings:
+    """`[events]`: what `edge-mcnn events`, the page of `edge-mcnn web` and the history get from the device."""
+
+    words: bool = _switch(False, "Include the words that were spoken.")
+
+
+@dataclass(frozen=True)
+class HistorySettings:
+    """`[history]`: predictions that `edge-mcnn web` stores, for its page."""
+
+    keep_days: int = _number(
+        0, 0, 3650, "days", "Days for which predictions are kept, without audio. 0: none are stored."
+    )
+    max_mb: int = _number(
+        200, 1, 100_000, "MB", "Largest size of the file; when it is reached, the oldest predictions are removed."
+    )
+    words: bool = _switch(False, "Store the words that were spoken, too. Needs words under [events].")
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """`[web]`: the page that `edge-mcnn web` serves; needs `pip install edge-mcnn[web]`."""
+
+    address: str = _text_like(
+        "127.0.0.1",
+        lambda _name, value: host_mistakes(value),
+        "an IP address or a host name of this machine",
+        "Address at which the page can be opened. 127.0.0.1: on this machine alone. 0.0.0.0: from every device in the "
+        "network; every address but 127.0.0.1 needs a password, see edge-mcnn web --set-password.",
+        optional=False,
+    )
+    port: int = _number(8350, 1, 65535, "", "Port of the page.")
+    names: tuple[str, ...] = _texts(
+        'Further host names under which browsers open the page, such as ["lamp.example.org"]; requests for other names '
+        "are refused. The name of this machine, also with .local, and addresses are always accepted."
+    )
+    certificate_file: str = _text("", "Certificate (PEM) for https, followed by its chain. Empty: http.")
+    key_file: str = _text("", "Private key (PEM) of the certificate.")
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings, one attribute per section of the settings file."""
 
@@ -493,6 +534,9 @@ class Settings:
     learn: LearnSettings = LearnSettings()
     publish: PublishSettings = PublishSettings()
     mqtt: MqttSettings = MqttSettings()
+    events: EventsSettings = EventsSettings()
+    history: HistorySettings = HistorySettings()
+    web: WebSettings = WebSettings()
 
 
 def sections() -> dict[str, type]:
