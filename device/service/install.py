@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from device.recognition.speech_model.fetch import (
     is_speech_model,
     speech_model_path,
 )
+from device.service.changes import Announce, ServiceChange, file_change, mode_change, removal
 from device.service.file_modes import describe_wrong_mode, make_folder, set_mode, tree, write_file
 from device.service.systemctl import (
     DROP_IN_FOLDER,
@@ -42,6 +43,7 @@ from device.service.systemctl import (
     systemctl,
 )
 from device.service.unit import network_drop_in, unit_text
+from device.service.web import is_web_installed, plan_web, plan_web_removal
 from device.settings.schema import ClassifierSettings, MqttSettings, Settings
 from device.settings.toml import as_toml, read_settings
 from device.system.display import counted, displayable
@@ -60,18 +62,6 @@ _AUDIO_GROUP = "audio"
 _PRIVATE_PROFILE_FOLDER = Path("/var/lib/private", PROFILE.parent.name)
 """Where systemd puts the folder of the profile, because the user of the service exists only while it runs."""
 
-Announce = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ServiceChange:
-    """A change to this machine that installing or removing the service needs."""
-
-    description: str
-    """The change in words, such as `unit: write /etc/systemd/system/edge-mcnn.service`."""
-    apply: Callable[[], None] | None = None
-    """Makes the change; None if the machine is already in that state."""
-
 
 @dataclass(frozen=True)
 class InstallationPlan:
@@ -83,12 +73,13 @@ class InstallationPlan:
     """All changes, in the order in which they are applied."""
 
 
-def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
+def plan_install(model: Path | None, announce: Announce, *, web: bool = False) -> InstallationPlan:
     """Inspect this machine and plan the installation; nothing is changed.
 
     Args:
         model: bundle to classify with, or the name of one that ships; None for the one that the settings name.
         announce: called with a line before work that takes long.
+        web: whether to install the page, too; one that is installed is brought up to date in any case.
 
     Raises:
         ServiceError, SettingsError, BundleError, PublishingError: the service cannot be installed.
@@ -97,9 +88,7 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
     settings = read_settings(CONFIG) if CONFIG.exists() else Settings()
     create_publishers(settings, announce)  # their errors would end every start of the service
     changes: list[ServiceChange] = [
-        _mode_change(folder, "folder")
-        for folder in (CONFIG.parent, DATA, DROP_IN_FOLDER)
-        if describe_wrong_mode(folder)
+        mode_change(folder, "folder") for folder in (CONFIG.parent, DATA, DROP_IN_FOLDER) if describe_wrong_mode(folder)
     ]
     required = settings
     if model is not None:
@@ -118,24 +107,24 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
         if ships:
             changes.append(ServiceChange(f"model: {name}, which ships with edge-mcnn"))
         else:
-            changes.append(_file_change(MODEL, model.read_bytes(), f"model: {model}"))
+            changes.append(file_change(MODEL, model.read_bytes(), f"model: {model}"))
     elif describe_wrong_mode(MODEL):
-        changes.append(_mode_change(MODEL, "model"))
+        changes.append(mode_change(MODEL, "model"))
     if settings.transcriber.speech_model:
         find_speech_model(Path(settings.transcriber.speech_model), announce=announce)
         changes.append(ServiceChange(f"speech model: {settings.transcriber.speech_model}, named by the settings"))
     else:
         changes.append(_speech_model_change(announce))
     changes.append(_config_change(settings, unchanged=CONFIG.exists() and settings == read_settings(CONFIG)))
-    changes += [_mode_change(path, "settings") for path in (CONFIG, _PRISTINE) if describe_wrong_mode(path)]
+    changes += [mode_change(path, "settings") for path in (CONFIG, _PRISTINE) if describe_wrong_mode(path)]
     changes += _profile_changes(required)
     readable = [path for path in _named_paths(settings) if not path.is_relative_to(DATA)]
     groups, pin_changes = _plan_pins(settings)
     changes += pin_changes
-    changes.append(_file_change(UNIT_FILE, unit_text(CONFIG, groups, readable).encode(), "unit"))
+    changes.append(file_change(UNIT_FILE, unit_text(CONFIG, groups, readable).encode(), "unit"))
     if settings.mqtt.host:
         network = f"network access for the broker {settings.mqtt.host}"
-        changes.append(_file_change(NETWORK_DROP_IN, network_drop_in(settings.mqtt).encode(), network))
+        changes.append(file_change(NETWORK_DROP_IN, network_drop_in(settings.mqtt).encode(), network))
     elif NETWORK_DROP_IN.exists():
         changes.append(ServiceChange(f"no network access: remove {NETWORK_DROP_IN}", NETWORK_DROP_IN.unlink))
     if any(change.apply is not None for change in changes) or not is_active() or not is_enabled():
@@ -143,19 +132,21 @@ def plan_install(model: Path | None, announce: Announce) -> InstallationPlan:
             ServiceChange(f"enable {NAME}: it starts with this machine", lambda: systemctl("enable", "--quiet", NAME)),
             ServiceChange(f"start {NAME}", restart),
         ]
+    if web or is_web_installed():
+        changes += plan_web(CONFIG, settings.web)
     return InstallationPlan(required, changes)
 
 
 def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
-    """Plan the removal of the service; nothing is changed.
+    """Plan the removal of the service and of the page; nothing is changed.
 
     Args:
-        purge: remove edited settings and the voice profile as well.
+        purge: remove edited settings, the voice profile, and the history and password of the page as well.
 
     Raises:
         ServiceError: no service is installed.
     """
-    changes: list[ServiceChange] = []
+    changes = plan_web_removal(purge=purge)
     if NETWORK_DROP_IN.exists():
         changes.append(ServiceChange(f"remove {NETWORK_DROP_IN}", NETWORK_DROP_IN.unlink))
     if UNIT_FILE.exists():
@@ -168,13 +159,13 @@ def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
     if _is_edited() and not purge:
         changes.append(ServiceChange(f"keep {CONFIG}, which was edited; --purge removes it, too"))
     elif CONFIG.parent.exists():
-        changes.append(_removal(CONFIG.parent))
+        changes.append(removal(CONFIG.parent))
     if DROP_IN_FOLDER.exists():
         edited = any(path != NETWORK_DROP_IN for path in DROP_IN_FOLDER.iterdir())
         stays = ServiceChange(f"keep {DROP_IN_FOLDER}, which has drop-ins of yours; --purge removes it, too")
-        changes.append(stays if edited and not purge else _removal(DROP_IN_FOLDER))
+        changes.append(stays if edited and not purge else removal(DROP_IN_FOLDER))
     if DATA.exists():
-        changes.append(_removal(DATA))
+        changes.append(removal(DATA))
     folder = PROFILE.parent
     if _exists(PROFILE) and not purge:
         changes.append(ServiceChange(f"keep {PROFILE}, the voice profile; --purge removes it, too"))
@@ -185,28 +176,6 @@ def plan_uninstall(*, purge: bool) -> list[ServiceChange]:
     if not any(change.apply for change in changes):
         raise ServiceError("no service is installed")
     return changes
-
-
-def apply_changes(changes: Sequence[ServiceChange], announce: Announce) -> None:
-    """Apply the planned changes in their order.
-
-    Args:
-        changes: the plan.
-        announce: called with the description of each change before it is applied.
-
-    Raises:
-        ServiceError: a change failed. Those before it are applied; the next installation continues from there.
-        SpeechModelError: the speech model cannot be fetched or stored; the changes before it are applied.
-    """
-    if os.geteuid() != 0:
-        raise ServiceError("only root may change services", fix="run it with sudo")
-    for change in changes:
-        announce(change.description)
-        if change.apply is not None:
-            try:
-                change.apply()
-            except OSError as error:
-                raise ServiceError(f"{change.description}: {error.strerror or error}") from None
 
 
 def installed_paths() -> Iterator[Path]:
@@ -405,24 +374,7 @@ def _plan_pins(settings: Settings) -> tuple[list[str], list[ServiceChange]]:
 
 
 def _udev_file_changes() -> list[ServiceChange]:
-    return [_file_change(UDEV_RULE_FILE, f"{UDEV_RULE}\n".encode(), "pins: udev rule")]
-
-
-def _file_change(path: Path, content: bytes, subject: str) -> ServiceChange:
-    if path.is_file() and path.read_bytes() == content:
-        if describe_wrong_mode(path):
-            return _mode_change(path, subject)
-        return ServiceChange(f"{subject}: {path} is up to date")
-    return ServiceChange(f"{subject}: write {path}", lambda: write_file(path, content))
-
-
-def _mode_change(path: Path, subject: str) -> ServiceChange:
-    description = f"{subject}: repair owner and mode of {path}: {describe_wrong_mode(path)}"
-    return ServiceChange(description, lambda: set_mode(path))
-
-
-def _removal(folder: Path) -> ServiceChange:
-    return ServiceChange(f"remove {folder}", lambda: shutil.rmtree(folder))
+    return [file_change(UDEV_RULE_FILE, f"{UDEV_RULE}\n".encode(), "pins: udev rule")]
 
 
 def _remove_unit() -> None:

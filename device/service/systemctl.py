@@ -12,6 +12,8 @@ from device.errors import ServiceError
 from device.system.display import displayable
 
 NAME = "edge-mcnn.service"
+WEB_NAME = "edge-mcnn-web.service"
+WEB_SOCKET_NAME = "edge-mcnn-web.socket"
 UNIT_FILE = Path("/etc/systemd/system") / NAME
 DROP_IN_FOLDER = UNIT_FILE.with_name(f"{NAME}.d")
 """Folder of the drop-ins of the unit: ours for the network, and those that `systemctl edit` writes for the user."""
@@ -22,6 +24,8 @@ _PROPERTIES = (
     *("LoadState", "ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts", "ActiveEnterTimestamp"),
     "MainPID",
 )
+_END = ("ExecMainPID", "ExecMainCode", "ExecMainStatus", "Result")
+"""Properties that describe how the main process of a service ended."""
 _LINES = 200
 """Number of the last lines of the journal in which an error is looked for."""
 _ERROR, _FIX = "edge-mcnn: ", "fix: "
@@ -55,17 +59,17 @@ def service_properties() -> dict[str, str]:
         ServiceError: systemd does not run, or does not respond.
     """
     require_systemd()
-    return _show(*_PROPERTIES)
+    return _show(NAME, *_PROPERTIES)
 
 
-def is_active() -> bool:
+def is_active(unit: str = NAME) -> bool:
     """Whether the service runs."""
-    return _run("systemctl", "is-active", "--quiet", NAME).returncode == 0
+    return _run("systemctl", "is-active", "--quiet", unit).returncode == 0
 
 
-def is_enabled() -> bool:
+def is_enabled(unit: str = NAME) -> bool:
     """Whether the service starts with this machine."""
-    return _run("systemctl", "is-enabled", "--quiet", NAME).returncode == 0
+    return _run("systemctl", "is-enabled", "--quiet", unit).returncode == 0
 
 
 def systemctl(*arguments: str) -> None:
@@ -77,8 +81,12 @@ def systemctl(*arguments: str) -> None:
     run_program("systemctl", *arguments, package="systemd")
 
 
-def restart() -> None:
+def restart(unit: str = NAME, *others: str) -> None:
     """Load the unit files again and start the service; an instance that runs is replaced.
+
+    Args:
+        unit: the service.
+        others: units that are started again with it, such as its socket.
 
     Raises:
         ServiceError: it does not start, with the last error that it logged; the service is stopped.
@@ -86,12 +94,12 @@ def restart() -> None:
     systemctl("daemon-reload")
     started = time.time()
     try:
-        systemctl("restart", NAME)
+        systemctl("restart", *others, unit)
     except ServiceError as error:
-        failed = _show("ExecMainPID", "ExecMainCode", "ExecMainStatus", "Result")  # the next attempt replaces them
-        systemctl("stop", NAME)
-        message, fix = _last_error(started, failed) or (displayable(error.message), "")
-        see = f"details: journalctl -u {NAME}"
+        failed = _show(unit, *_END)  # the next attempt replaces them
+        systemctl("stop", *others, unit)
+        message, fix = _last_error(unit, started, failed) or (displayable(error.message), "")
+        see = f"details: journalctl -u {unit}"
         raise ServiceError(f"the service does not start: {message}", fix=f"{fix}; {see}" if fix else see) from None
 
 
@@ -105,18 +113,19 @@ def last_error() -> tuple[str, str] | None:
     Raises:
         ServiceError: systemd does not respond.
     """
-    return _last_error(0, _show("ExecMainPID", "ExecMainCode", "ExecMainStatus", "Result"))
+    return _last_error(NAME, 0, _show(NAME, *_END))
 
 
-def _last_error(since: float, failed: dict[str, str]) -> tuple[str, str] | None:
+def _last_error(unit: str, since: float, failed: dict[str, str]) -> tuple[str, str] | None:
     """Find the last error of a daemon in the journal; without one, describe how the daemon ended.
 
     Args:
+        unit: its service.
         since: only what was logged from then on, seconds since the epoch.
         failed: properties of the unit while it is failed.
     """
     try:
-        lines = list(_daemon_lines(since, failed.get("ExecMainPID", "0")))
+        lines = list(_daemon_lines(unit, since, failed.get("ExecMainPID", "0")))
         reason = "it logged nothing"
     except ServiceError as error:
         lines, reason = [], f"its log cannot be read ({error.message})"
@@ -134,7 +143,7 @@ def _last_error(since: float, failed: dict[str, str]) -> tuple[str, str] | None:
     return (f"{end}, and {reason}", _IN_A_TERMINAL) if end else None
 
 
-def _daemon_lines(since: float, pid: str) -> Iterator[str]:
+def _daemon_lines(unit: str, since: float, pid: str) -> Iterator[str]:
     """Yield the lines that a daemon logged; of an attempt to start that left none, those of its other processes.
 
     systemd's own messages about the service come from another process, so they are not among them.
@@ -142,7 +151,7 @@ def _daemon_lines(since: float, pid: str) -> Iterator[str]:
     Raises:
         ServiceError: the journal cannot be read.
     """
-    finished = _run("journalctl", f"_SYSTEMD_UNIT={NAME}", "--output=json", f"--lines={_LINES}", "--all", "--no-pager")
+    finished = _run("journalctl", f"_SYSTEMD_UNIT={unit}", "--output=json", f"--lines={_LINES}", "--all", "--no-pager")
     if finished.returncode:
         raise ServiceError(" ".join(finished.stderr.split()) or f"journalctl: exit status {finished.returncode}")
     entries = [entry for line in finished.stdout.splitlines() if (entry := _entry(line))]
@@ -189,9 +198,9 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _show(*names: str) -> dict[str, str]:
-    """Query properties of the service; empty if it has none."""
-    output = _run("systemctl", "show", NAME, f"--property={','.join(names)}").stdout
+def _show(unit: str, *names: str) -> dict[str, str]:
+    """Query properties of a service; empty if it has none."""
+    output = _run("systemctl", "show", unit, f"--property={','.join(names)}").stdout
     return dict(line.partition("=")[::2] for line in output.splitlines())
 
 

@@ -1,4 +1,4 @@
-"""The unit file of the service and its network drop-in, filled in for this machine.
+"""The unit files of the service and of the page, and the network drop-in, filled in for this machine.
 
 The unit states which Python the service runs, and which parts of the home folders it may read. The service has no
 network access unless the settings name an MQTT broker: then the drop-in permits access to that broker. Where the
@@ -11,23 +11,20 @@ import shlex
 import stat
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from device.errors import ServiceError
 from device.service.file_modes import unreadable
-from device.service.systemctl import NAME
-from device.settings.schema import MqttSettings
+from device.service.systemctl import NAME, WEB_NAME, WEB_SOCKET_NAME
+from device.settings.schema import MqttSettings, WebSettings
 from device.system.display import shell_quoted
 
 _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 """Folders that the service cannot see. If it needs something in them, an empty file system in memory takes their
 place, into which only the needed paths are mounted."""
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  # nothing is created there
-_TEMPLATES = (
-    Path(__file__).parents[2] / "systemd" / NAME,
-    Path(sys.prefix) / "share" / "edge-mcnn" / NAME,
-)
+_TEMPLATES = (Path(__file__).parents[2] / "systemd", Path(sys.prefix) / "share" / "edge-mcnn")
 _MODULES = ("gpiozero", "lgpio", "numpy", "rich", "sounddevice", "soundfile", "soxr", "typer", "vosk")
 """Modules that the daemon imports."""
 _MISREAD = frozenset("%:\\\"'")
@@ -45,11 +42,62 @@ def unit_text(config: Path, groups: Sequence[str], readable: Iterable[Path] = ()
     Raises:
         ServiceError: the service could not read a file that it needs, or this installation is incomplete.
     """
-    template = next((path for path in _TEMPLATES if path.is_file()), None)
-    if template is None:
-        raise ServiceError(f"{NAME} is missing from this installation", fix="install edge-mcnn again")
+    values = {"@CONFIG@": str(config), "@GROUPS@": " ".join(groups)}
+    return _filled(NAME, values | _python_values(list(readable)))
+
+
+def web_unit_text(config: Path, settings: WebSettings) -> str:
+    """Fill in the unit file of the page, so that it runs this Python.
+
+    Args:
+        config: settings file of the daemon.
+        settings: where the page can be opened, and the certificate.
+
+    Raises:
+        ServiceError: the service could not read a file that it needs, or this installation is incomplete.
+    """
+    files = {"certificate_file": settings.certificate_file, "key_file": settings.key_file}
+    # systemd reads them: the service's user does not exist yet, and no other user may read the key.
+    credentials = [
+        line
+        for name, path in files.items()
+        if path
+        for line in (
+            f"LoadCredential={name}:{_credential(f'web.{name}', path)}",
+            f"Environment=EDGE_MCNN_WEB_{name.upper()}=%d/{name}",
+        )
+    ]
+    values = {"@CONFIG@": str(config), "@CREDENTIALS@": "\n".join(credentials)}
+    return _filled(WEB_NAME, values | _python_values([]))
+
+
+def web_socket_text(config: Path, settings: WebSettings) -> str:
+    """Fill in the unit of the socket at which the page can be opened.
+
+    Raises:
+        ServiceError: the address is no IP address, which systemd requires.
+    """
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if settings.address == "localhost" else settings.address)
+    except ValueError:
+        raise ServiceError(
+            f"{config}: web.address is {settings.address!r}, and a service needs an IP address there",
+            fix='write address = "0.0.0.0" under [web] for every address of this machine',
+        ) from None
+    host = f"[{address}]" if address.version == 6 else str(address)
+    return _filled(WEB_SOCKET_NAME, {"@CONFIG@": str(config), "@ADDRESS@": f"{host}:{settings.port}"})
+
+
+def _python_values(readable: list[Path]) -> dict[str, str]:
+    """Return what a unit must name so that it runs this Python.
+
+    Args:
+        readable: files and folders of the user that it reads as well.
+
+    Raises:
+        ServiceError: the service could not read a file that it needs.
+    """
     executable = _executable()
-    readable = list(readable)
     needed = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[2], *readable]
     hidden = sorted({path for path in needed if _is_hidden(path)})
     for path in needed:
@@ -58,14 +106,19 @@ def unit_text(config: Path, groups: Sequence[str], readable: Iterable[Path] = ()
     _check_environment()
     # A path inside another one is mounted along with it.
     mounted = [path for path in hidden if not any(path != other and path.is_relative_to(other) for other in hidden)]
-    values = {
-        "@EXECUTABLE@": str(executable),
-        "@CONFIG@": str(config),
-        "@GROUPS@": " ".join(groups),
-        "@HOMES@": "\n".join(
-            [f"ProtectHome={'tmpfs' if mounted else 'yes'}", *(f"BindReadOnlyPaths={path}" for path in mounted)]
-        ),
-    }
+    homes = [f"ProtectHome={'tmpfs' if mounted else 'yes'}", *(f"BindReadOnlyPaths={path}" for path in mounted)]
+    return {"@EXECUTABLE@": str(executable), "@HOMES@": "\n".join(homes)}
+
+
+def _filled(name: str, values: Mapping[str, str]) -> str:
+    """Fill in the template of a unit.
+
+    Raises:
+        ServiceError: this installation is incomplete.
+    """
+    template = next((folder / name for folder in _TEMPLATES if (folder / name).is_file()), None)
+    if template is None:
+        raise ServiceError(f"{name} is missing from this installation", fix="install edge-mcnn again")
     text = template.read_text("utf-8")
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
@@ -89,15 +142,24 @@ def network_drop_in(settings: MqttSettings) -> str:
         f"IPAddressAllow={address}" if (address := _address(settings.host)) else "IPAddressDeny=",
     ]
     if settings.password_file:
-        path = settings.password_file
-        if not Path(path).is_absolute() or _is_misread(path):
-            raise ServiceError(
-                f"mqtt.password_file is {path!r}, which systemd would misread",
-                fix="use an absolute path without spaces, quotes, backslashes, colons and %",
-            )
+        path = _credential("mqtt.password_file", settings.password_file)
         # systemd reads the password: the service's user does not exist yet, and no other user may read the file.
         lines += [f"LoadCredential=mqtt-password:{path}", "Environment=EDGE_MCNN_MQTT_PASSWORD_FILE=%d/mqtt-password"]
     return "\n".join(lines) + "\n"
+
+
+def _credential(name: str, path: str) -> str:
+    """Return the path of a file that systemd passes to the service.
+
+    Raises:
+        ServiceError: systemd would misread it.
+    """
+    if not Path(path).is_absolute() or _is_misread(path):
+        raise ServiceError(
+            f"{name} is {path!r}, which systemd would misread",
+            fix="use an absolute path without spaces, quotes, backslashes, colons and %",
+        )
+    return path
 
 
 def _executable() -> Path:

@@ -24,6 +24,13 @@ def install(
             "convert` wrote; a file is copied to a folder that the service can read.",
         ),
     ] = None,
+    web: Annotated[
+        bool,
+        typer.Option(
+            "--web",
+            help="Also install the page of `edge-mcnn web`, which starts with this machine, too. See docs/web.md.",
+        ),
+    ] = False,
     dry_run: _DryRun = False,
 ) -> None:
     """Install the service, enable it at boot, and start it.
@@ -37,16 +44,19 @@ def install(
     For example:
 
         sudo .venv/bin/edge-mcnn service install --model Model.tflite
+        sudo .venv/bin/edge-mcnn service install --web
     """
     from device.doctor.checks import service_checks
     from device.doctor.findings import Finding, Verdict
     from device.doctor.isolation import run_checks
     from device.errors import ServiceError
-    from device.service.install import apply_changes, plan_install
+    from device.service.changes import apply_changes
+    from device.service.install import plan_install
+    from device.service.web import about_page, is_web_installed
     from edge_mcnn.setup.doctor import finding_text
 
     console = out.console(highlight=False, soft_wrap=True)
-    plan = plan_install(model, out.announce)
+    plan = plan_install(model, out.announce, web=web)
     findings = [each for each in run_checks(service_checks(plan.settings)) if isinstance(each, Finding)]
     for finding in findings:
         console.print(finding_text(finding, console))
@@ -64,26 +74,41 @@ def install(
         "The service is listening. Check it: edge-mcnn status. Read its log: journalctl -u edge-mcnn -f. Change its "
         "settings: edit /etc/edge-mcnn/config.toml, then run: sudo systemctl restart edge-mcnn"
     )
+    if is_web_installed():
+        for line in about_page(plan.settings):
+            console.print(line)
 
 
 @service_commands.command()
 def uninstall(
     purge: Annotated[
-        bool, typer.Option("--purge", help="Also remove a settings file that you have edited, and what was learnt.")
+        bool,
+        typer.Option(
+            "--purge",
+            help="Also remove a settings file that you have edited, what was learnt, and the history and the password "
+            "of the page.",
+        ),
     ] = False,
+    web: Annotated[bool, typer.Option("--web", help="Remove the page alone; the device goes on to listen.")] = False,
     dry_run: _DryRun = False,
 ) -> None:
     """Stop the service and remove everything that `install` created.
 
-    A settings file that you have edited and the voice profile of the service are not removed unless you add --purge.
+    A settings file that you have edited, the voice profile of the service and the history of the page are not removed
+    unless you add --purge.
 
     For example:
 
         sudo .venv/bin/edge-mcnn service uninstall --dry-run
     """
-    from device.service.install import apply_changes, plan_uninstall
+    from device.errors import ServiceError
+    from device.service.changes import apply_changes
+    from device.service.install import plan_uninstall
+    from device.service.web import plan_web_removal
 
-    changes = plan_uninstall(purge=purge)
+    changes = plan_web_removal(purge=purge) if web else plan_uninstall(purge=purge)
+    if not any(change.apply for change in changes):
+        raise ServiceError("the page is not installed")
     if dry_run:
         for change in changes:
             out.line(f"dry run: {change.description}")

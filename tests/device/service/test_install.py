@@ -17,7 +17,8 @@ from device.outputs import lights as lights_module
 from device.outputs.gpio import chip
 from device.recognition.speech_model.fetch import SPEECH_MODEL_NAME
 from device.service import file_modes, install, systemctl
-from device.service.install import ServiceChange, apply_changes, installed_paths, plan_install, plan_uninstall
+from device.service.changes import ServiceChange, apply_changes
+from device.service.install import installed_paths, plan_install, plan_uninstall
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
 from tests.device.outputs.mqtt.locked_broker import serving
 from tests.device.outputs.mqtt.recorded_commands import Publisher

@@ -8,7 +8,8 @@ from device.doctor.findings import Finding, Verdict
 from device.errors import ServiceError
 from device.service import install as installation
 from device.service import systemctl
-from device.service.install import InstallationPlan, ServiceChange
+from device.service.changes import ServiceChange
+from device.service.install import InstallationPlan
 from device.settings.schema import Settings
 from edge_mcnn.setup.service import install, service_status
 
@@ -25,7 +26,7 @@ def test_a_failed_check_prevents_the_installation(
         yield Finding("pins", Verdict.FAIL, "there is no group gpio", "run: sudo groupadd gpio")
 
     plan = InstallationPlan(Settings(), [ServiceChange("unit: write it", change)])
-    monkeypatch.setattr(installation, "plan_install", lambda _model, _announce: plan)
+    monkeypatch.setattr(installation, "plan_install", lambda _model, _announce, **_: plan)
     monkeypatch.setattr(isolation, "run_checks", findings)
     with pytest.raises(ServiceError) as caught:
         install()
