@@ -133,13 +133,15 @@ def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
     assert rig.microphone.received_blocks == received
 
     def unmute() -> None:
-        wait_until(lambda: rig.states[-1] == "muted")
-        assert rig.liveness.now.microphone == ""
-        ticks = rig.ticks
-        wait_until(lambda: rig.ticks > ticks, message="the watchdog would end the process")
-        rig.microphone.mute(False)
+        try:
+            wait_until(lambda: rig.states[-1] == "muted")
+            assert rig.liveness.now.microphone == ""
+            ticks = rig.ticks
+            wait_until(lambda: rig.ticks > ticks, message="the watchdog would end the process")
+        finally:  # else the test would wait for the next stream
+            rig.microphone.mute(False)
 
-    thread = threading.Thread(target=unmute)
+    thread = threading.Thread(target=unmute, daemon=True)
     thread.start()
     assert sum(1 for _ in next(streams)) == 5
     thread.join()
@@ -149,10 +151,23 @@ def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
     assert "lost" not in rig.states[:6]
 
 
+def test_a_block_that_arrives_after_muting_is_not_used() -> None:
+    class MutedWhileWaiting(FakeMicrophone):
+        def block(self, limit_s: float) -> Block | None:
+            rig.microphone.mute(True)
+            return super().block(limit_s)
+
+    rig = Rig(MutedWhileWaiting(5))
+    streams = rig.microphone.streams()
+    assert list(next(streams)) == []
+    streams.close()
+    assert rig.blocks == []
+
+
 def test_a_microphone_that_is_muted_at_the_start_is_never_opened() -> None:
     rig = Rig(FakeMicrophone(5))
     rig.microphone.mute(True)
-    thread = threading.Thread(target=rig.lengths)
+    thread = threading.Thread(target=rig.lengths, daemon=True)
     thread.start()
     wait_until(lambda: rig.ticks > 1)
     rig.microphone.stop()
@@ -163,8 +178,7 @@ def test_a_microphone_that_is_muted_at_the_start_is_never_opened() -> None:
 
 def test_muting_a_lost_microphone_ends_the_attempts_to_open_it() -> None:
     rig = Rig(AudioError("gone"), *[AudioError("still gone")] * 1000)
-    rig.microphone._patient = True
-    thread = threading.Thread(target=rig.lengths)
+    thread = threading.Thread(target=rig.lengths, daemon=True)
     thread.start()
     wait_until(lambda: "lost" in rig.states)
     rig.microphone.mute(True)
@@ -284,7 +298,7 @@ def test_closing_that_hangs_has_failed() -> None:
 @pytest.mark.parametrize("prepared", [FakeMicrophone(10**9), AudioError("none")])
 def test_stopped_from_another_thread(prepared: FakeMicrophone | AudioError) -> None:
     rig = Rig(*([prepared] * (1 if isinstance(prepared, FakeMicrophone) else 1000)))
-    thread = threading.Thread(target=rig.lengths)
+    thread = threading.Thread(target=rig.lengths, daemon=True)
     thread.start()
     wait_until(lambda: rig.ticks >= 3, limit_s=10)
     rig.microphone.stop()
