@@ -43,7 +43,8 @@ class FakeMicrophone:
 
     def block(self, limit_s: float) -> Block | None:
         if self._blocks == 0:
-            time.sleep(limit_s)
+            if not self.ended:
+                time.sleep(limit_s)
             return None
         self._blocks -= 1
         if self._constant:
