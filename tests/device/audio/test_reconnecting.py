@@ -1,5 +1,6 @@
 """`ReconnectingMicrophone` with fake microphones whose opening fails or hangs, or whose audio stops."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ class FakeMicrophone:
         self.rate = rate
         self.dropped_blocks = 2
         self.batch_size = 1
+        self.woken = threading.Event()
         self.closed = threading.Event()
         self.unstick = threading.Event()
         self._blocks = blocks
@@ -53,7 +55,7 @@ class FakeMicrophone:
         return Block(np.full((round(self.rate * 0.032), 1), level, np.int16), time.monotonic(), self._constant)
 
     def wake(self) -> None:
-        pass
+        self.woken.set()
 
     def close(self) -> None:
         if self._then == "hangs in close":
@@ -124,14 +126,6 @@ def no_thread_is_left() -> Iterator[None]:
 def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
     first, second = FakeMicrophone(1000), FakeMicrophone(5)
     rig = Rig(first, second)
-    streams = rig.microphone.streams()
-    frames = next(streams)
-    next(frames)
-    rig.microphone.mute(True)
-    received = rig.microphone.received_blocks
-    assert list(frames) == [], "what was spoken after it was muted is not used"
-    assert first.closed.is_set()
-    assert rig.microphone.received_blocks == received
 
     def unmute() -> None:
         try:
@@ -143,10 +137,18 @@ def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
             rig.microphone.mute(False)
 
     thread = threading.Thread(target=unmute, daemon=True)
-    thread.start()
-    assert sum(1 for _ in next(streams)) == 5
+    with contextlib.closing(rig.microphone.streams()) as streams:
+        frames = next(streams)
+        next(frames)
+        rig.microphone.mute(True)
+        assert first.woken.is_set(), "muting waits for no block"
+        received = rig.microphone.received_blocks
+        assert list(frames) == [], "what was spoken after it was muted is not used"
+        assert first.closed.is_set()
+        assert rig.microphone.received_blocks == received
+        thread.start()
+        assert sum(1 for _ in next(streams)) == 5
     thread.join()
-    streams.close()
     assert rig.states[:5] == ["recovering", "healthy", "muted", "recovering", "recovering"]
     assert rig.states[5] == "healthy"
     assert "lost" not in rig.states[:6]
@@ -159,9 +161,8 @@ def test_a_block_that_arrives_after_muting_is_not_used() -> None:
             return super().block(limit_s)
 
     rig = Rig(MutedWhileWaiting(5))
-    streams = rig.microphone.streams()
-    assert list(next(streams)) == []
-    streams.close()
+    with contextlib.closing(rig.microphone.streams()) as streams:
+        assert list(next(streams)) == []
     assert rig.blocks == []
 
 
