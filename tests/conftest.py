@@ -1,8 +1,10 @@
-"""What all tests share: the recorded clips, the speech model, markers by folder, and no skipped test in CI."""
+"""What all tests share: clips, speech model, folders of their own, markers by folder, and no skipped test in CI."""
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,23 @@ settings.load_profile("any machine")
 
 # A shell starts background jobs with SIGINT ignored, and child processes inherit that: Ctrl-C must reach them in tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_FOLDERS = ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
+_own_folder = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the tests away from the device of whoever runs them: its sockets, whether it is muted, what it learnt."""
+    config.stash[_own_folder] = tempfile.mkdtemp(prefix="own")  # short, for the paths of sockets
+    for name in _FOLDERS:
+        os.environ[name] = f"{config.stash[_own_folder]}/{name[4:].lower()}"
+        Path(os.environ[name]).mkdir(mode=0o700)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove these folders."""
+    shutil.rmtree(config.stash[_own_folder], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

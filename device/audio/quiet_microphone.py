@@ -64,9 +64,6 @@ class QuietMicrophone:
         """
         if self._loud_frames * FRAME_SECONDS >= _NORMAL_S:
             return
-        if power >= _NORMAL:
-            self._loud_frames += 1
-            self.gain = 1.0  # at once, so that the first sentence into a usual microphone is not distorted
         self._power = power if self._power is None else power + (self._power - power) * _SMOOTHING
         self._quietest = min(self._quietest, self._power)
         self._frames += 1
@@ -75,3 +72,6 @@ class QuietMicrophone:
             self._quietest = math.inf
             noise = max(min(self._parts), 1e-9)  # zeros, where a microphone suppresses all noise
             self.gain = min(max(math.sqrt(self._gate / (noise * _ABOVE_NOISE)), 1.0), _LARGEST_GAIN)
+        if power >= _NORMAL:
+            self._loud_frames += 1
+            self.gain = 1.0  # at once, so that the first sentence into a usual microphone is not distorted

@@ -22,6 +22,7 @@ _AUTOMATIC = re.compile(r"auto(matic)? gain|\bAGC\b", re.IGNORECASE)
 _UNKNOWN_SCALE_PERCENT = 20
 """Change of a control that does not report dB, percent of its range."""
 _INSTALL = "run: sudo apt-get install alsa-utils"
+_BY_HAND = "set the gain by hand: alsamixer, F4"
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,8 @@ def _run(*command: str) -> tuple[str, str, str]:
     except FileNotFoundError:
         return "", f"{command[0]} is not installed, so the gain is not known", _INSTALL
     except (OSError, subprocess.TimeoutExpired) as error:
-        return "", f"{command[0]} cannot be run ({on_one_line(error)})", _INSTALL
+        return "", f"{command[0]} cannot be run ({on_one_line(error)})", _BY_HAND
     if done.returncode:
         reason = on_one_line(done.stderr) or f"exit status {done.returncode}"
-        return "", f"{' '.join(command[:3])}: {reason}", "set the gain by hand: alsamixer, F4"
+        return "", f"{' '.join(command[:3])}: {reason}", _BY_HAND
     return done.stdout, "", ""

@@ -100,7 +100,11 @@ class HomeAssistant:
         self._token = ""
 
     def __enter__(self) -> "HomeAssistant":
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()  # no process is left behind
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

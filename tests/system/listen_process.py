@@ -79,12 +79,18 @@ class ListenProcess:
 
     def wait_for(self, part: str) -> None:
         """Wait until this text is printed on standard error, after the text of the previous call."""
-        while part not in (line := self._new_errors.get(timeout=LIMIT_S) or ""):
-            assert line, self._errors
+        try:
+            while part not in (line := self._new_errors.get(timeout=LIMIT_S) or ""):
+                assert line, self._errors
+        except queue.Empty:
+            raise AssertionError(f"no line with {part!r}, and no line for {LIMIT_S} s:\n{self.errors}") from None
 
     def next_prediction(self) -> dict[str, Any]:
         """Wait for the next prediction and return its JSON object."""
-        table = json.loads(self._lines.get(timeout=LIMIT_S))
+        try:
+            table = json.loads(self._lines.get(timeout=LIMIT_S))
+        except queue.Empty:
+            raise AssertionError(f"no prediction for {LIMIT_S} s:\n{self.errors}") from None
         assert isinstance(table, dict)
         return table
 

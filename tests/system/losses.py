@@ -142,7 +142,7 @@ def observed_daemon(speech_model: Path | None = None) -> Iterator[ObservedDaemon
         (folder / "config.toml").write_text(
             _SETTINGS + (f'[transcriber]\nspeech_model = "{speech_model}"\n' if speech_model else "")
         )
-        environment = {**os.environ, **microphone.environment, "RUNTIME_DIRECTORY": name}
+        environment = {**os.environ, **microphone.environment, "RUNTIME_DIRECTORY": name, "STATE_DIRECTORY": name}
         process = subprocess.Popen(
             [sys.executable, "-m", "edge_mcnn", "listen", "--lights", "none", "--config", str(folder / "config.toml")],
             env=environment,

@@ -52,7 +52,7 @@ def cycle(daemon: ObservedDaemon) -> tuple[float, float]:
     start = time.monotonic()
     set_muted(daemon, True)
     closed = time.monotonic()
-    # The sound server, not the daemon, says that nobody records.
+    # The sound server reports that nobody records: the daemon alone could be wrong.
     assert daemon.microphone.recorders() == 0
     assert daemon.status().state == "muted"
     again = time.monotonic()

@@ -224,7 +224,16 @@ def test_a_silent_microphone_is_muted(healthy: Rig) -> None:
     healthy.receive(31, constant=True)
     assert healthy.states == ["silent"]
     healthy.machine.muted(MUTING)
+    assert healthy.machine.now.microphone == ""
     healthy.machine.unmuted()
     healthy.open()
     healthy.receive(1)
     assert healthy.states == ["silent", "muted", "recovering", "recovering", "healthy"]
+
+
+def test_unmuting_opens_it_at_once_even_if_it_was_just_opened() -> None:
+    rig = Rig()
+    rig.open()
+    rig.machine.muted(MUTING)
+    rig.machine.unmuted()
+    assert rig.machine.due() == Due.OPEN

@@ -82,6 +82,13 @@ def test_an_offset_that_changes_and_ends() -> None:
         assert np.abs(output[start + SETTLED : start + RATE]).max() < 0.001
 
 
+def test_an_offset_is_followed_within_sound_that_never_pauses() -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 200 * np.arange(20 * RATE) / RATE)
+    output = removed(np.asarray(tone + np.repeat([0.05, 0.1], 10 * RATE), np.float32))
+    for second in (9, 19):
+        assert abs(output[second * RATE : (second + 1) * RATE].mean()) < 0.005
+
+
 def test_each_channel_has_its_own_offset() -> None:
     voice = speech(CLIPS / "austen-0930.flac")
     block = np.stack([voice, voice + np.float32(0.1), voice - np.float32(0.2)], axis=1)

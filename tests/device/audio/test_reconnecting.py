@@ -1,5 +1,6 @@
 """`ReconnectingMicrophone` with fake microphones whose opening fails or hangs, or whose audio stops."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ class FakeMicrophone:
         self.rate = rate
         self.dropped_blocks = 2
         self.batch_size = 1
+        self.woken = threading.Event()
         self.closed = threading.Event()
         self.unstick = threading.Event()
         self._blocks = blocks
@@ -46,7 +48,8 @@ class FakeMicrophone:
 
     def block(self, limit_s: float) -> Block | None:
         if self._blocks == 0:
-            time.sleep(limit_s)
+            if not self.ended:
+                time.sleep(limit_s)
             return None
         self._blocks -= 1
         if self._constant:
@@ -55,7 +58,7 @@ class FakeMicrophone:
         return Block(np.full((round(self.rate * 0.032), 1), level, np.int16), time.monotonic(), self._constant)
 
     def wake(self) -> None:
-        pass
+        self.woken.set()
 
     def close(self) -> None:
         if self._then == "hangs in close":
@@ -126,38 +129,52 @@ def no_thread_is_left() -> Iterator[None]:
 def test_muting_closes_the_microphone_and_unmuting_opens_the_next() -> None:
     first, second = FakeMicrophone(1000), FakeMicrophone(5)
     rig = Rig(first, second)
-    streams = rig.microphone.streams()
-    frames = next(streams)
-    next(frames)
-    rig.microphone.mute(MUTING)
-    received = rig.microphone.received_blocks
-    assert list(frames) == [], "what was spoken after it was muted is not used"
-    assert first.closed.is_set()
-    assert rig.microphone.received_blocks == received
 
     def unmute() -> None:
-        wait_until(lambda: rig.states[-1] == "muted")
-        assert rig.liveness.now.microphone == ""
-        ticks = rig.ticks
-        wait_until(lambda: rig.ticks > ticks + 1, message="the watchdog would end the process")
-        rig.microphone.mute(None)
+        try:
+            wait_until(lambda: rig.states[-1] == "muted")
+            assert rig.liveness.now.microphone == ""
+            ticks = rig.ticks
+            wait_until(lambda: rig.ticks > ticks, message="the watchdog would end the process")
+        finally:  # else the test would wait for the next stream
+            rig.microphone.mute(None)
 
-    thread = threading.Thread(target=unmute)
-    thread.start()
-    assert sum(1 for _ in next(streams)) == 5
+    thread = threading.Thread(target=unmute, daemon=True)
+    with contextlib.closing(rig.microphone.streams()) as streams:
+        frames = next(streams)
+        next(frames)
+        rig.microphone.mute(MUTING)
+        assert first.woken.is_set(), "muting waits for no block"
+        received = rig.microphone.received_blocks
+        assert list(frames) == [], "what was spoken after it was muted is not used"
+        assert first.closed.is_set()
+        assert rig.microphone.received_blocks == received
+        thread.start()
+        assert sum(1 for _ in next(streams)) == 5
     thread.join()
-    streams.close()
     assert rig.states[:5] == ["recovering", "healthy", "muted", "recovering", "recovering"]
     assert rig.states[5] == "healthy"
     assert "lost" not in rig.states[:6]
 
 
+def test_a_block_that_arrives_after_muting_is_not_used() -> None:
+    class MutedWhileWaiting(FakeMicrophone):
+        def block(self, limit_s: float) -> Block | None:
+            rig.microphone.mute(MUTING)
+            return super().block(limit_s)
+
+    rig = Rig(MutedWhileWaiting(5))
+    with contextlib.closing(rig.microphone.streams()) as streams:
+        assert list(next(streams)) == []
+    assert rig.blocks == []
+
+
 def test_a_microphone_that_is_muted_at_the_start_is_never_opened() -> None:
     rig = Rig(FakeMicrophone(5))
     rig.microphone.mute(MUTING)
-    thread = threading.Thread(target=rig.lengths)
+    thread = threading.Thread(target=rig.lengths, daemon=True)
     thread.start()
-    wait_until(lambda: rig.ticks > 2)
+    wait_until(lambda: rig.ticks > 1)
     rig.microphone.stop()
     thread.join()
     assert rig.microphone.received_blocks == 0
@@ -166,8 +183,7 @@ def test_a_microphone_that_is_muted_at_the_start_is_never_opened() -> None:
 
 def test_muting_a_lost_microphone_ends_the_attempts_to_open_it() -> None:
     rig = Rig(AudioError("gone"), *[AudioError("still gone")] * 1000)
-    rig.microphone._patient = True
-    thread = threading.Thread(target=rig.lengths)
+    thread = threading.Thread(target=rig.lengths, daemon=True)
     thread.start()
     wait_until(lambda: "lost" in rig.states)
     rig.microphone.mute(MUTING)
@@ -287,7 +303,7 @@ def test_closing_that_hangs_has_failed() -> None:
 @pytest.mark.parametrize("prepared", [FakeMicrophone(10**9), AudioError("none")])
 def test_stopped_from_another_thread(prepared: FakeMicrophone | AudioError) -> None:
     rig = Rig(*([prepared] * (1 if isinstance(prepared, FakeMicrophone) else 1000)))
-    thread = threading.Thread(target=rig.lengths)
+    thread = threading.Thread(target=rig.lengths, daemon=True)
     thread.start()
     wait_until(lambda: rig.ticks >= 3, limit_s=10)
     rig.microphone.stop()

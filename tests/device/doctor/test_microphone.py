@@ -291,6 +291,23 @@ def test_channels_in_opposite_phase(plugged: Callable[..., None], monkeypatch: p
     assert "balanced" in found[1].fix
 
 
+def test_the_channels_of_the_settings_are_measured(
+    plugged: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugged(USB)
+    opened: list[object] = []
+
+    def open_it(name: str, channels: object) -> FakeMicrophone:
+        opened.append(channels)
+        return FakeMicrophone([block * np.array([1, -1], np.int16) for block in tone(-20, channels=2)])
+
+    monkeypatch.setattr(microphone, "Microphone", open_it)
+    *_, found = measure_level(Settings(microphone=MicrophoneSettings(channels=(0, 1))), None)
+    assert opened == [(0, 1)]
+    assert isinstance(found, Finding)
+    assert found.message.startswith("loudest -96 dBFS"), "selected channels are not inverted"
+
+
 @pytest.mark.parametrize("blocks", [[], tone(-20, blocks=2)], ids=["from the start", "after two blocks"])
 @pytest.mark.parametrize(
     ("ended", "message"), [(True, "it disconnected"), (False, "opened, but no audio arrived for 3 s")]
@@ -316,13 +333,16 @@ def test_a_microphone_that_another_program_uses(plugged: Callable[..., None], mo
     [lost] = measure_level(settings, replace(STATUS, microphone=""))
     assert lost == bad, "a daemon without a microphone does not use it"
     [in_use_by_daemon] = measure_level(settings, STATUS)
-    [muted] = measure_level(settings, replace(STATUS, state="muted", microphone="", fix="edge-mcnn mute off"))
-    assert isinstance(muted, Finding)
-    assert (muted.verdict, muted.fix) == (Verdict.WARN, "edge-mcnn mute off")
-    assert muted.message.endswith("is muted")
     assert isinstance(in_use_by_daemon, Finding)
     assert in_use_by_daemon.verdict == Verdict.WARN
     assert in_use_by_daemon.message == "not measured: the daemon, process 42, uses the microphone"
+
+
+def test_a_microphone_that_is_muted_is_not_opened(plugged: Callable[..., None]) -> None:
+    plugged(USB)
+    muted = replace(STATUS, state="muted", microphone="", fix="edge-mcnn mute off")
+    message = "not measured: the daemon, process 42, is muted"
+    assert list(measure_level(Settings(), muted)) == [Finding("level", Verdict.WARN, message, "edge-mcnn mute off")]
 
 
 @pytest.fixture

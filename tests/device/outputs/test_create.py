@@ -1,5 +1,7 @@
 """Which outputs the settings and options choose."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +11,16 @@ import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
+from device.adaptation.profile_path import NO_PROFILE
 from device.errors import LightsError, PublishingError
 from device.outputs import lights as lights_module
+from device.outputs.base import Output
 from device.outputs.create import create_outputs, create_publishers, create_screen
 from device.outputs.fan_out import Outputs
+from device.outputs.mqtt import output as mqtt_output
 from device.settings.leds import CLASS_PINS
 from device.settings.schema import (
+    ClassifierSettings,
     LearnSettings,
     LightsSettings,
     MqttSettings,
@@ -93,6 +99,30 @@ def test_publishers() -> None:
     with pytest.raises(PublishingError) as caught:
         create_publishers(Settings(mqtt=MqttSettings("a..b")), print)
     assert caught.value.fix
+
+
+def test_mqtt_gets_the_commands_of_the_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Mock(return_value=Mock(spec_set=Output))
+    monkeypatch.setattr(mqtt_output, "MqttOutput", made)
+    commands, settings = NotedCommands(), Settings(lights=LightsSettings(kind="none"), mqtt=MqttSettings("127.0.0.1"))
+    create_outputs(settings, None, print, print, commands, json=False, words=False)
+    made.assert_called_once_with(settings.mqtt, print, commands)
+
+
+@pytest.mark.parametrize("profile", ["", NO_PROFILE])
+def test_the_screen_has_keys_for_corrections_only_where_these_can_be_learnt(
+    profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = os.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(ours), os.fdopen(theirs, "w") as terminal:
+        settings = Settings(lights=LightsSettings(kind="terminal"), classifier=ClassifierSettings(profile=profile))
+        with monkeypatch.context() as redirected:
+            redirected.setattr(sys, "stdout", terminal)
+            screen = create_screen(settings, NotedCommands())
+        assert screen is not None
+        assert (screen._commands is None, screen._corrections is None) == (False, profile == NO_PROFILE)
+        screen._console.file.close()
 
 
 def test_there_is_no_screen_where_standard_output_is_not_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -99,8 +99,9 @@ def test_a_correction_or_a_change_of_the_microphone_is_part_of_what_the_lights_s
     outputs.prediction(prediction("positive"))
     outputs.corrected("negative")
     outputs.prediction(prediction("positive"))
+    assert calls == ["light prediction", "light corrected negative"], "the corrected class has its own cooldown"
     outputs.prediction(prediction("negative"))
-    assert calls == ["light prediction", "light corrected negative", "light prediction"]
+    assert calls[2:] == ["light prediction"], "its light is on, and is prolonged"
     outputs.microphone(HEALTHY)
     outputs.prediction(prediction("positive"))
     assert calls[3:] == ["light microphone", "light prediction"]

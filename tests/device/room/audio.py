@@ -1,17 +1,25 @@
-"""Synthetic audio with known levels, and measurements made of plain values."""
+"""Speech, synthetic audio with known levels, and measurements made of plain values."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from device.audio.framer import Framer
 from device.room.channel_faults import ChannelState
 from device.room.hum import Hum
 from device.room.measurement import Measurement, Recording, RoomLevels, SpeechLevels
+from tests.conftest import CLIPS
 
 RATE = 16_000
+
+
+def recorded_speech() -> NDArray[np.float64]:
+    """A sentence, shape (n,), 16 kHz, full scale 1; its voiced frames are at -28 dBFS."""
+    samples, _ = soundfile.read(CLIPS / "austen-0880.flac")
+    return np.asarray(samples)
 
 
 def noise(dbfs: float, seconds: float, *, rate: int = RATE, seed: int = 0) -> NDArray[np.float64]:
@@ -46,7 +54,7 @@ def measured(
     clipped: float = 0.0,
     room_speech_s: float = 0.0,
     hum: Hum | None = None,
-    channels: Sequence[ChannelState] = (ChannelState(-28.0, 0.0, dead=False, inverted=False),),
+    channels: Sequence[ChannelState] = (ChannelState(-28.0, 0.01, dead=False, inverted=False),),
     silent: bool = False,
 ) -> Measurement:
     """A measurement of a good microphone, but for what the test changes."""

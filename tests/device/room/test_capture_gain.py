@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from device.room import capture_gain
 from device.room.capture_gain import CaptureControl, GainChange, Mixer, apply_change, read_mixer
 
 USB_MICROPHONE = """Simple mixer control 'Mic',0
@@ -124,6 +125,11 @@ def test_an_onboard_card_with_a_boost(amixer: Amixer) -> None:
     assert raised.command == "amixer -c 0 -- sset 'Internal Mic Boost,0' capture 22.0dB", "the other one is at its end"
 
 
+def test_the_most_useful_control_is_the_first(amixer: Amixer) -> None:
+    amixer(ONBOARD + WITHOUT_DB.replace("'Capture',1", "'Line',0") + USB_MICROPHONE)
+    assert [each.name for each in read_mixer(NAME).controls] == ["Mic", "Capture", "Line", "Internal Mic Boost"]
+
+
 def test_a_control_without_db_changes_by_a_share_of_its_range(amixer: Amixer) -> None:
     amixer(WITHOUT_DB)
     mixer = read_mixer(NAME)
@@ -164,6 +170,19 @@ def test_amixer_fails(amixer: Amixer) -> None:
     mixer = read_mixer(NAME)
     assert mixer.problem == "amixer -c 1: amixer: Mixer attach hw:1 error: No such device"
     assert "alsamixer" in mixer.fix
+
+
+def test_amixer_cannot_be_run(amixer: Amixer, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = amixer("").with_name("amixer")
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(capture_gain, "_LIMIT_S", 0.1)
+    assert "timed out" in read_mixer(NAME).problem
+    program.write_text("#!/nowhere\n")
+    program.chmod(0o644)
+    monkeypatch.setenv("PATH", str(program.parent))
+    mixer = read_mixer(NAME)
+    assert mixer.problem.startswith("amixer cannot be run (")
+    assert mixer.fix == "set the gain by hand: alsamixer, F4"
 
 
 @pytest.mark.parametrize("name", ["default", "pipewire", "usbmic", "a (hw:x)"])

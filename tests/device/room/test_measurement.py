@@ -4,9 +4,8 @@ from numpy.typing import NDArray
 
 from device.audio.level import level_dbfs
 from device.audio.silero_vad import Silero
-from device.room.measurement import Recording, measure
-from tests.conftest import CLIPS
-from tests.device.room.audio import RATE, int16, noise, recording, tone
+from device.room.measurement import measure
+from tests.device.room.audio import RATE, noise, recorded_speech, recording, tone
 
 
 class LoudIsSpeech:
@@ -17,14 +16,6 @@ class LoudIsSpeech:
 
     def reset(self) -> None:
         pass
-
-
-def clip(name: str) -> NDArray[np.float64]:
-    import soundfile
-
-    samples, rate = soundfile.read(CLIPS / f"{name}.flac")
-    assert rate == RATE
-    return np.asarray(samples)
 
 
 def voice(dbfs: float, seconds: float = 3.0) -> NDArray[np.float64]:
@@ -62,7 +53,8 @@ def test_quiet_parts_of_speech_and_pauses() -> None:
 
 
 def test_speech_in_the_room_is_left_out() -> None:
-    room = np.concatenate([noise(-62, 2), voice(-15, 1), noise(-62, 2)])
+    reverberation = voice(-35, 0.25)
+    room = np.concatenate([noise(-62, 2), voice(-15, 1), reverberation, noise(-62, 2)])
     found = measure(recording(room), recording(voice(-15)), LoudIsSpeech(), 0.5)
     assert found.room.speech_s == pytest.approx(1, abs=0.1)
     assert found.room.loud_dbfs == pytest.approx(-61.5, abs=0.5)
@@ -85,7 +77,7 @@ def test_a_single_click_is_no_speech() -> None:
 def test_the_clipped_share_is_that_of_the_worst_channel() -> None:
     speech = voice(-15)
     clipped = np.clip(voice(-15), -1, 1)
-    clipped[:480] = 1.0  # 1 % of the samples
+    clipped[:240], clipped[240:480] = 1.0, -1.0  # together 1 % of the samples
     found = measure(recording(noise(-62, 3), noise(-62, 3)), recording(speech, clipped), LoudIsSpeech(), 0.5)
     assert found.clipped == pytest.approx(0.01, abs=1e-6)
     assert found.peak_dbfs == pytest.approx(0, abs=0.01)
@@ -99,11 +91,26 @@ def test_a_muted_microphone(value: float) -> None:
     assert found.speech is None
 
 
+def test_a_microphone_that_suppresses_all_noise_is_not_muted() -> None:
+    silence, spoken = recording(np.zeros(3 * RATE)), recording(voice(-15))
+    assert not measure(silence, spoken, LoudIsSpeech(), 0.5).silent
+    assert not measure(spoken, silence, LoudIsSpeech(), 0.5).silent
+
+
+def test_hum_is_looked_for_in_the_room() -> None:
+    quiet, humming = noise(-62, 3), noise(-62, 3) + tone(50, -50, 3)
+    found = measure(recording(humming), recording(quiet), LoudIsSpeech(), 0.5).hum
+    assert found is not None
+    assert found.mains_hz == 50
+    assert measure(recording(quiet), recording(humming), LoudIsSpeech(), 0.5).hum is None
+
+
 @pytest.mark.parametrize("level", [0.0, -20.0, -40.0])
 def test_real_speech_is_detected_at_any_level(level: float) -> None:
     """-40 dB puts this clip at -68 dBFS, below the default gate, where the detector alone finds nothing."""
     gain = 10 ** (level / 20)
-    speech = clip("austen-0880") * gain + noise(-90, len(clip("austen-0880")) / RATE)
+    speech = recorded_speech()
+    speech = speech * gain + noise(-90, len(speech) / RATE)
     found = measure(recording(noise(-90, 3)), recording(speech), Silero(), 0.5)
     assert found.room.speech_s == 0
     assert found.speech is not None
@@ -119,15 +126,7 @@ def test_noise_is_no_speech(dbfs: float) -> None:
 
 
 def test_real_speech_in_the_room_is_noticed() -> None:
-    room = np.concatenate([noise(-70, 2), clip("austen-0880"), noise(-70, 2)])
-    found = measure(recording(room), recording(clip("austen-0880")), Silero(), 0.5)
+    room = np.concatenate([noise(-70, 2), recorded_speech(), noise(-70, 2)])
+    found = measure(recording(room), recording(recorded_speech()), Silero(), 0.5)
     assert found.room.speech_s > 1
     assert found.room.floor_dbfs < -60
-
-
-def test_shapes_of_a_recording() -> None:
-    stereo = recording(voice(-15), voice(-15), rate=48_000)
-    assert isinstance(stereo, Recording)
-    assert stereo.samples.shape == (48_000, 2)
-    assert stereo.frames.shape[1] == 512
-    assert int16(voice(3)).max() == 32767

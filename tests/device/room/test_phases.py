@@ -1,6 +1,7 @@
 """The two parts with simulated blocks; tests/system/test_calibrate.py has a virtual microphone."""
 
 import numpy as np
+import pytest
 
 from device.audio.framer import Framer
 from device.audio.microphone import Block
@@ -13,7 +14,7 @@ RATE, SECONDS = 48_000, 2.0
 
 
 class Rig:
-    """Delivers blocks of 128 ms with one value to both parts, as `device.audio.reconnecting` does."""
+    """Delivers blocks of 128 ms of a square wave to both parts, as `device.audio.reconnecting` does."""
 
     def __init__(self, display: RecordedDisplay) -> None:
         self.phases = Phases(SECONDS, display)
@@ -23,8 +24,9 @@ class Rig:
 
     def play(self, value: int, seconds: float) -> None:
         for _ in range(round(seconds / 0.128)):
-            samples = np.full((6144, 2), value, np.int16)
-            self.phases.receive(self._microphone, Block(samples, 0.0, constant=True))
+            wave = np.where(np.arange(6144) // 96 % 2, -value, value).astype(np.int16)
+            samples = np.stack([wave, wave], axis=1)
+            self.phases.receive(self._microphone, Block(samples, 0.0, constant=False))
             for frame in self._framer.push(samples):
                 self.phases.process(frame)
             self.phases.tick()
@@ -46,8 +48,8 @@ def test_both_parts_are_collected_without_their_beginning(display: RecordedDispl
         assert recording.samples.shape[1] == 2
         assert abs(len(recording.samples) / RATE - SECONDS) < 0.2
         assert abs(len(recording.frames) * 0.032 - SECONDS) < 0.04
-        assert np.median(recording.samples) == value
-    assert (rig.phases.room.samples == 7000).mean() < 0.1
+        assert np.median(np.abs(recording.samples)) == value
+    assert (np.abs(rig.phases.room.samples) == 7000).mean() < 0.1
     assert rig.phases.microphone == f"fake at {RATE}"
 
 
@@ -59,8 +61,10 @@ def test_the_meter_counts_down(display: RecordedDisplay) -> None:
     assert display.redrawn == "be quiet, 2 s left"
     rig.play(100, SETTLE_S + 1.2)
     assert display.redrawn == "be quiet, 1 s left"
-    rig.play(3000, 1.2)
+    rig.play(20_000, 0.8)
+    rig.play(3000, 0.4)
     assert display.redrawn.startswith("speak, ")
+    assert display.levels[-1] == pytest.approx(-21, abs=1), "not the loudest so far"
 
 
 def test_a_lost_microphone_ends_the_measurement(display: RecordedDisplay) -> None:
@@ -73,7 +77,7 @@ def test_a_lost_microphone_ends_the_measurement(display: RecordedDisplay) -> Non
 
 def test_the_end_of_the_stream_after_both_parts_is_no_loss(display: RecordedDisplay) -> None:
     rig = Rig(display)
-    rig.play(100, 2 * (SECONDS + SETTLE_S) + 0.3)
+    rig.play(100, 3 * (SECONDS + SETTLE_S) + 0.3)
     rig.phases.microphone_lost()
     rig.phases.stop()
     assert (rig.phases.lost, rig.phases.stopped) == (False, False)

@@ -19,8 +19,7 @@ from device.recognition.speech_model.fetch import SPEECH_MODEL_NAME
 from device.service import file_modes, install, systemctl
 from device.service.changes import ServiceChange, apply_changes
 from device.service.install import installed_paths, plan_install, plan_uninstall
-from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
-from tests.device.outputs.mqtt.locked_broker import serving
+from tests.device.outputs.mqtt.broker import Broker, Subscriber, free_port, needs_mosquitto
 from tests.device.outputs.mqtt.recorded_commands import Publisher
 
 GPIO = '[lights]\nkind = "gpio"\n'
@@ -312,7 +311,9 @@ def test_a_voice_profile_is_removed_only_with_purge(machine: Path) -> None:
 def test_a_folder_without_a_profile_is_always_removed(machine: Path) -> None:
     run_install()
     install.PROFILE.parent.mkdir(parents=True)
-    apply_changes(plan_uninstall(purge=False), print)
+    changes = plan_uninstall(purge=False)
+    assert not any("broker" in each for each in planned(changes)), "the settings name none"
+    apply_changes(changes, print)
     assert not install.PROFILE.parent.exists()
 
 
@@ -345,8 +346,7 @@ def test_the_device_is_removed_from_its_broker(machine: Path, tmp_path: Path) ->
 
 
 def test_a_broker_that_is_away_does_not_stop_the_removal(machine: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with serving() as port:
-        pass
+    port = free_port()
     installed_with(MQTT.format(port=port))
     apply_changes(plan_uninstall(purge=False), print)
     assert not systemctl.UNIT_FILE.exists()

@@ -33,6 +33,7 @@ from device.settings.schema import Settings, sections
         ({"microphone": {"channels": []}}, r"microphone.channels is \[\], expected one of auto"),
         ({"microphone": {"channels": [1, "2"]}}, "or a list of channel numbers from 0 on, such as"),
         ({"microphone": {"channels": [-1]}}, "or a list of channel numbers from 0 on, such as"),
+        ({"microphone": {"channels": [128]}}, "or a list of channel numbers from 0 on, such as"),
         ({"microphone": {"channels": [True]}}, "or a list of channel numbers from 0 on, such as"),
         ({"microphone": {"channels": [1, 1]}}, r"microphone.channels is \[1, 1\], which names a channel twice"),
         ({"endpoint": 3}, r"expected a table \[endpoint\]"),

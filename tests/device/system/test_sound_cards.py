@@ -20,7 +20,7 @@ def test_ids_of_cards(tmp_path: Path) -> None:
         card1_id="Device\n",
         card1_usbid="0D8C:0014\n",
         card12_usbid="0d8c:0014\n",
-        cardX_id="none\n",
+        card1x_id="none\n",
     )
     assert sound_cards(tmp_path) == {
         0: SoundCard("Headphones", ""),

@@ -26,6 +26,8 @@ def server(environment: dict[str, str], commands: NotedCommands) -> ControlServe
     def mute(muted: bool | None) -> str:
         if commands.mute(muted):
             return "muted: the microphone is closed"
+        if muted is None:
+            return "listening to USB"
         raise StatusError("the sound system hangs", fix="restart the machine")
 
     return ControlServer(path, commands, mute, Controls().hold)
@@ -35,11 +37,11 @@ def test_actions(environment: dict[str, str]) -> None:
     commands = NotedCommands()
     with server(environment, commands):
         assert edge_mcnn("mute", "on", environment=environment).stdout == "muted: the microphone is closed\n"
-        refused = edge_mcnn("mute", "off", environment=environment)
         done = edge_mcnn("mute", "toggle", "--json", environment=environment)
+        refused = edge_mcnn("mute", "off", environment=environment)
+    assert json.loads(done.stdout) == {"muted": False, "message": "listening to USB"}
     assert_refused(refused, "the sound system hangs", "restart the machine")
-    assert json.loads(done.stdout) == {"muted": True, "message": "muted: the microphone is closed"}
-    assert commands.mutings == [True, False, None]
+    assert commands.mutings == [True, None, False]
 
 
 def test_without_a_daemon(environment: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from random import Random
 from typing import Any
 from unittest.mock import Mock
@@ -21,7 +21,7 @@ from device.events import Prediction
 from device.outputs.base import Monitor
 from device.outputs.calm import Calm
 from device.outputs.fan_out import Outputs
-from device.outputs.gpio.leds import GpioLeds, PatternPlayer, class_patterns, switch_off
+from device.outputs.gpio.leds import GpioLeds, PatternPlayer, TimedPattern, class_patterns, switch_off
 from device.outputs.terminal.state import ScreenState
 from device.outputs.terminal.text import UNICODE
 from device.settings.buttons import Button
@@ -524,14 +524,55 @@ def test_one_led_flashes_while_the_microphone_is_muted(
         assert not playing()
 
 
-def test_the_sign_flashes_more_slowly_than_a_lost_microphone(pins_without_pwm: MockFactory) -> None:
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> list[list[TimedPattern]]:
+    """The first four patterns of everything that is played, instead of what LEDs show in so many seconds."""
+    found: list[list[TimedPattern]] = []
+    monkeypatch.setattr(PatternPlayer, "play", lambda _player, steps: found.append(list(islice(steps, 4))))
+    return found
+
+
+def seconds(steps: Sequence[TimedPattern]) -> float:
+    """Total duration of patterns."""
+    return sum(each or 0 for _, each in steps)
+
+
+def test_the_sign_flashes_more_slowly_than_a_lost_microphone(
+    pins_without_pwm: MockFactory, played: list[list[TimedPattern]]
+) -> None:
     with opened(LightsSettings(), THREE, MuteSettings()) as leds:
-        pin = pins_without_pwm.pin("GPIO27")
-        pin.clear_states()
         leds.microphone(MUTED)
-        wait_until(lambda: len(pin.states) > 3)
-        assert [state.state for state in pin.states[:4]] == [False, True, False, True]
-        assert pin.states[3].timestamp > 3, "seconds of darkness between two flashes"
+        leds.microphone(LOST)
+    muted, lost = played
+    assert [pattern for pattern, _ in muted] == 2 * [(0, 1, 0), (0, 0, 0)]
+    assert [pattern for pattern, _ in lost] == 2 * [(1, 1, 1), (0, 0, 0)]
+    assert seconds(muted) == pytest.approx(8), "two flashes, one every four seconds"
+    assert seconds(lost) == pytest.approx(2)
+    assert seconds(muted[:1]) < 0.5, "a flash"
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels", "on"),
+    [
+        (LightsSettings(rgb=RGB), THREE, (1, 1, 1)),
+        (LightsSettings(pins={"speech": 17}), ("speech",), (1,)),
+    ],
+)
+def test_where_one_flash_would_look_like_a_silent_microphone_the_sign_has_two(
+    settings: LightsSettings,
+    labels: Sequence[str],
+    on: States,
+    pins_without_pwm: MockFactory,
+    played: list[list[TimedPattern]],
+) -> None:
+    """A white RGB LED, and the LED of the only class."""
+    with opened(settings, labels, MuteSettings()) as leds:
+        leds.microphone(MUTED)
+    [sign] = played
+    dark_pattern = (0,) * len(on)
+    assert [pattern for pattern, _ in sign] == [on, dark_pattern, on, dark_pattern]
+    assert seconds(sign[:3]) < 1, "the second flash follows the first one quickly"
+    assert seconds(sign) == pytest.approx(4)
 
 
 def test_the_sign_ends_as_soon_as_the_microphone_is_unmuted(pins_without_pwm: MockFactory) -> None:
@@ -554,15 +595,8 @@ def test_without_a_sign_the_leds_are_off_while_the_microphone_is_muted(pins_with
 
 
 def test_the_sign_of_an_rgb_led_has_the_colour_of_its_class(pins_without_pwm: MockFactory) -> None:
-    settings = LightsSettings(rgb=RGB)
-    with opened(settings, THREE, MuteSettings(led="negative")) as leds:
+    with opened(LightsSettings(rgb=RGB), THREE, MuteSettings(led="negative")) as leds:
         assert first_states(pins_without_pwm, RGB_PINS, lambda: leds.microphone(MUTED)) == (1, 0, 0)
-    with opened(settings, THREE, MuteSettings()) as leds:
-        pin = pins_without_pwm.pin("GPIO5")
-        pin.clear_states()
-        leds.microphone(MUTED)
-        wait_until(lambda: len(pin.states) > 4, message="white flashes once, as a silent microphone does")
-        assert pin.states[3].timestamp < 1, "the second flash follows the first one quickly"
 
 
 def test_a_sign_of_an_unknown_class(pins_without_pwm: MockFactory) -> None:

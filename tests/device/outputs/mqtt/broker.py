@@ -65,7 +65,11 @@ class Broker:
         assert MOSQUITTO is not None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen([MOSQUITTO, "-c", self._configuration], stdout=log, stderr=log)
-        wait_until(self._can_be_reached, message=lambda: self.log.read_text())
+        try:
+            wait_until(self._can_be_reached, message=lambda: self.log.read_text())
+        except BaseException:
+            self.stop()  # no process is left behind
+            raise
 
     def _can_be_reached(self) -> bool:
         assert self._process is not None
@@ -134,6 +138,8 @@ class Subscriber:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # These hold the client in a circle: the garbage collector would find its sockets open, and warn about them.
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
 
     def next(self, topic: str) -> Message:
         """The next message with this topic; other messages stay for later calls."""

@@ -14,6 +14,15 @@ from tests.waiting import LIMIT_S
 Start = Callable[..., MqttOutput]
 
 
+def close(output: MqttOutput) -> None:
+    """Close an output and its sockets, which paho leaves to the garbage collector, and that warns about them."""
+    connected = output._client.is_connected()
+    output.close(LIMIT_S)
+    if connected:  # else paho's thread may wait for its next attempt, and has the sockets until then
+        output._client.loop_stop()
+        output._client._reset_sockets()
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     with Broker(tmp_path_factory.mktemp("broker")) as broker:
@@ -49,4 +58,4 @@ def start(announced: Announcements) -> Iterator[Start]:
 
     yield begin
     for each in started:
-        each.close(LIMIT_S)
+        close(each)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from device.errors import PublishingError
-from device.outputs.mqtt.client import broker_address, client_id, topic_name
+from device.outputs.mqtt import client
+from device.outputs.mqtt.client import broker_address, client_id, machine, topic_name
 from device.outputs.mqtt.output import MqttOutput
 from device.settings.schema import MqttSettings
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
@@ -163,3 +164,21 @@ def test_topic_names(name: str, cleaned: str) -> None:
 
 def test_the_client_id_is_the_same_after_a_restart_and_differs_between_devices() -> None:
     assert client_id("a") == client_id("a") != client_id("b")
+
+
+def test_machines_with_copies_of_one_sd_card_have_different_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each would remove the other from the broker, as its own former name."""
+    (tmp_path / "machine-id").write_text("of the card\n")
+    monkeypatch.setattr(client, "_MACHINE_ID", tmp_path / "machine-id")
+    found = set()
+    for board in ("first", "second", "without a serial number"):
+        monkeypatch.setattr(client, "_BOARD", tmp_path / board)
+        if board != "without a serial number":
+            (tmp_path / board).write_text(f"{board}\0")
+        assert machine() == machine()
+        found.add(machine())
+    assert len(found) == 3
+    (tmp_path / "machine-id").unlink()
+    assert machine() == ""

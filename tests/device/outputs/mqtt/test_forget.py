@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
 from tests.device.outputs.mqtt.conftest import Start
 from tests.device.outputs.mqtt.locked_broker import make_certificates, serving, with_password, with_tls
 from tests.device.outputs.mqtt.recorded_commands import Publisher, RecordedCommands
-from tests.device.outputs.mqtt.test_output_discovery import of, retained
+from tests.device.outputs.mqtt.test_output_discovery import of, removals, retained
 from tests.device.outputs.predictions import Announcements
 from tests.waiting import LIMIT_S
 
@@ -30,7 +32,10 @@ def test_everything_of_the_device_is_removed_and_nothing_else(
     publish("homeassistant/sensor/edge-mcnn-gone/of-another-version/config", "{}", retain=True)
     before = retained(broker)
     others = before.keys() - of("gone", before)
-    done = forget(broker.settings("gone", discovery_prefix=""))
+    with Subscriber(broker.port) as subscriber:
+        done = forget(broker.settings("gone", discovery_prefix=""))
+        of_entities = [topic.startswith("homeassistant/") for topic in removals(subscriber, of("gone", before))]
+    assert of_entities == sorted(of_entities, reverse=True), "a state is removed after its entity"
     assert done == Forgotten("gone", f"127.0.0.1:{broker.port}", len(of("gone", before)), online=False)
     assert done.messages > 20
     after = retained(broker)
@@ -43,7 +48,7 @@ def test_everything_of_the_device_is_removed_and_nothing_else(
 def test_a_device_that_runs_is_reported(broker: Broker, start: Start) -> None:
     with Subscriber(broker.port) as subscriber:
         start(broker.settings("running"))
-        assert subscriber.next("edge-mcnn/running/availability").payload == "online"
+        subscriber.next("edge-mcnn/running/machine")  # the last of what is published at the start
     assert forget(broker.settings("running")).online
 
 
@@ -74,22 +79,45 @@ def test_with_a_password_and_tls(tmp_path: Path, start: Start, announced: Announ
         assert "correct mqtt.user or the password" in error.value.fix
 
 
-@needs_mosquitto
-def test_a_user_without_the_right_to_write(tmp_path: Path) -> None:
-    (tmp_path / "acl").write_text("topic read #\n")
-    with Broker(tmp_path, persistent=True) as broker:
+@contextmanager
+def restricted(folder: Path, right: str) -> Iterator[Broker]:
+    """A broker that has stored messages of the device `stays`, and grants everyone no more than this right.
+
+    At the end, they must still be there if the right is to read, and no longer be there if it is to write.
+    """
+    with Broker(folder, persistent=True) as broker:
         with Publisher(broker.port) as publish:
             publish("edge-mcnn/stays/mute", "ON", retain=True)
             publish("homeassistant/sensor/edge-mcnn-stays/label/config", "{}", retain=True)
         broker.stop()
-        with broker._configuration.open("a") as file:
-            file.write(f"acl_file {tmp_path}/acl\n")
+        before = broker._configuration.read_text()
+        (folder / "acl").write_text(f"topic {right} #\n")
+        broker._configuration.write_text(f"{before}acl_file {folder}/acl\n")
         broker.start()
-        with pytest.raises(
+        yield broker
+        broker.stop()
+        broker._configuration.write_text(before)
+        broker.start()
+        left = of("stays", retained(broker))
+        assert len(left) == (2 if right == "read" else 0)
+
+
+@needs_mosquitto
+def test_a_user_without_the_right_to_write(tmp_path: Path) -> None:
+    with (
+        restricted(tmp_path, "read") as broker,
+        pytest.raises(
             PublishingError, match="still has 2 of 2 messages of stays, such as edge-mcnn/stays/mute"
-        ) as error:
-            forget(broker.settings("stays"))
-        assert error.value.fix.startswith("let the broker accept messages with these topics from this user")
+        ) as error,
+    ):
+        forget(broker.settings("stays"))
+    assert error.value.fix.startswith("let the broker accept messages with these topics from this user")
+
+
+@needs_mosquitto
+def test_a_user_without_the_right_to_read_removes_what_every_device_has(tmp_path: Path) -> None:
+    with restricted(tmp_path, "write") as broker:
+        assert forget(broker.settings("stays")).messages == 0
 
 
 def test_without_a_broker_in_the_settings() -> None:

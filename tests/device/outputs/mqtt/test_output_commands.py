@@ -13,11 +13,11 @@ from device.errors import PublishingError
 from device.outputs.mqtt import output as mqtt_output
 from device.outputs.mqtt.output import MqttOutput
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
-from tests.device.outputs.mqtt.conftest import Start
+from tests.device.outputs.mqtt.conftest import Start, close
 from tests.device.outputs.mqtt.locked_broker import make_certificates, with_password, with_tls
 from tests.device.outputs.mqtt.recorded_commands import Publisher, RecordedCommands
 from tests.device.outputs.predictions import LABELS, Announcements
-from tests.waiting import LIMIT_S, wait_until
+from tests.waiting import wait_until
 
 pytestmark = needs_mosquitto
 
@@ -45,7 +45,7 @@ class Device:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.output.close(LIMIT_S)
+        close(self.output)
 
     def wait_until_subscribed(self) -> "Device":
         wait_until(lambda: self.subscribed)

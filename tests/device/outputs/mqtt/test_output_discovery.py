@@ -1,7 +1,7 @@
 """With a real mosquitto: what Home Assistant discovers is announced when it starts, and removed when it is over."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from device.outputs.mqtt import output as mqtt_output
 from device.outputs.mqtt.client import machine
 from device.outputs.mqtt.output import MqttOutput
+from device.outputs.mqtt.topics import Topics
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
 from tests.device.outputs.mqtt.conftest import Start
 from tests.device.outputs.mqtt.recorded_commands import Publisher, RecordedCommands
@@ -30,7 +31,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt_output, "_ANNOUNCE_DELAY_S", (0.0, 0.1))
     monkeypatch.setattr(mqtt_output, "_ANNOUNCE_PAUSE_S", 0.0)
-    monkeypatch.setattr(mqtt_output, "_SETTLE_S", 0.5)
+    monkeypatch.setattr(mqtt_output, "_SETTLE_S", 1000.0)  # `clean` ends it
     monkeypatch.setattr(mqtt_output, "_REMOVAL_S", 0.1)
 
 
@@ -46,6 +47,53 @@ def retained(broker: Broker) -> dict[str, str]:
 
 def of(device: str, found: dict[str, str]) -> set[str]:
     return {topic for topic in found if f"/{device}/" in topic or f"edge-mcnn-{device}/" in topic}
+
+
+def wait_until_received(output: MqttOutput, publish: Publisher) -> None:
+    """Wait until the output has received what the broker had stored, and what was published before."""
+
+    def arrived() -> bool:
+        # The broker keeps the order of messages; repeated, because the output may not have subscribed yet.
+        publish("edge-mcnn/marker/machine", "x")
+        assert output._leftovers is not None
+        return "marker" in output._leftovers._machines
+
+    wait_until(arrived)
+
+
+def settle(output: MqttOutput) -> None:
+    """Do now what is due after `_SETTLE_S`."""
+    with output._changed:
+        output._clean_at = 0.0
+        output._changed.notify_all()
+
+
+def clean(output: MqttOutput, broker: Broker, publish: Publisher, former: str = "") -> None:
+    """Let the output remove what is left at the broker, of itself and of its former name, once it has received that."""
+    wait_until_received(output, publish)
+    settle(output)
+    if former:
+        wait_until_former_is_known(output, broker, former)
+        settle(output)
+    wait_until(lambda: output._leftovers is None)
+
+
+def wait_until_former_is_known(output: MqttOutput, broker: Broker, former: str) -> None:
+    """Wait until the output has found its former name, and has received what the broker has stored of that."""
+    wait_until(lambda: output._former)
+    leftovers, stored = output._leftovers, of(former, retained(broker))
+    assert leftovers is not None
+    wait_until(lambda: stored <= {*leftovers.retained_of(Topics("edge-mcnn", former))})
+
+
+def removals(subscriber: Subscriber, topics: Collection[str]) -> list[str]:
+    """Wait until each of these topics has been removed, and return them in that order."""
+
+    def removed() -> list[str]:
+        return [each.topic for each in subscriber._messages if each.topic in topics and not each.payload]
+
+    wait_until(lambda: {*topics} <= {*removed()}, message=lambda: f"only {removed()}")
+    return removed()
 
 
 def leave(output: MqttOutput, announced: Announcements) -> None:
@@ -69,7 +117,6 @@ def test_home_assistant_that_starts_often_is_answered_once_in_a_while(
     broker: Broker, start: Start, publish: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mqtt_output, "_ANNOUNCE_PAUSE_S", 1000.0)
-    monkeypatch.setattr(mqtt_output, "_SETTLE_S", 1000.0)
     with Subscriber(broker.port) as subscriber:
         output = start(broker.settings("often"))
         subscriber.next("edge-mcnn/often/machine")  # the last of what is published at the start
@@ -87,37 +134,29 @@ def test_home_assistant_that_starts_often_is_answered_once_in_a_while(
         assert announced_again() == before > 0
 
 
-def test_a_stored_birth_message_is_no_start(
-    broker: Broker, start: Start, publish: Publisher, announced: Announcements, monkeypatch: pytest.MonkeyPatch
+def test_neither_a_stored_birth_message_nor_the_end_of_home_assistant_is_a_start(
+    broker: Broker, start: Start, publish: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt_output, "_ANNOUNCE_PAUSE_S", 1000.0)
+    monkeypatch.setattr(mqtt_output, "_ANNOUNCE_PAUSE_S", 1000.0)  # what is due stays due
     publish(STARTED, "online", retain=True)
-    seen: list[bool] = []
     output = start(broker.settings("stored-birth"))
-    receive = output._on_message
-
-    def note(client: object, data: object, message: object) -> None:
-        receive(client, data, message)  # type: ignore[arg-type]  # as paho calls it
-        seen.append(True)
-
-    output._client.on_message = note
-    announced.wait_for("mqtt: connected to")
-    publish("edge-mcnn/stored-birth/availability", "online", retain=True)
-    wait_until(lambda: seen, message="nothing was received")
+    wait_until_received(output, publish)
+    publish(STARTED, "offline")
+    publish("edge-mcnn/end/machine", "x")
+    wait_until(lambda: output._leftovers is not None and "end" in output._leftovers._machines)
     assert output._announce_at == float("inf")
-    publish(STARTED, "", retain=True)
 
 
-def test_entities_of_another_model_are_removed(broker: Broker, start: Start) -> None:
-    first = start(broker.settings("changed", corrections=True, level=True), RecordedCommands(("joy", "anger")),
-                  ("joy", "anger"))  # fmt: skip
-    wait_until(lambda: first._leftovers is None)
-    first.close(LIMIT_S)
+def test_entities_of_another_model_are_removed(
+    broker: Broker, start: Start, publish: Publisher, announced: Announcements
+) -> None:
+    leave(start(broker.settings("changed", corrections=True, level=True), RecordedCommands(("joy", "anger")),
+                ("joy", "anger")), announced)  # fmt: skip
     before = of("changed", retained(broker))
     assert "homeassistant/button/edge-mcnn-changed/correct-joy/config" in before
     assert "edge-mcnn/changed/confidence/joy" in before
     second = start(broker.settings("changed", commands=False), RecordedCommands())
-    wait_until(lambda: second._leftovers is None)
+    clean(second, broker, publish)
     second.close(LIMIT_S)
     after = of("changed", retained(broker))
     assert not [topic for topic in after if "joy" in topic or "/level/" in topic or "edge-mcnn-changed/mute/" in topic]
@@ -125,21 +164,29 @@ def test_entities_of_another_model_are_removed(broker: Broker, start: Start) -> 
     assert "homeassistant/sensor/edge-mcnn-changed/label/config" in after
 
 
+def test_a_device_that_starts_again_removes_nothing(
+    broker: Broker, start: Start, publish: Publisher, announced: Announcements
+) -> None:
+    settings = broker.settings("again", corrections=True, level=True)
+    leave(start(settings, RecordedCommands()), announced)
+    before = of("again", retained(broker))
+    clean(start(settings, RecordedCommands()), broker, publish)
+    assert of("again", retained(broker)) == before
+
+
 def test_a_renamed_device_leaves_no_ghost(
     broker: Broker, start: Start, publish: Publisher, announced: Announcements
 ) -> None:
     leave(start(broker.settings("old-name"), RecordedCommands()), announced)
-    runs = start(broker.settings("runs"), RecordedCommands())
     publish("edge-mcnn/elsewhere/machine", "another machine", retain=True)
     publish("edge-mcnn/elsewhere/availability", "offline", retain=True)
     publish("homeassistant/sensor/edge-mcnn-elsewhere/label/config", "{}", retain=True)
-    wait_until(lambda: runs._leftovers is None)
+    clean(start(broker.settings("runs"), RecordedCommands()), broker, publish, former="old-name")
     announced.wait_for("mqtt: removed old-name from the broker, the former name of this device")
     found = retained(broker)
     assert of("old-name", found) == set()
     assert len(of("elsewhere", found)) == 3
-    renamed = start(broker.settings("new-name"), RecordedCommands())
-    wait_until(lambda: renamed._leftovers is None)
+    clean(start(broker.settings("new-name"), RecordedCommands()), broker, publish)
     found = retained(broker)
     assert found["edge-mcnn/new-name/machine"] == machine()
     assert "homeassistant/sensor/edge-mcnn-runs/label/config" in found, "a second daemon of this machine"
@@ -147,29 +194,32 @@ def test_a_renamed_device_leaves_no_ghost(
     assert not [line for line in announced.lines if "removed runs" in line]
 
 
-def test_entities_are_removed_before_their_states(broker: Broker, start: Start, announced: Announcements) -> None:
+def test_entities_are_removed_before_their_states(
+    broker: Broker, start: Start, publish: Publisher, announced: Announcements
+) -> None:
     """Home Assistant logs an error for an entity whose state becomes empty."""
     leave(start(broker.settings("former"), RecordedCommands()), announced)
+    stored = of("former", retained(broker))
     with Subscriber(broker.port) as subscriber:
-        output = start(broker.settings("present"), RecordedCommands())
-        announced.wait_for("mqtt: removed former from the broker")
-        wait_until(lambda: output._leftovers is None)
-        while subscriber.next("edge-mcnn/former/machine").payload:
-            pass
-        order = [each.topic for each in subscriber._messages if not each.payload and not each.retained]
-    places = {kind: [place for place, topic in enumerate(order) if topic.startswith(kind)]
-              for kind in ("homeassistant/", "edge-mcnn/")}  # fmt: skip
-    assert max(places["homeassistant/"]) < min(places["edge-mcnn/"])
+        clean(start(broker.settings("present"), RecordedCommands()), broker, publish, former="former")
+        order = [topic.startswith("homeassistant/") for topic in removals(subscriber, stored)]
+    assert True in order
+    assert order == sorted(order, reverse=True)
 
 
 def test_a_second_daemon_that_is_back_in_time_is_no_ghost(
-    broker: Broker, start: Start, publish: Publisher, announced: Announcements, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, start: Start, publish: Publisher, announced: Announcements
 ) -> None:
-    monkeypatch.setattr(mqtt_output, "_SETTLE_S", 2.0)
     leave(start(broker.settings("returns")), announced)
     output = start(broker.settings("stays"))
-    wait_until(lambda: output._former)
+    wait_until_received(output, publish)
+    settle(output)
+    wait_until_former_is_known(output, broker, "returns")
     start(broker.settings("returns"))
+    leftovers = output._leftovers
+    assert leftovers is not None
+    wait_until(lambda: not leftovers.former())
+    settle(output)
     wait_until(lambda: output._leftovers is None)
     assert "homeassistant/sensor/edge-mcnn-returns/label/config" in retained(broker)
     assert not [line for line in announced.lines if "removed returns" in line]
@@ -177,7 +227,7 @@ def test_a_second_daemon_that_is_back_in_time_is_no_ghost(
 
 def test_discovery_can_be_turned_off(broker: Broker, start: Start, publish: Publisher) -> None:
     output = start(broker.settings("undiscovered", discovery_prefix=""), RecordedCommands())
-    wait_until(lambda: output._leftovers is None)
+    clean(output, broker, publish)
     found = of("undiscovered", retained(broker))
     assert found
     assert all(topic.startswith("edge-mcnn/undiscovered/") for topic in found)

@@ -28,7 +28,7 @@ from tests.device.outputs.terminal.terminal import Terminal
 from tests.waiting import LIMIT_S, wait_until
 
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
-MUTED = Liveness(State.MUTED, 0, "the microphone is closed")
+MUTED = Liveness(State.MUTED, 0, "the microphone is closed", fix="to open it: edge-mcnn mute off")
 
 
 @pytest.fixture
