@@ -78,6 +78,14 @@ class StatusError(EdgeMcnnError):
     """No daemon is running, or a daemon cannot publish its status."""
 
 
+class HistoryError(EdgeMcnnError):
+    """The history cannot be read or written."""
+
+
+class WebError(EdgeMcnnError):
+    """The page cannot be served: a port in use, no password where one is needed, an unusable certificate."""
+
+
 class ServiceError(EdgeMcnnError):
     """The service cannot be installed, removed or queried; the previous state is unchanged."""
 

@@ -38,8 +38,10 @@ from edge_mcnn.setup.service import service_commands
 from edge_mcnn.setup.settings import settings_command
 from edge_mcnn.setup.speech_model import fetch_speech_model_command
 from edge_mcnn.setup.status import status_command
+from edge_mcnn.watch.web import web_command
 
 _DETECT, _DEVICE, _TRAIN = "Detect emotions", "Set up and check this machine", "Train your own model"
+_WATCH = "Watch it and look back"
 
 
 class _Commands(TyperGroup):
@@ -104,6 +106,7 @@ app.command("benchmark", rich_help_panel=_DEVICE)(benchmark_command)
 app.add_typer(service_commands, name="service", rich_help_panel=_DEVICE)
 app.add_typer(mqtt_commands, name="mqtt", rich_help_panel=_DEVICE)
 app.command("status", rich_help_panel=_DEVICE)(status_command)
+app.command("web", rich_help_panel=_WATCH)(web_command)
 app.command("record", rich_help_panel=_TRAIN)(record_command)
 app.command("transcribe", rich_help_panel=_TRAIN)(transcribe_command)
 app.command("pictures", rich_help_panel=_TRAIN)(pictures_command)

@@ -20,9 +20,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from device.adaptation.adapted_classifier import Learnt
 from device.daemon.status import SERVICE_SOCKET, socket_path
 from device.daemon.unix_server import UnixServer
 from device.errors import EdgeMcnnError, ProfileError, StatusError
@@ -30,6 +29,9 @@ from device.outputs.commands import Commands
 from device.system.display import displayable
 from device.system.paths import cannot_use
 from device.system.permissions import how_to_join
+
+if TYPE_CHECKING:  # numpy, which the web server does without
+    from device.adaptation.adapted_classifier import Learnt
 
 _NAME = "control.sock"
 SERVICE_CONTROL_SOCKET = SERVICE_SOCKET.with_name(_NAME)
@@ -66,13 +68,15 @@ def control_socket_path(environment: Mapping[str, str] = os.environ) -> Path | N
     return None if path is None else path.with_name(_NAME)
 
 
-def correct_last(label: str) -> Learnt:
+def correct_last(label: str) -> "Learnt":
     """Correct the latest prediction of the running daemon: of the service, else of this user's own `listen`.
 
     Raises:
         StatusError: no daemon is running, or this user may not correct it.
         ProfileError: the daemon does not learn it, such as for an unknown class.
     """
+    from device.adaptation.adapted_classifier import Learnt
+
     reply = _request({"correct": label})
     try:
         return Learnt(int(reply["examples"]), bool(reply["used"]))
