@@ -12,6 +12,8 @@ from aiohttp import web
 
 from device.errors import EdgeMcnnError
 from device.system.display import as_json
+from device.web import views
+from device.web.appearance import Look
 from device.web.services import CSRF, services_of
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -29,6 +31,8 @@ def _templates() -> jinja2.Environment:
         auto_reload=False,
     )
     templates.filters["percent"] = percent
+    templates.filters["upper_first"] = views.upper_first
+    templates.globals["views"] = views
     return templates
 
 
@@ -55,6 +59,7 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
         # What is known about the device is for those who may open the page.
         "live": services.live.as_dict() if admitted else None,
         "labels": services.live.labels if admitted else [],
+        "look": Look(services.live.labels if admitted else (), services.settings.lights.colours),
         "user": services.access.login_needed and admitted,
         "version": version("edge-mcnn") if admitted else "",
     }
