@@ -15,7 +15,7 @@ from device.web.connections import note_arrival
 from device.web.live import Event, EventsTask
 from device.web.security import BODY_BYTES, MIDDLEWARES, add_headers
 from device.web.services import SERVICES, Services
-from device.web.static_files import read_static_files, static_handler
+from device.web.static_files import LOGIN_STYLE, read_static_files, static_handler
 
 
 def event_socket_paths() -> list[Path]:
@@ -41,6 +41,7 @@ def create_app(services: Services, paths: Callable[[], Sequence[Path]] = event_s
     """
     app = web.Application(middlewares=(note_arrival, *MIDDLEWARES), client_max_size=BODY_BYTES)
     app[SERVICES] = services
+    static = static_handler(read_static_files())
     app.on_response_prepare.append(add_headers)
     app.add_routes(
         [
@@ -48,8 +49,8 @@ def create_app(services: Services, paths: Callable[[], Sequence[Path]] = event_s
             web.get("/history", pages.history),
             web.get("/health", pages.health),
             web.get("/settings", pages.settings),
-            web.get("/login", pages.login_page),
-            web.post("/login", pages.log_in),
+            web.get("/login", pages.login_page, name="login"),
+            web.post("/login", pages.log_in, name="login"),
             web.post("/logout", pages.log_out),
             web.post("/mute", pages.mute),
             web.post("/correct", pages.correct),
@@ -59,7 +60,8 @@ def create_app(services: Services, paths: Callable[[], Sequence[Path]] = event_s
             web.get("/api/history", api.history),
             web.get("/api/day", api.day),
             web.get("/api/heat-map", api.heat_map),
-            web.get("/static/{name}", static_handler(read_static_files())),
+            web.get(f"/static/{LOGIN_STYLE}", static, name="login-style"),
+            web.get("/static/{name}", static),
         ]
     )
 

@@ -70,7 +70,7 @@ class Connection(web.RequestHandler):
             loop=asyncio.get_running_loop(),
             keepalive_timeout=KEEP_ALIVE_S,
             lingering_time=2.0,
-            access_log=None,
+            access_log=None,  # type: ignore[arg-type]  # None turns it off, as AppRunner's documentation describes
             auto_decompress=False,
         )
         self._connections = connections

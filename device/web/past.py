@@ -1,5 +1,6 @@
 """What pages and scripts get from the history; the numbers are checked before it is read."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
@@ -56,10 +57,8 @@ async def _read(
     thread = services_of(request).history
     found = dict(nothing)
     if thread.is_on:
-        try:
+        with contextlib.suppress(EdgeMcnnError):  # `as_dict` has the message
             found = await thread.read(read)
-        except EdgeMcnnError:
-            pass  # `as_dict` has the message
     return {**context, **found, "history": thread.as_dict()}
 
 

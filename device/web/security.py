@@ -23,8 +23,10 @@ _LONGEST_TOKEN = 200
 _MOST_FIELDS = 20
 _LOG = logging.getLogger(__name__)
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-OPEN_PATHS = frozenset({"/login", "/static/login.css"})
-"""Paths that can be used without a login."""
+_OF_ERRORS = ("Allow", "Retry-After", "WWW-Authenticate")
+"""Headers of aiohttp's errors that their responses need."""
+OPEN_ROUTES = frozenset({"login", "login-style"})
+"""Names of the routes that can be used without a login; all others, and what is no route, cannot."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'",
@@ -56,15 +58,13 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        kept = {
-            name: error.headers[name] for name in ("Allow", "Retry-After", "WWW-Authenticate") if name in error.headers
-        }
-        return respond_error(request, error.status, _message(error), headers=kept)
+        headers = {name: error.headers[name] for name in _OF_ERRORS if name in error.headers}
+        return respond_error(request, error.status, _message(error), headers=headers)
     except EdgeMcnnError as error:
         return respond_to_failure(request, error, 503 if isinstance(error, StatusError | HistoryError) else 400)
     except ConnectionError:  # of the client
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001  # the details are for the log alone
         _LOG.exception("a request failed: %s %s", request.method, request.path[:100])
         return respond_error(request, 500, "something went wrong", "look into the log of edge-mcnn web")
 
@@ -149,7 +149,7 @@ async def login(request: web.Request, handler: Handler) -> web.StreamResponse:
     visitor = services_of(request).access.visitor(request)
     if visitor is not None:
         request[VISITOR] = visitor
-    elif request.path not in OPEN_PATHS:
+    elif request.match_info.route.name not in OPEN_ROUTES:
         if request.method in ("GET", "HEAD") and not accepts_json(request) and "Authorization" not in request.headers:
             raise web.HTTPSeeOther("/login")
         raise web.HTTPUnauthorized(text="a login or a token is needed", headers={"WWW-Authenticate": "Bearer"})

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from device.web.services import Handler
+
 FOLDER = Path(__file__).with_name("static")
+LOGIN_STYLE = "login.css"
+"""The only file that is served without a login."""
 _TYPES = {
     ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png",
     ".json": "application/json", ".webmanifest": "application/manifest+json", ".woff2": "font/woff2",
@@ -32,11 +36,11 @@ def read_static_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
     }
 
 
-def static_handler(files: dict[str, StaticFile]) -> object:
+def static_handler(files: dict[str, StaticFile]) -> Handler:
     """The handler of `/static/NAME`."""
 
     async def static(request: web.Request) -> web.Response:
-        file = files.get(request.match_info["name"])
+        file = files.get(request.match_info.get("name", LOGIN_STYLE))
         if file is None:
             raise web.HTTPNotFound
         response = web.Response(headers={"Cache-Control": "no-cache"})

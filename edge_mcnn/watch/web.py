@@ -81,8 +81,8 @@ def web_command(
     from device.web.serve import serve
 
     settings = load_settings(config)
-    changed = {name: value for name, value in (("address", address), ("port", port)) if value is not None}
-    serve(replace(settings, web=replace(settings.web, **changed)), out.announce, settings_file=config)
+    served = replace(settings.web, address=address or settings.web.address, port=port or settings.web.port)
+    serve(replace(settings, web=served), out.announce, settings_file=config)
 
 
 def _set_password() -> None:

@@ -49,11 +49,12 @@ def read_password(folder: Path) -> PasswordHash | None:
         return None
     try:
         found = PasswordHash(bytes.fromhex(table["salt"]), bytes.fromhex(table["hash"]))
-        if (table["n"], table["r"], table["p"]) != (_N, _R, _P) or len(found.hash) != _HASH_BYTES:
-            raise ValueError
+        is_usable = (table["n"], table["r"], table["p"]) == (_N, _R, _P) and len(found.hash) == _HASH_BYTES
     except (KeyError, TypeError, ValueError):
+        is_usable = False
+    if not is_usable:
         fix = "set the password again: edge-mcnn web --set-password"
-        raise WebError(f"{displayable(path)}: the file is damaged", fix=fix) from None
+        raise WebError(f"{displayable(path)}: the file is damaged", fix=fix)
     return found
 
 
