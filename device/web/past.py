@@ -8,7 +8,9 @@ from typing import Any
 from aiohttp import web
 
 from device.errors import EdgeMcnnError
+from device.history.records import Filter
 from device.web.services import services_of
+from device.web.views import MOST_DOTS
 
 ROWS = 50
 _MOST_ROWS = 500
@@ -21,8 +23,8 @@ async def today(request: web.Request) -> dict[str, Any]:
     day = datetime.now().astimezone().date()
     return await _read(
         request,
-        {"today": [], "hours": []},
-        lambda store: {"today": store.day(day), "hours": store.hours(day)},
+        {"hours": [], "rows": []},
+        lambda store: {"hours": store.hours(day), "rows": store.page(Filter(day=day), None, MOST_DOTS)},
         day=day.isoformat(),
     )
 
@@ -36,7 +38,7 @@ async def selected(request: web.Request) -> dict[str, Any]:
 
     def read(store: Any) -> dict[str, Any]:
         return {
-            "rows": store.page({"day": day, "label": wanted["label"], "low": bool(wanted["low"])}, before, ROWS),
+            "rows": store.page(Filter(day, wanted["label"] or None, bool(wanted["low"])), before, ROWS),
             "days": store.days(),
             "heat_map": store.heat_map(_WEEKS),
             "hours": store.hours(day) if day is not None else [],

@@ -39,10 +39,10 @@ def today(day: str, labels: Sequence[str], latest: Sequence[Mapping[str, Any]], 
         day: today, such as `2026-01-31`.
         labels: classes of the model.
         latest: the latest predictions of the device, as events.
-        past: with a history `hours`, 24 mappings from class to number, and `rows`, stored predictions.
+        past: with a history `hours`, 24 mappings from class to number, and `rows`, a `device.history.records.Page`.
     """
     if past.get("hours"):
-        hours, rows = list(past["hours"]), list(past.get("rows") or [])
+        hours, rows = list(past["hours"]), list(past["rows"].predictions)
     else:
         rows = [row for row in latest if str(row.get("time", ""))[:10] == day]
         hours = [{} for _ in range(_HOURS)]
