@@ -1,5 +1,6 @@
 """What the templates show, computed from the state of the device and from the history."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ def all_labels(labels: Sequence[str], counts: Iterable[Mapping[str, int]]) -> li
     return [*labels, *sorted({label for each in counts for label in each} - set(labels))]
 
 
+def by_day(rows: Iterable[Any]) -> list[tuple[str, list[Any]]]:
+    """Stored predictions by their local day, in their order: days can repeat where the clock was wrong."""
+    return [(day, list(of_day)) for day, of_day in itertools.groupby(rows, lambda row: str(row.time)[:10])]
+
+
 def heat_counts(cells: Sequence[Sequence[Mapping[str, int]]], label: str = "") -> list[list[int]]:
     """Numbers of predictions by weekday and hour, of one class or of all.
 
@@ -94,7 +100,7 @@ def health_tiles(status: Mapping[str, Any] | None, live: Mapping[str, Any]) -> l
     tiles = []
     uptime = health.get("uptime_s")
     if _is_number(uptime):
-        tiles.append(Tile("Runs since", duration(uptime)))
+        tiles.append(Tile("Running for", duration(uptime)))
     if _is_number(health.get("temperature_c")):
         hot = health["temperature_c"] >= 80  # noqa: PLR2004  # where a Raspberry Pi begins to slow down
         tiles.append(
@@ -108,7 +114,7 @@ def health_tiles(status: Mapping[str, Any] | None, live: Mapping[str, Any]) -> l
         tiles.append(Tile("Memory", f"{health['memory_mb']:.0f}", "MB"))
     if _is_number(health.get("blocks_dropped")):
         dropped = int(health["blocks_dropped"])
-        note = "the machine was too slow for them" if dropped else "none was too much for this machine"
+        note = "the machine was too slow for them" if dropped else ""
         tiles.append(Tile("Audio blocks dropped", str(dropped), "", note, dropped > 0))
     if _is_number(health.get("microphone_losses")):
         losses = int(health["microphone_losses"])

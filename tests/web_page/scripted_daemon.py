@@ -73,7 +73,9 @@ class ScriptedDaemon:
 
     def __init__(self, path: Path, greeting: Sequence[Event] = ()) -> None:
         self.greeting: list[Event] = list(greeting) or [hello(), state(), {"event": "mute", "muted": False}, health()]
-        self._path = path
+        self.path = path
+        self.latest = 0
+        """Number of the latest prediction that was published."""
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._connections: list[socket.socket] = []
@@ -88,9 +90,9 @@ class ScriptedDaemon:
 
     def start(self) -> None:
         """Open the socket."""
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self._path))
+        self._listener.bind(str(self.path))
         self._listener.listen()
         self._thread = threading.Thread(target=self._serve, args=(self._listener,), name="scripted daemon")
         self._thread.start()
@@ -103,7 +105,7 @@ class ScriptedDaemon:
             self._thread.join()
             self._listener.close()
             self._listener = self._thread = None
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
         with self._lock:
             for connection in self._connections:
                 connection.close()
@@ -111,6 +113,7 @@ class ScriptedDaemon:
 
     def send(self, *events: Mapping[str, Any]) -> None:
         """Publish events to every reader."""
+        self.latest = max([self.latest, *(event["number"] for event in events if event["event"] == "prediction")])
         with self._lock:
             for connection in self._connections:
                 connection.sendall(_lines(events))

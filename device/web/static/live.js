@@ -81,7 +81,6 @@ export class Live {
       return; // no base64
     }
     if (event.first === 0) this.find("words").textContent = "";
-    this.find("sound-card").hidden = false;
     this.draw("sound");
   }
 
@@ -91,7 +90,7 @@ export class Live {
 
   on_prediction(event) {
     const same = event.daemon === this.latest.daemon;
-    if (same && !(event.number > this.latest.number)) return; // replayed after a reconnection
+    if (same && event.number <= this.latest.number) return; // replayed after a reconnection
     this.latest = { daemon: event.daemon, number: event.number };
     this.show(event);
     if (event.replayed) return;
