@@ -79,7 +79,11 @@ class StatusError(EdgeMcnnError):
 
 
 class HistoryError(EdgeMcnnError):
-    """The history cannot be read or written."""
+    """The history cannot be opened, read or written; what was stored before is unchanged."""
+
+
+class DamagedHistoryError(HistoryError):
+    """The file of the history is damaged; `History.replace_damaged` of `device.history.store` moves it aside."""
 
 
 class WebError(EdgeMcnnError):

@@ -1,1 +1,1 @@
-"""Commands that show what the device does, and what it did."""
+"""Commands that watch the device and look back at what it predicted."""
