@@ -24,19 +24,17 @@ async def status(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """Predictions of the past, with the filter of the page."""
-    found = await past.selected(request)
-    return respond_json({"rows": found["rows"], "history": found["history"]})
+    return respond_json(await past.selected(request))
 
 
 async def day(request: web.Request) -> web.Response:
-    """The predictions of today."""
-    return respond_json(await past.today(request))
+    """The numbers and the latest predictions of a day."""
+    return respond_json(await past.of_day(request))
 
 
 async def heat_map(request: web.Request) -> web.Response:
     """Predictions by weekday and hour."""
-    found = await past.selected(request)
-    return respond_json({"heat_map": found["heat_map"], "history": found["history"]})
+    return respond_json(await past.overview(request))
 
 
 async def events(request: web.Request) -> web.StreamResponse:

@@ -13,6 +13,7 @@ from device.daemon.status import SERVICE_SOCKET, socket_path
 from device.web import api, pages
 from device.web.connections import note_arrival
 from device.web.live import Event, EventsTask
+from device.web.past import CsvExport
 from device.web.security import BODY_BYTES, MIDDLEWARES, add_headers
 from device.web.services import SERVICES, Services
 from device.web.static_files import LOGIN_STYLE, read_static_files, static_handler
@@ -47,6 +48,7 @@ def create_app(services: Services, paths: Callable[[], Sequence[Path]] = event_s
         [
             web.get("/", pages.live),
             web.get("/history", pages.history),
+            web.get("/history.csv", CsvExport().send),
             web.get("/health", pages.health),
             web.get("/settings", pages.settings),
             web.get("/login", pages.login_page, name="login"),

@@ -15,7 +15,9 @@ from aiohttp import web
 
 from device.daemon.systemd import Systemd
 from device.errors import WebError
-from device.settings.schema import Settings, WebSettings
+from device.history.history_path import history_path
+from device.history.store import History
+from device.settings.schema import HistorySettings, Settings, WebSettings
 from device.system.display import displayable, on_one_line
 from device.web.access.access import Access
 from device.web.access.folder import state_folder
@@ -84,13 +86,22 @@ def serve(
             access=access,
             live=LiveState(),
             hub=Hub(),
-            history=HistoryThread(None),
+            history=HistoryThread(_history(settings.history, environment)),
             daemon=DaemonRequests(),
             names=own_names(settings.web.names),
         )
         await _serve(create_app(services), address, tls, announce, Systemd(environment))
 
     asyncio.run(run())
+
+
+def _history(settings: HistorySettings, environment: Mapping[str, str]) -> Callable[[], History] | None:
+    """What opens the history; None if none is to be stored."""
+    if not settings.keep_days:
+        return None
+    return lambda: History(
+        history_path(environment), keep_days=settings.keep_days, max_mb=settings.max_mb, words=settings.words
+    )
 
 
 def resolved(settings: WebSettings) -> Address:

@@ -9,8 +9,6 @@ from typing import Any
 
 from device.system.display import counted
 
-MOST_DOTS = 500
-"""Predictions that the timeline of a day shows, the latest ones; its bars count all of them."""
 _HOURS = 24
 _CHART_HOURS = 24
 _CHART_STEPS = 288
@@ -29,8 +27,8 @@ class Today:
     """Classes: those of the model, then those that it no longer has."""
     hours: list[Mapping[str, int]]
     """Predictions per class, for each of 24 hours."""
-    rows: list[Any]
-    """The latest predictions, the newest first, at most `MOST_DOTS`; mappings or `StoredPrediction`."""
+    rows: list[Mapping[str, Any]]
+    """The latest predictions, the newest first, as tables."""
 
 
 def today(day: str, labels: Sequence[str], latest: Sequence[Mapping[str, Any]], past: Mapping[str, Any]) -> Today:
@@ -40,10 +38,12 @@ def today(day: str, labels: Sequence[str], latest: Sequence[Mapping[str, Any]], 
         day: today, such as `2026-01-31`.
         labels: classes of the model.
         latest: the latest predictions of the device, as events.
-        past: with a history `hours`, 24 mappings from class to number, and `rows`, a `device.history.records.Page`.
+        past: `history`, the state of the history, and if it is on `hours`, 24 mappings from class to number, and `rows`, stored predictions as tables.
     """
-    if past.get("hours"):
-        hours, rows = list(past["hours"]), list(past["rows"].predictions)
+    rows: list[Mapping[str, Any]]
+    hours: list[dict[str, int]]
+    if past["history"]["on"]:
+        hours, rows = list(past["hours"]), list(past["rows"])
     else:
         rows = [row for row in latest if str(row.get("time", ""))[:10] == day]
         hours = [{} for _ in range(_HOURS)]
@@ -51,7 +51,7 @@ def today(day: str, labels: Sequence[str], latest: Sequence[Mapping[str, Any]], 
             hour, label = str(row["time"])[11:13], str(row.get("corrected") or row.get("label"))
             if hour.isdigit() and int(hour) < _HOURS:
                 hours[int(hour)][label] = hours[int(hour)].get(label, 0) + 1
-    return Today(sum(sum(counts.values()) for counts in hours), all_labels(labels, hours), hours, rows[:MOST_DOTS])
+    return Today(sum(sum(counts.values()) for counts in hours), all_labels(labels, hours), hours, rows)
 
 
 def all_labels(labels: Sequence[str], counts: Iterable[Mapping[str, int]]) -> list[str]:
@@ -59,9 +59,9 @@ def all_labels(labels: Sequence[str], counts: Iterable[Mapping[str, int]]) -> li
     return [*labels, *sorted({label for each in counts for label in each} - set(labels))]
 
 
-def by_day(rows: Iterable[Any]) -> list[tuple[str, list[Any]]]:
+def by_day(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
     """Stored predictions by their local day, in their order: days can repeat where the clock was wrong."""
-    return [(day, list(of_day)) for day, of_day in itertools.groupby(rows, lambda row: str(row.time)[:10])]
+    return [(day, list(of_day)) for day, of_day in itertools.groupby(rows, lambda row: str(row["time"])[:10])]
 
 
 def heat_counts(cells: Sequence[Sequence[Mapping[str, int]]], label: str = "") -> list[list[int]]:
@@ -157,20 +157,20 @@ _CHARTS = (
     ("Audio blocks dropped", "blocks_dropped", "", 5.0),
     ("Microphone lost", "microphone_losses", "", 5.0),
 )
-"""Title, attribute of a `HealthRecord`, unit, and the smallest range, so that noise does not look like a mountain."""
+"""Title, key of a record, unit, and the smallest range, so that noise does not look like a mountain."""
 
 
-def health_charts(records: Sequence[Any], now: datetime | None = None) -> list[Chart]:
+def health_charts(records: Sequence[Mapping[str, Any]], now: datetime | None = None) -> list[Chart]:
     """Charts of the last 24 hours.
 
     Args:
-        records: `device.history.records.HealthRecord`, the earliest first.
+        records: fields of `device.history.records.HealthRecord`, with the time as text, the earliest first.
         now: the right end of the charts; None for the present.
     """
     now = now or datetime.now(UTC)
     charts = []
     for title, name, unit, smallest in _CHARTS:
-        values = [(each.time, getattr(each, name)) for each in records if _is_number(getattr(each, name))]
+        values = [(datetime.fromisoformat(each["time"]), each[name]) for each in records if _is_number(each[name])]
         if not values:
             continue
         numbers = [value for _, value in values]
@@ -181,7 +181,9 @@ def health_charts(records: Sequence[Any], now: datetime | None = None) -> list[C
         bottom = 0.0 if not unit else low - spare  # counters begin at zero
         charts.append(Chart(title, summary, _steps(values, now), bottom, max(high + spare, bottom + smallest)))
     for title, name in (("Low voltage", "low_voltage"), ("Slowed down", "slowed")):
-        marks = [(each.time, float(getattr(each, name))) for each in records if getattr(each, name) is not None]
+        marks = [
+            (datetime.fromisoformat(each["time"]), float(each[name])) for each in records if each[name] is not None
+        ]
         if any(value for _, value in marks):
             minutes = sum(value > 0 for _, value in marks)
             charts.append(Chart(title, f"in {counted(minutes, 'minute')}", _steps(marks, now), 0, 1))
