@@ -29,7 +29,8 @@ async def live(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """Predictions of the past, with a filter."""
-    return render(request, "history.html", **await past.overview(request), **await past.selected(request))
+    context = {**await past.overview(request), **await past.selected(request)}
+    return render(request, "history.html", **context)
 
 
 async def health(request: web.Request) -> web.Response:

@@ -36,6 +36,10 @@ class Rig:
     """End the server, as if its machine had lost its network."""
     start: Callable[[], None]
     """Start it again at the same address."""
+    pages: Callable[[], int]
+    """Number of pages that are connected."""
+    latest: Callable[[], int]
+    """Number of the latest prediction that the server has received; 0 for none."""
     status: dict[str, Any] | None = field(default=None)
     """What `edge-mcnn status` would print; a test may set it."""
 
@@ -66,7 +70,8 @@ class _Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._ended: asyncio.Event | None = None
-        self.rig = Rig("", daemon, [], self.stop, self.start)
+        self._services: Services | None = None
+        self.rig = Rig("", daemon, [], self.stop, self.start, self._pages, self._latest)
 
     def start(self) -> None:
         ready = threading.Event()
@@ -94,11 +99,12 @@ class _Server:
             live=LiveState(),
             hub=Hub(),
             history=HistoryThread(
-                None if path is None else lambda: History(path, keep_days=30, max_mb=200, words=True)
+                None if path is None else lambda: History(path, keep_days=60, max_mb=200, words=True)
             ),
             daemon=DaemonRequests(self._mute, self._correct, self._light, lambda: self.rig.status),
             names=frozenset({"localhost"}),
         )
+        self._services = services
         app = create_app(services, lambda: [self._daemon.path])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
@@ -109,6 +115,15 @@ class _Server:
         ready.set()
         await self._ended.wait()
         await runner.cleanup()
+
+    def _pages(self) -> int:
+        assert self._services is not None
+        return len(self._services.hub)
+
+    def _latest(self) -> int:
+        assert self._services is not None
+        latest = self._services.live.latest
+        return latest[-1]["number"] if latest else 0
 
     def _mute(self, muted: bool) -> None:
         self.rig.requests.append(("mute", muted))

@@ -115,8 +115,12 @@ class ScriptedDaemon:
         """Publish events to every reader."""
         self.latest = max([self.latest, *(event["number"] for event in events if event["event"] == "prediction")])
         with self._lock:
-            for connection in self._connections:
-                connection.sendall(_lines(events))
+            for connection in list(self._connections):
+                try:
+                    connection.sendall(_lines(events))
+                except (BrokenPipeError, ConnectionResetError):  # the reader has ended
+                    self._connections.remove(connection)
+                    connection.close()
 
     def _serve(self, listener: socket.socket) -> None:
         while True:

@@ -1,7 +1,7 @@
 // The stream of events, which opens itself again after a loss. A page that nobody looks at is not connected at all.
 
-const EVENTS = ["hello", "state", "mute", "level", "speech", "words", "prediction", "corrected", "health", "light",
-  "connection", "end"];
+const EVENTS = ["hello", "state", "mute", "level", "speech", "words", "prediction", "corrected", "health",
+  "connection"];
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 15000;
 

@@ -2,8 +2,9 @@
 
 /**
  * @param {(text: string, wrong: boolean) => void} report shows the result.
+ * @param {(path: string, label: string | null) => void} done called after a form was accepted.
  */
-export function sendForms(report) {
+export function sendForms(report, done) {
   document.addEventListener("submit", async (submission) => {
     const form = submission.target;
     if (!form.matches("[data-send]")) return;
@@ -15,8 +16,13 @@ export function sendForms(report) {
     try {
       const response = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body });
       const result = await response.json().catch(() => ({}));
-      if (response.ok) report(doneText(form, body, button), false);
-      else report([result.message ?? result.error ?? `The device refused it (${response.status})`, result.fix].filter(Boolean).join(". "), true);
+      if (response.ok) {
+        report(doneText(form, body, button), false);
+        done(new URL(form.action).pathname, body.get("label"));
+      } else {
+        const message = result.error ?? `The device has refused it (${response.status})`;
+        report([message, result.fix].filter(Boolean).join(". "), true);
+      }
     } catch {
       report("Not sent: there is no connection to the device", true);
     } finally {

@@ -105,13 +105,18 @@ export class Live {
     if (!event.replayed) this.lamp(event.label, this.hello.hold_s);
   }
 
+  /** A light that this page has tested. */
   on_light(event) {
-    this.lamp(event.light ?? event.label, event.hold_s ?? this.hello.hold_s);
+    this.lamp(event.label, this.hello.hold_s);
   }
 
-  on_end() {
+  on_connection(event) {
+    if (event.connected) return;
     this.lamp(null, 0);
-    this.draw("level");
+    this.find("state").dataset.state = "";
+    this.find("state-title").textContent = "No connection to the device";
+    for (const id of ["reason", "fix", "microphone"]) this.find(`state-${id}`).textContent = "";
+    this.state = "";
   }
 
   /** Shows a prediction, without the light. */

@@ -37,24 +37,28 @@ function onConnection(state) {
   }
 }
 
-function onDaemon(connected) {
-  document.documentElement.dataset.daemon = connected ? "present" : "absent";
-  for (const each of document.querySelectorAll("[data-daemon]")) each.hidden = (each.dataset.daemon === "present") !== connected;
+function onDevice(event) {
+  document.documentElement.dataset.device = event.connected === true ? "present" : "absent";
+  document.getElementById("absent").hidden = event.connected === true;
+  document.getElementById("daemon-message").textContent = event.message ?? "";
+  document.getElementById("daemon-fix").textContent = event.fix ?? "";
 }
 
 document.documentElement.classList.add("live");
 localTimes(document);
-sendForms(report);
+
 filterSettings();
 const refresh = new Refresh();
 const section = document.getElementById("now");
 const live = section && new Live(section, look, announce);
 
+sendForms(report, (form, label) => {
+  if (form === "/light") live?.take({ event: "light", label });
+});
+
 if (document.body.dataset.follow) {
   follow((event) => {
-    if (event.event === "connection") onDaemon(event.connected === true);
-    if (event.event === "hello") onDaemon(true);
-    if (event.event === "end") onDaemon(false);
+    if (event.event === "connection") onDevice(event);
     if (event.event === "hello" && live && sameLabels(event.labels) === false) return location.reload();
     live?.take(event);
     refresh.take(event);

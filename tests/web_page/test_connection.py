@@ -1,0 +1,52 @@
+"""The connection between page and server: lost, found again, and not there while nobody looks."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.waiting import wait_until
+from tests.web_page.conftest import NewPage, now
+from tests.web_page.rig import Rig
+from tests.web_page.scripted_daemon import prediction
+from tests.web_page.test_live import connected
+
+HIDE = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
+
+
+def test_a_lost_connection_is_reported_and_comes_back(rig: Rig, new_page: NewPage) -> None:
+    page = connected(new_page(rig.url, faults_fail=False))
+    first = prediction(1, "negative", now())
+    rig.daemon.send(first)
+    expect(page.locator("#today .predictions > li")).to_have_count(1)
+    rig.stop()
+    expect(page.locator("[data-when=lost]")).to_be_visible()
+    expect(page.locator("#absent")).to_be_hidden()
+    expect(page.locator("#announcer")).to_contain_text("Connection lost")
+    rig.daemon.greeting += [{**first, "replayed": True}, {**prediction(2, "positive", now()), "replayed": True}]
+    rig.start()
+    expect(page.locator("[data-when=lost]")).to_be_hidden()
+    expect(page.locator("#verdict")).to_have_text("positive")  # what happened meanwhile
+    expect(page.locator("#today .predictions > li")).to_have_count(2)  # nothing twice
+    expect(page.locator("#bulb")).not_to_have_class(re.compile("lit"))  # nor is a repetition lit
+    rig.daemon.send(prediction(3, "neutral", now()))
+    expect(page.locator("#verdict")).to_have_text("neutral")
+    expect(page.locator("#bulb")).to_have_class(re.compile("lit"))
+
+
+def test_a_page_in_the_background_is_not_connected(rig: Rig, new_page: NewPage) -> None:
+    page = connected(new_page(rig.url))
+    page.evaluate(HIDE % "true")
+    wait_until(lambda: rig.pages() == 0, message="the page is still connected")
+    rig.daemon.send(prediction(1, "negative", now()))
+    wait_until(lambda: rig.latest() == 1, message="the server has not received the prediction")
+    expect(page.locator("#verdict")).to_have_text("Nothing yet")
+    page.evaluate(HIDE % "false")
+    expect(page.locator("#verdict")).to_have_text("negative")
+    expect(page.locator("#today .predictions > li")).to_have_count(1)
+
+
+def test_a_request_without_a_connection_is_reported(rig: Rig, new_page: NewPage) -> None:
+    page = connected(new_page(rig.url, faults_fail=False))
+    rig.stop()
+    page.get_by_role("button", name="Mute the microphone").click()
+    expect(page.locator("#result")).to_have_text("Not sent: there is no connection to the device")
