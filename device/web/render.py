@@ -12,7 +12,7 @@ from aiohttp import web
 
 from device.errors import EdgeMcnnError
 from device.system.display import as_json
-from device.web.services import CSRF, services_of
+from device.web.services import CSRF, VISITOR, services_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 API = "/api/"
@@ -48,7 +48,7 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
         context: what this template needs.
     """
     services = services_of(request)
-    admitted = "visitor" in request
+    admitted = VISITOR in request
     base = {
         "csrf": request.get(CSRF, ""),
         "page": template.removesuffix(".html"),
