@@ -14,7 +14,7 @@ from device.system.display import counted, displayable
 from device.web import past
 from device.web.render import accepts_json, render, respond_error, respond_json
 from device.web.security import form
-from device.web.services import services_of, visitor_of
+from device.web.services import VISITOR, services_of, visitor_of
 
 PAGES = {"/": "live", "/history": "history", "/health": "health", "/settings": "settings"}
 """Pages by their path, in the order of the menu."""
@@ -29,8 +29,7 @@ async def live(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """Predictions of the past, with a filter."""
-    context = {**await past.overview(request), **await past.selected(request)}
-    return render(request, "history.html", **context)
+    return render(request, "history.html", **{**await past.overview(request), **await past.selected(request)})
 
 
 async def health(request: web.Request) -> web.Response:
@@ -112,7 +111,7 @@ async def _label(request: web.Request) -> str:
 async def login_page(request: web.Request) -> web.StreamResponse:
     """The form to log in."""
     access = services_of(request).access
-    if not access.login_needed or "visitor" in request:
+    if not access.login_needed or VISITOR in request:
         raise web.HTTPSeeOther("/")
     return render(request, "login.html", message="", no_password=not access.has_password)
 

@@ -14,7 +14,7 @@ from device.errors import EdgeMcnnError
 from device.system.display import as_json
 from device.web import views
 from device.web.appearance import Look
-from device.web.services import CSRF, services_of
+from device.web.services import CSRF, VISITOR, services_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 API = "/api/"
@@ -52,7 +52,7 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
         context: what this template needs.
     """
     services = services_of(request)
-    admitted = "visitor" in request
+    admitted = VISITOR in request
     base = {
         "csrf": request.get(CSRF, ""),
         "page": template.removesuffix(".html"),

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -33,10 +32,10 @@ class Services:
 
 
 SERVICES = web.AppKey("services", Services)
-VISITOR = "visitor"
-"""Key of a request under which its `Visitor` is."""
-CSRF = "csrf"
-"""Key of a request under which the token for its forms is."""
+VISITOR = web.RequestKey("visitor", Visitor)
+"""Who sends a request; missing if that person has not logged in."""
+CSRF = web.RequestKey("csrf", str)
+"""The token for the forms of the response."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -48,6 +47,4 @@ def services_of(request: web.Request) -> Services:
 
 def visitor_of(request: web.Request) -> Visitor:
     """Who sends a request, which the middlewares have admitted."""
-    visitor: Any = request[VISITOR]
-    assert isinstance(visitor, Visitor)  # noqa: S101  # for the type alone
-    return visitor
+    return request[VISITOR]
