@@ -252,7 +252,7 @@ def _is_hello(event: Event) -> bool:
 def decoded(line: bytes) -> Event | None:
     """The event in a line; None if it holds none."""
     try:
-        event = json.loads(line)
+        event = json.loads(line, parse_constant=lambda _: None)  # NaN is no JSON, and no browser reads it
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None

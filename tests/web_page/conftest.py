@@ -35,7 +35,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 def new_page(browser: Browser) -> Iterator[NewPage]:
     """Opens a page in a context of its own; its arguments are those of `Browser.new_context`.
 
-    With `faults=False` messages on the console are not failures: a browser reports each lost connection there.
+    With `faults_fail=False` errors on the console are not failures: a browser reports each lost connection there.
     """
     contexts, faults = [], []
 
@@ -57,7 +57,7 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
 
 
 def _fault(message: ConsoleMessage) -> list[str]:
-    return [f"{message.type}: {message.text}"] if message.type in ("error", "warning") else []
+    return [f"{message.type}: {message.text}"] if message.type == "error" else []
 
 
 def now() -> datetime:

@@ -36,6 +36,7 @@ def test_a_lost_connection_is_reported_and_comes_back(rig: Rig, new_page: NewPag
 def test_a_page_in_the_background_is_not_connected(rig: Rig, new_page: NewPage) -> None:
     page = connected(new_page(rig.url))
     page.evaluate(HIDE % "true")
+    rig.daemon.send({"event": "level", "dbfs": -50.0})  # the server notices a closed connection when it writes
     wait_until(lambda: rig.pages() == 0, message="the page is still connected")
     rig.daemon.send(prediction(1, "negative", now()))
     wait_until(lambda: rig.latest() == 1, message="the server has not received the prediction")

@@ -35,8 +35,8 @@ def test_a_prediction_shows_label_lamp_and_probabilities(rig: Rig, new_page: New
 
 
 def test_the_lamp_goes_out_after_the_time_in_the_settings(rig: Rig, new_page: NewPage) -> None:
-    rig.daemon.greeting[0] = hello(hold_s=0.4)
     page = connected(new_page(rig.url))
+    rig.daemon.send(hello(hold_s=0.4))
     rig.daemon.send(prediction(1, "positive", now()))
     expect(page.locator("#verdict")).to_have_text("positive")
     expect(page.locator("#bulb")).not_to_have_class(re.compile("lit"))

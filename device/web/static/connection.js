@@ -8,7 +8,7 @@ const LONGEST_PAUSE_MS = 15000;
 /**
  * Follows the events until the page is closed.
  * @param {(event: object) => void} onEvent called with each event.
- * @param {(state: "open" | "lost" | "login") => void} onConnection called when the connection changes.
+ * @param {(state: "open" | "lost" | "login" | "paused") => void} onConnection called when the connection changes.
  */
 export function follow(onEvent, onConnection) {
   let source = null;
@@ -57,6 +57,7 @@ export function follow(onEvent, onConnection) {
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       close();
+      onConnection("paused");
     } else if (source === null) {
       pause = FIRST_PAUSE_MS;
       open();

@@ -12,14 +12,14 @@ const STALE_MS = 1500; // the level comes five times a second
 /** The part of the page that follows the events; every method accepts events with missing or unknown keys. */
 export class Live {
   /**
-   * @param {HTMLElement} root the section that holds everything below.
+   * @param {HTMLElement} root the section with the lamp, whose data name the latest prediction.
    * @param {object} look colour and shape of each class, and the title of each state.
    * @param {(text: string) => void} announce passes a sentence to screen readers.
    */
   constructor(root, look, announce) {
     this.look = look;
     this.announce = announce;
-    this.find = (id) => root.querySelector(`#${id}`) ?? document.createElement("i");
+    this.find = (id) => document.getElementById(id) ?? document.createElement("i");
     this.hello = {};
     this.latest = { daemon: root.dataset.daemonId ?? "", number: Number(root.dataset.number) || 0 };
     this.state = this.find("state").dataset.state;

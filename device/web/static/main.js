@@ -29,10 +29,9 @@ function onConnection(state) {
   const before = document.documentElement.dataset.connection;
   document.documentElement.dataset.connection = state;
   for (const each of connectionNotice.children) each.hidden = each.dataset.when !== state;
-  if (state === "open" && before && before !== "open") {
-    announce("Connected again.");
-    refresh.soon(); // what happened meanwhile
-  } else if (state !== "open" && state !== before) {
+  if (state === "open" && before && before !== "open") refresh.soon(); // what happened meanwhile
+  if (state === "open" && (before === "lost" || before === "login")) announce("Connected again.");
+  if (state !== "open" && state !== "paused" && state !== before) {
     announce(connectionNotice.querySelector(`[data-when="${state}"]`)?.textContent.trim() ?? "");
   }
 }

@@ -11,6 +11,7 @@ export class Spectrogram {
     this.bands = bands > 0 ? bands : 64;
     this.floor = floor > 0 ? floor : 80;
     this.shortest = Math.ceil(SHORTEST_S / (columnSeconds > 0 ? columnSeconds : 0.032));
+    this.begin = 0; // columns before it were missed, by a page that connected in the middle of an utterance
     this.columns = 0;
     this.codes = new Uint8Array(this.bands * this.shortest);
   }
@@ -29,9 +30,8 @@ export class Spectrogram {
       larger.set(this.codes);
       this.codes = larger;
     }
-    // Columns that this reader missed, because it connected in the middle of an utterance, stay silent.
-    if (first === 0) this.codes.fill(0);
-    else if (first > this.columns) this.codes.fill(0, this.columns * this.bands, first * this.bands);
+    if (first === 0) this.begin = 0;
+    else if (first > this.columns) this.begin = first;
     this.codes.set(bytes.subarray(0, count * this.bands), first * this.bands);
     this.columns = first + count;
   }
@@ -42,9 +42,10 @@ export class Spectrogram {
     const height = this.bands;
     const pixels = new Uint8ClampedArray(4 * width * height);
     const cells = this.codes.subarray(0, this.columns * height);
+    const first = this.begin;
     let loudest = 0;
     let quietest = 255;
-    for (const code of cells) {
+    for (const code of cells.subarray(first * height)) {
       if (code > loudest) loudest = code;
       if (code < quietest) quietest = code;
     }
@@ -52,7 +53,7 @@ export class Spectrogram {
     const span = loudest - lowest;
     for (let row = 0; row < height; row++) {
       for (let column = 0; column < width; column++) {
-        const code = column < this.columns ? cells[column * height + (height - 1 - row)] : lowest;
+        const code = column >= first && column < this.columns ? cells[column * height + (height - 1 - row)] : lowest;
         const step = span > 0 ? Math.min(255, Math.floor((Math.max(code, lowest) - lowest) / span * 256)) : 0;
         const at = 4 * (row * width + column);
         pixels[at] = MAGMA[3 * step];
