@@ -112,6 +112,7 @@ export class Live {
 
   on_connection(event) {
     if (event.connected) return;
+    this.announce(`No connection to the device: ${event.message ?? ""}`);
     this.lamp(null, 0);
     this.find("state").dataset.state = "";
     this.find("state-title").textContent = "No connection to the device";

@@ -11,8 +11,8 @@ const RESULT_MS = 8000;
 const look = JSON.parse(document.body.dataset.look ?? "{}");
 const connectionNotice = document.getElementById("connection");
 const result = document.getElementById("result");
-let reported = 0;
 const announcer = document.getElementById("announcer");
+let reported = 0;
 
 function announce(text) {
   announcer.textContent = text;
@@ -45,12 +45,10 @@ function onDevice(event) {
 
 document.documentElement.classList.add("live");
 localTimes(document);
-
 filterSettings();
 const refresh = new Refresh();
 const section = document.getElementById("now");
 const live = section && new Live(section, look, announce);
-
 sendForms(report, (form, label) => {
   if (form === "/light") live?.take({ event: "light", label });
 });
@@ -66,9 +64,12 @@ if (document.body.dataset.follow) {
 
 /** Whether the page was drawn for these classes; another model needs other buttons. */
 function sameLabels(labels) {
-  if (!Array.isArray(labels) || JSON.stringify(labels) === JSON.stringify(look.labels)) return true;
-  const key = `drawn for ${JSON.stringify(labels)}`; // once: a page that cannot be drawn for them must not reload for ever
-  if (sessionStorage.getItem(key)) return true;
-  sessionStorage.setItem(key, "yes");
+  const wanted = JSON.stringify(labels);
+  if (!Array.isArray(labels) || wanted === JSON.stringify(look.labels)) {
+    sessionStorage.removeItem("drawn for");
+    return true;
+  }
+  if (sessionStorage.getItem("drawn for") === wanted) return true; // it was loaded for them already, in vain
+  sessionStorage.setItem("drawn for", wanted);
   return false;
 }

@@ -3,7 +3,7 @@
 
 import { localTimes } from "./formats.js";
 
-const PAUSE_MS = 1500;
+const PAUSE_MS = 1000;
 
 export class Refresh {
   constructor() {
