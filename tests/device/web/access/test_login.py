@@ -51,7 +51,7 @@ def test_a_login_opens_the_page(server: Server) -> None:
     assert (response.status, response.headers["Location"]) == (303, "/")
     page = server.get("/")
     assert page.status == 200
-    assert "Log out" in page.text
+    assert 'action="/logout"' in page.text
 
 
 def test_the_cookie_cannot_be_read_or_used_by_others(server: Server, tmp_path: Path) -> None:
