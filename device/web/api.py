@@ -6,6 +6,7 @@ import socket
 from aiohttp import web
 
 from device.web import past
+from device.web.connections import Connection
 from device.web.render import respond_error, respond_json
 from device.web.services import services_of, visitor_of
 from device.web.stream import MOST_CLIENTS, Client, encoded
@@ -49,6 +50,9 @@ async def events(request: web.Request) -> web.StreamResponse:
         raise ConnectionResetError
     client = Client(visitor.session, transport.abort)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+    response.force_close()  # the end of the stream is the end of the connection
+    if isinstance(request.protocol, Connection):
+        request.protocol.call_when_lost(client.disconnect)
     with services.hub.joined(client):
         connection = transport.get_extra_info("socket")
         if connection is not None:  # what the kernel would hold for a page that does not read

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -62,7 +63,7 @@ class Connections:
 class Connection(web.RequestHandler):
     """One connection: limited, and with our headers on errors that aiohttp itself finds, such as a bad request line."""
 
-    __slots__ = ("_address", "_connections", "_deadline")
+    __slots__ = ("_address", "_connections", "_deadline", "_when_lost")
 
     def __init__(self, connections: Connections, server: web.Server) -> None:
         super().__init__(
@@ -76,6 +77,7 @@ class Connection(web.RequestHandler):
         self._connections = connections
         self._address: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._when_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve the connection, or close it at once if there are too many."""
@@ -95,7 +97,13 @@ class Connection(web.RequestHandler):
             self._address = None
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._when_lost is not None:
+            self._when_lost()
         super().connection_lost(exc)
+
+    def call_when_lost(self, function: Callable[[], None]) -> None:
+        """Call a function when the connection has ended, on which the handler of a request may not notice it."""
+        self._when_lost = function
 
     def arrived(self) -> None:
         """The head of a request is complete; from now on aiohttp's own limits hold."""

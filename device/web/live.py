@@ -126,8 +126,8 @@ class LiveState:
         self.latest.append({**event, "corrected": None})
         light = event.get("light")
         if light and not event.get("lights_stay"):
-            started = _seconds(event.get("time"), self._clock()) if event.get("replayed") else self._clock()
-            self._shine(str(light), started)
+            now = self._clock()
+            self._shine(str(light), min(_seconds(event.get("time"), now), now) if event.get("replayed") else now)
         elif not event.get("lights_stay"):
             self._light = None
         return True

@@ -1,12 +1,19 @@
 """`edge-mcnn web`. From Python: `device.web.serve`."""
 
+import sys
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_mcnn.options import Config, load_settings, require
 from edge_mcnn.output import out
+
+if TYPE_CHECKING:
+    from device.settings.schema import Settings
+
+_KEEP_DAYS = 30
 
 
 def web_command(
@@ -41,7 +48,7 @@ def web_command(
         str | None, typer.Option("--remove-token", metavar="NAME", help="Make the token of this name invalid.")
     ] = None,
 ) -> None:
-    """Serve a page that shows the device live, and what it has stored of the past.
+    """Serve a page that shows the device live, and the predictions of the past.
 
     Open it in a browser of this machine: http://127.0.0.1:8350/. For other devices in the network, set a password, and
     start it with --address 0.0.0.0. It reads what the running device publishes; the device itself opens no port.
@@ -52,46 +59,61 @@ def web_command(
         edge-mcnn web --set-password
         edge-mcnn web --address 0.0.0.0
     """
-    from device.web.access.folder import state_folder
-
     if sum((set_password, remove_password, make_token is not None, remove_token is not None)) > 1:
         raise typer.BadParameter("use one of --set-password, --remove-password, --make-token and --remove-token")
     if set_password:
         _set_password()
-        return
-    if remove_password:
-        from device.web.access.passwords import remove_password as remove
+    elif remove_password:
+        _remove_password()
+    elif make_token is not None:
+        _make_token(make_token)
+    elif remove_token is not None:
+        _remove_token(remove_token)
+    else:
+        _serve(config, address, port)
 
-        folder = state_folder()
-        out.line(f"{folder}: {'the password is removed' if remove(folder) else 'no password was set'}")
-        return
-    if make_token is not None:
-        from device.web.access.tokens import make_token as make
 
-        out.line(make(state_folder(), make_token))
-        out.announce("Store it now: it is not shown again.")
-        return
-    if remove_token is not None:
-        from device.web.access.tokens import remove_token as remove_one
-
-        remove_one(state_folder(), remove_token)
-        out.line(f"the token {remove_token} is removed")
-        return
+def _serve(config: Path | None, address: str | None, port: int | None) -> None:
     require("aiohttp", "jinja2", purpose="the page", extra="web")
     from device.web.serve import serve
 
     settings = load_settings(config)
+    if sys.stdin is not None and sys.stdin.isatty():
+        settings = _with_history(settings, config)
     served = replace(settings.web, address=address or settings.web.address, port=port or settings.web.port)
     serve(replace(settings, web=served), out.announce, settings_file=config)
 
 
+def _with_history(settings: "Settings", config: Path | None) -> "Settings":
+    """Offer to store a history unless the settings file has decided that; return the settings with the decision."""
+    from device.settings.edit import set_value
+    from device.settings.toml import names_setting
+
+    if settings.history.keep_days:
+        return settings
+    if config is None:
+        out.announce(
+            "No history is stored. To store predictions, write keep_days = 30 under [history] in a settings file, and "
+            "name it with --config."
+        )
+        return settings
+    if names_setting(config, "history", "keep_days"):
+        return settings
+    keeps = out.confirm(
+        f"Store the predictions of the last {_KEEP_DAYS} days, without audio and words, so that the page can show them?"
+    )
+    days = _KEEP_DAYS if keeps else 0
+    set_value(config, "history", "keep_days", days)
+    out.announce(f"{config}: keep_days = {days} under [history]")
+    return replace(settings, history=replace(settings.history, keep_days=days))
+
+
 def _set_password() -> None:
     import getpass
-    import sys
 
     from device.errors import WebError
     from device.web.access.folder import state_folder
-    from device.web.access.passwords import write_password
+    from device.web.access.passwords import FILE, write_password
 
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")
@@ -101,4 +123,28 @@ def _set_password() -> None:
         password = sys.stdin.readline().rstrip("\n")
     folder = state_folder()
     write_password(folder, password)
-    out.line(f"{folder}: the password is set, and all sessions have ended")
+    out.line(f"{folder / FILE}: the password is set; all sessions have ended")
+
+
+def _remove_password() -> None:
+    from device.web.access.folder import state_folder
+    from device.web.access.passwords import FILE, remove_password
+
+    folder = state_folder()
+    out.line(f"{folder / FILE}: {'the password is removed' if remove_password(folder) else 'there was no password'}")
+
+
+def _make_token(name: str) -> None:
+    from device.web.access.folder import state_folder
+    from device.web.access.tokens import make_token
+
+    out.line(make_token(state_folder(), name))
+    out.announce("Store it now: it is not shown again.")
+
+
+def _remove_token(name: str) -> None:
+    from device.web.access.folder import state_folder
+    from device.web.access.tokens import remove_token
+
+    remove_token(state_folder(), name)
+    out.line(f"the token {name} is removed")

@@ -46,7 +46,7 @@ class Access:
         self._folder = folder
         self._always = login_needed
         self._secure = secure
-        self.limit = limit or LoginLimit()
+        self.limit = LoginLimit() if limit is None else limit
         self._signatures: tuple[Signature, Signature] | None = None
         self._password: PasswordHash | None = None
         self._tokens: dict[str, str] = {}

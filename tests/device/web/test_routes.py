@@ -10,7 +10,7 @@ from device.web.access.tokens import make_token
 from device.web.security import HEADERS, OPEN_ROUTES
 from tests.device.web.server import PASSWORD, Response, Server, running
 
-_VALUES = {"name": "login.css"}
+_VALUES = {"name": "page.js"}
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_a_script_with_a_token_needs_no_form(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         sent = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         for method, path, _ in routes(server):
-            if method == "GET" and path not in ("/login", "/events", "/history.csv"):
+            if method == "GET" and path not in ("/login", "/events", "/history.csv", "/static/page.js"):
                 assert server.request(method, path, headers=sent).status == 200, path
         done = server.request("POST", "/mute", {"muted": "off"}, headers=sent)
         assert (done.status, done.text) == (200, '{"muted": false}')
