@@ -62,12 +62,10 @@ class LiveState:
 
     @property
     def light(self) -> dict[str, Any] | None:
-        """The class whose light is on, when it goes out (`until`, seconds since the epoch), and in how many seconds
-        (`seconds_left`, for a page whose clock differs); None if it is dark."""
-        now = self._clock()
-        if self._light is None or self._light[1] <= now or not self.connected:
+        """The class whose light is on and when it goes out (`until`, seconds since the epoch); None if it is dark."""
+        if self._light is None or self._light[1] <= self._clock() or not self.connected:
             return None
-        return {"label": self._light[0], "until": self._light[1], "seconds_left": round(self._light[1] - now, 1)}
+        return {"label": self._light[0], "until": self._light[1]}
 
     def apply(self, event: Event) -> bool:
         """Take an event into account.

@@ -1,6 +1,7 @@
 """Makes the responses of the server: pages from templates, JSON, and errors in both forms."""
 
 import functools
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from importlib.metadata import version
@@ -59,6 +60,7 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
         # What is known about the device is for those who may open the page.
         "live": services.live.as_dict() if admitted else None,
         "labels": services.live.labels if admitted else [],
+        "now": time.time(),  # the clock of a browser may differ
         "look": Look(services.live.labels if admitted else (), services.settings.lights.colours),
         "user": services.access.login_needed and admitted,
         "version": version("edge-mcnn") if admitted else "",

@@ -94,9 +94,8 @@ def health_tiles(status: Mapping[str, Any] | None, live: Mapping[str, Any]) -> l
         status: fields of `device.daemon.status.Status`; None if it cannot be read.
         live: the state of the device, see `LiveState.as_dict`.
     """
-    if not live.get("connected"):
-        return []
-    health = {**(status or {}), **{name: each for name, each in (live.get("health") or {}).items() if each is not None}}
+    events = live.get("health") or {} if live.get("connected") else {}
+    health = {**(status or {}), **{name: each for name, each in events.items() if each is not None}}
     tiles = []
     uptime = health.get("uptime_s")
     if _is_number(uptime):
