@@ -1,4 +1,4 @@
-"""Writes `device/web/static/magma.js`, the colours of the spectrogram image for the page: `python docs/palette_module.py`.
+"""Writes `device/web/static/magma.js`, the colours of the spectrogram image: `python docs/palette_module.py`.
 
 The page is served where numpy may be missing, and a browser cannot read Python, so it gets the colours of
 `device.front_end.spectrogram` as a module of its own; `tests/web_page/test_spectrogram.py` compares the two.

@@ -1,4 +1,6 @@
-"""Draws `docs/listen.svg` and `docs/doctor.svg`, the images in the README: `python docs/screenshots.py [FOLDER]`.
+"""Draws the images in the README: `python docs/screenshots.py [FOLDER]`.
+
+`docs/listen.svg` and `docs/doctor.svg` are drawn here, the page of `edge-mcnn web` by `docs/page_screenshots.py`.
 
 The commands themselves draw them. `listen` receives recorded clips one after the other in the noise of a quiet room;
 the time of day and the name of the microphone are synthetic. `doctor` checks a Raspberry Pi that is imitated by files,
@@ -232,4 +234,9 @@ def _without_gaps(svg: str) -> str:
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    draw(target)
+    sys.path.insert(0, str(HERE.parent))  # the tests have the scripted daemon
+    from docs import page_screenshots
+
+    page_screenshots.draw(target)

@@ -25,7 +25,7 @@ class Today:
     """Number of predictions."""
     labels: list[str]
     """Classes: those of the model, then those that it no longer has."""
-    hours: list[Mapping[str, int]]
+    hours: Sequence[Mapping[str, int]]
     """Predictions per class, for each of 24 hours."""
     rows: list[Mapping[str, Any]]
     """The latest predictions, the newest first, as tables."""
@@ -38,7 +38,8 @@ def today(day: str, labels: Sequence[str], latest: Sequence[Mapping[str, Any]], 
         day: today, such as `2026-01-31`.
         labels: classes of the model.
         latest: the latest predictions of the device, as events.
-        past: `history`, the state of the history, and if it is on `hours`, 24 mappings from class to number, and `rows`, stored predictions as tables.
+        past: `history`, the state of the history; if it is on, also `hours`, 24 mappings from class to number, and
+            `rows`, stored predictions as tables.
     """
     rows: list[Mapping[str, Any]]
     hours: list[dict[str, int]]
@@ -97,11 +98,10 @@ def health_tiles(status: Mapping[str, Any] | None, live: Mapping[str, Any]) -> l
     events = live.get("health") or {} if live.get("connected") else {}
     health = {**(status or {}), **{name: each for name, each in events.items() if each is not None}}
     tiles = []
-    uptime = health.get("uptime_s")
-    if _is_number(uptime):
-        tiles.append(Tile("Running for", duration(uptime)))
+    if _is_number(health.get("uptime_s")):
+        tiles.append(Tile("Running for", duration(health["uptime_s"])))
     if _is_number(health.get("temperature_c")):
-        hot = health["temperature_c"] >= 80  # noqa: PLR2004  # where a Raspberry Pi begins to slow down
+        hot = health["temperature_c"] >= 80  # where a Raspberry Pi begins to slow down
         tiles.append(
             Tile("Processor", f"{health['temperature_c']:.0f}", "°C", "hot: give it air" if hot else "", warning=hot)
         )
@@ -123,13 +123,18 @@ def health_tiles(status: Mapping[str, Any] | None, live: Mapping[str, Any]) -> l
     if health.get("utterances") and _is_number(health.get("latency_median_ms")):
         tiles.append(
             Tile(
-                "Pause to light", f"{health['latency_median_ms']:.1f}", "ms", f"worst {health['latency_worst_ms']:.1f} ms"
+                "Pause to light",
+                f"{health['latency_median_ms']:.1f}",
+                "ms",
+                f"worst {health['latency_worst_ms']:.1f} ms",
             )
         )
     if _is_number(health.get("examples")):
         examples = int(health["examples"])
         used = "used for predictions" if health.get("examples_used") else "not used, as they do not help yet"
-        tiles.append(Tile("Voice profile", str(examples), "example" if examples == 1 else "examples", used if examples else ""))
+        tiles.append(
+            Tile("Voice profile", str(examples), "example" if examples == 1 else "examples", used if examples else "")
+        )
     if health.get("model"):
         tiles.append(Tile("Model", str(health["model"])))
     return tiles

@@ -10,14 +10,25 @@ from tests.web_page.scripted_daemon import LABELS, Event, health, prediction
 
 _TALKATIVE = {7: 2, 8: 4, 9: 1, 12: 4, 13: 3, 16: 1, 17: 2, 18: 5, 19: 6, 20: 4, 21: 2}
 """Mean number of predictions in an hour."""
-_WORDS = (
-    "good morning did you sleep well", "could you pass me the butter", "oh that is wonderful", "i am late again",
-    "we should call them tomorrow", "no i hate this", "thank you so much", "where did you put the keys",
-)  # fmt: skip
+_WORDS = {
+    "negative": ("no i hate this", "i am late again", "the train was cancelled once more", "it is broken"),
+    "neutral": (
+        "could you pass me the butter",
+        "we should call them tomorrow",
+        "where did you put the keys",
+        "at half past",
+    ),
+    "positive": (
+        "good morning did you sleep well",
+        "oh that is wonderful",
+        "thank you so much",
+        "what a lovely evening",
+    ),
+}
 
 
 def fill(path: Path, now: datetime, days: int, labels: Sequence[str] = LABELS) -> list[Event]:
-    """Store predictions of the last days, and the health of the last one; return today's predictions, the latest last."""
+    """Store predictions of the last days, and the health of the last one; return those of today, the latest last."""
     rng = random.Random(1)
     clock = [now]
     today: list[Event] = []
@@ -26,10 +37,10 @@ def fill(path: Path, now: datetime, days: int, labels: Sequence[str] = LABELS) -
             now.replace(hour=hour, minute=0, second=0) - timedelta(days=day) + timedelta(seconds=rng.uniform(0, 3599))
             for day in range(days)
             for hour, mean in _TALKATIVE.items()
-            for _ in range(rng.randrange(2 * mean + 1))
+            for _ in range(rng.randrange(mean, 3 * mean + 1))
         )
         for number, time in enumerate((each for each in times if each < now), 1):
-            label = rng.choices(labels, [2 if time.hour > 16 else 1, 5, 3][: len(labels)])[0]
+            label = rng.choices(labels, [3 if time.hour > 16 else 1, 5, 3][: len(labels)])[0]
             event = _prediction(rng, number, label, time, labels)
             history.add(event, "b" * 32)
             if number % 17 == 0:
@@ -42,7 +53,7 @@ def fill(path: Path, now: datetime, days: int, labels: Sequence[str] = LABELS) -
             history.add_health(
                 health(
                     temperature_c=47 + warm + rng.uniform(-1, 1), memory_mb=228 + rng.uniform(0, 3),
-                    low_voltage=clock[0].hour == 15 and clock[0].minute < 20,  # noqa: PLR2004  # part of the script
+                    low_voltage=clock[0].hour == 15 and clock[0].minute < 20,
                 )
             )  # fmt: skip
     return today
@@ -57,5 +68,5 @@ def _prediction(rng: random.Random, number: int, label: str, time: datetime, lab
     confident = share > 0.5
     return prediction(
         number, label, time, share, labels=labels, confident=confident, light=label if confident else None,
-        seconds=round(rng.uniform(0.9, 4), 2), text=rng.choice(_WORDS), text_only=text_only,
+        seconds=round(rng.uniform(0.9, 4), 2), text=rng.choice(_WORDS.get(label, (label,))), text_only=text_only,
     )  # fmt: skip

@@ -27,7 +27,16 @@ def hello(labels: Sequence[str] = LABELS, daemon: str = DAEMON, **changed: Any) 
 
 def state(name: str = "healthy", **changed: Any) -> Event:
     microphone = {"microphone": "USB PnP Sound Device", "rate": 48000} if name == "healthy" else {}
-    return {"event": "state", "state": name, "reason": "", "fix": "", "microphone": "", "rate": 0, **microphone, **changed}
+    return {
+        "event": "state",
+        "state": name,
+        "reason": "",
+        "fix": "",
+        "microphone": "",
+        "rate": 0,
+        **microphone,
+        **changed,
+    }
 
 
 def health(**changed: Any) -> Event:
@@ -60,7 +69,10 @@ def speech(first: int, columns: Sequence[Sequence[float]]) -> Event:
 
 def tone(columns: int, bands: int = BANDS) -> list[list[float]]:
     """Columns with a loud band that rises."""
-    return [[-70 + 55 * math.exp(-(((band - 2 - column / 2) / 3) ** 2)) for band in range(bands)] for column in range(columns)]
+    return [
+        [-70 + 55 * math.exp(-(((band - 2 - column / 2) / 3) ** 2)) for band in range(bands)]
+        for column in range(columns)
+    ]
 
 
 class ScriptedDaemon:

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.waiting import wait_until
@@ -10,7 +11,10 @@ from tests.web_page.rig import Rig
 from tests.web_page.scripted_daemon import prediction
 from tests.web_page.test_live import connected
 
-HIDE = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))"
+pytestmark = pytest.mark.slow
+
+HIDE = """Object.defineProperty(document, "hidden", {value: %s, configurable: true});
+document.dispatchEvent(new Event("visibilitychange"))"""
 
 
 def test_a_lost_connection_is_reported_and_comes_back(rig: Rig, new_page: NewPage) -> None:

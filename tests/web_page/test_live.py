@@ -9,6 +9,8 @@ from tests.web_page.conftest import NewPage, now
 from tests.web_page.rig import Rig
 from tests.web_page.scripted_daemon import hello, prediction, state
 
+pytestmark = pytest.mark.slow
+
 
 def connected(page: Page) -> Page:
     """Wait until the page has its first events."""
@@ -131,7 +133,7 @@ def test_missing_keys_and_no_numbers_do_not_break_the_page(rig: Rig, new_page: N
         {"event": "prediction", "label": "neutral", "number": 1, "probabilities": {"neutral": float("nan")}},
         {"event": "corrected"},
     )  # fmt: skip
-    expect(page.locator("#probability")).to_have_text("–")
+    expect(page.locator("#probability")).to_have_text("\u2013")
     page.reload()
     rig.daemon.send(prediction(2, "negative", now()))
     expect(page.locator("#verdict")).to_have_text("negative")

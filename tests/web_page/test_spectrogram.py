@@ -1,6 +1,8 @@
 """The image of the sound: the page draws what the network sees."""
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 
 from device.front_end.parameters import FrontEnd
@@ -11,13 +13,15 @@ from tests.web_page.rig import Rig
 from tests.web_page.scripted_daemon import speech, tone
 from tests.web_page.test_live import connected
 
+pytestmark = pytest.mark.slow
+
 PIXELS = """canvas => ({
     width: canvas.width, height: canvas.height,
     pixels: [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data],
 })"""
 
 
-def image(page: Page) -> np.ndarray:
+def image(page: Page) -> NDArray[np.uint8]:
     """What the canvas shows, shape (height, width, 3)."""
     shown = page.locator("#sound").evaluate(PIXELS)
     return np.array(shown["pixels"], np.uint8).reshape(shown["height"], shown["width"], 4)[..., :3]
@@ -30,7 +34,7 @@ def test_the_palette_is_the_one_of_the_device(rig: Rig, new_page: NewPage) -> No
     assert MODULE.read_text("utf-8") == palette_module(), "run python docs/palette_module.py"
 
 
-def expected(columns: list[list[float]]) -> np.ndarray:
+def expected(columns: list[list[float]]) -> NDArray[np.uint8]:
     """The colours by the rule of the network, shape (bands, columns, 3)."""
     front_end = FrontEnd()
     codes = np.clip(np.round(2 * (100 + np.array(columns, np.float32).T)), 0, 255)
