@@ -134,7 +134,8 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Make the response to what is no request: its status and our headers, and nothing about this program."""
         del message
-        if request.writer.output_size > 0:  # a part of another response has been sent
+        # A part of another response has been sent, or the client has gone: nobody reads this one.
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError
         if status >= 500 and not isinstance(exc, asyncio.CancelledError):
             self.log_exception("a request failed", exc_info=exc)

@@ -67,7 +67,9 @@ class Hostile:
     def check(self, statuses: Counter[str]) -> None:
         """Check that the server had no error, stores nothing more, did only what it may do, and still works."""
         server = self._server
-        assert not [status for status in statuses if status.startswith("5")], statuses
+        # 503: another export runs, whose client has gone.
+        assert not [status for status in statuses if status.startswith("5") and status != "503"], statuses
+        assert server.services.history.message == ""
         assert statuses["nothing"] < statuses.total() / 10, statuses
         assert server.services.access.session_count == self._sessions
         assert len(server.services.access.limit) <= 20

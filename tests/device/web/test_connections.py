@@ -78,6 +78,19 @@ def test_a_body_that_does_not_come_ends_the_request(server: Server, monkeypatch:
     assert received.startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_client_that_goes_is_no_error(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        with connected(server) as gone:
+            gone.sendall(
+                b"POST /mute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                b"Content-Length: 20\r\n\r\nmuted="
+            )
+            wait_until(lambda: len(server.connections) == 1)
+        wait_until(lambda: len(server.connections) == 0)
+    assert server.get("/").status == 200
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_large_body_is_refused(server: Server, chunked: bool) -> None:
     token = server.csrf("/")
