@@ -121,7 +121,7 @@ def damaged(path: Path, reason: str) -> DamagedHistoryError:
     """Return the error about a damaged file."""
     return DamagedHistoryError(
         f"{displayable(path)}: is damaged ({reason})",
-        fix=f"move it away, and a new one is begun: mv {shell_quoted(path)} {shell_quoted(f'{path}{_DAMAGED}copy')}",
+        fix=f"remove it, or move it away, and a new one is begun: mv {shell_quoted(path)} {shell_quoted(f'{path}{_DAMAGED}copy')}",
     )
 
 

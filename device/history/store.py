@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from device.errors import HistoryError
 from device.history import csv_export
@@ -207,7 +207,10 @@ class History(HistoryQueries):
         removed = self._remove_old() + self._remove_while_large()
         if removed:
             self._latest.clear()
-            self._rows("PRAGMA incremental_vacuum")
+            with translated_errors(self.path):
+                self._connection.executescript(
+                    "PRAGMA incremental_vacuum"
+                )  # a row without columns per page; all of them
             self._checkpoint(wait_s=0)
         return removed
 
@@ -228,10 +231,11 @@ class History(HistoryQueries):
             HistoryError: as for all methods. Predictions may have been removed already, but their content may still be
                 in a file: call this again.
         """
-        until = now_ms = _milliseconds(self._clock())
-        if before is not None:
-            midnight = datetime(before.year, before.month, before.day).astimezone()
-            until = min(_milliseconds(midnight), now_ms)
+        moment = self._clock()
+        until = _milliseconds(moment)
+        if before is not None and before <= moment.date():
+            midnight = datetime(max(before.year, 1971), before.month, before.day)  # earlier ones may be out of range
+            until = _milliseconds(midnight.astimezone())
         with self._transaction() as connection:
             connection.execute("UPDATE erased SET until_ms = max(until_ms, ?)", (until,))
             if before is None:
@@ -251,7 +255,7 @@ class History(HistoryQueries):
 
     def export(
         self,
-        stream: TextIO,
+        stream: csv_export.TextStream,
         *,
         since: date | None = None,
         until: date | None = None,
