@@ -98,7 +98,7 @@ class _DisplayableLines(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Print lines."""
-        print(displayable_lines(text), end="")
+        print(displayable_lines(text.replace("\r\n", "\n")), end="")
         return len(text)
 
 

@@ -38,7 +38,7 @@ def write(
     Returns:
         Number of predictions.
     """
-    table = csv.writer(stream, lineterminator="\n")
+    table = csv.writer(stream)
     table.writerow(COLUMNS)
     count = 0
     for count, each in enumerate(predictions, 1):

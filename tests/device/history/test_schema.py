@@ -55,7 +55,8 @@ def test_an_earlier_version_is_read(script: Path, tmp_path: Path) -> None:
 
 
 def test_the_version_is_marked_in_the_file(tmp_path: Path) -> None:
-    with opened(tmp_path / "h.sqlite3") as history:
+    with opened(tmp_path / "h.sqlite3", durable=True) as history:
+        assert history._rows("PRAGMA synchronous") == [(2,)], "a prediction that was confirmed survives a power failure"
         assert history._rows("PRAGMA user_version") == [(VERSION,)]
         assert history._rows("PRAGMA application_id") == [(APPLICATION_ID,)]
         assert history._rows("PRAGMA auto_vacuum") == [(2,)]

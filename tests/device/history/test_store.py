@@ -319,7 +319,6 @@ def test_predictions_at_a_wrong_clock_are_as_old_as_those_after_them(path: Path)
 
 def test_the_file_shrinks_to_the_largest_size(path: Path) -> None:
     with opened(path, max_mb=1) as history:
-        history._connection.execute("PRAGMA synchronous = OFF")
         number = 0
         while history.retain() == 0:
             for _ in range(500):
