@@ -95,6 +95,15 @@ def set_muted(muted: bool | None) -> tuple[bool, str]:
     return reply["muted"], displayable(reply.get("message", ""))
 
 
+def show_light(label: str) -> None:
+    """Show the light of a class for as long as after a prediction: of the service, else of this user's own `listen`.
+
+    Raises:
+        StatusError: no daemon is running, this user may not control it, or the model has no such class.
+    """
+    _request({"light": label})
+
+
 @contextlib.contextmanager
 def held_microphone(announce: Callable[[str], None]) -> Iterator[bool]:
     """While the context lasts, the running daemon does not use its microphone: the service, else one's own `listen`.
