@@ -70,7 +70,7 @@ def moments(count: int) -> Iterator[datetime]:
 def fill(history: History, count: int) -> float:
     """Store predictions without waiting for the disk; return the milliseconds for each."""
     history._connection.execute("PRAGMA synchronous = OFF")
-    chance = random.Random(1)
+    chance = random.Random(1)  # noqa: S311  # no secret
     started = time.perf_counter()
     for number, moment in enumerate(moments(count), 1):
         history.add(event(number, moment, chance), "boot")
@@ -80,7 +80,7 @@ def fill(history: History, count: int) -> float:
 
 def commits(folder: Path) -> Commits:
     """Measure single commits on the disk of a folder."""
-    chance = random.Random(2)
+    chance = random.Random(2)  # noqa: S311  # no secret
     costs = {}
     with opened(folder / "commits.sqlite3") as history:
         for number, level in enumerate(("FULL", "NORMAL")):
@@ -149,7 +149,8 @@ def report(count: int, folder: Path) -> Iterator[str]:
     cost = commits(folder)
     yield f"# A history of {count:,} predictions"
     yield ""
-    yield f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores."
+    versions = f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}"
+    yield f"{versions}, {platform.machine()}, {os.cpu_count()} cores."
     yield ""
     yield "| storing one prediction | |"
     yield "|---|---:|"

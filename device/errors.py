@@ -78,6 +78,10 @@ class StatusError(EdgeMcnnError):
     """No daemon is running, or a daemon cannot publish its status."""
 
 
+class NoDaemonError(StatusError):
+    """No daemon is running."""
+
+
 class HistoryError(EdgeMcnnError):
     """The history cannot be opened, read or written; what was stored before is unchanged."""
 

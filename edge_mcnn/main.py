@@ -38,10 +38,12 @@ from edge_mcnn.setup.service import service_commands
 from edge_mcnn.setup.settings import settings_command
 from edge_mcnn.setup.speech_model import fetch_speech_model_command
 from edge_mcnn.setup.status import status_command
+from edge_mcnn.watch.events import events_command
+from edge_mcnn.watch.history import history_command
 from edge_mcnn.watch.web import web_command
 
-_DETECT, _DEVICE, _TRAIN = "Detect emotions", "Set up and check this machine", "Train your own model"
-_WATCH = "Watch it and look back"
+_DETECT, _WATCH = "Detect emotions", "Watch it and look back"
+_DEVICE, _TRAIN = "Set up and check this machine", "Train your own model"
 
 
 class _Commands(TyperGroup):
@@ -96,6 +98,9 @@ app.command("listen", rich_help_panel=_DETECT)(listen_command)
 app.command("learn", rich_help_panel=_DETECT)(learn_command)
 app.command("mute", rich_help_panel=_DETECT)(mute_command)
 app.command("classify", rich_help_panel=_DETECT)(classify_command)
+app.command("web", rich_help_panel=_WATCH)(web_command)
+app.command("history", rich_help_panel=_WATCH)(history_command)
+app.command("events", rich_help_panel=_WATCH)(events_command)
 app.command("doctor", rich_help_panel=_DEVICE)(doctor_command)
 app.command("microphones", rich_help_panel=_DEVICE)(microphones_command)
 app.command("calibrate", rich_help_panel=_DEVICE)(calibrate_command)
@@ -106,7 +111,6 @@ app.command("benchmark", rich_help_panel=_DEVICE)(benchmark_command)
 app.add_typer(service_commands, name="service", rich_help_panel=_DEVICE)
 app.add_typer(mqtt_commands, name="mqtt", rich_help_panel=_DEVICE)
 app.command("status", rich_help_panel=_DEVICE)(status_command)
-app.command("web", rich_help_panel=_WATCH)(web_command)
 app.command("record", rich_help_panel=_TRAIN)(record_command)
 app.command("transcribe", rich_help_panel=_TRAIN)(transcribe_command)
 app.command("pictures", rich_help_panel=_TRAIN)(pictures_command)

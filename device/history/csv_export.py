@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from device.history.records import StoredPrediction
 
@@ -18,8 +18,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _STEP = 1000
 
 
+class TextStream(Protocol):
+    """Where text is written to, such as an open file."""
+
+    def write(self, text: str, /) -> object:
+        """Write text."""
+
+
 def write(
-    predictions: Iterable[StoredPrediction], stream: TextIO, progress: Callable[[int], None] = lambda _count: None
+    predictions: Iterable[StoredPrediction], stream: TextStream, progress: Callable[[int], None] = lambda _count: None
 ) -> int:
     """Write predictions as CSV with a line of column names; a text that a spreadsheet would run gets an apostrophe.
 
@@ -31,7 +38,7 @@ def write(
     Returns:
         Number of predictions.
     """
-    table = csv.writer(stream, lineterminator="\n")
+    table = csv.writer(stream)
     table.writerow(COLUMNS)
     count = 0
     for count, each in enumerate(predictions, 1):

@@ -1,6 +1,7 @@
 """The SQLite file of the history: how it is created and opened, and what its errors mean."""
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -17,6 +18,7 @@ BUSY_S = 15
 """Seconds to wait for another process that writes."""
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
 _DAMAGED = ".damaged-"
+_BEGINNING = b"SQLite format 3\0"
 _JOURNALS = ("-wal", "-shm")
 """Added to the name of the file by SQLite for the two files beside it."""
 _NAME_A_HISTORY = "name a history that edge-mcnn wrote"
@@ -54,12 +56,12 @@ def open_history(path: Path) -> sqlite3.Connection:
 def _create(path: Path) -> None:
     """Create an empty file that only this user may read, in a folder of the same kind; check one that exists."""
     try:
-        if not path.parent.is_dir():
+        with contextlib.suppress(FileExistsError):  # a file is in its place: opening names it
             path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         # Never through a link: root would change the permissions of the file that another user chose.
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _PRIVATE_FILE)
     except (OSError, ValueError) as error:
-        if path.is_symlink():
+        if isinstance(error, OSError) and error.errno == errno.ELOOP and os.path.islink(path):  # noqa: PTH114  # may raise
             raise HistoryError(
                 f"{displayable(path)}: is a symbolic link",
                 fix="name the file itself; to store the history elsewhere, link or mount the folder, or set "
@@ -70,6 +72,9 @@ def _create(path: Path) -> None:
         found = os.fstat(opened)
         if not stat.S_ISREG(found.st_mode):
             raise HistoryError(f"{displayable(path)}: is not a regular file", fix=_NAME_A_HISTORY)
+        beginning = os.pread(opened, len(_BEGINNING), 0)
+        if not _BEGINNING.startswith(beginning):  # SQLite would remove the journal beside it, with good predictions
+            raise damaged(path, "it does not begin as a SQLite file")
         if stat.S_IMODE(found.st_mode) != _PRIVATE_FILE and found.st_uid == os.geteuid():
             os.fchmod(opened, _PRIVATE_FILE)  # SQLite gives the files beside it the same
     finally:
@@ -84,17 +89,19 @@ def translated_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.NotSupportedError):
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.NotSupportedError):
         raise
     except sqlite3.Error as error:
         raise _translated(error, path) from None
+    except UnicodeDecodeError:  # a message of SQLite that quotes what is in the file
+        raise damaged(path, "text that is not UTF-8") from None
 
 
 def _translated(error: sqlite3.Error, path: Path) -> HistoryError:
     name = displayable(path)
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # without one: a text that is not UTF-8
     match code:
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CONSTRAINT:
             return damaged(path, displayable(error))
         case sqlite3.SQLITE_FULL:
             return HistoryError(f"{name}: cannot be written: the disk is full", fix="free some space")
@@ -121,7 +128,8 @@ def damaged(path: Path, reason: str) -> DamagedHistoryError:
     """Return the error about a damaged file."""
     return DamagedHistoryError(
         f"{displayable(path)}: is damaged ({reason})",
-        fix=f"move it away, and a new one is begun: mv {shell_quoted(path)} {shell_quoted(f'{path}{_DAMAGED}copy')}",
+        fix=f"remove it, or move it away: mv {shell_quoted(path)} {shell_quoted(f'{path}{_DAMAGED}copy')}; "
+        "then a new one is begun",
     )
 
 

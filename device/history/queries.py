@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from device.history.records import (
     Page,
     StoredPrediction,
 )
+from device.system.display import displayable
 
 _COLUMNS = (
     "sequence, time_ms, offset_minutes, clock_doubtful, label, corrected, probabilities, confident, light, "
@@ -92,8 +94,9 @@ class HistoryQueries:
             day.isoformat(),
         )
         hours: tuple[dict[str, int], ...] = tuple({} for _ in range(24))
-        for hour, label, count in rows:
-            hours[hour][label] = count
+        with self._converting():
+            for hour, label, count in rows:
+                hours[hour][label] = count
         return hours
 
     def heat_map(self, weeks: int | None = None) -> HeatMap:
@@ -111,8 +114,9 @@ class HistoryQueries:
             first,
         )
         cells: list[list[dict[str, int]]] = [[{} for _ in range(24)] for _ in range(7)]
-        for weekday, hour, label, count in rows:
-            cells[weekday][hour][label] = count
+        with self._converting():
+            for weekday, hour, label, count in rows:
+                cells[weekday][hour][label] = count
         return HeatMap(tuple(map(tuple, cells)))
 
     def page(self, conditions: Filter | None = None, before: int | None = None, limit: int = 50) -> Page:
@@ -185,6 +189,14 @@ class HistoryQueries:
         with translated_errors(self.path):
             return self._connection.execute(query, values).fetchall()
 
+    @contextmanager
+    def _converting(self) -> Iterator[None]:
+        """Values that nothing here has written are a sign of a damaged file."""
+        try:
+            yield
+        except (ValueError, TypeError, IndexError, OverflowError, RecursionError) as error:
+            raise damaged(self.path, displayable(error)) from None
+
     def _days(self, where: str, *values: str) -> list[Day]:
         rows = self._rows(
             "SELECT day, label, sum(predictions), sum(low_confidence), sum(corrected), "  # noqa: S608  # constants
@@ -193,18 +205,20 @@ class HistoryQueries:
         )
         labels: defaultdict[str, dict[str, int]] = defaultdict(dict)
         numbers: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for day, label, count, *others in rows:
-            labels[day][label] = count
-            numbers[day] = [one + other for one, other in zip(numbers[day], others, strict=True)]
-        try:
+        with self._converting():
+            for day, label, count, *others in rows:
+                labels[day][label] = count
+                numbers[day] = [one + other for one, other in zip(numbers[day], others, strict=True)]
             return [Day(date.fromisoformat(day), counts, *numbers[day]) for day, counts in labels.items()]
-        except (ValueError, TypeError) as error:
-            raise damaged(self.path, str(error)) from None
 
     def _predictions(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredPrediction]:
         for row in rows:
             (sequence, time_ms, offset, doubtful, label, corrected, probabilities, confident, light, stay, seconds,
              latency, adapted, audio_only, text_only, text, daemon, number, boot) = row  # fmt: skip
+            if not all(
+                isinstance(each, str) for each in (label, corrected or "", light or "", text or "", daemon, boot)
+            ):
+                raise damaged(self.path, "a text that is none")
             yield StoredPrediction(
                 sequence, self._time(time_ms, offset), bool(doubtful), label, corrected, self._object(probabilities),
                 bool(confident), light, bool(stay), seconds, latency, bool(adapted), self._modality(audio_only),
@@ -212,19 +226,15 @@ class HistoryQueries:
             )  # fmt: skip
 
     def _time(self, time_ms: int, offset_minutes: int) -> datetime:
-        try:
+        with self._converting():
             return local_time(time_ms, offset_minutes)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise damaged(self.path, str(error)) from None
 
     def _object(self, text: str) -> dict[str, Any]:
-        try:
+        with self._converting():
             value = json.loads(text)
-        except (ValueError, TypeError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            raise damaged(self.path, "probabilities that are not JSON")
-        return value
+            if not isinstance(value, dict):
+                raise TypeError("probabilities that are no JSON object")
+            return value
 
     def _modality(self, text: str | None) -> Mapping[str, Any] | None:
         return None if text is None else self._object(text)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from device.errors import HistoryError
 from device.history import csv_export
@@ -31,9 +31,9 @@ from device.history.file import (
 from device.history.queries import HistoryQueries, local_time, now, storable
 from device.system.display import displayable
 
-_SOFTWARE_YEAR = 2026
-"""A clock that shows an earlier year has not been set."""
-_BATCH = 2000
+_SOFTWARE_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+"""The year of this software: a clock that shows an earlier time has not been set."""
+_BATCH = 500
 """Predictions that one transaction removes, so that others can write in between, and the journal stays small."""
 _HEALTH_DAYS = 30
 _FULL_SHARE = 0.9
@@ -147,7 +147,7 @@ class History(HistoryQueries):
             # Repeated predictions can be older than what another daemon of the same boot has added meanwhile.
             latest = self._latest_ms("daemon", daemon) if replayed else self._latest_ms("boot", boot)
             is_early = latest is not None and time_ms < latest
-            row["clock_doubtful"] = is_early or local_time(time_ms, 0).year < _SOFTWARE_YEAR
+            row["clock_doubtful"] = is_early or time_ms < _milliseconds(_SOFTWARE_TIME)
             row["daemon"] = known[0]
             names = ", ".join(row)
             connection.execute(
@@ -207,7 +207,10 @@ class History(HistoryQueries):
         removed = self._remove_old() + self._remove_while_large()
         if removed:
             self._latest.clear()
-            self._rows("PRAGMA incremental_vacuum")
+            with translated_errors(self.path):
+                self._connection.executescript(
+                    "PRAGMA incremental_vacuum"
+                )  # a row without columns per page; all of them
             self._checkpoint(wait_s=0)
         return removed
 
@@ -228,10 +231,11 @@ class History(HistoryQueries):
             HistoryError: as for all methods. Predictions may have been removed already, but their content may still be
                 in a file: call this again.
         """
-        until = now_ms = _milliseconds(self._clock())
-        if before is not None:
-            midnight = datetime(before.year, before.month, before.day).astimezone()
-            until = min(_milliseconds(midnight), now_ms)
+        moment = self._clock()
+        until = _milliseconds(moment)
+        if before is not None and before <= moment.date():
+            day = max(before, date(1971, 1, 1))  # the local time of earlier ones may be out of range
+            until = _milliseconds(datetime.combine(day, datetime.min.time()).astimezone())
         with self._transaction() as connection:
             connection.execute("UPDATE erased SET until_ms = max(until_ms, ?)", (until,))
             if before is None:
@@ -251,7 +255,7 @@ class History(HistoryQueries):
 
     def export(
         self,
-        stream: TextIO,
+        stream: csv_export.TextStream,
         *,
         since: date | None = None,
         until: date | None = None,

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from aiohttp import web
 
-from device.daemon.status import SERVICE_SOCKET, socket_path
+from device.event_client import event_socket_paths
 from device.web import api, pages
 from device.web.connections import note_arrival
 from device.web.live import Event, EventsTask
@@ -17,12 +16,6 @@ from device.web.past import CsvExport
 from device.web.security import BODY_BYTES, MIDDLEWARES, add_headers
 from device.web.services import SERVICES, Services
 from device.web.static_files import LOGIN_STYLE, read_static_files, static_handler
-
-
-def event_socket_paths() -> list[Path]:
-    """The events sockets of the service and of this user's own `listen`."""
-    own = socket_path(os.environ)
-    return [path.with_name("events.sock") for path in (SERVICE_SOCKET, own) if path is not None]
 
 
 def own_names(configured: Sequence[str]) -> frozenset[str]:

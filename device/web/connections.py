@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from device.web.render import phrase
 from device.web.security import HEADERS
@@ -35,6 +37,8 @@ class Connections:
 
     def __init__(self, server: web.Server) -> None:
         self._server = server
+        if (make_request := server.request_factory) is not None:
+            server.request_factory = lambda message, *rest: make_request(_without_expectation(message), *rest)
         self._addresses: Counter[str] = Counter()
 
     def __call__(self) -> "Connection":
@@ -58,6 +62,16 @@ class Connections:
         self._addresses[address] -= 1
         if self._addresses[address] <= 0:
             del self._addresses[address]
+
+
+def _without_expectation(message: RawRequestMessage) -> RawRequestMessage:
+    """Ignore expectations that nobody knows: aiohttp would respond itself, before any of our checks."""
+    expected = message.headers.get("Expect")
+    if expected is None or expected.lower() == "100-continue":
+        return message
+    headers = CIMultiDict(message.headers)
+    headers.popall("Expect")
+    return message._replace(headers=CIMultiDictProxy(headers))
 
 
 class Connection(web.RequestHandler):
@@ -120,7 +134,8 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """Make the response to what is no request: its status and our headers, and nothing about this program."""
         del message
-        if request.writer.output_size > 0:  # a part of another response has been sent
+        # A part of another response has been sent, or the client has gone: nobody reads this one.
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
             raise ConnectionError
         if status >= 500 and not isinstance(exc, asyncio.CancelledError):
             self.log_exception("a request failed", exc_info=exc)

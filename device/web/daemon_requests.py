@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from device.daemon.control import correct_last, set_muted
+from device.daemon.control import correct_last, set_muted, show_light
 from device.daemon.status import running_daemon
 from device.errors import StatusError
 
@@ -20,7 +20,7 @@ class DaemonRequests:
     Args:
         mute: mutes or unmutes, see `device.daemon.control.set_muted`.
         correct: corrects the latest prediction, see `device.daemon.control.correct_last`.
-        light: shows the light of a class for a while.
+        light: shows the light of a class for a while, see `device.daemon.control.show_light`.
         status: returns the status as a table; None without a daemon.
     """
 
@@ -28,12 +28,12 @@ class DaemonRequests:
         self,
         mute: Callable[[bool], Any] = set_muted,
         correct: Callable[[str], Any] = correct_last,
-        light: Callable[[str], Any] | None = None,
+        light: Callable[[str], Any] = show_light,
         status: Callable[[], dict[str, Any] | None] | None = None,
     ) -> None:
         self._mute = mute
         self._correct = correct
-        self._light = light or _show_light
+        self._light = light
         self._read_status = status or _status
         self._changing = asyncio.Lock()
         self._reading = asyncio.Lock()
@@ -82,11 +82,6 @@ class DaemonRequests:
             await asyncio.to_thread(change, value)
         finally:
             self._changing.release()
-
-
-def _show_light(label: str) -> None:
-    del label
-    raise StatusError("this device cannot show a light by request", fix="update edge-mcnn, and restart the device")
 
 
 def _status() -> dict[str, Any] | None:

@@ -10,12 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from device.outputs.event_stream.messages import PROTOCOL
 from device.system.display import displayable, on_one_line
+from device.system.permissions import AUDIO_GROUP, how_to_join
 
 Event = Mapping[str, Any]
 """An event of the daemon as docs/events.md describes it."""
 
-PROTOCOL = 1
 LATEST = 64
 """Number of predictions that a page gets when it is opened."""
 _LARGEST_LINE = 1 << 20
@@ -210,7 +211,7 @@ class EventsTask:
                 continue
             except PermissionError:
                 message = f"{displayable(path)}: permission denied"
-                fix = "only members of the group audio may read its events; add the user of the page to that group"
+                fix = f"only members of the group {AUDIO_GROUP} may read the events; {how_to_join(AUDIO_GROUP)}"
             except OSError as error:
                 message, fix = f"{displayable(path)}: {on_one_line(error.strerror or error)}", "restart the device"
         return None, message, fix

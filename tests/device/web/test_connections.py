@@ -1,12 +1,13 @@
 """Limits on connections and on what is sent on them."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from aiohttp import web
 
 from device.web import connections, security
 from device.web.connections import MOST, MOST_PER_ADDRESS, Connections
@@ -37,8 +38,15 @@ def test_there_are_only_so_many_connections(server: Server) -> None:
     wait_until(lambda: len(server.connections) == 0)
 
 
+async def _nothing(_request: web.BaseRequest) -> web.Response:
+    raise AssertionError
+
+
 def test_one_address_cannot_take_all_connections() -> None:
-    limited: Any = Connections(None)  # type: ignore[arg-type]  # nothing is served
+    async def limits() -> Connections:
+        return Connections(web.Server(_nothing))
+
+    limited = asyncio.run(limits())
     assert [limited.join("192.168.1.7") for _ in range(MOST_PER_ADDRESS + 1)] == [True] * MOST_PER_ADDRESS + [False]
     assert limited.join("192.168.1.8")
     for _ in range(MOST_PER_ADDRESS):
@@ -68,6 +76,19 @@ def test_a_body_that_does_not_come_ends_the_request(server: Server, monkeypatch:
         b"Content-Length: 20\r\n\r\nmuted="
     )
     assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_goes_is_no_error(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        with connected(server) as gone:
+            gone.sendall(
+                b"POST /mute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+                b"Content-Length: 20\r\n\r\nmuted="
+            )
+            wait_until(lambda: len(server.connections) == 1)
+        wait_until(lambda: len(server.connections) == 0)
+    assert server.get("/").status == 200
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -226,6 +226,14 @@ def test_what_is_no_request_gets_the_headers_too(unlocked: Server, content: byte
     assert b"Traceback" not in received
 
 
+def test_an_unknown_expectation_is_ignored(unlocked: Server) -> None:
+    for expected in (b"caf\xe9", b"200-ok", b"100-continue, x"):
+        sent = b"GET /%b HTTP/1.1\r\nHost: %b\r\nExpect: " + expected + b"\r\n\r\n"
+        assert unlocked.raw(sent % (b"settings", b"localhost")).startswith(b"HTTP/1.1 200 ")
+        assert unlocked.raw(sent % (b"nothing", b"localhost")).startswith(b"HTTP/1.1 404 ")
+        assert unlocked.raw(sent % (b"settings", b"evil.example")).startswith(b"HTTP/1.1 421 ")
+
+
 _CONTENT = b"root:"
 
 

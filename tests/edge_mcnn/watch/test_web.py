@@ -8,14 +8,18 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from device.settings.schema import Settings
+from device.settings.toml import read_settings
+from edge_mcnn.watch.web import _with_history
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 from tests.waiting import LIMIT_S, wait_until
+
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # for the time of a test
 
 
 @pytest.fixture
@@ -93,11 +97,11 @@ def test_systemd_is_notified(environment: dict[str, str], tmp_path: Path) -> Non
 
 
 def test_another_address_needs_a_password(environment: dict[str, str]) -> None:
-    for address in ("0.0.0.0", "::"):
+    for address in (EVERY_ADDRESS, "::"):
         done = edge_mcnn("web", "--address", address, "--port", str(free_port()), environment=environment)
         assert_refused(done, "which other machines can reach, and no password is set", "edge-mcnn web --set-password")
     edge_mcnn_with_input("correct horse\n", "web", "--set-password", environment=environment)
-    with web(environment, "--address", "0.0.0.0") as (_, port):
+    with web(environment, "--address", EVERY_ADDRESS) as (_, port):
         assert get(port)[0] == 303
         assert "This is edge-mcnn" in get(port, "/login")[1]
 
@@ -196,9 +200,24 @@ def test_the_daemon_needs_no_web_server() -> None:
     assert set(done.stdout.split()) & {"aiohttp", "jinja2", "sqlite3"} == set()
 
 
-def test_the_first_page_is_there_soon(environment: dict[str, str]) -> None:
-    """Measured in benchmarks/web.py; here only that nothing makes it ten times slower."""
-    started = time.monotonic()
-    with web(environment) as (_, port):
-        get(port)
-        assert time.monotonic() - started < 10
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_first_start_offers_a_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool) -> None:
+    questions: list[str] = []
+
+    def reply(question: str) -> bool:
+        questions.append(question)
+        return keeps
+
+    monkeypatch.setattr("edge_mcnn.watch.web.out.confirm", reply)
+    config = tmp_path / "config.toml"
+    config.write_text("[web]\nport = 8360\n")
+    for _ in range(2):
+        settings = _with_history(read_settings(config), config)
+        assert settings.history.keep_days == (30 if keeps else 0)
+        assert read_settings(config) == settings
+    assert len(questions) == 1, "the question comes again"
+
+
+def test_without_a_settings_file_the_first_start_explains_the_history(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _with_history(Settings(), None) == Settings()
+    assert "keep_days = 30 under [history]" in capsys.readouterr().err
