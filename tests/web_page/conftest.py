@@ -57,7 +57,7 @@ def new_page(browser: Browser) -> Iterator[NewPage]:
 
 
 def _fault(message: ConsoleMessage) -> list[str]:
-    return [f"{message.type}: {message.text}"] if message.type == "error" else []
+    return [f"{message.type}: {message.text} {message.location.get('url')}"] if message.type == "error" else []
 
 
 def now() -> datetime:
