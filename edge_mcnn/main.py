@@ -5,7 +5,6 @@ commands that need them, so that `--help` responds immediately and a Raspberry P
 """
 
 import io
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +14,13 @@ import typer
 from typer.core import TyperGroup
 
 from device.errors import EdgeMcnnError
-from device.system.display import DisplayableFormatter, displayable_lines
+from device.system.display import displayable_lines
 from device.system.streams.stdout import use_standard_output
 from edge_mcnn.detect.classify import classify_command
 from edge_mcnn.detect.learn import learn_command
 from edge_mcnn.detect.listen import listen_command
 from edge_mcnn.detect.mute import mute_command
-from edge_mcnn.output import out
+from edge_mcnn.output import log_to_stderr, out
 from edge_mcnn.own_model.convert import convert_command
 from edge_mcnn.own_model.corpus import pictures_command, transcribe_command
 from edge_mcnn.own_model.evaluate import evaluate_command
@@ -89,9 +88,7 @@ def _main(
         bool, typer.Option("--verbose", "-v", help="Log progress to standard error. Write it before the command.")
     ] = False,
 ) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(DisplayableFormatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+    log_to_stderr(verbose=verbose)
 
 
 app.command("listen", rich_help_panel=_DETECT)(listen_command)

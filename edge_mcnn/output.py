@@ -6,12 +6,13 @@ terminal. No other module of the command line prints.
 
 import contextlib
 import io
+import logging
 import sys
 import termios
 from typing import TYPE_CHECKING, Any
 
 from device.errors import EdgeMcnnError
-from device.system.display import as_json, displayable_lines
+from device.system.display import DisplayableFormatter, as_json, displayable_lines
 from device.system.streams.stderr import announce
 
 if TYPE_CHECKING:
@@ -100,6 +101,13 @@ class _DisplayableLines(io.TextIOBase):
         """Print lines."""
         print(displayable_lines(text.replace("\r\n", "\n")), end="")
         return len(text)
+
+
+def log_to_stderr(*, verbose: bool) -> None:
+    """Let Python's logging write to standard error: warnings, and progress if `verbose`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(DisplayableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
 
 
 out = Out()

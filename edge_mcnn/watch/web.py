@@ -1,7 +1,8 @@
 """`edge-mcnn web`. From Python: `device.web.serve`."""
 
+import logging
+import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,38 +75,37 @@ def web_command(
 
 
 def _serve(config: Path | None, address: str | None, port: int | None) -> None:
+    """Become the server of the page, see `edge_mcnn.watch.web_server`."""
     require("aiohttp", "jinja2", purpose="the page", extra="web")
-    from device.web.serve import serve
-
     settings = load_settings(config)
     if sys.stdin is not None and sys.stdin.isatty():
-        settings = _with_history(settings, config)
-    served = replace(settings.web, address=address or settings.web.address, port=port or settings.web.port)
-    serve(replace(settings, web=served), out.announce, settings_file=config)
+        _offer_history(settings, config)
+    verbose = logging.getLogger().isEnabledFor(logging.INFO)
+    values = ("1" if verbose else "", str(config or ""), address or "", str(port or ""))
+    os.execv(sys.executable, [sys.executable, "-m", "edge_mcnn.watch.web_server", *values])  # noqa: S606  # this program
 
 
-def _with_history(settings: "Settings", config: Path | None) -> "Settings":
-    """Offer to store a history unless the settings file has decided that; return the settings with the decision."""
+def _offer_history(settings: "Settings", config: Path | None) -> None:
+    """Offer to store a history unless the settings file has decided that, and write the decision there."""
     from device.settings.edit import set_value
     from device.settings.toml import names_setting
 
     if settings.history.keep_days:
-        return settings
+        return
     if config is None:
         out.announce(
             "No history is stored. To store predictions, write keep_days = 30 under [history] in a settings file, and "
             "name it with --config."
         )
-        return settings
+        return
     if names_setting(config, "history", "keep_days"):
-        return settings
+        return
     keeps = out.confirm(
         f"Store the predictions of the last {_KEEP_DAYS} days, without audio and words, so that the page can show them?"
     )
     days = _KEEP_DAYS if keeps else 0
     set_value(config, "history", "keep_days", days)
     out.announce(f"{config}: keep_days = {days} under [history]")
-    return replace(settings, history=replace(settings.history, keep_days=days))
 
 
 def _set_password() -> None:

@@ -104,7 +104,7 @@ class Access:
         if stored is not self._password or self._sessions is None:  # changed meanwhile
             return False
         self.set_cookie(response, self.cookie, self._sessions.create(), max_age=round(LIFETIME_S))
-        await self._sessions.save()
+        await self._sessions.store()
         return True
 
     async def log_out(self, visitor: Visitor, response: web.StreamResponse) -> None:
@@ -112,7 +112,7 @@ class Access:
         response.del_cookie(self.cookie, path="/", secure=self._secure, httponly=True, samesite="Strict")
         if self._sessions is not None and visitor.session:
             self._sessions.end(visitor.session)
-            await self._sessions.save()
+            await self._sessions.store()
 
     def set_cookie(self, response: web.StreamResponse, name: str, value: str, *, max_age: int | None = None) -> None:
         """Give a cookie to the browser that no script can read and no other site can use."""

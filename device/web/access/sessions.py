@@ -45,7 +45,7 @@ class Sessions:
         return len(self._ends)
 
     def create(self) -> str:
-        """Start a session, and return the secret that the browser keeps; `save` stores it."""
+        """Start a session, and return the secret that the browser keeps; `store` writes it."""
         self._drop_old()
         while len(self._ends) >= MOST:
             del self._ends[min(self._ends, key=self._ends.__getitem__)]
@@ -59,10 +59,10 @@ class Sessions:
         return name if self._clock() < self._ends.get(name, 0.0) else None
 
     def end(self, name: str) -> None:
-        """End a session; `save` stores it."""
+        """End a session; `store` writes it."""
         self._ends.pop(name, None)
 
-    async def save(self) -> None:
+    async def store(self) -> None:
         """Write the file. If that fails, the sessions last until the server ends."""
         async with self._saving:
             await asyncio.to_thread(self._write, {"password": self._password, "sessions": dict(self._ends)})

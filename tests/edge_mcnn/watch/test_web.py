@@ -15,7 +15,7 @@ import pytest
 
 from device.settings.schema import Settings
 from device.settings.toml import read_settings
-from edge_mcnn.watch.web import _with_history
+from edge_mcnn.watch.web import _offer_history
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 from tests.waiting import LIMIT_S, wait_until
 
@@ -37,9 +37,13 @@ def free_port() -> int:
 def web(environment: dict[str, str], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run the server as a process; yield it and its port once it serves the page."""
     port = free_port()
-    command = [sys.executable, "-W", "error", "-m", "edge_mcnn", "web", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "edge_mcnn", "web", "--port", str(port), *arguments]
     with subprocess.Popen(
-        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, "PYTHONWARNINGS": "error", **environment},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         try:
@@ -184,12 +188,12 @@ _IMPORTED = "import sys; print(*sorted({name.partition('.')[0] for name in sys.m
 
 def test_the_server_needs_no_numpy() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", f"import edge_mcnn.main, device.web.serve; {_IMPORTED}"],
+        [sys.executable, "-c", f"import edge_mcnn.watch.web_server, device.web.serve; {_IMPORTED}"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     loaded = set(done.stdout.split())
     assert {"aiohttp", "jinja2"} <= loaded
-    assert loaded & {"numpy", "rich", "vosk", "sounddevice", "tomlkit", "gpiozero"} == set()
+    assert loaded & {"numpy", "typer", "rich", "vosk", "sounddevice", "tomlkit", "gpiozero"} == set()
 
 
 def test_the_daemon_needs_no_web_server() -> None:
@@ -212,12 +216,11 @@ def test_the_first_start_offers_a_history(tmp_path: Path, monkeypatch: pytest.Mo
     config = tmp_path / "config.toml"
     config.write_text("[web]\nport = 8360\n")
     for _ in range(2):
-        settings = _with_history(read_settings(config), config)
-        assert settings.history.keep_days == (30 if keeps else 0)
-        assert read_settings(config) == settings
+        _offer_history(read_settings(config), config)
+        assert read_settings(config).history.keep_days == (30 if keeps else 0)
     assert len(questions) == 1, "the question comes again"
 
 
 def test_without_a_settings_file_the_first_start_explains_the_history(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _with_history(Settings(), None) == Settings()
+    _offer_history(Settings(), None)
     assert "keep_days = 30 under [history]" in capsys.readouterr().err
