@@ -20,6 +20,7 @@ from device.events import SAMPLE_RATE
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import mel_power
 from tests.conftest import CLIPS
+from tests.web_page.conftest import CHROMIUM
 from tests.web_page.rig import running
 from tests.web_page.sample_history import fill
 from tests.web_page.scripted_daemon import Event, ScriptedDaemon, health, hello, prediction, speech, state
@@ -49,7 +50,7 @@ def draw(folder: Path) -> None:
             ScriptedDaemon(scratch / "events.sock", greeting) as daemon,
             running(scratch, daemon, history=history) as rig,
         ):
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             for file, options in (("page-phone.png", PHONE), ("page-desktop.png", DESKTOP)):
                 shot = _page(browser, rig.url, daemon, options).screenshot(type="png")
                 with Image.open(io.BytesIO(shot)) as image:

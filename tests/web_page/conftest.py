@@ -13,13 +13,17 @@ from tests.web_page.rig import Rig, running
 from tests.web_page.scripted_daemon import ScriptedDaemon
 
 NewPage = Callable[..., Page]
+CHROMIUM = "/usr/bin/chromium"
+"""The browser; Debian's package has the name `chromium`."""
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no {CHROMIUM}; see `make test`")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 
