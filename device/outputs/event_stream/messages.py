@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 PROTOCOL = 1
 """Version of the protocol. New events and keys do not change it; readers ignore those that they do not know."""
 DB_LOWEST = -80.0
-"""Level of a cell with the value 0, dB; only digital silence is quieter: the rounding of 16-bit samples is not.
+"""Level of a cell with the value 0, dB: that of the rounding of 16-bit samples. What is quieter gets this value, too.
 
 From there 255 steps lead to 47.5 dB, which is more than the loudest tone at full scale has in any mel band.
 """

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -66,6 +67,7 @@ class EventStream:
         self._daemon = secrets.token_hex(16)
         self._front_end = FrontEnd()
         self._muted: bool | None = None
+        self._mute_lock = threading.Lock()
         self._number = 0
         self._past = b""
         """What later readers get of the latest prediction."""
@@ -101,8 +103,9 @@ class EventStream:
         self._front_end = front_end
 
     def open(self, labels: Sequence[str]) -> None:
-        """Publish the classes of the model; see `Output.open`."""
+        """Publish the classes of the model, and how the daemon is; see `Output.open`."""
         self._publish_hello(labels)
+        self._tick()  # for readers that have been connected since before this was known
 
     def microphone(self, liveness: Liveness) -> None:
         """Publish the state of the microphone, and whether it is muted; see `Output.microphone`."""
@@ -188,9 +191,10 @@ class EventStream:
         self._server.publish(hello, current="hello")
 
     def _publish_mute(self) -> None:
-        if (muted := self._commands.muted) != self._muted:
-            self._muted = muted
-            self._server.publish(line("mute", muted=muted), current="mute")
+        with self._mute_lock:  # two threads call this
+            if (muted := self._commands.muted) != self._muted:
+                self._muted = muted
+                self._server.publish(line("mute", muted=muted), current="mute")
 
     def _publish_columns(self, columns_from: "Callable[[int], NDArray[np.float32]]") -> None:
         """Publish the columns that are new; all of them, if a program has begun to read since the last message."""
@@ -204,7 +208,7 @@ class EventStream:
             self._sent += columns.shape[1]
 
     def _tick(self) -> None:
-        """Publish what changes by itself; in the server's thread."""
+        """Publish what changes by itself."""
         self._publish_mute()  # it may change while the models are loaded, when nothing is reported
         if (found := self._commands.diagnostics()) is None:
             return
