@@ -110,6 +110,9 @@ def queries(history: History) -> dict[str, float]:
         "the latest page": lambda opened: opened.page(limit=100),
         "a page in the middle": lambda opened: opened.page(before=middle, limit=100),
         "a page with a low confidence": lambda opened: opened.page(Filter(low_confidence=True), limit=100),
+        "the first prediction after a start": lambda opened: opened.add(
+            event(1, _LAST, random.Random(3), f"{time.monotonic_ns():032}"), "boot"  # noqa: S311  # no secret
+        ),
         "a class that was never predicted": lambda opened: opened.page(Filter(label="joy"), limit=100),
         "number, first and last": lambda opened: opened.contents(),
     }  # fmt: skip

@@ -159,11 +159,11 @@ def _seconds(text: object, default: float) -> float:
 
 
 class EventsTask:
-    """Reads the events of the running daemon, and connects again for ever.
+    """Reads the events of the running daemon, and connects again whenever the connection ends.
 
     Args:
         paths: sockets to try, the first that responds is used.
-        state: is kept up to date.
+        state: gets every event.
         passed_on: called with each event that pages should get, and with the state's `connection` when it changes.
         stored: called with each `prediction`, `corrected` and `health`, also with repetitions.
     """

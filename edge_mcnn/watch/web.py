@@ -77,9 +77,8 @@ def web_command(
 def _serve(config: Path | None, address: str | None, port: int | None) -> None:
     """Become the server of the page, see `edge_mcnn.watch.web_server`."""
     require("aiohttp", "jinja2", purpose="the page", extra="web")
-    settings = load_settings(config)
     if sys.stdin is not None and sys.stdin.isatty():
-        _offer_history(settings, config)
+        _offer_history(load_settings(config), config)
     verbose = logging.getLogger().isEnabledFor(logging.INFO)
     values = ("1" if verbose else "", str(config or ""), address or "", str(port or ""))
     os.execv(sys.executable, [sys.executable, "-m", "edge_mcnn.watch.web_server", *values])  # noqa: S606  # this program
