@@ -1,10 +1,13 @@
 """The connection between page and server: lost, found again, and not there while nobody looks."""
 
+import contextlib
+import http.client
 import re
 
 import pytest
 from playwright.sync_api import expect
 
+from device.web.stream import MOST_CLIENTS
 from tests.waiting import wait_until
 from tests.web_page.conftest import NewPage, now
 from tests.web_page.rig import Rig
@@ -55,3 +58,34 @@ def test_a_request_without_a_connection_is_reported(rig: Rig, new_page: NewPage)
     rig.stop()
     page.get_by_role("button", name="Mute the microphone").click()
     expect(page.locator("#result")).to_have_text("Not sent: there is no connection to the device")
+
+
+def test_one_page_too_many_reports_that_and_goes_on_when_another_is_closed(rig: Rig, new_page: NewPage) -> None:
+    port = int(rig.url.rpartition(":")[2])
+    with contextlib.ExitStack() as others:
+        for _ in range(MOST_CLIENTS):
+            other = others.enter_context(contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)))
+            other.request("GET", "/events")
+            others.enter_context(other.getresponse())
+        page = new_page(rig.url, faults_fail=False)
+        expect(page.locator("[data-when=full]")).to_be_visible()
+        expect(page.locator("[data-when=lost]")).to_be_hidden()
+    wait_until(lambda: rig.daemon.send({"event": "level", "dbfs": -50.0}) or rig.pages() < MOST_CLIENTS)
+    connected(page)
+    expect(page.locator("[data-when=full]")).to_be_hidden()
+
+
+def test_a_connection_that_has_become_silent_is_opened_again(rig: Rig, new_page: NewPage) -> None:
+    page = new_page("about:blank")
+    page.clock.install()
+    page.goto(rig.url)
+    connected(page)
+    page.clock.fast_forward(44_000)
+    rig.daemon.send({"event": "level", "dbfs": -36.0})
+    expect(page.locator("#level")).to_have_attribute("aria-valuetext", "-36 dBFS")
+    page.clock.fast_forward(44_000)
+    expect(page.locator("[data-when=lost]")).to_be_hidden()
+    page.clock.fast_forward(2_000)
+    expect(page.locator("[data-when=lost]")).to_be_visible()
+    page.clock.fast_forward(2_000)
+    expect(page.locator("[data-when=lost]")).to_be_hidden()

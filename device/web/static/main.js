@@ -30,7 +30,7 @@ function onConnection(state) {
   document.documentElement.dataset.connection = state;
   for (const each of connectionNotice.children) each.hidden = each.dataset.when !== state;
   if (state === "open" && before && before !== "open") refresh.soon(); // what happened meanwhile
-  if (state === "open" && (before === "lost" || before === "login")) announce("Connected again.");
+  if (state === "open" && before !== "paused" && before !== "open" && before) announce("Connected again.");
   if (state !== "open" && state !== "paused" && state !== before) {
     announce(connectionNotice.querySelector(`[data-when="${state}"]`)?.textContent.trim() ?? "");
   }
