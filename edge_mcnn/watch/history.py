@@ -231,10 +231,11 @@ def _export(history: "History", path: Path, since: date | None, until: date | No
     if path == _STANDARD_OUTPUT:
         history.export(out.csv_stream(), since=since, until=until)
         return
+    console = out.progress_console()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
-            Progress(console=out.progress_console(), transient=True) as progress,
+            Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
             atomic_write(path, mode=_PRIVATE) as stream,
         ):
             task = progress.add_task("exporting", total=history.count(since, until))
