@@ -62,29 +62,6 @@ class Light(Output, Protocol):
         """Show this class although nothing was predicted, such as to test the lights."""
 
 
-class Speech(Protocol):
-    """An utterance that goes on; the same object for all of it.
-
-    All methods cost CPU time, and only the listening thread may call them.
-    """
-
-    def words(self) -> str:
-        """Return the words so far, which may still change. Only for use within `Monitor.speech`."""
-
-    def image(self) -> "NDArray[np.float32]":
-        """Return the image that the network would classify if the utterance ended here, shape as `Prediction.image`."""
-
-    def columns(self, first: int) -> "NDArray[np.float32]":
-        """Return the columns of the mel spectrogram that are complete, from the index `first` on.
-
-        Returns:
-            Mel power, shape (n_mels, columns), lowest band first.
-        """
-
-    def power(self) -> "NDArray[np.float32]":
-        """Return the mel spectrogram as if the utterance ended here; shape as for `columns`, which it begins with."""
-
-
 class Monitor(Light, Protocol):
     """A light that also follows speech as it happens; nothing of that is computed while no monitor watches."""
 
@@ -116,8 +93,31 @@ class Monitor(Light, Protocol):
     def frame(self, frame: "Frame") -> None:
         """Show the level of a frame; called after everything that the frame causes, so that no light waits for it."""
 
-    def speech(self, speech: Speech) -> None:
+    def speech(self, speech: "Speech") -> None:
         """Show an utterance that goes on; `prediction` follows when it is over, if there is one."""
+
+
+class Speech(Protocol):
+    """An utterance that goes on; the same object for all of it.
+
+    All methods cost CPU time, and only the listening thread may call them.
+    """
+
+    def words(self) -> str:
+        """Return the words so far, which may still change. Only for use within `Monitor.speech`."""
+
+    def image(self) -> "NDArray[np.float32]":
+        """Return the image that the network would classify if the utterance ended here, shape as `Prediction.image`."""
+
+    def columns(self, first: int) -> "NDArray[np.float32]":
+        """Return the columns of the mel spectrogram that are complete, from the index `first` on.
+
+        Returns:
+            Mel power, shape (n_mels, columns), lowest band first.
+        """
+
+    def power(self) -> "NDArray[np.float32]":
+        """Return the mel spectrogram as if the utterance ended here; shape as for `columns`, which it begins with."""
 
 
 @runtime_checkable

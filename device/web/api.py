@@ -1,6 +1,5 @@
 """What the modules of the page and scripts read: JSON, and the stream of events."""
 
-import asyncio
 import socket
 
 from aiohttp import web
@@ -9,10 +8,9 @@ from device.web import past
 from device.web.connections import Connection
 from device.web.render import respond_error, respond_json
 from device.web.services import services_of, visitor_of
-from device.web.stream import MOST_CLIENTS, Client, encoded
+from device.web.stream import MOST_CLIENTS, Client, encoded, send
 
 _SEND_BUFFER = 64 * 1024
-_WRITE_LIMIT_S = 30.0
 _RETRY_MS = 2000
 
 
@@ -59,10 +57,9 @@ async def events(request: web.Request) -> web.StreamResponse:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         await response.prepare(request)
         picture = b"".join(map(encoded, services.live.picture()))
-        await response.write(b"retry: %d\n\n" % _RETRY_MS + picture)
+        await send(response, b"retry: %d\n\n" % _RETRY_MS + picture)
         while (messages := await client.next()) is not None:
             if services.access.visitor(request) != visitor:  # logged out, or another password
                 break
-            async with asyncio.timeout(_WRITE_LIMIT_S):
-                await response.write(messages)
+            await send(response, messages)
     return response

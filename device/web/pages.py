@@ -1,5 +1,6 @@
 """The pages that people read, and the forms that change something."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -16,6 +17,7 @@ from device.web.render import accepts_json, render, respond_error, respond_json
 from device.web.security import form
 from device.web.services import VISITOR, services_of, visitor_of
 
+_LOG = logging.getLogger(__name__)
 PAGES = {"/": "live", "/history": "history", "/health": "health", "/settings": "settings"}
 """Pages by their path, in the order of the menu."""
 _SECRET = {("publish", "command")}
@@ -127,6 +129,7 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     done = web.Response(status=303, headers={"Location": "/"})
     if await access.log_in((await form(request)).get("password", ""), done):
         return done
+    _LOG.warning("a wrong password from %s", request.remote)
     if accepts_json(request):
         return respond_error(request, 401, "the password is wrong")
     return render(

@@ -16,6 +16,7 @@ from device.history import csv_export
 from device.history.records import Day, Filter
 from device.history.store import History
 from device.web.services import services_of
+from device.web.stream import send
 
 ROWS = 50
 """Number of predictions on a page."""
@@ -23,7 +24,6 @@ _MOST_ROWS = 500
 _WEEKS, _MOST_WEEKS = 12, 530
 _HEALTH_HOURS = 24
 _CSV_ROWS = 1000
-_WRITE_LIMIT_S = 30.0
 _LONGEST_LABEL = 200
 
 
@@ -96,7 +96,7 @@ class CsvExport:
     def __init__(self) -> None:
         self._running = asyncio.Lock()
 
-    async def send(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         """Handle `/history.csv`."""
         since, until = (_date(request.query.get(name, "")) for name in ("since", "until"))
         thread = services_of(request).history
@@ -113,8 +113,7 @@ class CsvExport:
             )
             await response.prepare(request)
             while part:
-                async with asyncio.timeout(_WRITE_LIMIT_S):
-                    await response.write(part.encode())
+                await send(response, part.encode())
                 part = await thread.read(lambda _: _csv(rows, first=False))
             return response
 

@@ -55,18 +55,27 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into a response without details of the program."""
     try:
         return await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
+    except Exception as error:  # noqa: BLE001  # every one becomes a response
+        if request.writer.output_size == 0:
+            return _response(request, error)
+        if not isinstance(error, ConnectionError):  # of the client
+            _LOG.warning("a response is incomplete: %s %s: %s", request.method, request.path[:100], error)
+        if request.transport is not None:
+            request.transport.abort()  # so that the client notices it
+        raise ConnectionResetError from None
+
+
+def _response(request: web.Request, error: Exception) -> web.StreamResponse:
+    """The response to an error; what has no response is raised again."""
+    if isinstance(error, web.HTTPException) and error.status >= 400:
         headers = {name: error.headers[name] for name in _OF_ERRORS if name in error.headers}
         return respond_error(request, error.status, _message(error), headers=headers)
-    except EdgeMcnnError as error:
+    if isinstance(error, EdgeMcnnError):
         return respond_to_failure(request, error, 503 if isinstance(error, StatusError | HistoryError) else 400)
-    except ConnectionError:  # of the client
-        raise
-    except Exception:  # noqa: BLE001  # the details are for the log alone
-        _LOG.exception("a request failed: %s %s", request.method, request.path[:100])
-        return respond_error(request, 500, "something went wrong", "look into the log of edge-mcnn web")
+    if isinstance(error, web.HTTPException | ConnectionError):  # leads elsewhere; the client has gone
+        raise error
+    _LOG.error("a request failed: %s %s", request.method, request.path[:100], exc_info=error)
+    return respond_error(request, 500, "something went wrong", "look into the log of edge-mcnn web")
 
 
 def _message(error: web.HTTPException) -> str:

@@ -21,8 +21,10 @@ from device.settings.schema import HistorySettings, Settings, WebSettings
 from device.system.display import displayable, on_one_line
 from device.web.access.access import Access
 from device.web.access.folder import state_folder
+from device.web.access.passwords import read_password
+from device.web.access.tokens import read_tokens
 from device.web.app import create_app, own_names
-from device.web.connections import Connections
+from device.web.connections import FIRST_REQUEST_LIMIT_S, Connections
 from device.web.daemon_requests import DaemonRequests
 from device.web.history_thread import HistoryThread
 from device.web.live import LiveState
@@ -75,6 +77,9 @@ def serve(
     address = resolved(settings.web)
     tls = tls_context(settings.web)
     folder = state_folder(environment)
+
+    read_password(folder)  # damaged ones are refused now; later nobody could log in
+    read_tokens(folder)
 
     async def run() -> None:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_WORKERS, thread_name_prefix="web"))
@@ -217,7 +222,10 @@ async def _serve(
     try:
         await runner.setup()
         assert runner.server is not None  # noqa: S101  # set up one line above
-        server = await loop.create_server(Connections(runner.server), sock=listener, ssl=tls)
+        handshake_s = None if tls is None else FIRST_REQUEST_LIMIT_S
+        server = await loop.create_server(
+            Connections(runner.server), sock=listener, ssl=tls, ssl_handshake_timeout=handshake_s
+        )
         announce(f"the page is at {url(address, tls=tls is not None)} (Ctrl-C ends it)")
         systemd.ready()
         period_s = systemd.watchdog_s / 2 if systemd.watchdog_s else None

@@ -6,11 +6,14 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from aiohttp import web
+
 from device.web.live import Event
 
 MOST_CLIENTS = 20
 BUFFER_BYTES = 256 * 1024
 """Bytes that may wait for a page; then it is disconnected."""
+_SEND_LIMIT_S = 30.0
 _HEARTBEAT_S = 15.0
 _HEARTBEAT = b": \n\n"
 """A comment, by which both sides notice that the other one has gone."""
@@ -19,6 +22,17 @@ _HEARTBEAT = b": \n\n"
 def encoded(event: Event) -> bytes:
     """An event as a message of an event stream."""
     return f"event: {event['event']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+async def send(response: web.StreamResponse, content: bytes) -> None:
+    """Send a part of a response.
+
+    Raises:
+        TimeoutError: the client does not read.
+        ConnectionError: the client has gone.
+    """
+    async with asyncio.timeout(_SEND_LIMIT_S):
+        await response.write(content)
 
 
 class Client:

@@ -159,7 +159,7 @@ class EventServer(UnixServer):
             self._flush()
 
     def _handle(self, events: list[tuple[int, int]], wake: int) -> bool:
-        """Take in what the kernel reports, and return whether a reader wants to connect."""
+        """Take in what the kernel reports, and return whether a reader is connecting."""
         connects = False
         for descriptor, event in events:
             if descriptor == wake:

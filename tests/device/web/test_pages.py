@@ -1,5 +1,6 @@
 """What the pages show and what their forms do, with a history and a fake daemon."""
 
+import http.client
 import json
 import re
 from collections.abc import Iterator
@@ -74,6 +75,23 @@ def test_the_export_is_complete(server: Server, daemon: FakeDaemon, tmp_path: Pa
     assert len(lines) == 2502
     assert len(set(lines)) == 2502
     assert server.get("/history.csv?since=2026-11-28").text.splitlines() == lines[:1]
+
+
+def test_an_export_that_fails_on_its_way_ends_the_connection(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A browser must not take half a table for a complete one."""
+    parts = ["time\n", "x" * 1000]
+
+    def csv(_rows: object, *, first: bool) -> str:
+        if not parts:
+            raise HistoryError("the disk is broken")
+        return parts.pop(0)
+
+    monkeypatch.setattr("device.web.past._csv", csv)
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        server.get("/history.csv")
+    wait_until(lambda: "a response is incomplete: GET /history.csv: the disk is broken" in caplog.text)
 
 
 @pytest.mark.parametrize(

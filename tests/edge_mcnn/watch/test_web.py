@@ -139,6 +139,14 @@ def test_password_and_tokens(environment: dict[str, str]) -> None:
     assert both.returncode == 2
 
 
+def test_a_damaged_password_is_refused(environment: dict[str, str]) -> None:
+    state = Path(environment["STATE_DIRECTORY"])
+    state.mkdir()
+    (state / "web-password").write_text("{}x")
+    done = edge_mcnn("web", "--port", str(free_port()), environment=environment)
+    assert_refused(done, "web-password: the file is damaged")
+
+
 def test_what_cannot_be_served_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -403,8 +403,8 @@ def test_every_reader_rebuilds_the_spectrogram_whatever_happens_in_between(
 
 
 def test_loud_and_quiet_cells_keep_their_level() -> None:
-    power = np.array([[1e-10, 1e-8, 1.0, 10**4.75, 1e6]], np.float32)
-    assert list(base64.b64decode(encoded_columns(power))) == [0, 0, 160, 255, 255]
+    power = np.array([[1e-10, 1e-8, 1.0, 10**0.03, 10**4.75, 1e6]], np.float32)
+    assert list(base64.b64decode(encoded_columns(power))) == [0, 0, 160, 161, 255, 255]
 
 
 def test_the_loudest_tone_that_16_bits_hold_is_not_clipped() -> None:

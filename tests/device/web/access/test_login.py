@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import WebError
+from device.web.access import folder
 from device.web.access.login_limit import IN_ALL, PER_ADDRESS, WINDOW_S, LoginLimit
 from device.web.access.passwords import (
     LONGEST,
@@ -226,6 +227,19 @@ def test_passwords(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     assert remove_password(tmp_path / "new")
     assert not remove_password(tmp_path / "new")
+
+
+def test_root_sets_the_password_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "SERVICE_FOLDER", tmp_path)
+    home = {"XDG_STATE_HOME": "/state"}
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert folder.state_folder(home) == tmp_path
+    assert folder.state_folder({**home, "STATE_DIRECTORY": "/a:/b"}) == Path("/a")
+    monkeypatch.setattr(folder, "SERVICE_FOLDER", tmp_path / "none")
+    assert folder.state_folder(home) == Path("/state/edge-mcnn")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(folder, "SERVICE_FOLDER", tmp_path)
+    assert folder.state_folder({"XDG_STATE_HOME": "relative"}) == Path.home() / ".local/state/edge-mcnn"
 
 
 def test_the_hash_is_that_of_the_standard() -> None:
