@@ -248,13 +248,14 @@ def test_a_lack_of_descriptors_is_no_end(path: Path, monkeypatch: pytest.MonkeyP
         server.publish(b"hello\n", current="hello")
         listener = server._listener
         assert listener is not None
+        accept = listener.accept
         failures = iter([OSError(24, "Too many open files")] * 3)
 
         class Failing:
             def accept(self) -> object:
                 if (error := next(failures, None)) is not None:
                     raise error
-                return listener.accept()
+                return accept()
 
         original = server._accept_from
         monkeypatch.setattr(server, "_accept_from", lambda _listener: original(Failing()))  # type: ignore[arg-type]  # it only accepts

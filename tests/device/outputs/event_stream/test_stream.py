@@ -126,7 +126,8 @@ class Reader:
     def level(self) -> NDArray[np.float64]:
         """What docs/events.md tells a reader to draw: dB below the loudest cell."""
         decibels = DB_LOWEST + DB_STEP * self.cells
-        return np.maximum(decibels, decibels.max() - FRONT_END.db_floor) - decibels.max()
+        drawn: NDArray[np.float64] = np.maximum(decibels, decibels.max() - FRONT_END.db_floor) - decibels.max()
+        return drawn
 
 
 def stream_events() -> tuple[str, ...]:
@@ -418,12 +419,12 @@ def test_the_loudest_tone_that_16_bits_hold_is_not_clipped() -> None:
 
 def test_publishing_from_two_threads_breaks_no_line() -> None:
     with Rig() as rig, rig.reader() as reader:
-        spoken = Spoken()
-        spoken.feed(50_000)
-        threads = [
-            threading.Thread(target=lambda: [rig.stream._server.publish(b'{"event":"level"}\n') for _ in range(500)])
-            for _ in range(2)
-        ]
+
+        def publish() -> None:
+            for _ in range(500):
+                rig.stream._server.publish(b'{"event":"level"}\n')
+
+        threads = [threading.Thread(target=publish) for _ in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
