@@ -4,6 +4,7 @@
 # make format   fix the lint errors that can be fixed automatically, and format the code
 # make dist     build the wheel and the sdist into dist/ and check their metadata
 # make soak     long tests: 100 lost microphones, muted 100 times, a day of audio, 10,000 damaged inputs for every parser
+#               and for the page, 200 processes killed while they write the history
 # make bench    compare with Vosk alone, openWakeWord and the tutorial's path in benchmarks/RESULTS.md; 20 minutes
 # make check-arm64   follow docs/install-on-a-pi.md in emulated roots of Bookworm and Trixie; needs root, 40 minutes
 # make check-homeassistant   check a device in a real Home Assistant, in its own environment; 2 minutes
@@ -19,7 +20,7 @@ ON_A_PI := $(shell grep -qs '^Raspberry Pi' /proc/device-tree/model && echo yes)
 RUN_PACKAGES := libportaudio2 $(if $(filter aarch64,$(shell uname -m)),libatomic1) $(if $(ON_A_PI),python3-lgpio) \
 	$(if $(wildcard $(BIN)/python),,$(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev mosquitto \
-	openssl systemd
+	openssl systemd chromium
 # Newer versions of pip do this by default; Bookworm's prints a warning of five lines about srt, a source package.
 export PIP_USE_PEP517 := 1
 
@@ -62,6 +63,8 @@ soak: setup-test
 	$(BIN)/python -m tests.system.losses 100
 	$(BIN)/python -m tests.system.mutings 100
 	$(BIN)/python -m tests.system.fuzz 10000
+	$(BIN)/python -m tests.system.fuzz_web 10000
+	$(BIN)/python -m tests.device.history.kills 200
 	$(BIN)/python -m tests.system.day 24
 
 bench: setup-test $(VENV)/peers.stamp

@@ -78,6 +78,22 @@ class StatusError(EdgeMcnnError):
     """No daemon is running, or a daemon cannot publish its status."""
 
 
+class NoDaemonError(StatusError):
+    """No daemon is running."""
+
+
+class HistoryError(EdgeMcnnError):
+    """The history cannot be opened, read or written; what was stored before is unchanged."""
+
+
+class DamagedHistoryError(HistoryError):
+    """The file of the history is damaged; `History.replace_damaged` of `device.history.store` moves it aside."""
+
+
+class WebError(EdgeMcnnError):
+    """The page cannot be served: a port in use, no password where one is needed, an unusable certificate."""
+
+
 class ServiceError(EdgeMcnnError):
     """The service cannot be installed, removed or queried; the previous state is unchanged."""
 

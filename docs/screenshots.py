@@ -1,4 +1,6 @@
-"""Draws `docs/listen.svg` and `docs/doctor.svg`, the images in the README: `python docs/screenshots.py [FOLDER]`.
+"""Draws the images in the README: `python docs/screenshots.py [FOLDER]`.
+
+`docs/listen.svg` and `docs/doctor.svg` are drawn here, the page of `edge-mcnn web` by `docs/page_screenshots.py`.
 
 The commands themselves draw them. `listen` receives recorded clips one after the other in the noise of a quiet room;
 the time of day and the name of the microphone are synthetic. `doctor` checks a Raspberry Pi that is imitated by files,
@@ -18,7 +20,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import cast
 from unittest import mock
 
 import numpy as np
@@ -40,7 +41,6 @@ from device.doctor.isolation import run_checks
 from device.events import SAMPLE_RATE, Frame
 from device.loading import LoadedModels
 from device.outputs import lights
-from device.outputs.base import Monitor
 from device.outputs.terminal.layout import ScreenLayout
 from device.outputs.terminal.state import ScreenState
 from device.outputs.terminal.text import UNICODE
@@ -72,6 +72,15 @@ BOARD = {
 }
 
 
+class Screenshot:
+    """Passes on to a screen's state what a pipeline reports."""
+
+    watching = True
+
+    def __init__(self, state: ScreenState) -> None:
+        self.frame, self.speech = state.frame, state.speech
+
+
 def draw(folder: Path) -> None:
     """Draw both images into a folder."""
     _write(listen(), "edge-mcnn listen", folder / "listen.svg")
@@ -96,7 +105,7 @@ def listen() -> Console:
                 for entry in state.snapshot().above:
                     console.print(entry)
 
-    monitor = cast(Monitor, state)  # the pipeline calls `frame` and `speech` alone
+    monitor = Screenshot(state)
     with tempfile.TemporaryDirectory() as name:
         evening = Path(name) / "evening.wav"
         soundfile.write(evening, _evening(), SAMPLE_RATE)
@@ -232,4 +241,9 @@ def _without_gaps(svg: str) -> str:
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    draw(target)
+    sys.path.insert(0, str(HERE.parent))  # the tests have the scripted daemon
+    from docs import page_screenshots
+
+    page_screenshots.draw(target)

@@ -5,7 +5,6 @@ commands that need them, so that `--help` responds immediately and a Raspberry P
 """
 
 import io
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +14,13 @@ import typer
 from typer.core import TyperGroup
 
 from device.errors import EdgeMcnnError
-from device.system.display import DisplayableFormatter, displayable_lines
+from device.system.display import displayable_lines
 from device.system.streams.stdout import use_standard_output
 from edge_mcnn.detect.classify import classify_command
 from edge_mcnn.detect.learn import learn_command
 from edge_mcnn.detect.listen import listen_command
 from edge_mcnn.detect.mute import mute_command
-from edge_mcnn.output import out
+from edge_mcnn.output import log_to_stderr, out
 from edge_mcnn.own_model.convert import convert_command
 from edge_mcnn.own_model.corpus import pictures_command, transcribe_command
 from edge_mcnn.own_model.evaluate import evaluate_command
@@ -38,8 +37,12 @@ from edge_mcnn.setup.service import service_commands
 from edge_mcnn.setup.settings import settings_command
 from edge_mcnn.setup.speech_model import fetch_speech_model_command
 from edge_mcnn.setup.status import status_command
+from edge_mcnn.watch.events import events_command
+from edge_mcnn.watch.history import history_command
+from edge_mcnn.watch.web import web_command
 
-_DETECT, _DEVICE, _TRAIN = "Detect emotions", "Set up and check this machine", "Train your own model"
+_DETECT, _WATCH = "Detect emotions", "Watch it and look back"
+_DEVICE, _TRAIN = "Set up and check this machine", "Train your own model"
 
 
 class _Commands(TyperGroup):
@@ -85,15 +88,16 @@ def _main(
         bool, typer.Option("--verbose", "-v", help="Log progress to standard error. Write it before the command.")
     ] = False,
 ) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(DisplayableFormatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
+    log_to_stderr(verbose=verbose)
 
 
 app.command("listen", rich_help_panel=_DETECT)(listen_command)
 app.command("learn", rich_help_panel=_DETECT)(learn_command)
 app.command("mute", rich_help_panel=_DETECT)(mute_command)
 app.command("classify", rich_help_panel=_DETECT)(classify_command)
+app.command("web", rich_help_panel=_WATCH)(web_command)
+app.command("history", rich_help_panel=_WATCH)(history_command)
+app.command("events", rich_help_panel=_WATCH)(events_command)
 app.command("doctor", rich_help_panel=_DEVICE)(doctor_command)
 app.command("microphones", rich_help_panel=_DEVICE)(microphones_command)
 app.command("calibrate", rich_help_panel=_DEVICE)(calibrate_command)

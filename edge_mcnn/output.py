@@ -5,12 +5,14 @@ terminal. No other module of the command line prints.
 """
 
 import contextlib
+import io
+import logging
 import sys
 import termios
 from typing import TYPE_CHECKING, Any
 
 from device.errors import EdgeMcnnError
-from device.system.display import as_json, displayable_lines
+from device.system.display import DisplayableFormatter, as_json, displayable_lines
 from device.system.streams.stderr import announce
 
 if TYPE_CHECKING:
@@ -49,17 +51,33 @@ class Out:
         """Print a note about what the command does to standard error, immediately."""
         announce(line)
 
-    def confirm(self, question: str) -> bool:
+    def csv_stream(self) -> io.TextIOBase:
+        """Return standard output for a table: as UTF-8 with its line ends for a program, displayable for a terminal."""
+        if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8", errors="strict", newline="")
+            return sys.stdout
+        return _DisplayableLines()
+
+    def confirm(self, question: str, *, default: bool = True) -> bool:
         """Print a question to standard error, and return whether the user accepts; Ctrl-C and Ctrl-D mean no.
 
         Call it only if standard input is a terminal.
+
+        Args:
+            question: the question.
+            default: what Enter alone means; false where something would be lost.
         """
         with contextlib.suppress(termios.error):  # the terminal has been closed
             termios.tcflush(sys.stdin, termios.TCIFLUSH)  # keys that were pressed before the question are no reply
-        replies = {"": True, "y": True, "yes": True, "n": False, "no": False}
+        replies = {"": default, "y": True, "yes": True, "n": False, "no": False}
         try:
             while True:
-                print(f"{displayable_lines(question)} [Y/n] ", end="", file=sys.stderr, flush=True)
+                print(
+                    f"{displayable_lines(question)} {'[Y/n]' if default else '[y/N]'} ",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 if not (line := sys.stdin.readline()):
                     break
                 if (reply := line.strip().lower()) in replies:
@@ -74,6 +92,22 @@ class Out:
         self.announce(f"edge-mcnn: {error.message}")
         if error.fix:
             self.announce(f"  fix: {error.fix}")
+
+
+class _DisplayableLines(io.TextIOBase):
+    """A text stream onto standard output for lines that nobody has made displayable."""
+
+    def write(self, text: str) -> int:
+        """Print lines."""
+        print(displayable_lines(text.replace("\r\n", "\n")), end="")
+        return len(text)
+
+
+def log_to_stderr(*, verbose: bool) -> None:
+    """Let Python's logging write to standard error: warnings, and progress if `verbose`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(DisplayableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler])
 
 
 out = Out()

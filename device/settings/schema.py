@@ -491,7 +491,7 @@ class HistorySettings:
     """`[history]`: predictions that `edge-mcnn web` stores, for its page."""
 
     keep_days: int = _number(
-        0, 0, 3650, "days", "Days for which predictions are kept, without audio. 0: none are stored."
+        0, 0, 3650, "days", "Days for which predictions stay stored, without audio. 0: none are stored."
     )
     max_mb: int = _number(
         200, 1, 100_000, "MB", "Largest size of the file; when it is reached, the oldest predictions are removed."

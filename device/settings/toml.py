@@ -61,6 +61,16 @@ def check_file(path: Path) -> list[SettingsError]:
     return _read(path)[1]
 
 
+def names_setting(path: Path, section: str, key: str) -> bool:
+    """Whether a file has a value for a setting, be it the default.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    table = _read(path)[0].get(section)
+    return isinstance(table, dict) and key in table
+
+
 def as_toml(settings: Settings, *, only: Mapping[str, Any] | None = None) -> str:
     """A TOML file with every setting, its meaning, its allowed values and its default.
 

@@ -38,7 +38,7 @@ _KINDS = {
     "folder": _WRITES_FOLDER, "pictures": _READS_OR_MAKES, "pictures output": _WRITES_FOLDER,
     "tensorboard": _WRITES_FOLDER,
     "evaluate output": _WRITES_FOLDER, "output": _WRITES_FILE, "svg": _WRITES_FILE, "convert output": _WRITES_EITHER,
-    "export": _WRITES_FILE, "import_": _READS_FILE, "learn recordings": _READS_EITHER,
+    "export": _WRITES_FILE, "path": _READS_FILE, "import_": _READS_FILE, "learn recordings": _READS_EITHER,
     "socket": _OPENS_SOCKET, "recordings": _EACH_ALONE, "doctor model": _EACH_ALONE, "doctor config": _EACH_ALONE,
 }  # fmt: skip
 """What a parameter does with its path, by its name, or by its command and its name."""

@@ -30,7 +30,7 @@ def server(environment: dict[str, str], commands: NotedCommands) -> ControlServe
             return "listening to USB"
         raise StatusError("the sound system hangs", fix="restart the machine")
 
-    return ControlServer(path, commands, mute, Controls().hold)
+    return ControlServer(path, commands, mute, Controls().hold, print)
 
 
 def test_actions(environment: dict[str, str]) -> None:

@@ -1,0 +1,36 @@
+// Sends forms without leaving the page; without JavaScript the browser sends them, and the server leads back.
+
+/**
+ * @param {(text: string, wrong: boolean) => void} report shows the result.
+ * @param {(path: string, label: string | null) => void} done called after a form was accepted.
+ */
+export function sendForms(report, done) {
+  document.addEventListener("submit", async (submission) => {
+    const form = submission.target;
+    if (!form.matches("[data-send]")) return;
+    submission.preventDefault();
+    const button = submission.submitter;
+    const body = new URLSearchParams(new FormData(form));
+    if (button?.name) body.set(button.name, button.value);
+    button?.setAttribute("aria-busy", "true");
+    try {
+      const response = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body });
+      const result = await response.json().catch(() => ({}));
+      if (response.ok) {
+        report(doneText(form, body, button), false);
+        done(new URL(form.action).pathname, body.get("label"));
+      } else {
+        const message = result.error ?? `The device has refused it (${response.status})`;
+        report([message, result.fix].filter(Boolean).join(". "), true);
+      }
+    } catch {
+      report("Not sent: there is no connection to the device", true);
+    } finally {
+      button?.removeAttribute("aria-busy");
+    }
+  });
+}
+
+function doneText(form, body, button) {
+  return (button?.dataset.done ?? form.dataset.done ?? "Done").replace("{}", body.get("label") ?? "");
+}

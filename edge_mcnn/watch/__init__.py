@@ -1,0 +1,1 @@
+"""Commands that watch the device and look back at what it predicted."""

@@ -1,0 +1,164 @@
+"""What the server makes of the daemon's events: its state, lost connections, other versions, and what is passed on."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.web.live import LATEST, LiveState, decoded
+from tests.device.web.server import HEALTH, HELLO, LABELS, START, FakeDaemon, Server, prediction, running
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running(tmp_path) as server:
+        yield server
+
+
+def status(server: Server) -> dict[str, Any]:
+    table = json.loads(server.get("/api/status").text)
+    assert isinstance(table, dict)
+    return table
+
+
+def wait_for(server: Server, **expected: Any) -> dict[str, Any]:
+    """Wait until the status has these values."""
+    wait_until(
+        lambda: all(status(server)[name] == value for name, value in expected.items()),
+        message=lambda: f"{expected} is not in {status(server)}",
+    )
+    return status(server)
+
+
+def test_the_state_follows_the_events(server: Server, tmp_path: Path) -> None:
+    with FakeDaemon(tmp_path / "events.sock") as daemon:
+        found = wait_for(server, connected=True, health=HEALTH)
+        assert found["labels"] == list(LABELS)
+        assert found["mute"] == {"event": "mute", "muted": False}
+        assert found["light"] is None
+        daemon.send({"event": "mute", "muted": True}, prediction(1), prediction(2, "positive"))
+        found = wait_for(server, mute={"event": "mute", "muted": True})
+        wait_until(lambda: len(status(server)["latest"]) == 2)
+        found = status(server)
+        assert [each["number"] for each in found["latest"]] == [2, 1]
+        assert found["light"]["label"] == "positive"
+        daemon.send({"event": "corrected", "daemon": "d" * 32, "number": 2, "label": "neutral"})
+        wait_until(lambda: status(server)["latest"][0]["corrected"] == "neutral")
+        assert status(server)["light"]["label"] == "neutral"
+
+
+def test_a_lost_daemon_is_found_again(server: Server, tmp_path: Path) -> None:
+    wait_for(server, connected=False, message="the device does not run")
+    for _ in range(2):
+        with FakeDaemon(tmp_path / "events.sock") as daemon:
+            wait_for(server, connected=True)
+            daemon.send({"event": "end"})
+            wait_for(server, connected=False, message="the device has ended")
+    with FakeDaemon(tmp_path / "events.sock") as daemon:
+        wait_for(server, connected=True)
+        daemon.drop()
+        wait_until(lambda: daemon.readers, message="the server does not connect again")
+        wait_for(server, connected=True, message="", fix="")
+
+
+def test_after_a_lost_connection_nothing_is_there_twice(server: Server, tmp_path: Path) -> None:
+    first = (*START, {**prediction(1), "replayed": True})
+    with FakeDaemon(tmp_path / "events.sock", first) as daemon:
+        wait_until(lambda: len(status(server)["latest"]) == 1)
+        daemon.drop()
+        daemon.send(prediction(2))
+        wait_until(lambda: len(status(server)["latest"]) == 2)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b'{"event": "hello", "protocol": 2}\n', b'{"event": "state"}\n', b"[]\n", b"{}\n", b"nonsense\n",
+        b'{"event": 1}\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"\n",
+    ],
+)  # fmt: skip
+def test_another_protocol_is_reported(server: Server, tmp_path: Path, first: bytes) -> None:
+    with FakeDaemon(tmp_path / "events.sock", ()) as daemon:
+        wait_until(lambda: daemon.readers)
+        daemon.send_bytes(first)
+        found = wait_for(server, connected=False, message="the device's events are not of this version")
+        assert "update" in found["fix"]
+
+
+def test_a_line_without_end_is_not_collected(server: Server, tmp_path: Path) -> None:
+    with FakeDaemon(tmp_path / "events.sock") as daemon:
+        wait_for(server, connected=True)
+        daemon.readers[0].settimeout(30)
+        try:
+            for _ in range(64):
+                daemon.send_bytes(b"x" * (1 << 16))
+        except OSError:  # the server has closed the connection
+            pass
+        wait_for(server, connected=False)
+
+
+def test_what_is_not_known_is_ignored(server: Server, tmp_path: Path) -> None:
+    with FakeDaemon(tmp_path / "events.sock") as daemon:
+        daemon.send({"event": "future", "value": 1}, {"event": "mute", "muted": True, "future": [1]})
+        wait_until(lambda: status(server)["mute"]["muted"])
+        assert "future" not in status(server)
+
+
+def test_only_the_latest_predictions_are_remembered() -> None:
+    live = LiveState()
+    live.apply(HELLO)
+    for number in range(LATEST + 10):
+        assert live.apply(prediction(number))
+    assert not live.apply(prediction(LATEST))
+    assert [each["number"] for each in live.latest] == list(range(10, LATEST + 10))
+
+
+def test_the_light_goes_out() -> None:
+    now = 2e9
+    live = LiveState(lambda: now)
+    live.apply(HELLO)
+    live.found()
+    live.apply(prediction(1))
+    assert live.light == {"label": "negative", "until": 2e9 + 5}
+    live.apply(prediction(2, "positive", lights_stay=True))
+    assert live.light == {"label": "negative", "until": 2e9 + 5}
+    live.apply(prediction(3, light=None))
+    assert live.light is None
+    live.apply(prediction(4, replayed=True))
+    assert live.light is None, "it was long ago"
+    live.apply(prediction(5))
+    now += 5
+    assert live.light is None
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=5), each, max_size=3),
+    max_leaves=5,
+)
+_NAMES = ("hello", "state", "mute", "level", "health", "speech", "words", "prediction", "corrected")
+_KEYS = sorted({*HELLO, *HEALTH, *prediction(1), "muted", "state", "reason", "fix", "dbfs"} - {"event"})
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(_NAMES),
+            st.dictionaries(st.sampled_from(_KEYS), _JSON, max_size=8),
+        ),
+        max_size=8,
+    )
+)
+def test_no_event_breaks_the_state(events: list[tuple[str, dict[str, Any]]]) -> None:
+    live = LiveState()
+    live.found()
+    for name, values in events:
+        event = decoded(json.dumps({**values, "event": name}).encode())
+        assert event is not None
+        live.apply(event)
+        json.dumps([live.as_dict(), list(live.picture()), live.labels, live.boot])

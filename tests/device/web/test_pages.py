@@ -1,0 +1,253 @@
+"""What the pages show and what their forms do, with a history and a fake daemon."""
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.errors import HistoryError, ProfileError, StatusError
+from device.history.store import History
+from device.settings.schema import PublishSettings, Settings
+from device.settings.toml import as_toml
+from tests.device.web.server import START, FakeDaemon, Server, prediction, running
+from tests.waiting import wait_until
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+JSON = {"Accept": "application/json"}
+HOSTILE = "<script>alert(1)</script>\"'&{{ 7 * 7 }}"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
+    with FakeDaemon(tmp_path / "events.sock") as daemon:
+        yield daemon
+
+
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "history.sqlite3", keep_days=30, max_mb=10, words=False, clock=lambda: NOW)
+
+
+@pytest.fixture
+def server(tmp_path: Path, daemon: FakeDaemon) -> Iterator[Server]:
+    with running(tmp_path, open_history=lambda: history(tmp_path)) as server:
+        wait_until(lambda: server.services.live.labels)
+        yield server
+
+
+def rows(server: Server, query: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(server.get(f"/api/history{query}").text)["rows"]
+    return found
+
+
+def test_predictions_are_stored_and_shown(server: Server, daemon: FakeDaemon) -> None:
+    daemon.send(*(prediction(number, "positive" if number % 2 else "negative") for number in range(1, 8)))
+    daemon.send({"event": "corrected", "daemon": "d" * 32, "number": 7, "label": "neutral"})
+    wait_until(lambda: [each["corrected"] for each in rows(server)[:1]] == ["neutral"])
+    assert [each["number"] for each in rows(server)] == [7, 6, 5, 4, 3, 2, 1]
+    assert [each["number"] for each in rows(server, "?label=negative")] == [6, 4, 2]
+    assert rows(server, "?low=1") == []
+    first = json.loads(server.get("/api/history?limit=3").text)
+    assert [each["number"] for each in rows(server, f"?before={first['next']}")] == [4, 3, 2, 1]
+    day = json.loads(server.get("/api/day?day=2026-11-27").text)
+    assert day["today"]["labels"] == {"negative": 3, "positive": 3, "neutral": 1}
+    assert day["hours"][10] == day["today"]["labels"]
+    overview = json.loads(server.get("/api/heat-map?day=2026-11-27").text)
+    assert overview["heat_map"][4][10] == day["today"]["labels"]
+    assert [each["day"] for each in overview["days"]] == ["2026-11-27"]
+    assert "positive" in server.get("/history").text
+
+
+def test_the_export_is_complete(server: Server, daemon: FakeDaemon, tmp_path: Path) -> None:
+    with history(tmp_path) as other:
+        for number in range(1, 2502):
+            other._connection.execute("PRAGMA synchronous = OFF")
+            other.add(prediction(number), "b" * 32)
+    response = server.get("/history.csv")
+    assert response.headers["Content-Disposition"] == 'attachment; filename="edge-mcnn-history.csv"'
+    lines = response.text.splitlines()
+    assert lines[0].startswith("time,label,corrected,probability")
+    assert len(lines) == 2502
+    assert len(set(lines)) == 2502
+    assert server.get("/history.csv?since=2026-11-28").text.splitlines() == lines[:1]
+
+
+def test_an_export_that_fails_on_its_way_ends_the_connection(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A browser must not take half a table for a complete one."""
+    parts = ["time\n", "x" * 1000]
+
+    def csv(_rows: object, *, first: bool) -> str:
+        if not parts:
+            raise HistoryError("the disk is broken")
+        return parts.pop(0)
+
+    monkeypatch.setattr("device.web.past._csv", csv)
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        server.get("/history.csv")
+    wait_until(lambda: "a response is incomplete: GET /history.csv: the disk is broken" in caplog.text)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["day=x", "day=2026-13-01", "before=-1", "before=x", "before=99999999999999999999", "limit=501", "before=\u0663"],
+)
+def test_a_wrong_query_is_refused(server: Server, query: str) -> None:
+    from urllib.parse import quote
+
+    response = server.get(f"/api/history?{quote(query, safe='=&')}")
+    assert response.status == 400
+    assert json.loads(response.text)["error"]
+
+
+def test_a_broken_history_is_reported_and_the_rest_goes_on(tmp_path: Path, daemon: FakeDaemon) -> None:
+    def broken() -> History:
+        raise HistoryError("the disk is full", fix="free some space")
+
+    with running(tmp_path, open_history=broken) as server:
+        wait_until(lambda: server.services.live.labels)
+        daemon.send(prediction(1))
+        wait_until(lambda: json.loads(server.get("/api/status").text)["latest"])
+        for path in ("/", "/history"):
+            page = server.get(path)
+            assert page.status == 200
+            assert "the disk is full" in page.text
+            assert "free some space" in page.text
+        assert json.loads(server.get("/history.csv", **JSON).text) == {
+            "error": "the disk is full",
+            "fix": "free some space",
+        }
+
+
+def test_a_history_that_works_again_is_used_again(tmp_path: Path, daemon: FakeDaemon) -> None:
+    is_full = True
+
+    def sometimes() -> History:
+        if is_full:
+            raise HistoryError("the disk is full")
+        return history(tmp_path)
+
+    with running(tmp_path, open_history=sometimes) as server:
+        thread = server.services.history
+        assert rows(server) == []
+        assert thread.message == "the disk is full"
+        is_full = False
+        assert rows(server) == []
+        assert thread.message == "the disk is full", "not tried again for a while"
+        thread._retry_at = 0
+        daemon.send(prediction(1))
+        wait_until(lambda: rows(server))
+        assert thread.message == ""
+
+
+def test_without_a_history_nothing_is_written(tmp_path: Path, daemon: FakeDaemon) -> None:
+    with running(tmp_path) as server:
+        daemon.send(prediction(1))
+        wait_until(lambda: json.loads(server.get("/api/status").text)["latest"])
+        assert json.loads(server.get("/api/status").text)["history"] == {"on": False, "message": "", "fix": ""}
+    assert not list(tmp_path.glob("*.sqlite3*"))
+
+
+def test_forms_change_the_device(server: Server) -> None:
+    done = server.post("/mute", {"muted": "on", "back": "/health"})
+    assert (done.status, done.headers["Location"]) == (303, "/health")
+    assert server.post("/correct", {"label": "neutral"}, **JSON).text == '{"label": "neutral"}'
+    assert server.post("/light", {"label": "positive"}).status == 303
+    assert server.changes == [("mute", True), ("correct", "neutral"), ("light", "positive")]
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", ""]
+)
+def test_a_form_leads_to_no_other_site(server: Server, back: str) -> None:
+    assert server.post("/mute", {"muted": "off", "back": back}).headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/mute", {}),
+        ("/mute", {"muted": "maybe"}),
+        ("/correct", {}),
+        ("/correct", {"label": HOSTILE}),
+        ("/light", {"label": "x"}),
+    ],
+)
+def test_a_wrong_form_is_refused(server: Server, path: str, form: dict[str, str]) -> None:
+    response = server.post(path, form)
+    assert response.status == 400
+    assert "<script>" not in response.text
+    assert json.loads(server.post(path, form, **JSON).text)["fix"]
+    assert server.changes == []
+
+
+@pytest.mark.parametrize(("error", "status"), [(StatusError, 503), (ProfileError, 400)])
+def test_what_the_daemon_refuses_is_reported(tmp_path: Path, error: type[StatusError], status: int) -> None:
+    def refuse(_name: str, _value: object) -> None:
+        raise error("it cannot be done", fix="do this")
+
+    with running(tmp_path, change=refuse) as server:
+        response = server.post("/mute", {"muted": "on"})
+        assert response.status == status
+        assert "it cannot be done" in response.text
+        assert json.loads(server.post("/mute", {"muted": "on"}, **JSON).text) == {
+            "error": "it cannot be done", "fix": "do this"
+        }  # fmt: skip
+
+
+def test_an_unexpected_error_shows_no_details(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_name: str, _value: object) -> None:
+        raise RuntimeError("secret detail")
+
+    with running(tmp_path, change=fail) as server:
+        response = server.post("/mute", {"muted": "on"})
+        assert response.status == 500
+        assert "secret" not in response.text
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert server.get("/").status == 200
+    assert "secret detail" in caplog.text
+
+
+def test_foreign_text_is_only_text(tmp_path: Path) -> None:
+    """Labels, microphones, words and versions come from elsewhere."""
+    hello, state, *others = START
+    start = (
+        {**hello, "labels": [HOSTILE], "version": HOSTILE},
+        {**state, "state": HOSTILE, "reason": HOSTILE},
+        *others,
+    )
+    event = prediction(1, HOSTILE, text=HOSTILE)
+    with (
+        FakeDaemon(tmp_path / "events.sock", (*start, event)),
+        running(tmp_path, open_history=lambda: history(tmp_path), status={"microphone": HOSTILE}) as server,
+    ):
+        wait_until(lambda: rows(server))
+        for path in ("/", "/history", "/health", "/settings", "/history?label=" + "%3Cscript%3Ealert(1)", "/login"):
+            page = server.get(path).text
+            assert "<script>alert" not in page, path
+            assert "\"'&{{" not in page, path
+            assert "49" not in re.findall(r">([^<]*)<", page), path
+        assert "&lt;script&gt;" in server.get("/").text
+
+
+def test_all_settings_are_shown_but_no_secrets(tmp_path: Path) -> None:
+    settings = replace(Settings(), publish=PublishSettings(command=("/usr/bin/curl", "--token", "s3cret")))
+    with running(tmp_path, settings=settings) as server:
+        page = server.get("/settings").text
+    for name in re.findall(r"^(\w+) =", as_toml(Settings()), re.MULTILINE):
+        assert name in page
+    assert "s3cret" not in page
+    assert "/usr/bin/curl with 2 arguments" in page
+
+
+def test_the_status_of_the_daemon_is_shown(tmp_path: Path) -> None:
+    with running(tmp_path, status={"microphone_losses": 77}) as server:
+        assert "77" in server.get("/health").text
+    with running(tmp_path) as server:
+        assert server.get("/health").status == 200

@@ -1,0 +1,92 @@
+"""The page in a browser, of a real `edge-mcnn web` beside a real `edge-mcnn listen` with a virtual microphone."""
+
+import re
+import signal
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from device.front_end.spectrogram import MAGMA
+from tests.conftest import CLIPS
+from tests.edge_mcnn.watch.test_web import web
+from tests.system.listen_process import ListenProcess
+from tests.system.virtual_microphone import VirtualMicrophone, missing_programs, plugged_in
+from tests.waiting import LIMIT_S, wait_until
+from tests.web_page.conftest import NewPage, browser, new_page
+from tests.web_page.test_spectrogram import image
+
+CLEAR = CLIPS / "espeak-ruined.flac"
+__all__ = ["browser", "new_page"]
+LAST_WORDS = "leave me alone"
+WAIT_MS = 1000 * LIMIT_S
+
+pytestmark = [
+    pytest.mark.usefixtures("speech_model"),
+    pytest.mark.skipif(
+        bool(missing_programs()),
+        reason=f"no virtual microphone: {', '.join(missing_programs())} missing; see `make test`",
+    ),
+]
+NOTE_LIGHT = """new MutationObserver(() => {
+    const bulb = document.getElementById("bulb");
+    if (bulb.classList.contains("lit")) document.documentElement.dataset.litAt ??= Date.now();
+}).observe(document.getElementById("bulb"), { attributes: true })"""
+
+
+@pytest.fixture
+def microphone() -> Iterator[VirtualMicrophone]:
+    with plugged_in(rate=16_000, channels=1, strict=False) as microphone:
+        yield microphone
+
+
+@pytest.fixture
+def variables(tmp_path: Path) -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="run") as runtime:  # the paths of pytest are too long for a socket
+        yield {
+            "XDG_RUNTIME_DIR": runtime, "XDG_STATE_HOME": str(tmp_path), "EDGE_MCNN_EVENTS_WORDS": "true",
+            "EDGE_MCNN_HISTORY_KEEP_DAYS": "30", "EDGE_MCNN_HISTORY_WORDS": "true",
+        }  # fmt: skip
+
+
+def test_a_sentence_is_shown_and_remembered_and_mute_closes_the_microphone(
+    microphone: VirtualMicrophone, variables: dict[str, str], new_page: NewPage
+) -> None:
+    with ListenProcess(microphone, "--lights", "none", settings=variables) as listening, web(variables) as (_, port):
+        listening.wait_for("listening")
+        page = new_page(f"http://127.0.0.1:{port}/")
+        expect(page.locator("#state-title")).to_have_text("Listening", timeout=WAIT_MS)
+        page.evaluate(NOTE_LIGHT)
+        microphone.play(CLEAR)
+        predicted = listening.next_prediction()
+        expect(page.locator("#verdict")).to_have_text(predicted["label"], timeout=WAIT_MS)
+        expect(page.locator("#words")).to_have_text(re.compile(LAST_WORDS))
+        lit_at = int(wait_until(lambda: page.locator("html").get_attribute("data-lit-at")) or 0) / 1000
+        assert lit_at - datetime.fromisoformat(predicted["time"]).timestamp() < 1
+        assert len(np.unique(image(page).reshape(-1, 3), axis=0)) > 50, "the image of the sound"
+        assert set(map(tuple, image(page).reshape(-1, 3).tolist())) <= set(map(tuple, MAGMA.tolist()))
+        expect(page.locator("#today .predictions > li")).to_contain_text(LAST_WORDS)
+        _mute(page, microphone)
+        assert listening.end(signal.SIGTERM) < LIMIT_S
+        expect(page.locator("#absent")).to_be_visible(timeout=WAIT_MS)
+        page.get_by_role("link", name="History").click()
+        expect(page.locator("html")).to_have_class("live")  # every module is loaded
+        expect(page.locator(".predictions > li")).to_contain_text(LAST_WORDS)
+
+
+def _mute(page: Page, microphone: VirtualMicrophone) -> None:
+    """Mute on the page, and check that the microphone is closed, and opened again."""
+    button = page.get_by_role("button", name="Mute the microphone")
+    button.click()
+    wait_until(lambda: microphone.recorders() == 0, message="the microphone is still open")
+    expect(button).to_have_attribute("aria-pressed", "true", timeout=WAIT_MS)
+    expect(page.locator("#state-title")).to_have_text("Muted", timeout=WAIT_MS)
+    button.click()
+    wait_until(lambda: microphone.recorders() == 1, message="the microphone is not opened again")
+    expect(button).to_have_attribute("aria-pressed", "false", timeout=WAIT_MS)
+    expect(page.locator("#state-title")).to_have_text("Listening", timeout=WAIT_MS)
+    expect(page.locator("#result")).to_have_text("Done", timeout=WAIT_MS)
