@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from device.errors import ServiceError
+from device.history.history_path import SERVICE_HISTORY
 from device.service.changes import ServiceChange, file_change
 from device.service.systemctl import (
     UNIT_FILE,
@@ -30,7 +31,7 @@ from device.system.display import displayable
 
 WEB_UNIT_FILE = UNIT_FILE.with_name(WEB_NAME)
 WEB_SOCKET_FILE = UNIT_FILE.with_name(WEB_SOCKET_NAME)
-WEB_STATE = Path("/var/lib/edge-mcnn-web")
+WEB_STATE = SERVICE_HISTORY.parent
 """Folder of the history, the password and the sessions of the service."""
 PASSWORD_NAME = "web-password"  # noqa: S105  # the name of a file
 _PRIVATE_STATE = Path("/var/lib/private", WEB_STATE.name)

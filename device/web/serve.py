@@ -32,6 +32,8 @@ from device.web.services import Services
 from device.web.stream import Hub
 
 _BACKLOG = 128
+_FIRST_PASSED = 3
+"""Number of the first file that systemd passes to a process."""
 _END_LIMIT_S = 3.0
 _WORKERS = 3
 """Threads for what may take long: a hash of a password, a request to the daemon, and reading its status."""
@@ -74,7 +76,8 @@ def serve(
     Raises:
         WebError: the address cannot be opened, needs a password, or the certificate cannot be used.
     """
-    address = resolved(settings.web)
+    passed = passed_socket(environment)
+    address = resolved(settings.web) if passed is None else address_of(passed)
     tls = tls_context(settings.web)
     folder = state_folder(environment)
 
@@ -95,7 +98,7 @@ def serve(
             daemon=DaemonRequests(),
             names=own_names(settings.web.names),
         )
-        await _serve(create_app(services), address, tls, announce, Systemd(environment))
+        await _serve(create_app(services), address, tls, announce, Systemd(environment), passed)
 
     asyncio.run(run())
 
@@ -125,6 +128,22 @@ def resolved(settings: WebSettings) -> Address:
         ) from None
     family, _, _, _, where = found[0]
     return Address(str(where[0]), settings.port, family)
+
+
+def passed_socket(environment: Mapping[str, str]) -> socket.socket | None:
+    """Return the listening socket that systemd opened for this process; None if there is none.
+
+    With it the server needs no network of its own, see `sd_listen_fds(3)`.
+    """
+    if environment.get("LISTEN_PID") != str(os.getpid()) or environment.get("LISTEN_FDS") != "1":
+        return None
+    return socket.socket(fileno=_FIRST_PASSED)
+
+
+def address_of(listener: socket.socket) -> Address:
+    """Where a listening socket can be reached."""
+    host, port = listener.getsockname()[:2]
+    return Address(host, port, socket.AddressFamily(listener.family))
 
 
 def require_login(address: Address, access: Access) -> None:
@@ -212,12 +231,13 @@ async def _serve(
     tls: ssl.SSLContext | None,
     announce: Callable[[str], None],
     systemd: Systemd,
+    passed: socket.socket | None,
 ) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    listener = listening_socket(address)
+    listener = passed or listening_socket(address)
     runner = web.AppRunner(app, shutdown_timeout=_END_LIMIT_S)
     try:
         await runner.setup()
@@ -226,7 +246,7 @@ async def _serve(
         server = await loop.create_server(
             Connections(runner.server), sock=listener, ssl=tls, ssl_handshake_timeout=handshake_s
         )
-        announce(f"the page is at {url(address, tls=tls is not None)} (Ctrl-C ends it)")
+        announce(f"the page is at {url(address, tls=tls is not None)}{'' if passed else ' (Ctrl-C ends it)'}")
         systemd.ready()
         period_s = systemd.watchdog_s / 2 if systemd.watchdog_s else None
         while not ended.is_set():

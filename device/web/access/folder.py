@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import WebError
+from device.history.history_path import SERVICE_HISTORY
+from device.service.systemctl import UNIT_FILE
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable
 from device.system.paths import cannot_use
 
-SERVICE_FOLDER = Path("/var/lib/edge-mcnn-web")
+SERVICE_FOLDER = SERVICE_HISTORY.parent
 """Folder of the service; systemd passes it to the service as `$STATE_DIRECTORY`."""
 _MODE, _FOLDER_MODE = 0o600, 0o700
 _LARGEST = 1 << 20
@@ -21,10 +23,10 @@ Signature = tuple[int, int, int] | None
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Folder of the files of a web server with this environment; root means the service where it is installed."""
+    """Folder of the files of a web server with this environment; root means the service where one is installed."""
     if folder := environment.get("STATE_DIRECTORY"):
         return Path(folder.partition(":")[0])
-    if os.geteuid() == 0 and SERVICE_FOLDER.is_dir():
+    if os.geteuid() == 0 and UNIT_FILE.exists():  # the page may be installed after its password was set
         return SERVICE_FOLDER
     if (folder := environment.get("XDG_STATE_HOME")) and Path(folder).is_absolute():
         return Path(folder) / "edge-mcnn"

@@ -100,6 +100,37 @@ def test_systemd_is_notified(environment: dict[str, str], tmp_path: Path) -> Non
             assert message == b"STOPPING=1"
 
 
+def test_systemd_opens_the_port(environment: dict[str, str]) -> None:
+    """As for the service, which has no network of its own."""
+    port = free_port()
+    passed = [f"--setenv={name}" for name in (*environment, "PYTHONPATH")]
+    command = [
+        "systemd-socket-activate",
+        f"--listen=127.0.0.1:{port}",
+        *passed,
+        sys.executable,
+        "-m",
+        "edge_mcnn",
+        "web",
+    ]
+    with subprocess.Popen(
+        command,
+        env={"PYTHONPATH": "", **os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        try:
+            assert process.stderr.readline() == f"Listening on 127.0.0.1:{port} as 3.\n"
+            assert get(port)[0] == 200
+            process.terminate()
+            assert process.wait(LIMIT_S) == 0
+            assert process.stderr.read().endswith(f"the page is at http://127.0.0.1:{port}/\n")
+        finally:
+            process.kill()
+
+
 def test_another_address_needs_a_password(environment: dict[str, str]) -> None:
     for address in (EVERY_ADDRESS, "::"):
         done = edge_mcnn("web", "--address", address, "--port", str(free_port()), environment=environment)

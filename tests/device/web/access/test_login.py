@@ -230,15 +230,15 @@ def test_passwords(tmp_path: Path) -> None:
 
 
 def test_root_sets_the_password_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "SERVICE_FOLDER", tmp_path)
     home = {"XDG_STATE_HOME": "/state"}
+    monkeypatch.setattr(folder, "UNIT_FILE", tmp_path)
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert folder.state_folder(home) == tmp_path
+    assert folder.state_folder(home) == Path("/var/lib/edge-mcnn-web")
     assert folder.state_folder({**home, "STATE_DIRECTORY": "/a:/b"}) == Path("/a")
-    monkeypatch.setattr(folder, "SERVICE_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(folder, "UNIT_FILE", tmp_path / "none")
     assert folder.state_folder(home) == Path("/state/edge-mcnn")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr(folder, "SERVICE_FOLDER", tmp_path)
+    monkeypatch.setattr(folder, "UNIT_FILE", tmp_path)
     assert folder.state_folder({"XDG_STATE_HOME": "relative"}) == Path.home() / ".local/state/edge-mcnn"
 
 
