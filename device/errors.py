@@ -78,6 +78,10 @@ class StatusError(EdgeMcnnError):
     """No daemon is running, or a daemon cannot publish its status."""
 
 
+class NoDaemonError(StatusError):
+    """No daemon is running."""
+
+
 class ServiceError(EdgeMcnnError):
     """The service cannot be installed, removed or queried; the previous state is unchanged."""
 

@@ -18,8 +18,7 @@ from device.audio.silero_vad import VoiceDetector
 from device.bundle import Bundle, Companions, bundle_path, read_bundle
 from device.errors import AudioError, ProfileError
 from device.events import Prediction
-from device.outputs.base import Monitor
-from device.pipeline import Pipeline
+from device.pipeline import Pipeline, SpeechMonitor
 from device.recognition.classifier import Classifier, low_confidence_label, required_confidences
 from device.recognition.context import conversation_filter
 from device.recognition.explanation import ALWAYS, AUTO
@@ -106,11 +105,11 @@ class LoadedModels:
         _load_profile(adapted, announce)
         return models
 
-    def pipeline(self, monitor: Monitor | None = None, *, explain: str | None = None) -> Pipeline:
+    def pipeline(self, monitor: SpeechMonitor | None = None, *, explain: str | None = None) -> Pipeline:
         """Build a pipeline for one stream of frames.
 
         Args:
-            monitor: follows frames and speech as they happen; None where nothing shows it.
+            monitor: follows frames and speech as they happen, while it watches; None where nothing shows it.
             explain: replaces `explain` under `[classifier]`, one of `device.recognition.explanation.EXPLAIN`.
 
         Raises:

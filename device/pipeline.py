@@ -25,14 +25,29 @@ from device.audio.quiet_microphone import amplified
 from device.bundle import Companions
 from device.errors import ProfileError
 from device.events import Frame, Prediction, Utterance, UtteranceFeatures, most_probable
+from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
-from device.outputs.base import Monitor
+from device.outputs.base import Speech
 from device.recognition.context import ConversationFilter, conversation_filter
 from device.recognition.explanation import ALWAYS, AUTO, SLOW_CALL_S, Explainer, ProbabilityModel
 from device.recognition.transcriber import Transcriber, Transcription
 
 _LOG = logging.getLogger(__name__)
+
+
+class SpeechMonitor(Protocol):
+    """What follows frames and speech as they happen: `device.outputs.fan_out.Outputs`, or one of its monitors."""
+
+    @property
+    def watching(self) -> bool:
+        """Whether anything is to be passed on now."""
+
+    def frame(self, frame: Frame) -> None:
+        """Take in a frame, after everything that it causes; see `device.outputs.base.Monitor`."""
+
+    def speech(self, speech: Speech) -> None:
+        """Take in an utterance that goes on; see `device.outputs.base.Monitor`."""
 
 
 class VoiceModel(ProbabilityModel, Protocol):
@@ -70,16 +85,29 @@ class _Result:
 
 @dataclass(eq=False)
 class _OpenUtterance:
-    """An utterance that is not over."""
+    """An utterance that is not over; what monitors may see of it is `device.outputs.base.Speech`."""
 
     transcription: Transcription
     spectrogram: MelSpectrogram
+    front_end: FrontEnd
     gain: float = 1.0
     """Factor of the samples for the transcription, the same for the complete utterance."""
     result: _Result | None = None
     """Computed during the pause that is expected to end the utterance, so that nothing is left to do when it does."""
     pending: list[Frame] = field(default_factory=list)
     """Frames since then that Vosk has not received; they hold no words unless someone speaks on."""
+
+    def words(self) -> str:
+        return self.transcription.so_far()
+
+    def image(self) -> NDArray[np.float32]:
+        return spectrogram_image(self.spectrogram.power(), self.front_end)
+
+    def columns(self, first: int) -> NDArray[np.float32]:
+        return self.spectrogram.columns(first)
+
+    def power(self) -> NDArray[np.float32]:
+        return self.spectrogram.power()
 
 
 class Pipeline:
@@ -98,7 +126,7 @@ class Pipeline:
         explain: whether `Prediction.explained` runs the network for audio alone and for words alone: one of
             `device.recognition.explanation.EXPLAIN`.
         gain: returns by how much the samples of the microphone must be amplified for the transcriber now.
-        monitor: follows frames and speech as they happen; None where nothing shows it.
+        monitor: follows frames and speech as they happen, while it watches; None where nothing shows it.
 
     Raises:
         SettingsError: earlier utterances are to have an influence, and the model has no class transitions.
@@ -116,7 +144,7 @@ class Pipeline:
         context_s: float = 0.0,
         explain: str = AUTO,
         gain: Callable[[], float] = lambda: 1.0,
-        monitor: Monitor | None = None,
+        monitor: SpeechMonitor | None = None,
     ) -> None:
         self._endpointer = endpointer
         self._transcriber = transcriber
@@ -148,13 +176,15 @@ class Pipeline:
         """
         for frame in frames:
             yield from self._process(self._endpointer.push(frame))
-            if self._monitor is not None:  # last, so that no light waits for it
+            if self._monitor is not None and self._monitor.watching:  # last, so that no light waits for it
                 self._monitor.frame(frame)
         yield from self._process(self._endpointer.finish())
 
     def _process(self, update: EndpointerUpdate) -> Iterator[Prediction]:
         if update.frames and self._open is None:
-            self._open = _OpenUtterance(self._transcriber.begin(), MelSpectrogram(self._front_end), self._gain())
+            self._open = _OpenUtterance(
+                self._transcriber.begin(), MelSpectrogram(self._front_end), self._front_end, self._gain()
+            )
         if self._open is None:
             return
         current = self._open
@@ -169,8 +199,9 @@ class Pipeline:
                 current.transcription.feed(frame.samples if gain == 1 else amplified(frame.samples, gain))
             current.pending.clear()
             current.result = None
-            if self._monitor is not None and update.utterance is None and not update.expected:
-                self._monitor.speech(current.transcription.so_far, partial(self._image, current))
+            goes_on = update.utterance is None and not update.expected
+            if goes_on and self._monitor is not None and self._monitor.watching:
+                self._monitor.speech(current)
         if update.expected and current.result is None:
             current.result = self._classify(current)
         if update.utterance is not None:
@@ -182,7 +213,7 @@ class Pipeline:
     def _classify(self, current: _OpenUtterance) -> _Result:
         before = current.result
         text = current.transcription.text() if before is None else before.text
-        image = self._image(current)
+        image = current.image()
         # Edges that are as quiet as a pause are cut off, so that a longer pause gives the same image.
         if before is not None and np.array_equal(before.image, image):
             return before
@@ -201,9 +232,6 @@ class Pipeline:
             if error.message not in self._reported:
                 self._reported.add(error.message)
                 _LOG.warning("the voice profile is not used any more: %s", error)
-
-    def _image(self, current: _OpenUtterance) -> NDArray[np.float32]:
-        return spectrogram_image(current.spectrogram.power(), self._front_end)
 
     def _prediction(self, utterance: Utterance, result: _Result) -> Prediction:
         raw = result.probabilities

@@ -18,7 +18,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import cast
 from unittest import mock
 
 import numpy as np
@@ -40,7 +39,6 @@ from device.doctor.isolation import run_checks
 from device.events import SAMPLE_RATE, Frame
 from device.loading import LoadedModels
 from device.outputs import lights
-from device.outputs.base import Monitor
 from device.outputs.terminal.layout import ScreenLayout
 from device.outputs.terminal.state import ScreenState
 from device.outputs.terminal.text import UNICODE
@@ -72,6 +70,15 @@ BOARD = {
 }
 
 
+class Screenshot:
+    """Passes on to a screen's state what a pipeline reports."""
+
+    watching = True
+
+    def __init__(self, state: ScreenState) -> None:
+        self.frame, self.speech = state.frame, state.speech
+
+
 def draw(folder: Path) -> None:
     """Draw both images into a folder."""
     _write(listen(), "edge-mcnn listen", folder / "listen.svg")
@@ -96,7 +103,7 @@ def listen() -> Console:
                 for entry in state.snapshot().above:
                     console.print(entry)
 
-    monitor = cast(Monitor, state)  # the pipeline calls `frame` and `speech` alone
+    monitor = Screenshot(state)
     with tempfile.TemporaryDirectory() as name:
         evening = Path(name) / "evening.wav"
         soundfile.write(evening, _evening(), SAMPLE_RATE)

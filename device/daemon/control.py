@@ -9,7 +9,6 @@ daemon, and none another one for long.
 """
 
 import contextlib
-import grp
 import json
 import os
 import socket
@@ -24,17 +23,15 @@ from typing import Any
 
 from device.adaptation.adapted_classifier import Learnt
 from device.daemon.status import SERVICE_SOCKET, socket_path
-from device.daemon.unix_server import UnixServer
-from device.errors import EdgeMcnnError, ProfileError, StatusError
+from device.errors import EdgeMcnnError, NoDaemonError, ProfileError, StatusError
 from device.outputs.commands import Commands
 from device.system.display import displayable
 from device.system.paths import cannot_use
-from device.system.permissions import how_to_join
+from device.system.permissions import AUDIO_GROUP, how_to_join, share_with_group
+from device.system.unix_server import UnixServer
 
 _NAME = "control.sock"
 SERVICE_CONTROL_SOCKET = SERVICE_SOCKET.with_name(_NAME)
-AUDIO_GROUP = "audio"
-"""Group whose members may use the microphone."""
 _LARGEST = 4096
 """Bytes of a request, and of a reply."""
 _CLIENT_LIMIT_S = 2.0
@@ -54,10 +51,6 @@ Request = Callable[[Any], Mapping[str, Any]]
 Raises:
     EdgeMcnnError: it cannot be done; the client gets the message and the fix.
 """
-
-
-class NoDaemonError(StatusError):
-    """No daemon is running."""
 
 
 def control_socket_path(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -201,6 +194,7 @@ class ControlServer(UnixServer):
         commands: what may be requested.
         set_muted: mutes or unmutes, waits until that is done, and returns a line about it.
         hold: context in which the microphone is closed for the process with this number.
+        show: shows the light of a class.
     """
 
     def __init__(
@@ -209,37 +203,24 @@ class ControlServer(UnixServer):
         commands: Commands,
         set_muted: Callable[[bool | None], str],
         hold: Callable[[int], AbstractContextManager[None]],
+        show: Callable[[str], object],
     ) -> None:
         super().__init__(path, "control")
         self._commands = commands
         self._set_muted = set_muted
         self._hold = hold
+        self._show = show
         self._requests: Mapping[str, Request] = {
             "correct": self._correct_last,
             "mute": self._mute,
             "hold": self._no_hold,
+            "light": self._show_light,
         }
         self._free = threading.Semaphore(_CLIENTS)
         self._holds = threading.Semaphore(_HOLDS)
 
-    def _is_served(self) -> bool:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_CLIENT_LIMIT_S)
-            try:
-                connection.connect(str(self._path))
-            except OSError:
-                return False
-            return True
-
     def _permit(self) -> None:
-        """Let the users of the microphone use the socket, if this process may permit it; else its own user alone."""
-        mode = 0o600
-        with contextlib.suppress(KeyError, OSError):  # there is no such group, or it cannot be chosen
-            group = grp.getgrnam(AUDIO_GROUP).gr_gid
-            if group in (*os.getgroups(), os.getegid()):
-                os.chown(self._path, -1, group)
-                mode = 0o660
-        self._path.chmod(mode)
+        share_with_group(self._path, AUDIO_GROUP)
 
     def _accept(self, connection: socket.socket) -> None:
         self._free.acquire()  # until a client has been served
@@ -294,6 +275,12 @@ class ControlServer(UnixServer):
         if not isinstance(label, str):
             raise ProfileError("the class is not text", fix='send a JSON object such as {"correct": "CLASS"}')
         return {"label": label, **asdict(self._commands.correct(label))}
+
+    def _show_light(self, label: Any) -> Mapping[str, Any]:
+        if not isinstance(label, str):
+            raise StatusError("the class is not text", fix='send a JSON object such as {"light": "CLASS"}')
+        self._show(label)
+        return {"light": label}
 
     @staticmethod
     def _no_hold(_value: Any) -> Mapping[str, Any]:

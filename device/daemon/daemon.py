@@ -26,7 +26,6 @@ from device.daemon.control import ControlServer
 from device.daemon.controls import Controls
 from device.daemon.status import LOW_CONFIDENCE_LABEL, Status, StatusServer
 from device.daemon.systemd import Systemd
-from device.daemon.unix_server import UnixServer
 from device.errors import EdgeMcnnError, StatusError
 from device.events import Frame, Prediction
 from device.loading import LoadedModels
@@ -37,6 +36,7 @@ from device.pipeline import Pipeline
 from device.settings.schema import Settings
 from device.system.display import displayable
 from device.system.signals import stopped_by_signals
+from device.system.unix_server import UnixServer
 
 _LOG = logging.getLogger(__name__)
 _STOP_LIMIT_S = 1.5
@@ -44,6 +44,8 @@ _STOP_LIMIT_S = 1.5
 _TICK_S = 10.0
 _MUTE_LIMIT_S = 25.0
 """Seconds in which a microphone must be closed or open, for a client that waits; opening may take 20 s."""
+_LONGEST_SHOWN = 40
+"""Characters of a foreign text that a message shows."""
 _REMEMBERED = 100
 """Number of utterances over which the latency statistics go."""
 
@@ -112,6 +114,8 @@ class Daemon:
         self._last_label = ""
         self._latencies: deque[float] = deque(maxlen=_REMEMBERED)
         self._reported_drops = 0
+        self._shown: str | None = None
+        """The class whose light is to be shown on request."""
 
     def run(self) -> None:
         """Listen until a signal or `stop` ends it.
@@ -127,7 +131,9 @@ class Daemon:
             if self._status_socket is not None:
                 servers.append(StatusServer(self._status_socket, self.status))
             if self._control_socket is not None:
-                servers.append(ControlServer(self._control_socket, self._controls, self.set_muted, self.hold))
+                servers.append(
+                    ControlServer(self._control_socket, self._controls, self.set_muted, self.hold, self.show)
+                )
             for server in servers:
                 try:
                     stack.enter_context(server)
@@ -171,6 +177,28 @@ class Daemon:
             self._await_muting()
             return self._liveness.now.description_and_fix
         return "muted before the microphone was opened" if wanted else "unmuted; the models are being loaded"
+
+    def show(self, label: str) -> None:
+        """Show the light of a class for the hold time, to test the lights; may be called from any thread.
+
+        Raises:
+            StatusError: the model has no such class, or the lights show the state of the microphone.
+        """
+        models, liveness = self._models, self._liveness.now
+        if models is None:
+            raise StatusError("the models are being loaded", fix="try again in a moment")
+        labels = models.classifier.labels
+        if label not in labels:
+            raise StatusError(
+                f"{displayable(label)[:_LONGEST_SHOWN]} is not a class of the model",
+                fix=f"use one of {', '.join(map(displayable, labels))}",
+            )
+        if liveness.state != State.HEALTHY:
+            raise StatusError(
+                f"the lights show the state of the microphone ({liveness.state})",
+                fix=liveness.fix or "try again when it delivers audio",
+            )
+        self._shown = label
 
     @contextlib.contextmanager
     def hold(self, process: int) -> Iterator[None]:
@@ -251,7 +279,7 @@ class Daemon:
             with contextlib.closing(self._microphone.streams()) as streams:
                 for frames in streams:
                     # A new pipeline for each stream: an utterance does not go on after the microphone was lost.
-                    self._pipeline = models.pipeline(self._outputs.monitor)
+                    self._pipeline = models.pipeline(self._outputs)
                     if (meter := self._outputs.meter) is not None:
                         frames = _metered(frames, meter)
                     for prediction in self._pipeline.predictions(frames):
@@ -266,13 +294,20 @@ class Daemon:
     def _tick(self) -> None:
         self._last_tick = time.monotonic()
         # Here, because only the listening thread may use the outputs. A light that shows a lost microphone stays.
+        lights_stay = self._liveness.now.state != State.HEALTHY
         label = self._controls.corrections.take_corrected()
-        if label is not None and self._liveness.now.state == State.HEALTHY:
-            self._outputs.corrected(label)
+        if label is not None:
+            self._outputs.corrected(label, lights_stay=lights_stay)
+        shown, self._shown = self._shown, None
+        if shown is not None and not lights_stay:
+            self._outputs.show(shown)
 
     def _batch_size(self) -> int:
-        """How many blocks of audio may be delivered together now: only one while a monitor shows the level."""
-        return 1 if self._outputs.monitor is not None or self._pipeline is None else self._pipeline.batch_size
+        """How many blocks of audio may be delivered together now: fewer while an output shows the level."""
+        if self._pipeline is None:
+            return 1
+        watched = self._outputs.batch_size
+        return self._pipeline.batch_size if watched is None else min(watched, self._pipeline.batch_size)
 
     def _on_prediction(self, prediction: Prediction) -> None:
         self._controls.corrections.predicted(prediction)

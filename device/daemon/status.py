@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from device.daemon.unix_server import UnixServer
 from device.errors import StatusError
 from device.events import BLOCK_SECONDS
 from device.system.display import displayable
 from device.system.paths import cannot_use
+from device.system.unix_server import UnixServer
 
 SERVICE_SOCKET = Path("/run/edge-mcnn/status.sock")
 LOW_CONFIDENCE_LABEL = "low_confidence"

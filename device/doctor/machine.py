@@ -17,7 +17,7 @@ from device.recognition.vosk_loading import require_memory
 from device.settings.schema import TranscriberSettings
 from device.system.machine import available_mb, machine_name
 from device.system.memory import limits
-from device.system.throttling import read_throttling
+from device.system.throttling import read_temperature, read_throttling
 
 _ROOT = Path("/")
 _NEWEST_PYTHON = (3, 13)
@@ -115,11 +115,10 @@ def check_disk(folder: Path, needed_mb: float) -> Iterator[Finding]:
 
 def check_temperature(root: Path = _ROOT) -> Iterator[Finding]:
     """Report the highest temperature of the machine; yields nothing if there is no sensor."""
-    zones = [_read_number(path) for path in (root / "sys/class/thermal").glob("thermal_zone*/temp")]
-    celsius = [zone / 1000 for zone in zones if zone is not None]
-    if not celsius:
+    hottest = read_temperature(root)
+    if hottest is None:
         return
-    if (hottest := max(celsius)) >= _HOT_CELSIUS:
+    if hottest >= _HOT_CELSIUS:
         fix = f"add a heat sink or a fan; a Raspberry Pi slows down from {_HOT_CELSIUS} °C"
         yield Finding("temperature", Verdict.WARN, f"{hottest:.0f} °C", fix)
     else:

@@ -48,6 +48,7 @@ class MelSpectrogram:
         self._window = _hann(front_end.n_fft)
         self._pending: NDArray[np.float32] = np.zeros(front_end.n_fft // 2, np.float32)
         self._columns: list[NDArray[np.float32]] = []
+        self._complete = 0
 
     def feed(self, samples: NDArray[np.int16] | NDArray[np.float32]) -> None:
         """Add the next samples: shape (n,), mono at the front end's sample rate, int16 or float32 in -1 to 1."""
@@ -56,7 +57,24 @@ class MelSpectrogram:
         self._pending = np.concatenate([self._pending, samples])
         for columns in self._ready(self._pending):
             self._columns.append(columns)
+            self._complete += len(columns)
             self._pending = self._pending[len(columns) * self._front_end.hop_length :]
+
+    def columns(self, first: int = 0) -> NDArray[np.float32]:
+        """Return the columns whose last sample has arrived, from the index `first` on, which takes no computing.
+
+        Returns:
+            Mel power, shape (n_mels, columns), lowest band first: the beginning of what `power` will return.
+        """
+        index = self._complete
+        pieces: list[NDArray[np.float32]] = [np.empty((0, self._front_end.n_mels), np.float32)]
+        for columns in reversed(self._columns):
+            if index <= first:
+                break
+            index -= len(columns)
+            pieces.insert(1, columns)
+        mel: NDArray[np.float32] = np.concatenate(pieces)[max(first - index, 0) :].T
+        return mel
 
     def power(self) -> NDArray[np.float32]:
         """Compute the spectrogram as if the audio ended here; more may be fed afterwards.

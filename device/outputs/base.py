@@ -1,6 +1,6 @@
 """The protocol of every output: the one way in which predictions and the state of the microphone leave the daemon."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from device.audio.liveness import Liveness
@@ -58,9 +58,28 @@ class Light(Output, Protocol):
     def corrected(self, label: str) -> None:
         """Show this class instead of that of the latest prediction, because a person has named it."""
 
+    def show(self, label: str) -> None:
+        """Show this class although nothing was predicted, such as to test the lights."""
+
 
 class Monitor(Light, Protocol):
-    """A light that also follows speech as it happens; nothing of that is computed when there is no monitor."""
+    """A light that also follows speech as it happens; nothing of that is computed while no monitor watches."""
+
+    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
+        """Show this class instead of that of the latest prediction; see `Light.corrected`.
+
+        Args:
+            label: the class.
+            lights_stay: whether the lights stay as they are, because they show the state of the microphone.
+        """
+
+    @property
+    def watching(self) -> bool:
+        """Whether `frame` and `speech` do anything now; read for every frame, so it must be quick."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many blocks of audio may be delivered together while it watches: fewer arrive earlier, and cost more."""
 
     def prediction(self, prediction: "Prediction", lit_at: float, *, lights_stay: bool = False) -> None:
         """Pass on the prediction for an utterance; see `Output.prediction`.
@@ -74,15 +93,31 @@ class Monitor(Light, Protocol):
     def frame(self, frame: "Frame") -> None:
         """Show the level of a frame; called after everything that the frame causes, so that no light waits for it."""
 
-    def speech(self, words: Callable[[], str], image: "Callable[[], NDArray[np.float32]]") -> None:
-        """Show an utterance that goes on; `prediction` follows when it is over.
+    def speech(self, speech: "Speech") -> None:
+        """Show an utterance that goes on; `prediction` follows when it is over, if there is one."""
 
-        Args:
-            words: returns the words so far, which may still change. It costs CPU time, as `image` does, and may only
-                be called within this method.
-            image: returns the spectrogram image that the network would classify if the utterance ended here; shape as
-                `Prediction.image`.
+
+class Speech(Protocol):
+    """An utterance that goes on; the same object for all of it.
+
+    All methods cost CPU time, and only the listening thread may call them.
+    """
+
+    def words(self) -> str:
+        """Return the words so far, which may still change. Only for use within `Monitor.speech`."""
+
+    def image(self) -> "NDArray[np.float32]":
+        """Return the image that the network would classify if the utterance ended here, shape as `Prediction.image`."""
+
+    def columns(self, first: int) -> "NDArray[np.float32]":
+        """Return the columns of the mel spectrogram that are complete, from the index `first` on.
+
+        Returns:
+            Mel power, shape (n_mels, columns), lowest band first.
         """
+
+    def power(self) -> "NDArray[np.float32]":
+        """Return the mel spectrogram as if the utterance ended here; shape as for `columns`, which it begins with."""
 
 
 @runtime_checkable

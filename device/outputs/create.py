@@ -24,25 +24,27 @@ if TYPE_CHECKING:
 
 def create_outputs(
     settings: Settings,
-    monitor: Monitor | None,
+    screen: Monitor | None,
     announce: Callable[[str], None],
     stop: Callable[[BaseException], None],
     commands: Commands,
     *,
     json: bool,
     words: bool,
+    events: Monitor | None = None,
 ) -> Outputs:
     """All outputs of the daemon.
 
     Args:
         settings: settings of the daemon.
-        monitor: the screen, if there is one; without it, standard output gets a line for each prediction, unless the
+        screen: the screen, if there is one; without it, standard output gets a line for each prediction, unless the
             settings choose no lights.
         announce: prints a line about what goes wrong and when it works again; called from any thread.
         stop: ends the daemon with an error; called from any thread.
         commands: what users may change while the daemon runs.
         json: whether the lines are JSON objects, whatever the lights.
         words: whether plain lines quote the words that were spoken.
+        events: publishes what happens as it happens; None if nothing does.
 
     Raises:
         PublishingError: an output can never work with these settings.
@@ -63,13 +65,14 @@ def create_outputs(
         names = " and ".join(map(str, buttons))
         announce(f"buttons: {names} cannot be used, because this machine is no Raspberry Pi")
     others += create_publishers(settings, announce, commands)
-    if json or (monitor is None and kind != "none"):
+    if json or (screen is None and kind != "none"):
         from device.outputs.json_lines import LineOutput, as_line, as_plain_line
 
         ascii_only = sys.stdout is not None and not sys.stdout.encoding.lower().startswith("utf")
         line = partial(as_line, ascii_only=ascii_only) if json else partial(as_plain_line, words=words)
         others.append(LineOutput(line, announce, stop, sys.stdout))
-    return Outputs(light, monitor, others, Calm(settings.lights))
+    monitors = [monitor for monitor in (screen, events) if monitor is not None]
+    return Outputs(light, monitors, others, Calm(settings.lights))
 
 
 def create_publishers(

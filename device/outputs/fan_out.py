@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 
 from device.audio.liveness import Liveness
 from device.errors import EdgeMcnnError, LightsError
-from device.outputs.base import Light, Meter, Monitor, Output
+from device.outputs.base import Light, Meter, Monitor, Output, Speech
 from device.outputs.calm import Calm
 from device.settings.schema import LightsSettings
 from device.system.display import displayable
 
 # `service install` imports this module, and numpy may be broken on the machine that it checks.
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from device.events import Frame, Prediction
 
 _LOG = logging.getLogger(__name__)
@@ -34,7 +31,7 @@ class Outputs:
 
     Args:
         light: switched before anything else happens with a prediction; None where no light is driven.
-        monitor: follows speech as it happens; None if no output does.
+        monitors: outputs that follow speech as it happens.
         others: every other output, in the order in which they get a prediction.
         calm: decides which predictions change the lights; None if each does.
     """
@@ -42,20 +39,37 @@ class Outputs:
     def __init__(
         self,
         light: Light | None = None,
-        monitor: Monitor | None = None,
+        monitors: Sequence[Monitor] = (),
         others: Sequence[Output] = (),
         calm: Calm | None = None,
     ) -> None:
         self._calm = Calm(LightsSettings()) if calm is None else calm
         self._light = None if light is None else _Light(light)
-        self._monitor = None if monitor is None else _GuardedMonitor(monitor)
+        self._monitors = [_GuardedMonitor(monitor) for monitor in monitors]
         self._others = [_guarded(output) for output in others]
         self._meters = [each for each in self._others if isinstance(each, _GuardedMeter)]
 
     @property
-    def monitor(self) -> Monitor | None:
-        """The output that follows speech as it happens."""
-        return self._monitor
+    def watching(self) -> bool:
+        """Whether any output follows speech now; see `Monitor.watching`."""
+        return any(monitor.watching for monitor in self._monitors)
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many blocks of audio may be delivered together for those that watch; None if none does."""
+        return min((monitor.batch_size for monitor in self._monitors if monitor.watching), default=None)
+
+    def frame(self, frame: "Frame") -> None:
+        """Pass a frame on to the outputs that follow speech now; see `Monitor.frame`."""
+        for monitor in self._monitors:
+            if monitor.watching:
+                monitor.frame(frame)
+
+    def speech(self, speech: Speech) -> None:
+        """Pass an utterance that goes on to the outputs that follow speech now; see `Monitor.speech`."""
+        for monitor in self._monitors:
+            if monitor.watching:
+                monitor.speech(speech)
 
     @property
     def meter(self) -> Callable[[float], None] | None:
@@ -84,24 +98,40 @@ class Outputs:
         if self._light is not None and not lights_stay:
             self._light.prediction(prediction, time.monotonic())
         lit_at = time.monotonic()
-        if self._monitor is not None or self._others:
+        if self._others or self.watching:
             prediction = prediction.explained()
-        if self._monitor is not None:
-            self._monitor.prediction(prediction, lit_at, lights_stay=lights_stay)
+        for monitor in self._monitors:
+            monitor.prediction(prediction, lit_at, lights_stay=lights_stay)
         for output in self._others:
             output.prediction(prediction, lit_at)
         return lit_at
 
-    def corrected(self, label: str) -> None:
+    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
         """Show the right class of the latest prediction, which a person has named.
+
+        Args:
+            label: the class.
+            lights_stay: whether the lights stay as they are, because they show the state of the microphone.
+
+        Raises:
+            EdgeMcnnError: the light fails.
+        """
+        if not lights_stay:
+            self._calm.corrected(label)
+            if self._light is not None:
+                self._light.corrected(label)
+        for monitor in self._monitors:
+            monitor.corrected(label, lights_stay=lights_stay)
+
+    def show(self, label: str) -> None:
+        """Show the light of a class although nothing was predicted.
 
         Raises:
             EdgeMcnnError: the light fails.
         """
         self._calm.corrected(label)
-        for output in (self._light, self._monitor):
-            if output is not None:
-                output.corrected(label)
+        for output in self._lights():
+            output.show(label)
 
     def microphone(self, liveness: Liveness) -> None:
         """Pass on that the state of the microphone has changed.
@@ -116,22 +146,24 @@ class Outputs:
     def close(self, limit_s: float) -> None:
         """Close every output, all at the same time, so that one that hangs takes no time from the others.
 
-        The monitor comes last: what the others report while they close is shown on it.
+        Monitors come last: what the others report while they close is shown on the screen.
 
         Args:
             limit_s: seconds after which an output that still hangs is left behind.
         """
         end = time.monotonic() + limit_s
-        _close_together([output for output in self._all() if output is not self._monitor], limit_s)
-        if self._monitor is not None:
-            _close_together([self._monitor], end - time.monotonic())
+        _close_together([output for output in self._all() if output not in self._monitors], limit_s)
+        _close_together(self._monitors, end - time.monotonic())
 
     def _level(self, dbfs: float) -> None:
         for each in self._meters:
             each.level(dbfs)
 
+    def _lights(self) -> "list[_GuardedLight]":
+        return [*([] if self._light is None else [self._light]), *self._monitors]
+
     def _all(self) -> "list[_Guarded]":
-        return [output for output in (self._light, self._monitor, *self._others) if output is not None]
+        return [*self._lights(), *self._others]
 
 
 class _Guarded:
@@ -189,15 +221,22 @@ class _Guarded:
         )
 
 
-class _Light(_Guarded):
-    """The light, whose first exception is raised as an error of ours."""
+class _GuardedLight(_Guarded):
+    """The same for a light."""
 
     def __init__(self, light: Light) -> None:
         super().__init__(light)
-        self._to = light
+        self._as_light = light
 
     def corrected(self, label: str) -> None:
-        self._call(lambda: self._to.corrected(label))
+        self._call(lambda: self._as_light.corrected(label))
+
+    def show(self, label: str) -> None:
+        self._call(lambda: self._as_light.show(label))
+
+
+class _Light(_GuardedLight):
+    """The light, whose first exception is raised as an error of ours."""
 
     def _fail(self, error: Exception) -> None:
         self._failed = True
@@ -209,8 +248,8 @@ class _Light(_Guarded):
         ) from error
 
 
-class _GuardedMonitor(_Guarded):
-    """The same for a monitor."""
+class _GuardedMonitor(_GuardedLight):
+    """The same for a monitor, which does not watch any more once it has failed."""
 
     def __init__(self, monitor: Monitor) -> None:
         super().__init__(monitor)
@@ -219,14 +258,22 @@ class _GuardedMonitor(_Guarded):
     def prediction(self, prediction: "Prediction", lit_at: float, *, lights_stay: bool = False) -> None:
         self._call(lambda: self._to.prediction(prediction, lit_at, lights_stay=lights_stay))
 
-    def corrected(self, label: str) -> None:
-        self._call(lambda: self._to.corrected(label))
+    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
+        self._call(lambda: self._to.corrected(label, lights_stay=lights_stay))
+
+    @property
+    def watching(self) -> bool:
+        return not self._failed and self._to.watching
+
+    @property
+    def batch_size(self) -> int:
+        return self._to.batch_size
 
     def frame(self, frame: "Frame") -> None:
         self._call(lambda: self._to.frame(frame))
 
-    def speech(self, words: Callable[[], str], image: "Callable[[], NDArray[np.float32]]") -> None:
-        self._call(lambda: self._to.speech(words, image))
+    def speech(self, speech: Speech) -> None:
+        self._call(lambda: self._to.speech(speech))
 
 
 class _GuardedMeter(_Guarded):

@@ -45,7 +45,7 @@ from device.service.unit import network_drop_in, unit_text
 from device.settings.schema import ClassifierSettings, MqttSettings, Settings
 from device.settings.toml import as_toml, read_settings
 from device.system.display import counted, displayable
-from device.system.permissions import device_group, has_group, open_to_everyone
+from device.system.permissions import AUDIO_GROUP, device_group, has_group, open_to_everyone
 
 _LOG = logging.getLogger(__name__)
 CONFIG = Path("/etc/edge-mcnn/config.toml")
@@ -56,7 +56,6 @@ PROFILE = SERVICE_PROFILE
 """Voice profile of the service, in a folder that systemd makes for it."""
 _PRISTINE = DATA / "config.toml.as-installed"
 """Copy of the settings as they were installed, to recognise a settings file that the user has edited."""
-_AUDIO_GROUP = "audio"
 _PRIVATE_PROFILE_FOLDER = Path("/var/lib/private", PROFILE.parent.name)
 """Where systemd puts the folder of the profile, because the user of the service exists only while it runs."""
 
@@ -374,7 +373,7 @@ def _plan_pins(settings: Settings) -> tuple[list[str], list[ServiceChange]]:
     Returns:
         The groups that the service needs, and the changes that give the group of the pins access to them.
     """
-    groups = [group for group in (_AUDIO_GROUP, GPIO_GROUP) if has_group(group)]
+    groups = [group for group in (AUDIO_GROUP, GPIO_GROUP) if has_group(group)]
     chip = opened_chip()
     uses_pins = light_kind(settings.lights) == "gpio" or usable_buttons(settings)
     if not uses_pins or not chip.exists() or open_to_everyone(chip):

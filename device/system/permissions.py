@@ -1,11 +1,14 @@
 """Whether this user may use the devices of the machine, and how to get the permission."""
 
+import contextlib
 import grp
 import os
 import pwd
 import stat
 from pathlib import Path
 
+AUDIO_GROUP = "audio"
+"""Group whose members may use the microphone, and with it a daemon's sockets."""
 _READ_WRITE = stat.S_IROTH | stat.S_IWOTH
 
 
@@ -21,6 +24,21 @@ def has_group(name: str) -> bool:
 def may_open(path: Path) -> bool:
     """Whether this process may both read and write a device."""
     return os.access(path, os.R_OK | os.W_OK)
+
+
+def share_with_group(path: Path, name: str) -> None:
+    """Let a group read and write a new file or socket, if this process may permit it; else its own user alone.
+
+    Raises:
+        OSError: the permissions cannot be set.
+    """
+    mode = 0o600
+    with contextlib.suppress(KeyError, OSError):  # there is no such group, or it cannot be chosen
+        group = grp.getgrnam(name).gr_gid
+        if group in (*os.getgroups(), os.getegid()):
+            os.chown(path, -1, group)
+            mode = 0o660
+    path.chmod(mode)
 
 
 def open_to_everyone(path: Path) -> bool:

@@ -1,9 +1,10 @@
-"""What the firmware of a Raspberry Pi reports about its power supply and its temperature.
+"""How hot the machine is, and what the firmware of a Raspberry Pi reports about its power supply and its temperature.
 
 The firmware lowers the clock frequency when the supply voltage is too low or the processor too hot. It remembers both
 until the next start: https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
 """
 
+import contextlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,18 +39,32 @@ class Throttling:
         return cls(bool(bits & _LOW_VOLTAGE), bool(past & _LOW_VOLTAGE), bool(bits & _SLOWED), bool(past & _SLOWED))
 
 
-def read_throttling(root: Path = _ROOT) -> Throttling | None:
+def read_temperature(root: Path = _ROOT) -> float | None:
+    """Read the highest temperature of the machine, degrees Celsius; None if no sensor can be read.
+
+    Args:
+        root: the root of the file system, / except in tests.
+    """
+    celsius = []
+    for path in (root / "sys/class/thermal").glob("thermal_zone*/temp"):
+        with contextlib.suppress(OSError, ValueError):  # a sensor that is asleep
+            celsius.append(int(path.read_text()) / 1000)
+    return max(celsius, default=None)
+
+
+def read_throttling(root: Path = _ROOT, *, program: bool = True) -> Throttling | None:
     """Read the report from the kernel, else from `vcgencmd`; None where there is neither, as on other machines.
 
     Args:
         root: the root of the file system, / except in tests, which run no program.
+        program: whether `vcgencmd` may be run, which can take seconds.
     """
     for path in sorted(root.glob(_FILES)):
         try:
             return Throttling.from_bits(int(path.read_text(), 16))
         except (OSError, ValueError):
             continue
-    return _from_program() if root == _ROOT else None
+    return _from_program() if program and root == _ROOT else None
 
 
 def _from_program() -> Throttling | None:

@@ -15,8 +15,8 @@ from device.bundle import Companions, Transitions
 from device.errors import ProfileError
 from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance, UtteranceFeatures
 from device.front_end.parameters import FrontEnd
-from device.outputs.base import Monitor
-from device.pipeline import Pipeline
+from device.outputs.base import Speech
+from device.pipeline import Pipeline, SpeechMonitor
 from device.recognition.transcriber import Transcriber
 from tests.device.unadapted import FEATURES, Unadapted
 
@@ -37,7 +37,7 @@ class Rig(Unadapted):
         explain: str = "always",
         context_s: float = 0.0,
         gain: float = 1.0,
-        monitor: Monitor | None = None,
+        monitor: SpeechMonitor | None = None,
     ) -> None:
         self.gain = gain
         self.calls: list[str] = []
@@ -335,27 +335,32 @@ class RecordingMonitor:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.images: list[NDArray[np.float32]] = []
+        self.columns: list[NDArray[np.float32]] = []
+        self.speeches: list[Speech] = []
+        self.watching = True
 
     def frame(self, frame: Frame) -> None:
         self.calls.append("frame")
 
-    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
-        self.calls.append(words())
-        self.images.append(image())
+    def speech(self, speech: Speech) -> None:
+        self.speeches.append(speech)
+        self.calls.append(speech.words())
+        self.images.append(speech.image())
+        self.columns.append(speech.columns(sum(each.shape[1] for each in self.columns)))
 
 
 VOICED = (True, True, False, False, True, False, False)
 
 
 def watched(monitor: RecordingMonitor | None) -> tuple[Rig, list[Prediction]]:
-    rig = Rig(monitor=cast(Monitor, monitor))
+    rig = Rig(monitor=monitor)
     updates = [EndpointerUpdate((rig.frame(LOUD if loud else QUIET),), expected=not loud) for loud in VOICED]
     return rig, rig.run(EndpointerUpdate(), *updates, EndpointerUpdate((rig.frame(QUIET),), over()))
 
 
 def test_a_monitor_gets_each_frame_and_words_while_someone_speaks() -> None:
     monitor = RecordingMonitor()
-    rig = Rig(monitor=cast(Monitor, monitor))
+    rig = Rig(monitor=monitor)
     rig._updates = iter(
         [
             EndpointerUpdate(),
@@ -385,7 +390,21 @@ def test_a_monitor_gets_each_frame_and_words_while_someone_speaks() -> None:
         "frame",
     ]
     assert [image.shape for image in monitor.images] == [(64, 64, 3)] * 2
+    assert len(set(map(id, monitor.speeches))) == 1, "it is one utterance"
+    power = monitor.speeches[0].power()
+    columns = np.concatenate(monitor.columns, axis=1)
+    assert 0 < columns.shape[1] < power.shape[1]
+    assert np.array_equal(columns, power[:, : columns.shape[1]])
     assert [prediction.image is rig.network_input[0] for prediction in predictions] == [True], "the network's input"
+
+
+def test_nothing_is_requested_while_the_monitor_does_not_watch() -> None:
+    monitor = RecordingMonitor()
+    monitor.watching = False
+    rig, [prediction] = watched(monitor)
+    assert monitor.calls == []
+    assert prediction.label == "b"
+    assert not any("so far" in call for call in rig.calls)
 
 
 def test_a_monitor_has_no_influence_on_predictions() -> None:

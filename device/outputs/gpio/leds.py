@@ -100,6 +100,10 @@ class GpioLeds:
 
     def corrected(self, label: str) -> None:
         """Light this class for the hold time, at full brightness; see `Light.corrected`."""
+        self.show(label)
+
+    def show(self, label: str) -> None:
+        """Light this class for the hold time, at full brightness; see `Light.show`."""
         self._play([(self._patterns[label], self._settings.hold_s)])
 
     def microphone(self, liveness: Liveness) -> None:

@@ -7,17 +7,16 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from device.audio.liveness import Liveness
 from device.errors import ProfileError
 from device.events import Frame, Prediction
+from device.outputs.base import Speech
 from device.outputs.commands import Commands
 from device.outputs.corrections import CorrectionRequests, outcome
 from device.outputs.terminal.layout import ScreenLayout
@@ -51,6 +50,8 @@ class Screen:
     """
 
     name = "screen"
+    watching = True
+    batch_size = 1
 
     def __init__(
         self,
@@ -112,9 +113,9 @@ class Screen:
         """Let the meter follow the level; see `Monitor.frame`."""
         self._state.frame(frame)
 
-    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+    def speech(self, speech: Speech) -> None:
         """Show the words and the image so far; see `Monitor.speech`."""
-        self._state.speech(words, image)
+        self._state.speech(speech)
 
     def prediction(self, prediction: Prediction, lit_at: float, *, lights_stay: bool = False) -> None:
         """Show the prediction; see `Monitor.prediction`."""
@@ -122,9 +123,14 @@ class Screen:
         self._state.prediction(prediction, lights_stay=lights_stay)
         self._wake.set()
 
-    def corrected(self, label: str) -> None:
-        """Show the light of this class; see `Light.corrected`."""
-        self._state.corrected(label)
+    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
+        """Show this class, and its light; see `Monitor.corrected`."""
+        self._state.corrected(label, lights_stay=lights_stay)
+        self._wake.set()
+
+    def show(self, label: str) -> None:
+        """Show the light of this class; see `Light.show`."""
+        self._state.show(label)
         self._wake.set()
 
     def close(self, limit_s: float) -> None:

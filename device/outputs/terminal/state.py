@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.text import Text
 
 from device.audio.level import LOWEST_DBFS, level_dbfs
 from device.audio.liveness import Liveness, State
 from device.events import FRAME_SECONDS, Frame, Prediction
+from device.outputs.base import Speech
 from device.outputs.terminal.layout import ScreenContent
 from device.outputs.terminal.meter import DecayingPeak
 from device.outputs.terminal.prediction_rows import history_entry
@@ -117,7 +116,7 @@ class ScreenState:
             self._loudest = max(self._loudest, dbfs)
             self._received_s += FRAME_SECONDS
 
-    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
+    def speech(self, speech: Speech) -> None:
         """An utterance goes on; see `Monitor.speech`."""
         if not self._content.speaking:
             self._spoken_s = self._words_due = 0.0
@@ -127,13 +126,13 @@ class ScreenState:
                 self._content = replace(self._content, speaking=True, words="")
         if self._spoken_s >= self._words_due:
             self._words_due += _WORDS_EVERY_S
-            spoken = words()
+            spoken = speech.words()
             if spoken != self._content.words:
                 with self._lock:
                     self._content = replace(self._content, words=spoken)
         if self._spoken_s >= self._image_due:
             self._image_due += _IMAGE_EVERY_S
-            current = image()
+            current = speech.image()
             with self._lock:
                 self._content = replace(self._content, image=current)
         self._spoken_s += FRAME_SECONDS
@@ -149,8 +148,8 @@ class ScreenState:
             if not lights_stay:
                 self._light_up(prediction.light)
 
-    def corrected(self, label: str) -> None:
-        """A person has named the right class of the latest prediction: its light is on now; see `Light.corrected`.
+    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
+        """A person has named the right class of the latest prediction: its light is on now; see `Monitor.corrected`.
 
         The history still contains what was predicted.
         """
@@ -159,6 +158,12 @@ class ScreenState:
                 return
             corrected = replace(self._content.prediction, label=label, confident=True)
             self._content = replace(self._content, prediction=corrected)
+            if not lights_stay:
+                self._light_up(label)
+
+    def show(self, label: str) -> None:
+        """The light of this class is on although nothing was predicted; see `Light.show`."""
+        with self._lock:
             self._light_up(label)
 
     def keys(self, *, read: bool, learns: bool) -> None:

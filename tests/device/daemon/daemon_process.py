@@ -25,10 +25,10 @@ from device.daemon.systemd import Systemd
 from device.errors import BundleError, EdgeMcnnError
 from device.events import Frame, Prediction, Utterance
 from device.loading import LoadedModels
-from device.outputs.base import Monitor
 from device.outputs.create import create_publishers
 from device.outputs.fan_out import Outputs
 from device.outputs.json_lines import LineOutput, as_line
+from device.pipeline import SpeechMonitor
 from device.settings.schema import LivenessSettings
 from device.settings.toml import read_settings
 
@@ -102,7 +102,7 @@ class FakeModels:
 
     confidences: ClassVar[dict[str, float]] = {}
 
-    def pipeline(self, monitor: Monitor | None) -> FakePipeline:
+    def pipeline(self, monitor: SpeechMonitor | None) -> FakePipeline:
         return FakePipeline()
 
 
@@ -120,6 +120,9 @@ class FakeLight:
 
     def corrected(self, label: str) -> None:
         print(f"light corrected to {label}", flush=True)
+
+    def show(self, label: str) -> None:
+        print(f"light shows {label}", flush=True)
 
     def microphone(self, liveness: Liveness) -> None:
         pass
@@ -166,7 +169,7 @@ if __name__ == "__main__":
     if PROBLEM == "real lines":
         outputs = Outputs(others=[LineOutput(as_line, announce, stop, sys.stdout)])
     else:
-        outputs = Outputs(FakeLight(), None, [*create_publishers(settings, announce, controls), FakeLines()])
+        outputs = Outputs(FakeLight(), (), [*create_publishers(settings, announce, controls), FakeLines()])
     daemon: Daemon = Daemon(
         settings, load, outputs, announce, patient=True, systemd=Systemd(), status_socket=None,
         open_microphone=Microphone, controls=controls,

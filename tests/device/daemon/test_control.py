@@ -47,7 +47,11 @@ def served(path: Path, learn: Callable[[str], Learnt] = learn) -> ControlServer:
         commands.mute(muted)
         return f"asked for {muted}\x1b[2J"
 
-    return ControlServer(path, commands, mute, Controls().hold)
+    def show(label: str) -> None:
+        if label != "negative":
+            raise StatusError(f"{label} is not a class of the model", fix="use one of negative")
+
+    return ControlServer(path, commands, mute, Controls().hold, show)
 
 
 def test_muting(path: Path) -> None:
@@ -71,6 +75,15 @@ def test_a_reply_of_another_version_to_muting(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(control, "_exchange", lambda *_: reply)
     with pytest.raises(StatusError, match="not one of this version"):
         set_muted(True)
+
+
+def test_a_light_is_shown(path: Path) -> None:
+    with served(path):
+        assert reply_to(path, b'{"light": "negative"}') == b'{"light": "negative"}\n'
+        assert json.loads(reply_to(path, b'{"light": "angry"}')) == {
+            "error": "angry is not a class of the model", "fix": "use one of negative",
+        }  # fmt: skip
+        assert json.loads(reply_to(path, b'{"light": 1}'))["error"] == "the class is not text"
 
 
 def connected(path: Path) -> socket.socket:

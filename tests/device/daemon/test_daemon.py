@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
 import numpy as np
 import pytest
@@ -18,9 +18,8 @@ import pytest
 from device.daemon.controls import Controls
 from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
-from device.errors import ProfileError
+from device.errors import ProfileError, StatusError
 from device.events import UtteranceFeatures
-from device.outputs.base import Monitor
 from device.outputs.fan_out import Outputs
 from device.settings.schema import Settings
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
@@ -301,10 +300,10 @@ def test_the_status_of_the_service_quotes_names_and_reasons_unchanged() -> None:
 
 
 def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a_microphone() -> None:
-    light, controls = Mock(), Controls()
+    light, monitor, controls = Mock(), Mock(), Controls()
     daemon = Daemon(
-        Settings(), load=Mock(), outputs=Outputs(light), announce=Mock(), patient=True, systemd=Mock(watchdog_s=None),
-        status_socket=None, controls=controls,
+        Settings(), load=Mock(), outputs=Outputs(light, [monitor]), announce=Mock(), patient=True,
+        systemd=Mock(watchdog_s=None), status_socket=None, controls=controls,
     )  # fmt: skip
     daemon._liveness.opened("USB", 16_000)
     daemon._liveness.block(constant=False)
@@ -324,16 +323,60 @@ def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a
     daemon._liveness.ended()
     daemon._tick()
     assert light.corrected.call_count == 1, "the lights show that the microphone is lost"
+    assert monitor.corrected.call_args_list == [
+        call("negative", lights_stay=False), call("neutral", lights_stay=True),
+    ], "it is learnt, so it is published"  # fmt: skip
 
 
-def test_blocks_are_delivered_singly_when_a_monitor_shows_the_level() -> None:
-    def daemon(monitor: Monitor | None) -> Daemon:
-        return Daemon(
-            Settings(), load=Mock(), outputs=Outputs(None, monitor), announce=Mock(), patient=True, systemd=Systemd(),
-            status_socket=None,
-        )  # fmt: skip
+def test_outputs_learn_that_the_device_is_muted_while_another_process_uses_the_microphone() -> None:
+    controls, muted = Controls(), []
+    monitor = Mock(microphone=lambda _liveness: muted.append(controls.muted))
+    daemon = Daemon(
+        Settings(), load=Mock(), outputs=Outputs(None, [monitor]), announce=Mock(), patient=True,
+        systemd=Mock(watchdog_s=None), status_socket=None, controls=controls,
+    )  # fmt: skip
+    controls.attach(lambda muting: daemon._liveness.unmuted() if muting is None else daemon._liveness.muted(muting))
+    with controls.hold(4711):
+        controls.mute(True)
+        controls.mute(False)
+    assert muted == [False, True, False, False]
 
-    watched, unwatched = daemon(Mock()), daemon(None)
-    watched._pipeline = unwatched._pipeline = Mock(batch_size=4)
-    assert watched._batch_size() == 1
-    assert unwatched._batch_size() == 4, "in a quiet room several are delivered at a time, which costs less"
+
+def test_a_light_is_shown_in_the_listening_thread_while_there_is_a_microphone() -> None:
+    light = Mock()
+    daemon = Daemon(
+        Settings(), load=Mock(), outputs=Outputs(light), announce=Mock(), patient=True, systemd=Mock(watchdog_s=None),
+        status_socket=None,
+    )  # fmt: skip
+    with pytest.raises(StatusError, match="the models are being loaded"):
+        daemon.show("negative")
+    daemon._models = Mock()
+    daemon._models.classifier.labels = ("negative", "neutral")
+    with pytest.raises(StatusError, match="angry\\\\x1b is not a class of the model") as unknown:
+        daemon.show("angry\x1b")
+    assert unknown.value.fix == "use one of negative, neutral"
+    with pytest.raises(StatusError, match=r"the lights show the state of the microphone \(lost\)"):
+        daemon.show("negative")
+    daemon._liveness.opened("USB", 16_000)
+    daemon._liveness.block(constant=False)
+    daemon.show("negative")
+    light.show.assert_not_called()
+    daemon._tick()
+    daemon._tick()
+    light.show.assert_called_once_with("negative")
+    light.corrected.assert_not_called()
+
+
+def test_fewer_blocks_are_delivered_together_while_a_monitor_shows_the_level() -> None:
+    monitor = Mock(watching=True, batch_size=2)
+    daemon = Daemon(
+        Settings(), load=Mock(), outputs=Outputs(None, [monitor]), announce=Mock(), patient=True, systemd=Systemd(),
+        status_socket=None,
+    )  # fmt: skip
+    assert daemon._batch_size() == 1, "the models are being loaded"
+    daemon._pipeline = Mock(batch_size=4)
+    assert daemon._batch_size() == 2
+    monitor.watching = False
+    assert daemon._batch_size() == 4, "in a quiet room several are delivered at a time, which costs less"
+    monitor.watching, daemon._pipeline = True, Mock(batch_size=1)
+    assert daemon._batch_size() == 1, "someone speaks"

@@ -49,7 +49,7 @@ def controls(folder: Path) -> Iterator[Controls]:
         controls.mute(muted)
         return ""
 
-    with ControlServer(folder / "control.sock", controls, mute, controls.hold):
+    with ControlServer(folder / "control.sock", controls, mute, controls.hold, print):
         yield controls
 
 

@@ -77,6 +77,25 @@ def test_image_equals_matplotlibs_drawing(path: Path) -> None:
 
 @given(st.lists(st.integers(1, 5000), max_size=30), st.integers(0, 9))
 @settings(max_examples=30)
+def test_the_columns_that_are_complete_are_the_beginning_of_the_spectrogram(pieces: list[int], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    spectrogram = MelSpectrogram(UNTRIMMED)
+    parts = [spectrogram.columns()]
+    assert parts[0].shape == (UNTRIMMED.n_mels, 0)
+    for piece in pieces:
+        spectrogram.feed((random.standard_normal(piece) * 3000).astype(np.int16))
+        if random.random() < 0.5:
+            parts.append(spectrogram.columns(sum(part.shape[1] for part in parts)))
+    complete, power = spectrogram.columns(), spectrogram.power()
+    assert complete.shape[1] == max(0, 1 + (sum(pieces) - UNTRIMMED.n_fft // 2) // UNTRIMMED.hop_length)
+    assert np.array_equal(complete, power[:, : complete.shape[1]])
+    parts.append(spectrogram.columns(sum(part.shape[1] for part in parts)))
+    assert np.array_equal(np.concatenate(parts, axis=1), complete)
+    assert spectrogram.columns(complete.shape[1] + 5).shape[1] == 0
+
+
+@given(st.lists(st.integers(1, 5000), max_size=30), st.integers(0, 9))
+@settings(max_examples=30)
 def test_streaming_equals_the_complete_clip(pieces: list[int], seed: int) -> None:
     samples = (np.random.default_rng(seed).standard_normal(sum(pieces)) * 3000).astype(np.int16)
     stream = MelSpectrogram(UNTRIMMED)

@@ -66,6 +66,16 @@ def test_lights_and_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert created(Settings()) == ["lights", "standard output"]
 
 
+def test_events_follow_speech_beside_a_screen_and_replace_no_lines() -> None:
+    events = Mock(watching=False)
+    events.name = "events"
+    settings = Settings(lights=LightsSettings(kind="terminal"))
+    outputs = create_outputs(
+        settings, None, print, lambda _: None, NotedCommands(), json=False, words=False, events=events
+    )
+    assert names(outputs) == ["events", "standard output"]
+
+
 def test_the_settings_of_the_lights_decide_which_predictions_change_them() -> None:
     settings = Settings(lights=LightsSettings(kind="gpio", smooth=2, hold_s=600))
     outputs = create_outputs(settings, None, print, lambda _: None, Mock(), json=False, words=False)

@@ -3,23 +3,25 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError, PublishingError
 from device.events import FRAME_LENGTH, Frame, Prediction
+from device.outputs.base import Speech
 from device.outputs.calm import Calm
 from device.outputs.fan_out import Outputs
 from device.settings.schema import LightsSettings
-from tests.device.outputs.predictions import IMAGE, LABELS, prediction
+from tests.device.outputs.predictions import LABELS, prediction
 from tests.waiting import LIMIT_S
 
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
+SPEECH = cast(Speech, object())
 FRAME = Frame(np.zeros(FRAME_LENGTH, np.int16), 0, 0)
 
 
@@ -33,6 +35,8 @@ class Recorder:
         self.lit_at = 0.0
         self.explained = False
         self.lights_stay = False
+        self.watching = True
+        self.batch_size = 1
 
     def _record(self, call: str) -> None:
         self._calls.append(f"{self.name} {call}")
@@ -56,33 +60,80 @@ class Recorder:
     def close(self, limit_s: float) -> None:
         self._record("close")
 
-    def corrected(self, label: str) -> None:
-        self._record(f"corrected {label}")
+    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
+        self._record(f"corrected {label}{' only' if lights_stay else ''}")
+
+    def show(self, label: str) -> None:
+        self._record(f"show {label}")
 
     def frame(self, frame: Frame) -> None:
         assert frame is FRAME
         self._record("frame")
 
-    def speech(self, words: Callable[[], str], image: Callable[[], NDArray[np.float32]]) -> None:
-        assert (words(), image() is IMAGE) == ("he might", True)
+    def speech(self, speech: Speech) -> None:
+        assert speech is SPEECH
         self._record("speech")
 
 
 def test_lights_alone_show_a_correction() -> None:
     calls: list[str] = []
     light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
-    Outputs(light, screen, [other]).corrected("neutral")
-    Outputs(None, None, [other]).corrected("neutral")
+    Outputs(light, [screen], [other]).corrected("neutral")
+    Outputs(None, (), [other]).corrected("neutral")
     assert calls == ["light corrected neutral", "screen corrected neutral"]
     broken = Recorder("light", calls, ("corrected neutral", ZeroDivisionError("no")))
     with pytest.raises(LightsError, match="light: failed"):
         Outputs(broken).corrected("neutral")
 
 
+def test_a_correction_while_the_lights_show_the_microphone_is_only_published() -> None:
+    calls: list[str] = []
+    light, stream = Recorder("light", calls), Recorder("stream", calls)
+    outputs = Outputs(light, [stream], calm=Calm(LightsSettings(cooldown_s=3600)))
+    outputs.corrected("neutral", lights_stay=True)
+    outputs.prediction(prediction("positive"))
+    assert calls == ["stream corrected neutral only", "light prediction", "stream prediction"]
+
+
+def test_a_light_is_shown_on_request_and_counts_as_a_light() -> None:
+    calls: list[str] = []
+    light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
+    outputs = Outputs(light, [screen], [other], Calm(LightsSettings(cooldown_s=3600)))
+    outputs.show("neutral")
+    outputs.prediction(prediction("positive"))
+    assert calls == ["light show neutral", "screen show neutral", "screen prediction", "other prediction"]
+
+
+def test_only_monitors_that_watch_follow_speech() -> None:
+    calls: list[str] = []
+    screen, stream = Recorder("screen", calls), Recorder("stream", calls)
+    stream.watching, stream.batch_size = False, 2
+    outputs = Outputs(None, [screen, stream])
+    assert (outputs.watching, outputs.batch_size) == (True, 1)
+    use(outputs)
+    screen.watching, stream.watching = False, True
+    assert (outputs.watching, outputs.batch_size) == (True, 2)
+    use(outputs)
+    stream.watching = False
+    assert (outputs.watching, outputs.batch_size) == (False, None)
+    assert [call for call in calls if "frame" in call or "speech" in call] == [
+        "screen frame", "screen speech", "stream frame", "stream speech",
+    ]  # fmt: skip
+    assert calls.count("stream prediction") == 2, "which it numbers"
+
+
+def test_nothing_is_explained_while_the_only_monitor_does_not_watch() -> None:
+    calls: list[str] = []
+    stream = Recorder("stream", calls)
+    stream.watching = False
+    Outputs(None, [stream]).prediction(explainable(calls))
+    assert calls == ["stream prediction"]
+
+
 def test_a_prediction_that_leaves_the_lights_as_they_are_is_passed_on_to_all_but_the_light() -> None:
     calls: list[str] = []
     light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
-    outputs = Outputs(light, screen, [other], Calm(LightsSettings(cooldown_s=3600)))
+    outputs = Outputs(light, [screen], [other], Calm(LightsSettings(cooldown_s=3600)))
     outputs.prediction(prediction("positive"))
     assert not screen.lights_stay
     calls.clear()
@@ -150,7 +201,7 @@ def test_a_prediction_is_explained_once_after_the_light_and_before_the_others() 
     calls: list[str] = []
     light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
     before = time.monotonic()
-    lit_at = Outputs(light, screen, [other]).prediction(explainable(calls))
+    lit_at = Outputs(light, [screen], [other]).prediction(explainable(calls))
     assert calls == ["light prediction", "explain", "screen prediction", "other prediction"]
     assert before <= lit_at == other.lit_at, "the explanation is not part of the time to the light"
     assert [each.explained for each in (light, screen, other)] == [False, True, True]
@@ -166,16 +217,15 @@ def use(outputs: Outputs) -> None:
     """Call everything once that the daemon calls."""
     outputs.open(LABELS)
     outputs.microphone(HEALTHY)
-    if (monitor := outputs.monitor) is not None:
-        monitor.frame(FRAME)
-        monitor.speech(lambda: "he might", lambda: IMAGE)
+    outputs.frame(FRAME)
+    outputs.speech(SPEECH)
     outputs.prediction(prediction("positive"))
 
 
 def test_the_light_is_first_then_the_monitor_then_the_others() -> None:
     calls: list[str] = []
     light, screen, other, last = (Recorder(name, calls) for name in ("light", "screen", "other", "last"))
-    outputs = Outputs(light, screen, [other, last])
+    outputs = Outputs(light, [screen], [other, last])
     use(outputs)
     names = ("light", "screen", "other", "last")
     assert calls == [
@@ -200,7 +250,7 @@ def test_the_others_get_the_time_at_which_the_light_was_on() -> None:
             self.done_at = time.monotonic()
 
     light, other = SlowLight("light", []), Recorder("other", [])
-    lit_at = Outputs(light, None, [other]).prediction(prediction("positive"))
+    lit_at = Outputs(light, (), [other]).prediction(prediction("positive"))
     assert light.lit_at < light.done_at <= lit_at
     assert other.lit_at == lit_at
 
@@ -208,7 +258,8 @@ def test_the_others_get_the_time_at_which_the_light_was_on() -> None:
 def test_without_a_light_or_a_monitor_predictions_are_passed_on() -> None:
     calls: list[str] = []
     outputs = Outputs(others=[Recorder("other", calls)])
-    assert outputs.monitor is None
+    assert not outputs.watching
+    assert outputs.batch_size is None
     before = time.monotonic()
     assert before <= outputs.prediction(prediction("positive")) <= time.monotonic()
     assert calls == ["other prediction"]
@@ -224,7 +275,7 @@ def test_an_output_that_raises_is_reported_once_and_delays_no_other(
     light, screen, other, last = (
         Recorder(name, calls, (call, ZeroDivisionError("one\ntwo")) if name == failing else None) for name in names
     )
-    outputs = Outputs(light, screen, [other, last])
+    outputs = Outputs(light, [screen], [other, last])
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             use(outputs)
@@ -246,7 +297,7 @@ def test_an_output_that_raises_is_reported_once_and_delays_no_other(
 @pytest.mark.parametrize("call", ["open", "microphone", "prediction"])
 def test_a_light_that_fails_is_an_error(call: str, caplog: pytest.LogCaptureFixture) -> None:
     calls: list[str] = []
-    outputs = Outputs(Recorder("light", calls, (call, ZeroDivisionError("one\ntwo"))), None, [Recorder("other", calls)])
+    outputs = Outputs(Recorder("light", calls, (call, ZeroDivisionError("one\ntwo"))), (), [Recorder("other", calls)])
     with pytest.raises(LightsError) as caught:
         use(outputs)
     assert caught.value.message == "light: failed (ZeroDivisionError: one two)"
@@ -274,7 +325,7 @@ def test_a_light_that_fails_only_while_it_closes_is_logged(caplog: pytest.LogCap
 @pytest.mark.parametrize("call", ["frame", "speech"])
 def test_a_monitor_that_raises_is_left_out(call: str, caplog: pytest.LogCaptureFixture) -> None:
     calls: list[str] = []
-    outputs = Outputs(Recorder("light", calls), Recorder("screen", calls, (call, ValueError("no"))))
+    outputs = Outputs(Recorder("light", calls), [Recorder("screen", calls, (call, ValueError("no")))])
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             use(outputs)
@@ -298,7 +349,7 @@ def test_the_report_about_an_error_of_ours_has_its_fix(caplog: pytest.LogCapture
 def test_an_output_that_cannot_work_ends_the_start() -> None:
     calls: list[str] = []
     error = LightsError("no pin for anger", fix="write pins")
-    outputs = Outputs(Recorder("light", calls, ("open", error)), None, [Recorder("other", calls)])
+    outputs = Outputs(Recorder("light", calls, ("open", error)), (), [Recorder("other", calls)])
     with pytest.raises(LightsError) as caught:
         outputs.open(LABELS)
     assert caught.value is error
@@ -325,7 +376,7 @@ def test_an_output_that_hangs_while_it_closes_takes_no_time_from_the_others(plac
     light, screen, other = (Recorder(name, calls) for name in ("light", "screen", "other"))
     outputs = Outputs(
         hanging if place == "light" else light,
-        hanging if place == "monitor" else screen,
+        [hanging if place == "monitor" else screen],
         [hanging, other] if place == "others" else [other],
     )
     begun = time.monotonic()
@@ -345,5 +396,5 @@ def test_every_output_has_a_little_time_to_close_when_none_is_left() -> None:
             super().close(limit_s)
 
     calls: list[str] = []
-    Outputs(Slow("light", calls), Slow("screen", calls)).close(-1)
+    Outputs(Slow("light", calls), [Slow("screen", calls)]).close(-1)
     assert calls == ["light close", "screen close"]

@@ -28,7 +28,7 @@ def server(environment: dict[str, str], commands: NotedCommands) -> ControlServe
             return "muted: the microphone is closed"
         raise StatusError("the sound system hangs", fix="restart the machine")
 
-    return ControlServer(path, commands, mute, Controls().hold)
+    return ControlServer(path, commands, mute, Controls().hold, print)
 
 
 def test_actions(environment: dict[str, str]) -> None:

@@ -467,6 +467,8 @@ def test_a_correction_lights_its_class_at_full_brightness(pins: MockFactory) -> 
         show(leds, replace(prediction("positive"), confident=False))
         leds.corrected("neutral")
         assert [pins.pin(number).state for number in LED_PINS] == [0, 1, 0]
+        leds.show("negative")
+        assert [pins.pin(number).state for number in LED_PINS] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("settings", [LightsSettings(hold_s=600), LightsSettings(hold_s=600, rgb=RGB)])
@@ -483,8 +485,9 @@ def test_all_kinds_of_lights_agree_on_what_they_show(
         spec_set=Monitor,
         prediction=lambda made, _lit_at, *, lights_stay: state.prediction(made, lights_stay=lights_stay),
         corrected=state.corrected,
+        show=state.show,
     )
-    outputs = Outputs(leds, monitor, calm=Calm(settings, clock=lambda: now))
+    outputs = Outputs(leds, [monitor], calm=Calm(settings, clock=lambda: now))
     random = Random(1)
     seen = set()
     try:
@@ -496,6 +499,8 @@ def test_all_kinds_of_lights_agree_on_what_they_show(
             label = random.choice(THREE)
             if random.random() < 0.1 and state.snapshot().content.prediction is not None:
                 outputs.corrected(label)
+            elif random.random() < 0.1:
+                outputs.show(label)
             else:
                 outputs.prediction(replace(prediction(label), confident=random.random() < 0.7))
             shown = state.snapshot().content.light

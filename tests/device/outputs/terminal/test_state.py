@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ class Rig:
             return IMAGE
 
         for _ in range(frames):
-            self.state.speech(spoken, image)
+            self.state.speech(Mock(words=spoken, image=image))
 
     def history(self, snapshot: Snapshot | None = None) -> list[str]:
         console = Console(width=200)
@@ -233,6 +234,25 @@ def test_a_correction_lights_its_class_and_the_history_contains_the_prediction()
     assert corrected.content.prediction.probabilities == prediction("positive").probabilities
     rig.state.message("learnt")
     assert [line.split()[1] for line in rig.history()] == ["positive", "learnt"]
+
+
+def test_a_correction_while_the_microphone_is_lost_leaves_the_lights_dark() -> None:
+    rig = Rig()
+    rig.state.prediction(prediction("positive"))
+    rig.time += 6
+    rig.state.corrected("negative", lights_stay=True)
+    snapshot = rig.state.snapshot()
+    assert not snapshot.lit
+    assert snapshot.content.prediction is not None
+    assert snapshot.content.prediction.label == "negative"
+
+
+def test_a_light_that_is_shown_on_request_changes_no_prediction() -> None:
+    rig = Rig()
+    rig.state.show("negative")
+    snapshot = rig.state.snapshot()
+    assert (snapshot.lit, snapshot.content.light, snapshot.content.prediction) == (True, "negative", None)
+    assert rig.history() == []
 
 
 def test_whether_keys_are_read_changes_the_content_only_when_it_changes() -> None:

@@ -1,4 +1,4 @@
-"""A server on a Unix socket in the daemon's runtime directory: what the status and the control socket share."""
+"""A server on a Unix socket in the daemon's runtime directory: what all of its sockets share."""
 
 import contextlib
 import socket
@@ -11,7 +11,7 @@ from device.errors import StatusError
 
 _WAITING = 128
 """Number of clients that may wait to be served."""
-_JOIN_LIMIT_S = 2.0
+_CONNECT_LIMIT_S = _JOIN_LIMIT_S = 2.0
 
 
 class UnixServer(ABC):
@@ -66,9 +66,15 @@ class UnixServer(ABC):
                 continue
             self._accept(connection)
 
-    @abstractmethod
     def _is_served(self) -> bool:
         """Whether another daemon serves the socket."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_CONNECT_LIMIT_S)
+            try:
+                connection.connect(str(self._path))
+            except OSError:
+                return False
+            return True
 
     @abstractmethod
     def _permit(self) -> None:
