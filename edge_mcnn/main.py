@@ -38,8 +38,10 @@ from edge_mcnn.setup.service import service_commands
 from edge_mcnn.setup.settings import settings_command
 from edge_mcnn.setup.speech_model import fetch_speech_model_command
 from edge_mcnn.setup.status import status_command
+from edge_mcnn.watch.events import events_command
 
-_DETECT, _DEVICE, _TRAIN = "Detect emotions", "Set up and check this machine", "Train your own model"
+_DETECT, _WATCH = "Detect emotions", "Watch it and look back"
+_DEVICE, _TRAIN = "Set up and check this machine", "Train your own model"
 
 
 class _Commands(TyperGroup):
@@ -94,6 +96,7 @@ app.command("listen", rich_help_panel=_DETECT)(listen_command)
 app.command("learn", rich_help_panel=_DETECT)(learn_command)
 app.command("mute", rich_help_panel=_DETECT)(mute_command)
 app.command("classify", rich_help_panel=_DETECT)(classify_command)
+app.command("events", rich_help_panel=_WATCH)(events_command)
 app.command("doctor", rich_help_panel=_DEVICE)(doctor_command)
 app.command("microphones", rich_help_panel=_DEVICE)(microphones_command)
 app.command("calibrate", rich_help_panel=_DEVICE)(calibrate_command)

@@ -21,6 +21,7 @@ from edge_mcnn.output import out
 
 if TYPE_CHECKING:
     from device.loading import LoadedModels
+    from device.outputs.event_stream.stream import EventStream
     from device.outputs.terminal.screen import Screen
     from device.settings.schema import Settings
 
@@ -69,7 +70,9 @@ def listen_command(
     from device.daemon.daemon import Daemon
     from device.daemon.status import socket_path
     from device.daemon.systemd import Systemd
+    from device.event_client import own_event_socket
     from device.outputs.create import create_outputs, create_screen
+    from device.outputs.event_stream.stream import EventStream
     from device.system.streams.stderr import silence_c_libraries
 
     settings = load_settings(config, model=model, microphone=microphone, lights=lights)
@@ -83,12 +86,21 @@ def listen_command(
             stack.enter_context(screen)
         if screen is not None or not logging.getLogger().isEnabledFor(logging.INFO):
             silence_c_libraries()
+        event_socket = own_event_socket()
+        events = None if event_socket is None else stack.enter_context(EventStream(event_socket, settings, controls))
         outputs = create_outputs(
-            settings, screen, out.announce, lambda error: daemon.stop(error), controls, json=json, words=words
+            settings,
+            screen,
+            out.announce,
+            lambda error: daemon.stop(error),
+            controls,
+            json=json,
+            words=words,
+            events=events,
         )
         daemon = Daemon(
             settings,
-            partial(_load, settings, screen),
+            partial(_load, settings, screen, events),
             outputs,
             out.announce,
             patient=wait,
@@ -100,7 +112,7 @@ def listen_command(
         daemon.run()
 
 
-def _load(settings: "Settings", screen: "Screen | None") -> "LoadedModels":
+def _load(settings: "Settings", screen: "Screen | None", events: "EventStream | None") -> "LoadedModels":
     from device.adaptation.profile_path import profile_path
     from device.loading import LoadedModels
     from device.recognition.speech_model.fetch import is_speech_model, speech_model_path
@@ -108,4 +120,7 @@ def _load(settings: "Settings", screen: "Screen | None") -> "LoadedModels":
     # Fetching the speech model draws a bar of its own: the screen comes after it.
     if screen is not None and (settings.transcriber.speech_model or is_speech_model(speech_model_path())):
         screen.begin()
-    return LoadedModels.load(settings, out.announce, profile=profile_path(settings.classifier.profile))
+    models = LoadedModels.load(settings, out.announce, profile=profile_path(settings.classifier.profile))
+    if events is not None:
+        events.loaded(models.companions.front_end)
+    return models

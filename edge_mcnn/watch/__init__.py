@@ -1,0 +1,1 @@
+"""Commands that show what the device does, and what it did."""
