@@ -94,11 +94,14 @@ class EventServer(UnixServer):
 
     def finish(self, limit_s: float) -> None:
         """Accept no more readers, send what is waiting, as far as the limit in seconds allows, and end."""
+        limit_s = min(limit_s, _LAST_LIMIT_S)
         with self._lock:
             if not self._stopping.is_set():
-                self._last_at = time.monotonic() + min(limit_s, _LAST_LIMIT_S)
+                self._last_at = time.monotonic() + limit_s
                 self._stopping.set()
                 self._wake_up()
+        if self._listener is not None:
+            self._thread.join(limit_s)  # the process may end right after this
 
     def __exit__(self, *details: object) -> None:
         self.finish(0)

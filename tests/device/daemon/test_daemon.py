@@ -328,6 +328,20 @@ def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a
     ], "it is learnt, so it is published"  # fmt: skip
 
 
+def test_outputs_learn_that_the_device_is_muted_while_another_process_uses_the_microphone() -> None:
+    controls, muted = Controls(), []
+    monitor = Mock(microphone=lambda _liveness: muted.append(controls.muted))
+    daemon = Daemon(
+        Settings(), load=Mock(), outputs=Outputs(None, [monitor]), announce=Mock(), patient=True,
+        systemd=Mock(watchdog_s=None), status_socket=None, controls=controls,
+    )  # fmt: skip
+    controls.attach(lambda muting: daemon._liveness.unmuted() if muting is None else daemon._liveness.muted(muting))
+    with controls.hold(4711):
+        controls.mute(True)
+        controls.mute(False)
+    assert muted == [False, True, False, False]
+
+
 def test_a_light_is_shown_in_the_listening_thread_while_there_is_a_microphone() -> None:
     light = Mock()
     daemon = Daemon(

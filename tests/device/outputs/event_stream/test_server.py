@@ -193,11 +193,13 @@ def test_at_the_end_readers_get_what_is_waiting_and_one_that_hangs_delays_nothin
             server.publish(b"x" * 999 + b"\n")
         server.publish(b"end\n")
         begun = time.monotonic()
-        server.finish(LIMIT_S)
+        finishing = threading.Thread(target=server.finish, args=(LIMIT_S,))
+        finishing.start()
         assert reader.rest().endswith(b"end\n")
+        finishing.join(LIMIT_S)
+        assert time.monotonic() - begun < LIMIT_S / 2
         server._thread.join(LIMIT_S)
         assert not server._thread.is_alive()
-        assert time.monotonic() - begun < LIMIT_S / 2
         assert hanging.rest()
         server.publish(b"nobody\n")
 
