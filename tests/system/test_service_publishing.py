@@ -1,4 +1,4 @@
-"""The service in a booted systemd, publishing its predictions to a broker and to a program."""
+"""The service in a booted systemd, with its predictions published to a broker, to a program and on the page."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import CLIPS
 from tests.device.outputs.mqtt.broker import MOSQUITTO, needs_mosquitto
-from tests.system.service_machine import CONFIG, UNIT, ServiceMachine, booted, booted_machine
+from tests.system.service_machine import CONFIG, EDGE_MCNN, UNIT, ServiceMachine, booted, booted_machine
 
 pytestmark = booted
 
@@ -56,3 +56,81 @@ def test_a_program_has_the_same_restrictions(machine: ServiceMachine) -> None:
     assert prediction["label"] == machine.status()["last_label"]
     assert "text" not in prediction
     assert not any(machine.exists(path) for path in ("/etc/x", "/var/lib/edge-mcnn/x", "/home/x"))
+
+
+WEB_UNIT = "/etc/systemd/system/edge-mcnn-web.service"
+HISTORY = "/var/lib/edge-mcnn-web/history.sqlite3"
+GET = """
+import sys, urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())
+except urllib.error.HTTPError as error:
+    print(error.code, error.read().decode())
+"""
+
+
+def page(machine: ServiceMachine, path: str = "/", address: str = "127.0.0.1") -> str:
+    """What the page answers inside the machine."""
+    return machine.system.run("/opt/edge-mcnn/bin/python", "-c", GET, f"http://{address}:8350{path}").stdout
+
+
+def web_property(machine: ServiceMachine, name: str) -> str:
+    return machine.system.run("systemctl", "show", "edge-mcnn-web", f"--property={name}", "--value").stdout.strip()
+
+
+def stored(machine: ServiceMachine) -> int:
+    """Number of predictions in the history of the service."""
+    table = json.loads(machine.edge_mcnn("history", "--json").splitlines()[0])
+    return int(table["predictions"])
+
+
+def test_the_page_is_a_service_of_its_own(machine: ServiceMachine) -> None:
+    machine.write(CONFIG, "[history]\nkeep_days = 30\n")
+    output = machine.edge_mcnn("service", "install", "--web")
+    assert f"page: unit: write {WEB_UNIT}" in output
+    assert "The page: http://127.0.0.1:8350" in output
+    assert "This is edge-mcnn" not in page(machine), "nothing to log in to on this machine alone"
+    before = machine.unit_property("MainPID")
+    machine.microphone.play(CLIPS / "espeak-ruined.flac")
+    machine.wait_for(lambda: stored(machine) == 1, "a prediction in the history")
+    assert json.loads(page(machine, "/api/status"))["latest"][0]["number"] >= 1
+    # kill -9: it comes back, the prediction is there once, and the daemon has not noticed.
+    machine.system.run("systemctl", "kill", "--signal=KILL", "edge-mcnn-web")
+    machine.wait_for(lambda: web_property(machine, "NRestarts") == "1", "a restart of the page")
+    machine.wait_for(lambda: "<main" in page(machine), "the page")
+    machine.microphone.play(CLIPS / "espeak-ruined.flac")
+    machine.wait_for(lambda: stored(machine) == 2, "the next prediction in the history")
+    assert machine.unit_property("MainPID") == before
+    assert not any("page:" in line and "write" in line for line in machine.edge_mcnn("service", "install").splitlines())
+
+
+def test_the_page_has_no_network_and_no_devices(machine: ServiceMachine) -> None:
+    process = web_property(machine, "MainPID")
+    interfaces = machine.read(f"/proc/{process}/net/dev").splitlines()[2:]
+    assert [line.partition(":")[0].strip() for line in interfaces] == ["lo"]
+    status = machine.read(f"/proc/{process}/status")
+    assert "CapEff:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+    assert machine.system.run("stat", "--format=%a", HISTORY).stdout == "600\n"
+
+
+def test_others_can_open_the_page_with_the_password(machine: ServiceMachine) -> None:
+    machine.write(CONFIG, '[history]\nkeep_days = 30\n[web]\naddress = "0.0.0.0"\n')
+    refused = machine.edge_mcnn("service", "install", "--web", check=False)
+    assert "set one: sudo edge-mcnn web --set-password" in refused
+    machine.system.run("sh", "-c", f"echo 'correct horse' | {EDGE_MCNN} web --set-password")
+    machine.edge_mcnn("service", "install", "--web")
+    assert "This is edge-mcnn" in page(machine)
+    assert stored(machine) == 2, "the history stays"
+
+
+def test_the_page_is_removed_and_the_device_goes_on(machine: ServiceMachine) -> None:
+    before = machine.unit_property("MainPID")
+    output = machine.edge_mcnn("service", "uninstall", "--web")
+    assert "the history and the password of the page; --purge removes it, too" in output
+    assert not machine.exists(WEB_UNIT)
+    assert machine.system.run("systemctl", "is-active", "edge-mcnn-web.socket", check=False).stdout == "inactive\n"
+    assert machine.exists(HISTORY)
+    assert machine.unit_property("MainPID") == before
+    machine.edge_mcnn("service", "uninstall", "--purge")
+    assert not machine.exists("/var/lib/private/edge-mcnn-web")
