@@ -84,8 +84,16 @@ async def mute(request: web.Request) -> web.StreamResponse:
 
 
 async def correct(request: web.Request) -> web.StreamResponse:
-    """Name the right class of the latest prediction."""
+    """Name the right class of the latest prediction; `number` and `daemon` in the form prevent that of a later one."""
     label = await _label(request)
+    fields, live = await form(request), services_of(request).live
+    if named := fields.get("number"):
+        latest = live.latest[-1] if live.latest else {}
+        if (named, fields.get("daemon")) != (str(latest.get("number")), latest.get("daemon")):
+            raise ProfileError(
+                "there is a later prediction, so this one cannot be corrected any more",
+                fix="correct the latest one, if it is wrong, too",
+            )
     await services_of(request).daemon.correct(label)
     return await _done(request, {"label": label})
 

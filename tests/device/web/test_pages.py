@@ -162,6 +162,21 @@ def test_forms_change_the_device(server: Server) -> None:
     assert server.changes == [("mute", True), ("correct", "neutral"), ("light", "positive")]
 
 
+def test_a_prediction_is_corrected_only_while_it_is_the_latest(server: Server, daemon: FakeDaemon) -> None:
+    shown = prediction(1)
+    form = {"label": "neutral", "number": "1", "daemon": shown["daemon"]}
+    assert server.post("/correct", form).status == 400, "nothing was predicted"
+    daemon.send(shown)
+    wait_until(lambda: json.loads(server.get("/api/status").text)["latest"])
+    assert server.post("/correct", {**form, "daemon": "0" * 32}).status == 400, "of a daemon that has ended"
+    assert server.post("/correct", form).status == 303
+    daemon.send(prediction(2))
+    wait_until(lambda: len(json.loads(server.get("/api/status").text)["latest"]) == 2)
+    refused = server.post("/correct", form)
+    assert (refused.status, "there is a later prediction" in refused.text) == (400, True)
+    assert server.changes == [("correct", "neutral")]
+
+
 @pytest.mark.parametrize(
     "back", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", ""]
 )
