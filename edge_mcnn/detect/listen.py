@@ -1,12 +1,14 @@
 """`edge-mcnn listen`. From Python: `device.daemon.daemon`."""
 
 import logging
+import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_mcnn.detect.page_process import PageProcess
 from edge_mcnn.options import (
     Config,
     Json,
@@ -18,6 +20,7 @@ from edge_mcnn.options import (
     require_memory_for_speech,
 )
 from edge_mcnn.output import out
+from edge_mcnn.watch.web import offer_history, require_page_packages
 
 if TYPE_CHECKING:
     from device.loading import LoadedModels
@@ -37,6 +40,9 @@ def listen_command(
     wait: Annotated[
         bool,
         typer.Option("--wait", help="If there is no microphone, wait until one is plugged in, as the service does."),
+    ] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="Also serve the page of `edge-mcnn web`, in a process of its own.")
     ] = False,
     model: Model = None,
     config: Config = None,
@@ -62,6 +68,7 @@ def listen_command(
         edge-mcnn listen
         edge-mcnn listen --microphone USB --lights terminal
         edge-mcnn listen --lights none --json | jq .label
+        edge-mcnn listen --web
     """
     limit_arithmetic_threads()
     require_memory_for_speech()
@@ -79,8 +86,15 @@ def listen_command(
     if json and settings.lights.kind == "terminal":
         raise typer.BadParameter("--json and lights in the terminal would overwrite each other: add --lights none")
 
+    if web:
+        require_page_packages()
+        if sys.stdin is not None and sys.stdin.isatty():
+            offer_history(settings, config)
+
     controls = Controls(settings.mute, mute_file())
     with ExitStack() as stack:
+        if web:
+            stack.enter_context(PageProcess(config, out.announce))
         screen = None if json else create_screen(settings, controls)
         if screen is not None:
             stack.enter_context(screen)

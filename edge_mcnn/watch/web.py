@@ -76,15 +76,24 @@ def web_command(
 
 def _serve(config: Path | None, address: str | None, port: int | None) -> None:
     """Become the server of the page, see `edge_mcnn.watch.web_server`."""
-    require("aiohttp", "jinja2", purpose="the page", extra="web")
+    require_page_packages()
     if sys.stdin is not None and sys.stdin.isatty():
-        _offer_history(load_settings(config), config)
+        offer_history(load_settings(config), config)
     verbose = logging.getLogger().isEnabledFor(logging.INFO)
     values = ("1" if verbose else "", str(config or ""), address or "", str(port or ""))
     os.execv(sys.executable, [sys.executable, "-m", "edge_mcnn.watch.web_server", *values])  # noqa: S606  # this program
 
 
-def _offer_history(settings: "Settings", config: Path | None) -> None:
+def require_page_packages() -> None:
+    """Check that the packages of the page are installed.
+
+    Raises:
+        TrainingError: one of them is not.
+    """
+    require("aiohttp", "jinja2", purpose="the page", extra="web")
+
+
+def offer_history(settings: "Settings", config: Path | None) -> None:
     """Offer to store a history unless the settings file has decided that, and write the decision there."""
     from device.settings.edit import set_value
     from device.settings.toml import names_setting

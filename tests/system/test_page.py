@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from device.front_end.spectrogram import MAGMA
 from tests.conftest import CLIPS
-from tests.edge_mcnn.watch.test_web import web
+from tests.edge_mcnn.watch.test_web import free_port, get, is_open, web
 from tests.system.listen_process import ListenProcess
 from tests.system.virtual_microphone import VirtualMicrophone, missing_programs, plugged_in
 from tests.waiting import LIMIT_S, wait_until
@@ -90,3 +90,29 @@ def _mute(page: Page, microphone: VirtualMicrophone) -> None:
     expect(button).to_have_attribute("aria-pressed", "false", timeout=WAIT_MS)
     expect(page.locator("#state-title")).to_have_text("Listening", timeout=WAIT_MS)
     expect(page.locator("#result")).to_have_text("Done", timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_listen_serves_the_page_and_takes_it_along(
+    microphone: VirtualMicrophone, variables: dict[str, str], number: signal.Signals
+) -> None:
+    port = free_port()
+    settings = {**variables, "EDGE_MCNN_WEB_PORT": str(port)}
+    with ListenProcess(microphone, "--lights", "none", "--web", settings=settings) as listening:
+        listening.wait_for(f"the page is at http://127.0.0.1:{port}/")
+        listening.wait_for("listening")
+        assert get(port)[0] == 200
+        listening.process.send_signal(number)
+        listening.process.wait(LIMIT_S)
+        wait_until(lambda: not is_open(port), message="the page is still served")
+
+
+def test_a_page_that_cannot_be_served_keeps_nobody_from_listening(
+    microphone: VirtualMicrophone, variables: dict[str, str]
+) -> None:
+    settings = {**variables, "EDGE_MCNN_WEB_ADDRESS": "192.0.2.1"}
+    with ListenProcess(microphone, "--lights", "none", "--web", settings=settings) as listening:
+        listening.wait_for("192.0.2.1")
+        listening.wait_for("listening")
+        microphone.play(CLEAR)
+        assert listening.next_prediction()["label"] == "negative"

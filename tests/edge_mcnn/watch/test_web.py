@@ -15,7 +15,7 @@ import pytest
 
 from device.settings.schema import Settings
 from device.settings.toml import read_settings
-from edge_mcnn.watch.web import _offer_history
+from edge_mcnn.watch.web import offer_history
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 from tests.waiting import LIMIT_S, wait_until
 
@@ -255,11 +255,11 @@ def test_the_first_start_offers_a_history(tmp_path: Path, monkeypatch: pytest.Mo
     config = tmp_path / "config.toml"
     config.write_text("[web]\nport = 8360\n")
     for _ in range(2):
-        _offer_history(read_settings(config), config)
+        offer_history(read_settings(config), config)
         assert read_settings(config).history.keep_days == (30 if keeps else 0)
     assert len(questions) == 1, "the question comes again"
 
 
 def test_without_a_settings_file_the_first_start_explains_the_history(capsys: pytest.CaptureFixture[str]) -> None:
-    _offer_history(Settings(), None)
+    offer_history(Settings(), None)
     assert "keep_days = 30 under [history]" in capsys.readouterr().err
