@@ -89,7 +89,7 @@ setup-test: apt-test $(VENV)/test.stamp
 # One stamp per set of packages: a second run installs nothing.
 $(VENV)/run.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
 	@echo "Fetching and installing Python packages into $(VENV): a few minutes on a Raspberry Pi"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[litert]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) --editable '.[litert,web]'
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml $(wildcard constraints/*.txt) | $(BIN)/python
