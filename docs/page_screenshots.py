@@ -44,7 +44,7 @@ def draw(folder: Path) -> None:
         scratch = Path(name)
         history = scratch / "history" / "history.sqlite3"
         today = fill(history, now, _DAYS)
-        mel = {"mel_bands": FRONT_END.n_mels, "column_s": FRONT_END.hop_length / SAMPLE_RATE}
+        mel: dict[str, Any] = {"mel_bands": FRONT_END.n_mels, "column_s": FRONT_END.hop_length / SAMPLE_RATE}
         greeting = [hello(hold_s=600, **mel), state(), {"event": "mute", "muted": False}, health(), _thanks(today, now)]
         with (
             ScriptedDaemon(scratch / "events.sock", greeting) as daemon,
