@@ -135,10 +135,14 @@ def _remove_password() -> None:
 
 def _make_token(name: str) -> None:
     from device.web.access.folder import state_folder
-    from device.web.access.tokens import make_token
+    from device.web.access.tokens import make_token, read_tokens
 
-    out.line(make_token(state_folder(), name))
+    folder = state_folder()
+    replaced = name in read_tokens(folder).values()
+    out.line(make_token(folder, name))
     out.announce("Store it now: it is not shown again.")
+    if replaced:
+        out.announce(f"The former token {name} is no longer valid.")
 
 
 def _remove_token(name: str) -> None:
