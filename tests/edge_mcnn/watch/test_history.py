@@ -224,7 +224,9 @@ def test_files_that_are_no_history(environment: dict[str, str], tmp_path: Path) 
     text.write_text("dear friend")
     for arguments in ([], ["--erase", "--yes"], ["--export", tmp_path / "copy.csv"]):
         assert_refused(
-            run("--path", text, *arguments, environment=environment), "letter.txt: is damaged", "if it is the history, move it away"
+            run("--path", text, *arguments, environment=environment),
+            "letter.txt: is damaged",
+            "if it is the history, move it away",
         )
     assert text.read_text() == "dear friend"
     assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
