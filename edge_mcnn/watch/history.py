@@ -170,8 +170,9 @@ def _show(history: "History", settings: "Settings | None", *, json: bool) -> Non
 
     contents = history.contents()
     labels = history.labels()
+    storing = None if settings is None else settings.history
     if json:
-        out.json(_as_json(history, contents, labels, settings and settings.history))
+        out.json(_as_json(history, contents, labels, storing))
         return
     rows = {
         "history": displayable(history.path),
@@ -182,7 +183,7 @@ def _show(history: "History", settings: "Settings | None", *, json: bool) -> Non
         "last": "-" if contents.last is None else f"{contents.last:%Y-%m-%d %H:%M}",
         "device state": f"of {counted(contents.health, 'minute')}",
         "size": f"{contents.file_bytes / 1e6:.1f} MB",
-        "retention": _retention(settings and settings.history, contents),
+        "retention": _retention(storing, contents),
     }
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():

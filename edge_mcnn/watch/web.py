@@ -100,7 +100,9 @@ def _offer_history(settings: "Settings", config: Path | None) -> None:
     if names_setting(config, "history", "keep_days"):
         return
     keeps = out.confirm(
-        f"Store the predictions of the last {_KEEP_DAYS} days, without audio and words, so that the page can show them?"
+        f"Store the predictions of the last {_KEEP_DAYS} days, without audio and words, so that the page can show "
+        "them?",
+        default=False,  # Enter alone stores nothing about anybody
     )
     days = _KEEP_DAYS if keeps else 0
     set_value(config, "history", "keep_days", days)

@@ -255,8 +255,9 @@ def test_the_daemon_needs_no_web_server() -> None:
 def test_the_first_start_offers_a_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool) -> None:
     questions: list[str] = []
 
-    def reply(question: str) -> bool:
+    def reply(question: str, *, default: bool = True) -> bool:
         questions.append(question)
+        assert not default, "Enter alone stores nothing"
         return keeps
 
     monkeypatch.setattr("edge_mcnn.watch.web.out.confirm", reply)
