@@ -128,7 +128,7 @@ def damaged(path: Path, reason: str) -> DamagedHistoryError:
     """Return the error about a damaged file."""
     return DamagedHistoryError(
         f"{displayable(path)}: is damaged ({reason})",
-        fix=f"remove it, or move it away: mv {shell_quoted(path)} {shell_quoted(f'{path}{_DAMAGED}copy')}; "
+        fix=f"if it is the history, move it away: mv {shell_quoted(path)} {shell_quoted(f'{path}{_DAMAGED}copy')}; "
         "then a new one is begun",
     )
 

@@ -31,7 +31,9 @@ async def live(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """Predictions of the past, with a filter."""
-    return render(request, "history.html", **{**await past.overview(request), **await past.selected(request)})
+    stores_words = services_of(request).settings.history.words
+    context = {**await past.overview(request), **await past.selected(request), "stores_words": stores_words}
+    return render(request, "history.html", **context)
 
 
 async def health(request: web.Request) -> web.Response:

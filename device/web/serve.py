@@ -1,6 +1,7 @@
 """Runs the web server: opens its address, reports it, and ends it in order."""
 
 import asyncio
+import errno
 import ipaddress
 import os
 import signal
@@ -36,6 +37,11 @@ _FIRST_PASSED = 3
 """Number of the first file that systemd passes to a process."""
 _END_LIMIT_S = 3.0
 _WORKERS = 3
+_FIXES = {
+    errno.EADDRNOTAVAIL: "use 127.0.0.1, 0.0.0.0 or an address of this machine",
+    errno.EACCES: "choose a port from 1024 on, such as: edge-mcnn web --port 8350",
+}
+"""Fixes by the number of the error, where the fix is not another port."""
 """Threads for what may take long: a hash of a password, a request to the daemon, and reading its status."""
 
 
@@ -210,10 +216,8 @@ def listening_socket(address: Address) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise WebError(
-            f"{address.host} port {address.port} cannot be opened ({error.strerror})",
-            fix="end the program that uses it, or choose another: edge-mcnn web --port 8351",
-        ) from None
+        fix = _FIXES.get(error.errno or 0, "end the program that uses it, or choose another: edge-mcnn web --port 8351")
+        raise WebError(f"{address.host} port {address.port} cannot be opened ({error.strerror})", fix=fix) from None
     return listener
 
 

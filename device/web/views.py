@@ -114,7 +114,7 @@ def health_tiles(status: Mapping[str, Any] | None, live: Mapping[str, Any]) -> l
     if _is_number(health.get("blocks_dropped")):
         dropped = int(health["blocks_dropped"])
         note = "the machine was too slow for them" if dropped else ""
-        tiles.append(Tile("Audio blocks dropped", str(dropped), "", note, dropped > 0))
+        tiles.append(Tile("Audio dropped", str(dropped), "block" if dropped == 1 else "blocks", note, dropped > 0))
     if _is_number(health.get("microphone_losses")):
         losses = int(health["microphone_losses"])
         tiles.append(Tile("Microphone lost", str(losses), "time" if losses == 1 else "times", "", losses > 0))
@@ -190,7 +190,7 @@ def health_charts(records: Sequence[Mapping[str, Any]], now: datetime | None = N
         ]
         if any(value for _, value in marks):
             minutes = sum(value > 0 for _, value in marks)
-            charts.append(Chart(title, f"in {counted(minutes, 'minute')}", _steps(marks, now), 0, 1))
+            charts.append(Chart(title, f"for {counted(minutes, 'minute')}", _steps(marks, now), 0, 1))
     return charts
 
 

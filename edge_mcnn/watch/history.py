@@ -20,7 +20,7 @@ from edge_mcnn.paths import input_file, output_file
 if TYPE_CHECKING:
     from device.history.records import Contents
     from device.history.store import History
-    from device.settings.schema import HistorySettings
+    from device.settings.schema import HistorySettings, Settings
 
 _STANDARD_OUTPUT = Path("-")
 _PRIVATE = 0o600
@@ -33,7 +33,7 @@ def _day(text: str | date) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"a date is written as 2026-01-31, not {shortened(text)}") from None
+        raise typer.BadParameter(f"{shortened(text)} is not a date, such as 2026-01-31") from None
 
 
 def _export_file(text: str | Path) -> Path:
@@ -127,7 +127,7 @@ def history_command(
         elif erase:
             _erase(history, before, yes=yes, json=json)
         else:
-            _show(history, None if config is None else load_settings(config).history, json=json)
+            _show(history, None if config is None else load_settings(config), json=json)
 
 
 def _found(path: Path | None, config: Path | None) -> tuple[Path, Path | None]:
@@ -165,28 +165,30 @@ def _report_missing(path: Path, *, exports: bool, json: bool) -> None:
         out.json({"path": str(path), "predictions": 0})
 
 
-def _show(history: "History", settings: "HistorySettings | None", *, json: bool) -> None:
+def _show(history: "History", settings: "Settings | None", *, json: bool) -> None:
     from rich.table import Table
 
     contents = history.contents()
     labels = history.labels()
+    storing = None if settings is None else settings.history
     if json:
-        out.json(_as_json(history, contents, labels, settings))
+        out.json(_as_json(history, contents, labels, storing))
         return
     rows = {
         "history": displayable(history.path),
         "predictions": _with_parts(contents.predictions, labels),
         "corrected": str(contents.corrected),
-        "words": f"of {counted(contents.with_words, 'prediction')}" if contents.with_words else "none",
+        "words": _words(settings, contents),
         "first": "-" if contents.first is None else f"{contents.first:%Y-%m-%d %H:%M}",
         "last": "-" if contents.last is None else f"{contents.last:%Y-%m-%d %H:%M}",
         "device state": f"of {counted(contents.health, 'minute')}",
         "size": f"{contents.file_bytes / 1e6:.1f} MB",
-        "retention": _retention(settings, contents),
+        "retention": _retention(storing, contents),
     }
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         table.add_row(name, value)
+    table.columns[1].overflow = "fold"  # a path is of use only as a whole
     out.console(highlight=False, soft_wrap=True).print(table)
 
 
@@ -211,6 +213,13 @@ def _as_json(
 def _with_parts(total: int, labels: Any) -> str:
     parts = ", ".join(f"{count} {displayable(label)}" for label, count in labels.items())
     return f"{total} ({parts})" if parts else str(total)
+
+
+def _words(settings: "Settings | None", contents: "Contents") -> str:
+    stored = f"of {counted(contents.with_words, 'prediction')}" if contents.with_words else "none"
+    if settings is not None and settings.history.words and not settings.events.words:
+        return f"{stored}; no more are stored until words is true also under [events]"
+    return stored
 
 
 def _retention(settings: "HistorySettings | None", contents: "Contents") -> str:

@@ -109,7 +109,9 @@ def offer_history(settings: "Settings", config: Path | None) -> None:
     if names_setting(config, "history", "keep_days"):
         return
     keeps = out.confirm(
-        f"Store the predictions of the last {_KEEP_DAYS} days, without audio and words, so that the page can show them?"
+        f"Store the predictions of the last {_KEEP_DAYS} days, without audio and words, so that the page can show "
+        "them?",
+        default=False,  # Enter alone stores nothing about anybody
     )
     days = _KEEP_DAYS if keeps else 0
     set_value(config, "history", "keep_days", days)
@@ -144,10 +146,14 @@ def _remove_password() -> None:
 
 def _make_token(name: str) -> None:
     from device.web.access.folder import state_folder
-    from device.web.access.tokens import make_token
+    from device.web.access.tokens import make_token, read_tokens
 
-    out.line(make_token(state_folder(), name))
+    folder = state_folder()
+    replaced = name in read_tokens(folder).values()
+    out.line(make_token(folder, name))
     out.announce("Store it now: it is not shown again.")
+    if replaced:
+        out.announce(f"The former token {name} is no longer valid.")
 
 
 def _remove_token(name: str) -> None:

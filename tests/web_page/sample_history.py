@@ -40,7 +40,7 @@ def fill(path: Path, now: datetime, days: int, labels: Sequence[str] = LABELS) -
             for _ in range(rng.randrange(mean, 3 * mean + 1))
         )
         for number, time in enumerate((each for each in times if each < now), 1):
-            label = rng.choices(labels, [3 if time.hour > 16 else 1, 5, 3][: len(labels)])[0]
+            label = rng.choices(labels, [3 if time.hour > 16 else 1, 5, 3, 2, 2, 1, 1][: len(labels)])[0]
             event = _prediction(rng, number, label, time, labels)
             history.add(event, "b" * 32)
             if number % 17 == 0:

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import re
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import expect
@@ -11,7 +12,7 @@ from device.web.stream import MOST_CLIENTS
 from tests.waiting import wait_until
 from tests.web_page.conftest import NewPage, now
 from tests.web_page.rig import Rig
-from tests.web_page.scripted_daemon import prediction
+from tests.web_page.scripted_daemon import health, prediction
 from tests.web_page.test_live import connected
 
 pytestmark = pytest.mark.slow
@@ -89,3 +90,13 @@ def test_a_connection_that_has_become_silent_is_opened_again(rig: Rig, new_page:
     expect(page.locator("[data-when=lost]")).to_be_visible()
     page.clock.fast_forward(2_000)
     expect(page.locator("[data-when=lost]")).to_be_hidden()
+
+
+def test_a_new_day_is_noticed_without_a_prediction(rig: Rig, new_page: NewPage) -> None:
+    page = new_page("about:blank")
+    page.clock.install(time=datetime(2026, 11, 28, 0, 0, 30, tzinfo=UTC))
+    page.goto(rig.url)
+    connected(page)
+    page.clock.fast_forward(35_000)  # less than the silence after which the page would connect again
+    with page.expect_request(f"{rig.url}/"):
+        rig.daemon.send(health())

@@ -126,6 +126,75 @@ def test_seven_emotions_fit_on_a_phone(new_page: NewPage, tmp_path: Path) -> Non
     assert len(colours) == len(EMOTIONS)
 
 
+LONG = ("a class with a name that is too long", "Donaudampfschifffahrtsgesellschaft", "ok")
+CUT_OFF = """() => [...document.querySelectorAll("main :is(span, th, p, strong, time)")]
+    .filter((each) => each.checkVisibility() && !each.closest(".visually-hidden, .scrolls, .heat"))
+    .filter((each) => each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0)
+    .map((each) => each.textContent)"""
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_long_names_of_classes_stay_in_their_places(new_page: NewPage, tmp_path: Path, size: dict[str, int]) -> None:
+    moment = now()
+    fill(tmp_path / "history.sqlite3", moment, 2, LONG)
+    event = prediction(90_000, LONG[1], moment, labels=LONG, light=LONG[1], text="w" * 100)
+    greeting = [hello(LONG), state(), {"event": "mute", "muted": False}, event]
+    with (
+        ScriptedDaemon(tmp_path / "events.sock", greeting) as daemon,
+        running(tmp_path, daemon, history=tmp_path / "history.sqlite3") as rig,
+    ):
+        page = new_page(rig.url, viewport=size)
+        expect(page.locator("#verdict")).to_have_text(LONG[1])
+        for path in ("/", "/history", f"/history?day={moment.date()}"):
+            page.goto(rig.url + path)
+            for table in page.get_by_text("As a table").all():
+                table.click()
+            assert page.evaluate("document.documentElement.scrollWidth") == size["width"], path
+            assert page.evaluate(CUT_OFF) == [], path
+            boxes = [each.bounding_box() for each in page.locator(".choices button > span:last-child").all()]
+            places = [each.bounding_box() for each in page.locator(".choices button").all()]
+            for box, place in zip(boxes, places, strict=True):
+                assert box is not None
+                assert place is not None
+                assert place["x"] <= box["x"]
+                assert box["x"] + box["width"] <= place["x"] + place["width"]
+        page.goto("about:blank")
+
+
+def test_names_of_the_shipped_classes_are_not_broken_on_a_phone(sample: Rig, new_page: NewPage) -> None:
+    page = opened(sample, new_page, "/", viewport=PHONE)
+    lines = """(each) => {
+        const range = document.createRange();
+        range.selectNodeContents(each.lastChild);
+        return new Set([...range.getClientRects()].map((box) => box.top)).size;
+    }"""
+    for text in page.locator(".bars :is(thead th, .class), .choices button > span:last-child, .lanes .class").all():
+        words = (text.evaluate("(each) => each.lastChild.textContent")).split()
+        assert text.evaluate(lines) <= len(words), words
+
+
+def test_paper_is_white_in_the_dark_scheme_too(sample: Rig, new_page: NewPage) -> None:
+    page = opened(sample, new_page, "/", color_scheme="dark")
+    text = "document.querySelector('#today-title')"
+    assert page.evaluate(f"getComputedStyle({text}).color") == "rgb(243, 240, 248)"
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate(f"getComputedStyle({text}).color") == "rgb(29, 26, 34)"
+    assert page.evaluate("getComputedStyle(document.querySelector('#verdict')).color") == "rgb(0, 0, 0)"
+    expect(page.locator("#lights-title")).to_be_hidden()
+    expect(page.locator("#today .predictions > li").first).to_be_visible()
+
+
+def test_a_new_history_is_empty_without_charts(new_page: NewPage, tmp_path: Path) -> None:
+    with (
+        ScriptedDaemon(tmp_path / "events.sock") as daemon,
+        running(tmp_path, daemon, history=tmp_path / "history.sqlite3") as rig,
+    ):
+        page = new_page(rig.url + "/history")
+        expect(page.get_by_role("heading", name="Nothing is stored yet")).to_be_visible()
+        assert page.locator(".heat").count() == 0
+        page.goto("about:blank")
+
+
 def test_without_javascript_state_today_and_history_are_there(sample: Rig, new_page: NewPage) -> None:
     page = opened(sample, new_page, "/", java_script_enabled=False)
     expect(page.locator("#state-title")).to_have_text("Listening")

@@ -79,7 +79,7 @@ def test_the_microphone_is_lost_with_reason_and_fix(rig: Rig, new_page: NewPage)
     expect(page.locator("#state-title")).to_have_text("Listening")
     rig.daemon.send(state("lost", reason="it was unplugged", fix="plug it in again"))
     expect(page.locator("#state-title")).to_have_text("The microphone is lost; waiting for it")
-    expect(page.locator("#state-fix")).to_have_text("plug it in again")
+    expect(page.locator("#state-fix")).to_have_text("Plug it in again")
     expect(page.locator("#announcer")).to_contain_text("it was unplugged")
 
 
@@ -89,7 +89,9 @@ def test_mute_posts_and_follows(rig: Rig, new_page: NewPage) -> None:
     expect(button).to_have_attribute("aria-pressed", "false")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#result")).to_have_text("The microphone is closed")
     button.click()
+    expect(page.locator("#result")).to_have_text("The microphone is open")
     expect(button).to_have_attribute("aria-pressed", "false")
     assert rig.requests == [("mute", True), ("mute", False)]
     rig.daemon.send({"event": "mute", "muted": True})  # by another way

@@ -65,3 +65,17 @@ def test_the_login_is_accessible_and_fits(locked: Rig, new_page: NewPage, size: 
     assert axe(page) == []
     page.emulate_media(color_scheme="light")
     assert axe(page) == []
+    field, button = (page.locator(each).bounding_box() for each in ("input[type=password]", "button.primary"))
+    assert field is not None
+    assert button is not None
+    assert button["y"] - field["y"] - field["height"] >= 12
+
+
+def test_the_button_to_log_out_needs_no_row_of_its_own_on_a_phone(locked: Rig, new_page: NewPage) -> None:
+    page = new_page(locked.url, viewport=PHONE)
+    log_in(page, PASSWORD)
+    connected(page)
+    brand, button = page.locator(".brand").bounding_box(), page.locator(".logout").bounding_box()
+    assert brand is not None
+    assert button is not None
+    assert brand["y"] == button["y"]

@@ -54,7 +54,7 @@ def remove_token(folder: Path, name: str) -> None:
     """
     named = {each: token for token, each in read_tokens(folder).items()}
     if name not in named:
-        there = f"there are {', '.join(sorted(named))}" if named else "there are none"
-        raise WebError(f"there is no token {shortened(name)}", fix=there)
+        fix = f"use one of {', '.join(sorted(named))}" if named else "make one: edge-mcnn web --make-token NAME"
+        raise WebError(f"there is no token {shortened(name)}", fix=fix)
     del named[name]
     write_table(folder / FILE, named)

@@ -1,5 +1,7 @@
 // Sends forms without leaving the page; without JavaScript the browser sends them, and the server leads back.
 
+import { upperFirst } from "./formats.js";
+
 /**
  * @param {(text: string, wrong: boolean) => void} report shows the result.
  * @param {(path: string, label: string | null) => void} done called after a form was accepted.
@@ -17,11 +19,11 @@ export function sendForms(report, done) {
       const response = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body });
       const result = await response.json().catch(() => ({}));
       if (response.ok) {
-        report(doneText(form, body, button), false);
+        report(doneText(button, body, result), false);
         done(new URL(form.action).pathname, body.get("label"));
       } else {
         const message = result.error ?? `The device has refused it (${response.status})`;
-        report([message, result.fix].filter(Boolean).join(". "), true);
+        report([message, result.fix].filter(Boolean).map(upperFirst).join(". "), true);
       }
     } catch {
       report("Not sent: there is no connection to the device", true);
@@ -31,6 +33,7 @@ export function sendForms(report, done) {
   });
 }
 
-function doneText(form, body, button) {
-  return (button?.dataset.done ?? form.dataset.done ?? "Done").replace("{}", body.get("label") ?? "");
+function doneText(button, body, result) {
+  if ("muted" in result) return result.muted ? "The microphone is closed" : "The microphone is open";
+  return (button?.dataset.done ?? "Done").replace("{}", body.get("label") ?? "");
 }

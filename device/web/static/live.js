@@ -1,6 +1,6 @@
 // What happens at the moment: lamp, state, level, image of the sound, words and probabilities.
 
-import { clock, percent, shareOf } from "./formats.js";
+import { clock, percent, shareOf, upperFirst } from "./formats.js";
 import { Spectrogram } from "./spectrogram.js";
 
 const QUIETEST_DBFS = -72; // where the meter begins
@@ -40,6 +40,7 @@ export class Live {
     this.hello = hello;
     this.spectrogram = new Spectrogram(hello.mel_bands, hello.column_s, hello.db_floor);
     this.gate(hello.gate_dbfs);
+    this.find("words").hidden = hello.words !== true;
     if (hello.daemon !== this.latest.daemon) this.latest = { daemon: hello.daemon, number: 0 };
   }
 
@@ -48,8 +49,8 @@ export class Live {
     const title = this.look.states[state] ?? state;
     this.find("state").dataset.state = state;
     this.find("state-title").textContent = title;
-    this.find("state-reason").textContent = event.reason ?? "";
-    this.find("state-fix").textContent = event.fix ?? "";
+    this.find("state-reason").textContent = upperFirst(event.reason ?? "");
+    this.find("state-fix").textContent = upperFirst(event.fix ?? "");
     this.find("state-microphone").textContent =
       state === "healthy" && event.microphone ? `${event.microphone}, ${event.rate ?? "?"} Hz` : "";
     if (state !== this.state) {

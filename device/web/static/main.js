@@ -1,7 +1,7 @@
 // Connects the page with the events of the device.
 
 import { follow } from "./connection.js";
-import { localTimes } from "./formats.js";
+import { localTimes, upperFirst } from "./formats.js";
 import { sendForms } from "./forms.js";
 import { Live } from "./live.js";
 import { Refresh } from "./refresh.js";
@@ -40,7 +40,7 @@ function onDevice(event) {
   document.documentElement.dataset.device = event.connected === true ? "present" : "absent";
   document.getElementById("absent").hidden = event.connected === true;
   document.getElementById("daemon-message").textContent = event.message ?? "";
-  document.getElementById("daemon-fix").textContent = event.fix ?? "";
+  document.getElementById("daemon-fix").textContent = upperFirst(event.fix ?? "");
 }
 
 document.documentElement.classList.add("live");

@@ -4,16 +4,23 @@
 import { localTimes } from "./formats.js";
 
 const PAUSE_MS = 1000;
+const QUARTER_MS = 15 * 60 * 1000; // the day of the device begins at one of its ends, in whatever time zone
+const CLOCKS_DIFFER_MS = 60 * 1000;
 
 export class Refresh {
   constructor() {
     this.timer = 0;
     this.running = false;
     this.again = false;
+    this.quarter = quarter();
   }
 
-  /** Fetches the parts again that name this event in `data-refresh`. */
+  /** Fetches the parts again that name this event in `data-refresh`, and what a new day changes. */
   take(event) {
+    if (this.quarter !== quarter()) {
+      this.quarter = quarter();
+      this.soon();
+    }
     if (event.replayed) return;
     if (document.querySelector(`[data-refresh~="${event.event}"]`)) this.soon();
   }
@@ -51,4 +58,9 @@ export class Refresh {
       if (!old.isEqualNode(replacement)) old.replaceWith(document.adoptNode(replacement));
     }
   }
+}
+
+/** Number of the quarter of an hour, which begins a minute late, as the clock of the device may be slow. */
+function quarter() {
+  return Math.floor((Date.now() - CLOCKS_DIFFER_MS) / QUARTER_MS);
 }

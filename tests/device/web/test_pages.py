@@ -13,7 +13,7 @@ import pytest
 
 from device.errors import HistoryError, ProfileError, StatusError
 from device.history.store import History
-from device.settings.schema import PublishSettings, Settings
+from device.settings.schema import HistorySettings, PublishSettings, Settings
 from device.settings.toml import as_toml
 from tests.device.web.server import START, FakeDaemon, Server, prediction, running
 from tests.waiting import wait_until
@@ -118,7 +118,7 @@ def test_a_broken_history_is_reported_and_the_rest_goes_on(tmp_path: Path, daemo
             page = server.get(path)
             assert page.status == 200
             assert "the disk is full" in page.text
-            assert "free some space" in page.text
+            assert "Free some space" in page.text
         assert json.loads(server.get("/history.csv", **JSON).text) == {
             "error": "the disk is full",
             "fix": "free some space",
@@ -144,6 +144,14 @@ def test_a_history_that_works_again_is_used_again(tmp_path: Path, daemon: FakeDa
         daemon.send(prediction(1))
         wait_until(lambda: rows(server))
         assert thread.message == ""
+
+
+def test_words_that_the_device_does_not_publish_are_reported(tmp_path: Path, daemon: FakeDaemon) -> None:
+    for words, notices in ((True, 1), (False, 0)):
+        settings = Settings(history=HistorySettings(keep_days=30, words=words))
+        with running(tmp_path, open_history=lambda: history(tmp_path), settings=settings) as server:
+            wait_until(lambda: server.services.live.labels)
+            assert server.get("/history").text.count("No words are stored,") == notices
 
 
 def test_without_a_history_nothing_is_written(tmp_path: Path, daemon: FakeDaemon) -> None:
@@ -173,7 +181,7 @@ def test_a_prediction_is_corrected_only_while_it_is_the_latest(server: Server, d
     daemon.send(prediction(2))
     wait_until(lambda: len(json.loads(server.get("/api/status").text)["latest"]) == 2)
     refused = server.post("/correct", form)
-    assert (refused.status, "there is a later prediction" in refused.text) == (400, True)
+    assert (refused.status, "There is a later prediction" in refused.text) == (400, True)
     assert server.changes == [("correct", "neutral")]
 
 
@@ -210,7 +218,7 @@ def test_what_the_daemon_refuses_is_reported(tmp_path: Path, error: type[StatusE
     with running(tmp_path, change=refuse) as server:
         response = server.post("/mute", {"muted": "on"})
         assert response.status == status
-        assert "it cannot be done" in response.text
+        assert "It cannot be done" in response.text
         assert json.loads(server.post("/mute", {"muted": "on"}, **JSON).text) == {
             "error": "it cannot be done", "fix": "do this"
         }  # fmt: skip

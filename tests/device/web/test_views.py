@@ -73,7 +73,7 @@ def test_a_chart_has_the_highest_value_of_each_step_and_few_points() -> None:
 def test_low_voltage_has_a_chart_only_if_there_was_any() -> None:
     assert views.health_charts([record(5, low_voltage=False)], NOW) == []
     [chart] = views.health_charts([record(6, low_voltage=True), record(5, low_voltage=False)], NOW)
-    assert (chart.title, chart.summary) == ("Low voltage", "in 1 minute")
+    assert (chart.title, chart.summary) == ("Low voltage", "for 1 minute")
 
 
 def test_tiles_name_what_is_wrong() -> None:
@@ -87,7 +87,7 @@ def test_tiles_name_what_is_wrong() -> None:
     tiles = {tile.title: tile for tile in views.health_tiles(None, {"connected": True, "health": health})}
     assert tiles["Processor"].warning
     assert tiles["Power"].value == "too low"
-    assert tiles["Audio blocks dropped"].warning
+    assert tiles["Audio dropped"].warning
     assert "Memory" not in tiles
 
 

@@ -156,7 +156,11 @@ def test_password_and_tokens(environment: dict[str, str]) -> None:
     done = edge_mcnn_with_input("correct horse\n", "web", "--set-password", environment=environment)
     assert done.stdout == f"{file}: the password is set; all sessions have ended\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    token = edge_mcnn("web", "--make-token", "script", environment=environment).stdout.strip()
+    made = edge_mcnn("web", "--make-token", "script", environment=environment)
+    assert made.stderr == "Store it now: it is not shown again.\n"
+    made = edge_mcnn("web", "--make-token", "script", environment=environment)
+    assert made.stderr.endswith("The former token script is no longer valid.\n")
+    token = made.stdout.strip()
     with web(environment) as (_, port):
         assert get(port, "/api/status")[0] == 401
         assert get(port, "/api/status", Authorization=f"Bearer {token}")[0] == 200
@@ -186,6 +190,10 @@ def test_what_cannot_be_served_is_refused(environment: dict[str, str], tmp_path:
         done = edge_mcnn("web", "--port", port, environment=environment)
         assert_refused(done, f"127.0.0.1 port {port} cannot be opened (Address already in use)", "--port 8351")
     assert_refused(edge_mcnn("web", "--address", "192.0.2.1", environment=environment), "no password is set")
+    edge_mcnn_with_input("correct horse\n", "web", "--set-password", environment=environment)
+    done = edge_mcnn("web", "--address", "192.0.2.1", environment=environment)
+    assert_refused(done, "Cannot assign requested address", "use 127.0.0.1, 0.0.0.0 or an address of this machine")
+    edge_mcnn("web", "--remove-password", environment=environment)
     assert_refused(edge_mcnn("web", "--address", "a.invalid", environment=environment), "a.invalid")
     (tmp_path / "key.pem").write_text("no key")
     for text, words in (
@@ -247,8 +255,9 @@ def test_the_daemon_needs_no_web_server() -> None:
 def test_the_first_start_offers_a_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool) -> None:
     questions: list[str] = []
 
-    def reply(question: str) -> bool:
+    def reply(question: str, *, default: bool = True) -> bool:
         questions.append(question)
+        assert not default, "Enter alone stores nothing"
         return keeps
 
     monkeypatch.setattr("edge_mcnn.watch.web.out.confirm", reply)

@@ -101,7 +101,7 @@ def test_folder_that_cannot_be_read(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     if os.geteuid() == 0:
-        for parent in tmp_path.parents[:2]:
+        for parent in tmp_path.parents[:3]:  # each process of pytest-xdist has a folder of its own
             parent.chmod(0o755)
         command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
