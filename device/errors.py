@@ -90,6 +90,10 @@ class DamagedHistoryError(HistoryError):
     """The file of the history is damaged; `History.replace_damaged` of `device.history.store` moves it aside."""
 
 
+class UnusablePredictionError(HistoryError):
+    """A prediction lacks a value, or has an impossible one, so that it cannot be stored; others can."""
+
+
 class WebError(EdgeMcnnError):
     """The page cannot be served: a port in use, no password where one is needed, an unusable certificate."""
 

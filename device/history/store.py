@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from device.errors import HistoryError
+from device.errors import HistoryError, UnusablePredictionError
 from device.history import csv_export
 from device.history.file import (
     BUSY_S,
@@ -118,7 +118,8 @@ class History(HistoryQueries):
             is 0.
 
         Raises:
-            HistoryError: as for all methods, or the event lacks a value, or has an impossible one.
+            UnusablePredictionError: the event lacks a value, or has an impossible one.
+            HistoryError: as for all methods.
         """
         if self._keep_days == 0:
             return False
@@ -127,7 +128,7 @@ class History(HistoryQueries):
             daemon, replayed = storable(str(prediction["daemon"])), bool(prediction.get("replayed"))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise HistoryError(
+            raise UnusablePredictionError(
                 f"a prediction cannot be stored ({displayable(reason)})",
                 fix="install the same version of edge-mcnn for the daemon and the page",
             ) from None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from device.errors import EdgeMcnnError, HistoryError
+from device.errors import EdgeMcnnError, HistoryError, UnusablePredictionError
 from device.history.store import History
 from device.web.live import Event
 
@@ -122,7 +122,10 @@ def _write(history: History, event: Event, boot: str) -> None:
         HistoryError: that cannot be done.
     """
     if event["event"] == "prediction":
-        history.add(event, boot)
+        try:
+            history.add(event, boot)
+        except UnusablePredictionError as error:
+            _LOG.warning("%s", error)
     elif event["event"] == "health":
         history.add_health(event)
     else:

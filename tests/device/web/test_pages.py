@@ -15,7 +15,7 @@ from device.errors import HistoryError, ProfileError, StatusError
 from device.history.store import History
 from device.settings.schema import PublishSettings, Settings
 from device.settings.toml import as_toml
-from tests.device.web.server import START, FakeDaemon, Server, prediction, running
+from tests.device.web.server import HEALTH, HELLO, START, STATE, FakeDaemon, Server, prediction, running
 from tests.waiting import wait_until
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -249,6 +249,46 @@ def test_foreign_text_is_only_text(tmp_path: Path) -> None:
             assert "\"'&{{" not in page, path
             assert "49" not in re.findall(r">([^<]*)<", page), path
         assert "&lt;script&gt;" in server.get("/").text
+
+
+_HALF = "\ud800"
+"""Half of a surrogate pair, which JSON can contain and UTF-8 cannot."""
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {**STATE, "state": ["healthy"]},
+        {**STATE, "microphone": _HALF},
+        {**HEALTH, "memory_mb": 10**400},
+        {**HEALTH, "blocks_dropped": -(10**400)},
+        {**HEALTH, "model": _HALF},
+        {**HELLO, "hold_s": 10**400},
+        {"event": "prediction", "number": 2, "daemon": "d" * 32},
+        {"event": "corrected", "number": [], "daemon": "d" * 32},
+        {**prediction(2), "label": None},
+        prediction(2, "x", probabilities="x"),
+        prediction(2, "x", audio_only={"label": 5, "probabilities": {}}),
+        prediction(2, "x", text_only=[]),
+        prediction(2, _HALF, light=_HALF),
+        prediction(2, "x", light=[]),
+        prediction(2, "x", time="yesterday"),
+        prediction(2, "x", time=_HALF),
+        prediction(2, "x", seconds={}),
+    ],
+)
+def test_no_event_breaks_a_page(tmp_path: Path, event: dict[str, Any]) -> None:
+    good = prediction(3, "positive")
+    with (
+        FakeDaemon(tmp_path / "events.sock", (*START, event, good)),
+        running(tmp_path, open_history=lambda: history(tmp_path), status={}) as server,
+    ):
+        wait_until(lambda: [each for each in server.services.live.latest if each["number"] == 3])
+        wait_until(lambda: [each for each in rows(server) if each["number"] == 3])
+        assert server.services.history.message == ""
+        for path in ("/", "/health", "/history", "/history.csv", "/api/status", "/api/day"):
+            assert server.get(path).status == 200, path
+        assert "positive" in server.get("/").text
 
 
 def test_all_settings_are_shown_but_no_secrets(tmp_path: Path) -> None:
