@@ -70,6 +70,7 @@ class History(HistoryQueries):
         self, path: Path, *, keep_days: int, max_mb: int, words: bool, clock: Callable[[], datetime] = now
     ) -> None:
         super().__init__(open_history(path), path, clock)
+        self._file = _identity(path)
         self._keep_days = keep_days
         self._max_bytes = max_mb * 1_000_000
         self._words = words
@@ -89,6 +90,10 @@ class History(HistoryQueries):
         """Close the file; nothing else can be called after it."""
         with contextlib.suppress(sqlite3.Error):  # everything that was confirmed is on the disk
             self._connection.close()
+
+    def is_removed(self) -> bool:
+        """Whether the file is no longer in its place, so that what is stored now would be lost when it is closed."""
+        return _identity(self.path) != self._file
 
     @staticmethod
     def replace_damaged(path: Path, clock: Callable[[], datetime] = now) -> Path:
@@ -408,6 +413,15 @@ class History(HistoryQueries):
                     fix="end that program, then erase again",
                 )
             time.sleep(0.05)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What another file of the same name does not have; None if there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -1,7 +1,6 @@
 """The history behind the page: all its work is done in one thread, and whatever fails there, the page goes on."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
@@ -15,7 +14,7 @@ from device.web.live import Event
 
 _LOG = logging.getLogger(__name__)
 _MOST_WAITING = 1000
-"""Number of events that wait while the history is slow; then the oldest are lost."""
+"""Number of events that wait while the history is slow or does not work; then the oldest are lost."""
 _RETRY_S = 30.0
 _FIRST_RETAIN_S, _RETAIN_S = 600.0, 3600.0
 """The clock of a Raspberry Pi may be wrong for some minutes after the start, see `History.retain`."""
@@ -81,11 +80,17 @@ class HistoryThread:
     async def _write_waiting(self) -> None:
         while self._waiting:
             event, boot = self._waiting.popleft()
-            with contextlib.suppress(EdgeMcnnError):  # the page shows it
+            try:
                 await self.read(lambda history, event=event, boot=boot: _write(history, event, boot))  # type: ignore[misc]  # the defaults
+            except EdgeMcnnError:  # the page shows it; the next event, which comes in 10 s at most, begins again
+                if event["event"] != "health" and len(self._waiting) < _MOST_WAITING:
+                    self._waiting.appendleft((event, boot))
+                return
 
     def _with_history(self, work: Callable[[History], _Result]) -> _Result:
         try:
+            if self._history is not None and self._history.is_removed():
+                self._close()
             if self._history is None:
                 self._history = self._opened()
             if self._clock() >= self._retain_at:

@@ -146,6 +146,39 @@ def test_a_history_that_works_again_is_used_again(tmp_path: Path, daemon: FakeDa
         assert thread.message == ""
 
 
+def test_what_happens_while_the_history_does_not_work_is_stored_later(tmp_path: Path, daemon: FakeDaemon) -> None:
+    is_locked = True
+
+    def sometimes() -> History:
+        if is_locked:
+            raise HistoryError("another program uses it")
+        return history(tmp_path)
+
+    with running(tmp_path, open_history=sometimes) as server:
+        thread = server.services.history
+        daemon.send(prediction(1), prediction(2), {**HEALTH, "uptime_s": 1.0})
+        wait_until(lambda: server.services.live.current["health"]["uptime_s"] == 1.0)
+        daemon.send({"event": "corrected", "daemon": "d" * 32, "number": 1, "label": "neutral"})
+        wait_until(lambda: len(thread._waiting) == 3, message=lambda: f"{thread._waiting}")
+        is_locked = False
+        thread._retry_at = 0
+        daemon.send(HEALTH)
+        wait_until(lambda: not thread._waiting)
+        assert [(each["number"], each["corrected"]) for each in rows(server)] == [(2, None), (1, "neutral")]
+
+
+def test_a_history_that_was_removed_is_begun_again(tmp_path: Path, daemon: FakeDaemon) -> None:
+    with running(tmp_path, open_history=lambda: history(tmp_path)) as server:
+        daemon.send(prediction(1))
+        wait_until(lambda: rows(server))
+        (tmp_path / "history.sqlite3").unlink()
+        assert rows(server) == []
+        daemon.send(prediction(2))
+        wait_until(lambda: rows(server))
+    with history(tmp_path) as stored:
+        assert [each.number for each in stored.page().predictions] == [2]
+
+
 def test_without_a_history_nothing_is_written(tmp_path: Path, daemon: FakeDaemon) -> None:
     with running(tmp_path) as server:
         daemon.send(prediction(1))
