@@ -1,5 +1,6 @@
 """What the pages show and what their forms do, with a history and a fake daemon."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,9 @@ from device.errors import HistoryError, ProfileError, StatusError
 from device.history.store import History
 from device.settings.schema import PublishSettings, Settings
 from device.settings.toml import as_toml
+from device.web import daemon_requests
+from device.web.access.access import Access
+from device.web.daemon_requests import DaemonRequests
 from tests.device.web.server import HEALTH, HELLO, START, STATE, FakeDaemon, Server, prediction, running
 from tests.waiting import wait_until
 
@@ -262,6 +267,18 @@ def test_an_unexpected_error_shows_no_details(tmp_path: Path, caplog: pytest.Log
     assert "secret detail" in caplog.text
 
 
+def test_a_path_writes_no_line_of_its_own_into_the_log(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_access: Access, _request: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Access, "visitor", fail)
+    assert server.get("/%0AERROR%0D%1B[31m").status == 500
+    [message] = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert message.isprintable()
+
+
 def test_foreign_text_is_only_text(tmp_path: Path) -> None:
     """Labels, microphones, words and versions come from elsewhere."""
     hello, state, *others = START
@@ -332,6 +349,23 @@ def test_all_settings_are_shown_but_no_secrets(tmp_path: Path) -> None:
         assert name in page
     assert "s3cret" not in page
     assert "/usr/bin/curl with 2 arguments" in page
+
+
+def test_a_daemon_that_hangs_delays_requests_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, read = 0.0, 0
+
+    def hang() -> None:
+        nonlocal clock, read
+        clock, read = clock + 2.0, read + 1  # seconds, until the limit for its reply
+
+    monkeypatch.setattr(daemon_requests, "time", SimpleNamespace(monotonic=lambda: clock))
+
+    async def requests() -> None:
+        requests = DaemonRequests(status=hang)
+        await asyncio.gather(*(requests.status() for _ in range(5)))
+
+    asyncio.run(requests())
+    assert read == 1
 
 
 def test_the_status_of_the_daemon_is_shown(tmp_path: Path) -> None:
