@@ -1,5 +1,7 @@
 """What is stored, for how long, and that what is erased is gone."""
 
+import csv
+import io
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -108,6 +110,16 @@ def test_labels_of_any_characters(label: str, history: History) -> None:
     [stored] = history.page(Filter(label=label, day=NOON.date())).predictions
     assert (stored.label, stored.corrected, stored.light, stored.probabilities[label]) == (label, label, label, 0.8)
     assert history.labels() == {label: 1}
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_a_spreadsheet_runs_no_text(first: str, history: History) -> None:
+    history.add(event(1, label=f"{first}1+1"), "boot")
+    stream = io.StringIO(newline="")
+    history.export(stream)
+    stream.seek(0)
+    [row] = csv.DictReader(stream)
+    assert row["label"] == f"'{first}1+1"
 
 
 def test_halves_of_surrogate_pairs_are_replaced(history: History) -> None:
