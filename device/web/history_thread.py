@@ -38,6 +38,8 @@ class HistoryThread:
         self._retain_at = clock() + _FIRST_RETAIN_S
         self._waiting: deque[tuple[Event, str]] = deque(maxlen=_MOST_WAITING)
         self._writing: asyncio.Task[None] | None = None
+        self._stores = True
+        """Whether the latest event could be stored."""
         self.message = self.fix = ""
         """What is wrong with the history, and the fix; empty while it works."""
 
@@ -85,7 +87,10 @@ class HistoryThread:
             except EdgeMcnnError:  # the page shows it; the next event, which comes in 10 s at most, begins again
                 if event["event"] != "health" and len(self._waiting) < _MOST_WAITING:
                     self._waiting.appendleft((event, boot))
+                self._stores = False
                 return
+            self._stores = True
+            self.message = self.fix = ""
 
     def _with_history(self, work: Callable[[History], _Result]) -> _Result:
         try:
@@ -103,7 +108,8 @@ class HistoryThread:
                 self.message, self.fix = error.message, error.fix
             self._close()
             raise
-        self.message = self.fix = ""
+        if self._stores:  # else the disk is full, for example, which can be read
+            self.message = self.fix = ""
         return result
 
     def _opened(self) -> History:

@@ -172,6 +172,31 @@ def test_what_happens_while_the_history_does_not_work_is_stored_later(tmp_path: 
         assert [(each["number"], each["corrected"]) for each in rows(server)] == [(2, None), (1, "neutral")]
 
 
+def test_a_full_disk_is_reported_until_something_is_stored(
+    server: Server, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> bool:
+        thread._retry_at = 0
+        raise HistoryError("the disk is full")
+
+    thread = server.services.history
+    daemon.send(prediction(1))
+    wait_until(lambda: rows(server))
+    with monkeypatch.context() as full:
+        full.setattr(History, "add", fail)
+        for number in range(2, 5):
+            daemon.send(prediction(number))
+            wait_until(lambda number=number: len(thread._waiting) == number - 1)  # type: ignore[misc]  # the default
+            assert len(rows(server)) == 1
+            page = server.get("/history").text
+            assert "the disk is full" in page
+            assert 'class="predictions"' in page
+    assert caplog.text.count("the disk is full") == 1
+    daemon.send(HEALTH)
+    wait_until(lambda: len(rows(server)) == 4)
+    wait_until(lambda: thread.message == "")
+
+
 def test_a_history_that_was_removed_is_begun_again(tmp_path: Path, daemon: FakeDaemon) -> None:
     with running(tmp_path, open_history=lambda: history(tmp_path)) as server:
         daemon.send(prediction(1))
