@@ -25,7 +25,6 @@ from device.history.file import (
     file_bytes,
     open_history,
     remove_damaged,
-    replace_damaged,
     translated_errors,
 )
 from device.history.queries import HistoryQueries, local_time, now, storable
@@ -63,7 +62,7 @@ class History(HistoryQueries):
 
     Raises:
         HistoryError: the file cannot be opened or created, is no history, or was written by a newer version.
-        DamagedHistoryError: it is damaged; `History.replace_damaged` moves it aside.
+        DamagedHistoryError: it is damaged; the fix moves it aside, and a new one can be begun.
     """
 
     def __init__(
@@ -94,22 +93,6 @@ class History(HistoryQueries):
     def is_removed(self) -> bool:
         """Whether the file is no longer in its place, so that what is stored now would be lost when it is closed."""
         return _identity(self.path) != self._file
-
-    @staticmethod
-    def replace_damaged(path: Path, clock: Callable[[], datetime] = now) -> Path:
-        """Move a damaged history aside, with the files beside it, so that a new one can be begun.
-
-        Args:
-            path: the history, which no process may have open.
-            clock: returns the time, for the new name.
-
-        Returns:
-            The new path, such as `history.sqlite3.damaged-2026-01-31`.
-
-        Raises:
-            HistoryError: it cannot be moved.
-        """
-        return replace_damaged(path, clock().date())
 
     def add(self, prediction: Mapping[str, Any], boot: str) -> bool:
         """Store a prediction; when this returns, it survives a power failure.

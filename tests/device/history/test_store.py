@@ -47,7 +47,7 @@ def test_a_prediction_is_stored_with_all_that_a_page_shows(path: Path) -> None:
     with opened(path) as history:
         [stored] = history.page().predictions
     assert (stored.time, stored.time.utcoffset()) == (moment, timedelta(hours=5, minutes=45))
-    assert (stored.label, stored.corrected, stored.right_label) == ("positive", None, "positive")
+    assert (stored.label, stored.corrected) == ("positive", None)
     assert stored.probabilities == given["probabilities"]
     assert list(stored.probabilities) == list(given["probabilities"])
     assert stored.audio_only == given["audio_only"]
@@ -96,7 +96,7 @@ def test_corrections(history: History) -> None:
     assert not history.correct("e" * 32, 1, "positive")
     assert not history.correct("d" * 32, 2**70, "positive")
     [stored] = history.page().predictions
-    assert (stored.label, stored.corrected, stored.right_label) == ("neutral", "positive", "positive")
+    assert (stored.label, stored.corrected) == ("neutral", "positive")
     assert history.day(NOON.date()).corrected == history.contents().corrected == 1
     assert history.labels() == {"positive": 1}
 
@@ -183,7 +183,7 @@ def test_a_clock_that_jumps_back_is_noticed_and_the_order_is_that_of_arrival(his
     assert numbers(history) == list(range(1, 10))
     assert [each.number for each in history.page().predictions if each.clock_doubtful] == [7, 4, 3]
     assert history.day(date(1970, 1, 1)).clock_doubtful == 1
-    assert sum(map(len, (hour for day in history.heat_map().cells for hour in day))) == 2
+    assert sum(map(len, (hour for day in history.heat_map() for hour in day))) == 2
 
 
 def test_repeated_predictions_of_another_daemon_are_not_doubtful(history: History) -> None:
@@ -204,27 +204,24 @@ def test_the_day_of_25_hours_and_the_missing_hour(history: History) -> None:
     assert [sum(hour.values()) for hour in history.hours(date(2026, 3, 29))] == [1, 1, 0, *[1] * 21]
     assert [day.predictions for day in history.days()] == [25, 23]
     assert history.day(date(2026, 10, 25)).clock_doubtful == 0
-    sunday = history.heat_map().cells[6]
+    sunday = history.heat_map()[6]
     assert [sum(hour.values()) for hour in sunday] == [2] * 24
 
 
-def test_shares_and_the_most_frequent_class(history: History) -> None:
+def test_the_most_frequent_class_is_first(history: History) -> None:
     for number, label in enumerate(("positive", "neutral", "positive", "anger", "anger", "positive")):
         history.add(event(number, label=label), "boot")
-    found = history.heat_map(1)
-    assert found.most_frequent(2, 12) == "positive"
-    assert found.shares(2, 12) == {"positive": 3 / 6, "anger": 2 / 6, "neutral": 1 / 6}
-    assert list(history.labels().items()) == [("positive", 3), ("anger", 2), ("neutral", 1)]
-    assert found.most_frequent(2, 13) is None
-    assert found.shares(2, 13) == {}
+    expected = [("positive", 3), ("anger", 2), ("neutral", 1)]
+    wednesday = history.heat_map(1)[2]
+    assert list(wednesday[12].items()) == expected
+    assert wednesday[13] == {}
+    assert list(history.labels().items()) == expected
 
 
 def test_the_heat_map_of_some_weeks_ends_today(history: History) -> None:
     for number, days in enumerate((0, 6, 7, 13, 14)):
         history.add(event(10 - number, NOON - timedelta(days=days)), f"boot {days}")
-    totals = [
-        sum(sum(hour.values()) for day in history.heat_map(weeks).cells for hour in day) for weeks in (1, 2, None)
-    ]
+    totals = [sum(sum(hour.values()) for day in history.heat_map(weeks) for hour in day) for weeks in (1, 2, None)]
     assert totals == [2, 4, 5]
 
 
