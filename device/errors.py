@@ -87,7 +87,11 @@ class HistoryError(EdgeMcnnError):
 
 
 class DamagedHistoryError(HistoryError):
-    """The file of the history is damaged; `History.replace_damaged` of `device.history.store` moves it aside."""
+    """The file of the history is damaged; the fix moves it aside, and a new one can be begun."""
+
+
+class UnusablePredictionError(HistoryError):
+    """A prediction lacks a value, or has an impossible one, so that it cannot be stored; others can."""
 
 
 class WebError(EdgeMcnnError):

@@ -13,7 +13,7 @@ COLUMNS = (
     "boot",
 )  # fmt: skip
 """Columns of the table, in their order."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also those of full width
 """With these a spreadsheet takes a text for a formula, which can run programs."""
 _STEP = 1000
 

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 from device.errors import DamagedHistoryError, HistoryError
@@ -131,38 +130,6 @@ def damaged(path: Path, reason: str) -> DamagedHistoryError:
         fix=f"if it is the history, move it away: mv {shell_quoted(path)} {shell_quoted(f'{path}{_DAMAGED}copy')}; "
         "then a new one is begun",
     )
-
-
-def replace_damaged(path: Path, today: date) -> Path:
-    """Move a damaged history aside, with the files beside it, so that a new one can be begun.
-
-    Args:
-        path: the history, which no process may have open.
-        today: date for the new name.
-
-    Returns:
-        The new path, such as `history.sqlite3.damaged-2026-01-31`.
-
-    Raises:
-        HistoryError: it cannot be moved.
-    """
-    aside = next(each for each in _names_aside(path, today) if not os.path.lexists(each))
-    try:
-        for suffix in _JOURNALS:  # first: the new history must not find the journal of the old one
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-        path.rename(aside)
-    except OSError as error:
-        raise cannot_use(path, error, HistoryError) from None
-    return aside
-
-
-def _names_aside(path: Path, today: date) -> Iterator[Path]:
-    yield path.with_name(f"{path.name}{_DAMAGED}{today.isoformat()}")
-    number = 2
-    while True:
-        yield path.with_name(f"{path.name}{_DAMAGED}{today.isoformat()}-{number}")
-        number += 1
 
 
 def damaged_files(path: Path) -> list[Path]:

@@ -19,7 +19,6 @@ from device.history.records import (
     Day,
     Filter,
     HealthRecord,
-    HeatMap,
     Page,
     StoredPrediction,
 )
@@ -99,11 +98,14 @@ class HistoryQueries:
                 hours[hour][label] = count
         return hours
 
-    def heat_map(self, weeks: int | None = None) -> HeatMap:
+    def heat_map(self, weeks: int | None = None) -> tuple[tuple[Counts, ...], ...]:
         """Return the predictions by weekday and hour, without those at which the clock was certainly wrong.
 
         Args:
             weeks: how many of the last weeks count, today being the last day; None for all.
+
+        Returns:
+            Predictions per class, shape (7, 24): Monday first.
         """
         first = _FIRST_DAY
         if weeks is not None:
@@ -117,7 +119,7 @@ class HistoryQueries:
         with self._converting():
             for weekday, hour, label, count in rows:
                 cells[weekday][hour][label] = count
-        return HeatMap(tuple(map(tuple, cells)))
+        return tuple(map(tuple, cells))
 
     def page(self, conditions: Filter | None = None, before: int | None = None, limit: int = 50) -> Page:
         """Return the latest predictions that fulfil the conditions.

@@ -52,11 +52,6 @@ class StoredPrediction:
     boot: str
     """Boot id of the kernel."""
 
-    @property
-    def right_label(self) -> str:
-        """The class that a person named, else the predicted one."""
-        return self.label if self.corrected is None else self.corrected
-
     def as_table(self) -> dict[str, Any]:
         """Return the prediction for JSON, with the keys of a `prediction` event and those that only the history has."""
         return {
@@ -121,27 +116,6 @@ class Day:
     def predictions(self) -> int:
         """Number of predictions."""
         return sum(self.labels.values())
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """Predictions by weekday and hour of the local time."""
-
-    cells: tuple[tuple[Counts, ...], ...]
-    """Predictions per class, shape (7, 24): Monday first."""
-
-    def predictions(self, weekday: int, hour: int) -> int:
-        """Return the number of predictions of a cell."""
-        return sum(self.cells[weekday][hour].values())
-
-    def most_frequent(self, weekday: int, hour: int) -> str | None:
-        """Return the most frequent class of a cell, of equally frequent ones the first by name; None if it is empty."""
-        return next(iter(self.cells[weekday][hour]), None)
-
-    def shares(self, weekday: int, hour: int) -> dict[str, float]:
-        """Return the share of each class in a cell, 0 to 1."""
-        total = self.predictions(weekday, hour)
-        return {label: count / total for label, count in self.cells[weekday][hour].items()}
 
 
 @dataclass(frozen=True)

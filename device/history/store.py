@@ -18,14 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from device.errors import HistoryError
+from device.errors import HistoryError, UnusablePredictionError
 from device.history import csv_export
 from device.history.file import (
     BUSY_S,
     file_bytes,
     open_history,
     remove_damaged,
-    replace_damaged,
     translated_errors,
 )
 from device.history.queries import HistoryQueries, local_time, now, storable
@@ -63,13 +62,14 @@ class History(HistoryQueries):
 
     Raises:
         HistoryError: the file cannot be opened or created, is no history, or was written by a newer version.
-        DamagedHistoryError: it is damaged; `History.replace_damaged` moves it aside.
+        DamagedHistoryError: it is damaged; the fix moves it aside, and a new one can be begun.
     """
 
     def __init__(
         self, path: Path, *, keep_days: int, max_mb: int, words: bool, clock: Callable[[], datetime] = now
     ) -> None:
         super().__init__(open_history(path), path, clock)
+        self._file = _identity(path)
         self._keep_days = keep_days
         self._max_bytes = max_mb * 1_000_000
         self._words = words
@@ -90,21 +90,9 @@ class History(HistoryQueries):
         with contextlib.suppress(sqlite3.Error):  # everything that was confirmed is on the disk
             self._connection.close()
 
-    @staticmethod
-    def replace_damaged(path: Path, clock: Callable[[], datetime] = now) -> Path:
-        """Move a damaged history aside, with the files beside it, so that a new one can be begun.
-
-        Args:
-            path: the history, which no process may have open.
-            clock: returns the time, for the new name.
-
-        Returns:
-            The new path, such as `history.sqlite3.damaged-2026-01-31`.
-
-        Raises:
-            HistoryError: it cannot be moved.
-        """
-        return replace_damaged(path, clock().date())
+    def is_removed(self) -> bool:
+        """Whether the file is no longer in its place, so that what is stored now would be lost when it is closed."""
+        return _identity(self.path) != self._file
 
     def add(self, prediction: Mapping[str, Any], boot: str) -> bool:
         """Store a prediction; when this returns, it survives a power failure.
@@ -118,7 +106,8 @@ class History(HistoryQueries):
             is 0.
 
         Raises:
-            HistoryError: as for all methods, or the event lacks a value, or has an impossible one.
+            UnusablePredictionError: the event lacks a value, or has an impossible one.
+            HistoryError: as for all methods.
         """
         if self._keep_days == 0:
             return False
@@ -127,7 +116,7 @@ class History(HistoryQueries):
             daemon, replayed = storable(str(prediction["daemon"])), bool(prediction.get("replayed"))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise HistoryError(
+            raise UnusablePredictionError(
                 f"a prediction cannot be stored ({displayable(reason)})",
                 fix="install the same version of edge-mcnn for the daemon and the page",
             ) from None
@@ -407,6 +396,15 @@ class History(HistoryQueries):
                     fix="end that program, then erase again",
                 )
             time.sleep(0.05)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What another file of the same name does not have; None if there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -88,4 +88,4 @@ def nearest_colour(colour: str) -> str:
 
 
 def _any_of(names: tuple[str, ...], label: str) -> str:
-    return names[zlib.crc32(label.encode()) % len(names)]
+    return names[zlib.crc32(label.encode("utf-8", "replace")) % len(names)]

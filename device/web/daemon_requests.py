@@ -67,9 +67,9 @@ class DaemonRequests:
     async def status(self) -> dict[str, Any] | None:
         """The status of the daemon, at most a second old; None if there is none."""
         async with self._reading:
-            now = time.monotonic()
-            if now - self._status[0] >= _STATUS_AGE_S:
-                self._status = (now, await asyncio.to_thread(self._read_status))
+            if time.monotonic() - self._status[0] >= _STATUS_AGE_S:
+                status = await asyncio.to_thread(self._read_status)
+                self._status = (time.monotonic(), status)  # a daemon that hangs delays a group of requests once
             return self._status[1]
 
     async def _change(self, change: Callable[..., Any], value: Any) -> None:

@@ -1,7 +1,6 @@
 """The history behind the page: all its work is done in one thread, and whatever fails there, the page goes on."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
@@ -9,13 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from device.errors import EdgeMcnnError, HistoryError
+from device.errors import EdgeMcnnError, HistoryError, UnusablePredictionError
 from device.history.store import History
 from device.web.live import Event
 
 _LOG = logging.getLogger(__name__)
 _MOST_WAITING = 1000
-"""Number of events that wait while the history is slow; then the oldest are lost."""
+"""Number of events that wait while the history is slow or does not work; then the oldest are lost."""
 _RETRY_S = 30.0
 _FIRST_RETAIN_S, _RETAIN_S = 600.0, 3600.0
 """The clock of a Raspberry Pi may be wrong for some minutes after the start, see `History.retain`."""
@@ -39,6 +38,8 @@ class HistoryThread:
         self._retain_at = clock() + _FIRST_RETAIN_S
         self._waiting: deque[tuple[Event, str]] = deque(maxlen=_MOST_WAITING)
         self._writing: asyncio.Task[None] | None = None
+        self._stores = True
+        """Whether the latest event could be stored."""
         self.message = self.fix = ""
         """What is wrong with the history, and the fix; empty while it works."""
 
@@ -81,11 +82,20 @@ class HistoryThread:
     async def _write_waiting(self) -> None:
         while self._waiting:
             event, boot = self._waiting.popleft()
-            with contextlib.suppress(EdgeMcnnError):  # the page shows it
+            try:
                 await self.read(lambda history, event=event, boot=boot: _write(history, event, boot))  # type: ignore[misc]  # the defaults
+            except EdgeMcnnError:  # the page shows it; the next event, which comes in 10 s at most, begins again
+                if event["event"] != "health" and len(self._waiting) < _MOST_WAITING:
+                    self._waiting.appendleft((event, boot))
+                self._stores = False
+                return
+            self._stores = True
+            self.message = self.fix = ""
 
     def _with_history(self, work: Callable[[History], _Result]) -> _Result:
         try:
+            if self._history is not None and self._history.is_removed():
+                self._close()
             if self._history is None:
                 self._history = self._opened()
             if self._clock() >= self._retain_at:
@@ -98,7 +108,8 @@ class HistoryThread:
                 self.message, self.fix = error.message, error.fix
             self._close()
             raise
-        self.message = self.fix = ""
+        if self._stores:  # else the disk is full, for example, which can be read
+            self.message = self.fix = ""
         return result
 
     def _opened(self) -> History:
@@ -122,7 +133,10 @@ def _write(history: History, event: Event, boot: str) -> None:
         HistoryError: that cannot be done.
     """
     if event["event"] == "prediction":
-        history.add(event, boot)
+        try:
+            history.add(event, boot)
+        except UnusablePredictionError as error:
+            _LOG.warning("%s", error)
     elif event["event"] == "health":
         history.add_health(event)
     else:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,17 @@ _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.5, 5.0
 _REPLACED = ("hello", "state", "mute", "level", "health")
 """Events of which the latest is the current state."""
 _PASSED = (*_REPLACED, "speech", "words", "prediction", "corrected")
+_NEEDED: Mapping[str, Mapping[str, type]] = {
+    "state": {"state": str},
+    "prediction": {"number": int, "daemon": str, "time": str, "label": str, "probabilities": dict},
+    "corrected": {"number": int, "daemon": str, "label": str},
+}
+"""Keys without which an event means nothing, with their types."""
+_OF_MODALITY = {"label": str, "probabilities": dict}
+_MOST_BRACKETS = 500
+"""Of a line: what is nested deeper could be read but not written again."""
+_MOST_DIGITS = 15
+"""Of an integer: what a float holds exactly, as in a browser."""
 _START = "start the device: edge-mcnn listen"
 
 
@@ -233,6 +245,8 @@ class EventsTask:
                 return "the device's events are not of this version", "update edge-mcnn, and restart the device"
             if event.get("event") == "end":
                 return "the device has ended", _START
+            if not _is_usable(event):
+                continue
             newly = not self._state.connected
             new = self._state.apply(event)
             if newly:
@@ -248,10 +262,33 @@ def _is_hello(event: Event) -> bool:
     return event.get("event") == "hello" and event.get("protocol") == PROTOCOL
 
 
+def _is_usable(event: Event) -> bool:
+    """Whether an event has what pages and the history need of it; all other values may be missing or wrong."""
+    modalities = (event.get("audio_only"), event.get("text_only"))
+    return _has(event, _NEEDED.get(event["event"], {})) and all(
+        each is None or (isinstance(each, dict) and _has(each, _OF_MODALITY)) for each in modalities
+    )
+
+
+def _has(table: Mapping[str, Any], needed: Mapping[str, type]) -> bool:
+    return all(isinstance(table.get(name), kind) for name, kind in needed.items())
+
+
 def decoded(line: bytes) -> Event | None:
-    """The event in a line; None if it holds none."""
+    """The event in a line; None if it holds none. Numbers that no browser reads, or not exactly, become None."""
+    if line.count(b"[") + line.count(b"{") > _MOST_BRACKETS:
+        return None
     try:
-        event = json.loads(line, parse_constant=lambda _: None)  # NaN is no JSON, and no browser reads it
-    except (ValueError, RecursionError):
+        event = json.loads(line, parse_constant=lambda _: None, parse_float=_finite, parse_int=_exact)
+    except ValueError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
+def _finite(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+def _exact(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MOST_DIGITS else None

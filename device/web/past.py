@@ -72,7 +72,7 @@ async def overview(request: web.Request) -> dict[str, Any]:
         return {
             "days": [_day(each) for each in history.days()],
             "hours": history.hours(day) if day is not None else [],
-            "heat_map": history.heat_map(weeks).cells,
+            "heat_map": history.heat_map(weeks),
             "classes": list(history.labels()),
         }
 

@@ -66,7 +66,8 @@ def render(request: web.Request, template: str, *, status: int = 200, **context:
         "version": version("edge-mcnn") if admitted else "",
     }
     text = _templates().get_template(template).render({**base, **context})
-    return web.Response(text=text, content_type="text/html", status=status)
+    # JSON can contain halves of surrogate pairs, which UTF-8 cannot represent.
+    return web.Response(body=text.encode("utf-8", "replace"), content_type="text/html", charset="utf-8", status=status)
 
 
 def respond_json(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -59,7 +59,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.writer.output_size == 0:
             return _response(request, error)
         if not isinstance(error, ConnectionError):  # of the client
-            _LOG.warning("a response is incomplete: %s %s: %s", request.method, request.path[:100], error)
+            _LOG.warning("a response is incomplete: %s %s: %s", request.method, _path(request), error)
         if request.transport is not None:
             request.transport.abort()  # so that the client notices it
         raise ConnectionResetError from None
@@ -74,8 +74,13 @@ def _response(request: web.Request, error: Exception) -> web.StreamResponse:
         return respond_to_failure(request, error, 503 if isinstance(error, StatusError | HistoryError) else 400)
     if isinstance(error, web.HTTPException | ConnectionError):  # leads elsewhere; the client has gone
         raise error
-    _LOG.error("a request failed: %s %s", request.method, request.path[:100], exc_info=error)
+    _LOG.error("a request failed: %s %s", request.method, _path(request), exc_info=error)
     return respond_error(request, 500, "something went wrong", "look into the log of edge-mcnn web")
+
+
+def _path(request: web.Request) -> str:
+    """The path for the log, as it was sent: decoded it could contain line ends, and with them lines of its own."""
+    return request.rel_url.raw_path[:100]
 
 
 def _message(error: web.HTTPException) -> str:

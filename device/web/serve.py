@@ -25,7 +25,7 @@ from device.web.access.folder import state_folder
 from device.web.access.passwords import read_password
 from device.web.access.tokens import read_tokens
 from device.web.app import create_app, own_names
-from device.web.connections import FIRST_REQUEST_LIMIT_S, Connections
+from device.web.connections import Connections
 from device.web.daemon_requests import DaemonRequests
 from device.web.history_thread import HistoryThread
 from device.web.live import LiveState
@@ -246,21 +246,17 @@ async def _serve(
     try:
         await runner.setup()
         assert runner.server is not None  # noqa: S101  # set up one line above
-        handshake_s = None if tls is None else FIRST_REQUEST_LIMIT_S
-        server = await loop.create_server(
-            Connections(runner.server), sock=listener, ssl=tls, ssl_handshake_timeout=handshake_s
-        )
-        announce(f"the page is at {url(address, tls=tls is not None)}{'' if passed else ' (Ctrl-C ends it)'}")
-        systemd.ready()
-        period_s = systemd.watchdog_s / 2 if systemd.watchdog_s else None
-        while not ended.is_set():
-            try:
-                async with asyncio.timeout(period_s):
-                    await ended.wait()
-            except TimeoutError:
-                systemd.alive()
-        systemd.stopping()
-        server.close()
+        async with Connections(runner.server, tls).accepting(listener):
+            announce(f"the page is at {url(address, tls=tls is not None)}{'' if passed else ' (Ctrl-C ends it)'}")
+            systemd.ready()
+            period_s = systemd.watchdog_s / 2 if systemd.watchdog_s else None
+            while not ended.is_set():
+                try:
+                    async with asyncio.timeout(period_s):
+                        await ended.wait()
+                except TimeoutError:
+                    systemd.alive()
+            systemd.stopping()
     finally:
         listener.close()
         await runner.cleanup()

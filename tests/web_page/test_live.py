@@ -132,7 +132,8 @@ def test_missing_keys_and_no_numbers_do_not_break_the_page(rig: Rig, new_page: N
         {"event": "level"}, {"event": "level", "dbfs": None}, {"event": "speech"},
         {"event": "speech", "first": 0, "columns": "no base64 !"}, {"event": "speech", "first": -3, "columns": "AAAA"},
         {"event": "words"}, {"event": "mute"}, {"event": "state"}, {"event": "unknown", "x": [1]}, {"event": "health"},
-        {"event": "prediction", "label": "neutral", "number": 1, "probabilities": {"neutral": float("nan")}},
+        {"event": "prediction", "label": "neutral", "number": 0},
+        {**prediction(1, "neutral", now()), "probabilities": {"neutral": float("nan")}},
         {"event": "corrected"},
     )  # fmt: skip
     expect(page.locator("#probability")).to_have_text("\u2013")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 PER_ADDRESS, IN_ALL = 5, 20
 WINDOW_S = 60.0
+LOOPBACK = "loopback"
+"""The `network` of this machine itself, whose addresses are too many to count each."""
 
 
 class LoginLimit:
@@ -32,21 +34,23 @@ class LoginLimit:
         now = self._clock()
         while self._attempts and self._attempts[0][0] <= now - WINDOW_S:
             self._attempts.popleft()
-        network = _network(address)
-        own = [at for at, each in self._attempts if each == network]
+        client = network(address)
+        own = [at for at, each in self._attempts if each == client]
         for attempts, most in ((own, PER_ADDRESS), ([at for at, _ in self._attempts], IN_ALL)):
             if len(attempts) >= most:
                 return max(attempts[0] + WINDOW_S - now, 1e-3)
-        self._attempts.append((now, network))
+        self._attempts.append((now, client))
         return 0.0
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """What one machine cannot change as it likes: of an IPv6 address only the first half."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    if parsed.is_loopback:
+        return LOOPBACK
+    return str(ipaddress.ip_network((parsed, 64), strict=False) if parsed.version == 6 else parsed)

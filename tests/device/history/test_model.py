@@ -193,7 +193,7 @@ class HistoryMachine(RuleBasedStateMachine):
             ]
         for weeks in (1, None):
             first = date.min if weeks is None else self.clock.moment.date() - timedelta(days=6)
-            cells = self.history.heat_map(weeks).cells
+            cells = self.history.heat_map(weeks)
             assert {(day, hour): dict(cells[day][hour]) for day in range(7) for hour in range(24)} == {
                 (day, hour): Counter(
                     row.right_label

@@ -1,5 +1,7 @@
 """What is stored, for how long, and that what is erased is gone."""
 
+import csv
+import io
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -45,7 +47,7 @@ def test_a_prediction_is_stored_with_all_that_a_page_shows(path: Path) -> None:
     with opened(path) as history:
         [stored] = history.page().predictions
     assert (stored.time, stored.time.utcoffset()) == (moment, timedelta(hours=5, minutes=45))
-    assert (stored.label, stored.corrected, stored.right_label) == ("positive", None, "positive")
+    assert (stored.label, stored.corrected) == ("positive", None)
     assert stored.probabilities == given["probabilities"]
     assert list(stored.probabilities) == list(given["probabilities"])
     assert stored.audio_only == given["audio_only"]
@@ -94,7 +96,7 @@ def test_corrections(history: History) -> None:
     assert not history.correct("e" * 32, 1, "positive")
     assert not history.correct("d" * 32, 2**70, "positive")
     [stored] = history.page().predictions
-    assert (stored.label, stored.corrected, stored.right_label) == ("neutral", "positive", "positive")
+    assert (stored.label, stored.corrected) == ("neutral", "positive")
     assert history.day(NOON.date()).corrected == history.contents().corrected == 1
     assert history.labels() == {"positive": 1}
 
@@ -108,6 +110,16 @@ def test_labels_of_any_characters(label: str, history: History) -> None:
     [stored] = history.page(Filter(label=label, day=NOON.date())).predictions
     assert (stored.label, stored.corrected, stored.light, stored.probabilities[label]) == (label, label, label, 0.8)
     assert history.labels() == {label: 1}
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_a_spreadsheet_runs_no_text(first: str, history: History) -> None:
+    history.add(event(1, label=f"{first}1+1"), "boot")
+    stream = io.StringIO(newline="")
+    history.export(stream)
+    stream.seek(0)
+    [row] = csv.DictReader(stream)
+    assert row["label"] == f"'{first}1+1"
 
 
 def test_halves_of_surrogate_pairs_are_replaced(history: History) -> None:
@@ -171,7 +183,7 @@ def test_a_clock_that_jumps_back_is_noticed_and_the_order_is_that_of_arrival(his
     assert numbers(history) == list(range(1, 10))
     assert [each.number for each in history.page().predictions if each.clock_doubtful] == [7, 4, 3]
     assert history.day(date(1970, 1, 1)).clock_doubtful == 1
-    assert sum(map(len, (hour for day in history.heat_map().cells for hour in day))) == 2
+    assert sum(map(len, (hour for day in history.heat_map() for hour in day))) == 2
 
 
 def test_repeated_predictions_of_another_daemon_are_not_doubtful(history: History) -> None:
@@ -192,27 +204,24 @@ def test_the_day_of_25_hours_and_the_missing_hour(history: History) -> None:
     assert [sum(hour.values()) for hour in history.hours(date(2026, 3, 29))] == [1, 1, 0, *[1] * 21]
     assert [day.predictions for day in history.days()] == [25, 23]
     assert history.day(date(2026, 10, 25)).clock_doubtful == 0
-    sunday = history.heat_map().cells[6]
+    sunday = history.heat_map()[6]
     assert [sum(hour.values()) for hour in sunday] == [2] * 24
 
 
-def test_shares_and_the_most_frequent_class(history: History) -> None:
+def test_the_most_frequent_class_is_first(history: History) -> None:
     for number, label in enumerate(("positive", "neutral", "positive", "anger", "anger", "positive")):
         history.add(event(number, label=label), "boot")
-    found = history.heat_map(1)
-    assert found.most_frequent(2, 12) == "positive"
-    assert found.shares(2, 12) == {"positive": 3 / 6, "anger": 2 / 6, "neutral": 1 / 6}
-    assert list(history.labels().items()) == [("positive", 3), ("anger", 2), ("neutral", 1)]
-    assert found.most_frequent(2, 13) is None
-    assert found.shares(2, 13) == {}
+    expected = [("positive", 3), ("anger", 2), ("neutral", 1)]
+    wednesday = history.heat_map(1)[2]
+    assert list(wednesday[12].items()) == expected
+    assert wednesday[13] == {}
+    assert list(history.labels().items()) == expected
 
 
 def test_the_heat_map_of_some_weeks_ends_today(history: History) -> None:
     for number, days in enumerate((0, 6, 7, 13, 14)):
         history.add(event(10 - number, NOON - timedelta(days=days)), f"boot {days}")
-    totals = [
-        sum(sum(hour.values()) for day in history.heat_map(weeks).cells for hour in day) for weeks in (1, 2, None)
-    ]
+    totals = [sum(sum(hour.values()) for day in history.heat_map(weeks) for hour in day) for weeks in (1, 2, None)]
     assert totals == [2, 4, 5]
 
 

@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -227,6 +228,7 @@ def running(
     settings: Settings | None = None,
     limit: LoginLimit | None = None,
     socket_path: Path | None = None,
+    tls: ssl.SSLContext | None = None,
     status: Mapping[str, Any] | None = None,
     change: Callable[[str, Any], None] = lambda _name, _value: None,
 ) -> Iterator[Server]:
@@ -239,6 +241,7 @@ def running(
         settings: the settings; None for the defaults.
         limit: limit on attempts to log in.
         socket_path: events socket of the daemon; `folder` / "events.sock" without one.
+        tls: certificate; None for http, which `Server` sends.
         status: status of the daemon; None for no daemon.
         change: called with each request to the daemon: `mute`, `correct` or `light`, and its value; may raise.
     """
@@ -271,17 +274,17 @@ def running(
         runner = web.AppRunner(app, shutdown_timeout=1)
         await runner.setup()
         assert runner.server is not None
-        connections = Connections(runner.server)
+        connections = Connections(runner.server, tls)
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(connections, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        started["server"] = Server(port, services, app, connections, loop, changes)
-        ready.set()
-        try:
-            await ended.wait()
-        finally:
-            server.close()
-            await runner.cleanup()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            started["server"] = Server(port, services, app, connections, loop, changes)
+            try:
+                async with connections.accepting(listener):
+                    ready.set()
+                    await ended.wait()
+            finally:
+                await runner.cleanup()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="server")
     thread.start()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from device.web import connections, security
+from device.web.access.login_limit import LOOPBACK, network
 from device.web.connections import MOST, MOST_PER_ADDRESS, Connections
 from tests.device.web.server import Server, running
 from tests.waiting import LIMIT_S, wait_until
@@ -53,10 +55,64 @@ def test_one_address_cannot_take_all_connections() -> None:
         limited.leave("192.168.1.7")
     limited.leave("192.168.1.8")
     assert len(limited) == 0
-    assert len(limited._addresses) == 0
-    assert [limited.join("127.0.0.1") for _ in range(MOST + 1)] == [True] * MOST + [False]
+    assert len(limited._networks) == 0
+    assert [limited.join(LOOPBACK) for _ in range(MOST + 1)] == [True] * MOST + [False]
     assert not limited.join("192.168.1.9")
-    assert len(limited._addresses) == 1
+    assert len(limited._networks) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.168.1.7", "192.168.1.7"),
+        ("::ffff:192.168.1.7", "192.168.1.7"),
+        ("127.0.0.1", LOOPBACK),
+        ("127.8.9.10", LOOPBACK),
+        ("::1", LOOPBACK),
+        ("::ffff:127.0.0.1", LOOPBACK),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+    ],
+)
+def test_one_machine_cannot_count_as_many(address: str, expected: str) -> None:
+    assert network(address) == expected
+
+
+def test_handshakes_that_do_not_come_are_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(tmp_path, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) as server, contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connected(server)) for _ in range(MOST)]
+        wait_until(lambda: len(server.connections) == MOST)
+        with connected(server) as refused:
+            assert refused.recv(1) == b"", "it may begin a handshake"
+        silent[0].close()
+        wait_until(lambda: len(server.connections) == MOST - 1)
+        monkeypatch.setattr(connections, "FIRST_REQUEST_LIMIT_S", 0.05)
+        with connected(server) as late:
+            assert late.recv(1) == b""
+        for each in silent:
+            each.close()
+        wait_until(lambda: len(server.connections) == 0)
+        with connected(server) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert not plain.recv(100).startswith(b"HTTP")
+        wait_until(lambda: len(server.connections) == 0)
+    assert caplog.text == ""
+
+
+def test_a_client_that_reads_no_response_is_disconnected(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "UNREAD_LIMIT_S", 0.2)
+    monkeypatch.setattr(connections, "KEEP_ALIVE_S", 2 * LIMIT_S)
+    with connected(server) as frozen:
+        frozen.settimeout(0.5)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            while True:
+                frozen.sendall(b"GET /settings HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        wait_until(lambda: len(server.connections) == 0)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"GET"])

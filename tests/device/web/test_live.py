@@ -102,6 +102,24 @@ def test_a_line_without_end_is_not_collected(server: Server, tmp_path: Path) -> 
         wait_for(server, connected=False)
 
 
+def test_numbers_that_no_browser_reads_become_none(server: Server, tmp_path: Path) -> None:
+    sent = b'{"event": "health", "memory_mb": 1e999, "uptime_s": -1e999, "blocks_dropped": NaN, "losses": 1%s}\n'
+    with FakeDaemon(tmp_path / "events.sock") as daemon:
+        wait_for(server, connected=True, health=HEALTH)
+        daemon.send_bytes(sent % (b"0" * 400))
+        wait_for(server, health={
+            "event": "health", "memory_mb": None, "uptime_s": None, "blocks_dropped": None, "losses": None,
+        })  # fmt: skip
+
+
+def test_what_is_nested_too_deeply_is_no_event() -> None:
+    """Python reads deeper values than it writes, where more functions are called already."""
+    for depth in range(400, 1000):
+        event = decoded(b'{"event": "level", "dbfs": %b%b}' % (b"[" * depth, b"]" * depth))
+        assert (event is None) == (depth >= 500)
+        json.dumps([[event]])
+
+
 def test_what_is_not_known_is_ignored(server: Server, tmp_path: Path) -> None:
     with FakeDaemon(tmp_path / "events.sock") as daemon:
         daemon.send({"event": "future", "value": 1}, {"event": "mute", "muted": True, "future": [1]})

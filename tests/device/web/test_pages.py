@@ -1,5 +1,6 @@
 """What the pages show and what their forms do, with a history and a fake daemon."""
 
+import asyncio
 import http.client
 import json
 import re
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,10 @@ from device.errors import HistoryError, ProfileError, StatusError
 from device.history.store import History
 from device.settings.schema import HistorySettings, PublishSettings, Settings
 from device.settings.toml import as_toml
-from tests.device.web.server import START, FakeDaemon, Server, prediction, running
+from device.web import daemon_requests
+from device.web.access.access import Access
+from device.web.daemon_requests import DaemonRequests
+from tests.device.web.server import HEALTH, HELLO, START, STATE, FakeDaemon, Server, prediction, running
 from tests.waiting import wait_until
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -154,6 +159,64 @@ def test_words_that_the_device_does_not_publish_are_reported(tmp_path: Path, dae
             assert server.get("/history").text.count("No words are stored,") == notices
 
 
+def test_what_happens_while_the_history_does_not_work_is_stored_later(tmp_path: Path, daemon: FakeDaemon) -> None:
+    is_locked = True
+
+    def sometimes() -> History:
+        if is_locked:
+            raise HistoryError("another program uses it")
+        return history(tmp_path)
+
+    with running(tmp_path, open_history=sometimes) as server:
+        thread = server.services.history
+        daemon.send(prediction(1), prediction(2), {**HEALTH, "uptime_s": 1.0})
+        wait_until(lambda: server.services.live.current["health"]["uptime_s"] == 1.0)
+        daemon.send({"event": "corrected", "daemon": "d" * 32, "number": 1, "label": "neutral"})
+        wait_until(lambda: len(thread._waiting) == 3, message=lambda: f"{thread._waiting}")
+        is_locked = False
+        thread._retry_at = 0
+        daemon.send(HEALTH)
+        wait_until(lambda: not thread._waiting)
+        assert [(each["number"], each["corrected"]) for each in rows(server)] == [(2, None), (1, "neutral")]
+
+
+def test_a_full_disk_is_reported_until_something_is_stored(
+    server: Server, daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> bool:
+        thread._retry_at = 0
+        raise HistoryError("the disk is full")
+
+    thread = server.services.history
+    daemon.send(prediction(1))
+    wait_until(lambda: rows(server))
+    with monkeypatch.context() as full:
+        full.setattr(History, "add", fail)
+        for number in range(2, 5):
+            daemon.send(prediction(number))
+            wait_until(lambda number=number: len(thread._waiting) == number - 1)  # type: ignore[misc]  # the default
+            assert len(rows(server)) == 1
+            page = server.get("/history").text
+            assert "the disk is full" in page
+            assert 'class="predictions"' in page
+    assert caplog.text.count("the disk is full") == 1
+    daemon.send(HEALTH)
+    wait_until(lambda: len(rows(server)) == 4)
+    wait_until(lambda: thread.message == "")
+
+
+def test_a_history_that_was_removed_is_begun_again(tmp_path: Path, daemon: FakeDaemon) -> None:
+    with running(tmp_path, open_history=lambda: history(tmp_path)) as server:
+        daemon.send(prediction(1))
+        wait_until(lambda: rows(server))
+        (tmp_path / "history.sqlite3").unlink()
+        assert rows(server) == []
+        daemon.send(prediction(2))
+        wait_until(lambda: rows(server))
+    with history(tmp_path) as stored:
+        assert [each.number for each in stored.page().predictions] == [2]
+
+
 def test_without_a_history_nothing_is_written(tmp_path: Path, daemon: FakeDaemon) -> None:
     with running(tmp_path) as server:
         daemon.send(prediction(1))
@@ -237,6 +300,18 @@ def test_an_unexpected_error_shows_no_details(tmp_path: Path, caplog: pytest.Log
     assert "secret detail" in caplog.text
 
 
+def test_a_path_writes_no_line_of_its_own_into_the_log(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_access: Access, _request: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Access, "visitor", fail)
+    assert server.get("/%0AERROR%0D%1B[31m").status == 500
+    [message] = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert message.isprintable()
+
+
 def test_foreign_text_is_only_text(tmp_path: Path) -> None:
     """Labels, microphones, words and versions come from elsewhere."""
     hello, state, *others = START
@@ -259,6 +334,46 @@ def test_foreign_text_is_only_text(tmp_path: Path) -> None:
         assert "&lt;script&gt;" in server.get("/").text
 
 
+_HALF = "\ud800"
+"""Half of a surrogate pair, which JSON can contain and UTF-8 cannot."""
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {**STATE, "state": ["healthy"]},
+        {**STATE, "microphone": _HALF},
+        {**HEALTH, "memory_mb": 10**400},
+        {**HEALTH, "blocks_dropped": -(10**400)},
+        {**HEALTH, "model": _HALF},
+        {**HELLO, "hold_s": 10**400},
+        {"event": "prediction", "number": 2, "daemon": "d" * 32},
+        {"event": "corrected", "number": [], "daemon": "d" * 32},
+        {**prediction(2), "label": None},
+        prediction(2, "x", probabilities="x"),
+        prediction(2, "x", audio_only={"label": 5, "probabilities": {}}),
+        prediction(2, "x", text_only=[]),
+        prediction(2, _HALF, light=_HALF),
+        prediction(2, "x", light=[]),
+        prediction(2, "x", time="yesterday"),
+        prediction(2, "x", time=_HALF),
+        prediction(2, "x", seconds={}),
+    ],
+)
+def test_no_event_breaks_a_page(tmp_path: Path, event: dict[str, Any]) -> None:
+    good = prediction(3, "positive")
+    with (
+        FakeDaemon(tmp_path / "events.sock", (*START, event, good)),
+        running(tmp_path, open_history=lambda: history(tmp_path), status={}) as server,
+    ):
+        wait_until(lambda: [each for each in server.services.live.latest if each["number"] == 3])
+        wait_until(lambda: [each for each in rows(server) if each["number"] == 3])
+        assert server.services.history.message == ""
+        for path in ("/", "/health", "/history", "/history.csv", "/api/status", "/api/day"):
+            assert server.get(path).status == 200, path
+        assert "positive" in server.get("/").text
+
+
 def test_all_settings_are_shown_but_no_secrets(tmp_path: Path) -> None:
     settings = replace(Settings(), publish=PublishSettings(command=("/usr/bin/curl", "--token", "s3cret")))
     with running(tmp_path, settings=settings) as server:
@@ -267,6 +382,23 @@ def test_all_settings_are_shown_but_no_secrets(tmp_path: Path) -> None:
         assert name in page
     assert "s3cret" not in page
     assert "/usr/bin/curl with 2 arguments" in page
+
+
+def test_a_daemon_that_hangs_delays_requests_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, read = 0.0, 0
+
+    def hang() -> None:
+        nonlocal clock, read
+        clock, read = clock + 2.0, read + 1  # seconds, until the limit for its reply
+
+    monkeypatch.setattr(daemon_requests, "time", SimpleNamespace(monotonic=lambda: clock))
+
+    async def requests() -> None:
+        requests = DaemonRequests(status=hang)
+        await asyncio.gather(*(requests.status() for _ in range(5)))
+
+    asyncio.run(requests())
+    assert read == 1
 
 
 def test_the_status_of_the_daemon_is_shown(tmp_path: Path) -> None:
