@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def commits(folder: Path) -> Commits:
             durations = []
             for place in range(_COMMITS):
                 each = event(1 + number * _COMMITS + place, _LAST + timedelta(seconds=place), chance)
-                durations.append(_milliseconds(lambda each=each: history.add(each, "boot")))  # type: ignore[misc]
+                durations.append(_milliseconds(partial(history.add, each, "boot")))
             costs[level] = statistics.median(durations)
         before = _written_bytes()
         for place in range(10 * _COMMITS):

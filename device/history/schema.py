@@ -12,6 +12,27 @@ from device.system.display import displayable
 APPLICATION_ID = 0x65646D63
 """Marks a SQLite file as a history of edge-mcnn: "edmc" in ASCII."""
 
+_COUNT = """INSERT INTO hours VALUES (
+            new.day, new.hour, coalesce(new.corrected, new.label), new.clock_doubtful,
+            1, 1 - new.confident, new.corrected IS NOT NULL, new.text IS NOT NULL
+        )
+        ON CONFLICT DO UPDATE SET
+            predictions = predictions + 1,
+            low_confidence = low_confidence + excluded.low_confidence,
+            corrected = corrected + excluded.corrected,
+            with_words = with_words + excluded.with_words;"""
+"""Counts the new row of a prediction in its hour."""
+_DISCOUNT = """UPDATE hours SET
+            predictions = predictions - 1,
+            low_confidence = low_confidence - (1 - old.confident),
+            corrected = corrected - (old.corrected IS NOT NULL),
+            with_words = with_words - (old.text IS NOT NULL)
+        WHERE day = old.day AND hour = old.hour AND label = coalesce(old.corrected, old.label)
+            AND clock_doubtful = old.clock_doubtful;
+        DELETE FROM hours
+        WHERE day = old.day AND hour = old.hour AND label = coalesce(old.corrected, old.label)
+            AND clock_doubtful = old.clock_doubtful AND predictions = 0;"""
+"""Takes the old row of a prediction out of the count of its hour."""
 _VERSION_1 = (
     """
     CREATE TABLE daemons (
@@ -63,54 +84,20 @@ _VERSION_1 = (
         PRIMARY KEY (day, hour, label, clock_doubtful)
     ) WITHOUT ROWID
     """,
-    """
+    f"""
     CREATE TRIGGER count_added AFTER INSERT ON predictions BEGIN
-        INSERT INTO hours VALUES (
-            new.day, new.hour, coalesce(new.corrected, new.label), new.clock_doubtful,
-            1, 1 - new.confident, new.corrected IS NOT NULL, new.text IS NOT NULL
-        )
-        ON CONFLICT DO UPDATE SET
-            predictions = predictions + 1,
-            low_confidence = low_confidence + excluded.low_confidence,
-            corrected = corrected + excluded.corrected,
-            with_words = with_words + excluded.with_words;
+        {_COUNT}
     END
     """,
-    """
+    f"""
     CREATE TRIGGER count_removed AFTER DELETE ON predictions BEGIN
-        UPDATE hours SET
-            predictions = predictions - 1,
-            low_confidence = low_confidence - (1 - old.confident),
-            corrected = corrected - (old.corrected IS NOT NULL),
-            with_words = with_words - (old.text IS NOT NULL)
-        WHERE day = old.day AND hour = old.hour AND label = coalesce(old.corrected, old.label)
-            AND clock_doubtful = old.clock_doubtful;
-        DELETE FROM hours
-        WHERE day = old.day AND hour = old.hour AND label = coalesce(old.corrected, old.label)
-            AND clock_doubtful = old.clock_doubtful AND predictions = 0;
+        {_DISCOUNT}
     END
     """,
-    """
+    f"""
     CREATE TRIGGER count_corrected AFTER UPDATE OF corrected ON predictions BEGIN
-        UPDATE hours SET
-            predictions = predictions - 1,
-            low_confidence = low_confidence - (1 - old.confident),
-            corrected = corrected - (old.corrected IS NOT NULL),
-            with_words = with_words - (old.text IS NOT NULL)
-        WHERE day = old.day AND hour = old.hour AND label = coalesce(old.corrected, old.label)
-            AND clock_doubtful = old.clock_doubtful;
-        DELETE FROM hours
-        WHERE day = old.day AND hour = old.hour AND label = coalesce(old.corrected, old.label)
-            AND clock_doubtful = old.clock_doubtful AND predictions = 0;
-        INSERT INTO hours VALUES (
-            new.day, new.hour, coalesce(new.corrected, new.label), new.clock_doubtful,
-            1, 1 - new.confident, new.corrected IS NOT NULL, new.text IS NOT NULL
-        )
-        ON CONFLICT DO UPDATE SET
-            predictions = predictions + 1,
-            low_confidence = low_confidence + excluded.low_confidence,
-            corrected = corrected + excluded.corrected,
-            with_words = with_words + excluded.with_words;
+        {_DISCOUNT}
+        {_COUNT}
     END
     """,
     """
