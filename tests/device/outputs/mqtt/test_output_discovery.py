@@ -171,7 +171,7 @@ def test_a_device_that_starts_again_removes_nothing(
     leave(start(settings, RecordedCommands()), announced)
     before = of("again", retained(broker))
     clean(start(settings, RecordedCommands()), broker, publish)
-    assert of("again", retained(broker)) == before
+    assert of("again", retained(broker)) >= before  # diagnostics follow at a time of their own
 
 
 def test_a_renamed_device_leaves_no_ghost(
