@@ -76,6 +76,8 @@ def clean(output: MqttOutput, broker: Broker, publish: Publisher, former: str = 
         wait_until_former_is_known(output, broker, former)
         settle(output)
     wait_until(lambda: output._leftovers is None)
+    # The broker has received what was published before, once it has acknowledged a later message.
+    output._client.publish("edge-mcnn/marker/cleaned", "x", qos=1).wait_for_publish(LIMIT_S)
 
 
 def wait_until_former_is_known(output: MqttOutput, broker: Broker, former: str) -> None:
