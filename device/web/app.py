@@ -11,10 +11,10 @@ from aiohttp import web
 from device.event_client import event_socket_paths
 from device.web import api, pages
 from device.web.connections import note_arrival
-from device.web.live import Event, EventsTask
 from device.web.past import CsvExport
 from device.web.security import BODY_BYTES, MIDDLEWARES, add_headers
 from device.web.services import SERVICES, Services
+from device.web.sources.live import Event, EventsTask
 from device.web.static_files import LOGIN_STYLE, read_static_files, static_handler
 
 

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from device.errors import EdgeMcnnError
 from device.system.display import as_json
-from device.web import views
-from device.web.appearance import Look
+from device.web.look import views
+from device.web.look.appearance import Look
 from device.web.services import CSRF, VISITOR, services_of
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -26,13 +26,14 @@ from device.web.access.passwords import read_password
 from device.web.access.tokens import read_tokens
 from device.web.app import create_app, own_names
 from device.web.connections import Connections
-from device.web.daemon_requests import DaemonRequests
-from device.web.history_thread import HistoryThread
-from device.web.live import LiveState
 from device.web.services import Services
+from device.web.sources.daemon_requests import DaemonRequests
+from device.web.sources.history_thread import HistoryThread
+from device.web.sources.live import LiveState
 from device.web.stream import Hub
 
 _BACKLOG = 128
+_HIGHEST_PORT = 65535
 _FIRST_PASSED = 3
 """Number of the first file that systemd passes to a process."""
 _END_LIMIT_S = 3.0
@@ -216,7 +217,9 @@ def listening_socket(address: Address) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        fix = _FIXES.get(error.errno or 0, "end the program that uses it, or choose another: edge-mcnn web --port 8351")
+        other = address.port + 1 if address.port < _HIGHEST_PORT else address.port - 1
+        in_use = f"end the program that uses it, or choose another: edge-mcnn web --port {other}"
+        fix = _FIXES.get(error.errno or 0, in_use)
         raise WebError(f"{address.host} port {address.port} cannot be opened ({error.strerror})", fix=fix) from None
     return listener
 

@@ -8,9 +8,9 @@ from aiohttp import web
 
 from device.settings.schema import Settings
 from device.web.access.access import Access, Visitor
-from device.web.daemon_requests import DaemonRequests
-from device.web.history_thread import HistoryThread
-from device.web.live import LiveState
+from device.web.sources.daemon_requests import DaemonRequests
+from device.web.sources.history_thread import HistoryThread
+from device.web.sources.live import LiveState
 from device.web.stream import Hub
 
 

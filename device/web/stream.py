@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
-from device.web.live import Event
+from device.web.sources.live import Event
 
 MOST_CLIENTS = 20
 BUFFER_BYTES = 256 * 1024

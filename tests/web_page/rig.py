@@ -14,10 +14,10 @@ from device.history.store import History
 from device.settings.schema import HistorySettings, Settings
 from device.web.access.access import Access
 from device.web.app import create_app
-from device.web.daemon_requests import DaemonRequests
-from device.web.history_thread import HistoryThread
-from device.web.live import LiveState
 from device.web.services import Services
+from device.web.sources.daemon_requests import DaemonRequests
+from device.web.sources.history_thread import HistoryThread
+from device.web.sources.live import LiveState
 from device.web.stream import Hub
 from tests.waiting import LIMIT_S
 from tests.web_page.scripted_daemon import DAEMON, ScriptedDaemon

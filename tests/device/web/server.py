@@ -22,10 +22,10 @@ from device.web.access.access import Access
 from device.web.access.login_limit import LoginLimit
 from device.web.app import create_app, own_names
 from device.web.connections import Connections
-from device.web.daemon_requests import DaemonRequests
-from device.web.history_thread import HistoryThread
-from device.web.live import LiveState
 from device.web.services import Services
+from device.web.sources.daemon_requests import DaemonRequests
+from device.web.sources.history_thread import HistoryThread
+from device.web.sources.live import LiveState
 from device.web.stream import Hub
 from tests.waiting import LIMIT_S, wait_until
 

@@ -17,9 +17,9 @@ from device.errors import HistoryError, ProfileError, StatusError
 from device.history.store import History
 from device.settings.schema import HistorySettings, PublishSettings, Settings
 from device.settings.toml import as_toml
-from device.web import daemon_requests
 from device.web.access.access import Access
-from device.web.daemon_requests import DaemonRequests
+from device.web.sources import daemon_requests
+from device.web.sources.daemon_requests import DaemonRequests
 from tests.device.web.server import HEALTH, HELLO, START, STATE, FakeDaemon, Server, prediction, running
 from tests.waiting import wait_until
 

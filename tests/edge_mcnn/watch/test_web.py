@@ -186,9 +186,9 @@ def test_what_cannot_be_served_is_refused(environment: dict[str, str], tmp_path:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        port = str(other.getsockname()[1])
-        done = edge_mcnn("web", "--port", port, environment=environment)
-        assert_refused(done, f"127.0.0.1 port {port} cannot be opened (Address already in use)", "--port 8351")
+        port = int(other.getsockname()[1])
+        done = edge_mcnn("web", "--port", str(port), environment=environment)
+        assert_refused(done, f"127.0.0.1 port {port} cannot be opened (Address already in use)", f"--port {port + 1}")
     assert_refused(edge_mcnn("web", "--address", "192.0.2.1", environment=environment), "no password is set")
     edge_mcnn_with_input("correct horse\n", "web", "--set-password", environment=environment)
     done = edge_mcnn("web", "--address", "192.0.2.1", environment=environment)

@@ -124,7 +124,7 @@ class Reader:
         self.cells = np.concatenate([self.cells, columns], axis=1)
 
     def level(self) -> NDArray[np.float64]:
-        """What docs/events.md tells a reader to draw: dB below the loudest cell."""
+        """What a reader draws by docs/events.md: dB below the loudest cell."""
         decibels = DB_LOWEST + DB_STEP * self.cells
         drawn: NDArray[np.float64] = np.maximum(decibels, decibels.max() - FRONT_END.db_floor) - decibels.max()
         return drawn

@@ -1,6 +1,6 @@
 """Measures whether an open page makes the light later: no page, one page, and 20 of which one never reads, in turns.
 
-    python -m benchmarks.page_latency [ROUNDS]
+    python -m benchmarks.watch.latency [ROUNDS]
 
 A daemon with its real web server and history records the same sentences in each case; it reports the milliseconds from
 the end of the pause to the light by itself, in `--json`.

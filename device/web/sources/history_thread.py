@@ -6,11 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from device.errors import EdgeMcnnError, HistoryError, UnusablePredictionError
 from device.history.store import History
-from device.web.live import Event
+from device.web.sources.live import Event
 
 _LOG = logging.getLogger(__name__)
 _MOST_WAITING = 1000
@@ -83,7 +84,7 @@ class HistoryThread:
         while self._waiting:
             event, boot = self._waiting.popleft()
             try:
-                await self.read(lambda history, event=event, boot=boot: _write(history, event, boot))  # type: ignore[misc]  # the defaults
+                await self.read(partial(_write, event=event, boot=boot))
             except EdgeMcnnError:  # the page shows it; the next event, which comes in 10 s at most, begins again
                 if event["event"] != "health" and len(self._waiting) < _MOST_WAITING:
                     self._waiting.appendleft((event, boot))

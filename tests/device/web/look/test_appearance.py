@@ -8,7 +8,7 @@ import pytest
 import device.web
 from device.audio.liveness import State
 from device.settings.leds import COLOURS
-from device.web.appearance import SHAPES, STATE_TITLES, Look, nearest_colour
+from device.web.look.appearance import SHAPES, STATE_TITLES, Look, nearest_colour
 
 FOLDER = Path(device.web.__file__).parent
 

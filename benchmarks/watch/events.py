@@ -1,6 +1,6 @@
 """Measures what the events cost the daemon: no event socket, a socket that nobody reads, and one reader, in turns.
 
-    python -m benchmarks.events [ROUNDS]
+    python -m benchmarks.watch.events [ROUNDS]
 
 The daemon records the scenes of `benchmarks.listening` from a virtual microphone; the CPU time of the reader is not
 part of the result. `[events] words` is on, which costs most.

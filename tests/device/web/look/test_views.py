@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from device.web import views
+from device.web.look import views
 
 NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
 LABELS = ["negative", "positive"]

@@ -1,6 +1,6 @@
 """Measures the process behind the page: its start, its memory, and its CPU time with pages open.
 
-    python -m benchmarks.web
+    python -m benchmarks.watch.server
 
 starts `edge-mcnn web` with a history beside a fake daemon that sends what a real one sends while someone speaks, and
 prints a table.

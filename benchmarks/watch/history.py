@@ -1,6 +1,6 @@
 """Measures the history with a million predictions: how fast it stores, shows, exports and removes them, and its size.
 
-    python -m benchmarks.history [PREDICTIONS] [FOLDER]
+    python -m benchmarks.watch.history [PREDICTIONS] [FOLDER]
 
 FOLDER is on the disk to measure; without it, the folder for temporary files. Prints a page in Markdown.
 """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.web.live import LATEST, LiveState, decoded
+from device.web.sources.live import LATEST, LiveState, decoded
 from tests.device.web.server import HEALTH, HELLO, LABELS, START, FakeDaemon, Server, prediction, running
 from tests.waiting import wait_until
 
