@@ -86,8 +86,9 @@ class HistoryThread:
             try:
                 await self.read(partial(_write, event=event, boot=boot))
             except EdgeMcnnError:  # the page shows it; the next event, which comes in 10 s at most, begins again
-                if event["event"] != "health" and len(self._waiting) < _MOST_WAITING:
-                    self._waiting.appendleft((event, boot))
+                # Health that waited would push the predictions out within hours.
+                waiting = (each for each in [(event, boot), *self._waiting] if each[0]["event"] != "health")
+                self._waiting = deque(waiting, _MOST_WAITING)
                 self._stores = False
                 return
             self._stores = True

@@ -169,10 +169,16 @@ def test_what_happens_while_the_history_does_not_work_is_stored_later(tmp_path: 
 
     with running(tmp_path, open_history=sometimes) as server:
         thread = server.services.history
-        daemon.send(prediction(1), prediction(2), {**HEALTH, "uptime_s": 1.0})
-        wait_until(lambda: server.services.live.current["health"]["uptime_s"] == 1.0)
+        daemon.send(prediction(1), prediction(2))
+        wait_until(lambda: len(thread._waiting) == 2)
         daemon.send({"event": "corrected", "daemon": "d" * 32, "number": 1, "label": "neutral"})
-        wait_until(lambda: len(thread._waiting) == 3, message=lambda: f"{thread._waiting}")
+        wait_until(lambda: len(thread._waiting) == 3)
+        for uptime_s in (1.0, 2.0):  # health does not wait: a day of it would push the predictions out
+            daemon.send({**HEALTH, "uptime_s": uptime_s})
+            wait_until(lambda up=uptime_s: server.services.live.current["health"]["uptime_s"] == up)  # type: ignore[misc]  # the default
+            wait_until(
+                lambda: [each[0]["event"] for each in thread._waiting.copy()] == ["prediction"] * 2 + ["corrected"]
+            )
         is_locked = False
         thread._retry_at = 0
         daemon.send(HEALTH)
