@@ -80,6 +80,7 @@ def test_the_export_is_complete(server: Server, daemon: FakeDaemon, tmp_path: Pa
     assert len(lines) == 2502
     assert len(set(lines)) == 2502
     assert server.get("/history.csv?since=2026-11-28").text.splitlines() == lines[:1]
+    assert server.request("HEAD", "/history.csv").status == 405, "it would compute all of it, and send nothing"
 
 
 def test_an_export_that_fails_on_its_way_ends_the_connection(
