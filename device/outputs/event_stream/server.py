@@ -78,18 +78,20 @@ class EventServer(UnixServer):
                 self._current[current] = line
             self._send(line, joined)
 
-    def publish_past(self, line: bytes, past: bytes, *, replaces: bool = False) -> None:
+    def publish_past(self, line: bytes, past: bytes, *, replaces: int | None = None) -> None:
         """Send a line to the readers, and remember what later readers get instead; otherwise as `publish`.
 
         Args:
             line: the line, with its end.
             past: one or more lines for later readers.
-            replaces: whether `past` replaces what was remembered last.
+            replaces: which of them `past` replaces: 0 the last one that was added, 1 that before it, and so on up to
+                `PAST` - 1. None to add it.
         """
         with self._lock:
-            if replaces and self._past:
-                self._past.pop()
-            self._past.append(past)
+            if replaces is None:
+                self._past.append(past)
+            else:
+                self._past[-1 - replaces] = past
             self._send(line, None)
 
     def finish(self, limit_s: float) -> None:

@@ -70,16 +70,17 @@ def test_a_reader_gets_the_current_lines_then_the_past_then_what_happens(path: P
         server.publish(b"nobody gets this\n")
         server.publish_past(b"prediction 1\n", b"past 1\n")
         server.publish_past(b"prediction 2\n", b"past 2\n")
-        server.publish_past(b"corrected 2\n", b"past 2\ncorrected 2\n", replaces=True)
+        server.publish_past(b"corrected 2\n", b"past 2\ncorrected 2\n", replaces=0)
+        server.publish_past(b"corrected 1\n", b"past 1\ncorrected 1\n", replaces=1)
         server.publish(b"hello 2\n", current="hello")
         with reading(server, path) as first:
             server.publish(b"state 2\n", current="state")
             server.publish_past(b"prediction 3\n", b"past 3\n")
-            lines = [first.line() for _ in range(7)]
-            assert lines == ["hello 2", "state 1", "past 1", "past 2", "corrected 2", "state 2", "prediction 3"]
+            past = ["past 1", "corrected 1", "past 2", "corrected 2"]
+            lines = [first.line() for _ in range(8)]
+            assert lines == ["hello 2", "state 1", *past, "state 2", "prediction 3"]
             with reading(server, path) as second:
-                lines = [second.line() for _ in range(6)]
-                assert lines == ["hello 2", "state 2", "past 1", "past 2", "corrected 2", "past 3"]
+                assert [second.line() for _ in range(7)] == ["hello 2", "state 2", *past, "past 3"]
     assert not path.exists()
 
 
