@@ -1,9 +1,11 @@
 """What the pages show and what their forms do, with a history and a fake daemon."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +20,7 @@ from device.history.store import History
 from device.settings.schema import HistorySettings, PublishSettings, Settings
 from device.settings.toml import as_toml
 from device.web.access.access import Access
+from device.web.serve import _history
 from device.web.sources import daemon_requests
 from device.web.sources.daemon_requests import DaemonRequests
 from tests.device.web.server import HEALTH, HELLO, START, STATE, FakeDaemon, Server, prediction, running
@@ -185,6 +188,33 @@ def test_what_happens_while_the_history_does_not_work_is_stored_later(tmp_path: 
         daemon.send(HEALTH)
         wait_until(lambda: not thread._waiting)
         assert [(each["number"], each["corrected"]) for each in rows(server)] == [(2, None), (1, "neutral")]
+
+
+def test_a_history_that_another_program_writes_is_shown_and_stores_later(tmp_path: Path, daemon: FakeDaemon) -> None:
+    path = tmp_path / "history.sqlite3"
+    with running(
+        tmp_path, open_history=lambda: History(path, keep_days=30, max_mb=10, words=False, busy_s=0.05)
+    ) as server:
+        thread = server.services.history
+        daemon.send(prediction(1))
+        wait_until(lambda: rows(server))
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            daemon.send(prediction(2))
+            wait_until(lambda: "another program has used it for more than 0.05 s" in thread.message)
+            thread._retry_at = 0
+            assert [each["number"] for each in rows(server)] == [1], "reading waits for none that writes"
+            assert "another program has used it" in server.get("/history").text
+        daemon.send(HEALTH)
+        wait_until(lambda: len(rows(server)) == 2)
+        wait_until(lambda: thread.message == "")
+
+
+def test_a_page_waits_two_seconds_for_a_program_that_writes(tmp_path: Path) -> None:
+    open_history = _history(HistorySettings(keep_days=30), {"STATE_DIRECTORY": str(tmp_path)})
+    assert open_history is not None
+    with open_history() as opened:
+        assert opened._rows("PRAGMA busy_timeout") == [(2000,)]
 
 
 def test_a_full_disk_is_reported_until_something_is_stored(
