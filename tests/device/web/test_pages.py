@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,8 +24,9 @@ from device.web.access.access import Access
 from device.web.serve import _history
 from device.web.sources import daemon_requests
 from device.web.sources.daemon_requests import DaemonRequests
+from device.web.sources.history_thread import HistoryThread
 from tests.device.web.server import HEALTH, HELLO, START, STATE, FakeDaemon, Server, prediction, running
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 JSON = {"Accept": "application/json"}
@@ -208,6 +210,39 @@ def test_a_history_that_another_program_writes_is_shown_and_stores_later(tmp_pat
         daemon.send(HEALTH)
         wait_until(lambda: len(rows(server)) == 2)
         wait_until(lambda: thread.message == "")
+
+
+def test_what_is_read_before_anybody_knows_that_storing_failed_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, failing, was_read = threading.Event(), threading.Event(), threading.Event()
+
+    def fail(*_: object) -> bool:
+        begun.set()
+        assert failing.wait(LIMIT_S)
+        thread._retry_at = 0
+        raise HistoryError("the disk is full")
+
+    def read(opened: History) -> int:
+        was_read.set()
+        return opened.contents().predictions
+
+    async def both() -> int:
+        thread.write(prediction(1), "boot")
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        reading = asyncio.create_task(thread.read(read))
+        await asyncio.sleep(0)  # it is waiting behind the prediction
+        failing.set()
+        assert was_read.wait(LIMIT_S)  # meanwhile this loop does nothing
+        count = await reading
+        await thread.close()
+        return count
+
+    monkeypatch.setattr(History, "add", fail)
+    thread = HistoryThread(lambda: history(tmp_path))
+    assert asyncio.run(both()) == 0
+    assert thread.message == "the disk is full"
 
 
 def test_a_page_waits_two_seconds_for_a_program_that_writes(tmp_path: Path) -> None:
@@ -403,7 +438,7 @@ def test_no_event_breaks_a_page(tmp_path: Path, event: dict[str, Any]) -> None:
         FakeDaemon(tmp_path / "events.sock", (*START, event, good)),
         running(tmp_path, open_history=lambda: history(tmp_path), status={}) as server,
     ):
-        wait_until(lambda: [each for each in server.services.live.latest if each["number"] == 3])
+        wait_until(lambda: [each for each in server.services.live.latest.copy() if each["number"] == 3])
         wait_until(lambda: [each for each in rows(server) if each["number"] == 3])
         assert server.services.history.message == ""
         for path in ("/", "/health", "/history", "/history.csv", "/api/status", "/api/day"):
