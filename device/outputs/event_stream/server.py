@@ -135,11 +135,12 @@ class EventServer(UnixServer):
         try:
             self._serve_until_stopped(listener, wake)
             self._poll.unregister(listener)
+            self._flush()  # however late this thread gets its turn
             while self._readers and (left_s := (self._last_at or 0.0) - time.monotonic()) > 0:
-                self._flush()
                 for reader in [reader for reader in self._readers.values() if not reader.size]:
                     self._disconnect(reader)
                 self._handle(self._poll.poll(left_s * 1000) if self._readers else [], wake)
+                self._flush()
         finally:
             for reader in list(self._readers.values()):
                 self._disconnect(reader)
