@@ -58,14 +58,18 @@ class Out:
             return sys.stdout
         return _DisplayableLines()
 
-    def confirm(self, question: str, *, default: bool = True) -> bool:
-        """Print a question to standard error, and return whether the user accepts; Ctrl-C and Ctrl-D mean no.
+    def confirm(self, question: str, *, default: bool = True, interruptible: bool = False) -> bool:
+        """Print a question to standard error, and return whether the user accepts; Ctrl-D means no.
 
         Call it only if standard input is a terminal.
 
         Args:
             question: the question.
             default: what Enter alone means; false where something would be lost.
+            interruptible: whether Ctrl-C ends the command, because the question precedes its work; else it means no.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, and `interruptible` is true.
         """
         with contextlib.suppress(termios.error):  # the terminal has been closed
             termios.tcflush(sys.stdin, termios.TCIFLUSH)  # keys that were pressed before the question are no reply
@@ -82,7 +86,11 @@ class Out:
                     break
                 if (reply := line.strip().lower()) in replies:
                     return replies[reply]
-        except (KeyboardInterrupt, OSError, ValueError):  # the terminal has been closed, or delivers no text
+        except KeyboardInterrupt:
+            if interruptible:
+                self.announce("")  # what follows begins on a line of its own
+                raise
+        except (OSError, ValueError):  # the terminal has been closed, or delivers no text
             pass
         self.announce("")
         return False

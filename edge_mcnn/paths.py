@@ -78,6 +78,17 @@ def output_file() -> Parser:
     return _parser(output_problem, "name a file that can be written")
 
 
+def new_file() -> Parser:
+    """Return the parser for a file to create: whatever exists there may be the only copy of something."""
+    return _parser(_new_problem, "name a file that can be written")
+
+
+def _new_problem(path: Path) -> PathProblem | None:
+    if problem := output_problem(path):
+        return problem
+    return PathProblem("exists already", "choose another name, or move it away") if os.path.lexists(path) else None
+
+
 def output_folder() -> Parser:
     """Return the parser for a folder to write into, which is created if it is missing."""
     return _parser(lambda path: output_problem(path, folder=True), "name a folder that can be written to")

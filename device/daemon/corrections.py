@@ -1,10 +1,25 @@
 """Corrects the latest prediction of a running daemon: what was wrong is learnt at once."""
 
 import threading
+from collections import deque
+from dataclasses import dataclass
 
 from device.adaptation.adapted_classifier import AdaptedClassifier, Learnt
 from device.errors import ProfileError
 from device.events import Prediction
+
+_MOST = 64
+"""Number of corrections that wait until the listening thread takes them."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """What a person has named, and was learnt."""
+
+    label: str
+    """The right class."""
+    later: int
+    """Number of predictions that were made after the one that this corrects, because learning takes a while."""
 
 
 class Corrections:
@@ -15,7 +30,10 @@ class Corrections:
         """Held for a moment only: the listening thread waits for it."""
         self._classifier: AdaptedClassifier | None = None
         self._latest: Prediction | None = None
-        self._corrected: tuple[Prediction, str] | None = None
+        self._number = 0
+        """Number of predictions so far."""
+        self._corrected: deque[tuple[int, str]] = deque(maxlen=_MOST)
+        """Number of the prediction, and its right class."""
 
     def loaded(self, classifier: AdaptedClassifier) -> None:
         """Learn for this classifier from now on."""
@@ -26,6 +44,7 @@ class Corrections:
         """Remember the latest prediction."""
         with self._lock:
             self._latest = prediction
+            self._number += 1
 
     def correct(self, label: str) -> Learnt:
         """Learn the class of the latest prediction; may take a second. A second correction of it replaces the first.
@@ -34,7 +53,7 @@ class Corrections:
             ProfileError: there is no such class, nothing was predicted yet, or the profile cannot be used or written.
         """
         with self._lock:
-            classifier, latest = self._classifier, self._latest
+            classifier, latest, number = self._classifier, self._latest, self._number
         if classifier is not None and classifier.path is None:
             raise ProfileError(
                 "nothing is learnt, because the settings choose no voice profile",
@@ -46,11 +65,12 @@ class Corrections:
             )
         learnt = classifier.correct(latest.features, label)
         with self._lock:
-            self._corrected = (latest, label)
+            self._corrected.append((number, label))
         return learnt
 
-    def take_corrected(self) -> str | None:
-        """Return the right class of the latest prediction, once after it was learnt; else None."""
+    def take_corrected(self) -> list[Corrected]:
+        """Return what was learnt since the last call, in this order."""
         with self._lock:
-            corrected, self._corrected = self._corrected, None
-            return corrected[1] if corrected is not None and corrected[0] is self._latest else None
+            taken = [Corrected(label, self._number - number) for number, label in self._corrected]
+            self._corrected.clear()
+        return taken

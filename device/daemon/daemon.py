@@ -295,9 +295,8 @@ class Daemon:
         self._last_tick = time.monotonic()
         # Here, because only the listening thread may use the outputs. A light that shows a lost microphone stays.
         lights_stay = self._liveness.now.state != State.HEALTHY
-        label = self._controls.corrections.take_corrected()
-        if label is not None:
-            self._outputs.corrected(label, lights_stay=lights_stay)
+        for each in self._controls.corrections.take_corrected():
+            self._outputs.corrected(each.label, lights_stay=lights_stay, later=each.later)
         shown, self._shown = self._shown, None
         if shown is not None and not lights_stay:
             self._outputs.show(shown)

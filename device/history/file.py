@@ -23,18 +23,22 @@ _JOURNALS = ("-wal", "-shm")
 _NAME_A_HISTORY = "name a history that edge-mcnn wrote"
 
 
-def open_history(path: Path) -> sqlite3.Connection:
+def open_history(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """Open a history in autocommit mode, and create it if it is missing, for its owner alone.
+
+    Args:
+        path: the file.
+        busy_s: seconds that each operation waits for another process that writes.
 
     Raises:
         HistoryError: it cannot be opened or created, or is no history, or one of a newer version.
         DamagedHistoryError: it is damaged.
     """
     _create(path)
-    with translated_errors(path):
+    with translated_errors(path, busy_s):
         # `rw`: if the file vanishes meanwhile, it is not created with other permissions.
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_S, isolation_level=None,
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None,
             check_same_thread=False,
         )  # fmt: skip
         try:
@@ -81,8 +85,8 @@ def _create(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def translated_errors(path: Path) -> Iterator[None]:
-    """Raise errors of SQLite about a file as a `HistoryError`.
+def translated_errors(path: Path, busy_s: float) -> Iterator[None]:
+    """Raise errors of SQLite about a file as a `HistoryError`; `busy_s` as for `open_history`.
 
     Errors in how this program uses SQLite are no errors of the file, and stay as they are.
     """
@@ -91,12 +95,12 @@ def translated_errors(path: Path) -> Iterator[None]:
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.NotSupportedError):
         raise
     except sqlite3.Error as error:
-        raise _translated(error, path) from None
+        raise _translated(error, path, busy_s) from None
     except UnicodeDecodeError:  # a message of SQLite that quotes what is in the file
         raise damaged(path, "text that is not UTF-8") from None
 
 
-def _translated(error: sqlite3.Error, path: Path) -> HistoryError:
+def _translated(error: sqlite3.Error, path: Path, busy_s: float) -> HistoryError:
     name = displayable(path)
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # without one: a text that is not UTF-8
     match code:
@@ -106,7 +110,7 @@ def _translated(error: sqlite3.Error, path: Path) -> HistoryError:
             return HistoryError(f"{name}: cannot be written: the disk is full", fix="free some space")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return HistoryError(
-                f"{name}: another program has used it for more than {BUSY_S} s", fix="end that program, or try again"
+                f"{name}: another program has used it for more than {busy_s:g} s", fix="end that program, or try again"
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             if problem := file_problem(path, pipes=False):

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from device.history.file import damaged, file_bytes, translated_errors
+from device.history.file import BUSY_S, damaged, file_bytes, translated_errors
 from device.history.records import (
     Contents,
     Counts,
@@ -49,12 +49,20 @@ class HistoryQueries:
         connection: connection to the file.
         path: the file, for messages.
         clock: returns the time with the offset of the local time.
+        busy_s: seconds that the connection waits for another process that writes, for messages.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        clock: Callable[[], datetime] = now,
+        busy_s: float = BUSY_S,
+    ) -> None:
         self.path = path
         self._connection = connection
         self._clock = clock
+        self._busy_s = busy_s
 
     def contents(self) -> Contents:
         """Return what the history contains."""
@@ -188,7 +196,7 @@ class HistoryQueries:
             sequence = rows[-1][0]
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
-        with translated_errors(self.path):
+        with translated_errors(self.path, self._busy_s):
             return self._connection.execute(query, values).fetchall()
 
     @contextmanager

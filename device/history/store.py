@@ -59,6 +59,8 @@ class History(HistoryQueries):
         max_mb: largest size of the file, MB.
         words: whether to store the words of predictions.
         clock: returns the time with the offset of the local time.
+        busy_s: seconds that an operation waits while another process writes. Reading waits for none that writes, but
+            for one that uses the file exclusively.
 
     Raises:
         HistoryError: the file cannot be opened or created, is no history, or was written by a newer version.
@@ -66,9 +68,16 @@ class History(HistoryQueries):
     """
 
     def __init__(
-        self, path: Path, *, keep_days: int, max_mb: int, words: bool, clock: Callable[[], datetime] = now
+        self,
+        path: Path,
+        *,
+        keep_days: int,
+        max_mb: int,
+        words: bool,
+        clock: Callable[[], datetime] = now,
+        busy_s: float = BUSY_S,
     ) -> None:
-        super().__init__(open_history(path), path, clock)
+        super().__init__(open_history(path, busy_s), path, clock, busy_s)
         self._file = _identity(path)
         self._keep_days = keep_days
         self._max_bytes = max_mb * 1_000_000
@@ -195,7 +204,7 @@ class History(HistoryQueries):
         removed = self._remove_old() + self._remove_while_large()
         if removed:
             self._latest.clear()
-            with translated_errors(self.path):
+            with translated_errors(self.path, self._busy_s):
                 # It steps once per page, and only a script takes all steps of a statement without columns.
                 self._connection.executescript("PRAGMA incremental_vacuum")
             self._checkpoint(wait_s=0)
@@ -309,7 +318,7 @@ class History(HistoryQueries):
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Write: everything in the block, on the disk when it ends, or nothing."""
-        with translated_errors(self.path):
+        with translated_errors(self.path, self._busy_s):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

@@ -65,12 +65,14 @@ class Light(Output, Protocol):
 class Monitor(Light, Protocol):
     """A light that also follows speech as it happens; nothing of that is computed while no monitor watches."""
 
-    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
+    def corrected(self, label: str, *, lights_stay: bool = False, later: int = 0) -> None:
         """Show this class instead of that of the latest prediction; see `Light.corrected`.
 
         Args:
             label: the class.
-            lights_stay: whether the lights stay as they are, because they show the state of the microphone.
+            lights_stay: whether the lights stay as they are, because they show the state of the microphone, or a later
+                prediction.
+            later: number of predictions since the one that is corrected; 0 for the latest.
         """
 
     @property

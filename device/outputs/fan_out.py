@@ -106,22 +106,24 @@ class Outputs:
             output.prediction(prediction, lit_at)
         return lit_at
 
-    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
+    def corrected(self, label: str, *, lights_stay: bool = False, later: int = 0) -> None:
         """Show the right class of the latest prediction, which a person has named.
 
         Args:
             label: the class.
             lights_stay: whether the lights stay as they are, because they show the state of the microphone.
+            later: number of predictions since the corrected one; if there are any, the lights stay as they are, too.
 
         Raises:
             EdgeMcnnError: the light fails.
         """
+        lights_stay = lights_stay or later > 0
         if not lights_stay:
             self._calm.corrected(label)
             if self._light is not None:
                 self._light.corrected(label)
         for monitor in self._monitors:
-            monitor.corrected(label, lights_stay=lights_stay)
+            monitor.corrected(label, lights_stay=lights_stay, later=later)
 
     def show(self, label: str) -> None:
         """Show the light of a class although nothing was predicted.
@@ -258,8 +260,8 @@ class _GuardedMonitor(_GuardedLight):
     def prediction(self, prediction: "Prediction", lit_at: float, *, lights_stay: bool = False) -> None:
         self._call(lambda: self._to.prediction(prediction, lit_at, lights_stay=lights_stay))
 
-    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
-        self._call(lambda: self._to.corrected(label, lights_stay=lights_stay))
+    def corrected(self, label: str, *, lights_stay: bool = False, later: int = 0) -> None:
+        self._call(lambda: self._to.corrected(label, lights_stay=lights_stay, later=later))
 
     @property
     def watching(self) -> bool:

@@ -41,7 +41,7 @@ def create_app(services: Services, paths: Callable[[], Sequence[Path]] = event_s
         [
             web.get("/", pages.live),
             web.get("/history", pages.history),
-            web.get("/history.csv", CsvExport().respond),
+            web.get("/history.csv", CsvExport().respond, allow_head=False),
             web.get("/health", pages.health),
             web.get("/settings", pages.settings),
             web.get("/login", pages.login_page, name="login"),

@@ -37,13 +37,15 @@ _HIGHEST_PORT = 65535
 _FIRST_PASSED = 3
 """Number of the first file that systemd passes to a process."""
 _END_LIMIT_S = 3.0
+_BUSY_S = 2.0
+"""Seconds that storing waits while another program writes the history: a page that is opened then waits for it."""
 _WORKERS = 3
+"""Threads for what may take long: a hash of a password, a request to the daemon, and reading its status."""
 _FIXES = {
     errno.EADDRNOTAVAIL: "use 127.0.0.1, 0.0.0.0 or an address of this machine",
     errno.EACCES: "choose a port from 1024 on, such as: edge-mcnn web --port 8350",
 }
 """Fixes by the number of the error, where the fix is not another port."""
-"""Threads for what may take long: a hash of a password, a request to the daemon, and reading its status."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,11 @@ def _history(settings: HistorySettings, environment: Mapping[str, str]) -> Calla
     if not settings.keep_days:
         return None
     return lambda: History(
-        history_path(environment), keep_days=settings.keep_days, max_mb=settings.max_mb, words=settings.words
+        history_path(environment),
+        keep_days=settings.keep_days,
+        max_mb=settings.max_mb,
+        words=settings.words,
+        busy_s=_BUSY_S,
     )
 
 

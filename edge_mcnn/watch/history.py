@@ -15,7 +15,7 @@ from device.system.display import counted, displayable, shortened
 from edge_mcnn.guided_session import has_keyboard
 from edge_mcnn.options import Config, Json, load_settings
 from edge_mcnn.output import out
-from edge_mcnn.paths import input_file, output_file
+from edge_mcnn.paths import input_file, new_file
 
 if TYPE_CHECKING:
     from device.history.records import Contents
@@ -37,7 +37,7 @@ def _day(text: str | date) -> date:
 
 
 def _export_file(text: str | Path) -> Path:
-    return _STANDARD_OUTPUT if str(text) == str(_STANDARD_OUTPUT) else output_file()(text)
+    return _STANDARD_OUTPUT if str(text) == str(_STANDARD_OUTPUT) else new_file()(text)
 
 
 def history_command(
@@ -47,7 +47,7 @@ def history_command(
             "--export",
             metavar="FILE.csv|-",
             parser=_export_file,
-            help="Write the predictions as CSV to this file, which only you can read, or to standard output (-).",
+            help="Write the predictions as CSV to this new file, which only you can read, or to standard output (-).",
         ),
     ] = None,
     since: Annotated[

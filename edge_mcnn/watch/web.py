@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,7 +95,11 @@ def require_page_packages() -> None:
 
 
 def offer_history(settings: "Settings", config: Path | None) -> None:
-    """Offer to store a history unless the settings file has decided that, and write the decision there."""
+    """Offer to store a history unless the settings file has decided that, and write the decision there.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed at the question; nothing is decided.
+    """
     from device.settings.edit import set_value
     from device.settings.toml import names_setting
 
@@ -112,6 +117,7 @@ def offer_history(settings: "Settings", config: Path | None) -> None:
         f"Store the predictions of the last {_KEEP_DAYS} days, without audio and words, so that the page can show "
         "them?",
         default=False,  # Enter alone stores nothing about anybody
+        interruptible=True,
     )
     days = _KEEP_DAYS if keeps else 0
     set_value(config, "history", "keep_days", days)
@@ -126,7 +132,7 @@ def _set_password() -> None:
     from device.web.access.passwords import FILE, write_password
 
     if sys.stdin.isatty():
-        password = getpass.getpass("Password: ")
+        password = _usable_password(lambda: getpass.getpass("Password: "))
         if getpass.getpass("The same again: ") != password:
             raise WebError("the two passwords differ", fix="run the command again")
     else:
@@ -134,6 +140,21 @@ def _set_password() -> None:
     folder = state_folder()
     write_password(folder, password)
     out.line(f"{folder / FILE}: the password is set; all sessions have ended")
+
+
+def _usable_password(read: Callable[[], str]) -> str:
+    """Read a password until its length is allowed."""
+    from device.errors import WebError
+    from device.web.access.passwords import check_length
+
+    while True:
+        password = read()
+        try:
+            check_length(password)
+        except WebError as error:
+            out.error(error)
+        else:
+            return password
 
 
 def _remove_password() -> None:

@@ -85,6 +85,17 @@ class ListenProcess:
         except queue.Empty:
             raise AssertionError(f"no line with {part!r}, and no line for {LIMIT_S} s:\n{self.errors}") from None
 
+    def wait_for_all(self, *parts: str) -> None:
+        """Wait until all of these texts are printed on standard error, in any order, as several processes print."""
+        missing = set(parts)
+        while missing:
+            try:
+                line = self._new_errors.get(timeout=LIMIT_S) or ""
+            except queue.Empty:
+                raise AssertionError(f"no line with {missing}, and no line for {LIMIT_S} s:\n{self.errors}") from None
+            assert line, self._errors
+            missing = {part for part in missing if part not in line}
+
     def next_prediction(self) -> dict[str, Any]:
         """Wait for the next prediction and return its JSON object."""
         try:

@@ -99,8 +99,7 @@ def test_listen_serves_the_page_and_takes_it_along(
     port = free_port()
     settings = {**variables, "EDGE_MCNN_WEB_PORT": str(port)}
     with ListenProcess(microphone, "--lights", "none", "--web", settings=settings) as listening:
-        listening.wait_for(f"the page is at http://127.0.0.1:{port}/")
-        listening.wait_for("listening")
+        listening.wait_for_all(f"the page is at http://127.0.0.1:{port}/", "listening to")
         assert get(port)[0] == 200
         listening.process.send_signal(number)
         listening.process.wait(LIMIT_S)
@@ -112,7 +111,6 @@ def test_a_page_that_cannot_be_served_keeps_nobody_from_listening(
 ) -> None:
     settings = {**variables, "EDGE_MCNN_WEB_ADDRESS": "192.0.2.1"}
     with ListenProcess(microphone, "--lights", "none", "--web", settings=settings) as listening:
-        listening.wait_for("192.0.2.1")
-        listening.wait_for("listening")
+        listening.wait_for_all("192.0.2.1", "listening to")
         microphone.play(CLEAR)
         assert listening.next_prediction()["label"] == "negative"

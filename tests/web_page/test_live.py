@@ -12,6 +12,10 @@ from tests.web_page.scripted_daemon import hello, prediction, state
 pytestmark = pytest.mark.slow
 
 
+SHINING = hello(hold_s=600.0)
+"""No machine is so slow that the light goes out before it was looked at."""
+
+
 def connected(page: Page) -> Page:
     """Wait until the page has its first events."""
     expect(page.locator("html")).to_have_attribute("data-device", "present")
@@ -20,6 +24,7 @@ def connected(page: Page) -> Page:
 
 def test_a_prediction_shows_label_lamp_and_probabilities(rig: Rig, new_page: NewPage) -> None:
     page = connected(new_page(rig.url))
+    rig.daemon.send(SHINING)
     expect(page.locator("#verdict")).to_have_text("Nothing yet")
     words = {"label": "neutral", "probabilities": {"negative": 0.2, "neutral": 0.7, "positive": 0.1}}
     rig.daemon.send(prediction(1, "negative", now(), 0.83, text="i hate this", text_only=words))
@@ -55,6 +60,7 @@ def test_a_prediction_with_low_confidence_leaves_the_lamp_dark(rig: Rig, new_pag
 
 def test_a_reload_shows_the_same(rig: Rig, new_page: NewPage) -> None:
     page = connected(new_page(rig.url))
+    rig.daemon.send(SHINING)
     rig.daemon.send(prediction(1, "negative", now()), prediction(2, "positive", now(), 0.61))
     expect(page.locator("#verdict")).to_have_text("positive")
     page.reload()
@@ -100,6 +106,7 @@ def test_mute_posts_and_follows(rig: Rig, new_page: NewPage) -> None:
 
 def test_a_correction_is_posted_and_shown(rig: Rig, new_page: NewPage) -> None:
     page = connected(new_page(rig.url))
+    rig.daemon.send(SHINING)
     expect(page.locator("#correction")).to_be_hidden()
     rig.daemon.send(prediction(1, "negative", now()))
     page.get_by_role("button", name="That was neutral").click()
@@ -112,6 +119,7 @@ def test_a_correction_is_posted_and_shown(rig: Rig, new_page: NewPage) -> None:
 
 def test_a_light_is_tested(rig: Rig, new_page: NewPage) -> None:
     page = connected(new_page(rig.url))
+    rig.daemon.send(SHINING)
     page.get_by_role("button", name="Light positive").click()
     expect(page.locator("#result")).to_have_text("The light positive is on")
     expect(page.locator("#light")).to_have_text("light positive")

@@ -78,18 +78,20 @@ class EventServer(UnixServer):
                 self._current[current] = line
             self._send(line, joined)
 
-    def publish_past(self, line: bytes, past: bytes, *, replaces: bool = False) -> None:
+    def publish_past(self, line: bytes, past: bytes, *, replaces: int | None = None) -> None:
         """Send a line to the readers, and remember what later readers get instead; otherwise as `publish`.
 
         Args:
             line: the line, with its end.
             past: one or more lines for later readers.
-            replaces: whether `past` replaces what was remembered last.
+            replaces: which of them `past` replaces: 0 the last one that was added, 1 that before it, and so on up to
+                `PAST` - 1. None to add it.
         """
         with self._lock:
-            if replaces and self._past:
-                self._past.pop()
-            self._past.append(past)
+            if replaces is None:
+                self._past.append(past)
+            else:
+                self._past[-1 - replaces] = past
             self._send(line, None)
 
     def finish(self, limit_s: float) -> None:
@@ -133,11 +135,12 @@ class EventServer(UnixServer):
         try:
             self._serve_until_stopped(listener, wake)
             self._poll.unregister(listener)
+            self._flush()  # however late this thread gets its turn
             while self._readers and (left_s := (self._last_at or 0.0) - time.monotonic()) > 0:
-                self._flush()
                 for reader in [reader for reader in self._readers.values() if not reader.size]:
                     self._disconnect(reader)
                 self._handle(self._poll.poll(left_s * 1000) if self._readers else [], wake)
+                self._flush()
         finally:
             for reader in list(self._readers.values()):
                 self._disconnect(reader)

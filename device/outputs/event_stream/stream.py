@@ -5,6 +5,7 @@ import logging
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +19,7 @@ from device.front_end.parameters import FrontEnd
 from device.outputs.base import Speech
 from device.outputs.commands import Commands
 from device.outputs.event_stream.messages import DB_LOWEST, PROTOCOL, encoded_columns, line
-from device.outputs.event_stream.server import EventServer
+from device.outputs.event_stream.server import PAST, EventServer
 from device.outputs.json_lines import as_table, without_words
 from device.settings.schema import Settings
 from device.system.throttling import read_temperature, read_throttling
@@ -69,8 +70,8 @@ class EventStream:
         self._muted: bool | None = None
         self._mute_lock = threading.Lock()
         self._number = 0
-        self._past = b""
-        """What later readers get of the latest prediction."""
+        self._past: deque[bytes] = deque(maxlen=PAST)
+        """The latest predictions as later readers get them, without corrections."""
         self._loudest, self._frames = LOWEST_DBFS, 0
         self._level_at = self._speech_at = -float("inf")
         self._speech: Speech | None = None
@@ -152,15 +153,19 @@ class EventStream:
             "prediction", number=self._number, daemon=self._daemon, lights_stay=lights_stay, replayed=False,
             **(table if self._words else without_words(table)),
         )  # fmt: skip
-        self._past = event.replace(b'"replayed":false', b'"replayed":true', 1)
-        self._server.publish_past(event, self._past)
+        self._past.append(event.replace(b'"replayed":false', b'"replayed":true', 1))
+        self._server.publish_past(event, self._past[-1])
 
-    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
-        """Publish the right class of the latest prediction; see `Monitor.corrected`."""
+    def corrected(self, label: str, *, lights_stay: bool = False, later: int = 0) -> None:
+        """Publish the right class of a prediction; see `Monitor.corrected`."""
         del lights_stay  # it is learnt in any case
-        if self._number:
-            event = line("corrected", number=self._number, daemon=self._daemon, label=label)
-            self._server.publish_past(event, self._past + event, replaces=True)
+        if later >= self._number:
+            return
+        event = line("corrected", number=self._number - later, daemon=self._daemon, label=label)
+        if later < len(self._past):
+            self._server.publish_past(event, self._past[-1 - later] + event, replaces=later)
+        else:  # no later reader gets that prediction
+            self._server.publish(event)
 
     def show(self, label: str) -> None:
         """Do nothing: a test of the lights is no event."""

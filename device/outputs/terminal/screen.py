@@ -123,9 +123,10 @@ class Screen:
         self._state.prediction(prediction, lights_stay=lights_stay)
         self._wake.set()
 
-    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
+    def corrected(self, label: str, *, lights_stay: bool = False, later: int = 0) -> None:
         """Show this class, and its light; see `Monitor.corrected`."""
-        self._state.corrected(label, lights_stay=lights_stay)
+        if not later:  # else it is in the history, which contains what was predicted
+            self._state.corrected(label, lights_stay=lights_stay)
         self._wake.set()
 
     def show(self, label: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,10 @@ def read_table(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file; empty if there is no file.
 
     Raises:
-        WebError: the file cannot be read, or is damaged.
+        WebError: the file cannot be read, is damaged, or is not a regular file.
     """
     try:
-        with path.open("rb") as stream:
-            table = json.loads(stream.read(_LARGEST))
+        table = json.loads(_content(path))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -71,6 +71,21 @@ def read_table(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise WebError(f"{displayable(path)}: the file is damaged", fix="remove it, and create it again")
     return table
+
+
+def _content(path: Path) -> bytes:
+    """Read a regular file. A process of the page that was taken over can put anything in its place for root."""
+    not_regular = WebError(f"{displayable(path)}: is not a regular file", fix="remove it, and create it again")
+    if path.is_symlink():  # to a pipe, or to a file whose content would be written into this folder
+        raise not_regular
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise not_regular
+        with open(opened, "rb", closefd=False) as stream:  # a descriptor, not a path
+            return stream.read(_LARGEST)
+    finally:
+        os.close(opened)
 
 
 def write_table(path: Path, table: Mapping[str, Any]) -> None:

@@ -58,16 +58,25 @@ def read_password(folder: Path) -> PasswordHash | None:
     return found
 
 
+def check_length(password: str) -> None:
+    """Check that a password can be set.
+
+    Raises:
+        WebError: it is too short or too long.
+    """
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise WebError(
+            f"the password has {len(password)} characters", fix=f"choose one with {SHORTEST} to {LONGEST} characters"
+        )
+
+
 def write_password(folder: Path, password: str) -> None:
     """Set the password; sessions that were opened with another one end.
 
     Raises:
         WebError: it is too short or too long, or the file cannot be written.
     """
-    if not SHORTEST <= len(password) <= LONGEST:
-        raise WebError(
-            f"the password has {len(password)} characters", fix=f"choose one with {SHORTEST} to {LONGEST} characters"
-        )
+    check_length(password)
     salt = secrets.token_bytes(_SALT_BYTES)
     cost = {"n": _N, "r": _R, "p": _P}
     write_table(folder / FILE, {**cost, "salt": salt.hex(), "hash": _hashed(password, salt).hex()})

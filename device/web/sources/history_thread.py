@@ -84,15 +84,19 @@ class HistoryThread:
         while self._waiting:
             event, boot = self._waiting.popleft()
             try:
-                await self.read(partial(_write, event=event, boot=boot))
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._store, event, boot)
             except EdgeMcnnError:  # the page shows it; the next event, which comes in 10 s at most, begins again
                 # Health that waited would push the predictions out within hours.
                 waiting = (each for each in [(event, boot), *self._waiting] if each[0]["event"] != "health")
                 self._waiting = deque(waiting, _MOST_WAITING)
-                self._stores = False
                 return
-            self._stores = True
-            self.message = self.fix = ""
+
+    def _store(self, event: Event, boot: str) -> None:
+        """Store an event, and note whether that works before anything else is read, which may work nevertheless."""
+        self._stores = False
+        self._with_history(partial(_write, event=event, boot=boot))
+        self._stores = True
+        self.message = self.fix = ""
 
     def _with_history(self, work: Callable[[History], _Result]) -> _Result:
         try:

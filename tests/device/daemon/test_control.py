@@ -162,10 +162,12 @@ def test_slow_clients_do_not_keep_others_from_correcting(path: Path, monkeypatch
     with served(path), contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(path)) for _ in range(10)]
         for client in clients[::2]:
-            client.sendall(b'{"correct": ')
+            with contextlib.suppress(BrokenPipeError):  # it was cut off already
+                client.sendall(b'{"correct": ')
         assert correct_last("negative").used
         for client in clients:
-            assert client.recv(1) == b"", "it is cut off without a reply"
+            with contextlib.suppress(ConnectionResetError):  # the same
+                assert client.recv(1) == b"", "it is cut off without a reply"
 
 
 def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from device.adaptation.adapted_classifier import AdaptedClassifier, Learnt
 from device.adaptation.profile import CORRECTION, read_profile
 from device.bundle import DEFAULT_BUNDLE, read_bundle
-from device.daemon.corrections import Corrections
+from device.daemon.corrections import Corrected, Corrections
 from device.errors import ProfileError
 from device.events import Prediction, UtteranceFeatures
 from device.recognition.classifier import Classifier
@@ -53,17 +53,20 @@ def test_the_latest_prediction_is_learnt_and_a_second_correction_replaces_the_fi
     ]  # fmt: skip
 
 
-def test_the_light_changes_once_and_only_for_the_latest_prediction(network: Classifier, tmp_path: Path) -> None:
+def test_what_was_learnt_is_taken_once_with_the_number_of_later_predictions(
+    network: Classifier, tmp_path: Path
+) -> None:
     own, corrections = classifier(network, tmp_path / "profile.json"), Corrections()
     corrections.loaded(own)
     corrections.predicted(predicted(own, 1))
-    assert corrections.take_corrected() is None
+    assert corrections.take_corrected() == []
     corrections.correct("negative")
-    assert corrections.take_corrected() == "negative"
-    assert corrections.take_corrected() is None
+    assert corrections.take_corrected() == [Corrected("negative", 0)]
+    assert corrections.take_corrected() == []
     corrections.correct("neutral")
     corrections.predicted(predicted(own, 2))
-    assert corrections.take_corrected() is None, "another light is on by now"
+    corrections.correct("positive")
+    assert corrections.take_corrected() == [Corrected("neutral", 1), Corrected("positive", 0)]
 
 
 def test_what_cannot_be_corrected(network: Classifier, tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ def test_what_cannot_be_corrected(network: Classifier, tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match="angry is not a class of the model") as error:
         corrections.correct("angry")
     assert error.value.fix == "use one of negative, neutral, positive"
-    assert corrections.take_corrected() is None
+    assert corrections.take_corrected() == []
     assert not (tmp_path / "profile.json").exists()
 
 
@@ -126,11 +129,11 @@ def test_a_slow_correction_delays_no_prediction() -> None:
     thread.start()
     assert begun.wait(LIMIT_S)
     corrections.predicted(prediction("neutral"))  # would hang if it waited
-    assert corrections.take_corrected() is None
+    assert corrections.take_corrected() == []
     released.set()
     thread.join(LIMIT_S)
     assert not thread.is_alive()
-    assert corrections.take_corrected() is None
+    assert corrections.take_corrected() == [Corrected("negative", 1)]
 
 
 def test_a_network_is_not_delayed_by_a_thread_that_learns(

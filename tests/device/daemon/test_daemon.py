@@ -324,8 +324,32 @@ def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a
     daemon._tick()
     assert light.corrected.call_count == 1, "the lights show that the microphone is lost"
     assert monitor.corrected.call_args_list == [
-        call("negative", lights_stay=False), call("neutral", lights_stay=True),
+        call("negative", lights_stay=False, later=0), call("neutral", lights_stay=True, later=0),
     ], "it is learnt, so it is published"  # fmt: skip
+
+
+def test_a_correction_that_is_learnt_after_another_prediction_is_published_for_its_own() -> None:
+    light, monitor, controls = Mock(), Mock(), Controls()
+    daemon = Daemon(
+        Settings(), load=Mock(), outputs=Outputs(light, [monitor]), announce=Mock(), patient=True,
+        systemd=Mock(watchdog_s=None), status_socket=None, controls=controls,
+    )  # fmt: skip
+    daemon._liveness.opened("USB", 16_000)
+    daemon._liveness.block(constant=False)
+    features = UtteranceFeatures(np.zeros(1), np.zeros(1))
+
+    def learn(_features: UtteranceFeatures, _label: str) -> None:
+        daemon._on_prediction(replace(prediction("positive"), features=features))
+
+    controls.loaded(Mock(path=Path("profile.json"), correct=learn), {})
+    daemon._on_prediction(replace(prediction("positive"), features=features))
+    controls.correct("negative")
+    controls.correct("neutral")
+    daemon._tick()
+    light.corrected.assert_not_called()
+    assert monitor.corrected.call_args_list == [
+        call("negative", lights_stay=True, later=2), call("neutral", lights_stay=True, later=1),
+    ]  # fmt: skip
 
 
 def test_outputs_learn_that_the_device_is_muted_while_another_process_uses_the_microphone() -> None:

@@ -60,8 +60,8 @@ class Recorder:
     def close(self, limit_s: float) -> None:
         self._record("close")
 
-    def corrected(self, label: str, *, lights_stay: bool = False) -> None:
-        self._record(f"corrected {label}{' only' if lights_stay else ''}")
+    def corrected(self, label: str, *, lights_stay: bool = False, later: int = 0) -> None:
+        self._record(f"corrected {label}{' only' if lights_stay else ''}{f' {later} later' if later else ''}")
 
     def show(self, label: str) -> None:
         self._record(f"show {label}")
@@ -93,6 +93,15 @@ def test_a_correction_while_the_lights_show_the_microphone_is_only_published() -
     outputs.corrected("neutral", lights_stay=True)
     outputs.prediction(prediction("positive"))
     assert calls == ["stream corrected neutral only", "light prediction", "stream prediction"]
+
+
+def test_a_correction_of_an_earlier_prediction_is_only_published() -> None:
+    calls: list[str] = []
+    light, stream = Recorder("light", calls), Recorder("stream", calls)
+    outputs = Outputs(light, [stream], calm=Calm(LightsSettings(cooldown_s=3600)))
+    outputs.corrected("neutral", later=2)
+    outputs.prediction(prediction("positive"))
+    assert calls == ["stream corrected neutral only 2 later", "light prediction", "stream prediction"]
 
 
 def test_a_light_is_shown_on_request_and_counts_as_a_light() -> None:

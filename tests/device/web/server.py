@@ -70,6 +70,8 @@ class FakeDaemon:
         self.path = path
         self.start = start
         self.readers: list[socket.socket] = []
+        self._sending = threading.Lock()
+        """Held until a new reader has its first events."""
 
     def __enter__(self) -> "FakeDaemon":
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -89,13 +91,14 @@ class FakeDaemon:
 
     def send(self, *events: Mapping[str, Any]) -> None:
         """Send events to all readers; wait for one if there is none yet."""
-        wait_until(lambda: self.readers, message="nobody reads the events")
         self.send_bytes(b"".join(json.dumps(event).encode() + b"\n" for event in events))
 
     def send_bytes(self, content: bytes) -> None:
-        """Send anything to all readers."""
-        for reader in self.readers:
-            reader.sendall(content)
+        """Send anything to all readers; wait for one if there is none yet."""
+        wait_until(lambda: self.readers, message="nobody reads the events")
+        with self._sending:
+            for reader in self.readers:
+                reader.sendall(content)
 
     def drop(self) -> None:
         """Close all connections."""
@@ -108,7 +111,8 @@ class FakeDaemon:
                 reader, _ = self._listener.accept()
             except OSError:
                 return
-            with contextlib.suppress(OSError):
+            with self._sending, contextlib.suppress(OSError):
+                reader.settimeout(LIMIT_S)
                 reader.sendall(b"".join(json.dumps(event).encode() + b"\n" for event in self.start))
                 self.readers.append(reader)
 
@@ -202,8 +206,9 @@ class Server:
         """Send bytes on a connection, and return the response to them, or what came of it."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S) as connection:
             received = b""
-            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # it has responded before it has read all
                 connection.sendall(content)
+            with contextlib.suppress(ConnectionResetError):
                 while not _is_complete(received) and (part := connection.recv(65536)):
                     received += part
             return received

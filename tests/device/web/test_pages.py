@@ -1,9 +1,12 @@
 """What the pages show and what their forms do, with a history and a fake daemon."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import re
+import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,10 +21,12 @@ from device.history.store import History
 from device.settings.schema import HistorySettings, PublishSettings, Settings
 from device.settings.toml import as_toml
 from device.web.access.access import Access
+from device.web.serve import _history
 from device.web.sources import daemon_requests
 from device.web.sources.daemon_requests import DaemonRequests
+from device.web.sources.history_thread import HistoryThread
 from tests.device.web.server import HEALTH, HELLO, START, STATE, FakeDaemon, Server, prediction, running
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 JSON = {"Accept": "application/json"}
@@ -80,6 +85,7 @@ def test_the_export_is_complete(server: Server, daemon: FakeDaemon, tmp_path: Pa
     assert len(lines) == 2502
     assert len(set(lines)) == 2502
     assert server.get("/history.csv?since=2026-11-28").text.splitlines() == lines[:1]
+    assert server.request("HEAD", "/history.csv").status == 405, "it would compute all of it, and send nothing"
 
 
 def test_an_export_that_fails_on_its_way_ends_the_connection(
@@ -184,6 +190,66 @@ def test_what_happens_while_the_history_does_not_work_is_stored_later(tmp_path: 
         daemon.send(HEALTH)
         wait_until(lambda: not thread._waiting)
         assert [(each["number"], each["corrected"]) for each in rows(server)] == [(2, None), (1, "neutral")]
+
+
+def test_a_history_that_another_program_writes_is_shown_and_stores_later(tmp_path: Path, daemon: FakeDaemon) -> None:
+    path = tmp_path / "history.sqlite3"
+    with running(
+        tmp_path, open_history=lambda: History(path, keep_days=30, max_mb=10, words=False, busy_s=0.05)
+    ) as server:
+        thread = server.services.history
+        daemon.send(prediction(1))
+        wait_until(lambda: rows(server))
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            daemon.send(prediction(2))
+            wait_until(lambda: "another program has used it for more than 0.05 s" in thread.message)
+            thread._retry_at = 0
+            assert [each["number"] for each in rows(server)] == [1], "reading waits for none that writes"
+            assert "another program has used it" in server.get("/history").text
+        daemon.send(HEALTH)
+        wait_until(lambda: len(rows(server)) == 2)
+        wait_until(lambda: thread.message == "")
+
+
+def test_what_is_read_before_anybody_knows_that_storing_failed_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, failing, was_read = threading.Event(), threading.Event(), threading.Event()
+
+    def fail(*_: object) -> bool:
+        begun.set()
+        assert failing.wait(LIMIT_S)
+        thread._retry_at = 0
+        raise HistoryError("the disk is full")
+
+    def read(opened: History) -> int:
+        was_read.set()
+        return opened.contents().predictions
+
+    async def both() -> int:
+        thread.write(prediction(1), "boot")
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        reading = asyncio.create_task(thread.read(read))
+        await asyncio.sleep(0)  # it is waiting behind the prediction
+        failing.set()
+        assert was_read.wait(LIMIT_S)  # meanwhile this loop does nothing
+        count = await reading
+        await thread.close()
+        return count
+
+    monkeypatch.setattr(History, "add", fail)
+    thread = HistoryThread(lambda: history(tmp_path))
+    assert asyncio.run(both()) == 0
+    assert thread.message == "the disk is full"
+
+
+def test_a_page_waits_two_seconds_for_a_program_that_writes(tmp_path: Path) -> None:
+    open_history = _history(HistorySettings(keep_days=30), {"STATE_DIRECTORY": str(tmp_path)})
+    assert open_history is not None
+    with open_history() as opened:
+        assert opened._rows("PRAGMA busy_timeout") == [(2000,)]
 
 
 def test_a_full_disk_is_reported_until_something_is_stored(
@@ -372,7 +438,7 @@ def test_no_event_breaks_a_page(tmp_path: Path, event: dict[str, Any]) -> None:
         FakeDaemon(tmp_path / "events.sock", (*START, event, good)),
         running(tmp_path, open_history=lambda: history(tmp_path), status={}) as server,
     ):
-        wait_until(lambda: [each for each in server.services.live.latest if each["number"] == 3])
+        wait_until(lambda: [each for each in server.services.live.latest.copy() if each["number"] == 3])
         wait_until(lambda: [each for each in rows(server) if each["number"] == 3])
         assert server.services.history.message == ""
         for path in ("/", "/health", "/history", "/history.csv", "/api/status", "/api/day"):

@@ -119,7 +119,18 @@ def test_export(path: Path, environment: dict[str, str], tmp_path: Path) -> None
     assert [row["number"] for row in csv.DictReader(part.stdout.splitlines())] == ["3", "4", "5"]
     latin = run("--export", "-", environment={**environment, "PYTHONIOENCODING": "latin-1"})
     assert latin.stdout.count("café") > 5
-    assert as_json(run("--export", copy, "--json", environment=environment))["predictions"] == 6
+    assert as_json(run("--export", copy.with_name("2.csv"), "--json", environment=environment))["predictions"] == 6
+
+
+def test_an_export_replaces_no_file(path: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    """It may be the only copy of predictions that are no longer in the history."""
+    copy, link = tmp_path / "p.csv", tmp_path / "link.csv"
+    copy.write_text("before")
+    link.symlink_to(copy)
+    for file in (copy, link):
+        done = run("--export", file, environment=environment)
+        assert_refused(done, f"{file.name}: exists already", "choose another name, or move it away")
+    assert copy.read_text() == "before"
 
 
 def test_a_table_in_a_terminal_cannot_control_it(path: Path, environment: dict[str, str]) -> None:
@@ -141,16 +152,14 @@ def test_a_table_in_a_terminal_cannot_control_it(path: Path, environment: dict[s
     assert r"\r" not in shown
 
 
-def test_a_full_disk_leaves_an_export_as_it_was(path: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_part_of_an_export(path: Path, tmp_path: Path) -> None:
     with opened(path) as history:
         for number in range(100, 500):
             history.add(event(number, NOON + timedelta(days=5)), "boot")
     copy = tmp_path / "p.csv"
-    copy.write_text("before")
     done = edge_mcnn_on_full_disk("history", "--path", path, "--export", copy, largest=50_000)
     assert_refused(done, "p.csv: file too large")
-    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["p.csv"]
-    assert copy.read_text() == "before"
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == []
 
 
 def test_erased_beside_a_program_that_writes_it(path: Path, environment: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import pty
 import signal
 import socket
 import stat
@@ -10,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from device.settings.schema import Settings
 from device.settings.toml import read_settings
-from edge_mcnn.watch.web import offer_history
+from device.web.access.passwords import read_password
+from edge_mcnn.watch.web import _set_password, offer_history
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 from tests.waiting import LIMIT_S, wait_until
 
@@ -174,6 +177,29 @@ def test_password_and_tokens(environment: dict[str, str]) -> None:
     assert both.returncode == 2
 
 
+def test_a_password_that_is_too_short_is_refused_before_it_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    replies = [("Password: ", "short"), ("Password: ", "correct horse"), ("The same again: ", "correct horse")]
+
+    def reply(question: str) -> str:
+        expected, text = replies.pop(0)
+        assert question == expected
+        return text
+
+    monkeypatch.setattr("getpass.getpass", reply)
+    _set_password()
+    assert replies == []
+    assert capsys.readouterr().err == (
+        "edge-mcnn: the password has 5 characters\n  fix: choose one with 8 to 1000 characters\n"
+    )
+    stored = read_password(tmp_path)
+    assert stored is not None
+    assert stored.matches("correct horse")
+
+
 def test_a_damaged_password_is_refused(environment: dict[str, str]) -> None:
     state = Path(environment["STATE_DIRECTORY"])
     state.mkdir()
@@ -255,9 +281,10 @@ def test_the_daemon_needs_no_web_server() -> None:
 def test_the_first_start_offers_a_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool) -> None:
     questions: list[str] = []
 
-    def reply(question: str, *, default: bool = True) -> bool:
+    def reply(question: str, *, default: bool = True, interruptible: bool = False) -> bool:
         questions.append(question)
         assert not default, "Enter alone stores nothing"
+        assert interruptible
         return keeps
 
     monkeypatch.setattr("edge_mcnn.watch.web.out.confirm", reply)
@@ -267,6 +294,35 @@ def test_the_first_start_offers_a_history(tmp_path: Path, monkeypatch: pytest.Mo
         offer_history(read_settings(config), config)
         assert read_settings(config).history.keep_days == (30 if keeps else 0)
     assert len(questions) == 1, "the question comes again"
+
+
+@pytest.mark.parametrize("command", [("web",), ("listen", "--web", "--lights", "none")])
+def test_ctrl_c_at_the_offer_ends_the_command(
+    command: tuple[str, ...], tmp_path: Path, environment: dict[str, str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[web]\nport = 8360\n")
+    ours, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_mcnn", *command, "--config", config],
+        stdin=terminal, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        question = ""
+        while not question.endswith("[y/N] "):
+            letter = process.stderr.read(1)
+            assert letter, question
+            question += letter
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)
+        os.close(terminal)
+    assert (process.returncode, rest) == (130, "\n")
+    assert config.read_text() == "[web]\nport = 8360\n"
 
 
 def test_without_a_settings_file_the_first_start_explains_the_history(capsys: pytest.CaptureFixture[str]) -> None:

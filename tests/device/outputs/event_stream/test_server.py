@@ -70,16 +70,17 @@ def test_a_reader_gets_the_current_lines_then_the_past_then_what_happens(path: P
         server.publish(b"nobody gets this\n")
         server.publish_past(b"prediction 1\n", b"past 1\n")
         server.publish_past(b"prediction 2\n", b"past 2\n")
-        server.publish_past(b"corrected 2\n", b"past 2\ncorrected 2\n", replaces=True)
+        server.publish_past(b"corrected 2\n", b"past 2\ncorrected 2\n", replaces=0)
+        server.publish_past(b"corrected 1\n", b"past 1\ncorrected 1\n", replaces=1)
         server.publish(b"hello 2\n", current="hello")
         with reading(server, path) as first:
             server.publish(b"state 2\n", current="state")
             server.publish_past(b"prediction 3\n", b"past 3\n")
-            lines = [first.line() for _ in range(7)]
-            assert lines == ["hello 2", "state 1", "past 1", "past 2", "corrected 2", "state 2", "prediction 3"]
+            past = ["past 1", "corrected 1", "past 2", "corrected 2"]
+            lines = [first.line() for _ in range(8)]
+            assert lines == ["hello 2", "state 1", *past, "state 2", "prediction 3"]
             with reading(server, path) as second:
-                lines = [second.line() for _ in range(6)]
-                assert lines == ["hello 2", "state 2", "past 1", "past 2", "corrected 2", "past 3"]
+                assert [second.line() for _ in range(7)] == ["hello 2", "state 2", *past, "past 3"]
     assert not path.exists()
 
 
@@ -187,7 +188,10 @@ def test_it_ticks_before_the_first_reader_is_served_and_then_regularly_while_the
             assert reader.line() == f"health {count}", "a current one, and none meanwhile"
 
 
-def test_at_the_end_readers_get_what_is_waiting_and_one_that_hangs_delays_nothing(path: Path) -> None:
+def test_at_the_end_readers_get_what_is_waiting_and_one_that_hangs_delays_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_LAST_LIMIT_S", 2.0)  # this process both sends and reads
     with started(path) as server, reading(server, path) as hanging, reading(server, path) as reader:
         for _ in range(250):  # more than the kernel holds, and less than is disconnected for
             server.publish(b"x" * 999 + b"\n")
@@ -202,6 +206,24 @@ def test_at_the_end_readers_get_what_is_waiting_and_one_that_hangs_delays_nothin
         assert not server._thread.is_alive()
         assert hanging.rest()
         server.publish(b"nobody\n")
+
+
+def test_what_waits_is_sent_even_if_the_thread_gets_its_turn_after_the_limit(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started(path) as server, reading(server, path) as reader:
+        flush = server._flush
+
+        def flush_and_finish() -> None:
+            flush()
+            monkeypatch.setattr(server, "_flush", flush)
+            server.publish(b"end\n")
+            server._last_at = time.monotonic() - 1  # as if the thread had not run for longer than that
+            server._stopping.set()
+
+        monkeypatch.setattr(server, "_flush", flush_and_finish)
+        server.publish(b"one\n")
+        assert reader.rest() == b"one\nend\n"
 
 
 def test_without_its_context_lines_are_only_remembered(path: Path) -> None:

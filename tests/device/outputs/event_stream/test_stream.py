@@ -21,6 +21,7 @@ from device.front_end.spectrogram import MelSpectrogram, decibels
 from device.outputs.commands import Diagnostics
 from device.outputs.event_stream import stream as stream_module
 from device.outputs.event_stream.messages import DB_LOWEST, DB_STEP, encoded_columns
+from device.outputs.event_stream.server import PAST
 from device.outputs.event_stream.stream import EventStream
 from device.outputs.json_lines import as_table
 from device.settings.schema import ClassifierSettings, EventsSettings, Settings
@@ -294,6 +295,27 @@ def test_predictions_and_corrections() -> None:
             assert later.next("prediction", "corrected") == {**corrected, "label": "negative"}
             rig.stream.close(1)
             assert later.names_until("end") == []
+
+
+def test_a_correction_of_an_earlier_prediction_has_its_number() -> None:
+    with Rig() as rig, rig.reader() as reader:
+        for label in ("negative", "positive"):
+            rig.stream.prediction(prediction(label), LIT_AT)
+        rig.stream.corrected("neutral", lights_stay=True, later=1)
+        rig.stream.corrected("neutral", lights_stay=True, later=2)  # of nothing
+        names = [(each["event"], each["number"]) for each in [reader.next("prediction", "corrected") for _ in range(3)]]
+        assert names == [("prediction", 1), ("prediction", 2), ("corrected", 1)]
+        with rig.reader() as later:
+            past = [later.next("prediction", "corrected") for _ in range(3)]
+            assert [(each["event"], each["number"]) for each in past] == [
+                ("prediction", 1), ("corrected", 1), ("prediction", 2),
+            ]  # fmt: skip
+            for _ in range(PAST):
+                rig.stream.prediction(prediction("negative"), LIT_AT)
+            rig.stream.corrected("positive", lights_stay=True, later=PAST)
+            while (found := later.next("prediction", "corrected"))["event"] == "prediction":
+                pass
+            assert (found["number"], found["label"]) == (2, "positive"), "also when no later reader gets it any more"
 
 
 def test_words_that_look_like_a_key_are_not_changed_in_the_replay() -> None:

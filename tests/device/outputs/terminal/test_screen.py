@@ -256,6 +256,10 @@ def test_a_key_corrects_the_latest_prediction(terminal: Terminal) -> None:
         wait_until(lambda: any("wrong? 1 negative  2 neutral  3 positive" in line for line in terminal.shown))
         keyboard.keys = "q4\x04 1"
         wait_until(lambda: any("learnt: that was negative (5 examples, used)" in line for line in terminal.shown))
+        screen.corrected("neutral", lights_stay=True, later=1)
+        latest = screen._state._content.prediction
+        assert latest is not None
+        assert latest.label == "positive", "the correction is of an earlier one"
         screen.corrected("negative")
         wait_until(lambda: any("\u25cf negative" in line for line in terminal.shown))
         keyboard.keys = "2"

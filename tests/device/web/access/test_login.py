@@ -1,6 +1,7 @@
 """Logging in and out: what a browser gets, what ends a session, and what is stored."""
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +184,23 @@ def test_one_machine_cannot_use_many_addresses(clock: Clock) -> None:
     assert limit.wait_s("2001:db8::ffff:1") > 0
     assert limit.wait_s("2001:db8:0:1::1") == 0
     assert [limit.wait_s(each) for each in ("::ffff:10.0.0.1", "10.0.0.1", "nonsense", "fe80::1%eth0")] == [0] * 4
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
+    """Root makes a token in the folder of a service whose process may have been taken over."""
+    secret, file = tmp_path / "secret.json", tmp_path / "web-tokens"
+    secret.write_text('{"root": "secret"}')
+    match kind:
+        case "pipe":
+            os.mkfifo(file)
+        case "link":
+            file.symlink_to(secret)
+        case _:
+            file.mkdir()
+    with pytest.raises(WebError, match="web-tokens: is not a regular file") as caught:
+        make_token(tmp_path, "grafana")
+    assert caught.value.fix == "remove it, and create it again"
 
 
 def test_there_are_only_so_many_sessions(tmp_path: Path, clock: Clock) -> None:

@@ -1,5 +1,6 @@
 """What the server makes of the daemon's events: its state, lost connections, other versions, and what is passed on."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from device.web.sources.live import LATEST, LiveState, decoded
 from tests.device.web.server import HEALTH, HELLO, LABELS, START, FakeDaemon, Server, prediction, running
+from tests.device.web.test_stream import Page
 from tests.waiting import wait_until
 
 
@@ -36,7 +38,8 @@ def wait_for(server: Server, **expected: Any) -> dict[str, Any]:
 
 
 def test_the_state_follows_the_events(server: Server, tmp_path: Path) -> None:
-    with FakeDaemon(tmp_path / "events.sock") as daemon:
+    start = ({**HELLO, "hold_s": 3600.0}, *START[1:])  # no machine is so slow that the light goes out
+    with FakeDaemon(tmp_path / "events.sock", start) as daemon:
         found = wait_for(server, connected=True, health=HEALTH)
         assert found["labels"] == list(LABELS)
         assert found["mute"] == {"event": "mute", "muted": False}
@@ -52,13 +55,20 @@ def test_the_state_follows_the_events(server: Server, tmp_path: Path) -> None:
         assert status(server)["light"]["label"] == "neutral"
 
 
+def until_lost(page: Page, message: str) -> None:
+    """Read the events of a page until the daemon is lost, after which the server soon tries to connect again."""
+    while page.until("connection")[-1]["message"] != message:
+        pass
+
+
 def test_a_lost_daemon_is_found_again(server: Server, tmp_path: Path) -> None:
     wait_for(server, connected=False, message="the device does not run")
     for _ in range(2):
         with FakeDaemon(tmp_path / "events.sock") as daemon:
             wait_for(server, connected=True)
-            daemon.send({"event": "end"})
-            wait_for(server, connected=False, message="the device has ended")
+            with Page(server) as page:
+                daemon.send({"event": "end"})
+                until_lost(page, "the device has ended")
     with FakeDaemon(tmp_path / "events.sock") as daemon:
         wait_for(server, connected=True)
         daemon.drop()
@@ -84,7 +94,6 @@ def test_after_a_lost_connection_nothing_is_there_twice(server: Server, tmp_path
 )  # fmt: skip
 def test_another_protocol_is_reported(server: Server, tmp_path: Path, first: bytes) -> None:
     with FakeDaemon(tmp_path / "events.sock", ()) as daemon:
-        wait_until(lambda: daemon.readers)
         daemon.send_bytes(first)
         found = wait_for(server, connected=False, message="the device's events are not of this version")
         assert "update" in found["fix"]
@@ -93,13 +102,12 @@ def test_another_protocol_is_reported(server: Server, tmp_path: Path, first: byt
 def test_a_line_without_end_is_not_collected(server: Server, tmp_path: Path) -> None:
     with FakeDaemon(tmp_path / "events.sock") as daemon:
         wait_for(server, connected=True)
-        daemon.readers[0].settimeout(30)
-        try:
-            for _ in range(64):
-                daemon.send_bytes(b"x" * (1 << 16))
-        except OSError:  # the server has closed the connection
-            pass
-        wait_for(server, connected=False)
+        with Page(server) as page:
+            page.until("health")
+            with contextlib.suppress(OSError):  # the server has closed the connection
+                for _ in range(64):
+                    daemon.send_bytes(b"x" * (1 << 16))
+            until_lost(page, "the connection to the device is broken")
 
 
 def test_numbers_that_no_browser_reads_become_none(server: Server, tmp_path: Path) -> None:
@@ -122,6 +130,7 @@ def test_what_is_nested_too_deeply_is_no_event() -> None:
 
 def test_what_is_not_known_is_ignored(server: Server, tmp_path: Path) -> None:
     with FakeDaemon(tmp_path / "events.sock") as daemon:
+        wait_for(server, mute={"event": "mute", "muted": False})
         daemon.send({"event": "future", "value": 1}, {"event": "mute", "muted": True, "future": [1]})
         wait_until(lambda: status(server)["mute"]["muted"])
         assert "future" not in status(server)
