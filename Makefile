@@ -20,7 +20,7 @@ ON_A_PI := $(shell grep -qs '^Raspberry Pi' /proc/device-tree/model && echo yes)
 RUN_PACKAGES := libportaudio2 $(if $(filter aarch64,$(shell uname -m)),libatomic1) $(if $(ON_A_PI),python3-lgpio) \
 	$(if $(wildcard $(BIN)/python),,$(shell $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv))
 TEST_PACKAGES := $(RUN_PACKAGES) pulseaudio pulseaudio-utils libasound2-plugins espeak-ng gcc libc6-dev mosquitto \
-	openssl systemd chromium
+	openssl systemd chromium qemu-user
 # Newer versions of pip do this by default; Bookworm's prints a warning of five lines about srt, a source package.
 export PIP_USE_PEP517 := 1
 

@@ -1,8 +1,9 @@
 """Writes the results as a Markdown page with a chart."""
 
 import datetime as dt
+import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,19 +17,24 @@ from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
 from benchmarks.page.summary import Summary
 from device.recognition.runtimes import RUNTIMES
 
-REPORT, CHART = "RESULTS.md", "results.png"
+REPORT, CHART, COUNTED = "RESULTS.md", "results.png", "instructions/counted.json"
+"""Files of the report in its folder; the last one holds the instructions that were counted, for the next report."""
 _PACKAGES = ("edge-mcnn", "vosk", *RUNTIMES, "numpy", "tensorflow", "librosa", "matplotlib")
 
 
 def write(found: Measurements, rounds: int, folder: Path) -> Path:
     """Write the page and its chart into a folder, and return the path of the page."""
     _draw(found, folder / CHART)
-    page = folder / REPORT
-    page.write_text("\n".join(_lines(found, rounds)) + "\n", encoding="utf-8")
+    page, counted = folder / REPORT, folder / COUNTED
+    before = json.loads(counted.read_text(encoding="utf-8")) if counted.exists() else {}
+    page.write_text("\n".join(_lines(found, rounds, before)) + "\n", encoding="utf-8")
+    if found.instructions:
+        counted.parent.mkdir(exist_ok=True)
+        counted.write_text(json.dumps({**before, **found.instructions}, indent=2) + "\n", encoding="utf-8")
     return page
 
 
-def _lines(found: Measurements, rounds: int) -> Iterator[str]:
+def _lines(found: Measurements, rounds: int, before: Mapping[str, float]) -> Iterator[str]:
     machine = found.board["machine"]
     yield "# Results"
     yield ""
@@ -87,6 +93,15 @@ def _lines(found: Measurements, rounds: int) -> Iterator[str]:
             for name, stage in found.board["stages"].items()
         ],
     )
+    if found.instructions:
+        yield "## Instructions (`python -m benchmarks.instructions`)"
+        yield ""
+        yield "Counted by an emulator, so that other load on the machine changes nothing; without the sound system."
+        yield ""
+        yield from _table(
+            ("audio", "millions per second", "in the report before", "change"),
+            [(name, f"{now:.2f}", *_compared(now, before.get(name))) for name, now in found.instructions.items()],
+        )
     yield "## Growth (`python -m benchmarks.growth`)"
     yield ""
     yield from _table(
@@ -118,6 +133,10 @@ def _versions() -> Iterator[str]:
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):  # tflite-runtime has no wheel for every Python
             yield f"{package} {version(package)}"
+
+
+def _compared(now: float, before: float | None) -> tuple[str, str]:
+    return ("", "") if before is None else (f"{before:.2f}", f"{now / before - 1:+.1%}")
 
 
 def _cpu(cost: listening.ListeningCost, scene: str) -> str:

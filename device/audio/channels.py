@@ -160,6 +160,8 @@ class ChannelMixer:
         self._weights = self._previous = self._rule.weights
         """Weights of the present window, and of the one before, from which it is faded."""
         self._pending = np.zeros((0, channels), np.float32)
+        self._averaging = np.tile(np.eye(channels, dtype=np.float32), (self._step, 1))
+        """The product with the samples of a point is the sum of each channel."""
 
     def _update(self, samples: Samples, full_scale: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """Decide after each complete window.
@@ -182,9 +184,9 @@ class ChannelMixer:
         """
         channels = samples.shape[1]
         scale = np.float32(self._step * full_scale)
-        averaging = np.tile(np.eye(channels, dtype=np.float32), (self._step, 1)) / scale
-        points = np.asarray(samples, np.float32).reshape(-1, self._step * channels) @ averaging
-        return np.asarray(np.diff(points.reshape(-1, _WINDOW_POINTS, channels), axis=1), np.float32)
+        points = np.asarray(samples, np.float32).reshape(-1, self._step * channels) @ (self._averaging / scale)
+        windows = points.reshape(-1, _WINDOW_POINTS, channels)
+        return np.asarray(windows[:, 1:] - windows[:, :-1], np.float32)
 
     def _mix_windows(
         self, block: Samples, offset: int, changed: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -307,9 +309,11 @@ class _Loudest:
 
 
 def _average(samples: Samples) -> NDArray[np.float32]:
-    if samples.shape[1] == 1:
-        return samples[:, 0].astype(np.float32)
-    return np.asarray(samples.mean(axis=1, dtype=np.float32))
+    total: NDArray[np.float32] = samples[:, 0].astype(np.float32)
+    for channel in range(1, samples.shape[1]):  # as `mean` does, which takes six times as long for two channels
+        total += samples[:, channel]
+    total /= np.float32(samples.shape[1])
+    return total
 
 
 def _weighted_average(samples: Samples, weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -64,4 +64,4 @@ class Framer:
             mono = mono * np.float32(32768)
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=last)
-        return np.asarray(np.clip(np.rint(mono), -32768, 32767), np.int16)
+        return np.minimum(np.maximum(np.rint(mono), -32768), 32767).astype(np.int16)  # half of the time of `clip`

@@ -8,6 +8,7 @@ import logging
 import queue
 import re
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -243,9 +244,13 @@ class Microphone:
         self._selected = None if isinstance(channels, str) else list(channels)
         self._channels, self.rate = self._choose_format()
         """Sample rate of the blocks, Hz."""
-        self._blocks: queue.SimpleQueue[tuple[bytes, float] | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[list[tuple[bytes, float]] | None] = queue.SimpleQueue()
         self._most_blocks = round(_QUEUE_SECONDS / BLOCK_SECONDS)
         self._batch: list[tuple[bytes, float]] = []
+        self._taken: deque[tuple[bytes, float]] = deque()
+        """What the reading thread has taken from the queue."""
+        self._received = self._read = 0
+        """Number of blocks, each counted by one thread alone."""
         self.batch_size = 1
         """Number of blocks that are delivered together; with more than one, the reading thread sleeps longer."""
         self.ended = False
@@ -323,13 +328,16 @@ class Microphone:
 
     def block(self, limit_s: float) -> Block | None:
         """Return the next block; None after `limit_s` seconds without one, after `wake`, or if the stream ended."""
-        try:
-            received = self._blocks.get(timeout=limit_s)
-        except queue.Empty:
-            return None
-        if received is None:
-            return None
-        data, arrived_at = received
+        if not self._taken:
+            try:
+                batch = self._batches.get(timeout=limit_s)
+            except queue.Empty:
+                return None
+            if batch is None:
+                return None
+            self._taken.extend(batch)
+        data, arrived_at = self._taken.popleft()
+        self._read += 1
         samples = np.frombuffer(data, np.int16).reshape(-1, self._channels)
         if self._selected is not None:
             samples = samples[:, self._selected]
@@ -337,7 +345,7 @@ class Microphone:
 
     def wake(self) -> None:
         """Make `block` return immediately; may be called from another thread."""
-        self._blocks.put(None)
+        self._batches.put(None)
 
     def close(self) -> None:
         """Close the stream. If the sound system hangs, this call hangs, too."""
@@ -348,14 +356,14 @@ class Microphone:
 
     def _receive(self, data: Any, _frames: int, _time: Any, _status: Any) -> None:
         """PortAudio's callback: copies the block and never waits."""
-        if self._blocks.qsize() >= self._most_blocks:
+        if self._received - self._read >= self._most_blocks:
             self.dropped_blocks += 1
             return
+        self._received += 1
         self._batch.append((bytes(data), time.monotonic()))
         if len(self._batch) >= self.batch_size:
-            for block in self._batch:
-                self._blocks.put(block)
-            self._batch.clear()
+            batch, self._batch = self._batch, []
+            self._batches.put(batch)  # at once: block by block, the reading thread would wake up for each
 
     def _finish(self) -> None:
         self.ended = True

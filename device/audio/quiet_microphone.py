@@ -64,6 +64,8 @@ class QuietMicrophone:
         """
         if self._loud_frames * FRAME_SECONDS >= _NORMAL_S:
             return
+        if power == 0 and self._power is None:
+            return  # a microphone that starts: taken for the noise of the room, zeros would open the gate for 8 s
         self._power = power if self._power is None else power + (self._power - power) * _SMOOTHING
         self._quietest = min(self._quietest, self._power)
         self._frames += 1

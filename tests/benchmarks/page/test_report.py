@@ -96,6 +96,16 @@ def test_the_page(good: Measurements, tmp_path: Path) -> None:
     assert (tmp_path / "results.png").stat().st_size > 10_000
 
 
+def test_instructions_are_compared_with_those_of_the_report_before(good: Measurements, tmp_path: Path) -> None:
+    assert "Instructions" not in write(good, 3, tmp_path).read_text(encoding="utf-8")  # where they cannot be counted
+    first = write(replace(good, instructions={listening.SPEECH: 200.0}), 3, tmp_path).read_text(encoding="utf-8")
+    assert "| someone speaks | 200.00 |  |  |" in first
+    second = write(replace(good, instructions={listening.SPEECH: 150.0}), 3, tmp_path).read_text(encoding="utf-8")
+    assert "| someone speaks | 150.00 | 200.00 | -25.0% |" in second
+    third = write(replace(good, instructions={listening.SPEECH: 150.0}), 3, tmp_path).read_text(encoding="utf-8")
+    assert "| someone speaks | 150.00 | 150.00 | +0.0% |" in third
+
+
 def test_summary_and_fit() -> None:
     summary = Summary.of([3.0, 1.0, 2.0])
     assert (summary.median, summary.text(".0f", 10)) == (2.0, "20 (10 to 30)")

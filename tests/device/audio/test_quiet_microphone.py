@@ -41,6 +41,15 @@ def test_a_lost_frame_is_no_quiet_moment(microphone: QuietMicrophone) -> None:
     assert receive(microphone, -65, 2.1) == 0
 
 
+def test_zeros_before_the_first_sound_are_no_noise_but_later_ones_are(microphone: QuietMicrophone) -> None:
+    for _ in range(300):
+        microphone.follow(0)  # it starts
+    assert receive(microphone, -72, 9) == pytest.approx(2, abs=0.01), "as for a usual microphone in a quiet room"
+    for _ in range(300):
+        microphone.follow(0)  # it suppresses noise
+    assert 20 * math.log10(microphone.gain) == pytest.approx(30)
+
+
 def test_quiet_speech_is_no_noise(microphone: QuietMicrophone) -> None:
     receive(microphone, -85, 5)
     assert receive(microphone, -58, 7.5) == pytest.approx(15, abs=0.01), "a long sentence"

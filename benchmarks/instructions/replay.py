@@ -1,0 +1,57 @@
+"""The program whose instructions are counted: it replays each scene, and marks where it begins and ends."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in `edge-mcnn listen`, before numpy is imported
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.listening import QUIET, SPEECH, scenes
+from device.audio.framer import Framer
+from device.events import BLOCK_SECONDS, SAMPLE_RATE, Frame
+from device.loading import LoadedModels
+from device.settings.schema import Settings
+
+SECONDS = {QUIET: 300, SPEECH: 30}
+"""Seconds of each scene: its recording is repeated."""
+
+
+def main() -> None:
+    """Load the models, replay each scene once to warm up, and once more between two marks."""
+    settings = Settings()
+    # Several busy threads would add to the count at the same time.
+    models = LoadedModels.load(
+        replace(settings, classifier=replace(settings.classifier, threads=1)), lambda _line: None
+    )
+    recorded = scenes()
+    for number, (name, seconds) in enumerate(SECONDS.items()):
+        samples = np.resize((recorded[name] * 32767).astype(np.int16), seconds * SAMPLE_RATE)
+        _replay(models, samples)
+        _mark(2 * number)
+        _replay(models, samples)
+        _mark(2 * number + 1)
+
+
+def _replay(models: LoadedModels, samples: NDArray[np.int16]) -> None:
+    for _ in models.pipeline().predictions(_frames(samples)):
+        pass
+
+
+def _frames(samples: NDArray[np.int16]) -> Iterator[Frame]:
+    framer = Framer(SAMPLE_RATE)
+    block = round(BLOCK_SECONDS * SAMPLE_RATE)
+    for start in range(0, len(samples), block):
+        yield from framer.push(samples[start : start + block, None], arrived_at=0.0)
+
+
+def _mark(number: int) -> None:
+    """Let the plugin print the count; see counter.c."""
+    ctypes.CDLL(None).sched_get_priority_min(number)
+
+
+if __name__ == "__main__":
+    main()
