@@ -104,6 +104,49 @@ def test_the_page_is_a_service_of_its_own(machine: ServiceMachine) -> None:
     assert not any("page:" in line and "write" in line for line in machine.edge_mcnn("service", "install").splitlines())
 
 
+CHECK = """
+import json, os, pathlib, sys
+from dataclasses import asdict
+from threading import Thread
+from device.daemon.control import check_device
+
+results = []
+checking = Thread(target=lambda: results.append(asdict(check_device())))
+checking.start()
+seen = {}
+while checking.is_alive():
+    for process in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            command = pathlib.Path(f"/proc/{process}/cmdline").read_bytes().split(bytes(1))
+            if b"doctor" in command:
+                score = pathlib.Path(f"/proc/{process}/oom_score_adj").read_text()
+                seen[process] = [os.getpriority(os.PRIO_PROCESS, process), int(score)]
+        except OSError:
+            pass
+print(json.dumps({**results[0], "seen": list(seen.values())}))
+"""
+"""Checks the device, and notes priority and score of each process that the check consists of."""
+
+
+def test_the_service_checks_itself_in_its_sandbox(machine: ServiceMachine) -> None:
+    before = machine.unit_property("MainPID")
+    checked = json.loads(machine.system.run("/opt/edge-mcnn/bin/python", "-c", CHECK).stdout)
+    findings = {each["topic"]: each for each in checked["findings"]}
+    assert [each for each in findings.values() if each["verdict"] == "FAIL"] == []
+    assert findings["settings"]["message"] == f"{CONFIG} is valid"
+    assert (
+        findings["level"]["message"]
+        == f"not measured: the daemon, process {before}, uses the microphone, and receives audio"
+    )
+    assert findings["service"]["message"].startswith(f"running; process {before} listens to default, ")
+    assert findings["disk"]["message"].endswith(" free for /var/lib/edge-mcnn")
+    assert findings.keys() >= set(machine.findings()) - {"service files"}
+    assert len(checked["seen"]) > len(findings) / 2, "the checks, each in a process of its own"
+    assert all(each == [19, 1000] for each in checked["seen"]), checked["seen"]
+    assert machine.unit_property("OOMPolicy") == "continue", "the service stays when the kernel ends a check"
+    assert machine.unit_property("MainPID") == before
+
+
 def test_the_page_has_no_network_and_no_devices(machine: ServiceMachine) -> None:
     process = web_property(machine, "MainPID")
     interfaces = machine.read(f"/proc/{process}/net/dev").splitlines()[2:]
