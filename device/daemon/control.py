@@ -1,8 +1,9 @@
-"""The control socket of a running daemon, at which it is muted and its latest prediction can be corrected.
+"""The control socket of a running daemon, at which it is muted, checked, and its latest prediction can be corrected.
 
 One request per connection: a JSON object on one line, whose only key names what to do, and a JSON object on one line
 as the reply, `{"error": ..., "fix": ...}` if it is not done. A hold lasts as long as its connection, so that it ends
-with the process that requested it, however that ends. Who may use the microphone of the service may use its socket.
+with the process that requested it, however that ends. A check takes as long as it takes. Who may use the microphone of
+the service may use its socket.
 
 Clients are served by threads of their own, a few at a time and each for a limited time, so that none can delay the
 daemon, and none another one for long.
@@ -21,6 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from device.daemon.self_check import LIMIT_S, Checked, findings_in
 from device.daemon.status import SERVICE_SOCKET, socket_path
 from device.errors import EdgeMcnnError, NoDaemonError, ProfileError, StatusError
 from device.outputs.commands import Commands
@@ -40,10 +42,16 @@ _CLIENT_LIMIT_S = 2.0
 """Seconds in which a client must have sent its request, and then in which it must accept the reply."""
 _REPLY_LIMIT_S = 30.0
 """Seconds for which a client waits: learning from hundreds of examples takes a second on a slow board."""
+_CHECK_LIMIT_S = LIMIT_S + 10.0
+"""Seconds for which a client waits for the result of a check."""
+_LARGEST_CHECK = 64 * 1024
+"""Bytes of the reply with the result of a check."""
 _CLIENTS = 4
 """Number of clients that are served at the same time; others wait."""
 _HOLDS = 4
 """Number of processes for which the microphone is closed at the same time; others get an error."""
+_CHECKS = 4
+"""Number of clients that wait for the result of a check at the same time; others get an error."""
 _CREDENTIALS = struct.Struct("3i")
 """The process, user and group of a peer, as Linux reports them."""
 
@@ -104,6 +112,21 @@ def show_light(label: str) -> None:
     _request({"light": label})
 
 
+def check_device() -> Checked:
+    """Let the running daemon check every part of the device: the service, else this user's own `listen`.
+
+    Returns after some seconds, on a slow board half a minute; at once if a check has just ended.
+
+    Raises:
+        StatusError: no daemon is running, this user may not control it, or the check failed.
+    """
+    with _requested({"check": True}, _CHECK_LIMIT_S, _LARGEST_CHECK) as reply:
+        findings, age_s = findings_in(reply.get("findings")), reply.get("age_s")
+        if findings is None or not isinstance(age_s, int | float):
+            raise StatusError("the daemon's reply is not one of this version", fix="restart the daemon")
+        return Checked([{key: displayable(text) for key, text in each.items()} for each in findings], age_s)
+
+
 @contextlib.contextmanager
 def held_microphone(announce: Callable[[str], None]) -> Iterator[bool]:
     """While the context lasts, the running daemon does not use its microphone: the service, else one's own `listen`.
@@ -136,8 +159,15 @@ def _request(request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def _requested(request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _requested(
+    request: Mapping[str, Any], limit_s: float = _REPLY_LIMIT_S, largest: int = _LARGEST
+) -> Iterator[Mapping[str, Any]]:
     """Send a request to the running daemon; the connection is closed when the context is left.
+
+    Args:
+        request: what to do.
+        limit_s: seconds to wait for the reply.
+        largest: bytes that the reply may have.
 
     Yields:
         The reply.
@@ -154,7 +184,7 @@ def _requested(request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             continue
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             try:
-                content = _exchange(connection, path, json.dumps(request).encode() + b"\n")
+                content = _exchange(connection, path, json.dumps(request).encode() + b"\n", limit_s, largest)
             except (FileNotFoundError, ConnectionRefusedError):
                 continue
             except PermissionError:
@@ -179,13 +209,13 @@ def _requested(request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     )
 
 
-def _exchange(connection: socket.socket, path: Path, request: bytes) -> bytes:
+def _exchange(connection: socket.socket, path: Path, request: bytes, limit_s: float, largest: int) -> bytes:
     """Connect, send a request, and return the line that answers it."""
     content = b""
-    connection.settimeout(_REPLY_LIMIT_S)
+    connection.settimeout(limit_s)
     connection.connect(str(path))
     connection.sendall(request)
-    while len(content) <= _LARGEST and not content.endswith(b"\n") and (part := connection.recv(_LARGEST)):
+    while len(content) <= largest and not content.endswith(b"\n") and (part := connection.recv(largest)):
         content += part
     return content
 
@@ -208,6 +238,7 @@ class ControlServer(UnixServer):
         set_muted: mutes or unmutes, waits until that is done, and returns a line about it.
         hold: context in which the microphone is closed for the process with this number.
         show: shows the light of a class.
+        check: checks every part of the device, and waits for the result; None if that is not possible.
     """
 
     def __init__(
@@ -217,20 +248,24 @@ class ControlServer(UnixServer):
         set_muted: Callable[[bool | None], str],
         hold: Callable[[int], AbstractContextManager[None]],
         show: Callable[[str], object],
+        check: Callable[[], Checked] | None = None,
     ) -> None:
         super().__init__(path, "control")
         self._commands = commands
         self._set_muted = set_muted
         self._hold = hold
         self._show = show
+        self._check = check
         self._requests: Mapping[str, Request] = {
             "correct": self._correct_last,
             "mute": self._mute,
             "hold": self._no_hold,
             "light": self._show_light,
+            "check": self._no_check,
         }
         self._free = threading.Semaphore(_CLIENTS)
         self._holds = threading.Semaphore(_HOLDS)
+        self._checks = threading.Semaphore(_CHECKS)
 
     def _permit(self) -> None:
         share_with_group(self._path, AUDIO_GROUP)
@@ -251,11 +286,20 @@ class ControlServer(UnixServer):
         with contextlib.ExitStack() as place, connection, contextlib.suppress(OSError):  # it has gone, or is too slow
             place.callback(self._free.release)
             request = _received(connection)
-            if _decoded(request) == {"hold": True}:
+            if serve := self._lasting(request):
                 place.close()  # it lasts, so it takes no place of the others
-                self._serve_hold(connection)
+                serve(connection)
             elif request:
                 _send(connection, self._reply(request))
+
+    def _lasting(self, request: bytes) -> Callable[[socket.socket], None] | None:
+        """What serves a request that lasts; None for one that does not."""
+        match _decoded(request):
+            case {"hold": True, **others} if not others:
+                return self._serve_hold
+            case {"check": True, **others} if not others:
+                return self._serve_check
+        return None
 
     def _serve_hold(self, connection: socket.socket) -> None:
         if not self._holds.acquire(blocking=False):
@@ -268,6 +312,23 @@ class ControlServer(UnixServer):
                 connection.recv(1)  # returns once the client has ended, or has closed it
         finally:
             self._holds.release()
+
+    def _serve_check(self, connection: socket.socket) -> None:
+        if not self._checks.acquire(blocking=False):
+            _send(connection, {"error": f"{_CHECKS} programs wait for a check already", "fix": "try again in a moment"})
+            return
+        try:
+            _send(connection, self._checked())
+        finally:
+            self._checks.release()
+
+    def _checked(self) -> Mapping[str, Any]:
+        if self._check is None:
+            return {"error": "this device cannot check itself", "fix": "on the device, run: edge-mcnn doctor"}
+        try:
+            return asdict(self._check())
+        except StatusError as error:
+            return {"error": error.message, "fix": error.fix}
 
     def _reply(self, content: bytes) -> Mapping[str, Any]:
         request = _decoded(content) if len(content) <= _LARGEST else None
@@ -298,6 +359,10 @@ class ControlServer(UnixServer):
     @staticmethod
     def _no_hold(_value: Any) -> Mapping[str, Any]:
         raise StatusError("hold needs true", fix='send {"hold": true}, and close the connection to end it')
+
+    @staticmethod
+    def _no_check(_value: Any) -> Mapping[str, Any]:
+        raise StatusError("check needs true", fix='send {"check": true}')
 
     def _mute(self, muted: Any) -> Mapping[str, Any]:
         if muted is not None and not isinstance(muted, bool):

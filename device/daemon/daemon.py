@@ -24,6 +24,7 @@ from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.bundle import DEFAULT_BUNDLE, shipped_name
 from device.daemon.control import ControlServer
 from device.daemon.controls import Controls
+from device.daemon.self_check import SelfCheck
 from device.daemon.status import LOW_CONFIDENCE_LABEL, Status, StatusServer
 from device.daemon.systemd import Systemd
 from device.errors import EdgeMcnnError, StatusError
@@ -64,6 +65,7 @@ class Daemon:
         controls: what users may change meanwhile; None if nobody else can.
         control_socket: path of the socket at which they can; None for no socket.
         open_microphone: opens a microphone by its name; by default as the settings say.
+        self_check: checks every part of the device on request; None if that is not possible.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Daemon:
         controls: Controls | None = None,
         control_socket: Path | None = None,
         open_microphone: Callable[[str], OpenMicrophone] | None = None,
+        self_check: SelfCheck | None = None,
     ) -> None:
         self._load = load
         self._outputs = outputs
@@ -87,6 +90,7 @@ class Daemon:
         self._systemd = systemd
         self._status_socket = status_socket
         self._control_socket = control_socket
+        self._self_check = self_check
         self._controls = Controls() if controls is None else controls
         self._started = self._last_tick = time.monotonic()
         self._over = threading.Event()
@@ -131,14 +135,17 @@ class Daemon:
             if self._status_socket is not None:
                 servers.append(StatusServer(self._status_socket, self.status))
             if self._control_socket is not None:
+                check = None if self._self_check is None else self._self_check.result
                 servers.append(
-                    ControlServer(self._control_socket, self._controls, self.set_muted, self.hold, self.show)
+                    ControlServer(self._control_socket, self._controls, self.set_muted, self.hold, self.show, check)
                 )
             for server in servers:
                 try:
                     stack.enter_context(server)
                 except StatusError as error:
                     _LOG.warning("%s", error)
+            if self._self_check is not None:
+                stack.callback(self._self_check.close)  # before the servers, whose clients wait for it
             self._controls.attach(self._microphone.mute, self._diagnostics)
             thread.start()
             watchdog_s = self._systemd.watchdog_s

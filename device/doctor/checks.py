@@ -3,12 +3,13 @@
 Modules whose libraries may be broken are imported inside the check, in its own process.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from device.daemon.status import Status, running_daemon
+from device.daemon.status import SERVICE_SOCKET, Status, running_daemon, socket_path
 from device.doctor import machine, packages
 from device.doctor.findings import CheckEvent, Finding, Verdict
 from device.doctor.isolation import Check, run_checks
@@ -22,6 +23,8 @@ _SLOW_READ_LIMIT_S = 60.0
 """Seconds for checks that read or checksum large files, on the slowest memory cards."""
 _NETWORK_LIMIT_S = 60.0
 """Seconds for the broker check, which has shorter limits of its own, but a host name may have many addresses."""
+_PATIENCE = 3
+"""By how much more time a check may need when every other process goes first."""
 
 
 def diagnose(config: Path | None, environment: Mapping[str, str], model: Path | None) -> Iterator[CheckEvent]:
@@ -36,7 +39,10 @@ def diagnose(config: Path | None, environment: Mapping[str, str], model: Path | 
     yield finding
     if model is not None:
         settings = replace(settings, classifier=replace(settings.classifier, model=str(model)))
-    yield from run_checks(all_checks(settings))
+    checks = all_checks(settings)
+    if os.getpriority(os.PRIO_PROCESS, 0) > 0:
+        checks = [replace(check, limit_s=_PATIENCE * check.limit_s) for check in checks]
+    yield from run_checks(checks)
 
 
 def check_settings(config: Path | None, environment: Mapping[str, str]) -> tuple[Settings, Finding]:
@@ -65,13 +71,15 @@ def check_settings(config: Path | None, environment: Mapping[str, str]) -> tuple
         return Settings(), Finding("settings", Verdict.FAIL, message, "; ".join(filter(None, fixes)))
     variables = sum(name.startswith(PREFIX) for name in environment)
     message = f"{config} is valid" if config is not None else "defaults"
-    message += f"; {variables} set by environment variables" if variables else ""
+    message += f"; {variables} set by environment variables or options" if variables else ""
     return read_settings(config, environment), Finding("settings", Verdict.OK, message)
 
 
 def all_checks(settings: Settings) -> list[Check]:
     """All checks for this machine and this user, from the hardware up to the service."""
     daemon = running_daemon()
+    started_by_daemon = daemon is not None and daemon.pid == os.getppid()
+    within_service = started_by_daemon and socket_path() == SERVICE_SOCKET
     return [
         Check("machine", machine.check_board),
         Check("Python", machine.check_python),
@@ -88,9 +96,9 @@ def all_checks(settings: Settings) -> list[Check]:
         Check("voice detector", _check_voice_detector),
         Check("lights", partial(_check_lights, settings, service=False)),
         Check("sound cards", _check_sound_cards),
-        Check("microphone", partial(_check_microphone, settings, daemon)),
+        Check("microphone", partial(_check_microphone, settings, daemon, started_by_daemon=started_by_daemon)),
         *_publishing_checks(settings),
-        Check("service", partial(_check_service, daemon), _SLOW_READ_LIMIT_S),
+        Check("service", partial(_check_service, daemon, within=within_service), _SLOW_READ_LIMIT_S),
     ]
 
 
@@ -146,13 +154,16 @@ def _check_sound_cards() -> Iterator[Finding]:
     return microphone.check_sound_cards()
 
 
-def _check_microphone(settings: Settings, daemon: Status | None) -> Iterator[CheckEvent]:
+def _check_microphone(settings: Settings, daemon: Status | None, *, started_by_daemon: bool) -> Iterator[CheckEvent]:
     """Check three things in one process, so that a PortAudio that hangs costs its time limit only once."""
     from device.doctor import microphone
 
     yield from microphone.check_portaudio()
     yield from microphone.check_selected(settings.microphone.name, daemon)
-    yield from microphone.measure_level(settings, daemon)
+    if started_by_daemon and daemon is not None:
+        yield from microphone.report_level(daemon)
+    else:
+        yield from microphone.measure_level(settings, daemon)
 
 
 def _check_microphone_for_service(settings: Settings) -> Iterator[Finding]:
@@ -183,7 +194,7 @@ def _check_command(settings: Settings) -> Iterator[Finding]:
     return publishing.check_command(settings.publish)
 
 
-def _check_service(daemon: Status | None) -> Iterator[Finding]:
+def _check_service(daemon: Status | None, *, within: bool) -> Iterator[Finding]:
     from device.doctor import service
 
-    return service.check_service(daemon)
+    return service.check_service(daemon, within=within)

@@ -4,6 +4,7 @@ PortAudio aborts the process when ALSA lists no device, and blocks without a lim
 native library built for another CPU ends the process with a signal. This module is independent of what is checked.
 """
 
+import ctypes
 import faulthandler
 import multiprocessing
 import os
@@ -19,6 +20,8 @@ from device.errors import EdgeMcnnError
 # A fork inherits the settings and loaded modules, at almost no cost; a new interpreter takes a second on a Pi.
 _FORK = multiprocessing.get_context("fork")
 _EXIT_LIMIT_S = 1.0
+_PR_SET_PDEATHSIG = 1
+"""Number of the request in `prctl(2)`."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def _run_isolated(check: Check) -> Iterator[CheckEvent]:
         if process.exitcode:
             message = f"the check crashed with {_exit_reason(process.exitcode)}"
             fix = "a library that this part uses is broken; reinstall or reconfigure it"
+            if process.exitcode == -signal.SIGKILL:
+                fix = "the kernel does that when memory is short; stop other programs, then check again"
             yield Finding(check.topic, Verdict.FAIL, message, fix)
     finally:
         process.kill()
@@ -72,6 +77,7 @@ def _run_isolated(check: Check) -> Iterator[CheckEvent]:
 
 def _run_in_child(check: Check, writer: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # one that was killed cannot
     faulthandler.disable()  # a crash is reported as a finding, without a traceback
     null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # hides what C libraries print

@@ -258,6 +258,21 @@ def measure_level(settings: Settings, daemon: Status | None, root: Path = Path("
         )
 
 
+def report_level(daemon: Status) -> Iterator[Finding]:
+    """Report in place of a measurement whether the daemon receives audio, for a check that it started itself.
+
+    It has the microphone open, and a device that is muted meanwhile must not be recorded by a process of its own.
+    """
+    message = f"not measured: the daemon, process {daemon.pid},"
+    if daemon.state == State.HEALTHY:
+        yield Finding("level", Verdict.OK, f"{message} uses the microphone, and receives audio")
+    elif daemon.state == State.MUTED:
+        yield Finding("level", Verdict.WARN, f"{message} is muted", daemon.fix)
+    else:
+        reason = f": {daemon.reason}" if daemon.reason else ""
+        yield Finding("level", Verdict.WARN, f"{message} receives no audio ({daemon.state}{reason})", daemon.fix)
+
+
 def _range(ranges: Sequence[NDArray[np.int16]]) -> tuple[int, int]:
     """The lowest and the highest sample of the channel that changes most."""
     lowest, highest = np.min([each[0] for each in ranges], axis=0), np.max([each[1] for each in ranges], axis=0)

@@ -16,16 +16,22 @@ _FILES = "service files"
 _INSTALL = "sudo edge-mcnn service install"
 
 
-def check_service(daemon: Status | None) -> Iterator[Finding]:
+def check_service(daemon: Status | None, *, within: bool = False) -> Iterator[Finding]:
     """Report the state of the service, and of the daemon if one runs.
 
     Args:
         daemon: the status of the running daemon; None if no daemon responds.
+        within: whether this process belongs to the service, which then runs, whatever its user may query.
     """
     try:
         properties = systemctl.service_properties()
     except ServiceError as error:
-        yield _with_daemon(daemon, error.message, error.fix)
+        if within:
+            yield _with_daemon(daemon, "running", "")
+            yield from _check_files()
+            yield from _check_environment()
+        else:
+            yield _with_daemon(daemon, error.message, error.fix)
         return
     if properties.get("LoadState") != "loaded":
         yield _with_daemon(daemon, "not installed", f"to start it with this machine: {_INSTALL}")

@@ -59,7 +59,10 @@ def service_properties() -> dict[str, str]:
         ServiceError: systemd does not run, or does not respond.
     """
     require_systemd()
-    return _show(NAME, *_PROPERTIES)
+    properties = _show(NAME, *_PROPERTIES)
+    if not properties:
+        raise ServiceError("systemd does not respond", fix="to see why, run: systemctl status")
+    return properties
 
 
 def is_active(unit: str = NAME) -> bool:
@@ -185,7 +188,9 @@ def _description(failed: dict[str, str]) -> str:
     if result == "oom-kill":
         return "the kernel ended it because memory was short"
     if failed.get("ExecMainCode") in _KILLED and status.isdigit():
-        return f"it was ended by {_signal_name(int(status))}"
+        name = _signal_name(int(status))
+        # With OOMPolicy=continue, the result that systemd reports does not name the cause.
+        return f"it was ended by {name}{', as when memory is short' if name == 'SIGKILL' else ''}"
     if result == "exit-code":
         return f"it ended with the status {status}"
     return f"systemd reports {result}"

@@ -1,16 +1,38 @@
 """SIGTERM and Ctrl-C request an orderly end of the program instead of killing it in the middle of its work.
 
-Long work stops at the next good moment after the first Ctrl-C; the second one ends the program at once.
+Long work stops at the next good moment after the first Ctrl-C; the second one ends the program at once. A process that
+works for another one gets a signal when that one ends.
 """
 
+import os
+import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the daemon, which imports this module, may have no screen
     from rich.console import Console
+
+
+def ending_with_parent(
+    command: Sequence[str], number: signal.Signals, environment: Mapping[str, str] = os.environ
+) -> list[str]:
+    """Return a command whose process gets a signal when the thread that started it ends, even if that one is killed.
+
+    The command is unchanged without the program `setpriv` of util-linux, which requests it from the kernel, and in a
+    service, where systemd ends all processes, and forbids what `setpriv` does first.
+
+    Args:
+        command: program and arguments.
+        number: the signal.
+        environment: environment variables of this process.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or "RUNTIME_DIRECTORY" in environment:  # set by systemd
+        return list(command)
+    return [setpriv, "--pdeathsig", number.name.removeprefix("SIG"), "--", *command]
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def create_app(services: Services, paths: Callable[[], Sequence[Path]] = event_s
             web.post("/mute", pages.mute),
             web.post("/correct", pages.correct),
             web.post("/light", pages.light),
+            web.post("/check", pages.check),
             web.get("/events", api.events, allow_head=False),
             web.get("/api/status", api.status),
             web.get("/api/history", api.history),
@@ -74,6 +75,7 @@ def create_app(services: Services, paths: Callable[[], Sequence[Path]] = event_s
     async def disconnect(_app: web.Application) -> None:
         services.hub.disconnect()
 
+    services.daemon.on_check = lambda: services.hub.publish({"event": "check", "busy": services.daemon.is_checking})
     app.cleanup_ctx.append(tasks)
     app.on_shutdown.append(disconnect)
     return app

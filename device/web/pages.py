@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +13,7 @@ from device.settings.schema import sections
 from device.settings.toml_values import toml_value
 from device.system.display import counted, displayable
 from device.web import past
+from device.web.look import views
 from device.web.render import accepts_json, render, respond_error, respond_json
 from device.web.security import form
 from device.web.services import VISITOR, services_of, visitor_of
@@ -38,8 +39,10 @@ async def history(request: web.Request) -> web.Response:
 
 async def health(request: web.Request) -> web.Response:
     """Whether the device works."""
-    report = await services_of(request).daemon.status()
-    return render(request, "health.html", report=report, **await past.health(request))
+    daemon = services_of(request).daemon
+    report = await daemon.status()
+    context = await past.health(request)
+    return render(request, "health.html", report=report, checked=daemon.last_check, busy=daemon.is_checking, **context)
 
 
 async def settings(request: web.Request) -> web.Response:
@@ -105,6 +108,14 @@ async def light(request: web.Request) -> web.StreamResponse:
     label = await _label(request)
     await services_of(request).daemon.light(label)
     return await _done(request, {"light": label})
+
+
+async def check(request: web.Request) -> web.StreamResponse:
+    """Check every part of the device; the response comes when the check has ended."""
+    checked = await services_of(request).daemon.check()
+    if accepts_json(request):
+        return respond_json({**asdict(checked), "summary": views.findings_summary(checked.findings)})
+    raise web.HTTPSeeOther("/health#check")
 
 
 async def _label(request: web.Request) -> str:

@@ -1,9 +1,11 @@
 """`edge-mcnn listen`. From Python: `device.daemon.daemon`."""
 
 import logging
+import os
 import sys
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +15,7 @@ from edge_mcnn.options import (
     Config,
     Json,
     Lights,
+    ListenLights,
     Microphone,
     Model,
     limit_arithmetic_threads,
@@ -23,6 +26,7 @@ from edge_mcnn.output import out
 from edge_mcnn.watch.web import offer_history, require_page_packages
 
 if TYPE_CHECKING:
+    from device.daemon.self_check import SelfCheck
     from device.loading import LoadedModels
     from device.outputs.event_stream.stream import EventStream
     from device.outputs.terminal.screen import Screen
@@ -122,8 +126,29 @@ def listen_command(
             status_socket=socket_path(),
             controls=controls,
             control_socket=control_socket_path(),
+            self_check=_self_check(config, model=model, microphone=microphone, lights=lights),
         )
         daemon.run()
+
+
+def _self_check(
+    config: Path | None, *, model: Path | None, microphone: str | None, lights: ListenLights | None
+) -> "SelfCheck | None":
+    """Return what runs `doctor` with the same settings; None if they cannot be read again, as from a pipe."""
+    from device.daemon.self_check import SelfCheck
+
+    command = [sys.executable, "-m", "edge_mcnn", "doctor", "--json"]
+    if config is not None:
+        if not config.is_file():
+            return None
+        command += ["--config", str(config)]
+    options = {
+        "EDGE_MCNN_CLASSIFIER_MODEL": model,
+        "EDGE_MCNN_MICROPHONE_NAME": microphone,
+        "EDGE_MCNN_LIGHTS_KIND": lights,
+    }
+    given = {name: str(value) for name, value in options.items() if value is not None}
+    return SelfCheck(command, {**os.environ, **given})
 
 
 def _load(settings: "Settings", screen: "Screen | None", events: "EventStream | None") -> "LoadedModels":

@@ -1,6 +1,6 @@
 """The page beside `edge-mcnn listen --web`: the process of `edge-mcnn web`, which ends with this one."""
 
-import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from device.system.signals import ending_with_parent
 
 _END_LIMIT_S = 5.0
 
@@ -21,9 +23,8 @@ class PageProcess:
     """
 
     def __init__(self, config: Path | None, announce: Callable[[str], None]) -> None:
-        self._command = [sys.executable, "-m", "edge_mcnn.watch.web_server", "", str(config or ""), "", ""]
-        if setpriv := shutil.which("setpriv"):  # it ends even if this process is killed
-            self._command = [setpriv, "--pdeathsig", "TERM", "--", *self._command]
+        command = [sys.executable, "-m", "edge_mcnn.watch.web_server", "", str(config or ""), "", ""]
+        self._command = ending_with_parent(command, signal.SIGTERM)
         self._announce = announce
 
     def __enter__(self) -> Self:

@@ -1,8 +1,15 @@
 """The page in a browser, of a real `edge-mcnn web` beside a real `edge-mcnn listen` with a virtual microphone."""
 
+import contextlib
+import json
+import os
 import re
 import signal
+import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +22,8 @@ from device.front_end.spectrogram import MAGMA
 from tests.conftest import CLIPS
 from tests.edge_mcnn.watch.test_web import free_port, get, is_open, web
 from tests.system.listen_process import ListenProcess
-from tests.system.virtual_microphone import VirtualMicrophone, missing_programs, plugged_in
-from tests.waiting import LIMIT_S, wait_until
+from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_programs, plugged_in
+from tests.waiting import LIMIT_S, wait_until, wait_until_gone
 from tests.web_page.conftest import NewPage, browser, new_page
 from tests.web_page.test_spectrogram import image
 
@@ -76,6 +83,65 @@ def test_a_sentence_is_shown_and_remembered_and_mute_closes_the_microphone(
         page.get_by_role("link", name="History").click()
         expect(page.locator("html")).to_have_class("live")  # every module is loaded
         expect(page.locator(".predictions > li")).to_contain_text(LAST_WORDS)
+
+
+def test_the_check_finds_what_the_doctor_finds(
+    microphone: VirtualMicrophone, variables: dict[str, str], new_page: NewPage
+) -> None:
+    options = ("--lights", "none", "--microphone", NAME)
+    with ListenProcess(microphone, *options, settings=variables) as listening, web(variables) as (_, port):
+        listening.wait_for("listening")
+        page = new_page(f"http://127.0.0.1:{port}/health")
+        expect(page.locator("html")).to_have_attribute("data-device", "present", timeout=WAIT_MS)
+        page.get_by_role("button", name="Check now").click()
+        expect(page.locator(".findings")).to_be_visible(timeout=WAIT_MS)
+        topics = page.locator(".findings h3").all_text_contents()
+        doctor = subprocess.run(
+            [sys.executable, "-m", "edge_mcnn", "doctor", "--json"], capture_output=True, text=True, check=False,
+            env={**os.environ, **microphone.environment, **variables},
+        )  # fmt: skip
+        assert sorted(topics) == sorted(each["topic"] for each in json.loads(doctor.stdout))
+        rows = {name: " ".join(page.locator(".findings > li", has_text=name).all_text_contents()) for name in topics}
+        assert "lights.kind is none" in rows["lights"], "the options of `listen` hold for the check"
+        assert f"{NAME}, " in rows["microphone"]
+        process = listening.process.pid
+        assert f"not measured: the daemon, process {process}, uses the microphone, and receives audio" in rows["level"]
+        assert f"process {process} listens to {NAME}" in rows["service"]
+        assert "WARN" not in rows["memory"]
+        page.goto("about:blank")  # a browser reports the end of the server as a fault
+        microphone.play(CLEAR)
+        assert listening.next_prediction()["label"] == "negative"
+        assert listening.end(signal.SIGTERM) < LIMIT_S
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_device_ends_its_check(
+    microphone: VirtualMicrophone, variables: dict[str, str], number: signal.Signals
+) -> None:
+    control = Path(variables["XDG_RUNTIME_DIR"], "edge-mcnn", "control.sock")
+    with (
+        ListenProcess(microphone, "--lights", "none", settings=variables) as listening,
+        socket.socket(socket.AF_UNIX) as client,
+    ):
+        listening.wait_for("listening")
+        client.connect(str(control))
+        client.sendall(b'{"check": true}\n')
+        check = wait_until(lambda: _check_of(listening.process.pid), message="no check was started")
+        started = time.monotonic()
+        listening.process.send_signal(number)
+        listening.process.wait(LIMIT_S)
+        assert time.monotonic() - started < 5
+        wait_until_gone(check)
+
+
+def _check_of(process: int) -> int:
+    """The check that a process runs; 0 if there is none."""
+    for task in Path(f"/proc/{process}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            with contextlib.suppress(OSError):  # it has just ended
+                if b"doctor" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+    return 0
 
 
 def _mute(page: Page, microphone: VirtualMicrophone) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,43 @@ pytestmark = booted
 def machine(speech_model: Path) -> Iterator[ServiceMachine]:
     with booted_machine(speech_model) as machine:
         yield machine
+
+
+CHECK = """
+import json, os, pathlib, sys
+from dataclasses import asdict
+from threading import Thread
+from device.daemon.control import check_device
+
+results = []
+checking = Thread(target=lambda: results.append(asdict(check_device())))
+checking.start()
+seen = {}
+while checking.is_alive():
+    for process in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            command = pathlib.Path(f"/proc/{process}/cmdline").read_bytes().split(bytes(1))
+            if b"doctor" in command:
+                score = pathlib.Path(f"/proc/{process}/oom_score_adj").read_text()
+                seen[process] = [os.getpriority(os.PRIO_PROCESS, process), int(score)]
+        except OSError:
+            pass
+print(json.dumps({**results[0], "seen": list(seen.values())}))
+"""
+"""Checks the device, and notes priority and score of each process that the check consists of."""
+
+
+def check(machine: ServiceMachine) -> dict[str, Any]:
+    """The result of a check in the sandbox of the service, and `seen`: priority and score of its processes."""
+    result: dict[str, Any] = json.loads(machine.system.run("/opt/edge-mcnn/bin/python", "-c", CHECK).stdout)
+    return result
+
+
+def checked(machine: ServiceMachine) -> dict[str, dict[str, str]]:
+    """Findings of a check in the sandbox of the service, by topic; none may be due to the sandbox."""
+    findings = {each["topic"]: each for each in check(machine)["findings"]}
+    assert [each for each in findings.values() if each["verdict"] == "FAIL"] == []
+    return findings
 
 
 @needs_mosquitto
@@ -35,6 +73,8 @@ def test_network_access_follows_the_broker_in_the_settings(machine: ServiceMachi
     connected = "connected to 127.0.0.1:1883"
     machine.wait_for(lambda: connected in machine.journal(), "a connection to the broker")
     assert machine.unit_property("IPAddressAllow") == "127.0.0.1/32"
+    broker = checked(machine)["broker"]
+    assert (broker["verdict"], "127.0.0.1:1883 accepts the connection as lamp" in broker["message"]) == ("OK", True)
     machine.write(CONFIG, "[endpoint]\nhang_over_s = 1\n")
     output = machine.edge_mcnn("service", "install")
     assert f"no network access: remove {UNIT}.d/network.conf" in output
@@ -56,6 +96,8 @@ def test_a_program_has_the_same_restrictions(machine: ServiceMachine) -> None:
     assert prediction["label"] == machine.status()["last_label"]
     assert "text" not in prediction
     assert not any(machine.exists(path) for path in ("/etc/x", "/var/lib/edge-mcnn/x", "/home/x"))
+    command = {"topic": "command", "verdict": "OK", "message": "/home/someone/on-prediction", "fix": ""}
+    assert checked(machine)["command"] == command
 
 
 WEB_UNIT = "/etc/systemd/system/edge-mcnn-web.service"
@@ -102,6 +144,24 @@ def test_the_page_is_a_service_of_its_own(machine: ServiceMachine) -> None:
     machine.wait_for(lambda: stored(machine) == 2, "the next prediction in the history")
     assert machine.unit_property("MainPID") == before
     assert not any("page:" in line and "write" in line for line in machine.edge_mcnn("service", "install").splitlines())
+
+
+def test_the_service_checks_itself_in_its_sandbox(machine: ServiceMachine) -> None:
+    before = machine.unit_property("MainPID")
+    findings = checked(machine)
+    assert findings["settings"]["message"] == f"{CONFIG} is valid"
+    assert (
+        findings["level"]["message"]
+        == f"not measured: the daemon, process {before}, uses the microphone, and receives audio"
+    )
+    assert findings["service"]["message"].startswith(f"running; process {before} listens to default, ")
+    assert findings["disk"]["message"].endswith(" free for /var/lib/edge-mcnn")
+    assert findings.keys() >= set(machine.findings()) - {"service files"}
+    machine.system.run("systemctl", "restart", "edge-mcnn")  # else it returns the same result
+    seen = check(machine)["seen"]
+    assert len(seen) > len(findings) / 2, "the checks, each in a process of its own"
+    assert all(each == [19, 1000] for each in seen), seen
+    assert machine.unit_property("OOMPolicy") == "continue", "the service stays when the kernel ends a check"
 
 
 def test_the_page_has_no_network_and_no_devices(machine: ServiceMachine) -> None:

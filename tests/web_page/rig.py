@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from device.daemon.self_check import Checked, Finding
 from device.history.store import History
 from device.settings.schema import HistorySettings, Settings
 from device.web.access.access import Access
@@ -31,7 +32,7 @@ class Rig:
     """Address of the page, without a slash at the end."""
     daemon: ScriptedDaemon
     requests: list[tuple[str, Any]]
-    """What the page has requested of the daemon: `mute`, `correct` or `light`, and the value."""
+    """What the page has requested of the daemon: `mute`, `correct`, `light` or `check`, and the value."""
     stop: Callable[[], None]
     """End the server, as if its machine had lost its network."""
     start: Callable[[], None]
@@ -42,6 +43,8 @@ class Rig:
     """Number of the latest prediction that the server has received; 0 for none."""
     status: dict[str, Any] | None = field(default=None)
     """What `edge-mcnn status` would print; a test may set it."""
+    check: Callable[[], Sequence[Finding]] = lambda: ()
+    """What a check of every part finds; a test may set it, wait in it, or raise an error."""
 
 
 @contextlib.contextmanager
@@ -101,7 +104,7 @@ class _Server:
             history=HistoryThread(
                 None if path is None else lambda: History(path, keep_days=60, max_mb=200, words=True)
             ),
-            daemon=DaemonRequests(self._mute, self._correct, self._light, lambda: self.rig.status),
+            daemon=DaemonRequests(self._mute, self._correct, self._light, lambda: self.rig.status, self._check),
             names=frozenset({"localhost"}),
         )
         self._services = services
@@ -135,3 +138,7 @@ class _Server:
 
     def _light(self, label: str) -> None:
         self.rig.requests.append(("light", label))
+
+    def _check(self) -> Checked:
+        self.rig.requests.append(("check", True))
+        return Checked(self.rig.check(), 0.0)

@@ -1,7 +1,7 @@
 // The stream of events, which opens itself again after a loss. A page that nobody looks at is not connected at all.
 
 const EVENTS = ["hello", "state", "mute", "level", "speech", "words", "prediction", "corrected", "health",
-  "connection"];
+  "connection", "check"];
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 15000;
 const SILENCE_LIMIT_MS = 45000; // the device sends its health every 10 s, and the server reports it missing after 30 s

@@ -12,6 +12,10 @@ export function sendForms(report, done) {
     if (!form.matches("[data-send]")) return;
     submission.preventDefault();
     const button = submission.submitter;
+    if (button?.dataset.busy) {
+      if (button.getAttribute("aria-busy") === "true") return;
+      report(button.dataset.busy, false);
+    }
     const body = new URLSearchParams(new FormData(form));
     if (button?.name) body.set(button.name, button.value);
     button?.setAttribute("aria-busy", "true");
@@ -34,6 +38,7 @@ export function sendForms(report, done) {
 }
 
 function doneText(button, body, result) {
+  if ("summary" in result) return result.summary;
   if ("muted" in result) return result.muted ? "The microphone is closed" : "The microphone is open";
   return (button?.dataset.done ?? "Done").replace("{}", body.get("label") ?? "");
 }

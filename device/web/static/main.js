@@ -51,6 +51,7 @@ const section = document.getElementById("now");
 const live = section && new Live(section, look, announce);
 sendForms(report, (form, label) => {
   if (form === "/light") live?.take({ event: "light", label });
+  if (form === "/check") refresh.soon(); // the event may not come, as when too many pages are open
 });
 
 if (document.body.dataset.follow) {

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from device.adaptation.adapted_classifier import Learnt
 from device.daemon import control
-from device.daemon.control import ControlServer, control_socket_path, correct_last, set_muted
+from device.daemon.control import ControlServer, check_device, control_socket_path, correct_last, set_muted
 from device.daemon.controls import Controls
+from device.daemon.self_check import Checked
 from device.errors import ProfileError, StatusError
 from tests.device.outputs.commands import NotedCommands
 from tests.waiting import LIMIT_S, wait_until
@@ -40,7 +41,9 @@ def learn(label: str) -> Learnt:
     return Learnt(5, used=label == "negative")
 
 
-def served(path: Path, learn: Callable[[str], Learnt] = learn) -> ControlServer:
+def served(
+    path: Path, learn: Callable[[str], Learnt] = learn, check: Callable[[], Checked] | None = None
+) -> ControlServer:
     commands = NotedCommands(learn)
 
     def mute(muted: bool | None) -> str:
@@ -51,7 +54,7 @@ def served(path: Path, learn: Callable[[str], Learnt] = learn) -> ControlServer:
         if label != "negative":
             raise StatusError(f"{label} is not a class of the model", fix="use one of negative")
 
-    return ControlServer(path, commands, mute, Controls().hold, show)
+    return ControlServer(path, commands, mute, Controls().hold, show, check)
 
 
 def test_muting(path: Path) -> None:
@@ -84,6 +87,76 @@ def test_a_light_is_shown(path: Path) -> None:
             "error": "angry is not a class of the model", "fix": "use one of negative",
         }  # fmt: skip
         assert json.loads(reply_to(path, b'{"light": 1}'))["error"] == "the class is not text"
+
+
+FINDING = {"topic": "microphone", "verdict": "FAIL", "message": "no microphone found", "fix": "plug one in"}
+
+
+def test_the_device_is_checked(path: Path) -> None:
+    hostile = {**FINDING, "message": "\x1b[2J"}
+    with served(path, check=lambda: Checked([FINDING, hostile], 1.5)):
+        assert check_device() == Checked([FINDING, {**FINDING, "message": "\\x1b[2J"}], 1.5)
+        for wrong in (b"false", b"1", b'"on"', b"null", b"{}"):
+            reply = json.loads(reply_to(path, b'{"check": ' + wrong + b"}"))
+            assert reply == {"error": "check needs true", "fix": 'send {"check": true}'}
+    with pytest.raises(StatusError, match="no daemon is running"):
+        check_device()
+
+
+def test_a_daemon_that_cannot_check_itself_refuses(path: Path) -> None:
+    with served(path), pytest.raises(StatusError, match="this device cannot check itself") as error:
+        check_device()
+    assert error.value.fix == "on the device, run: edge-mcnn doctor"
+
+
+def test_a_check_that_fails_is_reported(path: Path) -> None:
+    def fail() -> Checked:
+        raise StatusError("the check failed", fix="do this")
+
+    with served(path, check=fail), pytest.raises(StatusError, match="the check failed") as error:
+        check_device()
+    assert error.value.fix == "do this"
+
+
+def test_many_long_findings_fit_into_a_reply(path: Path) -> None:
+    """As many as `device.daemon.self_check` accepts, of letters that JSON escapes."""
+    long = {**FINDING, "message": "\u00e4" * 9_900}
+    with served(path, check=lambda: Checked([long], 0.0)):
+        assert check_device().findings == [long]
+
+
+@pytest.mark.parametrize("reply", [b'{"findings": []}', b'{"findings": [1], "age_s": 1}', b'{"age_s": 1}'])
+def test_a_reply_of_another_version_to_a_check(path: Path, monkeypatch: pytest.MonkeyPatch, reply: bytes) -> None:
+    monkeypatch.setattr(control, "_exchange", lambda *_: reply)
+    with pytest.raises(StatusError, match="not one of this version"):
+        check_device()
+
+
+def test_checks_take_no_place_of_others_and_only_some_wait(path: Path) -> None:
+    released = threading.Event()
+    waiting = threading.Semaphore(0)
+
+    def wait() -> Checked:
+        waiting.release()
+        released.wait(LIMIT_S)
+        return Checked([FINDING], 0.0)
+
+    results: list[Checked] = []
+    with served(path, check=wait):
+        threads = [threading.Thread(target=lambda: results.append(check_device())) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert waiting.acquire(timeout=LIMIT_S)
+        with pytest.raises(StatusError, match="4 programs wait for a check already"):
+            check_device()
+        assert set_muted(True)[0] is True
+        assert correct_last("negative").used
+        released.set()
+        for thread in threads:
+            thread.join(LIMIT_S)
+        wait_until(lambda: check_device().findings)
+    assert [each.findings for each in results] == [[FINDING]] * 4
 
 
 def connected(path: Path) -> socket.socket:

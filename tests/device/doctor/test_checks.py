@@ -1,9 +1,11 @@
 """Which checks run with which settings, and which of them `service install` requires."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ from device.audio.microphone import MicrophoneInfo
 from device.doctor import checks
 from device.doctor.findings import Finding
 from device.doctor.isolation import Check, run_checks
-from device.errors import AudioError
+from device.errors import AudioError, ServiceError
 from device.settings.schema import ClassifierSettings, LightsSettings, Settings
+from tests.device.daemon.test_status import STATUS
 from tests.device.test_imports import imported_by
 
 
@@ -23,7 +26,7 @@ def test_valid_settings(tmp_path: Path) -> None:
     path.write_text("[endpoint]\ngate_dbfs = -50\n")
     settings, found = checks.check_settings(path, {"EDGE_MCNN_LIGHTS_KIND": "none", "HOME": "/"})
     assert (settings.endpoint.gate_dbfs, settings.lights.kind) == (-50, "none")
-    assert (found.verdict.value, found.message) == ("OK", f"{path} is valid; 1 set by environment variables")
+    assert (found.verdict.value, found.message) == ("OK", f"{path} is valid; 1 set by environment variables or options")
     assert checks.check_settings(None, {})[1].message == "defaults"
 
 
@@ -73,6 +76,65 @@ def test_the_model_option_replaces_the_model_in_the_settings(tmp_path: Path, mon
     events = list(checks.diagnose(None, {"EDGE_MCNN_CLASSIFIER_MODEL": "a"}, tmp_path / "b"))
     assert seen == [Settings(classifier=ClassifierSettings(model=str(tmp_path / "b")))]
     assert [each.topic for each in events if isinstance(each, Finding)] == ["settings"]
+
+
+@pytest.mark.parametrize(("nice", "limit_s"), [(0, 10.0), (19, 30.0)])
+def test_checks_may_take_longer_when_every_other_process_goes_first(
+    monkeypatch: pytest.MonkeyPatch, nice: int, limit_s: float
+) -> None:
+    seen: list[Check] = []
+
+    def run_checks(found: list[Check]) -> list[Check]:
+        seen.extend(found)
+        return []
+
+    monkeypatch.setattr(os, "getpriority", lambda *_: nice)
+    monkeypatch.setattr(checks, "all_checks", lambda _: [Check("part", list)])
+    monkeypatch.setattr(checks, "run_checks", run_checks)
+    list(checks.diagnose(None, {}, None))
+    assert [each.limit_s for each in seen] == [limit_s]
+
+
+@pytest.mark.parametrize("parent", [os.getppid(), 1])
+def test_a_check_that_the_daemon_started_does_not_record(monkeypatch: pytest.MonkeyPatch, parent: int) -> None:
+    called: list[str] = []
+    daemon = replace(STATUS, pid=os.getppid())
+    monkeypatch.setattr(checks, "running_daemon", lambda: daemon)
+    monkeypatch.setattr(os, "getppid", lambda: parent)
+
+    def noting(name: str) -> Callable[..., list[Finding]]:
+        def note(*_: object) -> list[Finding]:
+            called.append(name)
+            return []
+
+        return note
+
+    for name in ("check_portaudio", "check_selected", "measure_level", "report_level"):
+        monkeypatch.setattr(f"device.doctor.microphone.{name}", noting(name))
+    [check] = [each for each in checks.all_checks(Settings()) if each.topic == "microphone"]
+    list(check.run())
+    assert called[2:] == ["report_level" if parent == daemon.pid else "measure_level"]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "parent", "within"),
+    [("/run/edge-mcnn", STATUS.pid, True), ("/run/edge-mcnn", 1, False), ("/tmp/other", STATUS.pid, False)],  # noqa: S108  # a name
+)
+def test_a_check_within_the_service_knows_that_it_runs(
+    monkeypatch: pytest.MonkeyPatch, runtime: str, parent: int, within: bool
+) -> None:
+    def refuse() -> dict[str, str]:
+        raise ServiceError("systemd does not respond", fix="run: systemctl status")
+
+    monkeypatch.setenv("RUNTIME_DIRECTORY", runtime)
+    monkeypatch.setattr(checks, "running_daemon", lambda: STATUS)
+    monkeypatch.setattr(os, "getppid", lambda: parent)
+    monkeypatch.setattr("device.service.systemctl.service_properties", refuse)
+    [check] = [each for each in checks.all_checks(Settings()) if each.topic == "service"]
+    first = next(iter(check.run()))
+    assert isinstance(first, Finding)
+    listens = f'process {STATUS.pid} listens to a "USB" mic, 2 predictions'
+    assert first.message == f"{'running' if within else 'systemd does not respond'}; {listens}"
 
 
 def test_importing_the_checks_loads_no_library_that_may_be_broken() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from device.doctor.findings import CheckEvent, Finding, MicrophoneLevel, Verdict
 from device.doctor.isolation import Check, run_checks
 from device.errors import BundleError
-from tests.waiting import wait_until
+from tests.waiting import wait_for_content, wait_until, wait_until_gone
 
 FINE = Finding("fine", Verdict.OK, "no problem")
 
@@ -41,6 +42,11 @@ def raises_system_exit() -> Iterator[CheckEvent]:
     sys.exit("no such model")
 
 
+def is_killed() -> Iterator[CheckEvent]:
+    yield FINE
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def raises_another_error() -> Iterator[CheckEvent]:
     raise KeyError("first line\nsecond line")
     yield FINE
@@ -56,6 +62,7 @@ def raises_our_error() -> Iterator[CheckEvent]:
     [
         (hangs, [FINE], "the check hangs: no result within 0.3 s", "run the doctor again"),
         (aborts, [FINE], "the check crashed with SIGABRT", "a library that this part uses is broken"),
+        (is_killed, [FINE], "the check crashed with SIGKILL", "the kernel does that when memory is short"),
         (exits_at_once, [], "the check crashed with exit status 3", "a library that this part uses is broken"),
         (raises_system_exit, [FINE], "SystemExit: no such model", "unexpected: "),
         (raises_another_error, [], r"KeyError: 'first line\nsecond line'", "unexpected: "),
@@ -121,3 +128,26 @@ def test_output_of_libraries_is_discarded(capfd: pytest.CaptureFixture[str]) -> 
 
     assert list(run_checks([Check("part", run)])) == [FINE]
     assert capfd.readouterr() == ("", "")
+
+
+KILLED_WHILE_IT_CHECKS = """
+import os, threading
+from pathlib import Path
+from device.doctor.isolation import Check, run_checks
+
+def hangs():
+    Path("pid.new").write_text(str(os.getpid()))
+    os.replace("pid.new", "pid")
+    threading.Event().wait()
+    yield
+
+list(run_checks([Check("part", hangs, limit_s=600)]))
+"""
+
+
+def test_a_doctor_that_is_killed_takes_its_check_along(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen([sys.executable, "-c", KILLED_WHILE_IT_CHECKS], cwd=tmp_path, env=environment) as doctor:
+        pid = int(wait_for_content(tmp_path / "pid"))
+        doctor.kill()
+    wait_until_gone(pid)

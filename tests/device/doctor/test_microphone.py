@@ -12,7 +12,7 @@ from device.audio import microphone
 from device.audio.microphone import Block, MicrophoneInfo, MicrophoneKind, is_constant
 from device.doctor.findings import Finding, MicrophoneLevel, Verdict
 from device.doctor.isolation import Check, run_checks
-from device.doctor.microphone import check_portaudio, check_selected, check_sound_cards, measure_level
+from device.doctor.microphone import check_portaudio, check_selected, check_sound_cards, measure_level, report_level
 from device.errors import AudioError
 from device.events import BLOCK_SECONDS
 from device.settings.schema import EndpointSettings, MicrophoneSettings, Settings
@@ -343,6 +343,22 @@ def test_a_microphone_that_is_muted_is_not_opened(plugged: Callable[..., None]) 
     muted = replace(STATUS, state="muted", microphone="", fix="edge-mcnn mute off")
     message = "not measured: the daemon, process 42, is muted"
     assert list(measure_level(Settings(), muted)) == [Finding("level", Verdict.WARN, message, "edge-mcnn mute off")]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "verdict", "message"),
+    [
+        ("healthy", "", Verdict.OK, "uses the microphone, and receives audio"),
+        ("muted", "the microphone is closed", Verdict.WARN, "is muted"),
+        ("lost", "it disconnected", Verdict.WARN, "receives no audio (lost: it disconnected)"),
+        ("starting", "", Verdict.WARN, "receives no audio (starting)"),
+    ],
+)
+def test_the_level_as_the_daemon_reports_it(state: str, reason: str, verdict: Verdict, message: str) -> None:
+    daemon = replace(STATUS, state=state, reason=reason, fix="do this")
+    [found] = report_level(daemon)
+    fix = "" if verdict == Verdict.OK else "do this"
+    assert found == Finding("level", verdict, f"not measured: the daemon, process 42, {message}", fix)
 
 
 @pytest.fixture

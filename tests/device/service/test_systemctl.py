@@ -129,3 +129,15 @@ def test_commands_that_fail_or_are_missing(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ServiceError, match="systemctl is not installed") as error:
         systemctl.is_enabled()
     assert error.value.fix == "run: sudo apt-get install systemd"
+
+
+def test_a_systemd_that_does_not_respond_is_no_service_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user who may not reach it."""
+
+    def run(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", "Failed to connect to bus")
+
+    monkeypatch.setattr(systemctl, "require_systemd", lambda: None)
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(ServiceError, match="systemd does not respond"):
+        systemctl.service_properties()

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from device.system.signals import stopped_by_signals
+from device.system.signals import ending_with_parent, stopped_by_signals
 
 
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
@@ -46,3 +46,15 @@ def test_an_error_inside_restores_the_handler(number: int, previous: list[int]) 
         raise RuntimeError
     signal.raise_signal(number)
     assert previous == [number]
+
+
+def test_a_command_that_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real processes: `tests/device/daemon/test_self_check.py` and `tests/system/test_page.py`."""
+    command = ["sleep", "600"]
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    setpriv = ["/usr/bin/setpriv", "--pdeathsig", "TERM", "--"]
+    assert ending_with_parent(command, signal.SIGTERM, {}) == setpriv + command
+    service = {"RUNTIME_DIRECTORY": "/run/edge-mcnn"}
+    assert ending_with_parent(command, signal.SIGTERM, service) == command, "there, setpriv would fail"
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    assert ending_with_parent(command, signal.SIGTERM, {}) == command

@@ -74,7 +74,9 @@ class Hostile:
         assert server.services.access.session_count == self._sessions
         assert len(server.services.access.limit) <= 20
         assert len(server.connections) <= 64
-        assert set(server.changes) <= {("mute", True), ("mute", False), ("correct", "negative"), ("light", "negative")}
+        assert set(server.changes) <= {
+            ("mute", True), ("mute", False), ("correct", "negative"), ("light", "negative"), ("check", True),
+        }  # fmt: skip
         assert server.get("/login").status in (200, 303)
 
     def _status(self, content: bytes) -> str:

@@ -57,7 +57,7 @@ def test_the_routes_are_these(locked: Server) -> None:
         ("GET", "/login"), ("GET", "/static/login.css"), ("POST", "/login"),
     ]  # fmt: skip
     assert [path for method, path, _ in found if method not in ("GET", "HEAD")] == [
-        "/correct", "/light", "/login", "/logout", "/mute",
+        "/check", "/correct", "/light", "/login", "/logout", "/mute",
     ]  # fmt: skip
 
 

@@ -106,3 +106,19 @@ def test_tiles_of_a_status_without_events() -> None:
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert views.duration(seconds) == text
+
+
+def finding(verdict: str, topic: str) -> dict[str, str]:
+    return {"topic": topic, "verdict": verdict, "message": "", "fix": ""}
+
+
+def test_findings_are_summed_up_and_problems_come_first() -> None:
+    findings = [
+        finding("OK", "settings"), finding("WARN", "lights"), finding("FAIL", "model"), finding("WARN", "level"),
+        finding("FAIL", "memory"), finding("FAIL", "model"), finding("OK", "service"),
+    ]  # fmt: skip
+    ordered = [each["topic"] for each in views.by_severity(findings)]
+    assert ordered == ["model", "memory", "model", "lights", "level", "settings", "service"]
+    assert views.findings_summary(findings) == "Fix first: model, memory."
+    assert views.findings_summary(findings[:2]) == "It works, with warnings: lights."
+    assert views.findings_summary(findings[:1]) == "No problems found."
