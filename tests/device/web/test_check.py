@@ -140,7 +140,7 @@ def test_one_check_for_all_who_press_and_a_mute_does_not_wait(tmp_path: Path, sl
         second = Posting(server, **JSON)
         assert all(requested.acquire(timeout=LIMIT_S) for _ in range(2))
         page = server.get("/health").text
-        assert "Checking… The result comes here in some seconds." in text_of(page)
+        assert "Checking… It takes some seconds." in text_of(page)
         assert "Not checked yet" not in page
         assert server.post("/mute", {"muted": "on"}).status == 303, "it does not wait for the check"
         slow.go.set()
