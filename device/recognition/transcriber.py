@@ -1,17 +1,7 @@
-"""From audio to words with Vosk, which is fed while the person speaks.
+"""From audio to words with Vosk, which is fed while the person speaks."""
 
-How hard Vosk searches for the words is set here as well, by its decoder's settings beside those that the model's maker
-published. Vosk reads them from the model's folder alone, so it is given a folder of links to the model with one file of
-ours among them.
-"""
-
-import contextlib
 import json
-import logging
-import re
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +10,9 @@ from numpy.typing import NDArray
 
 from device.errors import SpeechModelError
 from device.events import SAMPLE_RATE
+from device.recognition.vosk_folder import model_folder
+from device.recognition.vosk_library import VoskLibrary, VoskModel, VoskRecogniser
 from device.recognition.vosk_loading import require_memory, within_limit
-from device.system.shared_libraries import how_to_install
-
-_LOG = logging.getLogger(__name__)
-_LEAST_STATES = 20
-"""States that the search keeps in each step, however unlikely they are.
-
-The small English model is published with 200, which is most of its work for the same words, because the beam already
-keeps all states that are nearly as likely as the best.
-"""
-_SHARE_OF_MOST_STATES = 1 / 3
-"""Share of the largest number of states that the maker allows."""
 
 
 class Transcriber:
@@ -60,19 +41,15 @@ class Transcriber:
         *,
         search: str = "quick",
     ) -> None:
-        vosk = _vosk()
-        vosk.SetLogLevel(-1)
+        library = VoskLibrary()
         require_memory(speech_model)
-        try:
-            with model_folder(speech_model, search) as folder:
-                self._model = within_limit(lambda: vosk.Model(model_path=str(folder)))
-        except SpeechModelError:
-            raise
-        except Exception:  # noqa: BLE001  # Vosk raises the bare class for everything
+        with model_folder(speech_model, search) as folder:
+            model = within_limit(lambda: VoskModel.load(library, folder))
+        if model is None:
             raise SpeechModelError(
                 f"{speech_model}: Vosk cannot load it", fix="run `edge-mcnn fetch-speech-model` to get a complete one"
-            ) from None
-        self._new_recogniser = vosk.KaldiRecognizer
+            )
+        self._model = model
         self._lone_word_confidence = lone_word_confidence
         self._utterances_per_recogniser = utterances_per_recogniser
         self._current = _CurrentRecogniser()
@@ -82,11 +59,10 @@ class Transcriber:
         current = self._current
         if current.recogniser is None or current.utterances >= self._utterances_per_recogniser:
             current.recogniser = None  # frees the old one before there are two
-            current.recogniser = self._new_recogniser(self._model, SAMPLE_RATE)
-            current.recogniser.SetWords(True)
+            current.recogniser = VoskRecogniser(self._model, SAMPLE_RATE)
             current.utterances = 0
         else:
-            current.recogniser.FinalResult()  # discards the rest of the previous utterance
+            current.recogniser.final_result()  # discards the rest of the previous utterance
         current.utterances += 1
         return Transcription(current.recogniser, self._lone_word_confidence)
 
@@ -101,12 +77,12 @@ class Transcription:
 
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Process the next samples, shape (n,), 16 kHz."""
-        if self._recogniser.AcceptWaveform(samples.tobytes()):  # Vosk detected a pause by its own rules
-            self._add(self._recogniser.Result())
+        if self._recogniser.accept(samples.tobytes()):  # Vosk detected a pause by its own rules
+            self._add(self._recogniser.result())
 
     def so_far(self) -> str:
         """Return the words as Vosk guesses them now, formatted as `text`; the last ones may still change."""
-        guessed = json.loads(self._recogniser.PartialResult()).get("partial", "")
+        guessed = json.loads(self._recogniser.partial_result()).get("partial", "")
         return " ".join([*(word for word, _ in self._words), *guessed.split()])
 
     def text(self) -> str:
@@ -115,7 +91,7 @@ class Transcription:
         More samples may be fed afterwards; as after any pause, they are then recognised from their sound alone, without
         the words before them.
         """
-        self._add(self._recogniser.FinalResult())
+        self._add(self._recogniser.final_result())
         if len(self._words) == 1 and self._words[0][1] < self._lone_word_confidence:
             return ""
         return " ".join(word for word, _ in self._words)
@@ -127,51 +103,5 @@ class Transcription:
 class _CurrentRecogniser(threading.local):
     """The recogniser of a thread. Two threads that shared one would mix up their words, and crash."""
 
-    recogniser: Any = None
+    recogniser: VoskRecogniser | None = None
     utterances = 0
-
-
-@contextlib.contextmanager
-def model_folder(speech_model: Path, search: str) -> Iterator[Path]:
-    """Provide the folder from which Vosk loads a model; it is needed only while Vosk loads.
-
-    Args:
-        speech_model: folder of a Vosk model.
-        search: "quick", or "thorough", which is what the model's maker published.
-    """
-    published = speech_model / "conf" / "model.conf"
-    with contextlib.ExitStack() as stack:
-        folder = speech_model
-        if search == "quick" and published.is_file():
-            try:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-mcnn-")))
-                _link(speech_model, folder, "conf")
-                (folder / "conf").mkdir()
-                _link(speech_model / "conf", folder / "conf", "model.conf")
-                (folder / "conf" / "model.conf").write_text(_quick_options(published.read_text()))
-            except OSError as error:
-                _LOG.info("Vosk searches thoroughly, because no folder for other settings can be made: %s", error)
-                folder = speech_model
-        yield folder
-
-
-def _link(source: Path, target: Path, all_but: str) -> None:
-    for path in source.iterdir():
-        if path.name != all_but:
-            (target / path.name).symlink_to(path.absolute())
-
-
-def _quick_options(options: str) -> str:
-    """Replace the maker's limits on the search with ours in the text of `model.conf`."""
-    options = re.sub(r"^--min-active=.*$", f"--min-active={_LEAST_STATES}", options, flags=re.MULTILINE)
-    most = re.compile(r"^--max-active=(\d+)", re.MULTILINE)
-    return most.sub(lambda found: f"--max-active={round(int(found[1]) * _SHARE_OF_MOST_STATES)}", options)
-
-
-def _vosk() -> Any:
-    try:
-        import vosk  # 0.15 s and 34 MB: only where audio is transcribed
-    except (ImportError, OSError) as error:
-        fix = how_to_install(error) or "run: pip install --force-reinstall vosk"
-        raise SpeechModelError(f"Vosk cannot be used: {error}", fix=fix) from None
-    return vosk
