@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.errors import SpeechModelError
 from device.events import SAMPLE_RATE
-from device.recognition.vosk_folder import model_folder
-from device.recognition.vosk_library import VoskLibrary, VoskModel, VoskRecogniser
-from device.recognition.vosk_loading import require_memory, within_limit
+from device.recognition.vosk_library import VoskRecogniser
+from device.recognition.vosk_loading import SpeechModelLoading
 
 
 class Transcriber:
@@ -23,7 +21,7 @@ class Transcriber:
     Each calling thread has a separate recogniser; all share the model.
 
     Args:
-        speech_model: folder of a Vosk model.
+        speech_model: folder of a Vosk model; or a model that is being loaded, with its own `search`.
         lone_word_confidence: a transcript of a single word with a lower confidence (0 to 1) is dropped.
         utterances_per_recogniser: number of utterances after which a recogniser is replaced.
         search: "quick", or "thorough", which is what the model's maker published.
@@ -35,21 +33,14 @@ class Transcriber:
 
     def __init__(
         self,
-        speech_model: Path,
+        speech_model: Path | SpeechModelLoading,
         lone_word_confidence: float,
         utterances_per_recogniser: int = 16,
         *,
         search: str = "quick",
     ) -> None:
-        library = VoskLibrary()
-        require_memory(speech_model)
-        with model_folder(speech_model, search) as folder:
-            model = within_limit(lambda: VoskModel.load(library, folder))
-        if model is None:
-            raise SpeechModelError(
-                f"{speech_model}: Vosk cannot load it", fix="run `edge-mcnn fetch-speech-model` to get a complete one"
-            )
-        self._model = model
+        loading = SpeechModelLoading(speech_model, search) if isinstance(speech_model, Path) else speech_model
+        self._model = loading.model()
         self._lone_word_confidence = lone_word_confidence
         self._utterances_per_recogniser = utterances_per_recogniser
         self._current = _CurrentRecogniser()
