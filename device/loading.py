@@ -109,12 +109,15 @@ class LoadedModels:
         _load_profile(adapted, announce)
         return models
 
-    def pipeline(self, monitor: SpeechMonitor | None = None, *, explain: str | None = None) -> Pipeline:
+    def pipeline(
+        self, monitor: SpeechMonitor | None = None, *, explain: str | None = None, live: bool = False
+    ) -> Pipeline:
         """Build a pipeline for one stream of frames.
 
         Args:
             monitor: follows frames and speech as they happen, while it watches; None where nothing shows it.
             explain: replaces `explain` under `[classifier]`, one of `device.recognition.explanation.EXPLAIN`.
+            live: whether the stream is that of a microphone, see `device.pipeline.Pipeline`.
 
         Raises:
             DetectorError: the weights of the voice activity detector are missing, or in an unknown format.
@@ -132,6 +135,7 @@ class LoadedModels:
             explain=explain or chosen.explain,
             gain=lambda: detector.gain,
             monitor=monitor,
+            live=live,
         )
 
 

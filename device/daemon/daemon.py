@@ -283,7 +283,7 @@ class Daemon:
             with contextlib.closing(self._microphone.streams()) as streams:
                 for frames in streams:
                     # A new pipeline for each stream: an utterance does not go on after the microphone was lost.
-                    self._pipeline = models.pipeline(self._outputs)
+                    self._pipeline = models.pipeline(self._outputs, live=True)
                     if (meter := self._outputs.meter) is not None:
                         frames = _metered(frames, meter)
                     for prediction in self._pipeline.predictions(frames):

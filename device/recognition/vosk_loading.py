@@ -116,10 +116,9 @@ class Loading(Generic[Result]):
     """
 
     def __init__(self, load: Callable[[], Result]) -> None:
-        self._load = load
         self._results: list[Result] = []
         self._errors: list[Exception] = []
-        self._thread = threading.Thread(target=self._call, name="loading", daemon=True)
+        self._thread = threading.Thread(target=self._call, args=(load,), name="loading", daemon=True)
         # The process must not end while C++ loads: it would free what that thread uses, and crash.
         atexit.register(self._thread.join, _END_LIMIT_S)
         self._thread.start()
@@ -149,9 +148,9 @@ class Loading(Generic[Result]):
             raise self._errors[0]
         return self._results[0]
 
-    def _call(self) -> None:
+    def _call(self, load: Callable[[], Result]) -> None:
         try:
-            self._results.append(self._load())
+            self._results.append(load())
         except Exception as error:  # noqa: BLE001  # raised in `result`
             self._errors.append(error)
         finally:
