@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,9 @@ def model_folder(speech_model: Path, search: str) -> Iterator[Path]:
                 stack.callback(os.close, grammar)
                 changed.append(_GRAMMAR)
             if changed:
-                links = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-mcnn-")))
+                # No TemporaryDirectory: at Ctrl-C it is removed before the thread that loads from it has ended.
+                links = Path(tempfile.mkdtemp(prefix="edge-mcnn-"))
+                stack.callback(shutil.rmtree, links, ignore_errors=True)
                 _link(speech_model, links, changed)
                 if _OPTIONS in changed:
                     (links / _OPTIONS).write_text(_quick_options(published.read_text()))

@@ -26,7 +26,8 @@ NEEDED_MB: dict[Kind, float] = {"address space": 1_700, "data": 600, "memory": 1
 """What loading the small English model adds, 10^6 bytes, by the kind of the limit.
 
 Measured with vosk 0.3.45 on x86_64 with 2 cores, as the growth of VmPeak, VmData and VmHWM in /proc/self/status while
-`Transcriber(find_speech_model(announce=print), 0.7)` runs: 1,681, 567 and 131 MB. With `prlimit --as` Vosk loads at
+`Transcriber(find_speech_model(announce=print), 0.7)` runs: 1,681, 567 and 104 MB; the copy of the grammar, of 22 MB,
+comes in addition while it loads. With `prlimit --as` Vosk loads at
 1,900 MB and hangs at 1,700 MB; with `prlimit --data` it loads at 600 MB most of the time. Most of the addresses are
 reserved by malloc for threads, and 134 MB for each thread that multiplies matrices: with more cores it may be more,
 which `Loading` covers.
@@ -104,7 +105,7 @@ def start_loading(configured: str, search: str) -> SpeechModelLoading | None:
         own = expanded(configured) if configured else None
         folder = find_speech_model(own, fetch_missing=False, announce=lambda _line: None)
     except SpeechModelError:
-        return None  # whoever needs it finds the same, and fetches it or raises
+        return None  # found again where the model is needed, which fetches it or raises
     return SpeechModelLoading(folder, search)
 
 
