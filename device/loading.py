@@ -24,7 +24,7 @@ from device.recognition.context import conversation_filter
 from device.recognition.explanation import ALWAYS, AUTO
 from device.recognition.speech_model.fetch import find_speech_model
 from device.recognition.transcriber import Transcriber
-from device.recognition.vosk_loading import require_memory
+from device.recognition.vosk_loading import SpeechModelLoading, require_memory, start_loading
 from device.settings.schema import Settings
 from device.system.display import counted, displayable
 from device.system.paths import expanded
@@ -67,6 +67,7 @@ class LoadedModels:
         *,
         profile: Path | None = None,
         require_profile: bool = False,
+        speech_model: SpeechModelLoading | None = None,
     ) -> "LoadedModels":
         """Read the bundle, find or fetch the speech model, and load both; then adapt to a voice profile.
 
@@ -78,6 +79,7 @@ class LoadedModels:
                 is the one that the settings choose. None for no profile.
             require_profile: whether a profile that is missing or cannot be used is an error. Otherwise it is announced,
                 and predictions are not adapted.
+            speech_model: the speech model that these settings choose, if it is being loaded already.
 
         Raises:
             BundleError: the bundle is missing or damaged, or is not a bundle.
@@ -88,7 +90,9 @@ class LoadedModels:
             SettingsError: the settings name a class that the model does not have, or earlier utterances should have
                 an influence and the model has no class transitions.
         """
-        require_memory()  # first, because other libraries may end the process when memory is short
+        if speech_model is None:
+            require_memory()  # first, because other libraries may end the process when memory is short
+            speech_model = start_loading(settings.transcriber.speech_model, settings.transcriber.search)
         bundle = open_bundle(settings)
         # Both raise, before anything that takes long.
         required = _required_confidences(settings, bundle.companions)
@@ -100,17 +104,20 @@ class LoadedModels:
         adapted = AdaptedClassifier(classifier, bundle, profile, unlabelled=unlabelled)
         if profile is not None and require_profile:
             own_profile(profile, adapted.identity)
-        transcriber = load_transcriber(settings, announce)
+        transcriber = load_transcriber(settings, announce, speech_model)
         models = cls(settings, bundle.companions, transcriber, classifier, adapted)
         _load_profile(adapted, announce)
         return models
 
-    def pipeline(self, monitor: SpeechMonitor | None = None, *, explain: str | None = None) -> Pipeline:
+    def pipeline(
+        self, monitor: SpeechMonitor | None = None, *, explain: str | None = None, live: bool = False
+    ) -> Pipeline:
         """Build a pipeline for one stream of frames.
 
         Args:
             monitor: follows frames and speech as they happen, while it watches; None where nothing shows it.
             explain: replaces `explain` under `[classifier]`, one of `device.recognition.explanation.EXPLAIN`.
+            live: whether the stream is that of a microphone, see `device.pipeline.Pipeline`.
 
         Raises:
             DetectorError: the weights of the voice activity detector are missing, or in an unknown format.
@@ -128,6 +135,7 @@ class LoadedModels:
             explain=explain or chosen.explain,
             gain=lambda: detector.gain,
             monitor=monitor,
+            live=live,
         )
 
 
@@ -151,20 +159,23 @@ def open_bundle(settings: Settings) -> Bundle:
     return read_bundle(bundle_path(settings.classifier.model))
 
 
-def load_transcriber(settings: Settings, announce: Announce = _no_announcement) -> Transcriber:
+def load_transcriber(
+    settings: Settings, announce: Announce = _no_announcement, speech_model: SpeechModelLoading | None = None
+) -> Transcriber:
     """Find or fetch the speech model and load it.
 
     Args:
         settings: which speech model, and how it is used.
         announce: called with a line before something that takes long.
+        speech_model: that model, if it is being loaded already.
 
     Raises:
         SpeechModelError: it is missing and cannot be fetched, or cannot be loaded.
     """
     chosen = settings.transcriber
     configured = expanded(chosen.speech_model) if chosen.speech_model else None
-    folder = find_speech_model(configured, announce=announce)
-    return Transcriber(folder, chosen.lone_word_confidence, chosen.utterances_per_recogniser, search=chosen.search)
+    found = speech_model or find_speech_model(configured, announce=announce)
+    return Transcriber(found, chosen.lone_word_confidence, chosen.utterances_per_recogniser, search=chosen.search)
 
 
 def classify(models: LoadedModels, path: Path) -> Iterator[Prediction]:

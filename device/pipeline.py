@@ -127,6 +127,8 @@ class Pipeline:
             `device.recognition.explanation.EXPLAIN`.
         gain: returns by how much the samples of the microphone must be amplified for the transcriber now.
         monitor: follows frames and speech as they happen, while it watches; None where nothing shows it.
+        live: whether there is time between utterances, in which the recogniser for the next one is prepared; no such
+            time is in a recording, which is processed as fast as possible.
 
     Raises:
         SettingsError: earlier utterances are to have an influence, and the model has no class transitions.
@@ -145,6 +147,7 @@ class Pipeline:
         explain: str = AUTO,
         gain: Callable[[], float] = lambda: 1.0,
         monitor: SpeechMonitor | None = None,
+        live: bool = False,
     ) -> None:
         self._endpointer = endpointer
         self._transcriber = transcriber
@@ -161,6 +164,9 @@ class Pipeline:
         self._fastest_call_s = float("inf")
         self._open: _OpenUtterance | None = None
         self._reported: set[str] = set()
+        self._live = live
+        if live:
+            transcriber.prepare()
 
     @property
     def batch_size(self) -> int:
@@ -208,7 +214,11 @@ class Pipeline:
             self._open = None
             result = self._classify(current)
             yield self._prediction(update.utterance, result)
-            self._follow_voices(result)  # last, so that no light waits for it
+            # Last, so that no light waits for it.
+            self._follow_voices(result)
+            del current  # a recogniser that is replaced must have no other users
+            if self._live:
+                self._transcriber.prepare()
 
     def _classify(self, current: _OpenUtterance) -> _Result:
         before = current.result

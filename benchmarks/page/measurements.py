@@ -53,6 +53,8 @@ class Measurements:
     """Output of `benchmarks.search`."""
     instructions: dict[str, float] = field(default_factory=dict)
     """Output of `benchmarks.instructions`."""
+    recognisers: dict[str, Any] = field(default_factory=dict)
+    """Output of `benchmarks.recognisers`."""
     board: dict[str, Any] = field(default_factory=dict)
     """Output of `edge-mcnn benchmark --json`."""
 
@@ -81,7 +83,7 @@ def measure(rounds: int, folder: Path, announce: Callable[[str], None]) -> Measu
         found.classify_s.append(_seconds("-m", "edge_mcnn", "classify", "--json", *map(str, clips)))
     found.classified_s = sum(_length_s(clip) for clip in clips)
     found.listening = measure_listening(rounds, bundle, announce)
-    for name in ("growth", "images", "search", "instructions"):
+    for name in ("growth", "images", "search", "instructions", "recognisers"):
         announce(f"benchmarks.{name}")
         setattr(found, name, json.loads(_python("-m", f"benchmarks.{name}")))
     announce("edge-mcnn benchmark")

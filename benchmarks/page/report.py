@@ -122,6 +122,30 @@ def _lines(found: Measurements, rounds: int, before: Mapping[str, float]) -> Ite
             for search, rates in found.search.items()
         ],
     )
+    yield "## Recognisers (`python -m benchmarks.recognisers`)"
+    yield ""
+    yield "Lights on boards that are slower by a factor: how late the words are, on average and at worst."
+    yield ""
+    first = found.recognisers["first"]
+    [factors] = {tuple(each["late_ms"]) for each in first.values()}
+    yield from _table(
+        ("recogniser", "CPU ms per utterance", *(f"ms late, {factor} x slower" for factor in factors)),
+        [
+            (
+                name,
+                f"{each['cpu_ms']:.0f}",
+                *(f"{mean:.0f} ({worst:.0f})" for mean, worst in (each["late_ms"][factor] for factor in factors)),
+            )
+            for name, each in first.items()
+        ],
+    )
+    yield from _table(
+        ("`[transcriber] utterances_per_recogniser`", "CPU ms per second of speech", "peak MB", "MB after loading"),
+        [
+            (number, f"{life['cpu'] * 1000:.0f}", f"{life['peak_mb']:.0f}", f"{life['loaded_mb']:.0f}")
+            for number, life in found.recognisers["lives"].items()
+        ],
+    )
     yield "## Training's spectrogram images (`python -m benchmarks.images`)"
     yield ""
     yield from _table(

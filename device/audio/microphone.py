@@ -3,6 +3,7 @@
 This module is independent of what the audio means, and of what happens when it stops.
 """
 
+import contextlib
 import itertools
 import logging
 import queue
@@ -87,6 +88,12 @@ def portaudio_version() -> str:
         AudioError: PortAudio is not installed.
     """
     return str(_portaudio().get_portaudio_version()[1]).partition(",")[0]
+
+
+def load_portaudio() -> None:
+    """Load PortAudio, which scans the sound cards, ahead of its use; an error is raised when it is used."""
+    with contextlib.suppress(Exception), silenced_c_libraries():
+        _portaudio()
 
 
 def list_microphones() -> list[MicrophoneInfo]:

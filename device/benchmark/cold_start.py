@@ -149,6 +149,7 @@ def _process_clip(settings: Settings, modules: Iterable[str]) -> dict[str, Any]:
     adapted = AdaptedClassifier(classifier, bundle)
     models = LoadedModels(settings, bundle.companions, transcriber, classifier, adapted)
     recording = Recording(CLIP, silence_after_s=settings.endpoint.hang_over_s + settings.endpoint.pre_roll_s)
+    transcriber.prepare(wait=True)  # as in the quiet before somebody speaks, which the clip does not have
     pacing = MicrophonePacing(BLOCK_SECONDS)
     latencies_ms = []
     for prediction in models.pipeline().predictions(pacing.frames(recording.frames(), FRAME_SECONDS)):

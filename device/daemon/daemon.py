@@ -20,6 +20,7 @@ from pathlib import Path
 
 from device.audio.level import level_dbfs
 from device.audio.liveness import Liveness, LivenessMachine, State
+from device.audio.microphone import load_portaudio
 from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
 from device.bundle import DEFAULT_BUNDLE, shipped_name
 from device.daemon.control import ControlServer
@@ -110,6 +111,7 @@ class Daemon:
             channels=settings.microphone.channels,
             open_microphone=open_microphone,
         )
+        self._loads_portaudio = open_microphone is None
         self._state_changed = threading.Condition()
         self._announced: str | None = None
         self._ready = self._receiving = False
@@ -279,6 +281,8 @@ class Daemon:
         with contextlib.suppress(OSError):  # its name for `top -H` and debuggers, which Python 3.14 sets by itself
             Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("listening")
         try:
+            if self._loads_portaudio and self._controls.muting is None:  # a muted device does not touch sound cards
+                threading.Thread(target=load_portaudio, name="loading PortAudio", daemon=True).start()
             self._models = models = self._load()
             self._controls.loaded(models.adapted_classifier, models.confidences)
             self._outputs.open(models.classifier.labels)
@@ -286,7 +290,7 @@ class Daemon:
             with contextlib.closing(self._microphone.streams()) as streams:
                 for frames in streams:
                     # A new pipeline for each stream: an utterance does not go on after the microphone was lost.
-                    self._pipeline = models.pipeline(self._outputs)
+                    self._pipeline = models.pipeline(self._outputs, live=True)
                     if (meter := self._outputs.meter) is not None:
                         frames = _metered(frames, meter)
                     for prediction in self._pipeline.predictions(frames):

@@ -21,9 +21,9 @@ from device.system.throttling import read_temperature, read_throttling
 
 _ROOT = Path("/")
 _NEWEST_PYTHON = (3, 13)
-_DAEMON_MB = 310
+_DAEMON_MB = 270
 """The most memory that listening needs with default settings, MB; see `transcriber.utterances_per_recogniser`."""
-_MIN_DAEMON_MB = 255
+_MIN_DAEMON_MB = 225
 _MIN_DISK_MB = 100
 _HOT_CELSIUS = 80
 """The temperature from which a Raspberry Pi lowers its clock frequency."""
@@ -67,7 +67,7 @@ def check_memory(*, daemon_runs: bool, root: Path = _ROOT) -> Iterator[Finding]:
     """
     available = available_mb(root / "proc/meminfo")
     message = f"{available:.0f} MB available"
-    fix = "stop other programs; or set utterances_per_recogniser = 1 under [transcriber], which saves 55 MB"
+    fix = "stop other programs; or set utterances_per_recogniser = 1 under [transcriber], which saves 25 MB"
     if daemon_runs:
         verdict = Verdict.OK if available >= MIN_AVAILABLE_MB else Verdict.WARN
         message = f"{message} while the daemon is running"

@@ -223,8 +223,9 @@ class TranscriberSettings:
         1,
         1000,
         "utterances",
-        "A Vosk recogniser is used for this many utterances: with each one it gets faster and larger. 16 needs 310 MB; "
-        "1 needs 255 MB and 1.8 times the CPU time of 16; 32 needs 330 MB and 15 % less CPU time.",
+        "A Vosk recogniser is used for this many utterances: with each one it gets faster and larger. 16 needs 250 MB; "
+        "4 needs 230 MB and 1.5 times the CPU time of 16; 1 needs 220 MB and 2.4 times; 32 needs 260 MB and 13 % less "
+        "CPU time.",
     )
 
 

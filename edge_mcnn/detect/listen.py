@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from device.loading import LoadedModels
     from device.outputs.event_stream.stream import EventStream
     from device.outputs.terminal.screen import Screen
+    from device.recognition.vosk_loading import SpeechModelLoading
     from device.settings.schema import Settings
 
 
@@ -76,6 +77,14 @@ def listen_command(
     """
     limit_arithmetic_threads()
     require_memory_for_speech()
+    settings = load_settings(config, model=model, microphone=microphone, lights=lights)
+    if json and settings.lights.kind == "terminal":
+        raise typer.BadParameter("--json and lights in the terminal would overwrite each other: add --lights none")
+    from device.recognition.vosk_loading import start_loading
+
+    # First, because it takes longest and leaves the rest of the CPU to what follows.
+    speech_model = start_loading(settings.transcriber.speech_model, settings.transcriber.search)
+
     from device.daemon.control import control_socket_path
     from device.daemon.controls import Controls, mute_file
     from device.daemon.daemon import Daemon
@@ -85,10 +94,6 @@ def listen_command(
     from device.outputs.create import create_outputs, create_screen
     from device.outputs.event_stream.stream import EventStream
     from device.system.streams.stderr import silence_c_libraries
-
-    settings = load_settings(config, model=model, microphone=microphone, lights=lights)
-    if json and settings.lights.kind == "terminal":
-        raise typer.BadParameter("--json and lights in the terminal would overwrite each other: add --lights none")
 
     if web:
         require_page_packages()
@@ -118,7 +123,7 @@ def listen_command(
         )
         daemon = Daemon(
             settings,
-            partial(_load, settings, screen, events),
+            partial(_load, settings, screen, events, speech_model),
             outputs,
             out.announce,
             patient=wait,
@@ -151,7 +156,12 @@ def _self_check(
     return SelfCheck(command, {**os.environ, **given})
 
 
-def _load(settings: "Settings", screen: "Screen | None", events: "EventStream | None") -> "LoadedModels":
+def _load(
+    settings: "Settings",
+    screen: "Screen | None",
+    events: "EventStream | None",
+    speech_model: "SpeechModelLoading | None",
+) -> "LoadedModels":
     from device.adaptation.profile_path import profile_path
     from device.loading import LoadedModels
     from device.recognition.speech_model.fetch import is_speech_model, speech_model_path
@@ -159,7 +169,8 @@ def _load(settings: "Settings", screen: "Screen | None", events: "EventStream | 
     # Fetching the speech model draws a bar of its own: the screen comes after it.
     if screen is not None and (settings.transcriber.speech_model or is_speech_model(speech_model_path())):
         screen.begin()
-    models = LoadedModels.load(settings, out.announce, profile=profile_path(settings.classifier.profile))
+    profile = profile_path(settings.classifier.profile)
+    models = LoadedModels.load(settings, out.announce, profile=profile, speech_model=speech_model)
     if events is not None:
         events.loaded(models.companions.front_end)
     return models

@@ -19,6 +19,7 @@ from device.bundle import DEFAULT_BUNDLE, SHIPPED_BUNDLES
 from device.errors import AudioError, ProfileError, SettingsError
 from device.events import BLOCK_SECONDS, SAMPLE_RATE, UtteranceFeatures
 from device.loading import LoadedModels, classify, open_bundle
+from device.recognition.vosk_loading import start_loading
 from device.settings.schema import ClassifierSettings, Settings
 from tests.conftest import CLIPS
 
@@ -30,6 +31,19 @@ TEXT = "he might even have been made amiable himself"
 def models(speech_model: Path) -> LoadedModels:
     assert speech_model.is_dir()
     return LoadedModels.load(Settings())
+
+
+def test_a_speech_model_that_is_being_loaded_is_used(speech_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading = start_loading(str(speech_model), "quick")
+
+    def checked() -> None:
+        raise AssertionError("the model that is being loaded has part of the memory already")
+
+    monkeypatch.setattr("device.loading.require_memory", checked)
+    monkeypatch.setattr("device.loading.start_loading", checked)
+    models = LoadedModels.load(Settings(), speech_model=loading)
+    [prediction] = classify(models, CLIP)
+    assert prediction.text == TEXT
 
 
 class ClipMicrophone:

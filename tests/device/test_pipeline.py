@@ -38,6 +38,7 @@ class Rig(Unadapted):
         context_s: float = 0.0,
         gain: float = 1.0,
         monitor: SpeechMonitor | None = None,
+        live: bool = False,
     ) -> None:
         self.gain = gain
         self.calls: list[str] = []
@@ -57,6 +58,7 @@ class Rig(Unadapted):
             context_s=context_s,
             gain=lambda: self.gain,
             monitor=monitor,
+            live=live,
         )
 
     # The endpointer
@@ -67,6 +69,9 @@ class Rig(Unadapted):
         return next(self._updates, EndpointerUpdate())
 
     # The transcriber, and a transcription
+    def prepare(self) -> None:
+        self.calls.append("prepare")
+
     def begin(self) -> "Rig":
         self.calls.append("begin")
         self.fed = 0
@@ -118,6 +123,19 @@ def test_nothing_is_left_to_do_at_an_expected_end() -> None:
     )
     assert rig.calls == ["begin", "text after 5", "network"], "the result was computed during the pause"
     assert (prediction.text, prediction.label) == ("5 frames", "b")
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_the_next_recogniser_is_prepared_before_anyone_speaks_and_after_each_light(live: bool) -> None:
+    rig = Rig(live=live)
+    before = list(rig.calls)
+    updates = [EndpointerUpdate((rig.frame(LOUD),)), EndpointerUpdate((rig.frame(QUIET),), over())]
+    rig._updates = iter(updates * 2)
+    for _ in rig.pipeline.predictions([rig.frame(LOUD)] * 4):
+        rig.calls.append("light")
+    prepare = ["prepare"] * live
+    once = ["begin", "text after 2", "network", "light", *prepare]
+    assert (before, rig.calls) == (prepare, prepare + once * 2)
 
 
 def test_speech_after_an_expected_end_is_transcribed() -> None:

@@ -102,7 +102,8 @@ class FakeModels:
 
     confidences: ClassVar[dict[str, float]] = {}
 
-    def pipeline(self, monitor: SpeechMonitor | None) -> FakePipeline:
+    def pipeline(self, monitor: SpeechMonitor | None, *, live: bool = False) -> FakePipeline:
+        assert live
         return FakePipeline()
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -297,6 +298,30 @@ def test_the_status_of_the_service_quotes_names_and_reasons_unchanged() -> None:
     assert systemd.status.call_args.args[0].startswith(
         "microphone lost, waiting for it: 'USB' matches more than one microphone; use more of the name; predictions: "
     )
+
+
+@pytest.mark.parametrize("muted", [False, True])
+def test_portaudio_is_loaded_while_the_models_are_unless_the_device_is_muted(
+    muted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = threading.Event()
+    monkeypatch.setattr("device.daemon.daemon.load_portaudio", loaded.set)
+
+    def load() -> Mock:
+        raise ModelsError("both" if loaded.wait(0 if muted else LIMIT_S) else "the models alone")
+
+    class ModelsError(Exception):
+        pass
+
+    controls = Controls()
+    if muted:
+        controls.mute(True)
+    daemon = Daemon(
+        Settings(), load=load, outputs=Outputs(), announce=Mock(), patient=True, systemd=Mock(watchdog_s=None),
+        status_socket=None, controls=controls,
+    )  # fmt: skip
+    with pytest.raises(ModelsError, match="the models alone" if muted else "both"):
+        daemon.run()
 
 
 def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a_microphone() -> None:

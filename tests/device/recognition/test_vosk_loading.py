@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from device.errors import SpeechModelError
 from device.recognition import vosk_loading
-from device.recognition.vosk_loading import require_memory, within_limit
+from device.recognition.transcriber import Transcriber
+from device.recognition.vosk_loading import Loading, require_memory, start_loading
 from device.system.memory import Room
 from tests.conftest import CLIPS
 from tests.waiting import LIMIT_S
@@ -25,11 +27,20 @@ from device.errors import SpeechModelError
 from pathlib import Path
 
 vosk_loading.NEEDED_MB = dict.fromkeys(vosk_loading.NEEDED_MB, 0)
-vosk_loading.within_limit.__defaults__ = (1.0,)
+vosk_loading.Loading.result.__defaults__ = (1.0,)
 try:
     Transcriber(Path(sys.argv[1]), 0.7)
 except SpeechModelError as error:
     print(error.message)
+"""
+
+ENDS = """
+import sys
+from device.recognition.vosk_loading import Loading
+
+Loading(lambda: print("loaded", sys.stdin.readline()))
+print("ending", flush=True)
+sys.exit(3)
 """
 
 
@@ -112,7 +123,7 @@ def test_loading_that_takes_long_and_makes_progress_is_not_ended(monkeypatch: py
         return now
 
     monkeypatch.setattr(vosk_loading, "peak_mb", peak)
-    assert within_limit(lambda: released.wait(LIMIT_S), stuck_s=0.001)
+    assert Loading(lambda: released.wait(LIMIT_S)).result(stuck_s=0.001)
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SpeechModelError("no")])
@@ -121,5 +132,52 @@ def test_an_error_of_loading_is_raised(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)) as caught:
-        within_limit(fail)
+        Loading(fail).result()
     assert caught.value is error
+
+
+def test_other_things_can_be_done_while_a_model_is_loaded() -> None:
+    done = threading.Event()
+    loading = Loading(lambda: done.wait(LIMIT_S))
+    done.set()
+    assert loading.result()
+
+
+def test_the_speech_model_is_loaded_in_a_thread(speech_model: Path) -> None:
+    loading = start_loading(str(speech_model), "quick")
+    assert loading is not None
+    transcriber = Transcriber(loading, 0.7)
+    samples, _ = soundfile.read(CLIPS / "austen-0930.flac", dtype="int16")
+    transcription = transcriber.begin()
+    transcription.feed(samples)
+    assert transcription.text() == "he might even have been made amiable himself"
+
+
+def test_a_model_that_is_missing_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert start_loading("", "quick") is None
+    assert start_loading(str(tmp_path), "quick") is None
+
+
+def test_a_damaged_model_is_reported_where_the_model_is_used(tmp_path: Path) -> None:
+    (tmp_path / "am").mkdir()
+    (tmp_path / "am" / "final.mdl").touch()
+    (tmp_path / "conf").mkdir()
+    loading = start_loading(str(tmp_path), "quick")
+    assert loading is not None
+    with pytest.raises(SpeechModelError, match="Vosk cannot load it"):
+        Transcriber(loading, 0.7)
+
+
+def test_a_process_that_ends_waits_for_what_is_being_loaded() -> None:
+    """C++ that goes on while the process ends uses what was freed, and crashes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ending\n"
+        process.stdin.write("at last\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "loaded at last\n"
+        assert process.wait(LIMIT_S) == 3
