@@ -73,9 +73,11 @@ class Process:
         return self.process.returncode, output, errors
 
     def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.communicate()
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:  # open after a test that failed: its warning would fail another one
+                stream.close()
         self.manager.close()
 
 
