@@ -26,8 +26,7 @@ _SHARE_BEFORE_DENSE = 0.75
 """Exponent of the differences in range that are moved into the weights of a dense layer. It can be high, because dense
 layers mostly stay in floating point; but not 1, because channels with larger values on the device still have to fit.
 """
-_MOST_IMAGES = 32
-"""Number of images that are measured; the powers of a maximum depend little on more."""
+_BATCH = 32
 _SMALLEST = 0.01
 """Share of the largest channel below which all channels, also those that are always zero, are scaled alike."""
 
@@ -112,9 +111,10 @@ def _is_relu_or_linear(layer: Mapping[str, Any]) -> bool:
 def _largest_values(
     layers: list[Any], model: Any, images: NDArray[np.float32], features: NDArray[np.int32]
 ) -> list[NDArray[np.float32]]:
-    """The largest absolute output of each channel of each layer, after its activation, over some images."""
+    """The largest absolute output of each channel of each layer, after its activation, over all images."""
     import tensorflow as tf
 
+    found: list[NDArray[np.float32]] = []
     traced: dict[int, Any] = {}
 
     def measured(inputs: Any, kernel: Any, layer: Any) -> Any:
@@ -132,7 +132,10 @@ def _largest_values(
     for layer in layers:
         layer.convolution_op = lambda inputs, kernel, layer=layer: measured(inputs, kernel, layer)
     try:
-        return [value.numpy() for value in run(images[:_MOST_IMAGES], features[:_MOST_IMAGES])]
+        for start in range(0, len(images), _BATCH):
+            values = [value.numpy() for value in run(images[start : start + _BATCH], features[start : start + _BATCH])]
+            found = [np.maximum(*pair) for pair in zip(found, values, strict=True)] if found else values
     finally:
         for layer in layers:
             del layer.convolution_op
+    return found
