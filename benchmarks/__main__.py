@@ -2,7 +2,7 @@
 
     make bench            # or: python -m benchmarks [ROUNDS]
 
-Takes about twenty minutes. The subjects take turns, so that other load on the machine affects all of them alike.
+Takes about half an hour. The subjects take turns, so that other load on the machine affects all of them alike.
 """
 
 import sys

@@ -18,13 +18,18 @@ LABELS = ("positive", "neutral", "negative")
 _WORDS = 5000
 
 
+def tutorial_companions() -> Companions:
+    """Labels, a vocabulary of synthetic words and the front end of the tutorial's network."""
+    words = ("".join(chr(97 + number // 26**place % 26) for place in range(4)) for number in range(_WORDS))
+    return Companions(LABELS, tuple(words), FrontEnd())
+
+
 def write_network(path: Path) -> None:
     """Write the tutorial's `Model.h5` with random weights, which need as much time and memory as trained ones."""
     from training.fit.h5_writer import write_model
     from training.networks.network import build_network
 
-    vocabulary = tuple("".join(chr(97 + number // 26**place % 26) for place in range(4)) for number in range(_WORDS))
-    companions = Companions(LABELS, vocabulary, FrontEnd())
+    companions = tutorial_companions()
     network = build_network(
         "tutorial", labels=len(LABELS), vocabulary=_WORDS, front_end=companions.front_end, vgg19_weights=None
     )

@@ -22,9 +22,11 @@ _NOISE = re.compile(r"[IW]\d{4} |\d{4}-\d\d-\d\d .*: [IW] |INFO|WARNING|\s|\S*Wa
 """Matches the beginning of stderr lines that do not explain a failure."""
 _ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "-1",  # a GPU gains nothing here, and its memory may be in use
+    "OPENBLAS_NUM_THREADS": "1",  # its threads wait in busy loops; tensorflow computes large products on its own
     "KERAS_BACKEND": "tensorflow",  # the worker runs networks of Keras 3 in a graph of tensorflow
     "PYTHONWARNINGS": "ignore",  # users cannot fix the deprecations of other packages
     "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",  # tensorflow's own never returns memory to the system
 }
 
 

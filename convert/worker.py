@@ -4,9 +4,12 @@ FOLDER holds `job.json`, `samples.npz` and `calibration.npz`. The worker adds `m
 holds Keras's own probabilities for the samples.
 """
 
+import ctypes
 import importlib.metadata
 import json
+import shutil
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -130,9 +133,10 @@ def work(folder: Path, progress: Progress) -> None:
         np.resize(np.concatenate([edges, features]), (_CHECKED_SAMPLES, features.shape[1])),
     )
     expected_of_checked = predict(reference, *checked)
-    trained_in_2 = in_keras_2(trained, job.configuration)
-    prepared = with_ordered_inputs(trained_in_2, job.labels)
+    trained_in_2, prepared = trained, reference
     if job.keras == 3 or job.configuration != job.stored:
+        trained_in_2 = in_keras_2(trained, job.configuration)
+        prepared = with_ordered_inputs(trained_in_2, job.labels)
         _check_equivalent(expected_of_checked, predict(prepared, *checked), "rebuilt in Keras 2")
     configuration = _configuration(trained_in_2)
     model = tf_keras.models.model_from_json(json.dumps(freeze(configuration, job.spec)))
@@ -141,20 +145,21 @@ def work(folder: Path, progress: Progress) -> None:
         copy_weights(trained_in_2, model)
         tflite.save(model, job.spec, saved, embedding=job.embedding)
         with np.load(folder / CALIBRATION) as samples:
-            return tflite.to_flatbuffer(
+            converted = tflite.to_flatbuffer(
                 saved,
                 recipe,
                 per_channel_dense=job.per_channel_dense,
                 images=samples["images"],
                 features=samples["features"],
             )
+        shutil.rmtree(saved)  # folders for temporary files are often in memory
+        return converted
 
     # The operators are compared with Keras's layers before quantisation, which would hide small errors.
     progress("checking the operators" if recipe.weights != "float32" else f"converting ({job.mode})")
     flatbuffer = convert(folder / "unquantised", RECIPES["float32"])
-    interpreter = tf.lite.Interpreter(model_content=flatbuffer)
-    interpreter.allocate_tensors()
-    _check_equivalent(expected_of_checked, runner.predict(interpreter, *checked), "converted without quantisation")
+    found = runner.predict(_interpreter(flatbuffer), *checked)
+    _check_equivalent(expected_of_checked, found, "converted without quantisation")
     if recipe.activations == "int8" and _has_loop(flatbuffer):
         # Quantising activations crashes the converter if there is a loop.
         model = tf_keras.models.model_from_json(json.dumps(freeze(configuration, job.spec, unroll=True)))
@@ -165,6 +170,8 @@ def work(folder: Path, progress: Progress) -> None:
                 fix="choose --mode dynamic, which is as small and as fast",
             )
     if recipe.weights == "int8":
+        del flatbuffer
+        _release_free_memory()
         with np.load(folder / CALIBRATION) as samples:
             prepare_weights(
                 prepared,
@@ -219,6 +226,20 @@ def predict(
             "the output of the network is not a softmax: it does not add up to 1", fix="end the network with a softmax"
         )
     return softmax
+
+
+def _interpreter(flatbuffer: bytes) -> Any:
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(model_content=flatbuffer)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _release_free_memory() -> None:
+    """Return to the system what the C library holds in reserve: after a conversion some 200 MB."""
+    with suppress(AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _has_loop(flatbuffer: bytes) -> bool:

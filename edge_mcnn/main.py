@@ -1,52 +1,156 @@
 """The command line `edge-mcnn`: its commands, and the edge where errors become lines and exit statuses.
 
 Each command checks its options, calls the package that does the work, and prints. Heavy imports stand inside the
-commands that need them, so that `--help` responds immediately and a Raspberry Pi needs no tensorflow.
+commands that need them, so that a Raspberry Pi needs no tensorflow; and a command is imported only when it is used, so
+that `--help` responds immediately.
 """
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from device.errors import EdgeMcnnError
 from device.system.display import displayable_lines
 from device.system.streams.stdout import use_standard_output
-from edge_mcnn.detect.classify import classify_command
-from edge_mcnn.detect.learn import learn_command
-from edge_mcnn.detect.listen import listen_command
-from edge_mcnn.detect.mute import mute_command
 from edge_mcnn.output import log_to_stderr, out
-from edge_mcnn.own_model.convert import convert_command
-from edge_mcnn.own_model.corpus import pictures_command, transcribe_command
-from edge_mcnn.own_model.evaluate import evaluate_command
-from edge_mcnn.own_model.inspect import inspect_command
-from edge_mcnn.own_model.record import record_command
-from edge_mcnn.own_model.train import train_command
-from edge_mcnn.setup.benchmark import benchmark_command
-from edge_mcnn.setup.calibrate import calibrate_command
-from edge_mcnn.setup.doctor import doctor_command
-from edge_mcnn.setup.lights import lights_commands
-from edge_mcnn.setup.microphones import microphones_command
-from edge_mcnn.setup.mqtt import mqtt_commands
-from edge_mcnn.setup.service import service_commands
-from edge_mcnn.setup.settings import settings_command
-from edge_mcnn.setup.speech_model import fetch_speech_model_command
-from edge_mcnn.setup.status import status_command
-from edge_mcnn.watch.events import events_command
-from edge_mcnn.watch.history import history_command
-from edge_mcnn.watch.web import web_command
 
 _DETECT, _WATCH = "Detect emotions", "Watch it and look back"
 _DEVICE, _TRAIN = "Set up and check this machine", "Train your own model"
 
 
+class _Listed(NamedTuple):
+    """A command as `--help` lists it."""
+
+    panel: str
+    """Heading under which it stands."""
+    place: str
+    """Module and name of the function, or of the `Typer` with its subcommands."""
+    summary: str
+    """First paragraph of its own help."""
+
+
+_COMMANDS: Mapping[str, _Listed] = {
+    "listen": _Listed(
+        _DETECT, "detect.listen:listen_command", "Listen to the microphone and light the LED of each emotion."
+    ),
+    "learn": _Listed(_DETECT, "detect.learn:learn_command", "Adapt the predictions to your voice."),
+    "mute": _Listed(
+        _DETECT, "detect.mute:mute_command", "Close the microphone of the running device, or open it again."
+    ),
+    "classify": _Listed(_DETECT, "detect.classify:classify_command", "Detect the emotion in recordings."),
+    "web": _Listed(
+        _WATCH, "watch.web:web_command", "Serve a page that shows the device live, and the predictions of the past."
+    ),
+    "history": _Listed(
+        _WATCH, "watch.history:history_command", "Show what the history contains, export it, or erase it."
+    ),
+    "events": _Listed(
+        _WATCH,
+        "watch.events:events_command",
+        "Print what the running device does, as it happens: one JSON object per line.",
+    ),
+    "doctor": _Listed(
+        _DEVICE, "setup.doctor:doctor_command", "Check everything that listening needs, and print how to fix problems."
+    ),
+    "microphones": _Listed(_DEVICE, "setup.microphones:microphones_command", "List the microphones of this machine."),
+    "calibrate": _Listed(
+        _DEVICE,
+        "setup.calibrate:calibrate_command",
+        "Measure the room and your voice, and set the level of the microphone.",
+    ),
+    "settings": _Listed(
+        _DEVICE, "setup.settings:settings_command", "Print every setting with its meaning, or check a settings file."
+    ),
+    "fetch-speech-model": _Listed(
+        _DEVICE,
+        "setup.speech_model:fetch_speech_model_command",
+        "Download and verify the Vosk model for speech recognition.",
+    ),
+    "benchmark": _Listed(_DEVICE, "setup.benchmark:benchmark_command", "Measure the speed and memory of this machine."),
+    "status": _Listed(_DEVICE, "setup.status:status_command", "Print the state of the running daemon."),
+    "lights": _Listed(_DEVICE, "setup.lights:lights_commands", "Test the lights, or show how to wire the LEDs."),
+    "service": _Listed(
+        _DEVICE, "setup.service:service_commands", "Run edge-mcnn as a service that starts with this machine."
+    ),
+    "mqtt": _Listed(
+        _DEVICE, "setup.mqtt:mqtt_commands", "Remove this device from an MQTT broker and from Home Assistant."
+    ),
+    "record": _Listed(
+        _TRAIN, "own_model.record:record_command", "Record labelled clips of your own voice to train on."
+    ),
+    "transcribe": _Listed(
+        _TRAIN, "own_model.corpus:transcribe_command", "Transcribe the recordings of a corpus with Vosk."
+    ),
+    "pictures": _Listed(
+        _TRAIN, "own_model.corpus:pictures_command", "Compute the spectrogram images of a corpus once."
+    ),
+    "train": _Listed(_TRAIN, "own_model.train:train_command", "Train a network on your own recordings."),
+    "evaluate": _Listed(
+        _TRAIN, "own_model.evaluate:evaluate_command", "Evaluate a model: audio + text, text only, and audio only."
+    ),
+    "convert": _Listed(
+        _TRAIN,
+        "own_model.convert:convert_command",
+        "Convert a trained Keras model to the Model.tflite that the device runs.",
+    ),
+    "inspect": _Listed(
+        _TRAIN, "own_model.inspect:inspect_command", "Show what a Model.tflite contains and where it runs."
+    ),
+}
+"""The commands by their names, in the order of `--help`. The summaries stand here as well as in the commands, because
+reading them there would import all commands."""
+
+
+class _ImportedWhenUsed(Mapping[str, Any]):
+    """The commands by their names; each is imported when it is looked up."""
+
+    def __init__(self) -> None:
+        self._imported: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._imported:
+            module, _, attribute = _COMMANDS[name].place.partition(":")
+            command = getattr(import_module(f"edge_mcnn.{module}"), attribute)
+            one = typer.Typer(**_SETTINGS)
+            one.callback()(_main)
+            if isinstance(command, typer.Typer):
+                one.add_typer(command, name=name, rich_help_panel=_COMMANDS[name].panel)
+            else:
+                one.command(name, rich_help_panel=_COMMANDS[name].panel)(command)
+            group: Any = typer.main.get_command(one)
+            self._imported[name] = group.commands[name]
+        return self._imported[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
 class _Commands(TyperGroup):
     """The commands, with errors about their usage displayable: those quote what the user typed."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": _ImportedWhenUsed()})
+
+    def format_help(self, context: Any, formatter: Any) -> None:
+        """Print the help, in which each command stands with its summary, and none is imported."""
+        imported = self.commands
+        self.commands = {
+            name: TyperCommand(name, help=listed.summary, rich_help_panel=listed.panel)
+            for name, listed in _COMMANDS.items()
+        }
+        try:
+            super().format_help(context, formatter)
+        finally:
+            self.commands = imported
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the options that stand before the command."""
@@ -71,14 +175,17 @@ def _displayable_usage_errors() -> Iterator[None]:
 _UsageError: Any = typer.BadParameter.__base__
 """Base of all errors that typer itself finds in a command line; typer exports only the most common one."""
 
+_SETTINGS: Mapping[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": "markdown",
+}
 app = typer.Typer(
     cls=_Commands,
     help="Detect the emotion in speech near this device and light the matching LED.\n\n"
     "No data leaves the device unless you configure it.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    **_SETTINGS,
 )
 
 
@@ -89,32 +196,6 @@ def _main(
     ] = False,
 ) -> None:
     log_to_stderr(verbose=verbose)
-
-
-app.command("listen", rich_help_panel=_DETECT)(listen_command)
-app.command("learn", rich_help_panel=_DETECT)(learn_command)
-app.command("mute", rich_help_panel=_DETECT)(mute_command)
-app.command("classify", rich_help_panel=_DETECT)(classify_command)
-app.command("web", rich_help_panel=_WATCH)(web_command)
-app.command("history", rich_help_panel=_WATCH)(history_command)
-app.command("events", rich_help_panel=_WATCH)(events_command)
-app.command("doctor", rich_help_panel=_DEVICE)(doctor_command)
-app.command("microphones", rich_help_panel=_DEVICE)(microphones_command)
-app.command("calibrate", rich_help_panel=_DEVICE)(calibrate_command)
-app.add_typer(lights_commands, name="lights", rich_help_panel=_DEVICE)
-app.command("settings", rich_help_panel=_DEVICE)(settings_command)
-app.command("fetch-speech-model", rich_help_panel=_DEVICE)(fetch_speech_model_command)
-app.command("benchmark", rich_help_panel=_DEVICE)(benchmark_command)
-app.add_typer(service_commands, name="service", rich_help_panel=_DEVICE)
-app.add_typer(mqtt_commands, name="mqtt", rich_help_panel=_DEVICE)
-app.command("status", rich_help_panel=_DEVICE)(status_command)
-app.command("record", rich_help_panel=_TRAIN)(record_command)
-app.command("transcribe", rich_help_panel=_TRAIN)(transcribe_command)
-app.command("pictures", rich_help_panel=_TRAIN)(pictures_command)
-app.command("train", rich_help_panel=_TRAIN)(train_command)
-app.command("evaluate", rich_help_panel=_TRAIN)(evaluate_command)
-app.command("convert", rich_help_panel=_TRAIN)(convert_command)
-app.command("inspect", rich_help_panel=_TRAIN)(inspect_command)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Options that several commands share, each defined once, and what every command does with them before it starts.
 
-`edge-mcnn --help` imports all commands, so this module imports nothing heavy.
+The help of every command imports this module, so it imports nothing heavy itself.
 """
 
 import importlib.util

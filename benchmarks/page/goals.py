@@ -1,9 +1,10 @@
 """The performance goals, as ratios within one run, and whether they are met."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from benchmarks import growth, listening
+from benchmarks import convert_cost, growth, listening
 from benchmarks.images import OURS as OUR_IMAGES
 from benchmarks.images import THEIRS as THEIR_IMAGES
 from benchmarks.page.measurements import TUTORIAL, Measurements
@@ -88,6 +89,30 @@ def goals(found: Measurements) -> Iterator[Goal]:
 
     help_s = Summary.of(found.help_s)
     yield Goal("edge-mcnn --help", "<= 0.3 s", f"{help_s.median:.2f} s", help_s.median <= 0.3)
+    ratio = help_s.median / Summary.of(found.import_s).median
+    yield Goal("edge-mcnn --help", "<= 1.5 x importing typer and rich", f"{ratio:.1f} x", ratio <= 1.5)
+    yield from _conversion_goals(found.convert_cost)
     faster = Summary.of(found.images[THEIR_IMAGES]).median / Summary.of(found.images[OUR_IMAGES]).median
     quantity = "training's spectrogram images, per clip"
     yield Goal(quantity, ">= 20 x faster than librosa and Matplotlib", f"{faster:.1f} x", faster >= 20)
+
+
+def _conversion_goals(costs: Mapping[str, Any]) -> Iterator[Goal]:
+    def ratio(quantity: str) -> float:
+        ours, plain = (
+            Summary.of([cost[quantity] for cost in costs[name]]).median
+            for name in (convert_cost.OURS, convert_cost.PLAIN)
+        )
+        return ours / plain
+
+    for quantity, key, limit in (("time", "wall_s", 2.0), ("memory", "largest_mb", 1.3)):
+        found = ratio(key)
+        target = f"<= {limit:.1f} x TensorFlow's converter alone"
+        yield Goal(f"edge-mcnn convert, {quantity}", target, f"{found:.2f} x", found <= limit)
+    fit = growth.fit({int(size_kb): cost["cpu_s"] for size_kb, cost in costs["growth"].items()})
+    yield Goal(
+        "CPU of edge-mcnn convert by the size of the model",
+        "linear",
+        f"{fit.fixed_s:.0f} s + {fit.per_second_s * 1000:.2f} s per MB, off by {fit.max_error:.0%} at most",
+        fit.max_error <= 0.15,
+    )

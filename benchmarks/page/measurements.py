@@ -45,6 +45,10 @@ class Measurements:
     """Total length of those recordings, seconds."""
     help_s: list[float] = field(default_factory=list)
     """Seconds for a complete run of `edge-mcnn --help`."""
+    import_s: list[float] = field(default_factory=list)
+    """Seconds for a Python process that imports typer and rich, in turns with it."""
+    convert_cost: dict[str, Any] = field(default_factory=dict)
+    """Output of `benchmarks.convert_cost`."""
     growth: dict[str, Any] = field(default_factory=dict)
     """Output of `benchmarks.growth`."""
     images: dict[str, list[float]] = field(default_factory=dict)
@@ -60,7 +64,7 @@ class Measurements:
 
 
 def measure(rounds: int, folder: Path, announce: Callable[[str], None]) -> Measurements:
-    """Measure everything, which takes about twenty minutes.
+    """Measure everything, which takes about half an hour.
 
     Args:
         rounds: number of turns of each subject.
@@ -79,11 +83,13 @@ def measure(rounds: int, folder: Path, announce: Callable[[str], None]) -> Measu
         for network, path in ((TUTORIAL, bundle), (SHIPPED, DEFAULT_BUNDLE)):
             threads = Settings().classifier.threads
             found.call_ms.setdefault(network, []).extend(call_ms(path, threads=threads, calls=_CALLS))
-        found.help_s += [_seconds("-m", "edge_mcnn", "--help") for _ in range(_HELP_CALLS)]
+        for _ in range(_HELP_CALLS):
+            found.help_s.append(_seconds("-m", "edge_mcnn", "--help"))
+            found.import_s.append(_seconds("-c", "import typer, rich"))
         found.classify_s.append(_seconds("-m", "edge_mcnn", "classify", "--json", *map(str, clips)))
     found.classified_s = sum(_length_s(clip) for clip in clips)
     found.listening = measure_listening(rounds, bundle, announce)
-    for name in ("growth", "images", "search", "instructions", "recognisers"):
+    for name in ("growth", "images", "search", "instructions", "recognisers", "convert_cost"):
         announce(f"benchmarks.{name}")
         setattr(found, name, json.loads(_python("-m", f"benchmarks.{name}")))
     announce("edge-mcnn benchmark")

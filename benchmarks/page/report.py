@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from benchmarks import listening
+from benchmarks import convert_cost, listening
 from benchmarks.page.goals import goals
 from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
 from benchmarks.page.summary import Summary
@@ -111,6 +111,18 @@ def _lines(found: Measurements, rounds: int, before: Mapping[str, float]) -> Ite
     yield from _table(
         ("utterance of", "CPU ms"),
         [(f"{length} s", Summary.of(values).text(".0f", 1000)) for length, values in found.growth["lengths"].items()],
+    )
+    yield "## Conversion (`python -m benchmarks.convert_cost`)"
+    yield ""
+    costs = {name: found.convert_cost[name] for name in (convert_cost.PLAIN, convert_cost.OURS)}
+    costs |= {f"{int(size) / 1000:.1f} MB": [cost] for size, cost in found.convert_cost["growth"].items()}
+    keys = ("wall_s", "cpu_s", "largest_mb", "together_mb")
+    yield from _table(
+        ("", "s", "CPU s", "peak MB of the largest process", "peak MB of all processes"),
+        [
+            (name, *(Summary.of([cost[key] for cost in runs]).text(".0f") for key in keys))
+            for name, runs in costs.items()
+        ],
     )
     yield "## Vosk's search (`python -m benchmarks.search`)"
     yield ""

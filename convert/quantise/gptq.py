@@ -2,13 +2,15 @@
 
 TFLite would round each weight to the nearest step. Here the weights of an output channel are rounded one after the
 other, and the remaining ones compensate for the rounding error, as far as their inputs are correlated: Frantar et al.,
-"GPTQ" (ICLR 2023). Then the bias compensates for the remaining shift of the mean: the bias correction of Nagel et al.,
-"Data-Free Quantization Through Weight Equalization and Bias Correction" (ICCV 2019). Each layer is rounded with the
-inputs that it gets from the rounded layers before it. The results are multiples of TFLite's own step size, so that
-TFLite's rounding changes nothing afterwards.
+"GPTQ" (ICLR 2023), in the equivalent form of Chee et al., "QuIP" (NeurIPS 2023), which needs no inverse. Then the bias
+compensates for the remaining shift of the mean: the bias correction of Nagel et al., "Data-Free Quantization Through
+Weight Equalization and Bias Correction" (ICCV 2019). Each layer is rounded with the inputs that it gets from the
+rounded layers before it. The results are multiples of TFLite's own step size, so that TFLite's rounding changes nothing
+afterwards.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,20 @@ SMALLEST_QUANTISED = 1024
 _HIGHEST = 127
 """Largest 8-bit weight in steps."""
 _MOST_ROWS = 8192
-"""Number of output pixels, over all images, whose inputs determine how a layer is rounded."""
-_ROWS_AT_ONCE = 2048
+"""Number of output pixels, over all images, that are drawn to determine how a layer is rounded, where using all would
+take longer."""
+_ALL_ROWS = 6 * _MOST_ROWS
+"""Largest number of output pixels of which all are used, where that is possible without computing each pair of inputs:
+a row then takes a sixth of the time."""
 _DAMPING = 0.01
 """Share of the mean square of all inputs that is added to each, to regularise what few images cannot determine."""
-_BLOCK = 128
+_BATCH = 32
+"""Number of images that pass a layer at once, and of those, the first, that also pass the trained layers: the shift of
+the mean is measured on them."""
+_BLOCK, _SMALL_BLOCK = 128, 16
+"""Numbers of rows of a kernel that are rounded before their errors are passed on to all following rows, and within
+these to the following rows of the same block."""
+_FACTOR_BLOCK = 512
 
 
 def round_convolutions(
@@ -52,33 +63,49 @@ def round_convolutions(
     layers = [layer for layer in layers if np.prod(layer.kernel.shape) >= SMALLEST_QUANTISED]
     done = 0
     shifts: dict[int, Any] = {}
+    compared = min(len(images), _BATCH)
 
-    # The network runs once, on each image twice: the first half of the batch passes the layers with the trained
-    # weights, the second half with the rounded ones.
+    # The network runs once: all images pass the layers with the rounded weights, and before them in the same batch
+    # some of them also the layers with the trained weights.
     def rounded(inputs: Any, kernel: Any, layer: Any) -> Any:
         nonlocal done
-        exact, coarse = tf.split(inputs, 2)
         convolution = type(layer).convolution_op
-        expected = convolution(layer, exact, tf.identity(kernel))
-        coarse = _rounded_inputs(coarse, static_range=static_ranges)
-        steps, largest = _on_steps(kernel.numpy(), _gram(coarse, layer))
+        expected = convolution(layer, inputs[:compared], tf.identity(kernel))
+        parts = [slice(start, start + _BATCH) for start in range(compared, len(inputs), _BATCH)]
+        ranges = [_ranges(inputs[part]) for part in parts]
+        if static_ranges:
+            lowest, highest = (tf.concat(each, 0) for each in zip(*ranges, strict=True))
+            ranges = [(tf.reduce_min(lowest), tf.reduce_max(highest))] * len(parts)
+
+        def batches() -> Iterator[Any]:
+            # Computed twice, because the rounded inputs of all images would occupy as much memory as the inputs.
+            for part, range_ in zip(parts, ranges, strict=True):
+                yield _rounded_inputs(inputs[part], *range_)
+
+        steps, largest = _on_steps(kernel.numpy(), _gram(batches, layer, len(images)))
         kernel.assign(steps * largest / _HIGHEST)
-        outputs = convolution(layer, coarse, tf.identity(kernel))
-        shift = tf.reduce_mean(outputs - expected, axis=[0, 1, 2]) if layer.use_bias else 0.0
-        shifts[id(layer)] = shift
+        outputs = [convolution(layer, batch, tf.identity(kernel)) for batch in batches()]
+        if layer.use_bias:
+            shift = tf.reduce_mean(outputs[0] - expected, axis=[0, 1, 2])
+            for number in range(len(outputs)):  # one after the other, because all would occupy the memory twice
+                outputs[number] -= shift
+            shifts[id(layer)] = shift
         done += 1
         progress(done)
-        return tf.concat([expected, outputs - shift], 0)
+        return tf.concat([expected, *outputs], 0)
 
     for layer in layers:
         layer.convolution_op = lambda inputs, kernel, layer=layer: rounded(inputs, kernel, layer)
     try:
-        model([np.concatenate([images, images]), np.concatenate([features, features])], training=False)
+        model(
+            [np.concatenate([images[:compared], images]), np.concatenate([features[:compared], features])],
+            training=False,
+        )
     finally:
         for layer in layers:
             del layer.convolution_op
     for layer in layers:
-        if layer.use_bias and id(layer) in shifts:
+        if id(layer) in shifts:
             layer.bias.assign_sub(shifts[id(layer)])
 
 
@@ -100,68 +127,173 @@ def _round_jointly(weights: NDArray[np.float32], gram: NDArray[np.float32]) -> N
 
     `gram`, shape (inputs, inputs), is the correlation of the inputs.
     """
-    from scipy.linalg import cholesky, lapack
-
-    gram = gram.copy()
-    power = np.diag(gram).copy()
-    gram[np.diag_indices(len(gram))] += _DAMPING * power.mean() + np.finfo(np.float32).tiny
+    power = np.diag(gram)
     order = np.argsort(-power, kind="stable")  # the weights whose error matters most come first
-    gram, left = gram[np.ix_(order, order)], weights[order]
-    # The upper Cholesky factor of the inverse, from that of the reversed matrix: half the work of inverting first.
-    reversed_factor = cholesky(gram[::-1, ::-1], lower=True, check_finite=False)
-    propagation = np.ascontiguousarray(lapack.strtri(reversed_factor, lower=1)[0][::-1, ::-1])
-    rounded = np.empty_like(left)
-    for start in range(0, len(left), _BLOCK):
-        block = slice(start, min(start + _BLOCK, len(left)))
-        errors = np.empty_like(left[block])
-        for row in range(block.start, block.stop):
-            rounded[row] = np.clip(np.round(left[row]), -_HIGHEST, _HIGHEST)
-            errors[row - block.start] = (left[row] - rounded[row]) / propagation[row, row]
-            left[row : block.stop] -= np.outer(propagation[row, row : block.stop], errors[row - block.start])
-        left[block.stop :] -= propagation[block, block.stop :].T @ errors
+    factor = np.take(np.take(gram, order, axis=0), order, axis=1)
+    factor[np.diag_indices(len(factor))] += _DAMPING * power.mean() + np.finfo(np.float32).tiny
+    _factorise(factor)
+    factor /= np.diag(factor).copy()  # the diagonal is 1, and a column states what its row takes over from those above
+    exact = weights[order]
+    rounded, errors = np.empty_like(exact), np.empty_like(exact)
+    for start in range(0, len(exact), _BLOCK):
+        stop = min(start + _BLOCK, len(exact))
+        block = exact[start:stop]
+        if start:
+            block = block + _product(factor[:start, start:stop], errors[:start], transpose_a=True)
+        passed_on = np.ascontiguousarray(factor[start:stop, start:stop].T)
+        for first in range(start, stop, _SMALL_BLOCK):
+            last = min(first + _SMALL_BLOCK, stop)
+            rows = block[first - start : last - start] + (
+                passed_on[first - start : last - start, : first - start] @ errors[start:first]
+            )
+            for row in range(first, last):
+                target = rows[row - first]
+                target += passed_on[row - start, first - start : row - start] @ errors[first:row]
+                steps = np.rint(target, out=rounded[row])
+                np.minimum(steps, _HIGHEST, out=steps)
+                np.maximum(steps, -_HIGHEST, out=steps)
+                np.subtract(exact[row], steps, out=errors[row])
     result = np.empty_like(rounded)
     result[order] = rounded
     return result
 
 
-def _gram(inputs: Any, layer: Any) -> NDArray[np.float32]:
-    """Mean over output pixels of the products of all pairs of their inputs, shape (inputs, inputs)."""
+def _factorise(matrix: NDArray[np.float32]) -> None:
+    """Replace the upper triangle of a positive definite matrix by U, where the matrix is U times its transpose.
+
+    It is the Cholesky decomposition from the last row to the first. Block by block, almost all of the work is in
+    products of matrices, which tensorflow computes several times faster than a LAPACK library decomposes.
+    """
+    from scipy.linalg import lapack
+
+    for start in reversed(range(0, len(matrix), _FACTOR_BLOCK)):
+        block = slice(start, start + _FACTOR_BLOCK)
+        lower = np.linalg.cholesky(matrix[block, block][::-1, ::-1])
+        inverse = lapack.strtri(lower, lower=1)[0][::-1, ::-1]
+        matrix[block, block] = lower[::-1, ::-1]
+        if start:
+            above = _product(matrix[:start, block], np.ascontiguousarray(inverse), transpose_b=True)
+            matrix[:start, block] = above
+            for left in range(0, start, _FACTOR_BLOCK):
+                columns = slice(left, left + _FACTOR_BLOCK)
+                matrix[: columns.stop, columns] -= _product(above[: columns.stop], above[columns], transpose_b=True)
+
+
+def _product(a: Any, b: Any, **transposed: bool) -> NDArray[np.float32]:
     import tensorflow as tf
 
-    size = int(np.prod(layer.kernel.shape[:-1]))
+    product: NDArray[np.float32] = tf.matmul(a, b, **transposed).numpy()
+    return product
+
+
+def _gram(batches: Callable[[], Iterator[Any]], layer: Any, images: int) -> NDArray[np.float32]:
+    """Mean over output pixels of the products of all pairs of their inputs, shape (inputs, inputs).
+
+    Args:
+        batches: returns the inputs of the layer, each of shape (batch, height, width, channels).
+        layer: the convolution.
+        images: number of images in all batches.
+    """
+    if images * np.prod(_output_size(next(batches()).shape, layer)) <= _ALL_ROWS and _is_dense(layer):
+        return _gram_of_all_pixels(np.concatenate([batch.numpy() for batch in batches()]), layer)
     random = np.random.default_rng(0)
-    each = max(1, _MOST_ROWS // len(inputs))
-    gram = np.zeros((size, size), np.float32)
-    batch: list[NDArray[np.float32]] = []
-    rows = 0
-    for number, image in enumerate(inputs, start=1):
-        patches = tf.image.extract_patches(
-            image[None],
-            sizes=[1, *layer.kernel_size, 1],
-            strides=[1, *layer.strides, 1],
-            rates=[1, *layer.dilation_rate, 1],
-            padding=layer.padding.upper(),
+    rows = [_drawn_rows(batch.numpy(), layer, max(1, _MOST_ROWS // images), random) for batch in batches()]
+    joined = np.concatenate(rows)
+    return _product(joined, joined, transpose_a=True) / np.float32(len(joined))
+
+
+def _gram_of_all_pixels(inputs: NDArray[np.float32], layer: Any) -> NDArray[np.float32]:
+    """The same for a convolution without strides and dilation, from all pixels.
+
+    A product of two inputs of a pixel is also one of two other inputs of its neighbours. So for a kernel of 3 x 3, one
+    product for each of 13 distances replaces one for each of 45 pairs of positions in the kernel. Only the pixels near
+    the edges belong to some of these pairs and not to others.
+    """
+    height, width, channels, _ = layer.kernel.shape
+    rows, columns = _output_size(inputs.shape, layer)
+    padded = _padded(inputs, layer)
+    gram = np.zeros((height, width, channels, height, width, channels), np.float32)
+    for down, right in itertools.product(range(height), range(1 - width, width)):
+        if (down, right) < (0, 0):
+            continue  # the transpose of another
+        tops, lefts = range(height - down), range(max(0, -right), width - max(0, right))
+        for (top, bottom), (left, end) in itertools.product(_strips(tops, rows), _strips(lefts, columns)):
+            first = padded[:, top:bottom, left:end].reshape(-1, channels)
+            second = padded[:, top + down : bottom + down, left + right : end + right].reshape(-1, channels)
+            product = _product(first, second, transpose_a=True)
+            for y, x in itertools.product(tops, lefts):
+                if y <= top and bottom <= y + rows and x <= left and end <= x + columns:
+                    gram[y, x, :, y + down, x + right] += product
+    gram /= np.float32(len(inputs) * rows * columns)
+    size = height * width * channels
+    gram = gram.reshape(size, size)
+    for start in range(0, size, channels):
+        block = slice(start, start + channels)
+        gram[start + channels :, block] = gram[block, start + channels :].T
+    return gram
+
+
+def _strips(starts: range, count: int) -> list[tuple[int, int]]:
+    """Cut the rows of all windows of `count` rows, which begin at `starts`, so that each strip is in or out of each."""
+    return list(itertools.pairwise(sorted({edge for start in starts for edge in (start, start + count)})))
+
+
+def _drawn_rows(inputs: NDArray[np.float32], layer: Any, each: int, random: np.random.Generator) -> NDArray[np.float32]:
+    """The inputs of at most `each` output pixels of each image, shape (rows, inputs)."""
+    rows, columns = _output_size(inputs.shape, layer)
+    padded = _padded(inputs, layer)
+    drawn = np.stack([random.permutation(rows * columns)[:each] for _ in inputs])
+    down, right = (
+        first[..., None] * stride + np.arange(size) * dilation
+        for first, stride, size, dilation in zip(
+            np.divmod(drawn, columns), layer.strides, layer.kernel_size, layer.dilation_rate, strict=True
         )
-        block = patches.numpy().reshape(-1, size)
-        if len(block) > each:
-            block = block[random.choice(len(block), each, replace=False)]
-        batch.append(block)
-        # Many rows at once, because each product reads and writes the complete matrix of up to 85 MB.
-        if sum(map(len, batch)) >= _ROWS_AT_ONCE or number == len(inputs):
-            joined = np.concatenate(batch)
-            gram += joined.T @ joined
-            rows += len(joined)
-            batch = []
-    return gram / np.float32(rows)
+    )
+    number = np.arange(len(inputs))[:, None, None, None]
+    patches: NDArray[np.float32] = padded[number, down[..., None], right[..., None, :]]
+    return patches.reshape(drawn.size, -1)
 
 
-def _rounded_inputs(inputs: Any, *, static_range: bool) -> Any:
-    """Quantise inputs to 8 bits between their extremes, with an exact zero, and one range for all or for each image."""
+def _is_dense(layer: Any) -> bool:
+    return tuple(layer.strides) == tuple(layer.dilation_rate) == (1, 1)
+
+
+def _output_size(shape: Sequence[int], layer: Any) -> tuple[int, int]:
+    """Rows and columns of the output of a convolution for inputs of a shape."""
+    _, rows, columns, _ = layer.compute_output_shape(tuple(shape))
+    return rows, columns
+
+
+def _padded(inputs: NDArray[np.float32], layer: Any) -> NDArray[np.float32]:
+    """The inputs with the zeros that the padding `same` adds at their edges."""
+    if layer.padding != "same":
+        return inputs
+    added = []
+    for size, count, kernel, stride, dilation in zip(
+        inputs.shape[1:3],
+        _output_size(inputs.shape, layer),
+        layer.kernel_size,
+        layer.strides,
+        layer.dilation_rate,
+        strict=True,
+    ):
+        total = max(0, (count - 1) * stride + (kernel - 1) * dilation + 1 - size)
+        added.append((total // 2, total - total // 2))
+    return np.pad(inputs, [(0, 0), *added, (0, 0)])
+
+
+def _ranges(inputs: Any) -> tuple[Any, Any]:
+    """The lowest and highest input of each image, 0 included, both of shape (images, 1, 1, 1)."""
     import tensorflow as tf
 
-    axes = list(range(0 if static_range else 1, inputs.shape.rank))
-    lowest = tf.minimum(tf.reduce_min(inputs, axes, keepdims=True), 0)
-    highest = tf.maximum(tf.reduce_max(inputs, axes, keepdims=True), 0)
+    lowest, highest = (reduce(inputs, [1, 2, 3], keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
+    return tf.minimum(lowest, 0), tf.maximum(highest, 0)
+
+
+def _rounded_inputs(inputs: Any, lowest: Any, highest: Any) -> Any:
+    """Quantise inputs to 8 bits between their extremes, with an exact zero."""
+    import tensorflow as tf
+
     step = tf.maximum((highest - lowest) / 255, np.finfo(np.float32).tiny)
     zero = tf.round(-lowest / step)
     return (tf.clip_by_value(tf.round(inputs / step) + zero, 0, 255) - zero) * step

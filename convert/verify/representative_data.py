@@ -17,6 +17,8 @@ MOST_COMPARED = 500
 """Largest number of samples to compare on."""
 CALIBRATION_COUNT = 160
 """Number of samples to measure on; from fewer images it is left to chance which weights depend on each other."""
+_SYNTHETIC_CALIBRATION_COUNT = 96
+"""Number of synthetic samples to measure on; more are not used for networks of the tutorial's size."""
 _SYNTHETIC_COUNT = 32
 """Number of synthetic samples to compare on; with fewer, the mean difference is left to chance."""
 _LONGEST_SENTENCE = 20
@@ -48,7 +50,7 @@ def synthetic_samples(companions: Companions) -> RepresentativeData:
     """Synthetic representative data, the same each time, for when there are no recordings."""
     return RepresentativeData(
         *synthetic_inputs(companions, seed=0),
-        *synthetic_inputs(companions, seed=1, count=CALIBRATION_COUNT),
+        *synthetic_inputs(companions, seed=1, count=_SYNTHETIC_CALIBRATION_COUNT),
         f"{_SYNTHETIC_COUNT} synthetic samples",
     )
 

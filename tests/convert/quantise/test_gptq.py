@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
-from convert.quantise.gptq import _on_steps, round_convolutions
+from convert.quantise import gptq
+from convert.quantise.gptq import _factorise, _gram, _on_steps, _round_jointly, round_convolutions
 from tests.convert.quantise.test_prepare import chain, convolutions, ids, network, random_images
 
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
@@ -79,3 +81,90 @@ def test_black_images_and_layers_without_a_bias() -> None:
 
     assert len(changed(network(branch), random_images(0))) == 3
     assert changed(network(branch), random_images(0) * 0)
+
+
+@pytest.mark.parametrize("all_pixels", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "settings", "size"),
+    [
+        ((3, 3), {"padding": "same"}, (5, 6)),
+        ((3, 3), {"padding": "same"}, (1, 2)),  # smaller than the kernel
+        ((3, 3), {"padding": "valid"}, (5, 6)),
+        ((2, 4), {"padding": "same"}, (7, 5)),
+        ((1, 1), {}, (4, 4)),
+        ((5, 5), {"padding": "same"}, (3, 3)),
+        ((3, 3), {"padding": "same", "strides": 2}, (7, 8)),
+        ((3, 2), {"padding": "valid", "strides": (2, 1)}, (8, 8)),
+        ((3, 3), {"padding": "same", "dilation_rate": 2}, (7, 8)),
+    ],
+)
+def test_products_of_inputs(
+    monkeypatch: pytest.MonkeyPatch,
+    kernel: tuple[int, int],
+    settings: dict[str, Any],
+    size: tuple[int, int],
+    all_pixels: bool,
+) -> None:
+    """They are those of the patches that tensorflow extracts, also where the edges of the image are."""
+    monkeypatch.setattr(gptq, "_ALL_ROWS", 10**6 if all_pixels else 0)
+    inputs = np.random.default_rng(0).normal(size=(5, *size, 6)).astype(np.float32)
+    layer = tf_keras.layers.Conv2D(4, kernel, **settings)
+    layer(inputs)
+    patches = tf.image.extract_patches(
+        inputs,
+        sizes=[1, *layer.kernel_size, 1],
+        strides=[1, *layer.strides, 1],
+        rates=[1, *layer.dilation_rate, 1],
+        padding=layer.padding.upper(),
+    ).numpy()
+    rows = patches.reshape(-1, kernel[0] * kernel[1] * 6)
+    found = _gram(lambda: iter([tf.constant(inputs[:2]), tf.constant(inputs[2:])]), layer, len(inputs))
+    np.testing.assert_allclose(found, rows.T @ rows / len(rows), atol=1e-5)
+
+
+def test_few_pixels_of_each_image_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gptq, "_ALL_ROWS", 0)
+    monkeypatch.setattr(gptq, "_MOST_ROWS", 1000)
+    inputs = np.random.default_rng(0).normal(size=(20, 32, 32, 2)).astype(np.float32)
+    layer = tf_keras.layers.Conv2D(4, 1)
+    layer(inputs)
+    drawn: list[int] = []
+    product = gptq._product
+
+    def counted(a: Any, b: Any, **transposed: bool) -> NDArray[np.float32]:
+        drawn.append(len(a))
+        return product(a, b, **transposed)
+
+    monkeypatch.setattr(gptq, "_product", counted)
+    found = _gram(lambda: iter([tf.constant(inputs)]), layer, 20)
+    assert drawn == [1000]
+    np.testing.assert_allclose(found, np.eye(2), atol=0.15)
+
+
+def test_factorisation() -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(1500, 1300)).astype(np.float32)
+    matrix = rows.T @ rows / np.float32(1500)
+    factor = matrix.copy()
+    _factorise(factor)
+    upper = np.triu(factor)
+    np.testing.assert_allclose(upper @ upper.T, matrix, atol=1e-4)
+
+
+def test_rounding_is_that_of_the_inverse() -> None:
+    """It equals the published algorithm, which passes errors on with a factor of the inverse."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(900, 12)).astype(np.float32) @ random.normal(size=(12, 300)).astype(np.float32)
+    gram = rows.T @ rows / np.float32(900)
+    weights = (random.normal(size=(300, 8)) * 40).astype(np.float32)
+    damped = gram.astype(np.float64) + np.eye(300) * 0.01 * np.diag(gram).mean()
+    order = np.argsort(-np.diag(gram), kind="stable")
+    factor = np.linalg.cholesky(np.linalg.inv(damped[np.ix_(order, order)])).T
+    left = weights[order].astype(np.float64)
+    expected = np.empty_like(left)
+    for row in range(len(left)):
+        expected[row] = np.clip(np.round(left[row]), -127, 127)
+        error = (left[row] - expected[row]) / factor[row, row]
+        left[row:] -= np.outer(factor[row, row:], error)
+    found = _round_jointly(weights, gram)[order]
+    assert (found == expected).mean() > 0.99  # a value between two steps may be rounded either way

@@ -213,4 +213,4 @@ def test_a_folder_that_cannot_be_written(ordinary_user: None, tmp_path: Path) ->
 
 
 def test_tomlkit_is_imported_only_to_change_a_file() -> None:
-    assert "tomlkit" not in imported_by("import edge_mcnn.main, device.settings.edit")
+    assert "tomlkit" not in imported_by("import edge_mcnn.setup.calibrate, device.settings.edit")

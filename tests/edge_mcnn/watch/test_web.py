@@ -270,10 +270,10 @@ def test_the_server_needs_no_numpy() -> None:
 
 
 def test_the_daemon_needs_no_web_server() -> None:
+    modules = "edge_mcnn.main, edge_mcnn.detect.listen, device.daemon.daemon, device.outputs.create"
     done = subprocess.run(
-        [sys.executable, "-c", f"import edge_mcnn.main, device.daemon.daemon, device.outputs.create; {_IMPORTED}"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", f"import {modules}; {_IMPORTED}"], capture_output=True, text=True, check=True
+    )
     assert set(done.stdout.split()) & {"aiohttp", "jinja2", "sqlite3"} == set()
 
 
