@@ -36,7 +36,7 @@ _LARGEST_BATCH = 4
 _LEAST_SPEECH_S = 0.35
 """Seconds of speech without which no pause is shortened: after "well" or "um" people often speak on.
 
-It also keeps the batches of a quiet room as large as they are with a fixed pause.
+It also keeps the batches of a quiet room as large as they are with a fixed pause, see `_largest_harmless_batch`.
 """
 
 
@@ -174,13 +174,10 @@ class Endpointer:
 
         The worst case begins with the first frame of the batch, which the batch's first sample may complete. The work
         for a prediction starts at the expected end, `frames` later, or at the cut of an utterance that is too long. A
-        batch that is delivered with the block in which that moment falls delays nothing.
+        batch that is delivered with the block in which that moment falls delays nothing. The end of a pause that may be
+        shorter is no worse case: more speech than the first blocks of a batch hold comes before it.
         """
-        more_speech = max(0, _frames(_LEAST_SPEECH_S) - self._onset)
-        to_expected_end = min(
-            _frames(_expected_after(self._settings.hang_over_s)),
-            more_speech + _frames(self._decided_after_s),
-        )
+        to_expected_end = _frames(_expected_after(self._settings.hang_over_s))
         to_cut = max(1, _frames(self._settings.longest_s) - (self._before.maxlen or 0))
         frames = self._onset - 1 + min(to_expected_end, to_cut)
         return min(_LARGEST_BATCH, int(frames * FRAME_SECONDS / BLOCK_SECONDS) + 1)

@@ -150,17 +150,19 @@ def test_an_image_that_the_pause_changes_is_classified_again() -> None:
     assert rig.calls == ["begin", "text after 9", "network", "network"]
 
 
-def test_after_a_word_that_ends_no_sentence_the_pause_must_be_the_longest() -> None:
-    for text, calls in (("well and", ["longest pause"]), ("thank you", [])):
-        rig = Rig()
-        rig.text = lambda text=text: text  # type: ignore[method-assign]  # a fake
-        rig.run(
-            EndpointerUpdate((rig.frame(LOUD),) * 4),
-            EndpointerUpdate((rig.frame(QUIET),), expected=True),
-            EndpointerUpdate((rig.frame(QUIET),), expected=True),
-            EndpointerUpdate((rig.frame(QUIET),), over()),
-        )
-        assert [call for call in rig.calls if call == "longest pause"] == calls
+@pytest.mark.parametrize(("text", "calls"), [("well and", ["longest pause"]), ("thank you", [])])
+def test_after_a_word_that_ends_no_sentence_the_pause_must_be_the_longest(
+    text: str, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig()
+    monkeypatch.setattr(rig, "text", lambda: text)
+    rig.run(
+        EndpointerUpdate((rig.frame(LOUD),) * 4),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), over()),
+    )
+    assert [call for call in rig.calls if call == "longest pause"] == calls
 
 
 class JudgingRig(Rig):

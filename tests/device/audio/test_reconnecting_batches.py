@@ -165,7 +165,7 @@ def test_a_prediction_after_a_shorter_pause_is_not_later_either(
     settings = EndpointSettings(hang_over_s=hang_over_s, earlier_end_s=earlier_s, onset_s=onset_s)
     pauses = set()
     for start in range(16, 33):
-        for length in (10, 11, 20):
+        for length in (4, 10, 11, 20):
             script = [UNVOICED] * start + [VOICED] * length + [UNVOICED] * 40
             batched, single = run(settings, script, batches=True), run(settings, script, batches=False)
             assert batched.predicted_at == single.predicted_at
