@@ -11,6 +11,7 @@ A loop of your own needs only the loaded models and a source of frames:
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,16 +25,19 @@ from device.audio.endpoint import Endpointer, EndpointerUpdate
 from device.audio.quiet_microphone import amplified
 from device.bundle import Companions
 from device.errors import ProfileError
-from device.events import Frame, Prediction, Utterance, UtteranceFeatures, most_probable
+from device.events import FRAME_SECONDS, Frame, Prediction, Utterance, UtteranceFeatures, most_probable
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.outputs.base import Speech
 from device.recognition.context import ConversationFilter, conversation_filter
+from device.recognition.end_of_utterance import speaks_on, voice_falls
 from device.recognition.explanation import ALWAYS, AUTO, SLOW_CALL_S, Explainer, ProbabilityModel
 from device.recognition.transcriber import Transcriber, Transcription
 
 _LOG = logging.getLogger(__name__)
+_RECENT_FRAMES = round(2 / FRAME_SECONDS)
+"""Frames of an open utterance that are held: a second of speech, and the pause after it."""
 
 
 class SpeechMonitor(Protocol):
@@ -96,6 +100,8 @@ class _OpenUtterance:
     """Computed during the pause that is expected to end the utterance, so that nothing is left to do when it does."""
     pending: list[Frame] = field(default_factory=list)
     """Frames since then that Vosk has not received; they hold no words unless someone speaks on."""
+    recent: deque[Frame] = field(default_factory=lambda: deque(maxlen=_RECENT_FRAMES))
+    """The latest frames, whose sound decides how long a pause must be."""
 
     def words(self) -> str:
         return self.transcription.so_far()
@@ -181,10 +187,16 @@ class Pipeline:
                 `device.audio.reconnecting.ReconnectingMicrophone.streams()`.
         """
         for frame in frames:
-            yield from self._process(self._endpointer.push(frame))
+            yield from self._process(self._endpointer.push(frame, self._sounds_like_end))
             if self._monitor is not None and self._monitor.watching:  # last, so that no light waits for it
                 self._monitor.frame(frame)
         yield from self._process(self._endpointer.finish())
+
+    def _sounds_like_end(self, speech_end_s: float) -> bool:
+        frames = () if self._open is None else self._open.recent
+        # Half a frame of tolerance: the times are sums of fractions.
+        spoken = [frame.samples for frame in frames if frame.start_s + FRAME_SECONDS / 2 < speech_end_s]
+        return bool(spoken) and voice_falls(np.concatenate(spoken))
 
     def _process(self, update: EndpointerUpdate) -> Iterator[Prediction]:
         if update.frames and self._open is None:
@@ -197,6 +209,7 @@ class Pipeline:
         for frame in update.frames:
             current.spectrogram.feed(frame.samples)
         current.pending += update.frames
+        current.recent.extend(update.frames)
         ended_as_expected = update.utterance is not None and update.utterance.ending == "silence"
         if current.result is None or not (update.expected or ended_as_expected):
             # Someone speaks, or speaks on.
@@ -210,6 +223,8 @@ class Pipeline:
                 self._monitor.speech(current)
         if update.expected and current.result is None:
             current.result = self._classify(current)
+            if speaks_on(current.result.text):
+                self._endpointer.require_longest_pause()
         if update.utterance is not None:
             self._open = None
             result = self._classify(current)

@@ -6,6 +6,7 @@ detector decides what is speech; this module is independent of what is done with
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,8 +23,21 @@ _EXPECTED_S = 0.25
 
 Two blocks of audio: with less, blocks that arrive in pairs bring the expected end and the end itself at once.
 """
+_DECIDED_S = 0.13
+"""Seconds before the end of the shortest pause at which it is decided whether a pause may be that short; at most half.
+
+More than a block of audio, so that the result is computed before the block arrives in which the pause ends. Not more,
+since the last word is often transcribed only a quarter of a second after its end, and people speak on in most pauses.
+"""
+_LONG_PAUSE_S = 0.25
+"""Length of a pause in an utterance from which on its next pauses are not shortened: someone speaks slowly."""
 _LARGEST_BATCH = 4
 """Blocks that are delivered together at most (512 ms)."""
+_LEAST_SPEECH_S = 0.35
+"""Seconds of speech without which no pause is shortened: after "well" or "um" people often speak on.
+
+It also keeps the batches of a quiet room as large as they are with a fixed pause, see `_largest_harmless_batch`.
+"""
 
 
 class SpeechDetector(Protocol):
@@ -34,6 +48,10 @@ class SpeechDetector(Protocol):
 
     def reset(self) -> None:
         """Forget earlier frames."""
+
+
+SoundsLikeEnd = Callable[[float], bool]
+"""Whether speech that ended at this time, seconds in the stream, sounds complete; see `Endpointer.push`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +77,16 @@ class Endpointer:
     def __init__(self, settings: EndpointSettings, detector: SpeechDetector) -> None:
         self._settings = settings
         self._detector = detector
-        self._expected_after_s = settings.hang_over_s - min(_EXPECTED_S, settings.hang_over_s / 2)
+        self._shortest_s = settings.hang_over_s - min(settings.earlier_end_s, settings.hang_over_s / 2)
+        self._decided_after_s = self._shortest_s - min(_DECIDED_S, self._shortest_s / 2)
         self._onset = max(1, round(settings.onset_s / FRAME_SECONDS))
         self._before: deque[Frame] = deque(maxlen=self._onset + round(settings.pre_roll_s / FRAME_SECONDS))
         self._idle_batch_size = self._largest_harmless_batch()
         self._voiced_run = 0
         self._start_s: float | None = None
-        self._speech_end_s = 0.0
+        self._onset_s = self._speech_end_s = 0.0
+        self._longest_pause_s = 0.0
+        self._hang_over_s: float | None = None
         self._last: Frame | None = None
 
     @property
@@ -83,8 +104,14 @@ class Endpointer:
         """
         return 1 if self.speaking or self._voiced_run else self._idle_batch_size
 
-    def push(self, frame: Frame) -> EndpointerUpdate:
-        """Process the next frame of the stream."""
+    def push(self, frame: Frame, sounds_like_end: SoundsLikeEnd | None = None) -> EndpointerUpdate:
+        """Process the next frame of the stream.
+
+        Args:
+            frame: the frame.
+            sounds_like_end: called at most once in each pause, with the frames before this one passed on. Where it
+                returns True the pause may be shorter by `earlier_end_s`. Without it every pause must be the longest.
+        """
         self._last = frame
         required = self._settings.speech_probability - (_HYSTERESIS if self.speaking else 0)
         voiced = self._detector.probability(frame.samples) >= required
@@ -96,16 +123,24 @@ class Endpointer:
                 return EndpointerUpdate()
             frames = tuple(self._before)
             self._start_s, self._speech_end_s = frames[0].start_s, end_s
+            self._onset_s, self._longest_pause_s = end_s - self._onset * FRAME_SECONDS, 0.0
             return EndpointerUpdate(frames)
         if voiced:
-            self._speech_end_s = end_s
+            self._longest_pause_s = max(self._longest_pause_s, frame.start_s - self._speech_end_s)
+            self._speech_end_s, self._hang_over_s = end_s, None
         # Half a frame of tolerance: the times are sums of fractions.
         pause_s = end_s - self._speech_end_s + FRAME_SECONDS / 2
-        if pause_s > self._settings.hang_over_s:
+        hang_over_s = self._required_pause(pause_s, sounds_like_end)
+        if pause_s > hang_over_s:
             return EndpointerUpdate((frame,), self._end(self._start_s, frame, "silence"))
         if end_s - self._start_s > self._settings.longest_s - FRAME_SECONDS / 2:
             return EndpointerUpdate((frame,), self._end(self._start_s, frame, "longest"))
-        return EndpointerUpdate((frame,), expected=pause_s > self._expected_after_s)
+        return EndpointerUpdate((frame,), expected=pause_s > _expected_after(hang_over_s))
+
+    def require_longest_pause(self) -> None:
+        """Let the utterance end only after a pause of `hang_over_s`, if it is in a pause that may be shorter."""
+        if self._hang_over_s is not None:
+            self._hang_over_s = self._settings.hang_over_s
 
     def finish(self) -> EndpointerUpdate:
         """End the stream, and with it an utterance that is still open."""
@@ -113,10 +148,22 @@ class Endpointer:
             return EndpointerUpdate()
         return EndpointerUpdate((), self._end(self._start_s, self._last, "end_of_stream"))
 
+    def _required_pause(self, pause_s: float, sounds_like_end: SoundsLikeEnd | None) -> float:
+        """How long this pause must be to end the utterance, seconds; decided shortly before the shortest would end."""
+        longest_s = self._settings.hang_over_s
+        if self._hang_over_s is None and pause_s > self._decided_after_s:
+            self._hang_over_s = longest_s
+            speech_s = self._speech_end_s - self._onset_s + FRAME_SECONDS / 2
+            may_be_shorter = speech_s > _LEAST_SPEECH_S and self._longest_pause_s < _LONG_PAUSE_S
+            if sounds_like_end is not None and self._shortest_s < longest_s and may_be_shorter:
+                self._hang_over_s = self._shortest_s if sounds_like_end(self._speech_end_s) else longest_s
+        return longest_s if self._hang_over_s is None else self._hang_over_s
+
     def _end(self, start_s: float, last: Frame, ending: Ending) -> Utterance:
         utterance = Utterance(start_s, self._speech_end_s, last.start_s + FRAME_SECONDS, last.arrived_at, ending)
         self._start_s = None
         self._voiced_run = 0
+        self._hang_over_s = None
         self._before.clear()  # these frames are in the utterance that just ended
         if ending != "longest":  # after a cut someone speaks on: what the detector remembers of the voice still holds
             self._detector.reset()
@@ -127,12 +174,18 @@ class Endpointer:
 
         The worst case begins with the first frame of the batch, which the batch's first sample may complete. The work
         for a prediction starts at the expected end, `frames` later, or at the cut of an utterance that is too long. A
-        batch that is delivered with the block in which that moment falls delays nothing.
+        batch that is delivered with the block in which that moment falls delays nothing. The end of a pause that may be
+        shorter is no worse case: more speech than the first blocks of a batch hold comes before it.
         """
-        to_expected_end = _frames(self._expected_after_s)
+        to_expected_end = _frames(_expected_after(self._settings.hang_over_s))
         to_cut = max(1, _frames(self._settings.longest_s) - (self._before.maxlen or 0))
         frames = self._onset - 1 + min(to_expected_end, to_cut)
         return min(_LARGEST_BATCH, int(frames * FRAME_SECONDS / BLOCK_SECONDS) + 1)
+
+
+def _expected_after(hang_over_s: float) -> float:
+    """The length of a pause from which on its end is expected, seconds."""
+    return hang_over_s - min(_EXPECTED_S, hang_over_s / 2)
 
 
 def _frames(seconds: float) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from device.audio.endpoint import Endpointer, EndpointerUpdate
+from device.audio.endpoint import Endpointer, EndpointerUpdate, SoundsLikeEnd
 from device.bundle import Companions, Transitions
 from device.errors import ProfileError
 from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance, UtteranceFeatures
@@ -62,8 +62,12 @@ class Rig(Unadapted):
         )
 
     # The endpointer
-    def push(self, _frame: Frame) -> EndpointerUpdate:
+    def push(self, _frame: Frame, sounds_like_end: SoundsLikeEnd) -> EndpointerUpdate:
+        self.sounds_like_end = sounds_like_end
         return next(self._updates)
+
+    def require_longest_pause(self) -> None:
+        self.calls.append("longest pause")
 
     def finish(self) -> EndpointerUpdate:
         return next(self._updates, EndpointerUpdate())
@@ -162,6 +166,41 @@ def test_an_image_that_the_pause_changes_is_classified_again() -> None:
         EndpointerUpdate((rig.frame(QUIET),), over()),
     )
     assert rig.calls == ["begin", "text after 9", "network", "network"]
+
+
+@pytest.mark.parametrize(("text", "calls"), [("well and", ["longest pause"]), ("thank you", [])])
+def test_after_a_word_that_ends_no_sentence_the_pause_must_be_the_longest(
+    text: str, calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig()
+    monkeypatch.setattr(rig, "text", lambda: text)
+    rig.run(
+        EndpointerUpdate((rig.frame(LOUD),) * 4),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), expected=True),
+        EndpointerUpdate((rig.frame(QUIET),), over()),
+    )
+    assert [call for call in rig.calls if call == "longest pause"] == calls
+
+
+class JudgingRig(Rig):
+    """An endpointer that asks at the last frame whether speech that ended at `end_s` sounds complete."""
+
+    end_s = 0.0
+
+    def finish(self) -> EndpointerUpdate:
+        self.sounds_complete = self.sounds_like_end(self.end_s)
+        return EndpointerUpdate()
+
+
+@pytest.mark.parametrize(("spoken", "complete"), [(20, False), (24, True), (30, False)])
+def test_the_sound_before_the_pause_decides_whether_speech_is_complete(spoken: int, complete: bool) -> None:
+    """20 frames are loud and 4 fade; what follows is loud, as no pause is, to show that it does not count."""
+    rig = JudgingRig()
+    frames = [rig.frame(level) for level in [LOUD] * 20 + [800, 400, 200, 100] + [LOUD] * 6]
+    rig.end_s = frames[spoken - 1].start_s + FRAME_SECONDS
+    rig.run(*(EndpointerUpdate((frame,)) for frame in frames))
+    assert rig.sounds_complete is complete
 
 
 @pytest.mark.parametrize("ending", ["longest", "end_of_stream"])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from device.audio.endpoint import Endpointer
+from device.audio.endpoint import Endpointer, SoundsLikeEnd
 from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Utterance
 from device.settings.schema import EndpointSettings
 
@@ -40,10 +40,12 @@ def frames(percents: Sequence[int]) -> list[Frame]:
     ]
 
 
-def run(percents: Sequence[int], settings: EndpointSettings = SETTINGS) -> list[tuple[list[int], Utterance]]:
+def run(
+    percents: Sequence[int], settings: EndpointSettings = SETTINGS, sounds_like_end: SoundsLikeEnd | None = None
+) -> list[tuple[list[int], Utterance]]:
     """Return each utterance with the numbers of its frames."""
     endpointer, found, passed = Endpointer(settings, ScriptedDetector()), [], []
-    updates = [endpointer.push(frame) for frame in frames(percents)]
+    updates = [endpointer.push(frame, sounds_like_end) for frame in frames(percents)]
     for update in [*updates, endpointer.finish()]:
         passed += [round(frame.start_s / FRAME_SECONDS) for frame in update.frames]
         if update.utterance:
@@ -121,3 +123,85 @@ def test_the_end_is_expected_in_the_last_part_of_a_pause(hang_over: int, expecte
     first, second = 20 + hang_over - 1, 20 + 2 * hang_over - 1
     assert found == [*range(first - expected, first), *range(second - expected, second)]
     assert [number for number, update in enumerate(updates) if update.utterance] == [second]
+
+
+ADAPTIVE = replace(SETTINGS, hang_over_s=20 * FRAME_SECONDS, earlier_end_s=10 * FRAME_SECONDS)
+
+
+def pause_frames(found: list[tuple[list[int], Utterance]]) -> list[int]:
+    return [round((utterance.end_s - utterance.speech_end_s) / FRAME_SECONDS) for _, utterance in found]
+
+
+def test_a_pause_after_what_sounds_like_an_end_may_be_shorter() -> None:
+    script = [90] * 20 + [0] * 40
+    assert pause_frames(run(script, ADAPTIVE, lambda _end_s: True)) == [10]
+    assert pause_frames(run(script, ADAPTIVE, lambda _end_s: False)) == [20]
+    assert pause_frames(run(script, ADAPTIVE)) == [20], "without a judgement"
+
+
+def test_no_pause_is_judged_where_none_may_be_shorter() -> None:
+    settings = replace(ADAPTIVE, earlier_end_s=0.0)
+    assert pause_frames(run([90] * 20 + [0] * 40, settings, lambda _end_s: pytest.fail("it is judged"))) == [20]
+
+
+def test_no_pause_is_shorter_than_half() -> None:
+    settings = replace(ADAPTIVE, earlier_end_s=1.0)
+    assert pause_frames(run([90] * 20 + [0] * 40, settings, lambda _end_s: True)) == [10]
+
+
+def test_each_pause_is_judged_once_and_early_enough_to_expect_the_shortest_one() -> None:
+    judged: list[int] = []
+    answers = iter((False, True))
+    endpointer = Endpointer(ADAPTIVE, ScriptedDetector())
+
+    def sounds_like_end(speech_end_s: float) -> bool:
+        judged.append(round(speech_end_s / FRAME_SECONDS))
+        return next(answers)
+
+    # Pauses of 4 frames, which are too short to be judged, and of 7; then the end.
+    script = [90] * 20 + [0] * 4 + [90] * 20 + [0] * 7 + [90] * 15 + [0] * 12
+    updates = [endpointer.push(frame, sounds_like_end) for frame in frames(script)]
+    assert judged == [44, 66]
+    assert [number for number, update in enumerate(updates) if update.utterance] == [75]
+    assert [number for number, update in enumerate(updates) if update.expected] == list(range(71, 75))
+
+
+def test_after_a_long_pause_in_an_utterance_no_pause_is_shortened() -> None:
+    for earlier, expected in ((7, 10), (8, 20)):
+        script = [90] * 20 + [0] * earlier + [90] * 20 + [0] * 40
+        assert pause_frames(run(script, ADAPTIVE, lambda end_s: end_s > 1)) == [expected]
+    # The next utterance has no pauses yet.
+    script = [90] * 20 + [0] * 8 + [90] * 20 + [0] * 40 + [90] * 40 + [0] * 40
+    assert pause_frames(run(script, ADAPTIVE, lambda end_s: end_s > 1)) == [20, 10]
+
+
+def test_a_pause_after_a_short_word_is_not_shortened() -> None:
+    assert pause_frames(run([90] * 10 + [0] * 40, ADAPTIVE, lambda _end_s: True)) == [20]
+    assert pause_frames(run([90] * 11 + [0] * 40, ADAPTIVE, lambda _end_s: True)) == [10]
+
+
+def test_a_shorter_pause_can_be_made_longer_again() -> None:
+    endpointer = Endpointer(ADAPTIVE, ScriptedDetector())
+    endpointer.require_longest_pause()  # outside of a pause it changes nothing
+    ends = []
+    for number, frame in enumerate(frames([90] * 20 + [0] * 30 + [90] * 20 + [0] * 30)):
+        update = endpointer.push(frame, lambda _end_s: True)
+        if update.expected and number < 30:
+            endpointer.require_longest_pause()
+        if update.utterance:
+            ends.append(number)
+    assert ends == [39, 79], "the pause of the first utterance, and no other"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 40, 90]), st.integers(1, 60)), max_size=20),
+    st.lists(st.booleans(), min_size=1),
+)
+def test_no_pause_is_too_short_or_too_long(runs: list[tuple[int, int]], answers: list[bool]) -> None:
+    answer = iter(answers * 1200)
+    found = run([percent for percent, length in runs for _ in range(length)], ADAPTIVE, lambda _end_s: next(answer))
+    everything = [number for passed, _ in found for number in passed]
+    assert everything == sorted(set(everything)), "no frame is lost or repeated"
+    for length, (_, utterance) in zip(pause_frames(found), found, strict=True):
+        assert length <= 20
+        assert length in (10, 20) or utterance.ending != "silence"

@@ -85,6 +85,9 @@ class FakeModels(Unadapted):
     def feed(self, samples: NDArray[np.int16]) -> None:
         """Samples hold no words."""
 
+    def so_far(self) -> str:
+        return ""
+
     def text(self) -> str:
         return ""
 
@@ -151,6 +154,28 @@ def test_a_prediction_comes_within_a_block_after_the_pause(hang_over_s: float, o
                 assert predicted_at - end_s <= BLOCK_SECONDS + 1e-9
                 predictions += 1
     assert predictions >= 17 * 2, "at least the longest word is an utterance, at each place"
+
+
+@pytest.mark.parametrize("onset_s", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize(("hang_over_s", "earlier_s"), [(0.2, 0.1), (0.45, 0.2), (0.6, 0.12), (0.6, 0.22)])
+def test_a_prediction_after_a_shorter_pause_is_not_later_either(
+    monkeypatch: pytest.MonkeyPatch, hang_over_s: float, earlier_s: float, onset_s: float
+) -> None:
+    monkeypatch.setattr("device.pipeline.voice_falls", lambda _samples: True)
+    settings = EndpointSettings(hang_over_s=hang_over_s, earlier_end_s=earlier_s, onset_s=onset_s)
+    pauses = set()
+    for start in range(16, 33):
+        for length in (4, 10, 11, 20):
+            script = [UNVOICED] * start + [VOICED] * length + [UNVOICED] * 40
+            batched, single = run(settings, script, batches=True), run(settings, script, batches=False)
+            assert batched.predicted_at == single.predicted_at
+            assert batched.evaluated_at == single.evaluated_at, "the work begins when the end is expected"
+            pauses |= {round(end_s / FRAME_SECONDS) - start - length for end_s in single.ends}
+    shortest, longest = (
+        next(frames for frames in range(40) if (frames + 0.5) * FRAME_SECONDS > pause_s)
+        for pause_s in (hang_over_s - earlier_s, hang_over_s)
+    )
+    assert pauses == ({shortest} if onset_s == 0.5 else {shortest, longest})
 
 
 def test_an_utterance_that_is_cut_at_once_is_not_late_either() -> None:
