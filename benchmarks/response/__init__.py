@@ -1,0 +1,1 @@
+"""Measures how soon after the last sound of a sentence the right light comes."""
