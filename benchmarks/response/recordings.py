@@ -23,7 +23,9 @@ _LOUD = 0.95
 """Quantile of the windows of a clip whose energy counts as that of its loud speech."""
 _AUDIBLE_DB = 30.0
 """Windows that are this much quieter than loud speech, or more, do not count as sound."""
-_ROOM_DBFS = (-80.0, -62.0)
+_ROOM_DB = 40.0
+"""How much quieter the noise of the room is than loud speech."""
+_ROOM_DBFS = (-90.0, -62.0)
 """Lowest and highest level of the room; the highest is below the default gate, so that it is never speech."""
 
 
@@ -72,23 +74,22 @@ def clips(folder: Path) -> Iterator[Clip]:
 
 
 def scene(clip: Clip, *, before_s: float = 1.0, after_s: float = 2.0, seed: int = 0) -> Scene:
-    """Put a clip into a room whose noise is as loud as the quietest part of the clip, so that no seam is audible.
+    """Put a clip into a room, whose noise goes on while the clip is played: a seam would be taken for a sound.
 
     Args:
         clip: the recording.
         before_s: seconds of room before it.
         after_s: seconds of room after it.
-        seed: of the noise, which is white.
+        seed: of the noise, which is white, 40 dB below loud speech.
     """
     energy = _energy(clip.samples)
-    quietest = 10 * np.log10(max(float(np.quantile(energy, 0.05)), 1e-12)) if len(energy) else -np.inf
-    room_dbfs = float(np.clip(quietest, *_ROOM_DBFS))
-    before, after = round(before_s * SAMPLE_RATE), round(after_s * SAMPLE_RATE)
-    random = np.random.default_rng(seed)
-    noise = random.standard_normal(before + after) * 10 ** (room_dbfs / 20) * 32768
-    room = np.round(noise).astype(np.int16)
-    samples = np.concatenate([room[:before], clip.samples, room[before:]])
-    return Scene(samples, before_s + last_sound_s(clip.samples))
+    loud = float(np.quantile(energy, _LOUD)) if len(energy) else 0.0
+    room_dbfs = np.clip(10 * np.log10(max(loud, 1e-12)) - _ROOM_DB, *_ROOM_DBFS)
+    before, after = (np.zeros(round(seconds * SAMPLE_RATE)) for seconds in (before_s, after_s))
+    samples = np.concatenate([before, clip.samples, after])
+    samples += np.random.default_rng(seed).standard_normal(len(samples)) * 10 ** (room_dbfs / 20) * 32768
+    limited = np.clip(np.round(samples), -32768, 32767).astype(np.int16)
+    return Scene(limited, before_s + last_sound_s(clip.samples))
 
 
 def last_sound_s(samples: NDArray[np.int16]) -> float:
