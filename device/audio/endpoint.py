@@ -46,6 +46,8 @@ class EndpointerUpdate:
     """The utterance that is over with these frames; None while there is none or it goes on."""
     expected: bool = False
     """Whether the pause has lasted so long that the end of the utterance is expected, unless someone speaks on."""
+    pause_s: float = 0.0
+    """Seconds since the last voiced frame of an utterance that goes on; 0 while someone speaks."""
 
 
 class Endpointer:
@@ -105,7 +107,8 @@ class Endpointer:
             return EndpointerUpdate((frame,), self._end(self._start_s, frame, "silence"))
         if end_s - self._start_s > self._settings.longest_s - FRAME_SECONDS / 2:
             return EndpointerUpdate((frame,), self._end(self._start_s, frame, "longest"))
-        return EndpointerUpdate((frame,), expected=pause_s > self._expected_after_s)
+        expected = pause_s > self._expected_after_s
+        return EndpointerUpdate((frame,), expected=expected, pause_s=end_s - self._speech_end_s)
 
     def finish(self) -> EndpointerUpdate:
         """End the stream, and with it an utterance that is still open."""
