@@ -101,6 +101,25 @@ def test_a_spoken_sentence_lights_its_pin(microphone: VirtualMicrophone, listeni
     assert not any(states[-1] for states in pins.values()), "an LED stayed on"
 
 
+def test_the_light_comes_on_while_someone_speaks(plain_microphone: VirtualMicrophone) -> None:
+    with ListenProcess(plain_microphone, "--partial", "--lights", "gpio", mock_pins=True) as listening:
+        listening.wait_for("listening to")
+        plain_microphone.play(CLEAR)
+        lines = [listening.next_prediction()]
+        while not lines[-1]["final"]:
+            lines.append(listening.next_prediction())
+        *previews, final = lines
+        lit = [each for each in previews if each["light"] is not None]
+        assert {each["light"] for each in lit} == {final["label"]}, "it is clear, and flips never"
+        # Half a second before the pause that ends the utterance is over, which is while someone speaks or just after.
+        assert lit[0]["seconds"] < final["seconds"] - 0.5
+        assert "ms_endpoint_to_light" not in previews[0]
+        listening.end(signal.SIGTERM)
+        pins = by_label(listening)
+        assert pins.pop(final["label"]) == [False, True, False], "the prediction makes it go on without a flicker"
+        assert not any(True in states for states in pins.values())
+
+
 def test_two_sentences_and_ctrl_c(plain_microphone: VirtualMicrophone) -> None:
     with ListenProcess(plain_microphone, "--lights", "gpio", mock_pins=True) as listening:
         listening.wait_for("listening to")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from device.audio.liveness import Liveness
 from device.errors import ProfileError
-from device.events import Frame, Prediction
+from device.events import Frame, Prediction, Preview
 from device.outputs.base import Speech
 from device.outputs.commands import Commands
 from device.outputs.corrections import CorrectionRequests, outcome
@@ -126,6 +126,11 @@ class Screen:
     def corrected(self, label: str, *, lights_stay: bool = False) -> None:
         """Show this class, and its light; see `Monitor.corrected`."""
         self._state.corrected(label, lights_stay=lights_stay)
+        self._wake.set()
+
+    def preview(self, preview: Preview) -> None:
+        """Show the bars, and the light, of an utterance that goes on; see `Light.preview`."""
+        self._state.preview(preview)
         self._wake.set()
 
     def show(self, label: str) -> None:
