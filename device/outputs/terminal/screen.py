@@ -130,8 +130,8 @@ class Screen:
 
     def preview(self, preview: Preview) -> None:
         """Show the bars, and the light, of an utterance that goes on; see `Light.preview`."""
-        self._state.preview(preview)
-        self._wake.set()
+        if self._state.preview(preview):  # bars have time until the next snapshot
+            self._wake.set()
 
     def show(self, label: str) -> None:
         """Show the light of this class; see `Light.show`."""

@@ -162,15 +162,21 @@ class ScreenState:
             if not lights_stay:
                 self._light_up(label)
 
-    def preview(self, preview: Preview) -> None:
-        """The class of the utterance that goes on, and its light; see `Light.preview`."""
+    def preview(self, preview: Preview) -> bool:
+        """The class of the utterance that goes on, and its light; see `Light.preview`.
+
+        Returns:
+            Whether another light is on now.
+        """
         with self._lock:
             before = self._content.preview
             self._content = replace(self._content, preview=preview)
             # Only where it changes: a light that a person has named meanwhile stays.
-            if preview.light not in (None, None if before is None else before.light):
+            changes = preview.light not in (None, None if before is None else before.light)
+            if changes:
                 self._content = replace(self._content, light=preview.light)
                 self._lit_until = float("inf")  # until it is over
+            return changes
 
     def show(self, label: str) -> None:
         """The light of this class is on although nothing was predicted; see `Light.show`."""
