@@ -48,6 +48,10 @@ class SpeechMonitor(Protocol):
     def previewing(self) -> bool:
         """Whether `preview` does anything now."""
 
+    @property
+    def shows_previews(self) -> bool:
+        """Whether each preview is shown, and not only the light that one may change."""
+
     def preview(self, preview: Preview) -> None:
         """Take in what is predicted of an utterance that goes on; see `device.outputs.base.Light`."""
 
@@ -262,13 +266,15 @@ class Pipeline:
             text, probabilities = current.result.text, self._preview_filtered(current.result.probabilities, current)
             current.light.settle(probabilities, self._confidences)
         else:
+            seconds = _end_s(update) - current.start_s
+            if not monitor.shows_previews and not current.light.undecided(seconds=seconds, pause_s=update.pause_s):
+                return
             due = current.schedule.due(update.pause_s, current.words)
             if due is None:
                 return
             text = due
             raw, _ = self._rate(current.image(), self._tokens.ids(text))
             probabilities = self._preview_filtered(raw, current)
-            seconds = _end_s(update) - current.start_s
             current.light.update(probabilities, self._confidences, seconds=seconds, pause_s=update.pause_s)
         label, light = most_probable(probabilities), current.light.label
         monitor.preview(Preview(label, probabilities, text, current.start_s, _end_s(update), light))

@@ -75,7 +75,7 @@ BOARD = {
 class Screenshot:
     """Passes on to a screen's state what a pipeline reports."""
 
-    watching = previewing = True
+    watching = previewing = shows_previews = True
 
     def __init__(self, state: ScreenState) -> None:
         self.frame, self.speech, self.preview = state.frame, state.speech, state.preview

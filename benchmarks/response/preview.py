@@ -34,6 +34,7 @@ class Follower:
     update: Update
     watching: bool = False
     previewing: bool = True
+    shows_previews: bool = False
 
     def preview(self, preview: Preview) -> None:
         """Light the class of the preview."""
@@ -132,7 +133,8 @@ def summary(found: Sequence[Course]) -> list[str]:
         f"a light before the end of the pause             {len(early) / len(found):.0%}",
         f"wrong light                                     {np.mean([each.wrong_s for each in found]):.3f} s",
     ]
-    if known := [each for each in found if each.truth]:
+    known = [each for each in found if each.truth]
+    if known and {each.truth for each in known} <= set(known[0].prediction.probabilities):
         first = np.mean([each.lights[0][1] == each.truth for each in known])
         last = np.mean([each.lights[-1][1] == each.truth for each in known])
         lines.append(f"class of the corpus: first light, prediction    {first:.1%}, {last:.1%}")

@@ -94,6 +94,11 @@ class Outputs:
             return False
         return bool(self._previewers) or (self._lights_follow and (self._light is not None or self.watching))
 
+    @property
+    def shows_previews(self) -> bool:
+        """Whether anything shows each preview, and not only the light that one may change."""
+        return bool(self._previewers) or self.watching
+
     def preview(self, preview: "Preview") -> None:
         """Let the lights follow an utterance that goes on, and pass it on to the outputs that show that.
 

@@ -89,7 +89,7 @@ class PreviewLight:
         lead = probabilities[label] - max(
             (value for other, value in probabilities.items() if other != label), default=0
         )
-        if pause_s > _PAUSES_S[0] - _HALF_FRAME_S:
+        if _is_pause(pause_s):
             certain = seconds >= _LEAST_BEFORE_PAUSE_S and lead >= _LEAD_IN_PAUSE
         else:
             certain = seconds >= _LEAST_S and lead >= _LEAD and self._in_a_row >= _IN_A_ROW
@@ -101,3 +101,15 @@ class PreviewLight:
         label = most_probable(probabilities)
         if probabilities[label] >= required.get(label, 0.0):
             self.label = label
+
+    def undecided(self, *, seconds: float, pause_s: float) -> bool:
+        """Whether a query now may let a light come on, at once or together with the next one; arguments as above.
+
+        Where nothing but the light is shown, no other query is needed.
+        """
+        least = _LEAST_BEFORE_PAUSE_S if _is_pause(pause_s) else _LEAST_S - _LONGEST_S
+        return self.label is None and seconds >= least
+
+
+def _is_pause(pause_s: float) -> bool:
+    return pause_s > _PAUSES_S[0] - _HALF_FRAME_S

@@ -339,6 +339,7 @@ class RecordingMonitor:
         self.speeches: list[Speech] = []
         self.watching = True
         self.previewing = False
+        self.shows_previews = True
         self.previews: list[Preview] = []
 
     def preview(self, preview: Preview) -> None:
@@ -448,6 +449,19 @@ def test_while_someone_speaks_the_network_is_run_and_the_light_follows() -> None
     ends = [each.end_s for each in monitor.previews]
     assert all(each.start_s < each.end_s for each in monitor.previews)
     assert ends == sorted(ends)
+
+
+def test_for_a_light_alone_the_network_is_run_only_until_it_is_on() -> None:
+    monitor, each = following(), following()
+    monitor.shows_previews = False
+    rig, other = Rig(monitor=monitor), Rig(monitor=each)
+    previewed(rig)
+    previewed(other)
+    assert rig.calls.count("network") < other.calls.count("network")
+    lights = [preview.light for preview in monitor.previews]
+    assert lights == [None] * lights.index("b") + ["b", "b"], "the second one is the result for the utterance"
+    first = [next(one.end_s for one in followed.previews if one.light) for followed in (monitor, each)]
+    assert first[0] == first[1]
 
 
 def test_previews_change_no_prediction_and_nothing_is_learnt_from_them() -> None:

@@ -218,9 +218,12 @@ def test_nothing_is_previewed_where_nothing_shows_it() -> None:
     calls: list[str] = []
     screen, lines = Recorder("screen", calls), Previewed("lines", calls)
     assert Outputs(None, [screen]).previewing
+    assert Outputs(None, [screen]).shows_previews
+    assert Outputs(None, (), [lines]).shows_previews
     screen.watching = lines.previewed = False
     assert not Outputs(None, [screen], [lines]).previewing
     assert Outputs(Recorder("light", calls)).previewing
+    assert not Outputs(Recorder("light", calls), [screen]).shows_previews, "a light shows only what changes it"
 
 
 def test_the_state_of_the_microphone_and_muting_win_over_previews() -> None:

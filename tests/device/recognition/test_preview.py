@@ -127,3 +127,13 @@ def test_a_class_with_low_confidence_gets_no_light() -> None:
 
 def test_a_model_with_one_class_has_a_lead() -> None:
     assert light({"a": 1.0}, {"a": 1.0}) == "a"
+
+
+def test_a_query_is_needed_for_a_light_until_it_is_on() -> None:
+    shown = PreviewLight()
+    assert not shown.undecided(seconds=0.7, pause_s=VOICED)
+    assert shown.undecided(seconds=0.9, pause_s=VOICED), "two in a row are needed"
+    assert shown.undecided(seconds=0.5, pause_s=PAUSED)
+    assert not shown.undecided(seconds=0.4, pause_s=PAUSED)
+    shown.update(A, {}, seconds=1.0, pause_s=PAUSED)
+    assert not shown.undecided(seconds=2.0, pause_s=VOICED)
