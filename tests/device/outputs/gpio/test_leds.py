@@ -578,6 +578,13 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[list[TimedPattern]]:
     return found
 
 
+def test_a_light_that_follows_speech_has_no_end_of_its_own(pins: MockFactory, played: list[list[TimedPattern]]) -> None:
+    with opened(LightsSettings(), THREE) as leds:
+        leds.preview(preview("positive", "positive"))
+        show(leds, prediction("positive"))
+    assert played == [[((0, 0, 1), None)], [((0, 0, 1), 5.0)]]
+
+
 def seconds(steps: Sequence[TimedPattern]) -> float:
     """Total duration of patterns."""
     return sum(each or 0 for _, each in steps)
