@@ -87,6 +87,10 @@ class Monitor(Light, Protocol):
     def batch_size(self) -> int:
         """How many blocks of audio may be delivered together while it watches: fewer arrive earlier, and cost more."""
 
+    @property
+    def shows_previews(self) -> bool:
+        """Whether the network runs for it more often than a light needs while someone speaks, which costs CPU time."""
+
     def prediction(self, prediction: "Prediction", lit_at: float, *, lights_stay: bool = False) -> None:
         """Pass on the prediction for an utterance; see `Output.prediction`.
 

@@ -97,7 +97,7 @@ class Outputs:
     @property
     def shows_previews(self) -> bool:
         """Whether anything shows each preview, and not only the light that one may change."""
-        return bool(self._previewers) or self.watching
+        return bool(self._previewers) or any(each.watching and each.shows_previews for each in self._monitors)
 
     def preview(self, preview: "Preview") -> None:
         """Let the lights follow an utterance that goes on, and pass it on to the outputs that show that.
@@ -320,6 +320,10 @@ class _GuardedMonitor(_GuardedLight):
     @property
     def batch_size(self) -> int:
         return self._to.batch_size
+
+    @property
+    def shows_previews(self) -> bool:
+        return self._to.shows_previews
 
     def frame(self, frame: "Frame") -> None:
         self._call(lambda: self._to.frame(frame))

@@ -54,6 +54,7 @@ class EventStream:
 
     name = "events"
     batch_size = _BATCH_SIZE
+    shows_previews = False  # the web server reads all the time
 
     def __init__(
         self, path: Path, settings: Settings, commands: Commands, clock: Callable[[], float] = time.monotonic

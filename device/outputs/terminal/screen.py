@@ -52,6 +52,7 @@ class Screen:
     name = "screen"
     watching = True
     batch_size = 1
+    shows_previews = True
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class Recorder:
         self.lights_stay = False
         self.watching = True
         self.batch_size = 1
+        self.shows_previews = True
 
     def _record(self, call: str) -> None:
         self._calls.append(f"{self.name} {call}")
@@ -220,6 +221,10 @@ def test_nothing_is_previewed_where_nothing_shows_it() -> None:
     assert Outputs(None, [screen]).previewing
     assert Outputs(None, [screen]).shows_previews
     assert Outputs(None, (), [lines]).shows_previews
+    stream = Recorder("stream", calls)
+    stream.shows_previews = False
+    assert Outputs(None, [stream]).previewing
+    assert not Outputs(None, [stream]).shows_previews
     screen.watching = lines.previewed = False
     assert not Outputs(None, [screen], [lines]).previewing
     assert Outputs(Recorder("light", calls)).previewing
