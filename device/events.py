@@ -1,4 +1,4 @@
-"""The three values that travel through the pipeline: `Frame`, `Utterance`, `Prediction`; and the units of audio."""
+"""The values that travel through the pipeline: `Frame`, `Utterance`, `Preview`, `Prediction`; the units of audio."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -72,6 +72,24 @@ class UtteranceFeatures:
     """Logarithms of the probabilities without adaptation, shape (classes,)."""
     silent: bool = False
     """Whether the network was run without audio: nothing about a voice can be learnt from such an utterance."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the network predicts of an utterance that goes on; the prediction when it is over may be another one."""
+
+    label: str
+    """The most probable class."""
+    probabilities: Probabilities
+    """Softmax per class, in the order of the model's labels."""
+    text: str
+    """The words so far, which may still change."""
+    start_s: float
+    """Where the utterance begins in the stream, pre-roll included, seconds."""
+    end_s: float
+    """Where the audio ends in the stream that was classified, seconds."""
+    light: str | None = None
+    """The class whose light is on until the utterance is over; None while none is certain enough."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from device.audio.endpoint import Endpointer, EndpointerUpdate
 from device.audio.quiet_microphone import amplified
 from device.bundle import Companions
 from device.errors import ProfileError
-from device.events import FRAME_SECONDS, Frame, Prediction, Utterance, UtteranceFeatures, most_probable
+from device.events import FRAME_SECONDS, Frame, Prediction, Preview, Utterance, UtteranceFeatures, most_probable
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
@@ -33,6 +33,7 @@ from device.outputs.base import Speech
 from device.recognition.context import ConversationFilter, conversation_filter
 from device.recognition.end_of_utterance import speaks_on, voice_falls
 from device.recognition.explanation import ALWAYS, AUTO, SLOW_CALL_S, Explainer, ProbabilityModel
+from device.recognition.preview import PreviewLight, PreviewSchedule
 from device.recognition.transcriber import Transcriber, Transcription
 
 _LOG = logging.getLogger(__name__)
@@ -46,6 +47,17 @@ class SpeechMonitor(Protocol):
     @property
     def watching(self) -> bool:
         """Whether anything is to be passed on now."""
+
+    @property
+    def previewing(self) -> bool:
+        """Whether `preview` does anything now."""
+
+    @property
+    def shows_previews(self) -> bool:
+        """Whether each preview is shown, and not only the light that one may change."""
+
+    def preview(self, preview: Preview) -> None:
+        """Take in what is predicted of an utterance that goes on; see `device.outputs.base.Light`."""
 
     def frame(self, frame: Frame) -> None:
         """Take in a frame, after everything that it causes; see `device.outputs.base.Monitor`."""
@@ -94,6 +106,8 @@ class _OpenUtterance:
     transcription: Transcription
     spectrogram: MelSpectrogram
     front_end: FrontEnd
+    start_s: float
+    """Where it begins in the stream, seconds."""
     gain: float = 1.0
     """Factor of the samples for the transcription, the same for the complete utterance."""
     result: _Result | None = None
@@ -102,6 +116,8 @@ class _OpenUtterance:
     """Frames since then that Vosk has not received; they hold no words unless someone speaks on."""
     recent: deque[Frame] = field(default_factory=lambda: deque(maxlen=_RECENT_FRAMES))
     """The latest frames, whose sound decides how long a pause must be."""
+    schedule: PreviewSchedule = field(default_factory=PreviewSchedule)
+    light: PreviewLight = field(default_factory=PreviewLight)
 
     def words(self) -> str:
         return self.transcription.so_far()
@@ -201,7 +217,11 @@ class Pipeline:
     def _process(self, update: EndpointerUpdate) -> Iterator[Prediction]:
         if update.frames and self._open is None:
             self._open = _OpenUtterance(
-                self._transcriber.begin(), MelSpectrogram(self._front_end), self._front_end, self._gain()
+                self._transcriber.begin(),
+                MelSpectrogram(self._front_end),
+                self._front_end,
+                update.frames[0].start_s,
+                self._gain(),
             )
         if self._open is None:
             return
@@ -218,13 +238,16 @@ class Pipeline:
                 current.transcription.feed(frame.samples if gain == 1 else amplified(frame.samples, gain))
             current.pending.clear()
             current.result = None
-            goes_on = update.utterance is None and not update.expected
-            if goes_on and self._monitor is not None and self._monitor.watching:
-                self._monitor.speech(current)
+            if update.utterance is None and not update.expected and self._monitor is not None:
+                self._preview(current, update, self._monitor)
+                if self._monitor.watching:
+                    self._monitor.speech(current)
         if update.expected and current.result is None:
             current.result = self._classify(current)
             if speaks_on(current.result.text):
                 self._endpointer.require_longest_pause()
+            if self._monitor is not None:
+                self._preview(current, update, self._monitor)
         if update.utterance is not None:
             self._open = None
             result = self._classify(current)
@@ -243,11 +266,50 @@ class Pipeline:
         if before is not None and np.array_equal(before.image, image):
             return before
         ids = self._tokens.ids(text)
+        probabilities, features = self._rate(image, ids)
+        return _Result(text, image, ids, probabilities, features, self._classifier.adapted)
+
+    def _rate(self, image: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[dict[str, float], UtteranceFeatures]:
         started = time.monotonic()
-        probabilities, features = self._classifier.rate(image, ids)
+        rated = self._classifier.rate(image, ids)
         # The fastest of all calls: another program may slow a single one down.
         self._fastest_call_s = min(self._fastest_call_s, time.monotonic() - started)
-        return _Result(text, image, ids, probabilities, features, self._classifier.adapted)
+        return rated
+
+    def _previews(self, monitor: SpeechMonitor) -> bool:
+        """Whether the network may be run while someone speaks: something shows it, and no call was slow.
+
+        The first call shows how fast it is.
+        """
+        return monitor.previewing and (self._fastest_call_s < SLOW_CALL_S or self._fastest_call_s == float("inf"))
+
+    def _preview(self, current: _OpenUtterance, update: EndpointerUpdate, monitor: SpeechMonitor) -> None:
+        """Classify an utterance that goes on, if it is time for that; nothing is learnt from it."""
+        if not self._previews(monitor):
+            return
+        if current.result is not None:  # its end is expected, and that costs no call
+            text, probabilities = current.result.text, self._preview_filtered(current.result.probabilities, current)
+            current.light.settle(probabilities, self._confidences)
+        else:
+            seconds = _end_s(update) - current.start_s
+            if not monitor.shows_previews and not current.light.undecided(seconds=seconds, pause_s=update.pause_s):
+                return
+            due = current.schedule.due(update.pause_s, current.words)
+            if due is None:
+                return
+            text = due
+            raw, _ = self._rate(current.image(), self._tokens.ids(text))
+            probabilities = self._preview_filtered(raw, current)
+            current.light.update(probabilities, self._confidences, seconds=seconds, pause_s=update.pause_s)
+        label, light = most_probable(probabilities), current.light.label
+        monitor.preview(Preview(label, probabilities, text, current.start_s, _end_s(update), light))
+
+    def _preview_filtered(self, raw: dict[str, float], current: _OpenUtterance) -> dict[str, float]:
+        """Let earlier utterances influence a preview, which influences nothing."""
+        if self._context is None:
+            return raw
+        filtered = self._context.filtered(np.array(list(raw.values())), current.start_s)
+        return dict(zip(raw, filtered.tolist(), strict=True))
 
     def _follow_voices(self, result: _Result) -> None:
         self._classifier.add_unlabelled(result.features)
@@ -286,3 +348,8 @@ class Pipeline:
         if self._explain == AUTO:
             return self._fastest_call_s < SLOW_CALL_S
         return self._explain == ALWAYS
+
+
+def _end_s(update: EndpointerUpdate) -> float:
+    """Where the frames of an update end in the stream, seconds."""
+    return update.frames[-1].start_s + FRAME_SECONDS

@@ -75,10 +75,10 @@ BOARD = {
 class Screenshot:
     """Passes on to a screen's state what a pipeline reports."""
 
-    watching = True
+    watching = previewing = shows_previews = True
 
     def __init__(self, state: ScreenState) -> None:
-        self.frame, self.speech = state.frame, state.speech
+        self.frame, self.speech, self.preview = state.frame, state.speech, state.preview
 
 
 def draw(folder: Path) -> None:

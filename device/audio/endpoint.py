@@ -64,6 +64,8 @@ class EndpointerUpdate:
     """The utterance that is over with these frames; None while there is none or it goes on."""
     expected: bool = False
     """Whether the pause has lasted so long that the end of the utterance is expected, unless someone speaks on."""
+    pause_s: float = 0.0
+    """Seconds since the last voiced frame of an utterance that goes on; 0 while someone speaks."""
 
 
 class Endpointer:
@@ -135,7 +137,8 @@ class Endpointer:
             return EndpointerUpdate((frame,), self._end(self._start_s, frame, "silence"))
         if end_s - self._start_s > self._settings.longest_s - FRAME_SECONDS / 2:
             return EndpointerUpdate((frame,), self._end(self._start_s, frame, "longest"))
-        return EndpointerUpdate((frame,), expected=pause_s > _expected_after(hang_over_s))
+        expected = pause_s > _expected_after(hang_over_s)
+        return EndpointerUpdate((frame,), expected=expected, pause_s=end_s - self._speech_end_s)
 
     def require_longest_pause(self) -> None:
         """Let the utterance end only after a pause of `hang_over_s`, if it is in a pause that may be shorter."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from device.events import Frame, Prediction
+    from device.events import Frame, Prediction, Preview
 
 
 class Output(Protocol):
@@ -58,6 +58,12 @@ class Light(Output, Protocol):
     def corrected(self, label: str) -> None:
         """Show this class instead of that of the latest prediction, because a person has named it."""
 
+    def preview(self, preview: "Preview") -> None:
+        """Show `preview.light` while someone speaks, until `prediction` or `microphone` is called.
+
+        Called where that changes the light, and for a monitor that watches at each preview.
+        """
+
     def show(self, label: str) -> None:
         """Show this class although nothing was predicted, such as to test the lights."""
 
@@ -82,6 +88,10 @@ class Monitor(Light, Protocol):
     @property
     def batch_size(self) -> int:
         """How many blocks of audio may be delivered together while it watches: fewer arrive earlier, and cost more."""
+
+    @property
+    def shows_previews(self) -> bool:
+        """Whether the network runs for it more often than a light needs while someone speaks, which costs CPU time."""
 
     def prediction(self, prediction: "Prediction", lit_at: float, *, lights_stay: bool = False) -> None:
         """Pass on the prediction for an utterance; see `Output.prediction`.
@@ -132,3 +142,15 @@ class Meter(Protocol):
 
     def level(self, dbfs: float) -> None:
         """Note the level of a frame, dB relative to full scale; called as `Output.prediction` is."""
+
+
+@runtime_checkable
+class Previewer(Protocol):
+    """An output that also passes on what is predicted of an utterance that goes on, if `previewed` is true."""
+
+    @property
+    def previewed(self) -> bool:
+        """Whether `preview` does anything."""
+
+    def preview(self, preview: "Preview") -> None:
+        """Pass on a preview; called as `Output.prediction` is."""

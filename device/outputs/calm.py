@@ -43,6 +43,15 @@ class Calm:
         """The class whose light came on last; None before the first, and after the lights went dark."""
         self._lit_until = self._calm_until = -float("inf")
 
+    @property
+    def follows_previews(self) -> bool:
+        """Whether lights may follow an utterance that goes on.
+
+        Not with a cooldown, nor with votes: the prediction for the utterance decides, and within a cooldown it could
+        not correct a light that came on too soon.
+        """
+        return self._cooldown_s == 0 and self._needed == 1
+
     def changes_lights(self, prediction: Prediction) -> bool:
         """Take the next prediction into account.
 

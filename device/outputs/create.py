@@ -31,6 +31,7 @@ def create_outputs(
     *,
     json: bool,
     words: bool,
+    partial_lines: bool = False,
     events: Monitor | None = None,
 ) -> Outputs:
     """All outputs of the daemon.
@@ -44,6 +45,7 @@ def create_outputs(
         commands: what users may change while the daemon runs.
         json: whether the lines are JSON objects, whatever the lights.
         words: whether plain lines quote the words that were spoken.
+        partial_lines: whether there are also JSON objects for an utterance that goes on.
         events: publishes what happens as it happens; None if nothing does.
 
     Raises:
@@ -70,9 +72,11 @@ def create_outputs(
 
         ascii_only = sys.stdout is not None and not sys.stdout.encoding.lower().startswith("utf")
         line = partial(as_line, ascii_only=ascii_only) if json else partial(as_plain_line, words=words)
-        others.append(LineOutput(line, announce, stop, sys.stdout))
+        others.append(LineOutput(line, announce, stop, sys.stdout, partial=json and partial_lines))
     monitors = [monitor for monitor in (screen, events) if monitor is not None]
-    return Outputs(light, monitors, others, Calm(settings.lights))
+    # Muted in the middle of a sentence: from the same moment on, a muted device shows nothing of it.
+    calm, previews = Calm(settings.lights), settings.lights.preview
+    return Outputs(light, monitors, others, calm, previews=previews, muted=lambda: commands.muted)
 
 
 def create_publishers(

@@ -8,18 +8,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from device.audio.liveness import Liveness
+from device.audio.liveness import Liveness, State
 from device.errors import EdgeMcnnError, LightsError
-from device.outputs.base import Light, Meter, Monitor, Output, Speech
+from device.outputs.base import Light, Meter, Monitor, Output, Previewer, Speech
 from device.outputs.calm import Calm
 from device.settings.schema import LightsSettings
 from device.system.display import displayable
 
 # `service install` imports this module, and numpy may be broken on the machine that it checks.
 if TYPE_CHECKING:
-    from device.events import Frame, Prediction
+    from device.events import Frame, Prediction, Preview
 
 _LOG = logging.getLogger(__name__)
 _GRACE_S = 0.15
@@ -34,6 +35,8 @@ class Outputs:
         monitors: outputs that follow speech as it happens.
         others: every other output, in the order in which they get a prediction.
         calm: decides which predictions change the lights; None if each does.
+        previews: whether lights follow while someone speaks.
+        muted: returns whether the microphone is muted, or about to be; read for each frame, so it must be quick.
     """
 
     def __init__(
@@ -42,12 +45,22 @@ class Outputs:
         monitors: Sequence[Monitor] = (),
         others: Sequence[Output] = (),
         calm: Calm | None = None,
+        *,
+        previews: bool = True,
+        muted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._calm = Calm(LightsSettings()) if calm is None else calm
         self._light = None if light is None else _Light(light)
         self._monitors = [_GuardedMonitor(monitor) for monitor in monitors]
         self._others = [_guarded(output) for output in others]
         self._meters = [each for each in self._others if isinstance(each, _GuardedMeter)]
+        self._previewers = [each for each in self._others if isinstance(each, _GuardedPreviewer)]
+        self._lights_follow = previews and self._calm.follows_previews
+        self._muted = muted
+        self._microphone_shown = False
+        """Whether the lights show the state of the microphone."""
+        self._previewed: str | None = None
+        """The class that a preview of the present utterance has lit."""
 
     @property
     def watching(self) -> bool:
@@ -72,6 +85,40 @@ class Outputs:
                 monitor.speech(speech)
 
     @property
+    def previewing(self) -> bool:
+        """Whether anything shows what is predicted of an utterance that goes on.
+
+        Not while the microphone is muted, or the lights show its state: that is what they are for then.
+        """
+        if self._microphone_shown or self._muted():
+            return False
+        return bool(self._previewers) or (self._lights_follow and (self._light is not None or self.watching))
+
+    @property
+    def shows_previews(self) -> bool:
+        """Whether anything shows each preview, and not only the light that one may change."""
+        return bool(self._previewers) or any(each.watching and each.shows_previews for each in self._monitors)
+
+    def preview(self, preview: "Preview") -> None:
+        """Let the lights follow an utterance that goes on, and pass it on to the outputs that show that.
+
+        Raises:
+            EdgeMcnnError: the light fails.
+        """
+        if not self.previewing:  # any more
+            return
+        if not self._lights_follow:
+            preview = replace(preview, light=None)
+        if self._light is not None and preview.light not in (None, self._previewed):
+            self._light.preview(preview)
+        self._previewed = preview.light
+        for monitor in self._monitors if self._lights_follow else ():
+            if monitor.watching:
+                monitor.preview(preview)
+        for output in self._previewers:
+            output.preview(preview)
+
+    @property
     def meter(self) -> Callable[[float], None] | None:
         """Passes the level of a frame, dB relative to full scale, to the outputs that follow it; None without any."""
         return self._level if self._meters else None
@@ -94,6 +141,7 @@ class Outputs:
         Raises:
             EdgeMcnnError: the light fails.
         """
+        self._previewed = None
         lights_stay = not self._calm.changes_lights(prediction)
         if self._light is not None and not lights_stay:
             self._light.prediction(prediction, time.monotonic())
@@ -142,6 +190,7 @@ class Outputs:
             EdgeMcnnError: the light fails.
         """
         self._calm.reset()
+        self._microphone_shown, self._previewed = liveness.state != State.HEALTHY, None
         for output in self._all():
             output.microphone(liveness)
 
@@ -233,6 +282,9 @@ class _GuardedLight(_Guarded):
     def corrected(self, label: str) -> None:
         self._call(lambda: self._as_light.corrected(label))
 
+    def preview(self, preview: "Preview") -> None:
+        self._call(lambda: self._as_light.preview(preview))
+
     def show(self, label: str) -> None:
         self._call(lambda: self._as_light.show(label))
 
@@ -271,6 +323,10 @@ class _GuardedMonitor(_GuardedLight):
     def batch_size(self) -> int:
         return self._to.batch_size
 
+    @property
+    def shows_previews(self) -> bool:
+        return self._to.shows_previews
+
     def frame(self, frame: "Frame") -> None:
         self._call(lambda: self._to.frame(frame))
 
@@ -289,8 +345,23 @@ class _GuardedMeter(_Guarded):
         self._call(lambda: self._meter.level(dbfs))
 
 
+class _GuardedPreviewer(_Guarded):
+    """The same for an output that also passes on previews."""
+
+    def __init__(self, output: Output, previewer: Previewer) -> None:
+        super().__init__(output)
+        self._previewer = previewer
+
+    def preview(self, preview: "Preview") -> None:
+        self._call(lambda: self._previewer.preview(preview))
+
+
 def _guarded(output: Output) -> _Guarded:
-    return _GuardedMeter(output, output) if isinstance(output, Meter) and output.metered else _Guarded(output)
+    if isinstance(output, Meter) and output.metered:
+        return _GuardedMeter(output, output)
+    if isinstance(output, Previewer) and output.previewed:
+        return _GuardedPreviewer(output, output)
+    return _Guarded(output)
 
 
 def _described(error: Exception) -> str:

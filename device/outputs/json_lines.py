@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from device.audio.liveness import Liveness
-from device.events import Prediction, Probabilities, most_probable
+from device.events import Prediction, Preview, Probabilities, most_probable
 from device.outputs.outbox import Outbox
 from device.system.display import as_json, displayable
 
@@ -42,6 +42,18 @@ def as_table(prediction: Prediction, lit_at: float) -> dict[str, Any]:
         "ending": prediction.utterance.ending,
         "ms_speech_to_light": round(prediction.ms_since_speech(lit_at), 1),
         "ms_endpoint_to_light": round(prediction.ms_since_endpoint(lit_at), 1),
+    }
+
+
+def preview_table(preview: Preview) -> dict[str, Any]:
+    """The JSON object for an utterance that goes on, with the keys of `as_table` that are known by then."""
+    return {
+        "label": preview.label,
+        "probabilities": _rounded(preview.probabilities),
+        "light": preview.light,
+        "text": preview.text,
+        "start_s": round(preview.start_s, 3),
+        "seconds": round(preview.end_s - preview.start_s, 3),
     }
 
 
@@ -88,6 +100,7 @@ class LineOutput:
         announce: prints a line about what goes wrong.
         stop: ends the program with an error, from any thread: when the reader has gone, there is no reason to go on.
         stream: standard output; None if the process has none.
+        partial: whether there are also lines for an utterance that goes on, each with `final`.
     """
 
     name = _NAME
@@ -98,7 +111,11 @@ class LineOutput:
         announce: Callable[[str], None],
         stop: Callable[[BaseException], None],
         stream: TextIO | None,
+        *,
+        partial: bool = False,
     ) -> None:
+        self.previewed = partial
+        """Whether previews are written, too; see `Previewer.previewed`."""
         self._as_line = as_line
         self._announce = announce
         self._stop = stop
@@ -118,8 +135,12 @@ class LineOutput:
 
     def prediction(self, prediction: Prediction, lit_at: float) -> None:
         """Queue the line; see `Output.prediction`."""
-        if self._stream is not None and not self._broken:
-            self._outbox.put(as_table(prediction, lit_at))
+        table = as_table(prediction, lit_at)
+        self._put({"final": True, **table} if self.previewed else table)
+
+    def preview(self, preview: Preview) -> None:
+        """Queue a line about an utterance that goes on; see `Previewer.preview`."""
+        self._put({"final": False, **preview_table(preview)})
 
     def microphone(self, liveness: Liveness) -> None:
         """Do nothing: the lines are predictions only."""
@@ -131,6 +152,10 @@ class LineOutput:
         if self._outbox.close(limit_s) and self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+    def _put(self, table: Table) -> None:
+        if self._stream is not None and not self._broken:
+            self._outbox.put(table)
 
     def _write(self, table: Table) -> bool:
         if self._stream is None or self._descriptor is None:

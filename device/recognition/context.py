@@ -39,8 +39,24 @@ class ConversationFilter:
         self._latest: NDArray[np.float64] | None = None
         self._latest_end_s = 0.0
 
+    def filtered(self, probabilities: NDArray[np.float64], start_s: float) -> NDArray[np.float64]:
+        """Filter the probabilities for an utterance, which has no influence on later ones.
+
+        Args:
+            probabilities: softmax of the network, shape (classes,), float64.
+            start_s: where the utterance begins in the stream, seconds.
+
+        Returns:
+            Filtered probabilities, shape (classes,), which add up to 1.
+        """
+        if self._latest is None or start_s - self._latest_end_s > self._memory_s:
+            return probabilities
+        weighted: NDArray[np.float64] = probabilities * (self._latest @ self._ratios) ** STRENGTH
+        filtered: NDArray[np.float64] = weighted / weighted.sum()
+        return filtered
+
     def update(self, probabilities: NDArray[np.float64], start_s: float, end_s: float) -> NDArray[np.float64]:
-        """Filter the probabilities for the next utterance.
+        """Filter the probabilities for the next utterance, which has an influence on those after it.
 
         Args:
             probabilities: softmax of the network, shape (classes,), float64.
@@ -50,12 +66,8 @@ class ConversationFilter:
         Returns:
             Filtered probabilities, shape (classes,), which add up to 1.
         """
-        filtered = probabilities
-        if self._latest is not None and start_s - self._latest_end_s <= self._memory_s:
-            weighted = probabilities * (self._latest @ self._ratios) ** STRENGTH
-            filtered = weighted / weighted.sum()
-        self._latest, self._latest_end_s = filtered, end_s
-        return filtered
+        self._latest, self._latest_end_s = self.filtered(probabilities, start_s), end_s
+        return self._latest
 
 
 def conversation_filter(context_s: float, companions: Companions) -> ConversationFilter | None:

@@ -305,6 +305,11 @@ class LightsSettings:
         about="gpio: LEDs, and in a terminal also lights on the screen. terminal: only lights on the screen. none: no "
         "lights. auto: gpio on a Raspberry Pi, terminal elsewhere.",
     )
+    preview: bool = _switch(
+        True,
+        "The light follows while someone speaks, as soon as a class is certain enough; the prediction when the "
+        "utterance is over decides. Not with cooldown_s or smooth, nor if one run of the network takes 20 ms or more.",
+    )
     hold_s: float = _number(
         5.0,
         0.1,

@@ -42,6 +42,12 @@ def listen_command(
         bool,
         typer.Option("--words", help="Include the transcript in plain output; a terminal always shows it."),
     ] = False,
+    partial_lines: Annotated[
+        bool,
+        typer.Option(
+            "--partial", help="With --json, also print lines while someone speaks; `final` is false in these."
+        ),
+    ] = False,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="If there is no microphone, wait until one is plugged in, as the service does."),
@@ -54,11 +60,11 @@ def listen_command(
 ) -> None:
     """Listen to the microphone and light the LED of each emotion.
 
-    Speak, then pause: the light of the detected emotion comes on. On a Raspberry Pi these are LEDs on the BCM pins 17
-    (positive), 27 (neutral) and 22 (negative), unless the settings name others; `edge-mcnn lights wiring --model
-    emotions` shows those of the seven emotions. A terminal also shows the input level, the words as they are
-    recognised, and the spectrogram image that the network classifies. A file or a pipe receives one line per
-    prediction; with --json each line is a JSON object. Ctrl-C ends the command.
+    Speak: the light of the detected emotion comes on, as soon as it is clear or after the pause at the latest. On a
+    Raspberry Pi these are LEDs on the BCM pins 17 (positive), 27 (neutral) and 22 (negative), unless the settings name
+    others; `edge-mcnn lights wiring --model emotions` shows those of the seven emotions. A terminal also shows the
+    input level, the words as they are recognised, and the spectrogram image that the network classifies. A file or a
+    pipe receives one line per prediction; with --json each line is a JSON object. Ctrl-C ends the command.
 
     Was a prediction wrong? In a terminal press the number of the right class, from 1 to 9 in the order in which the
     classes are shown: the device learns it at once, for your voice, and the light changes. Press another number to
@@ -73,11 +79,14 @@ def listen_command(
         edge-mcnn listen
         edge-mcnn listen --microphone USB --lights terminal
         edge-mcnn listen --lights none --json | jq .label
+        edge-mcnn listen --lights none --json --partial
         edge-mcnn listen --web
     """
     limit_arithmetic_threads()
     require_memory_for_speech()
     settings = load_settings(config, model=model, microphone=microphone, lights=lights)
+    if partial_lines and not json:
+        raise typer.BadParameter("--partial is for --json: add it, or leave out --partial")
     if json and settings.lights.kind == "terminal":
         raise typer.BadParameter("--json and lights in the terminal would overwrite each other: add --lights none")
     from device.recognition.vosk_loading import start_loading
@@ -119,6 +128,7 @@ def listen_command(
             controls,
             json=json,
             words=words,
+            partial_lines=partial_lines,
             events=events,
         )
         daemon = Daemon(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from device.event_client import EventReader
 
 _EVENTS = (
-    "hello", "state", "mute", "level", "speech", "words", "prediction", "corrected", "health", "end",
+    "hello", "state", "mute", "level", "speech", "words", "preview", "prediction", "corrected", "health", "end",
 )  # fmt: skip
 _RETRY_S = 1.0
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from device.audio.endpoint import Endpointer, EndpointerUpdate, SoundsLikeEnd
 from device.bundle import Companions, Transitions
 from device.errors import ProfileError
-from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Utterance, UtteranceFeatures
+from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Preview, Utterance, UtteranceFeatures
 from device.front_end.parameters import FrontEnd
 from device.outputs.base import Speech
 from device.pipeline import Pipeline, SpeechMonitor
@@ -395,6 +395,12 @@ class RecordingMonitor:
         self.columns: list[NDArray[np.float32]] = []
         self.speeches: list[Speech] = []
         self.watching = True
+        self.previewing = False
+        self.shows_previews = True
+        self.previews: list[Preview] = []
+
+    def preview(self, preview: Preview) -> None:
+        self.previews.append(preview)
 
     def frame(self, frame: Frame) -> None:
         self.calls.append("frame")
@@ -471,3 +477,110 @@ def test_a_monitor_has_no_influence_on_predictions() -> None:
     assert watched_prediction.image is not None
     assert np.array_equal(prediction.image, watched_prediction.image)
     assert not any("so far" in call for call in alone.calls), "without a monitor nothing is requested"
+
+
+def previewed(rig: Rig, seconds: float = 1.6) -> list[Prediction]:
+    """An utterance with that much speech, and the pause that ends it."""
+    frames = round(seconds / FRAME_SECONDS)
+    speech = [EndpointerUpdate((rig.frame(LOUD),)) for _ in range(frames)]
+    pause = [EndpointerUpdate((rig.frame(QUIET),), pause_s=number * FRAME_SECONDS) for number in range(1, 11)]
+    expected = EndpointerUpdate((rig.frame(QUIET),), expected=True, pause_s=11 * FRAME_SECONDS)
+    return rig.run(*speech, *pause, expected, EndpointerUpdate((rig.frame(QUIET),), over()))
+
+
+def following() -> RecordingMonitor:
+    monitor = RecordingMonitor()
+    monitor.watching, monitor.previewing = False, True
+    return monitor
+
+
+def test_while_someone_speaks_the_network_is_run_and_the_light_follows() -> None:
+    monitor = following()
+    rig = Rig(monitor=monitor)
+    [prediction] = previewed(rig)
+    assert len(monitor.previews) > 3
+    assert {each.label for each in monitor.previews} == {"b"}
+    assert monitor.previews[0].light is None, "it is too early"
+    last = monitor.previews[-1]
+    assert (last.light, last.text, last.probabilities) == ("b", prediction.text, prediction.probabilities)
+    ends = [each.end_s for each in monitor.previews]
+    assert all(each.start_s < each.end_s for each in monitor.previews)
+    assert ends == sorted(ends)
+
+
+def test_for_a_light_alone_the_network_is_run_only_until_it_is_on() -> None:
+    monitor, each = following(), following()
+    monitor.shows_previews = False
+    rig, other = Rig(monitor=monitor), Rig(monitor=each)
+    previewed(rig)
+    previewed(other)
+    assert rig.calls.count("network") < other.calls.count("network")
+    lights = [preview.light for preview in monitor.previews]
+    assert lights == [None] * lights.index("b") + ["b", "b"], "the second one is the result for the utterance"
+    first = [next(one.end_s for one in followed.previews if one.light) for followed in (monitor, each)]
+    assert first[0] == first[1]
+
+
+def test_previews_change_no_prediction_and_nothing_is_learnt_from_them() -> None:
+    with_previews, without = FollowingRig(monitor=following()), FollowingRig()
+    [first], [second] = previewed(with_previews), previewed(without)
+    assert (first.text, first.probabilities) == (second.text, second.probabilities)
+    assert first.image is not None
+    assert second.image is not None
+    assert np.array_equal(first.image, second.image)
+    assert with_previews.calls.count("unlabelled") == 1
+    assert with_previews.calls.count("network") > without.calls.count("network") == 1
+    # `text` ends what Vosk has understood so far; it is called where it is without previews.
+    texts = [[call for call in rig.calls if call.startswith("text")] for rig in (with_previews, without)]
+    assert texts[0] == texts[1]
+
+
+def test_nothing_is_previewed_while_nothing_shows_it() -> None:
+    monitor = following()
+    monitor.previewing = False
+    rig = Rig(monitor=monitor)
+    previewed(rig)
+    assert monitor.previews == []
+    assert rig.calls.count("network") == 1
+    assert not any("so far" in call for call in rig.calls)
+
+
+def test_a_slow_network_is_run_once_while_someone_speaks_which_shows_that_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+
+    def pass_time() -> None:
+        nonlocal now
+        now += 0.021
+
+    monkeypatch.setattr("device.pipeline.time", SimpleNamespace(monotonic=lambda: now))
+    monitor = following()
+    rig = Rig(monitor=monitor)
+    rig.slow = pass_time
+    previewed(rig)
+    previewed(rig)
+    assert len(monitor.previews) == 1
+
+
+def test_earlier_utterances_influence_a_preview_which_influences_nothing() -> None:
+    monitor = following()
+    rig, alone = Rig(monitor=monitor, context_s=5), Rig(context_s=5)
+    predictions = [*previewed(rig), *previewed(rig)]
+    assert [each.probabilities for each in predictions] == [
+        each.probabilities for each in [*previewed(alone), *previewed(alone)]
+    ]
+    by_utterance = [{tuple(each.probabilities.items()) for each in half} for half in halves(monitor.previews)]
+    assert by_utterance == [{tuple(each.probabilities.items())} for each in predictions]
+    assert predictions[0].probabilities != predictions[1].probabilities
+
+
+def halves(previews: list[Preview]) -> tuple[list[Preview], list[Preview]]:
+    """The previews of two equal utterances."""
+    return previews[: len(previews) // 2], previews[len(previews) // 2 :]
+
+
+def test_a_low_confidence_preview_lights_nothing() -> None:
+    monitor = following()
+    previewed(Rig(monitor=monitor, confidences={"b": 0.8}))
+    assert {each.light for each in monitor.previews} == {None}

@@ -56,6 +56,12 @@ def test_wrong_options_are_usage_errors() -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_lines_while_someone_speaks_are_for_json() -> None:
+    done = edge_mcnn("listen", "--partial", "--lights", "none")
+    assert done.returncode == 2
+    assert "--partial is for --json" in done.stderr
+
+
 def test_a_machine_without_a_microphone(tmp_path: Path, speech_model: Path) -> None:
     no_card = tmp_path / "alsa.conf"
     no_card.write_text("pcm.default { type hw card 31 }\n")

@@ -19,6 +19,7 @@ from tests.system.virtual_microphone import NAME, VirtualMicrophone, missing_pro
 
 # The prediction for a clip may depend on how it is aligned with the frames; for this clip it does not.
 CLEAR = CLIPS / "espeak-ruined.flac"
+FOLLOWED = CLIPS / "espeak-thank-you.flac"  # whatever the alignment, the light follows it without a flip
 READING = CLIPS / "austen-0930.flac"
 LAST_WORDS = "leave me alone"  # of CLEAR; the others depend on the alignment of the frames
 READING_WORDS = "he might even have been made amiable himself"
@@ -47,9 +48,12 @@ def plain_microphone() -> Iterator[VirtualMicrophone]:
 
 @pytest.fixture
 def listening(microphone: VirtualMicrophone, speech_model: Path, tmp_path: Path) -> Iterator[ListenProcess]:
-    """A process that drives LEDs, with everything set explicitly that it would otherwise detect."""
+    """A process that drives LEDs, with everything set explicitly that it would otherwise detect.
+
+    Only predictions light up: what is predicted of half a sentence depends on the alignment of the frames.
+    """
     settings = tmp_path / "config.toml"
-    settings.write_text(f'[transcriber]\nspeech_model = "{speech_model}"\n')
+    settings.write_text(f'[lights]\npreview = false\n[transcriber]\nspeech_model = "{speech_model}"\n')
     options = ("--lights", "gpio", "--microphone", NAME[:4], "--config", str(settings))
     with ListenProcess(microphone, *options, mock_pins=True) as listening:
         yield listening
@@ -101,6 +105,24 @@ def test_a_spoken_sentence_lights_its_pin(microphone: VirtualMicrophone, listeni
     assert not any(states[-1] for states in pins.values()), "an LED stayed on"
 
 
+def test_the_light_comes_on_while_someone_speaks(plain_microphone: VirtualMicrophone) -> None:
+    with ListenProcess(plain_microphone, "--partial", "--lights", "gpio", mock_pins=True) as listening:
+        listening.wait_for("listening to")
+        plain_microphone.play(FOLLOWED)
+        lines = [listening.next_prediction()]
+        while not lines[-1]["final"]:
+            lines.append(listening.next_prediction())
+        *previews, final = lines
+        lit = [each for each in previews if each["light"] is not None]
+        assert {each["light"] for each in lit} == {final["label"]} == {"positive"}
+        assert lit[0]["seconds"] < final["seconds"] - 1, "before the pause, which is shorter"
+        assert "ms_endpoint_to_light" not in previews[0]
+        listening.end(signal.SIGTERM)
+        pins = by_label(listening)
+        assert pins.pop(final["label"]) == [False, True, False], "the prediction makes it go on without a flicker"
+        assert not any(True in states for states in pins.values())
+
+
 def test_two_sentences_and_ctrl_c(plain_microphone: VirtualMicrophone) -> None:
     with ListenProcess(plain_microphone, "--lights", "gpio", mock_pins=True) as listening:
         listening.wait_for("listening to")
@@ -119,6 +141,7 @@ def test_an_rgb_led_shows_a_colour_or_stays_dark_for_low_confidence(
     settings = {
         "EDGE_MCNN_LIGHTS_RGB": "{ red = 5, green = 6, blue = 13 }",
         "EDGE_MCNN_CLASSIFIER_CONFIDENCE": confidence,
+        "EDGE_MCNN_LIGHTS_PREVIEW": "false",  # as above
     }
     with ListenProcess(plain_microphone, "--lights", "gpio", mock_pins=True, settings=settings) as listening:
         listening.wait_for("listening to")

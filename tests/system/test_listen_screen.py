@@ -168,7 +168,7 @@ def test_a_complete_session(microphone: VirtualMicrophone, start: Starter) -> No
     terminal.wait_for_text("\u25b8 speaking")
     partial = terminal.wait_for_text("\u201cno i")
     assert "\u201d" not in text_of(partial), "the sentence has not ended"
-    shown = terminal.wait_for_text("\u25cf negative")
+    shown = terminal.wait_for(lambda now: "\u25cf negative" in text_of(now) and "\u201d" in text_of(now))
     speaker.join()
     text = text_of(shown)
     assert "\u201cno i" in text

@@ -20,7 +20,7 @@ from device.outputs.base import Speech
 from device.outputs.commands import Commands
 from device.outputs.event_stream.messages import DB_LOWEST, PROTOCOL, encoded_columns, line
 from device.outputs.event_stream.server import PAST, EventServer
-from device.outputs.json_lines import as_table, without_words
+from device.outputs.json_lines import as_table, preview_table, without_words
 from device.settings.schema import Settings
 from device.system.throttling import read_temperature, read_throttling
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from device.events import Frame, Prediction
+    from device.events import Frame, Prediction, Preview
 
 _LOG = logging.getLogger(__name__)
 _PACE_S = 0.2
@@ -55,6 +55,7 @@ class EventStream:
 
     name = "events"
     batch_size = _BATCH_SIZE
+    shows_previews = False  # the web server reads all the time
 
     def __init__(
         self, path: Path, settings: Settings, commands: Commands, clock: Callable[[], float] = time.monotonic
@@ -155,6 +156,11 @@ class EventStream:
         )  # fmt: skip
         self._past.append(event.replace(b'"replayed":false', b'"replayed":true', 1))
         self._server.publish_past(event, self._past[-1])
+
+    def preview(self, preview: "Preview") -> None:
+        """Publish what is predicted of an utterance that goes on; see `Light.preview`."""
+        table = preview_table(preview)
+        self._server.publish(line("preview", **(table if self._words else without_words(table))))
 
     def corrected(self, label: str, *, lights_stay: bool = False, later: int = 0) -> None:
         """Publish the right class of a prediction; see `Monitor.corrected`."""

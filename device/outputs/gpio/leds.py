@@ -11,7 +11,7 @@ from typing import Any
 
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError
-from device.events import Prediction
+from device.events import Prediction, Preview
 from device.outputs.gpio.buttons import check_pins
 from device.outputs.gpio.pin_factory import ensure_pin_factory, lights_error
 from device.settings.buttons import Button
@@ -94,9 +94,17 @@ class GpioLeds:
         if prediction.light is None:
             self._play_nothing()
             return
-        light = max(prediction.probabilities[prediction.label], _DIMMEST) if self._by_confidence else 1.0
-        pattern = tuple(light * share for share in self._patterns[prediction.light])
-        self._play([(pattern, self._settings.hold_s)])
+        probability = prediction.probabilities[prediction.label]
+        self._play([(self._pattern(prediction.light, probability), self._settings.hold_s)])
+
+    def preview(self, preview: Preview) -> None:
+        """Light one class until the prediction, or the state of the microphone, follows; see `Light.preview`."""
+        if preview.light is not None:
+            self._play([(self._pattern(preview.light, preview.probabilities[preview.light]), None)])
+
+    def _pattern(self, label: str, probability: float) -> Pattern:
+        light = max(probability, _DIMMEST) if self._by_confidence else 1.0
+        return tuple(light * share for share in self._patterns[label])
 
     def corrected(self, label: str) -> None:
         """Light this class for the hold time, at full brightness; see `Light.corrected`."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
-from device.events import Prediction
+from device.events import Prediction, Preview
 from device.outputs.terminal.half_blocks import render_image
 from device.outputs.terminal.meter import meter
 from device.outputs.terminal.prediction_rows import (
@@ -71,6 +71,8 @@ class ScreenContent:
     """Whether there are also keys with which predictions can be corrected."""
     muted: bool = False
     """Whether the microphone is muted."""
+    preview: Preview | None = None
+    """What is predicted of the utterance in progress; None if there is none, or if nothing is predicted yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +132,10 @@ class ScreenLayout:
             return _Rows([self._line(content.state, left)], None, ColumnWidths(0, 0), [], left)
         widths = column_widths([*content.labels, _LISTENING], left)
         on = content.light if lit else None
-        classes = class_rows(content.labels, content.prediction, widths, self._symbols, on=on, past=content.speaking)
+        shown = content.preview or content.prediction
+        probabilities = None if shown is None else shown.probabilities
+        past = content.speaking and content.preview is None
+        classes = class_rows(content.labels, probabilities, widths, self._symbols, on=on, past=past)
         if 3 + len(classes) > room:
             classes = [self._lights_only(content.labels, on, left)]
         extra = max(min(room, max(8 + len(classes), image // 2 + 1)) - 3 - len(classes), 0)

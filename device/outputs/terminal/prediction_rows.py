@@ -80,7 +80,7 @@ def aligned_row(symbol: Text, name: Text, bar: Text, number: Text, widths: Colum
 
 def class_rows(
     labels: Sequence[str],
-    prediction: Prediction | None,
+    probabilities: Probabilities | None,
     widths: ColumnWidths,
     symbols: Symbols,
     *,
@@ -91,23 +91,23 @@ def class_rows(
 
     Args:
         labels: classes of the model.
-        prediction: the prediction; None before the first one.
+        probabilities: probability of each class; None before the first prediction.
         widths: widths of the columns.
         symbols: characters of the terminal.
         on: the class whose light is on; None if all are off.
-        past: whether the prediction belongs to an earlier utterance; its bars are dim then.
+        past: whether they belong to an earlier utterance; the bars are dim then.
     """
     colour = colours(labels)
     rows = []
     for label in labels:
         style = f"bold {colour[label]}" if label == on else "dim" if past else ""
-        share = 0.0 if prediction is None else prediction.probabilities[label]
+        share = 0.0 if probabilities is None else probabilities[label]
         cells = round(share * widths.bar)
         bar = Text.assemble(
             (symbols.full * cells, "dim" if past else colour[label]), (symbols.empty * (widths.bar - cells), "dim")
         )
         light = Text(symbols.light_on, style) if label == on else Text(symbols.light_off, "dim")
-        number = Text("" if prediction is None else f"{share:.0%}", "dim" if past else "")
+        number = Text("" if probabilities is None else f"{share:.0%}", "dim" if past else "")
         rows.append(aligned_row(light, Text(displayable(label), style), bar, number, widths, symbols))
     return rows
 
@@ -183,7 +183,7 @@ class PredictionView:
             image = None
         left = width - image_cells(_IMAGE_COLUMNS if image is not None else 0)
         widths = column_widths(self._labels, left)
-        rows = class_rows(self._labels, self._prediction, widths, symbols, on=self._prediction.light)
+        rows = class_rows(self._labels, self._prediction.probabilities, widths, symbols, on=self._prediction.light)
         rows += [Text(), *transcript(self._prediction, symbols).wrap(console, max(left, 1))]
         if modalities := modalities_row(self._prediction, left):
             rows.append(modalities)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from device.audio.liveness import Liveness
 from device.errors import ProfileError
-from device.events import Frame, Prediction
+from device.events import Frame, Prediction, Preview
 from device.outputs.base import Speech
 from device.outputs.commands import Commands
 from device.outputs.corrections import CorrectionRequests, outcome
@@ -52,6 +52,7 @@ class Screen:
     name = "screen"
     watching = True
     batch_size = 1
+    shows_previews = True
 
     def __init__(
         self,
@@ -128,6 +129,11 @@ class Screen:
         if not later:  # else it is in the history, which contains what was predicted
             self._state.corrected(label, lights_stay=lights_stay)
         self._wake.set()
+
+    def preview(self, preview: Preview) -> None:
+        """Show the bars, and the light, of an utterance that goes on; see `Light.preview`."""
+        if self._state.preview(preview):  # bars have time until the next snapshot
+            self._wake.set()
 
     def show(self, label: str) -> None:
         """Show the light of this class; see `Light.show`."""

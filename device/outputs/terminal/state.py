@@ -14,7 +14,7 @@ from rich.text import Text
 
 from device.audio.level import LOWEST_DBFS, level_dbfs
 from device.audio.liveness import Liveness, State
-from device.events import FRAME_SECONDS, Frame, Prediction
+from device.events import FRAME_SECONDS, Frame, Prediction, Preview
 from device.outputs.base import Speech
 from device.outputs.terminal.layout import ScreenContent
 from device.outputs.terminal.meter import DecayingPeak
@@ -104,7 +104,8 @@ class ScreenState:
                 (f", {liveness.rate} Hz", "dim"),
             )
         with self._lock:
-            self._content = replace(self._content, state=state, receiving=receiving, muted=muted and bool(liveness.fix))
+            can_unmute = muted and bool(liveness.fix)
+            self._content = replace(self._content, state=state, receiving=receiving, muted=can_unmute, preview=None)
             self._lit_until = -float("inf")  # as LEDs, which show the state of the microphone instead
             if not receiving:
                 self._content = replace(self._content, speaking=False)
@@ -123,7 +124,7 @@ class ScreenState:
             self._image_due = _IMAGE_EVERY_S
             with self._lock:
                 self._move_to_history()  # the previous utterance is history now
-                self._content = replace(self._content, speaking=True, words="")
+                self._content = replace(self._content, speaking=True, words="", preview=None)
         if self._spoken_s >= self._words_due:
             self._words_due += _WORDS_EVERY_S
             spoken = speech.words()
@@ -142,7 +143,7 @@ class ScreenState:
         with self._lock:
             self._move_to_history()
             self._content = replace(
-                self._content, speaking=False, words="", prediction=prediction, image=prediction.image
+                self._content, speaking=False, words="", prediction=prediction, preview=None, image=prediction.image
             )
             self._latest = prediction
             if not lights_stay:
@@ -160,6 +161,22 @@ class ScreenState:
             self._content = replace(self._content, prediction=corrected)
             if not lights_stay:
                 self._light_up(label)
+
+    def preview(self, preview: Preview) -> bool:
+        """The class of the utterance that goes on, and its light; see `Light.preview`.
+
+        Returns:
+            Whether another light is on now.
+        """
+        with self._lock:
+            before = self._content.preview
+            self._content = replace(self._content, preview=preview)
+            # Only where it changes: a light that a person has named meanwhile stays.
+            changes = preview.light not in (None, None if before is None else before.light)
+            if changes:
+                self._content = replace(self._content, light=preview.light)
+                self._lit_until = float("inf")  # until it is over
+            return changes
 
     def show(self, label: str) -> None:
         """The light of this class is on although nothing was predicted; see `Light.show`."""

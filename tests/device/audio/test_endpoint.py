@@ -65,6 +65,13 @@ def test_pre_roll_speech_and_hang_over() -> None:
     assert utterance.ending == "silence"
 
 
+def test_the_length_of_a_pause_is_passed_on_until_someone_speaks() -> None:
+    endpointer = Endpointer(SETTINGS, ScriptedDetector())
+    updates = [endpointer.push(frame) for frame in frames([0, *[90] * 5, 0, 0, 90, 0])]
+    pauses = [round(update.pause_s / FRAME_SECONDS) for update in updates]
+    assert pauses == [0, 0, 0, 0, 0, 0, 1, 2, 0, 1]
+
+
 def test_a_click_does_not_begin_an_utterance() -> None:
     assert run([0] * 5 + [90, 90, 0] * 5 + [0] * 20) == []
 

@@ -23,7 +23,7 @@ from device.daemon.controls import Controls
 from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
 from device.errors import BundleError, EdgeMcnnError
-from device.events import Frame, Prediction, Utterance
+from device.events import Frame, Prediction, Preview, Utterance
 from device.loading import LoadedModels
 from device.outputs.create import create_publishers
 from device.outputs.fan_out import Outputs
@@ -121,6 +121,9 @@ class FakeLight:
 
     def corrected(self, label: str) -> None:
         print(f"light corrected to {label}", flush=True)
+
+    def preview(self, preview: Preview) -> None:
+        print(f"light previews {preview.light}", flush=True)
 
     def show(self, label: str) -> None:
         print(f"light shows {label}", flush=True)

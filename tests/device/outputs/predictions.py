@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from device.events import Prediction, Utterance
+from device.events import Prediction, Preview, Utterance
 from device.front_end.spectrogram import MAGMA
 from device.outputs.json_lines import as_table
 from tests.waiting import LIMIT_S
@@ -27,6 +27,11 @@ def prediction(
     probabilities = {name: probability if name == label else rest for name in labels}
     time = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     return Prediction(time, label, probabilities, text, UTTERANCE, image=IMAGE)
+
+
+def preview(label: str, light: str | None = None, text: str = "i love") -> Preview:
+    """A preview 0.9 s after the start of the utterance, whose most probable class is this label, with 0.6."""
+    return Preview(label, prediction(label, probability=0.6).probabilities, text, 1.0, 1.9, light)
 
 
 def numbered_prediction(number: int, text: str = "secret words") -> Prediction:

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device.events import Prediction, Utterance
+from device.outputs.base import Light
 from device.outputs.calm import MEMORY_S, Calm
+from device.outputs.fan_out import Outputs
 from device.settings.schema import LightsSettings
-from tests.device.outputs.predictions import prediction
+from tests.device.outputs.predictions import prediction, preview
 
 A, B, C = "positive", "negative", "neutral"
 LOW = "low"
@@ -164,6 +167,13 @@ def test_when_the_microphone_changes_everything_begins_again() -> None:
     assert rig.predict(B), "no cooldown"
 
 
+@pytest.mark.parametrize(
+    ("cooldown_s", "smooth", "follows"), [(0, 1, True), (0.1, 1, False), (0, 2, False), (5, 3, False)]
+)
+def test_lights_follow_previews_only_where_nothing_calms_them(cooldown_s: float, smooth: int, follows: bool) -> None:
+    assert Rig(cooldown_s=cooldown_s, smooth=smooth).calm.follows_previews == follows
+
+
 class Reference:
     """The same in other words: remembers everything, and derives the rest from it."""
 
@@ -257,3 +267,39 @@ def test_the_class_never_changes_more_often_than_the_cooldown_permits(
             changes.append(rig.now)
             shown = kind
     assert all(later - earlier >= cooldown_s for earlier, later in pairwise(changes))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["preview", "predict", "correct"]), st.sampled_from([A, B, C]))),
+    st.sampled_from([0.0, 1.0, 10.0]),
+    st.integers(1, 3),
+)
+def test_whatever_is_previewed_each_prediction_shows_what_it_would_show_without(
+    events: Sequence[tuple[str, str]], cooldown_s: float, smooth: int
+) -> None:
+    """And with a cooldown or votes, the lights change exactly as without previews."""
+
+    def lights(*, with_previews: bool) -> list[tuple[str, str]]:
+        shown: list[tuple[str, str]] = []
+        rig = Rig(cooldown_s=cooldown_s, smooth=smooth)
+        light = Mock(
+            spec_set=Light,
+            prediction=lambda made, _lit_at: shown.append(("predict", made.label)),
+            preview=lambda made: shown.append(("preview", made.light)),
+            corrected=lambda label: shown.append(("correct", label)),
+        )
+        outputs = Outputs(light, calm=rig.calm)
+        for kind, label in events:
+            rig.now += 0.7
+            if kind == "predict":
+                outputs.prediction(rig.prediction(label))
+            elif kind == "correct":
+                outputs.corrected(label)
+            elif with_previews:
+                outputs.preview(preview(label, label))
+        return shown
+
+    plain, followed = lights(with_previews=False), lights(with_previews=True)
+    assert [each for each in followed if each[0] != "preview"] == plain
+    if cooldown_s or smooth > 1:
+        assert followed == plain

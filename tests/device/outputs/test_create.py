@@ -72,6 +72,35 @@ def test_lights_and_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert created(Settings()) == ["lights", "standard output"]
 
 
+@pytest.mark.parametrize(
+    ("lights", "previewing"),
+    [
+        (LightsSettings(kind="gpio"), True),
+        (LightsSettings(kind="gpio", preview=False), False),
+        (LightsSettings(kind="gpio", cooldown_s=1), False),
+        (LightsSettings(kind="none"), False),
+    ],
+)
+def test_lights_follow_while_someone_speaks_unless_the_settings_forbid_it(
+    lights: LightsSettings, previewing: bool
+) -> None:
+    assert outputs_of(Settings(lights=lights)).previewing == previewing
+
+
+def test_lines_while_someone_speaks_are_for_json_on_request_and_end_with_muting() -> None:
+    settings, commands = Settings(lights=LightsSettings(kind="none")), NotedCommands()
+
+    def previewing(*, json: bool, partial: bool) -> Outputs:
+        return create_outputs(settings, None, print, print, commands, json=json, words=False, partial_lines=partial)
+
+    assert not previewing(json=True, partial=False).previewing
+    assert not previewing(json=False, partial=True).previewing
+    outputs = previewing(json=True, partial=True)
+    assert outputs.previewing
+    commands.muted = True
+    assert not outputs.previewing
+
+
 def test_events_follow_speech_beside_a_screen_and_replace_no_lines() -> None:
     events = Mock(watching=False)
     events.name = "events"

@@ -12,15 +12,16 @@ import pytest
 
 from device.audio.liveness import Liveness, State
 from device.errors import LightsError, PublishingError
-from device.events import FRAME_LENGTH, Frame, Prediction
+from device.events import FRAME_LENGTH, Frame, Prediction, Preview
 from device.outputs.base import Speech
 from device.outputs.calm import Calm
 from device.outputs.fan_out import Outputs
 from device.settings.schema import LightsSettings
-from tests.device.outputs.predictions import LABELS, prediction
+from tests.device.outputs.predictions import LABELS, prediction, preview
 from tests.waiting import LIMIT_S
 
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
+LOST = Liveness(State.LOST, 0, "gone")
 SPEECH = cast(Speech, object())
 FRAME = Frame(np.zeros(FRAME_LENGTH, np.int16), 0, 0)
 
@@ -37,6 +38,7 @@ class Recorder:
         self.lights_stay = False
         self.watching = True
         self.batch_size = 1
+        self.shows_previews = True
 
     def _record(self, call: str) -> None:
         self._calls.append(f"{self.name} {call}")
@@ -54,8 +56,11 @@ class Recorder:
         self._record("prediction")
 
     def microphone(self, liveness: Liveness) -> None:
-        assert liveness == HEALTHY
+        assert liveness in (HEALTHY, LOST)
         self._record("microphone")
+
+    def preview(self, preview: Preview) -> None:
+        self._record(f"preview {preview.label} {preview.light}")
 
     def close(self, limit_s: float) -> None:
         self._record("close")
@@ -165,6 +170,114 @@ def test_a_correction_or_a_change_of_the_microphone_is_part_of_what_the_lights_s
     outputs.microphone(HEALTHY)
     outputs.prediction(prediction("positive"))
     assert calls[3:] == ["light microphone", "light prediction"]
+
+
+class Previewed(Recorder):
+    """The same, which may pass previews on."""
+
+    previewed = True
+
+
+def test_a_light_gets_a_preview_when_it_changes_and_outputs_that_show_previews_get_each() -> None:
+    calls: list[str] = []
+    light, screen, stream, plain, lines = (
+        kind(name, calls)
+        for kind, name in zip(
+            [*[Recorder] * 4, Previewed], ("light", "screen", "stream", "plain", "lines"), strict=True
+        )
+    )
+    stream.watching = False
+    outputs = Outputs(light, [screen, stream], [plain, lines])
+    assert outputs.previewing
+    for label, lit in (("negative", None), ("negative", "negative"), ("neutral", "negative"), ("neutral", "neutral")):
+        outputs.preview(preview(label, lit))
+    assert calls == [
+        "screen preview negative None", "lines preview negative None",
+        "light preview negative negative", "screen preview negative negative", "lines preview negative negative",
+        "screen preview neutral negative", "lines preview neutral negative",
+        "light preview neutral neutral", "screen preview neutral neutral", "lines preview neutral neutral",
+    ]  # fmt: skip
+    calls.clear()
+    outputs.prediction(prediction("neutral"))
+    outputs.preview(preview("neutral", "neutral"))
+    assert "light prediction" in calls, "which decides, whatever was lit before"
+    assert "light preview neutral neutral" in calls, "the next utterance begins with nothing"
+
+
+@pytest.mark.parametrize("calm", [LightsSettings(cooldown_s=0.1), LightsSettings(smooth=2)])
+def test_lights_that_are_to_be_calm_follow_no_preview(calm: LightsSettings) -> None:
+    calls: list[str] = []
+    light, screen, lines = Recorder("light", calls), Recorder("screen", calls), Previewed("lines", calls)
+    assert not Outputs(light, [screen], calm=Calm(calm)).previewing
+    outputs = Outputs(light, [screen], [lines], Calm(calm))
+    assert outputs.previewing, "for the lines alone"
+    outputs.preview(preview("negative", "negative"))
+    assert calls == ["lines preview negative None"]
+
+
+def test_without_the_setting_only_lines_get_previews() -> None:
+    calls: list[str] = []
+    light, lines = Recorder("light", calls), Previewed("lines", calls)
+    assert not Outputs(light, previews=False).previewing
+    outputs = Outputs(light, (), [lines], previews=False)
+    outputs.preview(preview("negative", "negative"))
+    assert calls == ["lines preview negative None"]
+
+
+def test_nothing_is_previewed_where_nothing_shows_it() -> None:
+    calls: list[str] = []
+    screen, lines = Recorder("screen", calls), Previewed("lines", calls)
+    assert Outputs(None, [screen]).previewing
+    assert Outputs(None, [screen]).shows_previews
+    assert Outputs(None, (), [lines]).shows_previews
+    stream = Recorder("stream", calls)
+    stream.shows_previews = False
+    assert Outputs(None, [stream]).previewing
+    assert not Outputs(None, [stream]).shows_previews
+    screen.watching = lines.previewed = False
+    assert not Outputs(None, [screen], [lines]).previewing
+    assert Outputs(Recorder("light", calls)).previewing
+    assert not Outputs(Recorder("light", calls), [screen]).shows_previews, "a light shows only what changes it"
+
+
+def test_the_state_of_the_microphone_and_muting_win_over_previews() -> None:
+    calls: list[str] = []
+    muted = False
+    outputs = Outputs(Recorder("light", calls), (), [Previewed("lines", calls)], muted=lambda: muted)
+    outputs.microphone(LOST)
+    calls.clear()
+    assert not outputs.previewing
+    outputs.preview(preview("negative", "negative"))
+    outputs.microphone(HEALTHY)
+    muted = True
+    assert not outputs.previewing
+    outputs.preview(preview("negative", "negative"))
+    assert calls == ["light microphone", "lines microphone"]
+    muted = False
+    outputs.preview(preview("negative", "negative"))
+    assert calls[2:] == ["light preview negative negative", "lines preview negative negative"]
+
+
+def test_a_correction_while_someone_speaks_stays_until_the_preview_changes() -> None:
+    calls: list[str] = []
+    outputs = Outputs(Recorder("light", calls))
+    outputs.preview(preview("negative", "negative"))
+    outputs.corrected("neutral")
+    outputs.preview(preview("negative", "negative"))
+    outputs.preview(preview("positive", "positive"))
+    assert calls == ["light preview negative negative", "light corrected neutral", "light preview positive positive"]
+
+
+def test_a_light_that_fails_in_a_preview_ends_the_daemon_and_lines_are_left_out() -> None:
+    calls: list[str] = []
+    broken = ("preview negative negative", ZeroDivisionError("no"))
+    with pytest.raises(LightsError, match="light: failed"):
+        Outputs(Recorder("light", calls, broken)).preview(preview("negative", "negative"))
+    outputs = Outputs(Recorder("light", calls), (), [Previewed("lines", calls, broken)])
+    calls.clear()
+    for _ in range(2):
+        outputs.preview(preview("negative", "negative"))
+    assert calls.count("lines preview negative negative") == 1
 
 
 class Metered(Recorder):

@@ -13,7 +13,14 @@ import pytest
 from device.audio.liveness import Liveness, State
 from device.outputs import json_lines
 from device.outputs.json_lines import NO_WORDS, LineOutput, as_line, as_plain_line, as_table, without_words
-from tests.device.outputs.predictions import LABELS, LIT_AT, Announcements, numbered_prediction, prediction
+from tests.device.outputs.predictions import (
+    LABELS,
+    LIT_AT,
+    Announcements,
+    numbered_prediction,
+    prediction,
+    preview,
+)
 from tests.waiting import LIMIT_S, wait_until
 
 
@@ -134,6 +141,30 @@ def test_every_line_is_written_in_order(pipe: Pipe, make: Make, announced: Annou
     assert [table["seconds"] for table in tables] == list(range(100))
     assert {table["text"] for table in tables} == {"\u201c\u00e9"}
     assert announced.lines == []
+
+
+def test_lines_about_an_utterance_that_goes_on_are_marked_and_only_written_on_request(
+    pipe: Pipe, announced: Announcements, stopped: list[BaseException]
+) -> None:
+    output = LineOutput(as_line, announced, stopped.append, pipe.stream, partial=True)
+    assert output.previewed
+    assert not LineOutput(as_line, announced, stopped.append, pipe.stream).previewed
+    output.open(LABELS)
+    output.preview(preview("positive", "positive"))
+    output.prediction(prediction("negative"), LIT_AT)
+    output.close(LIMIT_S)
+    pipe.stream.close()
+    first, last = (json.loads(line) for line in pipe.reader.read().decode().splitlines())
+    assert first == {
+        "final": False,
+        "label": "positive",
+        "probabilities": {"negative": 0.2, "neutral": 0.2, "positive": 0.6},
+        "light": "positive",
+        "text": "i love",
+        "start_s": 1.0,
+        "seconds": 0.9,
+    }
+    assert last == {"final": True, **as_table(prediction("negative"), LIT_AT)}
 
 
 def test_a_line_arrives_without_waiting_for_the_next_one(pipe: Pipe, make: Make) -> None:

@@ -28,7 +28,7 @@ from device.settings.schema import ClassifierSettings, EventsSettings, Settings
 from device.system.throttling import Throttling
 from tests.device.audio.square_wave import square_wave
 from tests.device.outputs.commands import NotedCommands
-from tests.device.outputs.predictions import LABELS, LIT_AT, prediction
+from tests.device.outputs.predictions import LABELS, LIT_AT, prediction, preview
 from tests.waiting import wait_until
 
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 16_000)
@@ -132,7 +132,7 @@ class Reader:
 
 
 def stream_events() -> tuple[str, ...]:
-    return ("hello", "state", "mute", "level", "speech", "words", "prediction", "corrected", "health", "end")
+    return ("hello", "state", "mute", "level", "speech", "words", "preview", "prediction", "corrected", "health", "end")
 
 
 def test_what_a_new_reader_gets() -> None:
@@ -270,6 +270,21 @@ def test_words_are_published_when_they_change_and_only_with_the_setting() -> Non
         assert spoken.words_calls == 4
         rig.stream.prediction(prediction("negative", text="i hate this"), LIT_AT)
         assert [reader.next("words", "prediction").get("text") for _ in range(3)] == ["i", "i h\xe4te", "i hate this"]
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_previews_are_no_predictions_and_later_readers_get_none(words: bool) -> None:
+    with Rig(words=words) as rig, rig.reader() as reader:
+        rig.stream.preview(preview("positive", "positive"))
+        assert reader.next("preview", "prediction") == {
+            "event": "preview", "label": "positive",
+            "probabilities": {"negative": 0.2, "neutral": 0.2, "positive": 0.6}, "light": "positive",
+            **({"text": "i love"} if words else {}), "start_s": 1.0, "seconds": 0.9,
+        }  # fmt: skip
+        rig.stream.prediction(prediction("negative"), LIT_AT)
+        assert reader.next("preview", "prediction")["number"] == 1
+        with rig.reader() as later:
+            assert later.next("preview", "prediction")["event"] == "prediction"
 
 
 def test_predictions_and_corrections() -> None:

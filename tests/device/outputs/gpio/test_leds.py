@@ -28,7 +28,7 @@ from device.settings.buttons import Button
 from device.settings.leds import CLASS_COLOURS, CLASS_PINS, COLOURS, colour_problems, pin_problems, rgb_levels
 from device.settings.schema import LightsSettings, MuteSettings
 from tests.device.outputs.gpio.mock_pins import mock_pins
-from tests.device.outputs.predictions import LIT_AT, prediction
+from tests.device.outputs.predictions import LIT_AT, prediction, preview
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -486,6 +486,8 @@ def test_all_kinds_of_lights_agree_on_what_they_show(
         prediction=lambda made, _lit_at, *, lights_stay: state.prediction(made, lights_stay=lights_stay),
         corrected=state.corrected,
         show=state.show,
+        preview=state.preview,
+        watching=True,
     )
     outputs = Outputs(leds, [monitor], calm=Calm(settings, clock=lambda: now))
     random = Random(1)
@@ -501,6 +503,8 @@ def test_all_kinds_of_lights_agree_on_what_they_show(
                 outputs.corrected(label)
             elif random.random() < 0.1:
                 outputs.show(label)
+            elif random.random() < 0.3:
+                outputs.preview(preview(label, random.choice([None, label])))
             else:
                 outputs.prediction(replace(prediction(label), confident=random.random() < 0.7))
             shown = state.snapshot().content.light
@@ -509,6 +513,43 @@ def test_all_kinds_of_lights_agree_on_what_they_show(
     finally:
         outputs.close(1)
     assert seen == {None, *THREE}
+
+
+@pytest.mark.parametrize(("rgb", "lit"), [({}, (0, 0, 1)), (RGB, (0, 1, 0))])
+def test_a_light_that_comes_on_while_someone_speaks_stays_until_the_prediction(
+    pins: MockFactory, rgb: dict[str, int], lit: States
+) -> None:
+    numbers = RGB_PINS if rgb else LED_PINS
+    with opened(LightsSettings(hold_s=0.1, rgb=rgb), THREE) as leds:
+        leds.preview(preview("positive"))
+        assert states(pins, numbers) == (0, 0, 0), "not certain enough"
+        leds.preview(preview("positive", "positive"))
+        assert states(pins, numbers) == lit
+        show(leds, prediction("negative"))  # which decides, and whose light goes out after its time
+        wait_for(pins, numbers, dark)
+        leds.preview(preview("positive", "positive"))
+        history = [pins.pin(f"GPIO{number}") for number in numbers]
+        for each in history:
+            each.clear_states()
+        show(leds, prediction("positive"))
+        wait_for(pins, numbers, dark)
+        on = [each for each, state in zip(history, lit, strict=True) if state]
+        assert [[state.state for state in each.states] for each in on] == [[1, 0]], "it does not flicker in between"
+
+
+def test_the_signs_of_the_microphone_end_a_light_that_came_on_while_someone_spoke(pins: MockFactory) -> None:
+    with opened(LightsSettings(), THREE) as leds:
+        for sign in (LOST, MUTED):
+            leds.preview(preview("positive", "positive"))
+            leds.microphone(sign)
+            wait_for(pins, LED_PINS, dark)
+            leds.microphone(HEALTHY)
+
+
+def test_a_preview_is_as_bright_as_it_is_confident(pins: MockFactory) -> None:
+    with opened(LightsSettings(brightness="confidence"), THREE) as leds:
+        leds.preview(preview("positive", "positive"))
+        assert states(pins, LED_PINS) == pytest.approx((0, 0, 0.6**2.2))
 
 
 @pytest.mark.parametrize(
@@ -535,6 +576,13 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[list[TimedPattern]]:
     found: list[list[TimedPattern]] = []
     monkeypatch.setattr(PatternPlayer, "play", lambda _player, steps: found.append(list(islice(steps, 4))))
     return found
+
+
+def test_a_light_that_follows_speech_has_no_end_of_its_own(pins: MockFactory, played: list[list[TimedPattern]]) -> None:
+    with opened(LightsSettings(), THREE) as leds:
+        leds.preview(preview("positive", "positive"))
+        show(leds, prediction("positive"))
+    assert played == [[((0, 0, 1), None)], [((0, 0, 1), 5.0)]]
 
 
 def seconds(steps: Sequence[TimedPattern]) -> float:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from device.outputs.terminal.layout import ScreenContent, ScreenLayout
 from device.system.display import displayable
-from tests.device.outputs.predictions import IMAGE, LABELS, prediction
+from tests.device.outputs.predictions import IMAGE, LABELS, prediction, preview
 
 STATE = Text.assemble(("USB microphone", "bold"), ", 48000 Hz")
 QUIET = ScreenContent(STATE, receiving=True, labels=LABELS)
@@ -73,6 +73,15 @@ def test_during_an_utterance_the_words_grow_and_the_previous_light_stays() -> No
     assert "i love it" not in "\n".join(drawn_rows(80, 24, SPEAKING_AGAIN))
     assert "\u25cf positive" in "\n".join(drawn_rows(80, 24, SPEAKING_AGAIN))
     assert "\u25cf" not in "\n".join(drawn_rows(80, 24, PREDICTED, lit=False))
+
+
+def test_the_bars_move_while_someone_speaks() -> None:
+    followed = replace(SPEAKING_AGAIN, preview=preview("negative", "negative"), light="negative")
+    [bar] = [row for row in drawn_rows(80, 24, followed) if "\u25cf negative" in row]
+    assert "60%" in bar
+    assert "70%" in "\n".join(drawn_rows(80, 24, SPEAKING_AGAIN)), "of the previous prediction"
+    assert "70%" not in "\n".join(drawn_rows(80, 24, followed))
+    assert len(drawn_rows(80, 24, followed)) == len(drawn_rows(80, 24, SPEAKING))
 
 
 def test_a_low_confidence_prediction_lights_nothing_or_the_class_in_the_settings() -> None:

@@ -15,7 +15,7 @@ from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame
 from device.outputs.terminal.state import ScreenState, Snapshot
 from device.outputs.terminal.text import UNICODE
 from tests.device.audio.square_wave import square_wave
-from tests.device.outputs.predictions import IMAGE, LABELS, prediction
+from tests.device.outputs.predictions import IMAGE, LABELS, prediction, preview
 
 HEALTHY = Liveness(State.HEALTHY, 0, "", "USB", 48_000)
 LOST = Liveness(State.LOST, 0, "gone")
@@ -262,3 +262,46 @@ def test_whether_keys_are_read_changes_the_content_only_when_it_changes() -> Non
     assert rig.state.snapshot().content is before
     rig.state.keys(read=True, learns=True)
     assert rig.state.snapshot().content.keys
+
+
+def test_bars_and_light_follow_while_someone_speaks() -> None:
+    rig = Rig().healthy()
+    rig.speak("i")
+    rig.state.preview(preview("negative"))
+    snapshot = rig.state.snapshot()
+    assert snapshot.content.preview is not None
+    assert (snapshot.content.preview.label, snapshot.lit) == ("negative", False)
+    rig.state.preview(preview("negative", "negative"))
+    rig.time += 60
+    assert (rig.state.snapshot().lit, rig.state.snapshot().content.light) == (True, "negative"), "it goes on"
+    rig.state.prediction(prediction("positive"))
+    snapshot = rig.state.snapshot()
+    assert (snapshot.lit, snapshot.content.light, snapshot.content.preview) == (True, "positive", None)
+    rig.time += 5.1
+    assert not rig.state.snapshot().lit
+
+
+def test_a_correction_while_someone_speaks_stays_until_the_light_of_the_preview_changes() -> None:
+    rig = Rig().healthy()
+    rig.state.prediction(prediction("positive"))
+    rig.speak("i")
+    rig.state.preview(preview("negative", "negative"))
+    rig.state.corrected("neutral")
+    rig.state.preview(preview("negative", "negative"))
+    assert rig.state.snapshot().content.light == "neutral"
+    rig.state.preview(preview("positive", "positive"))
+    assert rig.state.snapshot().content.light == "positive"
+
+
+def test_a_preview_ends_with_its_utterance() -> None:
+    rig = Rig().healthy()
+    rig.speak("i")
+    rig.state.preview(preview("negative", "negative"))
+    rig.state.microphone(LOST)
+    assert (rig.state.snapshot().lit, rig.state.snapshot().content.preview) == (False, None)
+    rig.healthy()
+    rig.speak("i")
+    rig.state.preview(preview("negative"))
+    rig.state.prediction(prediction("positive"))
+    rig.speak("you")
+    assert rig.state.snapshot().content.preview is None
