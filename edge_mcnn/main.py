@@ -35,7 +35,7 @@ class _Listed(NamedTuple):
     """First paragraph of its own help."""
 
 
-_COMMANDS: Mapping[str, _Listed] = {
+COMMANDS: Mapping[str, _Listed] = {
     "listen": _Listed(
         _DETECT, "detect.listen:listen_command", "Listen to the microphone and light the LED of each emotion."
     ),
@@ -107,6 +107,12 @@ _COMMANDS: Mapping[str, _Listed] = {
 reading them there would import all commands."""
 
 
+def imported_command(name: str) -> Any:
+    """Import a command, one of `COMMANDS`: its function, or the `Typer` with its subcommands."""
+    module, _, attribute = COMMANDS[name].place.partition(":")
+    return getattr(import_module(f"edge_mcnn.{module}"), attribute)
+
+
 class _ImportedWhenUsed(Mapping[str, Any]):
     """The commands by their names; each is imported when it is looked up."""
 
@@ -115,23 +121,22 @@ class _ImportedWhenUsed(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._imported:
-            module, _, attribute = _COMMANDS[name].place.partition(":")
-            command = getattr(import_module(f"edge_mcnn.{module}"), attribute)
+            command = imported_command(name)
             one = typer.Typer(**_SETTINGS)
             one.callback()(_main)
             if isinstance(command, typer.Typer):
-                one.add_typer(command, name=name, rich_help_panel=_COMMANDS[name].panel)
+                one.add_typer(command, name=name, rich_help_panel=COMMANDS[name].panel)
             else:
-                one.command(name, rich_help_panel=_COMMANDS[name].panel)(command)
+                one.command(name, rich_help_panel=COMMANDS[name].panel)(command)
             group: Any = typer.main.get_command(one)
             self._imported[name] = group.commands[name]
         return self._imported[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_COMMANDS)
+        return iter(COMMANDS)
 
     def __len__(self) -> int:
-        return len(_COMMANDS)
+        return len(COMMANDS)
 
 
 class _Commands(TyperGroup):
@@ -145,7 +150,7 @@ class _Commands(TyperGroup):
         imported = self.commands
         self.commands = {
             name: TyperCommand(name, help=listed.summary, rich_help_panel=listed.panel)
-            for name, listed in _COMMANDS.items()
+            for name, listed in COMMANDS.items()
         }
         try:
             super().format_help(context, formatter)

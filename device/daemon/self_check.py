@@ -1,6 +1,6 @@
 """Checks every part of the device on request, in another process than the daemon, which goes on listening.
 
-That process has the lowest priority and is the first one that the kernel ends when memory is short. What it runs, such
+That process has a low priority and is the first one that the kernel ends when memory is short. What it runs, such
 as `edge-mcnn doctor --json`, is decided by the caller.
 """
 
@@ -29,7 +29,7 @@ _FRESH_S = 30.0
 """Seconds for which a result is returned again, so that nobody can keep the machine busy with checks."""
 _LARGEST = 20_000
 """Bytes of the output of a check; usually there are 3,000. Escaped as JSON they fit into a reply."""
-_NICE = 19
+_NICE = 10
 _FIRST_TO_END = 1000
 """The kernel's score of the process that it ends first when memory is short, see `proc(5)`, oom_score_adj."""
 _END_LIMIT_S = 1.0
@@ -228,7 +228,7 @@ class _Check:
 
 
 def _let_others_go_first(process: int) -> None:
-    """Give a process the lowest priority, and those that it starts from now on.
+    """Give a process a low priority, and those that it starts from now on.
 
     Where a sandbox forbids that, the check runs like any other process.
     """

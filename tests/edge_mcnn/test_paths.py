@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from device.bundle import DEFAULT_BUNDLE
 from device.errors import EdgeMcnnError
-from edge_mcnn.main import app
+from edge_mcnn.main import COMMANDS, app, imported_command
 from edge_mcnn.paths import Parser, model_file, reported_model
 from tests.ordinary_user import ordinary_user as ordinary_user
 from tests.ordinary_user import tmp_path as tmp_path
@@ -79,7 +79,18 @@ def _path_parameters(commands: typer.Typer, above: tuple[str, ...] = ()) -> Iter
         yield from _path_parameters(group.typer_instance, (*above, str(group.name)))
 
 
-_PARAMETERS = list(_path_parameters(app))
+def _all_commands() -> typer.Typer:
+    commands = typer.Typer()
+    for name in COMMANDS:
+        command = imported_command(name)
+        if isinstance(command, typer.Typer):
+            commands.add_typer(command, name=name)
+        else:
+            commands.command(name)(command)
+    return commands
+
+
+_PARAMETERS = list(_path_parameters(_all_commands()))
 
 
 @pytest.fixture

@@ -20,8 +20,9 @@ from device.errors import StatusError
 from tests.waiting import LIMIT_S, wait_until
 
 HOLD = """
-import sys, time
+import signal, sys, time
 from device.daemon.control import held_microphone
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, with which the tests may run, ignores it
 with held_microphone(print) as held:
     print(held, flush=True)
     time.sleep(60)

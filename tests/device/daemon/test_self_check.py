@@ -195,13 +195,13 @@ import json, os, time
 end = time.monotonic() + {LIMIT_S}
 def present():
     return f"{{os.getpriority(os.PRIO_PROCESS, 0)}} {{open('/proc/self/oom_score_adj').read().strip()}}"
-while present() != "19 1000" and time.monotonic() < end:
+while present() != "10 1000" and time.monotonic() < end:
     time.sleep(0.01)
 print(json.dumps([{FINDINGS[0]} | {{"message": present()}}]))
 """
     [finding] = make_check(script).result().findings
-    assert finding["message"] == "19 1000"
-    assert os.getpriority(os.PRIO_PROCESS, 0) < 19
+    assert finding["message"] == "10 1000"
+    assert os.getpriority(os.PRIO_PROCESS, 0) < 10
 
 
 def test_a_program_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

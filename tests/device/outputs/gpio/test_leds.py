@@ -484,7 +484,7 @@ def test_all_kinds_of_lights_agree_on_what_they_show(
     monitor = Mock(
         spec_set=Monitor,
         prediction=lambda made, _lit_at, *, lights_stay: state.prediction(made, lights_stay=lights_stay),
-        corrected=state.corrected,
+        corrected=lambda label, *, lights_stay, later: state.corrected(label, lights_stay=lights_stay),
         show=state.show,
         preview=state.preview,
         watching=True,
