@@ -31,9 +31,8 @@ from device.loading import LoadedModels, open_bundle
 from device.pipeline import Pipeline
 from device.settings.schema import EndpointSettings, Settings
 
-_DEFAULT = EndpointSettings()
-_LONGEST_S = _DEFAULT.hang_over_s
-_SHORTEST_S = _LONGEST_S - _DEFAULT.earlier_end_s
+_LONGEST_S = EndpointSettings().hang_over_s
+_SHORTEST_S = 0.48
 
 
 def _named(*pauses: tuple[float, float]) -> dict[str, tuple[float, float]]:

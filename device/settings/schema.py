@@ -183,16 +183,17 @@ class EndpointSettings:
         0.1,
         5,
         "s",
-        "An utterance ends after a pause of this length at the latest, see earlier_end_s. Shorter: the light is on "
-        "sooner. Longer: fewer sentences are split.",
+        "An utterance ends after a pause of this length. Shorter: the light is on sooner. Longer: fewer sentences are "
+        "split.",
     )
     earlier_end_s: float = _number(
-        0.12,
+        0.0,
         0,
         1,
         "s",
         "Where the last sounds and words are those of an end, the pause may be shorter than hang_over_s by this much, "
-        "but not by more than half. 0: every pause must be as long as hang_over_s.",
+        "but not by more than half. 0: every pause must be as long as hang_over_s. 0.12 is for single sentences; of "
+        "several in a row, each then often gets a prediction of its own.",
     )
     longest_s: float = _number(
         15.0,
