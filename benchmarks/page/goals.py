@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import convert_cost, growth, listening
+from benchmarks import growth, listening
+from benchmarks.conversion.cost import OURS as OUR_CONVERSION
+from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
 from benchmarks.images import OURS as OUR_IMAGES
 from benchmarks.images import THEIRS as THEIR_IMAGES
 from benchmarks.page.measurements import TUTORIAL, Measurements
@@ -91,7 +93,7 @@ def goals(found: Measurements) -> Iterator[Goal]:
     yield Goal("edge-mcnn --help", "<= 0.3 s", f"{help_s.median:.2f} s", help_s.median <= 0.3)
     ratio = help_s.median / Summary.of(found.import_s).median
     yield Goal("edge-mcnn --help", "<= 1.5 x importing typer and rich", f"{ratio:.1f} x", ratio <= 1.5)
-    yield from _conversion_goals(found.convert_cost)
+    yield from _conversion_goals(found.conversion)
     faster = Summary.of(found.images[THEIR_IMAGES]).median / Summary.of(found.images[OUR_IMAGES]).median
     quantity = "training's spectrogram images, per clip"
     yield Goal(quantity, ">= 20 x faster than librosa and Matplotlib", f"{faster:.1f} x", faster >= 20)
@@ -100,8 +102,7 @@ def goals(found: Measurements) -> Iterator[Goal]:
 def _conversion_goals(costs: Mapping[str, Any]) -> Iterator[Goal]:
     def ratio(quantity: str) -> float:
         ours, plain = (
-            Summary.of([cost[quantity] for cost in costs[name]]).median
-            for name in (convert_cost.OURS, convert_cost.PLAIN)
+            Summary.of([cost[quantity] for cost in costs[name]]).median for name in (OUR_CONVERSION, PLAIN_CONVERSION)
         )
         return ours / plain
 

@@ -47,8 +47,8 @@ class Measurements:
     """Seconds for a complete run of `edge-mcnn --help`."""
     import_s: list[float] = field(default_factory=list)
     """Seconds for a Python process that imports typer and rich, in turns with it."""
-    convert_cost: dict[str, Any] = field(default_factory=dict)
-    """Output of `benchmarks.convert_cost`."""
+    conversion: dict[str, Any] = field(default_factory=dict)
+    """Output of `benchmarks.conversion.cost`."""
     growth: dict[str, Any] = field(default_factory=dict)
     """Output of `benchmarks.growth`."""
     images: dict[str, list[float]] = field(default_factory=dict)
@@ -89,9 +89,11 @@ def measure(rounds: int, folder: Path, announce: Callable[[str], None]) -> Measu
         found.classify_s.append(_seconds("-m", "edge_mcnn", "classify", "--json", *map(str, clips)))
     found.classified_s = sum(_length_s(clip) for clip in clips)
     found.listening = measure_listening(rounds, bundle, announce)
-    for name in ("growth", "images", "search", "instructions", "recognisers", "convert_cost"):
+    for name in ("growth", "images", "search", "instructions", "recognisers"):
         announce(f"benchmarks.{name}")
         setattr(found, name, json.loads(_python("-m", f"benchmarks.{name}")))
+    announce("benchmarks.conversion.cost")
+    found.conversion = json.loads(_python("-m", "benchmarks.conversion.cost"))
     announce("edge-mcnn benchmark")
     found.board = json.loads(_python("-m", "edge_mcnn", "benchmark", "--json"))
     return found

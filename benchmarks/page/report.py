@@ -11,7 +11,9 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from benchmarks import convert_cost, listening
+from benchmarks import listening
+from benchmarks.conversion.cost import OURS as OUR_CONVERSION
+from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
 from benchmarks.page.goals import goals
 from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
 from benchmarks.page.summary import Summary
@@ -112,10 +114,10 @@ def _lines(found: Measurements, rounds: int, before: Mapping[str, float]) -> Ite
         ("utterance of", "CPU ms"),
         [(f"{length} s", Summary.of(values).text(".0f", 1000)) for length, values in found.growth["lengths"].items()],
     )
-    yield "## Conversion (`python -m benchmarks.convert_cost`)"
+    yield "## Conversion (`python -m benchmarks.conversion.cost`)"
     yield ""
-    costs = {name: found.convert_cost[name] for name in (convert_cost.PLAIN, convert_cost.OURS)}
-    costs |= {f"{int(size) / 1000:.1f} MB": [cost] for size, cost in found.convert_cost["growth"].items()}
+    costs = {name: found.conversion[name] for name in (PLAIN_CONVERSION, OUR_CONVERSION)}
+    costs |= {f"{int(size) / 1000:.1f} MB": [cost] for size, cost in found.conversion["growth"].items()}
     keys = ("wall_s", "cpu_s", "largest_mb", "together_mb")
     yield from _table(
         ("", "s", "CPU s", "peak MB of the largest process", "peak MB of all processes"),

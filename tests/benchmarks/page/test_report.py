@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import convert_cost, growth, listening
+from benchmarks import growth, listening
+from benchmarks.conversion.cost import OURS as OUR_CONVERSION
+from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
 from benchmarks.images import OURS, THEIRS
 from benchmarks.listening import ListeningCost
 from benchmarks.page.goals import goals
@@ -43,9 +45,9 @@ def good() -> Measurements:
         classified_s=45.0,
         help_s=[0.12],
         import_s=[0.09],
-        convert_cost={
-            convert_cost.PLAIN: [conversion(10, 1300)],
-            convert_cost.OURS: [conversion(19, 1600)],
+        conversion={
+            PLAIN_CONVERSION: [conversion(10, 1300)],
+            OUR_CONVERSION: [conversion(19, 1600)],
             "growth": {"10000": conversion(12, 700), "20000": conversion(14, 900), "40000": conversion(18, 1300)},
         },
         growth={
@@ -91,9 +93,9 @@ def test_each_goal_can_be_missed(good: Measurements) -> None:
         },
         live_ready_s=[17.0],
         help_s=[0.31],
-        convert_cost={
-            **good.convert_cost,
-            convert_cost.OURS: [conversion(21, 1700)],
+        conversion={
+            **good.conversion,
+            OUR_CONVERSION: [conversion(21, 1700)],
             "growth": {"10000": conversion(2, 700), "20000": conversion(9, 900), "40000": conversion(40, 1300)},
         },
         growth={

@@ -1,6 +1,6 @@
 """Compares the modes of `edge-mcnn convert`: size, agreement with Keras, and milliseconds per call in each runtime.
 
-    python -m benchmarks.conversion Model.h5 TABLE.csv [--audio-root FOLDER]
+    python -m benchmarks.conversion.modes Model.h5 TABLE.csv [--audio-root FOLDER]
 
 Prints a Markdown table. Each bundle is calibrated on some rows of the table and compared with Keras on 500 others; each
 timing is the median of calls in a separate process. The runtimes take turns, so that other load affects all of them.

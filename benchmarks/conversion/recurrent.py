@@ -1,6 +1,6 @@
 """Speed of recurrent layers in the TFLite runtimes: one fused operator, a loop, or one copy per step.
 
-    python -m benchmarks.recurrent
+    python -m benchmarks.conversion.recurrent
 
 It prints the table of `docs/convert.md`: milliseconds per utterance of 200 words, through an embedding of 32 and 25
 units, in float32, with one thread.

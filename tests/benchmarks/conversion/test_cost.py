@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.convert_cost import cost
+from benchmarks.conversion.cost import cost
 
 _PARENT_MB, _CHILD_MB = 60, 120
 _HOLD = f"""
@@ -27,18 +27,18 @@ _MEASURE = f"""
 import json, sys
 from dataclasses import asdict
 from pathlib import Path
-from benchmarks import convert_cost
-tree_mb = convert_cost._tree_mb
+from benchmarks.conversion import cost
+tree_mb = cost._tree_mb
 def measure(root):
     found = tree_mb(root)
     if found > {_PARENT_MB + _CHILD_MB}:
         Path(sys.argv[1]).touch()
     return found
-convert_cost._tree_mb = measure
+cost._tree_mb = measure
 # It ends when both have been measured together, however long that takes.
 until = 'until [ -e "$1" ]; do sleep 0.05; done | "$0" -c "$2"'
 code = {f"HOLD = {_HOLD!r}; exec(HOLD)"!r}
-print(json.dumps(asdict(convert_cost.cost(["sh", "-c", until, sys.executable, sys.argv[1], code]))))
+print(json.dumps(asdict(cost.cost(["sh", "-c", until, sys.executable, sys.argv[1], code]))))
 """
 
 

@@ -1,6 +1,6 @@
 """Measures what `edge-mcnn convert` costs against a plain run of TensorFlow's converter, and how it grows.
 
-    python -m benchmarks.convert_cost [ROUNDS]
+    python -m benchmarks.conversion.cost [ROUNDS]
 
 Both convert the tutorial's network, with random weights, to 8 bits, in turns, each in a process of its own. The plain
 run is the one of TensorFlow's documentation, dynamic range quantisation, and neither prepares the weights nor verifies
@@ -121,10 +121,12 @@ def measure(rounds: int, folder: Path) -> dict[str, object]:
     """
     models = [folder / f"{share}.h5" for share in _SHARES]
     for model, share in zip(models, _SHARES, strict=True):
-        subprocess.run([sys.executable, "-m", "benchmarks.convert_cost", "--write", str(model), str(share)], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.conversion.cost", "--write", str(model), str(share)], check=True
+        )
     target = folder / "Model.tflite"
     commands = {
-        PLAIN: ["-m", "benchmarks.convert_cost", _PLAIN_OPTION, str(models[-1]), str(target)],
+        PLAIN: ["-m", "benchmarks.conversion.cost", _PLAIN_OPTION, str(models[-1]), str(target)],
         OURS: ["-m", "edge_mcnn", "convert", str(models[-1]), "--output", str(target)],
     }
     found: dict[str, list[dict[str, float]]] = {name: [] for name in commands}

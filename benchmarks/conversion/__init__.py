@@ -1,0 +1,1 @@
+"""What `edge-mcnn convert` costs, and what its modes and operators bring."""
