@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -54,6 +54,16 @@ def findings_in(value: Any) -> list[Finding] | None:
     if not isinstance(value, list) or not value or not all(map(_is_finding, value)):
         return None
     return [{key: each[key] for key in _KEYS} for each in value]
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """The result of a check in a sentence, for the page and for `edge-mcnn doctor`."""
+    topics: dict[str, dict[str, None]] = {}
+    for each in findings:
+        topics.setdefault(each["verdict"], {})[each["topic"]] = None  # once, in their order
+    if "FAIL" in topics:
+        return f"Fix first: {', '.join(topics['FAIL'])}."
+    return f"It works, with warnings: {', '.join(topics['WARN'])}." if "WARN" in topics else "No problems found."
 
 
 def _is_finding(value: Any) -> bool:
@@ -223,7 +233,7 @@ class _Check:
 
     @staticmethod
     def _kill(process: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # it has ended, with all that it started
             os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -13,7 +13,6 @@ from device.settings.schema import sections
 from device.settings.toml_values import toml_value
 from device.system.display import counted, displayable
 from device.web import past
-from device.web.look import views
 from device.web.render import accepts_json, render, respond_error, respond_json
 from device.web.security import form
 from device.web.services import VISITOR, services_of, visitor_of
@@ -114,7 +113,7 @@ async def check(request: web.Request) -> web.StreamResponse:
     """Check every part of the device; the response comes when the check has ended."""
     checked = await services_of(request).daemon.check()
     if accepts_json(request):
-        return respond_json({**asdict(checked), "summary": views.findings_summary(checked.findings)})
+        return respond_json({**asdict(checked), "summary": checked.summary})
     raise web.HTTPSeeOther("/health#check")
 
 

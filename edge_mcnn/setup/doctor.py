@@ -113,10 +113,10 @@ def _meter(level: "MicrophoneLevel", console: "Console") -> "Text":
 
 
 def _summary(findings: Sequence["Finding"]) -> str:
-    failed, warned = ([each.topic for each in findings if each.verdict == verdict] for verdict in ("FAIL", "WARN"))
-    if failed:
-        return f"Fix first: {', '.join(failed)}."
-    return f"It works, with warnings: {', '.join(warned)}." if warned else "No problems found. Next: edge-mcnn listen"
+    from device.daemon.self_check import summary
+
+    next_step = "" if any(each.verdict != "OK" for each in findings) else " Next: edge-mcnn listen"
+    return summary(asdict(each) for each in findings) + next_step
 
 
 def _can_print_symbols(console: "Console") -> bool:

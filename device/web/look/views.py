@@ -220,16 +220,6 @@ def by_severity(findings: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]
     return sorted(findings, key=lambda each: _SEVERITY.get(each["verdict"], 0))
 
 
-def findings_summary(findings: Iterable[Mapping[str, str]]) -> str:
-    """The result of a check of every part in a sentence, as `edge-mcnn doctor` prints it."""
-    topics: dict[str, dict[str, None]] = {}
-    for each in findings:
-        topics.setdefault(each["verdict"], {})[each["topic"]] = None  # once, in their order
-    if "FAIL" in topics:
-        return f"Fix first: {', '.join(topics['FAIL'])}."
-    return f"It works, with warnings: {', '.join(topics['WARN'])}." if "WARN" in topics else "No problems found."
-
-
 def duration(seconds: float) -> str:
     """A duration for people in its two largest units, such as `3 h 20 min`."""
     minutes = int(seconds) // 60

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from device.daemon.control import check_device, correct_last, set_muted, show_light
-from device.daemon.self_check import Checked, Finding
+from device.daemon.self_check import Checked, Finding, summary
 from device.daemon.status import running_daemon
 from device.errors import StatusError
 
@@ -25,6 +25,11 @@ class LastCheck:
     time: str
     """When it ended: local time with offset, such as `2026-01-31T10:00:00+01:00`."""
     findings: Sequence[Finding]
+
+    @property
+    def summary(self) -> str:
+        """The result in a sentence."""
+        return summary(self.findings)
 
 
 class DaemonRequests:

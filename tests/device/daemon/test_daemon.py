@@ -326,14 +326,19 @@ def test_portaudio_is_loaded_while_the_models_are_unless_the_device_is_muted(
         daemon.run()
 
 
-def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a_microphone() -> None:
-    light, monitor, controls = Mock(), Mock(), Controls()
+def listening_daemon(outputs: Outputs, controls: Controls) -> Daemon:
     daemon = Daemon(
-        Settings(), load=Mock(), outputs=Outputs(light, [monitor]), announce=Mock(), patient=True,
-        systemd=Mock(watchdog_s=None), status_socket=None, controls=controls,
+        Settings(), load=Mock(), outputs=outputs, announce=Mock(), patient=True, systemd=Mock(watchdog_s=None),
+        status_socket=None, controls=controls,
     )  # fmt: skip
     daemon._liveness.opened("USB", 16_000)
     daemon._liveness.block(constant=False)
+    return daemon
+
+
+def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a_microphone() -> None:
+    light, monitor, controls = Mock(), Mock(), Controls()
+    daemon = listening_daemon(Outputs(light, [monitor]), controls)
     with pytest.raises(ProfileError, match="nothing was predicted yet"):
         controls.correct("negative")
     classifier = Mock(path=Path("profile.json"))
@@ -357,12 +362,7 @@ def test_a_correction_changes_the_light_in_the_listening_thread_while_there_is_a
 
 def test_a_correction_that_is_learnt_after_another_prediction_is_published_for_its_own() -> None:
     light, monitor, controls = Mock(), Mock(), Controls()
-    daemon = Daemon(
-        Settings(), load=Mock(), outputs=Outputs(light, [monitor]), announce=Mock(), patient=True,
-        systemd=Mock(watchdog_s=None), status_socket=None, controls=controls,
-    )  # fmt: skip
-    daemon._liveness.opened("USB", 16_000)
-    daemon._liveness.block(constant=False)
+    daemon = listening_daemon(Outputs(light, [monitor]), controls)
     features = UtteranceFeatures(np.zeros(1), np.zeros(1))
 
     def learn(_features: UtteranceFeatures, _label: str) -> None:

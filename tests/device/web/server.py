@@ -209,7 +209,7 @@ class Server:
             received = b""
             with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # it has responded before it has read all
                 connection.sendall(content)
-            with contextlib.suppress(ConnectionResetError):
+            with contextlib.suppress(ConnectionResetError):  # what came before counts
                 while not _is_complete(received) and (part := connection.recv(65536)):
                     received += part
             return received

@@ -41,7 +41,7 @@ class Page:
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events, until the server ends the stream."""
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionResetError):  # another way to end it
             for line in self._stream:
                 if line.startswith(b"data: ") and line.endswith(b"\n"):
                     yield json.loads(line.removeprefix(b"data: "))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from device.daemon.self_check import summary
 from device.web.look import views
 
 NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
@@ -119,6 +120,6 @@ def test_findings_are_summed_up_and_problems_come_first() -> None:
     ]  # fmt: skip
     ordered = [each["topic"] for each in views.by_severity(findings)]
     assert ordered == ["model", "memory", "model", "lights", "level", "settings", "service"]
-    assert views.findings_summary(findings) == "Fix first: model, memory."
-    assert views.findings_summary(findings[:2]) == "It works, with warnings: lights."
-    assert views.findings_summary(findings[:1]) == "No problems found."
+    assert summary(findings) == "Fix first: model, memory."
+    assert summary(findings[:2]) == "It works, with warnings: lights."
+    assert summary(findings[:1]) == "No problems found."
