@@ -24,13 +24,17 @@ def test_help_lists_the_commands() -> None:
 
 def test_help_has_the_summaries_that_the_commands_have() -> None:
     group: Any = typer.main.get_command(app)
-    listed = {
-        line[2:].strip(" │\n") for line in edge_mcnn("--help", environment={"COLUMNS": "200"}).stdout.splitlines()
-    }
+    text = edge_mcnn("--help", environment={"COLUMNS": "200"}).stdout
+    listed = dict(line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  "))
     assert len(group.commands) == 24
     for name, command in group.commands.items():
-        summary = " ".join(inspect.cleandoc(command.help).split("\n\n")[0].split())
-        assert {line for line in listed if line.split(maxsplit=1) == [name, summary]}, (name, summary)
+        assert listed[name] == " ".join(inspect.cleandoc(command.help).split("\n\n")[0].split()), name
+
+
+def test_without_a_command_the_help_is_printed() -> None:
+    done = edge_mcnn()
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout == edge_mcnn("--help").stdout
 
 
 def test_only_the_command_that_is_used_is_imported() -> None:
