@@ -125,15 +125,18 @@ class Silero:
         sums = self._lstm @ np.concatenate([features, self._hidden]) + self._lstm_bias
         # Input gate, forget gate, the candidate (whose sigmoid is not needed) and the output gate.
         with np.errstate(over="ignore"):  # of loud speech: the exponential is infinite, and the gate 0
-            input_gate, forget_gate, _, output_gate = np.split(1 / (1 + np.exp(-sums)), 4)
+            input_gate, forget_gate, _, output_gate = (1 / (1 + np.exp(-sums))).reshape(4, _UNITS)
         self._cell = forget_gate * self._cell + input_gate * np.tanh(sums[2 * _UNITS : 3 * _UNITS])
         self._hidden = output_gate * np.tanh(self._cell)
         return 1 / (1 + math.exp(-float(np.maximum(self._hidden, 0) @ self._output) - self._output_bias))
 
 
 def _rows(values: NDArray[np.float32], length: int, hop: int) -> NDArray[np.float32]:
-    """Cut `values` into overlapping rows, shape (rows, length); copied, because BLAS accepts no overlapping rows."""
-    return np.stack([values[start : start + length] for start in range(0, len(values) - length + 1, hop)])
+    """Cut a contiguous array into overlapping rows, shape (rows, length); copied: BLAS accepts no overlapping rows."""
+    rows = (len(values) - length) // hop + 1
+    size = values.itemsize
+    # A tenth of the time of `sliding_window_view` and `stack`, which check more.
+    return np.ndarray((rows, length), values.dtype, values, strides=(hop * size, size)).copy()
 
 
 def _weights_path() -> Path:
