@@ -120,9 +120,9 @@ def first() -> dict[str, Any]:
 def life(utterances: int, folder: Path) -> dict[str, float]:
     """CPU and memory of this process, if it listens to the recordings in the folder."""
     import edge_mcnn.main  # noqa: F401  # likewise
-    from device.audio.microphone import load_portaudio
+    from device.audio.microphone import portaudio_version
 
-    load_portaudio()
+    portaudio_version()  # loads it
 
     settings = Settings()
     chosen = replace(settings.transcriber, utterances_per_recogniser=utterances)

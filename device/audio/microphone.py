@@ -34,6 +34,8 @@ A sound server offers 32 or more, whatever the microphone has, and mixes what th
 """
 _NO_CARD = SoundCard("", "")
 _QUEUE_SECONDS = 10
+_LATEST_S = 2 * BLOCK_SECONDS
+"""Age of a block, seconds, from which on it is not the latest: later ones were dropped because the queue was full."""
 _INVALID_RATE = -9997
 """PortAudio's number of the error that a device does not support a rate."""
 _HARDWARE = re.compile(r"\(hw:(\d+),\d+\)")
@@ -88,12 +90,6 @@ def portaudio_version() -> str:
         AudioError: PortAudio is not installed.
     """
     return str(_portaudio().get_portaudio_version()[1]).partition(",")[0]
-
-
-def load_portaudio() -> None:
-    """Load PortAudio, which scans the sound cards, ahead of its use; an error is raised when it is used."""
-    with contextlib.suppress(Exception), silenced_c_libraries():
-        _portaudio()
 
 
 def list_microphones() -> list[MicrophoneInfo]:
@@ -349,6 +345,17 @@ class Microphone:
         if self._selected is not None:
             samples = samples[:, self._selected]
         return Block(samples, arrived_at, constant=is_constant(samples))
+
+    def skip_waiting(self) -> None:
+        """Drop what was recorded before and not read, but for the latest block; none of it counts as dropped."""
+        since = time.monotonic() - _LATEST_S
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._taken.extend(self._batches.get_nowait() or ())
+        while self._taken and (len(self._taken) > 1 or self._taken[0][1] < since):
+            self._taken.popleft()
+            self._read += 1
+        self.dropped_blocks = 0
 
     def wake(self) -> None:
         """Make `block` return immediately; may be called from another thread."""

@@ -15,16 +15,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from device.audio.level import level_dbfs
-from device.audio.liveness import Liveness, LivenessMachine, State
-from device.audio.microphone import load_portaudio
-from device.audio.reconnecting import OpenMicrophone, ReconnectingMicrophone
+from device.audio.liveness import Liveness, LivenessMachine, Muting, State
+from device.audio.microphone import Microphone
+from device.audio.reconnecting import ReconnectingMicrophone
 from device.bundle import DEFAULT_BUNDLE, shipped_name
 from device.daemon.control import ControlServer
 from device.daemon.controls import Controls
+from device.daemon.opening_ahead import OpeningAhead, WaitingMicrophone
 from device.daemon.self_check import SelfCheck
 from device.daemon.status import LOW_CONFIDENCE_LABEL, Status, StatusServer
 from device.daemon.systemd import Systemd
@@ -61,6 +63,7 @@ class Daemon:
         outputs: where predictions and the state of the microphone go.
         announce: prints a line when audio arrives and when the microphone is lost.
         patient: wait for a microphone that is missing at the start, instead of raising.
+        open_ahead: whether the microphone is opened while `load` runs, to listen sooner; not if that may take minutes.
         systemd: the service manager.
         status_socket: path of the socket at which the status is published; None for no socket.
         controls: what users may change meanwhile; None if nobody else can.
@@ -77,11 +80,12 @@ class Daemon:
         announce: Callable[[str], None],
         *,
         patient: bool,
+        open_ahead: bool = False,
         systemd: Systemd,
         status_socket: Path | None,
         controls: Controls | None = None,
         control_socket: Path | None = None,
-        open_microphone: Callable[[str], OpenMicrophone] | None = None,
+        open_microphone: Callable[[str], WaitingMicrophone] | None = None,
         self_check: SelfCheck | None = None,
     ) -> None:
         self._load = load
@@ -101,6 +105,9 @@ class Daemon:
         self._pipeline: Pipeline | None = None
         self._model = displayable(Path(settings.classifier.model).name) or shipped_name(DEFAULT_BUNDLE) or ""
         self._liveness = LivenessMachine(settings.liveness, time.monotonic, self._on_liveness)
+        self._microphone_name = settings.microphone.name
+        self._open_ahead = open_ahead
+        self._opening = OpeningAhead(open_microphone or partial(Microphone, channels=settings.microphone.channels))
         self._microphone = ReconnectingMicrophone(
             settings.microphone.name,
             self._liveness,
@@ -109,9 +116,8 @@ class Daemon:
             batch_size=self._batch_size,
             patient=patient,
             channels=settings.microphone.channels,
-            open_microphone=open_microphone,
+            open_microphone=self._opening.open,
         )
-        self._loads_portaudio = open_microphone is None
         self._state_changed = threading.Condition()
         self._announced: str | None = None
         self._ready = self._receiving = False
@@ -148,7 +154,7 @@ class Daemon:
                     _LOG.warning("%s", error)
             if self._self_check is not None:
                 stack.callback(self._self_check.close)  # before the servers, whose clients wait for it
-            self._controls.attach(self._microphone.mute, self._diagnostics)
+            self._controls.attach(self._mute, self._diagnostics)
             thread.start()
             watchdog_s = self._systemd.watchdog_s
             period = _TICK_S if watchdog_s is None else min(_TICK_S, watchdog_s / 4)
@@ -281,8 +287,8 @@ class Daemon:
         with contextlib.suppress(OSError):  # its name for `top -H` and debuggers, which Python 3.14 sets by itself
             Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text("listening")
         try:
-            if self._loads_portaudio and self._controls.muting is None:  # a muted device does not touch sound cards
-                threading.Thread(target=load_portaudio, name="loading PortAudio", daemon=True).start()
+            if self._open_ahead:  # a muted device does not touch sound cards: `_mute` was called
+                self._opening.begin(self._microphone_name)
             self._models = models = self._load()
             self._controls.loaded(models.adapted_classifier, models.confidences)
             self._outputs.open(models.classifier.labels)
@@ -300,7 +306,13 @@ class Daemon:
         except BaseException as error:  # noqa: BLE001  # raised in the main thread
             self.stop(error)
         finally:
+            self._opening.end()
             self._over.set()
+
+    def _mute(self, muting: Muting | None) -> None:
+        if muting is not None:
+            self._opening.close()
+        self._microphone.mute(muting)
 
     def _tick(self) -> None:
         self._last_tick = time.monotonic()

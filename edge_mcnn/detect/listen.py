@@ -137,6 +137,7 @@ def listen_command(
             outputs,
             out.announce,
             patient=wait,
+            open_ahead=speech_model is not None,  # else it is fetched first, which may take minutes
             systemd=Systemd(),
             status_socket=socket_path(),
             controls=controls,

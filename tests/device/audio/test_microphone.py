@@ -189,6 +189,27 @@ def test_blocks_of_a_constant_value(opened: Callable[..., list[microphone.Block]
     assert [block.constant for block in opened("pulse", 32, "loudest")] == [True, False]
 
 
+def test_audio_from_before_it_is_read_is_skipped_but_for_the_latest_block(
+    listed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed(USB)
+    now = 100.0
+    monkeypatch.setattr("device.audio.microphone.time.monotonic", lambda: now)
+    monkeypatch.setattr(sys.modules["sounddevice"], "RawInputStream", RawInputStream, raising=False)
+    each = microphone.Microphone(USB)  # which delivers two blocks at once
+    each.dropped_blocks = 3
+    each.skip_waiting()
+    latest = each.block(0)
+    assert latest is not None
+    assert not latest.constant
+    assert (each.dropped_blocks, each.block(0)) == (0, None)
+
+    each = microphone.Microphone(USB)
+    now += 60  # the queue was full long ago, so these two are not the latest
+    each.skip_waiting()
+    assert each.block(0) is None
+
+
 @pytest.mark.parametrize(
     ("name", "offered", "most_recorded", "recorded"),
     [

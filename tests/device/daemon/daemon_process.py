@@ -61,6 +61,9 @@ class Microphone:
         time.sleep(0.032)
         return Block(np.tile(np.array([[3000], [-3000]], np.int16), (256, 1)), time.monotonic(), constant=False)
 
+    def skip_waiting(self) -> None:
+        pass
+
     def wake(self) -> None:
         pass
 
@@ -176,7 +179,7 @@ if __name__ == "__main__":
         outputs = Outputs(FakeLight(), (), [*create_publishers(settings, announce, controls), FakeLines()])
     daemon: Daemon = Daemon(
         settings, load, outputs, announce, patient=True, systemd=Systemd(), status_socket=None,
-        open_microphone=Microphone, controls=controls,
+        open_microphone=Microphone, controls=controls, open_ahead=True,
     )  # fmt: skip
     try:
         daemon.run()

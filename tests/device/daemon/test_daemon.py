@@ -302,15 +302,17 @@ def test_the_status_of_the_service_quotes_names_and_reasons_unchanged() -> None:
     )
 
 
-@pytest.mark.parametrize("muted", [False, True])
-def test_portaudio_is_loaded_while_the_models_are_unless_the_device_is_muted(
-    muted: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded = threading.Event()
-    monkeypatch.setattr("device.daemon.daemon.load_portaudio", loaded.set)
+@pytest.mark.parametrize(("open_ahead", "muted"), [(True, False), (True, True), (False, False)])
+def test_the_microphone_is_opened_while_the_models_are_loaded(open_ahead: bool, muted: bool) -> None:
+    opened, closed = threading.Event(), threading.Event()
+    is_opened = open_ahead and not muted
+
+    def open_microphone(_name: str) -> Mock:
+        opened.set()
+        return Mock(close=closed.set)
 
     def load() -> Mock:
-        raise ModelsError("both" if loaded.wait(0 if muted else LIMIT_S) else "the models alone")
+        raise ModelsError("both" if opened.wait(LIMIT_S if is_opened else 0) else "the models alone")
 
     class ModelsError(Exception):
         pass
@@ -319,11 +321,12 @@ def test_portaudio_is_loaded_while_the_models_are_unless_the_device_is_muted(
     if muted:
         controls.mute(True)
     daemon = Daemon(
-        Settings(), load=load, outputs=Outputs(), announce=Mock(), patient=True, systemd=Mock(watchdog_s=None),
-        status_socket=None, controls=controls,
+        Settings(), load=load, outputs=Outputs(), announce=Mock(), patient=True, open_ahead=open_ahead,
+        systemd=Mock(watchdog_s=None), status_socket=None, controls=controls, open_microphone=open_microphone,
     )  # fmt: skip
-    with pytest.raises(ModelsError, match="the models alone" if muted else "both"):
+    with pytest.raises(ModelsError, match="both" if is_opened else "the models alone"):
         daemon.run()
+    assert closed.is_set() == is_opened
 
 
 def listening_daemon(outputs: Outputs, controls: Controls) -> Daemon:
