@@ -158,7 +158,7 @@ class _Commands(TyperGroup):
     def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
         """Parse the options that stand before the command; without anything, print the help."""
         if not arguments:
-            typer.echo(context.get_help())
+            out.line(context.get_help())
             context.exit(2)
         rest: list[str] = super().parse_args(context, arguments)
         return rest
