@@ -1,15 +1,17 @@
 """Measures the light while someone speaks: how soon it is right, how often it changes, and what it costs.
 
-    python -m benchmarks.response.preview FOLDER [--model emotions] [--speakers actor11,actor12] [--clips 100]
+    python -m benchmarks.response.preview FOLDER [--model emotions] [--speakers actor11,actor12] [--clips 100] [--json]
 
 FOLDER holds recordings, see `benchmarks.response.recordings`. The right light is that of the class of the prediction
 when the utterance is over. A flip is a change from the light of one class to that of another one within an utterance,
 the change to the right one at its end included; the first light of an utterance is none. Each recording is replayed
 with and without previews, in turns, which gives the CPU time of both, and verifies that the predictions are the same.
+With --json it prints the times, seconds from the last voiced frame, and the flips of each utterance.
 """
 
 import argparse
 import ctypes
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -141,6 +143,15 @@ def summary(found: Sequence[Course]) -> list[str]:
     return lines
 
 
+def as_json(found: Sequence[Course]) -> dict[str, list[float]]:
+    """By quantity its value for each utterance: when the right light and the prediction came, and the flips."""
+    return {
+        "right_s": [each.right_s for each in found],
+        "final_s": [each.prediction.utterance.end_s - each.prediction.utterance.speech_end_s for each in found],
+        "flips": [float(each.flips) for each in found],
+    }
+
+
 def _spread(values: Sequence[float]) -> str:
     if not values:
         return "none"
@@ -163,6 +174,7 @@ def main() -> None:
     parser.add_argument("--model", default="", help="model of the settings, such as emotions")
     parser.add_argument("--speakers", default="", help="speakers of labels.csv, separated by commas; default: all")
     parser.add_argument("--clips", type=int, help="number of recordings, spread over the folder; default: all")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
     settings = replace(Settings(), classifier=ClassifierSettings(model=chosen.model))
     # A transcriber each: on words that it has met, one is faster.
@@ -189,9 +201,13 @@ def main() -> None:
                 by_turn[turn] = _plain(without, put.samples)
             cpu_s[turn] += time.process_time() - started
         changed += [*map(_essence, by_turn[0])] != [*map(_essence, by_turn[1])]
+    cost = cpu_s[1] / cpu_s[0]
+    if chosen.json:
+        print(json.dumps({**as_json(found), "changed": changed, "cpu": cost}))
+        return
     print("\n".join(summary(found)))
     print(f"recordings with other words or probabilities    {changed}")
-    print(f"CPU time, with previews against without         {cpu_s[1] / cpu_s[0]:.3f}")
+    print(f"CPU time, with previews against without         {cost:.3f}")
 
 
 if __name__ == "__main__":

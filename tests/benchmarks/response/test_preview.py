@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.response.preview import Course, courses, summary
+from benchmarks.response.preview import Course, as_json, courses, summary
 from benchmarks.response.recordings import Clip, scene
 from benchmarks.response.replay import replay
 from device.audio.audio_file import Recording
@@ -47,6 +47,13 @@ def test_the_summary_counts_utterances() -> None:
     assert lines["right light before the last voiced frame"] == "33%"
     assert lines["a light before the end of the pause"] == "67%"
     assert lines["class of the corpus: first light, prediction"] == "66.7%, 33.3%"
+
+
+def test_the_values_of_each_utterance() -> None:
+    found = as_json([course((2.0, "positive")), course((2.0, "negative"), (3.25, "positive"))])
+    assert found["right_s"] == [-1.0, 0.25]
+    assert found["final_s"] == pytest.approx([0.6, 0.6])
+    assert found["flips"] == [0.0, 1.0]
 
 
 @pytest.mark.slow
