@@ -148,7 +148,6 @@ def convert(
                 raise
             except (ConversionError, BundleError) as error:
                 raise name_source(source, error) from None
-            representative = synthetic_samples(companions) if samples is None else samples(companions)
             job = worker.Job(
                 source=str(source.resolve()),
                 format=keras_source.format,
@@ -163,7 +162,15 @@ def convert(
             )
             fix = options.fix_for_disagreement(has_recordings=samples is not None)
             converted = _convert_and_verify(
-                keras_source, job, companions, representative, runtimes, options.requires, recipe, fix, progress
+                keras_source,
+                job,
+                companions,
+                samples or synthetic_samples,
+                runtimes,
+                options.requires,
+                recipe,
+                fix,
+                progress,
             )
             stream.write(converted.bundle)
     except OSError as error:
@@ -180,7 +187,7 @@ def convert(
         seconds=time.monotonic() - began,
         agreements=converted.agreements,
         keras=converted.result.keras,
-        samples_origin=representative.origin,
+        samples_origin=converted.samples_origin,
         requires=converted.requires,
         companions=companions,
         unreachable_words=unreachable_words(
@@ -195,13 +202,14 @@ class _Converted:
     agreements: dict[str, Agreement]
     result: worker.Result
     requires: str | None
+    samples_origin: str
 
 
 def _convert_and_verify(
     source: KerasSource,
     job: worker.Job,
     companions: Companions,
-    samples: RepresentativeData,
+    sample_source: SampleSource,
     runtimes: list[str],
     allowed_requirement: str | None,
     recipe: Recipe,
@@ -209,12 +217,17 @@ def _convert_and_verify(
     progress: Progress,
 ) -> _Converted:
     """The bytes of the bundle, and how closely it agrees with Keras in each runtime."""
-    with _temporary_folder() as folder:
+    with (
+        _temporary_folder() as folder,
+        # It imports tensorflow while the samples are prepared.
+        subprocess_job.started("the conversion", "convert.worker", [str(folder)]) as child,
+    ):
+        samples = _prepared(sample_source, companions)
         _save(folder / worker.SAMPLES, samples.images, samples.features, edges=edge_features(companions))
         _save(folder / worker.CALIBRATION, samples.calibration_images, samples.calibration_features)
         (folder / worker.JOB).write_text(job.to_json(), "utf-8")
         try:
-            subprocess_job.run("the conversion", "convert.worker", [str(folder)], progress)
+            child.finish(progress)
             result = worker.Result.from_json((folder / worker.RESULT).read_text("utf-8"))
             flatbuffer = (folder / worker.MODEL).read_bytes()
             operators = read_flatbuffer(flatbuffer).operators
@@ -241,9 +254,20 @@ def _convert_and_verify(
                 "tolerance": recipe.tolerance,
                 **{name: {"version": versions[name], **each.as_dict()} for name, each in agreements.items()},
             }
-            return _Converted(_packed(flatbuffer, companions, card), agreements, result, requires)
+            return _Converted(_packed(flatbuffer, companions, card), agreements, result, requires, samples.origin)
         except (ConversionError, BundleError) as error:
             raise name_source(source.path, error) from error
+
+
+def _prepared(source: SampleSource, companions: Companions) -> RepresentativeData:
+    try:
+        return source(companions)
+    except OSError as error:  # one about the user's files, not about the temporary ones
+        raise ConversionError(
+            f"the samples cannot be read ({displayable(error.filename or type(error).__name__)}: "
+            f"{error.strerror or error})",
+            fix="make the recordings readable, then convert again",
+        ) from error
 
 
 def _save(path: Path, images: NDArray[np.float32], features: NDArray[np.int32], **more: NDArray[np.int32]) -> None:

@@ -1,7 +1,8 @@
 """Runs a step of the conversion in a separate process, so that a converter that crashes does not crash the caller.
 
-The child process reports progress and refusals as lines on its stdout. Its stderr is full of tensorflow's log messages;
-it is captured, and only its last useful line is shown when the child fails.
+The child process reports progress and refusals as lines on its stdout. It can be started before its input is complete,
+and then waits for the parent, by a line on its stdin, where it needs the input. Its stderr is full of tensorflow's log
+messages; it is captured, and only its last useful line is shown when the child fails.
 """
 
 import os
@@ -11,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from device.errors import ConversionError
 
 _STAGE, _REFUSAL = "stage\t", "refusal\t"
+_GO = "go\n"
 _NOISE = re.compile(r"[IW]\d{4} |\d{4}-\d\d-\d\d .*: [IW] |INFO|WARNING|\s|\S*Warning:|\(")
 """Matches the beginning of stderr lines that do not explain a failure."""
 _ENVIRONMENT = {
@@ -27,6 +29,7 @@ _ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore",  # users cannot fix the deprecations of other packages
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",  # tensorflow's own never returns memory to the system
+    "TF_USE_LEGACY_KERAS": "1",  # else tensorflow imports Keras 3 and scikit-learn, which takes more than a second
 }
 
 
@@ -47,19 +50,50 @@ def command(module: str, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
-def run(step: str, module: str, arguments: Sequence[str], progress: Progress = _ignore_progress) -> None:
-    """Run `python -m module arguments...` and wait until it ends.
+class ChildProcess:
+    """A step that has been started, see `started`."""
+
+    def __init__(self, step: str, process: subprocess.Popen[str], errors: IO[bytes]) -> None:
+        self._step, self._process, self._errors = step, process, errors
+
+    def finish(self, progress: Progress = _ignore_progress) -> None:
+        """Let the child process go beyond `wait_for_parent`, and wait until it ends.
+
+        Args:
+            progress: receives what the child process reports, and has reported so far.
+
+        Raises:
+            ConversionError: the child process refused, failed, or was killed.
+        """
+        refusal = None
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):  # it has ended, which is reported below
+                os.write(self._process.stdin.fileno(), _GO.encode())  # what a buffer holds would fail again later
+        for line in self._process.stdout or ():
+            if line.startswith(_STAGE):
+                stage, done, total = line.removeprefix(_STAGE).rstrip("\n").split("\t")
+                progress(stage, int(done), int(total))
+            elif line.startswith(_REFUSAL):
+                refusal = line.removeprefix(_REFUSAL).rstrip("\n")
+        self._process.wait()
+        self._errors.seek(0)
+        last_line = _last_useful_line(self._errors.read().decode("utf-8", "replace"))
+        if refusal is not None:
+            message, _, fix = refusal.partition("\t")
+            raise ConversionError(message, fix=fix)
+        if self._process.returncode != 0:
+            raise _failure(self._step, self._process.returncode, last_line)
+
+
+@contextmanager
+def started(step: str, module: str, arguments: Sequence[str]) -> Iterator[ChildProcess]:
+    """Start `python -m module arguments...`; it is killed at the end of the block if it still runs.
 
     Args:
         step: name of the step, the subject of error messages, such as "the conversion".
         module: a module that uses `reporting_to_parent`.
         arguments: command-line arguments of the module.
-        progress: receives what the child process reports.
-
-    Raises:
-        ConversionError: the child process refused, failed, or was killed.
     """
-    refusal = None
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, **_ENVIRONMENT, "PYTHONPATH": path}
@@ -67,7 +101,7 @@ def run(step: str, module: str, arguments: Sequence[str], progress: Progress = _
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
             command(module, arguments),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             env=environment,
@@ -76,23 +110,15 @@ def run(step: str, module: str, arguments: Sequence[str], progress: Progress = _
         ) as process,
     ):
         try:
-            for line in process.stdout or ():
-                if line.startswith(_STAGE):
-                    stage, done, total = line.removeprefix(_STAGE).rstrip("\n").split("\t")
-                    progress(stage, int(done), int(total))
-                elif line.startswith(_REFUSAL):
-                    refusal = line.removeprefix(_REFUSAL).rstrip("\n")
-            process.wait()
-        except BaseException:
-            process.kill()
-            raise
-        errors.seek(0)
-        last_line = _last_useful_line(errors.read().decode("utf-8", "replace"))
-    if refusal is not None:
-        message, _, fix = refusal.partition("\t")
-        raise ConversionError(message, fix=fix)
-    if process.returncode != 0:
-        raise _failure(step, process.returncode, last_line)
+            yield ChildProcess(step, process, errors)
+        finally:
+            process.kill()  # does nothing to one that `finish` has waited for
+
+
+def wait_for_parent() -> None:
+    """In the child process: wait until the parent calls `ChildProcess.finish`; exit if the parent ends before."""
+    if sys.stdin.readline() != _GO:
+        sys.exit(1)
 
 
 @contextmanager

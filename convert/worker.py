@@ -1,14 +1,17 @@
 """The child process in which tensorflow loads, prepares and converts a network: `python -m convert.worker FOLDER`.
 
-FOLDER holds `job.json`, `samples.npz` and `calibration.npz`. The worker adds `model.tflite` and `result.json`, which
+FOLDER holds `job.json`, `samples.npz` and `calibration.npz` once the parent process lets the worker go on; before that
+it imports tensorflow. The worker adds `model.tflite` and `result.json`, which
 holds Keras's own probabilities for the samples.
 """
 
 import ctypes
 import importlib.metadata
 import json
+import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +31,7 @@ from convert.source.keras_loading import (
 )
 from convert.source.keras_source import Format
 from convert.source.model_spec import ModelSpec, freeze
-from convert.subprocess_job import Progress, reporting_to_parent
+from convert.subprocess_job import Progress, reporting_to_parent, wait_for_parent
 from convert.tflite_model.flatbuffer import read_flatbuffer
 from convert.verify import runner
 from device.errors import ConversionError
@@ -102,16 +105,20 @@ class Result:
 def main(folder: Path) -> None:
     """Do the job in `folder`, as the child process of `convert.convert`."""
     with reporting_to_parent() as progress:
-        work(folder, progress)
+        work(folder, progress, wait_for_parent)
 
 
-def work(folder: Path, progress: Progress) -> None:
+def work(folder: Path, progress: Progress, wait_for_input: Callable[[], None] = lambda: None) -> None:
     """Do the job in `folder`.
+
+    Args:
+        folder: holds the job and the samples when `wait_for_input` has returned.
+        progress: receives each stage.
+        wait_for_input: called once tensorflow has been imported.
 
     Raises:
         ConversionError: the network cannot be converted.
     """
-    job = Job.from_json((folder / JOB).read_text("utf-8"))
     progress("loading tensorflow")
     import tensorflow as tf
     import tf_keras
@@ -119,6 +126,8 @@ def work(folder: Path, progress: Progress) -> None:
     from convert.quantise import tflite
     from convert.quantise.prepare import keep_float, prepare_weights
 
+    wait_for_input()
+    job = Job.from_json((folder / JOB).read_text("utf-8"))
     recipe = RECIPES[job.mode]
     progress("loading the network")
     trained = load_network(Path(job.source), job.format, job.keras, job.stored)
@@ -127,17 +136,18 @@ def work(folder: Path, progress: Progress) -> None:
         images, features = samples["images"], samples["features"]
         # Rows with no word, one word and as many as possible: with these a mask that is applied wrongly shows.
         edges = samples["edges"]
-    expected = predict(reference, images, features, progress)
+    run = _compiled(reference)
+    expected = predict(run, images, features, progress)
     checked = (
         np.resize(images, (_CHECKED_SAMPLES, *images.shape[1:])),
         np.resize(np.concatenate([edges, features]), (_CHECKED_SAMPLES, features.shape[1])),
     )
-    expected_of_checked = predict(reference, *checked)
+    expected_of_checked = predict(run, *checked)
     trained_in_2, prepared = trained, reference
     if job.keras == 3 or job.configuration != job.stored:
         trained_in_2 = in_keras_2(trained, job.configuration)
         prepared = with_ordered_inputs(trained_in_2, job.labels)
-        _check_equivalent(expected_of_checked, predict(prepared, *checked), "rebuilt in Keras 2")
+        _check_equivalent(expected_of_checked, predict(_compiled(prepared), *checked), "rebuilt in Keras 2")
     configuration = _configuration(trained_in_2)
     model = tf_keras.models.model_from_json(json.dumps(freeze(configuration, job.spec)))
 
@@ -191,23 +201,36 @@ def work(folder: Path, progress: Progress) -> None:
     (folder / RESULT).write_text(Result(expected.tolist(), tf.__version__, keras).to_json(), "utf-8")
 
 
-def predict(
-    model: Any, images: NDArray[np.float32], features: NDArray[np.int32], progress: Progress | None = None
-) -> NDArray[np.float32]:
-    """Probabilities of a Keras model whose inputs are [images, features], shape (samples, labels).
-
-    Raises:
-        ConversionError: the output is not a softmax.
-    """
+def _compiled(model: Any) -> Callable[[Any, Any], Any]:
+    """A function of images and word ids that runs a Keras model whose inputs are these, traced once."""
     import tensorflow as tf
 
     run = tf.function(lambda images, ids: model([images, ids], training=False))  # eagerly, an LSTM is a Python loop
     dtype = model.inputs[1].dtype
-    ids = features.astype(getattr(dtype, "name", dtype))
+    return lambda images, features: run(images, features.astype(getattr(dtype, "name", dtype)))
+
+
+def predict(
+    run: Callable[[Any, Any], Any],
+    images: NDArray[np.float32],
+    features: NDArray[np.int32],
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Probabilities of a Keras model, shape (samples, labels).
+
+    Args:
+        run: computes the probabilities for images and word ids.
+        images: spectrogram images, shape (samples, height, width, 3), 0 to 1.
+        features: word ids, shape (samples, sequence_length).
+        progress: receives the number of samples done, and of all.
+
+    Raises:
+        ConversionError: the output is not a softmax.
+    """
     rows = []
     for start in range(0, len(images), _BATCH):
         batch = slice(start, start + _BATCH)
-        rows.append(np.asarray(run(images[batch], ids[batch])))
+        rows.append(np.asarray(run(images[batch], features[batch])))
         if progress is not None:
             progress("running the network in Keras", min(batch.stop, len(images)), len(images))
     softmax: NDArray[np.float32] = np.concatenate(rows).astype(np.float32)
@@ -231,7 +254,7 @@ def predict(
 def _interpreter(flatbuffer: bytes) -> Any:
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(model_content=flatbuffer)
+    interpreter = tf.lite.Interpreter(model_content=flatbuffer, num_threads=os.cpu_count())
     interpreter.allocate_tensors()
     return interpreter
 
@@ -262,3 +285,5 @@ def _check_equivalent(expected: NDArray[np.float32], found: NDArray[np.float32],
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(0)  # the results are written, and tensorflow takes half a second to free its memory

@@ -1,9 +1,10 @@
 """Runs a bundle in the TFLite runtimes that are installed here, and compares its predictions with Keras's.
 
-Each runtime runs in a separate process, see `convert.verify.runner`.
+Each runtime runs in a separate process, see `convert.verify.runner`, and all of them at the same time.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +65,16 @@ def verify(
         ConversionError: a runtime refuses the bundle or crashes, or its predictions differ too much.
     """
     agreements = {}
-    for runtime in runtimes:
-        name = DISPLAY_NAMES[runtime]
-        output = samples.with_name(f"{runtime}.npy")
-        arguments = [runtime, str(bundle), str(samples), str(output)]
-        subprocess_job.run(f"{name}, running the converted model,", "convert.verify.runner", arguments, progress)
-        agreements[runtime] = measure(np.load(output), expected, labels)
-        check(agreements[runtime], tolerance, name, fix)
+    with ExitStack() as stack:
+        children = []
+        for runtime in runtimes:
+            output = samples.with_name(f"{runtime}.npy")
+            arguments = [runtime, str(bundle), str(samples), str(output)]
+            step = f"{DISPLAY_NAMES[runtime]}, running the converted model,"
+            child = stack.enter_context(subprocess_job.started(step, "convert.verify.runner", arguments))
+            children.append((runtime, output, child))
+        for runtime, output, child in children:
+            child.finish(progress)
+            agreements[runtime] = measure(np.load(output), expected, labels)
+            check(agreements[runtime], tolerance, DISPLAY_NAMES[runtime], fix)
     return agreements

@@ -4,6 +4,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -13,7 +14,6 @@ from rich.console import Console
 from convert import subprocess_job, worker
 from convert.convert import ConversionReport, convert
 from convert.recipes import RECIPES
-from convert.subprocess_job import Progress
 from convert.verify.representative_data import RepresentativeData, synthetic_inputs
 from device.bundle import Companions
 from device.recognition.runtimes import DISPLAY_NAMES, installed_runtimes
@@ -50,16 +50,18 @@ class Conversion:
 @contextmanager
 def worker_in_this_process() -> Iterator[None]:
     """Run the worker without a process of its own, so that tensorflow is not loaded again, which takes seconds."""
-    run = subprocess_job.run
+    started = subprocess_job.started
 
-    def run_here(step: str, module: str, arguments: list[str], progress: Progress) -> None:
+    @contextmanager
+    def started_here(step: str, module: str, arguments: list[str]) -> Iterator[Any]:
         if module == worker.__name__:
-            worker.work(Path(arguments[0]), progress)
+            yield SimpleNamespace(finish=lambda progress: worker.work(Path(arguments[0]), progress))
         else:
-            run(step, module, arguments, progress)
+            with started(step, module, arguments) as child:
+                yield child
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subprocess_job, "run", run_here)
+        patch.setattr(subprocess_job, "started", started_here)
         yield
 
 

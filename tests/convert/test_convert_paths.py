@@ -24,7 +24,7 @@ from tests.convert.tutorial_models import companions, save, tutorial_model
 
 @pytest.fixture(autouse=True)
 def _nothing_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess_job, "run", lambda *_: pytest.fail("tensorflow was loaded"))
+    monkeypatch.setattr(subprocess_job, "started", lambda *_: pytest.fail("tensorflow was loaded"))
 
 
 def refusal(source: Path, target: Path | None = None) -> str:

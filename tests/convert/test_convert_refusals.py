@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -150,7 +151,7 @@ def test_network_is_refused_before_tensorflow_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: Callable[[], Any], stored: Any, message: str
 ) -> None:
     source = save(build(), tmp_path / "Model.h5", stored)
-    monkeypatch.setattr(subprocess_job, "run", lambda *_: pytest.fail("tensorflow was loaded"))
+    monkeypatch.setattr(subprocess_job, "started", lambda *_: pytest.fail("tensorflow was loaded"))
     assert message in refusal(source)
 
 
@@ -162,7 +163,7 @@ def test_vocabulary_may_be_longer_than_the_embedding_if_num_words_limits_it(
     def reached(*_: object) -> None:
         raise ConversionError("reached the worker")
 
-    monkeypatch.setattr(subprocess_job, "run", reached)
+    monkeypatch.setattr(subprocess_job, "started", lambda *_: nullcontext(SimpleNamespace(finish=reached)))
     assert "reached the worker" in refusal(source)
 
 
@@ -201,6 +202,19 @@ def test_converter_killed(small_model: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(subprocess_job, "command", lambda *_: [sys.executable, "-c", kill])
     message = refusal(Path(shutil.copy(small_model, tmp_path)))
     assert "the conversion was killed by SIGKILL, its last error line: so much memory; close other programs" in message
+
+
+def test_recordings_that_the_system_cannot_read(small_model: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copy(small_model, tmp_path))
+
+    def unreadable(_: Companions) -> RepresentativeData:
+        raise PermissionError(13, "Permission denied", "clips/one.wav")
+
+    with pytest.raises(ConversionError) as caught:
+        convert(source, samples=unreadable)
+    assert caught.value.message == "the samples cannot be read (clips/one.wav: Permission denied)"
+    assert caught.value.fix == "make the recordings readable, then convert again"
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_interrupted(small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

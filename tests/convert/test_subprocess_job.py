@@ -1,4 +1,7 @@
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +17,14 @@ def stages() -> Stages:
     return Stages()
 
 
+def run(step: str, module: str, arguments: list[str], stages: Stages) -> None:
+    with subprocess_job.started(step, module, arguments) as child:
+        child.finish(stages)
+
+
 def run_code(code: str, monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
     monkeypatch.setattr(subprocess_job, "command", lambda *_: [sys.executable, "-c", code])
-    subprocess_job.run("the step", "", [], stages)
+    run("the step", "", [], stages)
 
 
 def test_stages_and_stray_output(monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
@@ -69,6 +77,53 @@ def test_failures(monkeypatch: pytest.MonkeyPatch, stages: Stages, code: str, me
     assert "\n" not in str(caught.value)
 
 
+_WAITING = """
+from convert.subprocess_job import reporting_to_parent, wait_for_parent
+with reporting_to_parent() as progress:
+    progress("ready")
+    wait_for_parent()
+    progress(open({path!r}).read())
+"""
+
+
+def test_it_waits_until_its_input_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
+    path = tmp_path / "input"
+    code = _WAITING.format(path=str(path))
+    monkeypatch.setattr(subprocess_job, "command", lambda *_: [sys.executable, "-c", code])
+    with subprocess_job.started("the step", "", []) as child:
+        time.sleep(0.5)  # long enough to fail, if it did not wait
+        path.write_text("read")
+        child.finish(stages)
+    assert stages == ["ready", "read"]
+
+
+def test_it_is_killed_if_the_parent_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = tmp_path / "pid"
+    code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(1000)"
+    monkeypatch.setattr(subprocess_job, "command", lambda *_: [sys.executable, "-c", code])
+
+    def refuse() -> None:
+        while not (pid.exists() and pid.read_text()):
+            time.sleep(0.01)
+        raise ConversionError("no recordings")
+
+    with pytest.raises(ConversionError, match="no recordings"), subprocess_job.started("the step", "", []):
+        refuse()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = _WAITING.format(path=str(tmp_path / "never written"))
+    root = Path(subprocess_job.__file__).parents[1]
+    process = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=root, check=False
+    )
+    assert process.returncode == 1
+    assert process.stdout == "stage\tready\t0\t0\n"
+    assert not process.stderr
+
+
 def test_keras_3_uses_tensorflow_whatever_the_user_prefers(monkeypatch: pytest.MonkeyPatch, stages: Stages) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     code = """
@@ -87,7 +142,7 @@ def test_modules_in_the_users_folder_are_not_imported(
     (tmp_path / "numpy.py").write_text("raise SystemExit('imported from the working folder')")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConversionError, match="refuses the model"):
-        subprocess_job.run("x", "convert.verify.runner", ["ai-edge-litert", __file__, "", ""], stages)
+        run("x", "convert.verify.runner", ["ai-edge-litert", __file__, "", ""], stages)
 
 
 @pytest.mark.parametrize("package", list(INSTALLED))
@@ -98,7 +153,7 @@ def test_runtime_refuses(package: str, tmp_path: Path, stages: Stages) -> None:
         f"the converted model cannot be run: {package} refuses the model|{DISPLAY_NAMES[package]}.* was killed by"
     )
     with pytest.raises(ConversionError, match=expected):
-        subprocess_job.run(DISPLAY_NAMES[package], "convert.verify.runner", [package, str(model), "", ""], stages)
+        run(DISPLAY_NAMES[package], "convert.verify.runner", [package, str(model), "", ""], stages)
     assert stages == [f"running it in {DISPLAY_NAMES[package]}"]
 
 

@@ -9,7 +9,16 @@ import tf_keras
 from numpy.typing import NDArray
 
 from convert.quantise import gptq
-from convert.quantise.gptq import _factorise, _gram, _on_steps, _round_jointly, round_convolutions
+from convert.quantise.gptq import (
+    _factorise,
+    _gram,
+    _on_steps,
+    _part_size,
+    _round_jointly,
+    _uses_all_rows,
+    _Workspace,
+    round_convolutions,
+)
 from tests.convert.quantise.test_prepare import chain, convolutions, ids, network, random_images
 
 pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
@@ -24,7 +33,7 @@ def test_every_weight_lies_on_a_step_and_the_largest_stays() -> None:
     random = np.random.default_rng(0)
     kernel = random.normal(size=(3, 3, 8, 16)).astype(np.float32)
     inputs = random.normal(size=(400, 72)).astype(np.float32)
-    steps, largest = _on_steps(kernel, inputs.T @ inputs / np.float32(400))
+    steps, largest = _on_steps(kernel, inputs.T @ inputs / np.float32(400), _Workspace())
     np.testing.assert_array_equal(steps, np.round(steps))
     np.testing.assert_array_equal(np.abs(steps).max(axis=(0, 1, 2)), 127)
     np.testing.assert_array_equal(largest, np.abs(kernel).max(axis=(0, 1, 2)))
@@ -37,7 +46,7 @@ def test_the_output_of_a_layer_changes_less() -> None:
     kernel = random.normal(size=(3, 3, 8, 16)).astype(np.float32)
     common = random.normal(size=(2000, 4)) @ random.normal(size=(4, 72))  # correlated inputs
     inputs = (common + 0.1 * random.normal(size=(2000, 72))).astype(np.float32)
-    steps, largest = _on_steps(kernel, inputs[:1000].T @ inputs[:1000] / np.float32(1000))
+    steps, largest = _on_steps(kernel, inputs[:1000].T @ inputs[:1000] / np.float32(1000), _Workspace())
 
     def error(rounded: NDArray[np.float32]) -> float:
         return float(np.square(inputs[1000:] @ (rounded - kernel).reshape(72, 16)).mean())
@@ -50,7 +59,7 @@ def test_inputs_that_are_always_zero_and_dead_channels() -> None:
     kernel = random.normal(size=(3, 3, 8, 16)).astype(np.float32)
     kernel[..., ::2] = 0
     for gram in (np.zeros((72, 72), np.float32), np.diag([1.0, 0.0] * 36).astype(np.float32)):
-        steps, largest = _on_steps(kernel, gram)
+        steps, largest = _on_steps(kernel, gram, _Workspace())
         assert np.isfinite(steps * largest).all()
         np.testing.assert_allclose(steps * largest / np.float32(127), kernel, atol=np.abs(kernel).max() / 127)
 
@@ -118,7 +127,12 @@ def test_products_of_inputs(
         padding=layer.padding.upper(),
     ).numpy()
     rows = patches.reshape(-1, kernel[0] * kernel[1] * 6)
-    found = _gram(lambda: iter([tf.constant(inputs[:2]), tf.constant(inputs[2:])]), layer, len(inputs))
+    all_rows = _uses_all_rows(layer, inputs.shape, len(inputs))
+    assert all_rows == (all_pixels and settings.get("strides", 1) == settings.get("dilation_rate", 1) == 1)
+    workspace = _Workspace()
+    workspace.square("gram", 2 * rows.shape[1])[:] = np.nan  # what a layer before has left
+    batches = [tf.constant(inputs[:2]), tf.constant(inputs[2:])]
+    found = _gram(batches, layer, len(inputs), workspace, all_rows=all_rows)
     np.testing.assert_allclose(found, rows.T @ rows / len(rows), atol=1e-5)
 
 
@@ -136,7 +150,7 @@ def test_few_pixels_of_each_image_are_drawn(monkeypatch: pytest.MonkeyPatch) -> 
         return product(a, b, **transposed)
 
     monkeypatch.setattr(gptq, "_product", counted)
-    found = _gram(lambda: iter([tf.constant(inputs)]), layer, 20)
+    found = _gram([tf.constant(inputs)], layer, 20, _Workspace(), all_rows=False)
     assert drawn == [1000]
     np.testing.assert_allclose(found, np.eye(2), atol=0.15)
 
@@ -149,6 +163,45 @@ def test_factorisation() -> None:
     _factorise(factor)
     upper = np.triu(factor)
     np.testing.assert_allclose(upper @ upper.T, matrix, atol=1e-4)
+
+
+def test_what_a_layer_leaves_in_the_workspace_changes_nothing() -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(1500, 1100)).astype(np.float32)
+    gram = rows.T @ rows / np.float32(1500)
+    weights = (random.normal(size=(1100, 8)) * 40).astype(np.float32)
+    used = _Workspace()
+    used.square("factor", 1200)[:] = np.nan
+    expected = _round_jointly(weights, gram, _Workspace())
+    assert np.isfinite(expected).all()
+    np.testing.assert_array_equal(_round_jointly(weights, gram, used), expected)
+
+
+def test_the_workspace_grows() -> None:
+    workspace = _Workspace()
+    first = workspace.square("a", 3)
+    assert np.shares_memory(workspace.square("a", 2), first)
+    assert workspace.square("a", 4).shape == (4, 4)
+    assert not np.shares_memory(workspace.square("b", 4), workspace.square("a", 4))
+
+
+@pytest.mark.parametrize("all_rows", [True, False])
+def test_images_that_pass_a_layer_in_small_parts(monkeypatch: pytest.MonkeyPatch, all_rows: bool) -> None:
+    if not all_rows:
+        monkeypatch.setattr(gptq, "_ALL_ROWS", 0)
+    weights = []
+    for part in (gptq._PART, 1):
+        monkeypatch.setattr(gptq, "_PART", part)
+        tf_keras.utils.set_random_seed(0)
+        model = network(chain())
+        round_convolutions(convolutions(model), model, random_images(0), ids())
+        weights.append(model.get_weights())
+    for together, apart in zip(*weights, strict=True):
+        np.testing.assert_allclose(together, apart, atol=1e-5)
+
+
+def test_the_size_of_parts() -> None:
+    assert [_part_size((96, size, size, 64)) for size in (2, 32, 64, 100, 1000)] == [32, 32, 8, 2, 1]
 
 
 def test_rounding_is_that_of_the_inverse() -> None:
@@ -166,5 +219,5 @@ def test_rounding_is_that_of_the_inverse() -> None:
         expected[row] = np.clip(np.round(left[row]), -127, 127)
         error = (left[row] - expected[row]) / factor[row, row]
         left[row:] -= np.outer(factor[row, row:], error)
-    found = _round_jointly(weights, gram)[order]
+    found = _round_jointly(weights, gram, _Workspace())[order]
     assert (found == expected).mean() > 0.99  # a value between two steps may be rounded either way

@@ -17,7 +17,10 @@ def test_a_broken_runtime_is_reported(tmp_path: Path, monkeypatch: pytest.Monkey
     for name in ("model", "samples"):
         (tmp_path / name).write_bytes(b"")
     arguments = ["ai-edge-litert", *(str(tmp_path / name) for name in ("model", "samples", "output"))]
-    with pytest.raises(ConversionError) as caught:
-        subprocess_job.run("LiteRT", "convert.verify.runner", arguments)
+    with (
+        pytest.raises(ConversionError) as caught,
+        subprocess_job.started("LiteRT", "convert.verify.runner", arguments) as child,
+    ):
+        child.finish()
     assert caught.value.message == "LiteRT is installed but cannot be used (_ARRAY_API not found)"
     assert caught.value.fix == "reinstall or remove ai-edge-litert"
