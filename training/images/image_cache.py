@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable
-from training.dask_cluster import DaskCluster
 from training.data.clips import Skipped
 from training.data.finished_images import INDEX, INDEX_FORMAT, file_of, read_index
 from training.data.reading.audio import LONGEST_CLIP_S, read_recording
@@ -37,6 +36,9 @@ from training.data.reading.linked_files import IMAGE_SUFFIXES
 from training.images.array_cache import cannot_write
 from training.images.spectrogram import compute_image
 from training.parallel import in_processes, on_all_cores
+
+if TYPE_CHECKING:  # each process would import it, and asyncio with it
+    from training.dask_cluster import DaskCluster
 
 _OWN_NAME = re.compile(r".*-[0-9a-f]{16}\.png", re.DOTALL)
 """Names of the images in a cache."""
@@ -131,7 +133,7 @@ class ImageCache:
         _save(path, computed)
         return computed
 
-    def fill(self, recordings: Sequence[Path], console: Console, cluster: DaskCluster | None = None) -> CacheUpdate:
+    def fill(self, recordings: Sequence[Path], console: Console, cluster: "DaskCluster | None" = None) -> CacheUpdate:
         """Compute the missing images, on all cores or on a cluster, and write the index.
 
         Ctrl-C, an error or a power failure leave the finished images; the next call continues from there.
@@ -189,7 +191,7 @@ class ImageCache:
     def _compute(self, recording: Path) -> NDArray[np.float32]:
         return compute_image(read_recording(recording, self._front_end.sample_rate), self._front_end)
 
-    def _fill_from(self, cluster: DaskCluster, recordings: Sequence[Path], console: Console) -> set[str]:
+    def _fill_from(self, cluster: "DaskCluster", recordings: Sequence[Path], console: Console) -> set[str]:
         """Write the missing images that a cluster computes; return their names. Some recordings may still lack one."""
         paths: dict[Path, Path] = {}
         for recording in recordings:
