@@ -51,7 +51,7 @@ class Measurements:
     """Output of `benchmarks.conversion.cost`."""
     growth: dict[str, Any] = field(default_factory=dict)
     """Output of `benchmarks.growth`."""
-    images: dict[str, list[float]] = field(default_factory=dict)
+    images: dict[str, Any] = field(default_factory=dict)
     """Output of `benchmarks.images`."""
     search: dict[str, dict[str, float]] = field(default_factory=dict)
     """Output of `benchmarks.search`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from benchmarks import listening
+from benchmarks import images, listening
 from benchmarks.conversion.cost import OURS as OUR_CONVERSION
 from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
 from benchmarks.page.goals import goals
@@ -162,8 +162,16 @@ def _lines(found: Measurements, rounds: int, before: Mapping[str, float]) -> Ite
     )
     yield "## Training's spectrogram images (`python -m benchmarks.images`)"
     yield ""
+    count, length_s = found.images[images.CLIPS_COUNT], found.images[images.CLIP_S]
+    yield f"{count:,} clips of {length_s:.1f} s on average, with the start of processes; theirs is one process."
+    yield ""
+    faster = {name: f"{ratio:.1f}" for name, ratio in found.images[images.FASTER].items()}
     yield from _table(
-        ("", "ms per clip"), [(name, Summary.of(values).text(".2f")) for name, values in found.images.items()]
+        ("", "ms per clip", "times faster"),
+        [
+            (name, Summary.of(values).text(".2f"), faster.get(name, ""))
+            for name, values in found.images[images.MS].items()
+        ],
     )
 
 

@@ -11,11 +11,13 @@ import io
 import json
 import os
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +29,21 @@ from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.system.atomic_write import atomic_write
 from device.system.display import displayable
-from training.dask_cluster import DaskCluster
 from training.data.clips import Skipped
 from training.data.finished_images import INDEX, INDEX_FORMAT, file_of, read_index
 from training.data.reading.audio import LONGEST_CLIP_S, read_recording
 from training.data.reading.linked_files import IMAGE_SUFFIXES
 from training.images.array_cache import cannot_write
 from training.images.spectrogram import compute_image
-from training.parallel import on_all_cores
+from training.parallel import in_processes, on_all_cores
+
+if TYPE_CHECKING:  # each process would import it, and asyncio with it
+    from training.dask_cluster import DaskCluster
 
 _OWN_NAME = re.compile(r".*-[0-9a-f]{16}\.png", re.DOTALL)
 """Names of the images in a cache."""
+_WORTH_PROCESSES = 128
+"""Missing images from which on processes are faster than threads, although each takes half a second to start."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +129,11 @@ class ImageCache:
         cached = _load(path, (self._front_end.image_height, self._front_end.image_width, 3))
         if cached is not None:
             return cached
-        samples = read_recording(recording, self._front_end.sample_rate)
-        computed = compute_image(samples, self._front_end)
+        computed = self._compute(recording)
         _save(path, computed)
         return computed
 
-    def fill(self, recordings: Sequence[Path], console: Console, cluster: DaskCluster | None = None) -> CacheUpdate:
+    def fill(self, recordings: Sequence[Path], console: Console, cluster: "DaskCluster | None" = None) -> CacheUpdate:
         """Compute the missing images, on all cores or on a cluster, and write the index.
 
         Ctrl-C, an error or a power failure leave the finished images; the next call continues from there.
@@ -142,40 +147,52 @@ class ImageCache:
             TrainingError: the disk is full, the folder cannot be written to, or the cluster is lost.
         """
         index = read_index(self.folder) or {}  # without an index, the images' names suffice
-        done: dict[str, str | None] = {}
+        files: dict[Path, str] = {}
         skipped: list[Skipped] = []
         cached = 0
         distinct = list(dict.fromkeys(recordings))
         received = set() if cluster is None else self._fill_from(cluster, distinct, console)
-
-        def ensure(recording: Path) -> tuple[bool, str] | AudioError:
-            try:
-                path = self.path(recording)
-                exists = path.exists()
-                if not exists:
-                    self.image(recording)
-            except AudioError as error:
-                return error
-            return exists and path not in received, path.name
-
+        missing = islice((recording for recording in distinct if not self._has(recording)), _WORTH_PROCESSES)
+        on_cores = in_processes if len(list(missing)) == _WORTH_PROCESSES else on_all_cores
         try:
-            with Progress(console=console) as progress, on_all_cores(ensure, distinct) as results:
+            with Progress(console=console) as progress, on_cores(self._ensure, distinct) as results:
                 task = progress.add_task("images", total=len(distinct))
                 for recording, result in zip(distinct, results, strict=True):
                     if isinstance(result, AudioError):
                         skipped.append(Skipped.because(recording, result))
-                        done[self._relative(recording)] = None
                     else:
-                        cached += result[0]
-                        done[self._relative(recording)] = result[1]
+                        files[recording], existed = result
+                        cached += existed and files[recording] not in received
                     progress.advance(task)
         finally:
-            removed = self._write_index(index, done, {self._relative(each.recording): each.reason for each in skipped})
-        files = {recording: file for recording in distinct if (file := done[self._relative(recording)]) is not None}
+            done = {self._relative(recording): file for recording, file in files.items()}
+            reasons = {self._relative(each.recording): each.reason for each in skipped}
+            removed = self._write_index(index, {**done, **dict.fromkeys(reasons)}, reasons)
         return CacheUpdate(len(distinct) - cached - len(skipped), cached, removed, tuple(skipped), files)
 
-    def _fill_from(self, cluster: DaskCluster, recordings: Sequence[Path], console: Console) -> set[Path]:
-        """Write the missing images that a cluster computes; return their paths. Some recordings may still lack one."""
+    def _has(self, recording: Path) -> bool:
+        """Return whether the recording has an image; a recording that does not exist has one, as it needs none."""
+        try:
+            return self.path(recording).exists()
+        except AudioError:
+            return True
+
+    def _ensure(self, recording: Path) -> tuple[str, bool] | AudioError:
+        """Compute the recording's image unless it exists, in any process; returns its name and whether it existed."""
+        try:
+            path = self.path(recording)
+            existed = path.exists()
+            if not existed:
+                _save(path, self._compute(recording))
+        except AudioError as error:
+            return error
+        return path.name, existed
+
+    def _compute(self, recording: Path) -> NDArray[np.float32]:
+        return compute_image(read_recording(recording, self._front_end.sample_rate), self._front_end)
+
+    def _fill_from(self, cluster: "DaskCluster", recordings: Sequence[Path], console: Console) -> set[str]:
+        """Write the missing images that a cluster computes; return their names. Some recordings may still lack one."""
         paths: dict[Path, Path] = {}
         for recording in recordings:
             with contextlib.suppress(AudioError):  # it does not exist, which is reported later
@@ -188,7 +205,7 @@ class ImageCache:
             for recording, content in cluster.results(partial(_image_of, front_end=self._front_end), list(paths)):
                 if content is not None:
                     _write(paths[recording], content)
-                    received.add(paths[recording])
+                    received.add(paths[recording].name)
                 progress.advance(task)
         return received
 
@@ -247,7 +264,10 @@ def _image_of(recording: Path, front_end: FrontEnd) -> bytes:
 
 def _encode(computed: NDArray[np.float32]) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save(content, "PNG", compress_level=1)
+    # Runs of equal colours are what compresses in these images: this takes less time than the default, and less space.
+    Image.fromarray(np.rint(computed * 255).astype(np.uint8)).save(
+        content, "PNG", compress_level=1, compress_type=zlib.Z_RLE
+    )
     return content.getvalue()
 
 

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import growth, listening
+from benchmarks import growth, images, listening
 from benchmarks.conversion.cost import OURS as OUR_CONVERSION
 from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
-from benchmarks.images import OURS, THEIRS
 from benchmarks.listening import ListeningCost
 from benchmarks.page.goals import goals
 from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
@@ -25,6 +25,11 @@ def cost(*cpu: float, peak_mb: float, ready_s: float, latencies_ms: tuple[float,
 
 def conversion(seconds: float, mb: float) -> dict[str, float]:
     return {"wall_s": seconds, "cpu_s": seconds, "largest_mb": mb, "together_mb": mb}
+
+
+def drawn(one_core: float, two_cores: float, theirs: float) -> dict[str, Any]:
+    ms = {images.ONE_CORE: one_core, images.TWO_CORES: two_cores, images.THEIRS: theirs}
+    return images.summarise(2000, 4.95, {name: [value] * 3 for name, value in ms.items()})
 
 
 @pytest.fixture
@@ -57,7 +62,7 @@ def good() -> Measurements:
                 f"{growth.TALK}, at the start": [0.04], f"{growth.TALK}, after 10 h": [0.039],
             },
         },
-        images={OURS: [1.0], THEIRS: [24.0]},
+        images=drawn(1.9, 1.0, 24.0),
         search={"quick": {"as recorded": 0.04, "cpu": 0.06}, "thorough": {"as recorded": 0.04, "cpu": 0.1}},
         recognisers={
             "first": {
@@ -103,13 +108,19 @@ def test_each_goal_can_be_missed(good: Measurements) -> None:
             "hours": {key: [value * (1.2 if "after" in key else 1) for value in values]
                       for key, values in good.growth["hours"].items()},
         },
-        images={OURS: [1.3], THEIRS: [24.0]},
+        images=drawn(3.5, 2.01, 24.0),
         recognisers={
             **good.recognisers,
             "first": {**good.recognisers["first"], "prepared": good.recognisers["first"]["new"]},
         },
     )  # fmt: skip
     assert len(missed(slow)) == sum(1 for _ in goals(slow))
+
+
+def test_images_that_do_not_scale_miss_one_goal(good: Measurements) -> None:
+    assert [goal.split(": ")[1] for goal in missed(replace(good, images=drawn(3.59, 2.0, 24.0)))] == [
+        "2 cores >= 1.8 x as fast as 1"
+    ]
 
 
 def test_a_missing_peer_is_not_compared(good: Measurements) -> None:
@@ -122,6 +133,9 @@ def test_the_page(good: Measurements, tmp_path: Path) -> None:
     assert "on a board,\n4 cores, Linux aarch64" in page
     assert "| CPU, quiet room | <= 0.3 % of a core | 0.20% | met |" in page
     assert "| edge-mcnn | 0.20 (0.20 to 0.20) | 8.00 (8.00 to 8.00) | 1.00 (1.00 to 1.00) | 205 (205 to 205) |" in page
+    assert "2,000 clips of 5.0 s on average" in page
+    assert "| edge-mcnn pictures, 2 cores | 1.00 (1.00 to 1.00) | 24.0 |" in page
+    assert "| librosa and Matplotlib | 24.00 (24.00 to 24.00) |  |" in page
     assert (tmp_path / "results.png").stat().st_size > 10_000
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import training.images.image_cache
+import training.parallel
 from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MAGMA, mel_power, spectrogram_image
@@ -88,6 +89,57 @@ def test_index_lists_each_recording_with_its_image(recordings: list[Path], tmp_p
     assert list(index) == sorted(f"../clips/{path.name}" for path in recordings)
     assert "not a readable recording" in index["../clips/3.wav"].pop("skipped")
     assert {entry["image"] for entry in index.values() if entry} == pngs(tmp_path / "p")
+
+
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes, for any number of recordings and on any machine."""
+    monkeypatch.setattr(training.images.image_cache, "_WORTH_PROCESSES", 1)
+    monkeypatch.setattr(training.parallel, "_cores", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_processes_compute_the_same_files(
+    recordings: list[Path], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings[10].write_text("broken")
+    recordings[11].unlink()
+    folder, expected = tmp_path / "p", tmp_path / "q"
+    read = read_recording
+
+    def waiting(file: Path, rate: int) -> Any:
+        wait_until(lambda: pngs(folder))  # this process writes none yet, so the other one does
+        return read(file, rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.images.image_cache, "read_recording", waiting)
+        update = ImageCache(folder, FRONT_END).fill(recordings, console)
+    monkeypatch.setattr(training.images.image_cache, "_WORTH_PROCESSES", len(recordings) + 1)
+    assert update == ImageCache(expected, FRONT_END).fill(recordings, console)
+    assert (update.computed, len(update.skipped)) == (10, 2)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in expected.iterdir()
+    }
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_no_process_starts_for_cached_images(
+    recordings: list[Path], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = ImageCache(tmp_path / "p", FRONT_END)
+    cache.fill(recordings, console)
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert cache.fill(recordings, console).reused == 12
+
+
+@pytest.mark.usefixtures("two_processes")
+def test_another_process_cannot_write(recordings: list[Path], tmp_path: Path, console: Console) -> None:
+    folder = tmp_path / "p"
+    cache = ImageCache(folder, FRONT_END)
+    cache.fill(recordings[:8], console)  # what this process gets
+    (folder / f".{cache.path(recordings[8]).name}.part").mkdir()
+    with pytest.raises(TrainingError, match=r"p: cannot be written to \(Is a directory\); free"):
+        cache.fill(recordings, console)
 
 
 def test_continues_after_ctrl_c(
