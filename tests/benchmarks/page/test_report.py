@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,13 @@ from benchmarks.conversion.cost import OURS as OUR_CONVERSION
 from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
 from benchmarks.images import OURS, THEIRS
 from benchmarks.listening import ListeningCost
+from benchmarks.page.curves import CONVERT, EVALUATE, HISTORY, TRAIN, UTTERANCES, curves
 from benchmarks.page.goals import goals
 from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
 from benchmarks.page.report import write
 from benchmarks.page.summary import Summary
+from benchmarks.training.cost import OURS as OUR_TRAINING
+from benchmarks.training.cost import THEIRS as THEIR_TRAINING
 
 SCENES = (listening.QUIET, listening.SPEECH, listening.NOISE)
 
@@ -25,6 +29,16 @@ def cost(*cpu: float, peak_mb: float, ready_s: float, latencies_ms: tuple[float,
 
 def conversion(seconds: float, mb: float) -> dict[str, float]:
     return {"wall_s": seconds, "cpu_s": seconds, "largest_mb": mb, "together_mb": mb}
+
+
+def training(their_s_per_clip: float, our_s_per_clip: float) -> dict[str, dict[str, dict[str, float]]]:
+    ours = {str(clips): conversion(9 + our_s_per_clip * clips, 1130 + clips * 0.008) for clips in (500, 1000, 2000)}
+    theirs = {str(work): conversion(4 + their_s_per_clip * work, 960) for work in (500, 1000, 2000)}
+    return {OUR_TRAINING: ours, THEIR_TRAINING: theirs}
+
+
+def history(cpu_s: float, peak_mb: float, store_ms: float) -> dict[str, Any]:
+    return {"cpu_s": cpu_s, "peak_mb": peak_mb, "store_ms": store_ms, "queries_ms": {"all days": 1.0}}
 
 
 @pytest.fixture
@@ -50,6 +64,9 @@ def good() -> Measurements:
             OUR_CONVERSION: [conversion(19, 1600)],
             "growth": {"10000": conversion(12, 700), "20000": conversion(14, 900), "40000": conversion(18, 1300)},
         },
+        training=training(their_s_per_clip=0.025, our_s_per_clip=0.0175),
+        evaluation={str(clips): conversion(2 + clips / 1000, 180 + clips * 0.014) for clips in (1000, 2000, 4000)},
+        history={str(size): history(size / 20_000, 21.0, 0.05) for size in (25_000, 50_000, 200_000)},
         growth={
             "lengths": {"2": [0.34], "4": [0.48], "8": [0.76], "14": [1.18]},
             "hours": {
@@ -103,6 +120,14 @@ def test_each_goal_can_be_missed(good: Measurements) -> None:
             "hours": {key: [value * (1.2 if "after" in key else 1) for value in values]
                       for key, values in good.growth["hours"].items()},
         },
+        training={
+            OUR_TRAINING: {"500": conversion(9, 1000), "1000": conversion(40, 1060), "2000": conversion(200, 1200)},
+            THEIR_TRAINING: good.training[THEIR_TRAINING],
+        },
+        evaluation={"1000": conversion(3, 200), "2000": conversion(5, 250), "4000": conversion(40, 400)},
+        history={
+            "25000": history(1.0, 20, 0.05), "50000": history(2.0, 30, 0.06), "200000": history(90.0, 60, 0.08),
+        },
         images={OURS: [1.3], THEIRS: [24.0]},
         recognisers={
             **good.recognisers,
@@ -122,7 +147,32 @@ def test_the_page(good: Measurements, tmp_path: Path) -> None:
     assert "on a board,\n4 cores, Linux aarch64" in page
     assert "| CPU, quiet room | <= 0.3 % of a core | 0.20% | met |" in page
     assert "| edge-mcnn | 0.20 (0.20 to 0.20) | 8.00 (8.00 to 8.00) | 1.00 (1.00 to 1.00) | 205 (205 to 205) |" in page
+    goal = "| edge-mcnn train, 10,000 clips, 13 epochs, extrapolated | >= 10 x faster than the tutorial's training |"
+    assert f"{goal} 18 x | met |" in page
+    assert "| edge-mcnn train, extrapolated | 10,000 clips, 13 epochs | 184 |  |  |" in page
+    assert "| the tutorial's training, extrapolated | 10,000 clips, 13 epochs | 3254 |  |  |" in page
+    assert "| 4,000 | 6.0 | 6.0 | 236 |" in page
+    assert "| ms for one more | 0.050 | 0.050 | 0.050 |" in page
+    assert "(growth.png)" in page
     assert (tmp_path / "results.png").stat().st_size > 10_000
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_a_measured_training_is_not_extrapolated(good: Measurements, tmp_path: Path) -> None:
+    good.training[OUR_TRAINING]["10000"] = conversion(200, 1210)
+    page = write(good, 3, tmp_path).read_text(encoding="utf-8")
+    assert "| edge-mcnn train | 10,000 clips, 13 epochs | 200 | 200 | 1210 |" in page
+    assert "edge-mcnn train, extrapolated |" not in page
+
+
+def test_curves(good: Measurements) -> None:
+    found = curves(good)
+    assert list(found) == [UTTERANCES, CONVERT, TRAIN, EVALUATE, HISTORY]
+    assert found[CONVERT].cpu_s == {10.0: 12, 20.0: 14, 40.0: 18}
+    assert found[EVALUATE].line.fixed_s == pytest.approx(2)
+    assert found[EVALUATE].memory_kb == pytest.approx(14)
+    assert found[TRAIN].text == "9.0 s + 17.5 ms each, off by 0% at most"
+    assert found[HISTORY].text == "0.0 s + 0.05 ms each, off by 0% at most"
 
 
 def test_instructions_are_compared_with_those_of_the_report_before(good: Measurements, tmp_path: Path) -> None:
