@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from benchmarks.tutorial import LABELS, tutorial_companions
+from benchmarks.tutorial import LABELS
+from device.bundle import DEFAULT_BUNDLE, read_bundle
 from device.front_end.parameters import FrontEnd
 from tests.conftest import CLIPS
 from training.images.spectrogram import compute_image
@@ -22,6 +23,7 @@ TABLE, IMAGES = "table.csv", "images"
 TRAIN, VALIDATION = "train", "validation"
 _WORDS_PER_CLIP = 8
 _VOCABULARY = 1500
+"""Number of words of the model that ships which occur."""
 VALIDATION_EVERY = 11
 """One of so many clips is for validation."""
 
@@ -39,7 +41,8 @@ def write_corpus(folder: Path, clips: int) -> None:
         samples = soundfile.read(path, dtype="float32")[0]
         recorded.append(np.rint(compute_image(samples, FrontEnd()) * 255).astype(np.uint8))
     random = np.random.default_rng(1)
-    words = tutorial_companions().vocabulary[:_VOCABULARY]
+    known = read_bundle(DEFAULT_BUNDLE).companions.vocabulary
+    words = [word for word in known if word.isalpha()][:_VOCABULARY]
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(("ID", "text", "label", "split"))
