@@ -25,12 +25,11 @@ def compiled_lstms(model: Any, noise: StepNoise) -> Iterator[None]:
     """Let the LSTMs of a Keras model be compiled inside the block, where a step is traced.
 
     An LSTM with other settings than those of the network `tutorial` is left to Keras, and so is one without recurrent
-    dropout where there is a GPU, on which Keras uses that of cuDNN.
+    dropout where there is a GPU, on which Keras uses that of cuDNN; and everything where TensorFlow has no XLA.
     """
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, tf_keras.layers.LSTM) and _fits(layer)]
-    if layers:
-        with silenced_c_libraries():  # XLA writes that it starts, whatever the level of TensorFlow's log
-            tf.function(tf.identity, jit_compile=True, autograph=False)(0.0)
+    if layers and not _xla_starts():
+        layers = []
     for layer in layers:
         layer.call = _Call(layer, noise)
     try:
@@ -38,6 +37,16 @@ def compiled_lstms(model: Any, noise: StepNoise) -> Iterator[None]:
     finally:
         for layer in layers:
             del layer.call  # of the instance: the method of the class remains
+
+
+def _xla_starts() -> bool:
+    """Start XLA, which not every build of TensorFlow has; return whether it compiles a function."""
+    try:
+        with silenced_c_libraries():  # it writes that it starts, whatever the level of TensorFlow's log
+            tf.function(tf.identity, jit_compile=True, autograph=False)(0.0)
+    except (tf.errors.OpError, ValueError):
+        return False
+    return True
 
 
 def _fits(layer: Any) -> bool:

@@ -72,6 +72,21 @@ def test_other_settings_are_left_to_keras(options: dict[str, Any]) -> None:
     assert "While" in types
 
 
+def test_without_xla_everything_is_left_to_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+    function = tf.function
+
+    def without_xla(*arguments: Any, jit_compile: bool = False, **options: Any) -> Any:
+        if jit_compile:
+            raise tf.errors.UnimplementedError(None, None, "no XLA in this build")
+        return function(*arguments, **options)
+
+    model = network(recurrent_dropout=0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(tf, "function", without_xla)
+        _, types = step(model, compiled_lstms)
+    assert "While" in types
+
+
 def test_predictions_are_those_of_keras() -> None:
     model = network(dropout=0.25, recurrent_dropout=0.5)
     inputs = np.random.default_rng(2).standard_normal((ROWS, POSITIONS, NUMBERS)).astype(np.float32)
