@@ -20,9 +20,18 @@ def training_tables(found: Measurements) -> Iterator[Table]:
         for name, unit in ((THEIRS, "clips x epochs"), (OURS, f"clips, {EPOCHS} epochs"))
         for work, cost in found.training[name].items()
     ]
+    cpu_s = extrapolated_s(found.training, "cpu_s")
     for name, seconds in extrapolated_s(found.training).items():
         if name == THEIRS or str(CLIPS) not in found.training[OURS]:
-            rows.append((f"{name}, extrapolated", f"{CLIPS:,} clips, {EPOCHS} epochs", f"{seconds:.0f}", "", ""))
+            rows.append(
+                (
+                    f"{name}, extrapolated",
+                    f"{CLIPS:,} clips, {EPOCHS} epochs",
+                    f"{seconds:.0f}",
+                    f"{cpu_s[name]:.0f}",
+                    "",
+                )
+            )
     yield "Training (`python -m benchmarks.training.cost`)", ("", "", "s", "CPU s", "peak MB"), rows
     yield (
         "Evaluation (`python -m benchmarks.training.evaluation`)",

@@ -26,7 +26,7 @@ EPOCHS = 13
 """Passes over the train rows, in the tutorial and by default."""
 CLIPS = 10_000
 """Number of clips, train and validation, to which the lines are extended."""
-_SIZES = ((500, 1), (500, 2), (1000, 2))
+_SIZES = ((500, 1), (1000, 2), (2000, 2))
 """Clips and epochs of the tutorial's training."""
 _OUR_SIZES = (500, 1000, 2000)
 """Clips of `edge-mcnn train`; all with `EPOCHS`."""
@@ -37,17 +37,22 @@ def our_line(runs: dict[str, Any], quantity: str = "wall_s") -> Fit:
     return fit({int(clips): found[quantity] for clips, found in runs[OURS].items() if int(clips) != CLIPS})
 
 
-def their_line(runs: dict[str, Any]) -> Fit:
-    """Fit the line of the seconds of the tutorial's training by clips times epochs."""
-    return fit({int(clip_epochs): found["wall_s"] for clip_epochs, found in runs[THEIRS].items()})
+def their_line(runs: dict[str, Any], quantity: str = "wall_s") -> Fit:
+    """Fit the line of a quantity of the tutorial's training by clips times epochs."""
+    return fit({int(clip_epochs): found[quantity] for clip_epochs, found in runs[THEIRS].items()})
 
 
-def extrapolated_s(runs: dict[str, Any]) -> dict[str, float]:
-    """Return the seconds for `CLIPS` and `EPOCHS`, by name: that of edge-mcnn as measured, if it was."""
-    ours, theirs = our_line(runs), their_line(runs)
+def extrapolated_s(runs: dict[str, Any], quantity: str = "wall_s") -> dict[str, float]:
+    """Return the seconds for `CLIPS` and `EPOCHS`, by name: those of edge-mcnn as measured, if they were.
+
+    Args:
+        runs: what `measure` returns.
+        quantity: `wall_s`, or `cpu_s`, which other load changes less.
+    """
+    ours, theirs = our_line(runs, quantity), their_line(runs, quantity)
     measured = runs[OURS].get(str(CLIPS))
     return {
-        OURS: measured["wall_s"] if measured else ours.fixed_s + ours.per_second_s * CLIPS,
+        OURS: measured[quantity] if measured else ours.fixed_s + ours.per_second_s * CLIPS,
         THEIRS: theirs.fixed_s + theirs.per_second_s * CLIPS * EPOCHS,
     }
 

@@ -16,7 +16,10 @@ from training.data.leaks import refuse_identical
 def runs() -> dict[str, Any]:
     """Return costs on exact lines: 20 s and 10 ms per clip, 5 s and 20 ms per clip and epoch."""
     ours = {str(clips): {"wall_s": 20 + 0.01 * clips, "cpu_s": 30 + 0.02 * clips} for clips in (100, 200, 400)}
-    return {OURS: ours, THEIRS: {str(work): {"wall_s": 5 + 0.02 * work} for work in (100, 200, 400)}}
+    return {
+        OURS: ours,
+        THEIRS: {str(work): {"wall_s": 5 + 0.02 * work, "cpu_s": 5 + 0.03 * work} for work in (100, 200, 400)},
+    }
 
 
 def test_both_lines_lead_to_all_clips_and_epochs() -> None:
@@ -24,6 +27,7 @@ def test_both_lines_lead_to_all_clips_and_epochs() -> None:
     assert found[OURS] == pytest.approx(20 + 0.01 * CLIPS)
     assert found[THEIRS] == pytest.approx(5 + 0.02 * CLIPS * EPOCHS)
     assert their_line(runs()).max_error == pytest.approx(0, abs=1e-9)
+    assert extrapolated_s(runs(), "cpu_s")[THEIRS] == pytest.approx(5 + 0.03 * CLIPS * EPOCHS)
     assert our_line(runs(), "cpu_s").per_second_s == pytest.approx(0.02)
 
 
