@@ -5,7 +5,7 @@
 # make dist     build the wheel and the sdist into dist/ and check their metadata
 # make soak     long tests: 100 lost microphones, muted 100 times, a day of audio, 10,000 damaged inputs for every parser
 #               and for the page, 200 processes killed while they write the history
-# make bench    compare with Vosk alone, openWakeWord and the tutorial's path in benchmarks/RESULTS.md; 30 minutes
+# make bench    compare with Vosk alone, openWakeWord and the tutorial's path in benchmarks/RESULTS.md; 35 minutes
 # make check-arm64   follow docs/install-on-a-pi.md in emulated roots of Bookworm and Trixie; needs root, 40 minutes
 # make check-homeassistant   check a device in a real Home Assistant, in its own environment; 2 minutes
 # make default-model DATA=FOLDER   train the models that ship from their corpora, see docs/training.md

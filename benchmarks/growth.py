@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in `edge-mcnn listen`, before numpy is imported
@@ -95,17 +95,17 @@ def lengths() -> dict[int, list[float]]:
 
 @dataclass(frozen=True)
 class Fit:
-    """A straight line through the costs of utterances by their length."""
+    """A straight line through costs by the amount of work, such as those of utterances by their length in seconds."""
 
     fixed_s: float
-    """CPU seconds for each utterance, whatever its length."""
+    """Cost, such as CPU seconds, whatever the amount of work."""
     per_second_s: float
-    """Additional CPU seconds for each second of the utterance."""
+    """Additional cost for each unit of work, such as a second of an utterance."""
     max_error: float
     """Largest distance of a cost from the line, as a share of that cost."""
 
 
-def fit(costs: dict[int, float]) -> Fit:
+def fit(costs: Mapping[int, float] | Mapping[float, float]) -> Fit:
     """Fit the line by least squares."""
     seconds, cpu_s = np.array(list(costs)), np.array(list(costs.values()))
     slope, fixed = np.polyfit(seconds, cpu_s, 1)

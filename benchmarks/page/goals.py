@@ -7,9 +7,13 @@ from typing import Any
 from benchmarks import growth, images, listening
 from benchmarks.conversion.cost import OURS as OUR_CONVERSION
 from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
+from benchmarks.page.curves import EVALUATE, HISTORY, TRAIN, curves
 from benchmarks.page.measurements import TUTORIAL, Measurements
 from benchmarks.page.summary import Summary
 from benchmarks.recognisers import BOARD, PREPARED, USED
+from benchmarks.training.cost import CLIPS, EPOCHS, extrapolated_s, our_line, their_line
+from benchmarks.training.cost import OURS as OUR_TRAINING
+from benchmarks.training.cost import THEIRS as THEIR_TRAINING
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def goals(found: Measurements) -> Iterator[Goal]:
     ratio = help_s.median / Summary.of(found.import_s).median
     yield Goal("edge-mcnn --help", "<= 1.5 x importing typer and rich", f"{ratio:.1f} x", ratio <= 1.5)
     yield from _conversion_goals(found.conversion)
+    yield from _training_goals(found)
     faster = found.images[images.FASTER][images.TWO_CORES]
     quantity = "training's spectrogram images, per clip"
     yield Goal(quantity, ">= 12 x faster than librosa and Matplotlib", f"{faster:.1f} x on 2 cores", faster >= 12)
@@ -117,3 +122,37 @@ def _conversion_goals(costs: Mapping[str, Any]) -> Iterator[Goal]:
         f"{fit.fixed_s:.0f} s + {fit.per_second_s * 1000:.2f} s per MB, off by {fit.max_error:.0%} at most",
         fit.max_error <= 0.15,
     )
+
+
+def _training_goals(found: Measurements) -> Iterator[Goal]:
+    seconds = extrapolated_s(found.training)
+    faster = seconds[THEIR_TRAINING] / seconds[OUR_TRAINING]
+    yield Goal(
+        f"edge-mcnn train, {CLIPS:,} clips, {EPOCHS} epochs, extrapolated",
+        ">= 10 x faster than the tutorial's training",
+        f"{faster:.0f} x; {_off(found)}",
+        faster >= 10,
+    )
+    grown = curves(found)
+    for name in (TRAIN, EVALUATE, HISTORY):
+        curve = grown[name]
+        quantity = f"CPU of {name} by the number of {curve.work}"
+        yield Goal(quantity, "linear", curve.text, curve.line.max_error <= 0.15)
+    for name, limit in ((TRAIN, 50), (EVALUATE, 20), (HISTORY, 0.1)):
+        curve = grown[name]
+        quantity = f"peak memory of {name}, for each of the {curve.work}"
+        yield Goal(quantity, f"<= {limit:g} kB more", f"{curve.memory_kb:.2g} kB", curve.memory_kb <= limit)
+    fewest, most = (found.history[size]["store_ms"] for size in _ends(found.history))
+    yield Goal(
+        "the history, one more prediction, with 8 x as many stored", "as with few", f"{most / fewest:.2f} x",
+        most / fewest <= 1.3,
+    )  # fmt: skip
+
+
+def _off(found: Measurements) -> str:
+    theirs, ours = their_line(found.training), our_line(found.training)
+    return f"the lines are off by {theirs.max_error:.0%} and {ours.max_error:.0%} at most"
+
+
+def _ends(by_size: Mapping[str, Any]) -> tuple[str, str]:
+    return min(by_size, key=int), max(by_size, key=int)

@@ -49,6 +49,12 @@ class Measurements:
     """Seconds for a Python process that imports typer and rich, in turns with it."""
     conversion: dict[str, Any] = field(default_factory=dict)
     """Output of `benchmarks.conversion.cost`."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """Output of `benchmarks.training.cost`."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """Output of `benchmarks.training.evaluation`."""
+    history: dict[str, Any] = field(default_factory=dict)
+    """Output of `benchmarks.watch.growth`."""
     growth: dict[str, Any] = field(default_factory=dict)
     """Output of `benchmarks.growth`."""
     images: dict[str, Any] = field(default_factory=dict)
@@ -92,8 +98,14 @@ def measure(rounds: int, folder: Path, announce: Callable[[str], None]) -> Measu
     for name in ("growth", "images", "search", "instructions", "recognisers"):
         announce(f"benchmarks.{name}")
         setattr(found, name, json.loads(_python("-m", f"benchmarks.{name}")))
-    announce("benchmarks.conversion.cost")
-    found.conversion = json.loads(_python("-m", "benchmarks.conversion.cost"))
+    for name, module in (
+        ("conversion", "conversion.cost"),
+        ("training", "training.cost"),
+        ("evaluation", "training.evaluation"),
+        ("history", "watch.growth"),
+    ):
+        announce(f"benchmarks.{module}")
+        setattr(found, name, json.loads(_python("-m", f"benchmarks.{module}")))
     announce("edge-mcnn benchmark")
     found.board = json.loads(_python("-m", "edge_mcnn", "benchmark", "--json"))
     return found

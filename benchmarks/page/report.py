@@ -1,4 +1,4 @@
-"""Writes the results as a Markdown page with a chart."""
+"""Writes the results as a Markdown page with charts."""
 
 import datetime as dt
 import json
@@ -14,19 +14,22 @@ from matplotlib import pyplot as plt
 from benchmarks import images, listening
 from benchmarks.conversion.cost import OURS as OUR_CONVERSION
 from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
+from benchmarks.page.curves import draw
 from benchmarks.page.goals import goals
 from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
 from benchmarks.page.summary import Summary
+from benchmarks.page.training_tables import training_tables
 from device.recognition.runtimes import RUNTIMES
 
-REPORT, CHART, COUNTED = "RESULTS.md", "results.png", "instructions/counted.json"
+REPORT, CHART, GROWTH, COUNTED = "RESULTS.md", "results.png", "growth.png", "instructions/counted.json"
 """Files of the report in its folder; the last one holds the instructions that were counted, for the next report."""
 _PACKAGES = ("edge-mcnn", "vosk", *RUNTIMES, "numpy", "tensorflow", "librosa", "matplotlib")
 
 
 def write(found: Measurements, rounds: int, folder: Path) -> Path:
-    """Write the page and its chart into a folder, and return the path of the page."""
+    """Write the page and its charts into a folder, and return the path of the page."""
     _draw(found, folder / CHART)
+    draw(found, folder / GROWTH)
     page, counted = folder / REPORT, folder / COUNTED
     before = json.loads(counted.read_text(encoding="utf-8")) if counted.exists() else {}
     page.write_text("\n".join(_lines(found, rounds, before)) + "\n", encoding="utf-8")
@@ -106,6 +109,8 @@ def _lines(found: Measurements, rounds: int, before: Mapping[str, float]) -> Ite
         )
     yield "## Growth (`python -m benchmarks.growth`)"
     yield ""
+    yield f"![Cost by the amount of work, each with a line through the measurements]({GROWTH})"
+    yield ""
     yield from _table(
         ("audio", "CPU ms per second"),
         [(name, Summary.of(values).text(".3g", 1000)) for name, values in found.growth["hours"].items()],
@@ -126,6 +131,10 @@ def _lines(found: Measurements, rounds: int, before: Mapping[str, float]) -> Ite
             for name, runs in costs.items()
         ],
     )
+    for title, header, rows in training_tables(found):
+        yield f"## {title}"
+        yield ""
+        yield from _table(header, rows)
     yield "## Vosk's search (`python -m benchmarks.search`)"
     yield ""
     [conditions] = {tuple(key for key in rates if key != "cpu") for rates in found.search.values()}

@@ -29,7 +29,7 @@ _A_DAY = 1500
 """Predictions of a day on which people talk often: a million are nearly two years."""
 _COMMITS = 300
 _REPEATS = 5
-_LAST = datetime(2027, 6, 15, 18, tzinfo=UTC)
+LAST = datetime(2027, 6, 15, 18, tzinfo=UTC)
 _GOALS_MS = {"a day: counts, hours and the first page": 100.0, "heat map of everything": 300.0}
 
 
@@ -61,8 +61,8 @@ def event(number: int, moment: datetime, chance: random.Random, daemon: str = "0
 
 
 def moments(count: int) -> Iterator[datetime]:
-    """Yield times until `_LAST`, `_A_DAY` predictions a day between 7 and 22 o'clock."""
-    first = (_LAST - timedelta(days=-(-count // _A_DAY) - 1)).replace(hour=7)
+    """Yield times until `LAST`, `_A_DAY` predictions a day between 7 and 22 o'clock."""
+    first = (LAST - timedelta(days=-(-count // _A_DAY) - 1)).replace(hour=7)
     for number in range(count):
         day, place = divmod(number, _A_DAY)
         yield first + timedelta(days=day, hours=15 * place / _A_DAY)
@@ -88,19 +88,19 @@ def commits(folder: Path) -> Commits:
             history._connection.execute(f"PRAGMA synchronous = {level}")
             durations = []
             for place in range(_COMMITS):
-                each = event(1 + number * _COMMITS + place, _LAST + timedelta(seconds=place), chance)
+                each = event(1 + number * _COMMITS + place, LAST + timedelta(seconds=place), chance)
                 durations.append(_milliseconds(partial(history.add, each, "boot")))
             costs[level] = statistics.median(durations)
         before = _written_bytes()
         for place in range(10 * _COMMITS):
-            history.add(event(10_000 + place, _LAST + timedelta(seconds=place), chance), "boot")
+            history.add(event(10_000 + place, LAST + timedelta(seconds=place), chance), "boot")
         written = (_written_bytes() - before) / (10 * _COMMITS)
     return Commits(costs["FULL"], costs["NORMAL"], written)
 
 
 def queries(history: History) -> dict[str, float]:
     """Milliseconds of what a page shows, by its name: the median, each time from a connection that has read nothing."""
-    today, middle = _LAST.date(), history.contents().predictions // 2
+    today, middle = LAST.date(), history.contents().predictions // 2
     tasks: dict[str, Callable[[History], object]] = {
         "a day: counts, hours and the first page": lambda opened: (
             opened.day(today), opened.hours(today), opened.page(Filter(day=today), limit=100)
@@ -112,7 +112,7 @@ def queries(history: History) -> dict[str, float]:
         "a page in the middle": lambda opened: opened.page(before=middle, limit=100),
         "a page with a low confidence": lambda opened: opened.page(Filter(low_confidence=True), limit=100),
         "the first prediction after a start": lambda opened: opened.add(
-            event(1, _LAST, random.Random(3), f"{time.monotonic_ns():032}"), "boot"  # noqa: S311  # no secret
+            event(1, LAST, random.Random(3), f"{time.monotonic_ns():032}"), "boot"  # noqa: S311  # no secret
         ),
         "a class that was never predicted": lambda opened: opened.page(Filter(label="joy"), limit=100),
         "number, first and last": lambda opened: opened.contents(),
@@ -128,8 +128,8 @@ def queries(history: History) -> dict[str, float]:
 
 
 def opened(path: Path, *, keep_days: int = 3650, max_mb: int = 100_000) -> History:
-    """Open a history whose clock shows `_LAST`."""
-    return History(path, keep_days=keep_days, max_mb=max_mb, words=False, clock=lambda: _LAST)
+    """Open a history whose clock shows `LAST`."""
+    return History(path, keep_days=keep_days, max_mb=max_mb, words=False, clock=lambda: LAST)
 
 
 def _milliseconds(task: Callable[[], object]) -> float:
@@ -175,7 +175,7 @@ def report(count: int, folder: Path) -> Iterator[str]:
         yield "| task | s | file after it, MB |"
         yield "|---|---:|---:|"
         yield f"| export as CSV | {_seconds(lambda: history.export(io.StringIO())):.1f} | {size / 1e6:.0f} |"
-        middle = (_LAST - timedelta(days=count / _A_DAY / 2)).date()
+        middle = (LAST - timedelta(days=count / _A_DAY / 2)).date()
         seconds = _seconds(lambda: history.erase(before=middle))
         yield f"| erase the first half | {seconds:.1f} | {path.stat().st_size / 1e6:.0f} |"
     with opened(path, max_mb=max(1, round(size / 4e6))) as history:

@@ -82,8 +82,8 @@ def train_command(
         bool,
         typer.Option(
             "--fast-lstm",
-            help="Train the LSTM of the tutorial's network without its recurrent dropout. A step then takes a third "
-            "to a half of the time, but the network is not exactly the published one and may overfit "
+            help="Train the LSTM of the tutorial's network without its recurrent dropout. A step then takes less "
+            "time on a GPU, but the network is not exactly the published one and may overfit "
             "sooner. The converted model has the same size and speed either way, because dropout is only for training.",
         ),
     ] = False,

@@ -90,16 +90,15 @@ def conflicting_pairs(
     audio_drawn, text_drawn = (random.permutation(len(side.rows))[:_ROWS_PER_MODALITY] for side in (audio, text))
     differ = audio.labels[audio_drawn][:, None] != text.labels[text_drawn]
     differ &= audio.predictions[audio_drawn][:, None] != text.predictions[text_drawn]
-    one, other = np.nonzero(differ)
-    order = random.permutation(len(one))
-    one, other = one[order], other[order]
+    # There may be millions of pairs, so few arrays of that length are in memory at once, and of small numbers.
+    pairs = random.permutation(np.flatnonzero(differ).astype(np.int32))
+    one, other = (side.astype(np.int16) for side in np.divmod(pairs, len(text_drawn)))
     # Take the first pair of every combination of classes, then the second of every combination, and so on.
-    labels_of_text = text.labels[text_drawn][other]
-    combination = audio.labels[audio_drawn][one] * (labels_of_text.max(initial=0) + 1) + labels_of_text
-    _, kind = np.unique(combination, return_inverse=True)
-    by_kind = np.argsort(kind, kind="stable")
-    starts = np.searchsorted(kind[by_kind], np.arange(kind.max(initial=-1) + 1))
-    rank = np.empty(len(kind), np.int64)
-    rank[by_kind] = np.arange(len(kind)) - starts[kind[by_kind]] if len(kind) else 0
-    chosen = np.argsort(rank, kind="stable")[:limit]
+    labels_of_audio, labels_of_text = audio.labels[audio_drawn], text.labels[text_drawn]
+    combinations = labels_of_audio[:, None] * (labels_of_text.max(initial=0) + 1) + labels_of_text
+    kind = combinations.astype(np.int32).ravel()[pairs]
+    places = [np.flatnonzero(kind == each)[:limit] for each in np.unique(kind)]
+    place = np.concatenate([np.zeros(0, np.int64), *places])
+    rank = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(each)) for each in places)])
+    chosen = place[np.lexsort((place, rank))[:limit]]
     return audio_drawn[one[chosen]], text_drawn[other[chosen]]

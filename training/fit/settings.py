@@ -42,7 +42,7 @@ class TrainingSettings:
     vgg19_weights: Vgg19Weights = "imagenet"
     """Source of the frozen weights, see `build_network`."""
     fast_lstm: bool = False
-    """Whether to train the network `tutorial` without recurrent dropout, in a third to a half of the time per step."""
+    """Whether to train the network `tutorial` without recurrent dropout, which is faster on a GPU."""
     allow_identical: bool = False
     """Whether to train although validation recordings are identical to train recordings."""
     resume: bool = False

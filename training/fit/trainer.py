@@ -40,9 +40,8 @@ from training.networks.network import TUTORIAL, Network, build_network
 __all__ = ["TrainingResult", "TrainingSettings", "train"]
 
 _FAST_LSTM_NOTE = (
-    "--fast-lstm: the LSTM is trained without recurrent dropout, unlike the tutorial's. A step takes a third to a "
-    "half of the time, and the text branch may overfit sooner. The converted model has the same size and speed either "
-    "way"
+    "--fast-lstm: the LSTM is trained without recurrent dropout, unlike the tutorial's. That is faster on a GPU only, "
+    "and the text branch may overfit sooner. The converted model has the same size and speed either way"
 )
 
 

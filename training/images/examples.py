@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from device.bundle import Companions
 from device.front_end.tokens import Tokens
 from training.images.spectrogram_images import ClipImages
+from training.images.stored_images import StoredImages
 
 SILENCE = 0
 """Index of the silent image among the images (`clip_images` puts it first)."""
@@ -17,7 +18,7 @@ SILENCE = 0
 class Examples:
     """The inputs and the class of each row; many rows may share one image, which is stored once."""
 
-    images: NDArray[np.float32]
+    images: NDArray[np.float32] | StoredImages
     """Shape (distinct, ...): images, or a network's features of them; the first is the image of silence."""
     index: NDArray[np.int64]
     """Shape (rows,): index into `images` of each row."""
@@ -39,7 +40,7 @@ class Examples:
         return Examples(self.images, self.index[rows], self.ids[rows], self.labels[rows], self.copies, copies_index)
 
 
-def examples_of(data: ClipImages, companions: Companions, images: NDArray[np.float32]) -> Examples:
+def examples_of(data: ClipImages, companions: Companions, images: NDArray[np.float32] | StoredImages) -> Examples:
     """Return the rows of some clips.
 
     Args:

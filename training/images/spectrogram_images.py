@@ -23,6 +23,7 @@ from training.data.reading.linked_files import is_image
 from training.images.feature_cache import FeatureCache
 from training.images.image_cache import ImageCache
 from training.images.spectrogram import compute_image
+from training.images.stored_images import StoredImages
 from training.parallel import on_all_cores
 
 _AT_ONCE = 128
@@ -35,7 +36,7 @@ class ClipImages:
 
     clips: tuple[Clip, ...]
     """The clips whose recording is readable, or that have none, in their order."""
-    images: NDArray[np.float32]
+    images: NDArray[np.float32] | StoredImages
     """Shape (distinct, image_height, image_width, 3), 0 to 1, or (distinct, n) features of them; the first is the
     image of silence."""
     index: NDArray[np.int64]
@@ -95,7 +96,11 @@ def clip_images(
     load, title = (load_images, "images") if features is None else (load_features, "images and features")
     rows: dict[Path | None, int] = {None: 0}
     # One block from the start: stacking a list at the end would need the memory twice.
-    block = np.empty((1 + len(files), *first.shape), np.float32)
+    block: NDArray[np.float32] | StoredImages = (
+        StoredImages.empty(1 + len(files), silence.shape)
+        if features is None
+        else np.empty((1 + len(files), *first.shape), np.float32)
+    )
     block[0] = first
     unreadable: list[Skipped] = []
     with Progress(console=console) as progress:
@@ -121,7 +126,11 @@ def clip_images(
     if unreadable:
         console.print(f"{len(clips) - len(readable)} of {len(clips)} clips left out with them")
     index = np.array([rows[clip.audio] for clip in readable], np.int64)
-    return ClipImages(readable, block[: len(rows)], index, tuple(each.recording for each in unreadable))
+    return ClipImages(readable, _first(block, len(rows)), index, tuple(each.recording for each in unreadable))
+
+
+def _first(block: NDArray[np.float32] | StoredImages, rows: int) -> NDArray[np.float32] | StoredImages:
+    return block.first(rows) if isinstance(block, StoredImages) else block[:rows]
 
 
 def _finished_image(file: Path, front_end: FrontEnd) -> NDArray[np.float32]:

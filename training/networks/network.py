@@ -123,8 +123,8 @@ def tutorial_network(
         vocabulary: number of words, without the padding id 0.
         front_end: settings that define the size of the image and the number of ids.
         vgg19_weights: source of the weights of VGG19, see `build_network`.
-        fast_lstm: whether to leave out the LSTM's recurrent dropout, with which Keras computes one position of the
-            text after the other in a slow loop. The weights have the same shapes, and predictions never use dropout.
+        fast_lstm: whether to leave out the LSTM's recurrent dropout, with which Keras cannot use cuDNN on a GPU. The
+            weights have the same shapes, and predictions never use dropout.
     """
     images = layers.Input((front_end.image_height, front_end.image_width, 3), name=IMAGE_INPUT)
     ids = layers.Input((front_end.sequence_length,), dtype="int32", name=IDS_INPUT)

@@ -10,10 +10,13 @@ from benchmarks import growth, images, listening
 from benchmarks.conversion.cost import OURS as OUR_CONVERSION
 from benchmarks.conversion.cost import PLAIN as PLAIN_CONVERSION
 from benchmarks.listening import ListeningCost
+from benchmarks.page.curves import CONVERT, EVALUATE, HISTORY, TRAIN, UTTERANCES, curves
 from benchmarks.page.goals import goals
 from benchmarks.page.measurements import SHIPPED, TUTORIAL, Measurements
 from benchmarks.page.report import write
 from benchmarks.page.summary import Summary
+from benchmarks.training.cost import OURS as OUR_TRAINING
+from benchmarks.training.cost import THEIRS as THEIR_TRAINING
 
 SCENES = (listening.QUIET, listening.SPEECH, listening.NOISE)
 
@@ -30,6 +33,16 @@ def conversion(seconds: float, mb: float) -> dict[str, float]:
 def drawn(one_core: float, two_cores: float, theirs: float) -> dict[str, Any]:
     ms = {images.ONE_CORE: one_core, images.TWO_CORES: two_cores, images.THEIRS: theirs}
     return images.summarise(2000, 4.95, {name: [value] * 3 for name, value in ms.items()})
+
+
+def training(their_s_per_clip: float, our_s_per_clip: float) -> dict[str, dict[str, dict[str, float]]]:
+    ours = {str(clips): conversion(9 + our_s_per_clip * clips, 1130 + clips * 0.008) for clips in (500, 1000, 2000)}
+    theirs = {str(work): conversion(4 + their_s_per_clip * work, 960) for work in (500, 1000, 2000)}
+    return {OUR_TRAINING: ours, THEIR_TRAINING: theirs}
+
+
+def history(cpu_s: float, peak_mb: float, store_ms: float) -> dict[str, Any]:
+    return {"cpu_s": cpu_s, "peak_mb": peak_mb, "store_ms": store_ms, "queries_ms": {"all days": 1.0}}
 
 
 @pytest.fixture
@@ -55,6 +68,9 @@ def good() -> Measurements:
             OUR_CONVERSION: [conversion(19, 1600)],
             "growth": {"10000": conversion(12, 700), "20000": conversion(14, 900), "40000": conversion(18, 1300)},
         },
+        training=training(their_s_per_clip=0.025, our_s_per_clip=0.0175),
+        evaluation={str(clips): conversion(2 + clips / 1000, 180 + clips * 0.014) for clips in (1000, 2000, 4000)},
+        history={str(size): history(size / 20_000, 21.0, 0.05) for size in (25_000, 50_000, 200_000)},
         growth={
             "lengths": {"2": [0.34], "4": [0.48], "8": [0.76], "14": [1.18]},
             "hours": {
@@ -109,6 +125,14 @@ def test_each_goal_can_be_missed(good: Measurements) -> None:
                       for key, values in good.growth["hours"].items()},
         },
         images=drawn(3.5, 2.01, 24.0),
+        training={
+            OUR_TRAINING: {"500": conversion(9, 1000), "1000": conversion(40, 1060), "2000": conversion(200, 1200)},
+            THEIR_TRAINING: good.training[THEIR_TRAINING],
+        },
+        evaluation={"1000": conversion(3, 200), "2000": conversion(5, 250), "4000": conversion(40, 400)},
+        history={
+            "25000": history(1.0, 20, 0.05), "50000": history(2.0, 30, 0.06), "200000": history(90.0, 60, 0.08),
+        },
         recognisers={
             **good.recognisers,
             "first": {**good.recognisers["first"], "prepared": good.recognisers["first"]["new"]},
@@ -136,7 +160,32 @@ def test_the_page(good: Measurements, tmp_path: Path) -> None:
     assert "2,000 clips of 5.0 s on average" in page
     assert "| edge-mcnn pictures, 2 cores | 1.00 (1.00 to 1.00) | 24.0 |" in page
     assert "| librosa and Matplotlib | 24.00 (24.00 to 24.00) |  |" in page
+    goal = "| edge-mcnn train, 10,000 clips, 13 epochs, extrapolated | >= 10 x faster than the tutorial's training |"
+    assert f"{goal} 18 x; the lines are off by 0% and 0% at most | met |" in page
+    assert "| edge-mcnn train, extrapolated | 10,000 clips, 13 epochs | 184 | 184 |  |" in page
+    assert "| the tutorial's training, extrapolated | 10,000 clips, 13 epochs | 3254 | 3254 |  |" in page
+    assert "| 4,000 | 6.0 | 6.0 | 236 |" in page
+    assert "| ms for one more | 0.050 | 0.050 | 0.050 |" in page
+    assert "(growth.png)" in page
     assert (tmp_path / "results.png").stat().st_size > 10_000
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_a_measured_training_is_not_extrapolated(good: Measurements, tmp_path: Path) -> None:
+    good.training[OUR_TRAINING]["10000"] = conversion(200, 1210)
+    page = write(good, 3, tmp_path).read_text(encoding="utf-8")
+    assert "| edge-mcnn train | 10,000 clips, 13 epochs | 200 | 200 | 1210 |" in page
+    assert "edge-mcnn train, extrapolated |" not in page
+
+
+def test_curves(good: Measurements) -> None:
+    found = curves(good)
+    assert list(found) == [UTTERANCES, CONVERT, TRAIN, EVALUATE, HISTORY]
+    assert found[CONVERT].cpu_s == {10.0: 12, 20.0: 14, 40.0: 18}
+    assert found[EVALUATE].line.fixed_s == pytest.approx(2)
+    assert found[EVALUATE].memory_kb == pytest.approx(14)
+    assert found[TRAIN].text == "9.0 s + 17.5 ms each, off by 0% at most"
+    assert found[HISTORY].text == "0.0 s + 0.05 ms each, off by 0% at most"
 
 
 def test_instructions_are_compared_with_those_of_the_report_before(good: Measurements, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -61,3 +62,29 @@ def test_no_pair_contradicts_itself() -> None:
 
     assert measure_conflict(examples, agreed, agreed, predict, seed=1) is None
     assert measure_conflict(examples, agreed, single([1, 1], [0, 0]), predict, seed=1) is None
+
+
+@pytest.mark.parametrize("rows", [1, 12, 200])
+def test_pairs_are_the_first_of_each_combination_of_classes_in_a_drawn_order(rows: int) -> None:
+    random = np.random.default_rng(rows)
+    audio, text = (
+        SingleModality(np.arange(rows), random.integers(0, 4, rows), random.integers(0, 4, rows)) for _ in range(2)
+    )
+    random = np.random.default_rng(7)
+    audio_drawn, text_drawn = random.permutation(rows), random.permutation(rows)
+    pairs = [
+        (one, other)
+        for one in audio_drawn
+        for other in text_drawn
+        if audio.labels[one] != text.labels[other] and audio.predictions[one] != text.predictions[other]
+    ]
+    turns: Counter[tuple[int, int]] = Counter()
+    ranked: list[tuple[int, int, int, int]] = []
+    for place in random.permutation(len(pairs)):
+        one, other = pairs[place]
+        classes = audio.labels[one], text.labels[other]
+        ranked.append((turns[classes], len(ranked), one, other))
+        turns[classes] += 1
+    expected = [(one, other) for _, _, one, other in sorted(ranked)[:50]]
+    found = conflicting_pairs(audio, text, seed=7, limit=50)
+    assert list(zip(*found, strict=True)) == expected

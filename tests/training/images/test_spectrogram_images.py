@@ -13,6 +13,7 @@ from tests.training.conftest import printed
 from training.data.clips import Clip
 from training.data.reading.audio import read_recording
 from training.images.spectrogram_images import clip_images
+from training.images.stored_images import StoredImages
 
 FRONT_END = FrontEnd()
 
@@ -31,7 +32,8 @@ def test_each_recording_is_computed_once(tmp_path: Path, console: Console) -> No
     low, high = write_tone(tmp_path / "low.wav", 200), write_tone(tmp_path / "high.flac", 3000)
     data = clip_images(clips([high, None, low, high]), FRONT_END, console)
     assert data.images.shape == (3, 64, 64, 3)
-    assert data.images.dtype == np.float32
+    assert data.images[:].dtype == np.float32
+    assert isinstance(data.images, StoredImages)  # a byte for each colour, however many recordings
     assert data.index.tolist() == [1, 0, 2, 1]
     np.testing.assert_array_equal(data.images[0], silent_image(FRONT_END))
     samples, _ = soundfile.read(low, dtype="int16")

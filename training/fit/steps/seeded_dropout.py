@@ -55,6 +55,10 @@ class StepNoise:
         """Return normal numbers of mean 0 and deviation 1 in a shape whose first axis is that of the rows."""
         return self._drawn(tf.random.stateless_normal, shape)
 
+    def skip(self, draws: int) -> None:
+        """Leave out the numbers of so many draws."""
+        self._draws += draws
+
     def _drawn(self, draw: Any, shape: Any) -> Any:
         # Drawn for the complete batch, from which each machine uses its rows.
         self._draws += 1

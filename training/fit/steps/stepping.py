@@ -14,6 +14,7 @@ import tf_keras
 from numpy.typing import NDArray
 
 from training.fit.batches import ExampleBatches
+from training.fit.steps.compiled_lstm import compiled_lstms
 from training.fit.steps.seeded_dropout import StepNoise, seeded
 from training.fit.workers import Workers
 from training.networks.network import IDS_INPUT, TRUNK_INPUT
@@ -137,5 +138,5 @@ def stepping(
             copy = tf_keras.models.clone_model(head)
         copy.set_weights(head.get_weights())
         head = copy
-    with seeded(head, batch_size) as noise:
+    with seeded(head, batch_size) as noise, compiled_lstms(head, noise):
         yield Stepper(head, learning_rate, class_weights, workers, noise)

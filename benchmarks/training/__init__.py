@@ -1,0 +1,1 @@
+"""Measures what training costs, and how it grows with the number of clips."""
