@@ -55,6 +55,8 @@ class Measurements:
     """Output of `benchmarks.training.evaluation`."""
     history: dict[str, Any] = field(default_factory=dict)
     """Output of `benchmarks.watch.growth`."""
+    preview: dict[str, Any] = field(default_factory=dict)
+    """Output of `benchmarks.response.preview`."""
     growth: dict[str, Any] = field(default_factory=dict)
     """Output of `benchmarks.growth`."""
     images: dict[str, Any] = field(default_factory=dict)
@@ -106,6 +108,8 @@ def measure(rounds: int, folder: Path, announce: Callable[[str], None]) -> Measu
     ):
         announce(f"benchmarks.{module}")
         setattr(found, name, json.loads(_python("-m", f"benchmarks.{module}")))
+    announce("benchmarks.response.preview")
+    found.preview = json.loads(_python("-m", "benchmarks.response.preview", str(CLIPS), "--json"))
     announce("edge-mcnn benchmark")
     found.board = json.loads(_python("-m", "edge_mcnn", "benchmark", "--json"))
     return found

@@ -50,8 +50,9 @@ def good() -> Measurements:
     return Measurements(
         listening={
             listening.OURS: cost(0.002, 0.08, 0.01, peak_mb=205, ready_s=0.65, latencies_ms=(1.0, 1.2, 1.4)),
-            listening.VOSK: cost(0.04, 0.08, 0.04, peak_mb=259, ready_s=0.8),
+            listening.VOSK: cost(0.04, 0.16, 0.04, peak_mb=259, ready_s=0.8),
             listening.OURS_TUTORIAL: cost(peak_mb=290, ready_s=1.0, latencies_ms=(2.0, 2.2, 2.4)),
+            listening.PORT_AUDIO: cost(0.0019, peak_mb=45, ready_s=0.3),
             listening.WAKE_WORD: cost(0.03, 0.04, 0.04, peak_mb=200, ready_s=1.5),
         },
         live_ready_s=[15.0],
@@ -79,6 +80,7 @@ def good() -> Measurements:
             },
         },
         images=drawn(1.9, 1.0, 24.0),
+        preview={"right_s": [0.05, 0.06, 0.352], "final_s": [0.38, 0.38], "flips": [0.0, 0.0, 1.0], "changed": 0},
         search={"quick": {"as recorded": 0.04, "cpu": 0.06}, "thorough": {"as recorded": 0.04, "cpu": 0.1}},
         recognisers={
             "first": {
@@ -125,6 +127,7 @@ def test_each_goal_can_be_missed(good: Measurements) -> None:
                       for key, values in good.growth["hours"].items()},
         },
         images=drawn(3.5, 2.01, 24.0),
+        preview={"right_s": [0.2, 0.36], "final_s": [0.61, 0.61], "flips": [0.0, 1.0, 2.0], "changed": 1},
         training={
             OUR_TRAINING: {"500": conversion(9, 1000), "1000": conversion(40, 1060), "2000": conversion(200, 1200)},
             THEIR_TRAINING: good.training[THEIR_TRAINING],
@@ -148,8 +151,8 @@ def test_images_that_do_not_scale_miss_one_goal(good: Measurements) -> None:
 
 
 def test_a_missing_peer_is_not_compared(good: Measurements) -> None:
-    del good.listening[listening.WAKE_WORD]
-    assert not [goal for goal in goals(good) if "openWakeWord" in goal.target]
+    del good.listening[listening.WAKE_WORD], good.listening[listening.PORT_AUDIO]
+    assert not [goal for goal in goals(good) if "openWakeWord" in goal.target or "PortAudio" in goal.target]
 
 
 def test_the_page(good: Measurements, tmp_path: Path) -> None:
