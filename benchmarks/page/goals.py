@@ -144,14 +144,15 @@ def _conversion_goals(costs: Mapping[str, Any]) -> Iterator[Goal]:
 
 
 def _training_goals(found: Measurements) -> Iterator[Goal]:
-    seconds = extrapolated_s(found.training)
-    faster = seconds[THEIR_TRAINING] / seconds[OUR_TRAINING]
-    yield Goal(
-        f"edge-mcnn train, {CLIPS:,} clips, {EPOCHS} epochs, extrapolated",
-        ">= 10 x faster than the tutorial's training",
-        f"{faster:.0f} x; {_off(found)}",
-        faster >= 10,
-    )
+    for unit, quantity in (("CPU seconds", "cpu_s"), ("seconds", "wall_s")):
+        seconds = extrapolated_s(found.training, quantity)
+        faster = seconds[THEIR_TRAINING] / seconds[OUR_TRAINING]
+        yield Goal(
+            f"edge-mcnn train, {CLIPS:,} clips, {EPOCHS} epochs, {unit}, extrapolated",
+            ">= 10 x faster than the tutorial's training",
+            f"{faster:.0f} x; {_off(found, quantity)}",
+            faster >= 10,
+        )
     grown = curves(found)
     for name in (TRAIN, EVALUATE, HISTORY):
         curve = grown[name]
@@ -168,8 +169,8 @@ def _training_goals(found: Measurements) -> Iterator[Goal]:
     )  # fmt: skip
 
 
-def _off(found: Measurements) -> str:
-    theirs, ours = their_line(found.training), our_line(found.training)
+def _off(found: Measurements, quantity: str) -> str:
+    theirs, ours = their_line(found.training, quantity), our_line(found.training, quantity)
     return f"the lines are off by {theirs.max_error:.0%} and {ours.max_error:.0%} at most"
 
 
