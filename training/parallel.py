@@ -129,7 +129,7 @@ class _Worker(Generic[Item, Result]):
         self._compute_here = compute_here
         self._connection, other = Pipe()
         # A group of its own: Ctrl-C in the terminal stops this process, which stops the other one.
-        with other, contextlib.suppress(OSError):
+        with other, contextlib.suppress(OSError):  # it cannot start, and this process computes its items
             self._process: subprocess.Popen[bytes] | None = None
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _WORKER, str(other.fileno()), str(os.getpid()), *sys.path],

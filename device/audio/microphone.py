@@ -349,7 +349,7 @@ class Microphone:
     def skip_waiting(self) -> None:
         """Drop what was recorded before and not read, but for the latest block; none of it counts as dropped."""
         since = time.monotonic() - _LATEST_S
-        with contextlib.suppress(queue.Empty):
+        with contextlib.suppress(queue.Empty):  # nothing is left
             while True:
                 self._taken.extend(self._batches.get_nowait() or ())
         while self._taken and (len(self._taken) > 1 or self._taken[0][1] < since):
