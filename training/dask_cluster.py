@@ -25,6 +25,8 @@ _CHECK_S = 1.0
 """Seconds between two looks at which workers are there."""
 _START = "start its scheduler and workers, then run the same command: it continues where it stopped"
 _ATTEMPTS = 5
+_LIBRARIES = {"distributed", "tornado", "asyncio"}
+"""What logs errors that are reported here."""
 Result = TypeVar("Result")
 
 
@@ -134,27 +136,41 @@ def connected(address: str, wait_s: float = 30.0) -> Iterator[DaskCluster]:
     """
     import dask
 
-    # What they report about lost workers and Ctrl-C, with tracebacks, is reported here in one line.
-    levels = {log: log.level for log in map(logging.getLogger, ("distributed", "tornado", "asyncio"))}
+    client = None
+    with _unreported():
+        try:
+            # Recordings are large arguments, which Dask would warn of.
+            dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})
+            with _one_line(address):
+                client = _client(address, wait_s)
+                try:
+                    client.wait_for_workers(1, timeout=wait_s)
+                except TimeoutError:
+                    raise _error(address, "the cluster has no worker", _START) from None
+            cluster = DaskCluster(address, client, wait_s)
+            cluster.check_versions()
+            yield cluster
+        finally:
+            if client is not None:
+                with _no_garbage_collection():
+                    client.close(timeout=2)
+
+
+@contextmanager
+def _unreported() -> Iterator[None]:
+    """Keep Dask's libraries from logging lost workers and Ctrl-C with tracebacks: both are reported here in one line.
+
+    Some of their loggers have levels of their own, which `distributed` sets when it is imported.
+    """
+    import distributed  # noqa: F401  # before the levels are read
+
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LIBRARIES]
+    levels = {log: log.level for log in map(logging.getLogger, names)}
     for log in levels:
         log.setLevel(logging.CRITICAL + 1)
-    client = None
     try:
-        # Recordings are large arguments, which Dask would warn of.
-        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"})
-        with _one_line(address):
-            client = _client(address, wait_s)
-            try:
-                client.wait_for_workers(1, timeout=wait_s)
-            except TimeoutError:
-                raise _error(address, "the cluster has no worker", _START) from None
-        cluster = DaskCluster(address, client, wait_s)
-        cluster.check_versions()
-        yield cluster
+        yield
     finally:
-        if client is not None:
-            with _no_garbage_collection():
-                client.close(timeout=2)
         for log, level in levels.items():
             log.setLevel(level)
 

@@ -188,6 +188,27 @@ def test_ctrl_c_is_one_line_and_the_same_command_continues(processes: Processes,
     assert f"{count - done} images computed, {done} reused" in edge_mcnn(*command).stdout
 
 
+def test_libraries_log_nothing_while_connected(processes: Processes) -> None:
+    """In a process of its own, in which `distributed` sets the levels of its loggers when it is imported."""
+    script = """
+import logging
+import sys
+from training.dask_cluster import connected
+
+names = "distributed", "distributed.client", "distributed.gc", "tornado", "tornado.application", "asyncio"
+with connected(sys.argv[1]):
+    for name in names:
+        logging.getLogger(name).critical("%s reports an error", name)
+logging.getLogger("tornado.application").error("after it, everything is reported again")
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script, processes.address], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout == ""
+    (line,) = run.stderr.splitlines()
+    assert line.endswith("after it, everything is reported again")
+
+
 def test_addresses_without_a_cluster_are_one_line(tmp_path: Path) -> None:
     for address in ("nonsense://pc", "tcp://127.0.0.1", f"tcp://127.0.0.1:{free_ports(1)[0]}", "", "a b"):
         with pytest.raises(TrainingError) as error, connected(address, wait_s=0.5):
