@@ -38,9 +38,9 @@ ONE_CORE, TWO_CORES = "edge-mcnn pictures, 1 core", "edge-mcnn pictures, 2 cores
 THEIRS = "librosa and Matplotlib"
 CLIPS_COUNT, CLIP_S, MS, FASTER, SCALING = "clips", "seconds per clip", "ms per clip", "times faster", "2 cores to 1"
 """Keys of the result."""
-_COPIES = 400
-"""Copies of each recorded clip: 2,000 recordings, a small corpus, of which the start of processes takes 5 %."""
-_THEIR_STEP = 20
+_COPIES = 800
+"""Copies of each recorded clip: 4,000 recordings, a small corpus, of which the start of processes takes 5 %."""
+_THEIR_STEP = 40
 """Only one of this many clips is drawn with Matplotlib, which would take minutes for all of them."""
 _ROUNDS = 3
 

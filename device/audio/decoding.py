@@ -80,13 +80,16 @@ class Decoder:
     ) -> None:
         self._file.close()
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the samples in blocks of 0.1 s, shape (n, channels), -1 to 1 unless the file holds other numbers.
+    def blocks(self, seconds: float = _BLOCK_SECONDS) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples in blocks, shape (n, channels), -1 to 1 unless the file holds other numbers.
+
+        Args:
+            seconds: length of a block. Longer ones need more memory and less time.
 
         Raises:
             DecodingError: the file is damaged further on.
         """
-        length = max(1, int(self.rate * _BLOCK_SECONDS))
+        length = max(1, int(self.rate * seconds))
         while True:
             try:
                 if self._chatty:

@@ -287,7 +287,8 @@ def _write(path: Path, content: bytes) -> None:
         try:
             unfinished.write_bytes(content)
             unfinished.replace(path)
-        finally:
+        except BaseException:
             unfinished.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise cannot_write(path.parent, error) from None

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def test_equals_librosa(path: Path) -> None:
 def test_filters_equal_librosa() -> None:
     golden = librosa.filters.mel(sr=16_000, n_fft=2048)
     np.testing.assert_allclose(mel_filters(UNTRIMMED), golden, atol=1e-7)
+
+
+@pytest.mark.parametrize(("bands", "n_fft"), [(128, 2048), (100, 512), (20, 2048), (128, 64)])
+def test_power_is_the_product_with_all_filters(bands: int, n_fft: int) -> None:
+    """In whatever parts it is computed; with 128 bands of 64 samples many filters are narrower than a bin, and zero."""
+    front_end = dataclasses.replace(UNTRIMMED, n_mels=bands, n_fft=n_fft, hop_length=n_fft // 4)
+    samples = np.random.default_rng(0).normal(0, 0.1, 3 * n_fft).astype(np.float32)
+    padded = np.pad(samples, n_fft // 2).astype(np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: front_end.hop_length]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
+    golden = mel_filters(front_end).astype(np.float64) @ np.abs(np.fft.rfft(windows * hann)).T ** 2
+    np.testing.assert_allclose(mel_power(samples, front_end), golden, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("path", READINGS, ids=lambda path: path.stem)

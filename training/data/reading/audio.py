@@ -19,6 +19,8 @@ from device.system.streams.stderr import silenced_c_libraries
 
 LONGEST_CLIP_S = 30.0
 """Seconds; longer recordings are refused: MELD has cuts of five minutes that are labelled as one utterance."""
+_BLOCK_SECONDS = 1.0
+"""A recording has a few such blocks; with the short ones of the device a third of the time of decoding is overhead."""
 
 
 def read_recording(file: Path, sample_rate: int) -> NDArray[np.float32]:
@@ -66,7 +68,7 @@ def _read_with_libsndfile(file: Path) -> tuple[NDArray[np.float32], int]:
     with Decoder(file) as decoder:
         blocks = [np.zeros((0, decoder.channels), np.float32)]
         length = 0
-        for block in decoder.blocks():
+        for block in decoder.blocks(_BLOCK_SECONDS):
             blocks.append(block)
             length += len(block)
             # Counted while decoding: the length in a header may be anything.
