@@ -9,7 +9,6 @@ import logging
 import queue
 import re
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -211,14 +210,16 @@ def refresh_devices() -> None:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The audio that one callback of PortAudio delivered."""
+    """The audio that one callback of PortAudio delivered, or a few in a row."""
 
     samples: NDArray[np.int16]
     """Samples, shape (n, channels), at the microphone's rate."""
     arrived_at: float
-    """`time.monotonic()` when the block arrived."""
+    """`time.monotonic()` when the last of it arrived."""
     constant: bool
     """Whether all samples of each channel have the same value, zero or another, so that there is no sound."""
+    callbacks: int = 1
+    """How many callbacks delivered it, `BLOCK_SECONDS` each."""
 
 
 def is_constant(samples: NDArray[np.int16]) -> bool:
@@ -250,16 +251,16 @@ class Microphone:
         self._batches: queue.SimpleQueue[list[tuple[bytes, float]] | None] = queue.SimpleQueue()
         self._most_blocks = round(_QUEUE_SECONDS / BLOCK_SECONDS)
         self._batch: list[tuple[bytes, float]] = []
-        self._taken: deque[tuple[bytes, float]] = deque()
-        """What the reading thread has taken from the queue."""
+        self._latest: list[tuple[bytes, float]] | None = None
+        """What `skip_waiting` has left for the next block."""
         self._received = self._read = 0
-        """Number of blocks, each counted by one thread alone."""
+        """Number of callbacks, each counted by one thread alone."""
         self.batch_size = 1
-        """Number of blocks that are delivered together; with more than one, the reading thread sleeps longer."""
+        """Number of callbacks that make a block; with more than one, the reading thread sleeps longer."""
         self.ended = False
         """Whether the stream ended by itself, because the microphone is gone."""
         self.dropped_blocks = 0
-        """Number of blocks that were dropped because they were not read in time."""
+        """Number of callbacks whose audio was dropped because it was not read in time."""
         self._stream = self._open()
 
     def _most_channels(self) -> int:
@@ -331,31 +332,36 @@ class Microphone:
 
     def block(self, limit_s: float) -> Block | None:
         """Return the next block; None after `limit_s` seconds without one, after `wake`, or if the stream ended."""
-        if not self._taken:
-            try:
-                batch = self._batches.get(timeout=limit_s)
-            except queue.Empty:
-                return None
-            if batch is None:
-                return None
-            self._taken.extend(batch)
-        data, arrived_at = self._taken.popleft()
-        self._read += 1
-        samples = np.frombuffer(data, np.int16).reshape(-1, self._channels)
-        if self._selected is not None:
-            samples = samples[:, self._selected]
-        return Block(samples, arrived_at, constant=is_constant(samples))
+        if self._latest is not None:
+            latest, self._latest = self._latest, None
+            return self._joined(latest)
+        try:
+            batch = self._batches.get(timeout=limit_s)
+        except queue.Empty:
+            return None
+        if batch is None:
+            return None
+        self._read += len(batch)
+        return self._joined(batch)
 
     def skip_waiting(self) -> None:
-        """Drop what was recorded before and not read, but for the latest block; none of it counts as dropped."""
+        """Drop what was recorded before and not read, but for the latest callback; none of it counts as dropped."""
         since = time.monotonic() - _LATEST_S
         with contextlib.suppress(queue.Empty):  # nothing is left
             while True:
-                self._taken.extend(self._batches.get_nowait() or ())
-        while self._taken and (len(self._taken) > 1 or self._taken[0][1] < since):
-            self._taken.popleft()
-            self._read += 1
+                for each in self._batches.get_nowait() or ():
+                    self._latest = [each]
+                    self._read += 1
+        if self._latest is not None and self._latest[0][1] < since:
+            self._latest = None
         self.dropped_blocks = 0
+
+    def _joined(self, batch: list[tuple[bytes, float]]) -> Block:
+        data = batch[0][0] if len(batch) == 1 else b"".join(part for part, _ in batch)
+        samples = np.frombuffer(data, np.int16).reshape(-1, self._channels)
+        if self._selected is not None:
+            samples = samples[:, self._selected]
+        return Block(samples, batch[-1][1], is_constant(samples), len(batch))
 
     def wake(self) -> None:
         """Make `block` return immediately; may be called from another thread."""
@@ -377,7 +383,7 @@ class Microphone:
         self._batch.append((bytes(data), time.monotonic()))
         if len(self._batch) >= self.batch_size:
             batch, self._batch = self._batch, []
-            self._batches.put(batch)  # at once: block by block, the reading thread would wake up for each
+            self._batches.put(batch)
 
     def _finish(self) -> None:
         self.ended = True

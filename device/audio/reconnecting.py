@@ -55,8 +55,8 @@ class ReconnectingMicrophone:
         liveness: decides when the microphone is lost and when to try again; used by this object alone.
         stuck_limit_s: seconds that opening or closing may take.
         tick: called at least once a second, as long as nothing hangs.
-        batch_size: returns how many blocks may be delivered together now; more than one saves wake-ups in a
-            quiet room. Called after the frames of each block were consumed.
+        batch_size: returns how many callbacks may make a block now; more than one saves wake-ups in a quiet room.
+            Called after the frames of each block were consumed.
         patient: wait for a microphone that cannot be opened at first, instead of raising.
         channels: `channels` under `[microphone]`.
         open_microphone: opens a microphone by name; by default `Microphone` with these channels.
@@ -99,11 +99,11 @@ class ReconnectingMicrophone:
         self._microphone: OpenMicrophone | None = None
         self._dropped_before = 0
         self.received_blocks = 0
-        """Number of blocks received since the start."""
+        """Number of callbacks whose audio was received since the start."""
 
     @property
     def dropped_blocks(self) -> int:
-        """Number of blocks since the start that were dropped because they were not read in time."""
+        """Number of callbacks since the start whose audio was dropped because it was not read in time."""
         microphone = self._microphone
         return self._dropped_before + (microphone.dropped_blocks if microphone else 0)
 
@@ -174,7 +174,7 @@ class ReconnectingMicrophone:
                 if self._muting is not None:
                     break  # nothing that was spoken since then is used
                 if block is not None:
-                    self.received_blocks += 1
+                    self.received_blocks += block.callbacks
                     self._liveness.block(constant=block.constant)
                     self._on_block(microphone, block)
                     yield from framer.push(block.samples, arrived_at=block.arrived_at)

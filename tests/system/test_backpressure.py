@@ -10,7 +10,7 @@ import pytest
 from tests.system.virtual_microphone import NAME, missing_programs, plugged_in
 
 REPOSITORY = Path(__file__).parents[2]
-# Leaves blocks in a queue for one second until a dozen are dropped; then consumes them singly, then four at a time.
+# Leaves blocks in a queue for one second until a dozen are dropped; then consumes them singly, then four in one block.
 SCRIPT = f"""
 import time
 from device.audio import microphone
@@ -23,14 +23,11 @@ wait_until(lambda: each.dropped_blocks >= 12)
 dropped, waited_s = each.dropped_blocks, time.monotonic() - start
 times = [each.block(5).arrived_at for _ in range(30)]
 each.batch_size = 4
-while each.block(5) and (each._taken or each._batches.qsize()):
+while (block := each.block(5)).callbacks == 1:
     pass  # blocks that were queued singly
 for _ in range(3):
-    each.block(5)
-    for left in (3, 2, 1, 0):  # of the batch, without waiting
-        assert len(each._taken) == left, each._taken
-        if left:
-            each.block(5)
+    assert (block.callbacks, len(block.samples)) == (4, 4 * 2048)
+    block = each.block(5)
 each.close()
 gaps = [after - before for before, after in zip(times, times[1:])]
 print(dropped, waited_s, each.dropped_blocks, sum(gap > 1 for gap in gaps), min(gaps) >= 0)

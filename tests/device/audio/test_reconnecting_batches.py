@@ -28,7 +28,7 @@ FRONT_END = FrontEnd(n_fft=512, n_mels=8, image_height=8, image_width=8)
 
 
 class FakeMicrophone:
-    """Records a script in real time, on a clock of its own, and delivers blocks in batches as `Microphone` does."""
+    """Records a script in real time, on its own clock, and joins what it recorded to blocks as `Microphone` does."""
 
     def __init__(self, samples: NDArray[np.int16], first_length: int) -> None:
         self.info = MicrophoneInfo(0, "fake", SAMPLE_RATE, 1, is_default=True)
@@ -39,23 +39,20 @@ class FakeMicrophone:
         self.deliveries = 0
         ends = [*range(first_length, len(samples), BLOCK_LENGTH), len(samples)]
         self._recording = deque(np.split(samples, ends[:-1]))
-        self._delivered: deque[Block] = deque()
 
     @property
     def ended(self) -> bool:
-        return not self._recording and not self._delivered
+        return not self._recording
 
     def block(self, _limit_s: float) -> Block | None:
-        if not self._delivered:
-            self.deliveries += 1
-        while self._recording and not self._delivered:
-            batch: list[Block] = []
-            while self._recording and len(batch) < self.batch_size:
-                samples = self._recording.popleft()
-                self.now += len(samples) / SAMPLE_RATE
-                batch.append(Block(samples[:, None], self.now, constant=False))
-            self._delivered.extend(batch)
-        return self._delivered.popleft() if self._delivered else None
+        parts: list[NDArray[np.int16]] = []
+        while self._recording and len(parts) < self.batch_size:
+            parts.append(self._recording.popleft())
+            self.now += len(parts[-1]) / SAMPLE_RATE
+        if not parts:
+            return None
+        self.deliveries += 1
+        return Block(np.concatenate(parts)[:, None], self.now, constant=False, callbacks=len(parts))
 
     def wake(self) -> None:
         """Nothing waits."""
