@@ -14,6 +14,7 @@ from benchmarks.listening import QUIET, SPEECH, scenes
 from device.audio.framer import Framer
 from device.events import BLOCK_SECONDS, SAMPLE_RATE, Frame
 from device.loading import LoadedModels
+from device.pipeline import Pipeline
 from device.settings.schema import Settings
 
 SECONDS = {QUIET: 300, SPEECH: 30}
@@ -37,15 +38,19 @@ def main() -> None:
 
 
 def _replay(models: LoadedModels, samples: NDArray[np.int16]) -> None:
-    for _ in models.pipeline().predictions(_frames(samples)):
+    pipeline = models.pipeline()
+    for _ in pipeline.predictions(_frames(samples, pipeline)):
         pass
 
 
-def _frames(samples: NDArray[np.int16]) -> Iterator[Frame]:
+def _frames(samples: NDArray[np.int16], pipeline: Pipeline) -> Iterator[Frame]:
+    """Yield the frames of blocks that are as long as those of a microphone would be."""
     framer = Framer(SAMPLE_RATE)
-    block = round(BLOCK_SECONDS * SAMPLE_RATE)
-    for start in range(0, len(samples), block):
-        yield from framer.push(samples[start : start + block, None], arrived_at=0.0)
+    start = 0
+    while start < len(samples):
+        end = start + pipeline.batch_size * round(BLOCK_SECONDS * SAMPLE_RATE)
+        yield from framer.push(samples[start:end, None], arrived_at=0.0)
+        start = end
 
 
 def _mark(number: int) -> None:
