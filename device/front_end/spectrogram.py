@@ -22,7 +22,7 @@ _COLUMNS_AT_ONCE = 64
 """Columns that are computed together. A complete clip at once takes twice the time, because that much memory comes from
 the system page by page."""
 _BANDS_AT_ONCE = 32
-"""Mel bands that are computed with one product: fewer products, or shorter ones, take longer."""
+"""Mel bands that are computed with one product: more would multiply more zeros, fewer would need more products."""
 
 # The tutorial's figure of 0.72 x 0.72 inches at 400 dpi, cropped to the axes: the file's size in pixels; the axes' true
 # size in pixels, which is not an integer; and the position in the axes of the centre of the file's first pixel, from
