@@ -1,9 +1,9 @@
-"""Counts the machine instructions of listening, per second of audio, in a quiet room and while someone speaks.
+"""Counts the machine instructions of listening per second of audio: in a quiet room, and while someone speaks.
 
     python -m benchmarks.instructions
 
-It is the pipeline's work, without the sound system. Takes two minutes. Prints one JSON object: millions of instructions
-per second of audio.
+It is the pipeline's work, without the sound system, also with the previews that an LED shows. Takes two minutes. Prints
+one JSON object: millions of instructions per second of audio.
 """
 
 import json

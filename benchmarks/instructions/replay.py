@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from benchmarks.listening import QUIET, SPEECH, scenes
 from device.audio.framer import Framer
-from device.events import BLOCK_SECONDS, SAMPLE_RATE, Frame
+from device.events import BLOCK_SECONDS, SAMPLE_RATE, Frame, Preview
 from device.loading import LoadedModels
+from device.outputs.base import Speech
 from device.pipeline import Pipeline
 from device.settings.schema import Settings
 
-SECONDS = {QUIET: 300, SPEECH: 30}
+PREVIEWS = f"{SPEECH}, previews"
+SECONDS = {QUIET: 300, SPEECH: 30, PREVIEWS: 30}
 """Seconds of each scene: its recording is repeated."""
 
 
@@ -30,15 +32,32 @@ def main() -> None:
     )
     recorded = scenes()
     for number, (name, seconds) in enumerate(SECONDS.items()):
-        samples = np.resize((recorded[name] * 32767).astype(np.int16), seconds * SAMPLE_RATE)
-        _replay(models, samples)
+        monitor = _Light() if name == PREVIEWS else None
+        recording = recorded[SPEECH if name == PREVIEWS else name]
+        samples = np.resize((recording * 32767).astype(np.int16), seconds * SAMPLE_RATE)
+        _replay(models.pipeline(monitor), samples)
         _mark(2 * number)
-        _replay(models, samples)
+        _replay(models.pipeline(monitor), samples)
         _mark(2 * number + 1)
 
 
-def _replay(models: LoadedModels, samples: NDArray[np.int16]) -> None:
-    pipeline = models.pipeline()
+class _Light:
+    """What an LED needs: previews, until it is clear which class they are of."""
+
+    watching = shows_previews = False
+    previewing = True
+
+    def preview(self, preview: Preview) -> None:
+        """Light no LED."""
+
+    def frame(self, frame: Frame) -> None:
+        """Never called, because it watches nothing."""
+
+    def speech(self, speech: Speech) -> None:
+        """Never called, because it watches nothing."""
+
+
+def _replay(pipeline: Pipeline, samples: NDArray[np.int16]) -> None:
     for _ in pipeline.predictions(_frames(samples, pipeline)):
         pass
 
