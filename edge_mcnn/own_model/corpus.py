@@ -67,7 +67,7 @@ def pictures_command(
 
     from device.front_end.parameters import FrontEnd
     from training.data.clip_table import write_image_table
-    from training.data.clips import report_skipped
+    from training.data.clips import report_skipped, require_readable
     from training.data.finished_images import IMAGE_TABLE
     from training.images.image_cache import ImageCache
 
@@ -82,11 +82,12 @@ def pictures_command(
         cache = ImageCache(output, FrontEnd())
         with _connected(dask) as cluster:
             filled = cache.fill(recordings, console, cluster)
+        report_skipped((*source.skipped, *filled.skipped), source.recordings, console)
+        require_readable(filled.skipped, len(set(recordings)))
         write_image_table(output / IMAGE_TABLE, source.clips, filled.files)
     except KeyboardInterrupt:
         console.print(_STOPPED)
         raise
-    report_skipped((*source.skipped, *filled.skipped), source.recordings, console)
     console.print(
         f"{output}: {filled.computed} images computed, {filled.reused} reused, {filled.removed} outdated removed",
         soft_wrap=True,

@@ -225,6 +225,25 @@ def _also_spelled(label: str, labels: Iterable[str]) -> str:
     return f" (there is also {similar[0]!r})" if similar else ""
 
 
+def require_readable(unreadable: Sequence[Skipped], recordings: int) -> None:
+    """Check that at least one recording is readable, if there are any.
+
+    Args:
+        unreadable: the recordings that are not.
+        recordings: number of all recordings, those included.
+
+    Raises:
+        TrainingError: none is.
+    """
+    if unreadable and len(unreadable) == recordings:
+        first = unreadable[0]
+        raise TrainingError(
+            f"none of the {recordings} recordings is readable; the first is {displayable(first.recording)} "
+            f"({first.reason})",
+            fix=first.fix or "convert them to WAV or FLAC",
+        )
+
+
 def report_skipped(skipped: Sequence[Skipped], recordings: int, console: Console) -> None:
     """Print which recordings and folders are skipped, why, and what to do about each, and how many of how many.
 

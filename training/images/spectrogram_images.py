@@ -16,7 +16,7 @@ from rich.progress import Progress
 from device.errors import AudioError, TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import silent_image
-from training.data.clips import Clip, Skipped, report_skipped
+from training.data.clips import Clip, Skipped, report_skipped, require_readable
 from training.data.reading.audio import read_recording
 from training.data.reading.images import read_image
 from training.data.reading.linked_files import is_image
@@ -114,13 +114,7 @@ def clip_images(
                     rows[file] = len(rows)
                     block[rows[file]] = result
             progress.advance(task, len(some))
-    if files and len(unreadable) == len(files):
-        first_file = unreadable[0]
-        raise TrainingError(
-            f"none of the {len(files)} recordings is readable; the first is {first_file.recording} "
-            f"({first_file.reason})",
-            fix=first_file.fix or "convert them to WAV or FLAC",
-        )
+    require_readable(unreadable, len(files))
     report_skipped(unreadable, len(files), console)
     readable = tuple(clip for clip in clips if clip.audio in rows)
     if unreadable:

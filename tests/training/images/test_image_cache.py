@@ -21,10 +21,11 @@ from device.errors import TrainingError
 from device.front_end.parameters import FrontEnd
 from device.front_end.spectrogram import MAGMA, mel_power, spectrogram_image
 from edge_mcnn.main import app
+from tests.edge_mcnn.command_line import assert_refused, edge_mcnn
 from tests.full_disk import full_disk
 from tests.waiting import wait_until
 from training.data.clips import Clip
-from training.data.finished_images import INDEX
+from training.data.finished_images import IMAGE_TABLE, INDEX
 from training.data.reading.audio import read_recording
 from training.images.image_cache import ImageCache
 from training.images.spectrogram import compute_image
@@ -329,6 +330,16 @@ def test_command(meld: Path, tmp_path: Path) -> None:
     assert "5 of 28 recordings skipped" in first.output
     assert "23 images computed, 0 reused, 0 outdated removed" in first.output
     assert "0 images computed, 23 reused" in CliRunner().invoke(app, options).output
+
+
+def test_corpus_without_a_readable_recording(tmp_path: Path) -> None:
+    (tmp_path / "corpus" / "noise").mkdir(parents=True)
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / "corpus" / "noise" / name).write_text("broken")
+    refused = edge_mcnn("pictures", str(tmp_path / "corpus"), "-o", str(tmp_path / "p"))
+    assert_refused(refused, "none of the 2 recordings is readable", "a.wav", "convert it to WAV, FLAC or mp4")
+    assert "2 of 2 recordings skipped" in refused.stdout
+    assert not (tmp_path / "p" / IMAGE_TABLE).exists()
 
 
 def test_corpus_without_recordings(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from device.system.display import shell_quoted
 from device.system.paths import expanded, explain
 from training.dask_cluster import DaskCluster
 from training.data.clip_table import write_clip_table
-from training.data.clips import Skipped, report_skipped
+from training.data.clips import Skipped, report_skipped, require_readable
 from training.data.corpus import Corpus
 from training.data.reading.audio import read_audio
 from training.parallel import on_all_cores
@@ -49,8 +49,8 @@ def transcribe(corpus: Corpus, output: Path, console: Console, cluster: DaskClus
         cluster: machines that transcribe; None transcribes here. The journal is written here.
 
     Raises:
-        TrainingError: there is no audio at all, the folder cannot be written to, the disk is full, or the cluster is
-            lost; the transcripts made so far are in the journal.
+        TrainingError: there is no audio at all, or none that can be read, the folder cannot be written to, the disk is
+            full, or the cluster is lost; the transcripts made so far are in the journal.
         SpeechModelError: the speech model cannot be found or fetched.
     """
     _check_output(output, corpus)
@@ -109,6 +109,7 @@ def transcribe(corpus: Corpus, output: Path, console: Console, cluster: DaskClus
                     append(keys[recording], result)
                 progress.advance(task)
     report_skipped(skipped, len(recordings), console)
+    require_readable(skipped, len(recordings))
     transcripts = journal.read()
     left_out = {each.recording for each in skipped}
     clips = tuple(

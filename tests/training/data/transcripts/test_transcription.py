@@ -2,6 +2,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,14 @@ def test_adds_transcripts(corpus: Corpus, transcribed: list[str], tmp_path: Path
     assert "4.wav: not a readable recording" in output
     assert "1 of 10 recordings skipped" in output
     assert f"11 clips; next: edge-mcnn train '{table}' --text vosk" in output
+
+
+def test_no_recording_is_readable(corpus: Corpus, transcribed: list[str], tmp_path: Path, console: Console) -> None:
+    unreadable = tuple(clip for clip in corpus.clips if clip.audio is not None and clip.audio.name == "4.wav")
+    with pytest.raises(TrainingError, match=r"none of the 1 recordings is readable; the first is .*4\.wav"):
+        transcribe(replace(corpus, clips=unreadable), tmp_path / "t.csv", console)
+    assert transcribed == []
+    assert not (tmp_path / "t.csv").exists()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
