@@ -86,6 +86,7 @@ def test_a_sentence_is_shown_and_remembered_and_mute_closes_the_microphone(
         page.get_by_role("link", name="History").click()
         expect(page.locator("html")).to_have_class("live")  # every module is loaded
         expect(page.locator(".predictions > li")).to_contain_text(LAST_WORDS)
+        page.context.close()
 
 
 def test_the_check_finds_what_the_doctor_finds(
@@ -111,7 +112,7 @@ def test_the_check_finds_what_the_doctor_finds(
         assert f"not measured: the daemon, process {process}, uses the microphone, and receives audio" in rows["level"]
         assert f"process {process} listens to {NAME}" in rows["service"]
         assert "WARN" not in rows["memory"]
-        page.goto("about:blank")  # a browser reports the end of the server as a fault
+        page.context.close()
         microphone.play(CLEAR)
         assert listening.next_prediction()["label"] == "negative"
         assert listening.end(signal.SIGTERM) < LIMIT_S

@@ -40,6 +40,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 def new_page(browser: Browser) -> Iterator[NewPage]:
     """Opens a page in a context of its own; its arguments are those of `Browser.new_context`.
 
+    A test that ends the server itself closes the context first: Chromium may request the icon of a page as its last
+    file, long after the page is shown, and reports each request without an answer as a fault.
+
     With `faults_fail=False` errors on the console are not failures: a browser reports each lost connection there.
     """
     contexts, faults = [], []

@@ -121,7 +121,7 @@ def test_seven_emotions_fit_on_a_phone(new_page: NewPage, tmp_path: Path) -> Non
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         shapes = {each.get_attribute("href") for each in page.locator(".bars use").all()}
         colours = {each.get_attribute("class") for each in page.locator(".bars th .shape").all()}
-        page.goto("about:blank")
+        page.context.close()
     assert len(shapes) == len(EMOTIONS)
     assert len(colours) == len(EMOTIONS)
 
@@ -158,7 +158,7 @@ def test_long_names_of_classes_stay_in_their_places(new_page: NewPage, tmp_path:
                 assert place is not None
                 assert place["x"] <= box["x"]
                 assert box["x"] + box["width"] <= place["x"] + place["width"]
-        page.goto("about:blank")
+        page.context.close()
 
 
 def test_names_of_the_shipped_classes_are_not_broken_on_a_phone(sample: Rig, new_page: NewPage) -> None:
@@ -192,7 +192,7 @@ def test_a_new_history_is_empty_without_charts(new_page: NewPage, tmp_path: Path
         page = new_page(rig.url + "/history")
         expect(page.get_by_role("heading", name="Nothing is stored yet")).to_be_visible()
         assert page.locator(".heat").count() == 0
-        page.goto("about:blank")
+        page.context.close()
 
 
 def test_without_javascript_state_today_and_history_are_there(sample: Rig, new_page: NewPage) -> None:
@@ -314,4 +314,4 @@ def test_a_damaged_history_is_reported_and_the_rest_goes_on(new_page: NewPage, t
         expect(page.locator("html")).to_have_attribute("data-device", "present")
         daemon.send(prediction(1, "negative", now()))
         expect(page.locator("#verdict")).to_have_text("negative")
-        page.goto("about:blank")
+        page.context.close()
