@@ -35,8 +35,10 @@ listen: setup
 		$(BIN)/edge-mcnn classify $(CLIPS); \
 	fi
 
-# Two processes, each with a tensorflow in memory; which tests go together is decided in tests/conftest.py.
-PYTEST := $(BIN)/python -W error -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+# Processes, each with a tensorflow in memory; half of the tests wait for sound, so that there may be more than cores.
+# Which tests go together is decided in tests/conftest.py.
+PROCESSES := $(shell awk '/^MemTotal/ {print ($$2 > 12e6 ? 3 : 2)}' /proc/meminfo)
+PYTEST := $(BIN)/python -W error -m pytest --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
 check: lint
 	$(PYTEST) -m "not slow and not system"

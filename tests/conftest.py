@@ -19,6 +19,8 @@ from device.recognition.speech_model.fetch import find_speech_model
 CLIPS = Path(__file__).parent / "fixtures" / "speech"
 _SYSTEM = "tests/system/"
 """Folder of the tests with real parts."""
+_SERVICE = "tests/system/test_service"
+"""How the modules among them begin that boot a systemd."""
 _LONG = ("tests/convert/", "tests/training/", "tests/edge_mcnn/")
 """Folders whose tests start tensorflow."""
 
@@ -69,7 +71,7 @@ def without_transitions(tmp_path: Path) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses real parts, and begin with what takes longest, so that two processes end at the same time."""
+    """Mark what uses real parts, and begin with what takes longest, so that all processes end at the same time."""
     for item in items:
         if item.nodeid.startswith(_SYSTEM):
             item.add_marker("system")
@@ -79,12 +81,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Called by pytest-xdist, whose own `--dist loadgroup` has no effect with pytest 9.2.
 
-    A module runs in one process, because its tests share fixtures. All real parts run in the same process: a second
-    sound server or booted system beside them would disturb their timing.
+    A module runs in one process, because its tests share fixtures. All modules with virtual microphones run in one
+    process, and all with booted systems in one: another of the same kind beside them would disturb their timing.
     """
     scheduling = LoadScopeScheduling(config, log)
-    scheduling._split_scope = lambda test: _SYSTEM if test.startswith(_SYSTEM) else test.partition("::")[0]
+    scheduling._split_scope = _process_of
     return scheduling
+
+
+def _process_of(test: str) -> str:
+    """A name for what runs in one process."""
+    return next((part for part in (_SERVICE, _SYSTEM) if test.startswith(part)), test.partition("::")[0])
 
 
 @pytest.hookimpl(trylast=True)
