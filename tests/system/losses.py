@@ -70,7 +70,7 @@ class Outcome:
     before: Status
     """Status of the daemon after one loss of each kind."""
     after: Status
-    """Status of the daemon after all losses."""
+    """Status of the daemon after all losses, with no more threads and open files than before."""
 
 
 class ObservedDaemon:
@@ -108,6 +108,24 @@ class ObservedDaemon:
         assert status is not None
         return status
 
+    def without_leaks(self, before: Status) -> Status:
+        """Wait until it has no more threads and open files than before, and return its status.
+
+        Some last for a moment: a thread that prepares a recogniser, or the connection of a client that has gone.
+        """
+        status = self.status()
+
+        def none() -> bool:
+            nonlocal status
+            status = self.status()
+            return status.threads <= before.threads and status.open_files <= before.open_files
+
+        def more() -> str:
+            return f"{before.threads} threads and {before.open_files} files before, {status} after"
+
+        wait_until(none, limit_s=_LIMIT_S, message=more)
+        return status
+
     def lose_and_restore(self, loss: Loss) -> float:
         """Lose the microphone and restore it; return the seconds until audio is received again."""
         loss.cause(self.microphone)
@@ -128,7 +146,7 @@ class ObservedDaemon:
             seconds[kind].append(self.lose_and_restore(LOSSES[kind]))
         # The last loss may have left another rate or another name.
         self.lose_and_restore(LOSSES["unplugged"])
-        return Outcome(seconds, before, self.status())
+        return Outcome(seconds, before, self.without_leaks(before))
 
 
 @contextmanager

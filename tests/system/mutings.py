@@ -30,7 +30,7 @@ class Outcome:
     before: Status
     """Status of the daemon after the first cycle."""
     after: Status
-    """Status of the daemon after all cycles."""
+    """Status of the daemon after all cycles, with no more threads and open files than before."""
 
 
 def set_muted(daemon: ObservedDaemon, muted: bool) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def cycles(daemon: ObservedDaemon, count: int) -> Outcome:
     cycle(daemon)
     before = daemon.status()
     seconds = [cycle(daemon) for _ in range(count)]
-    return Outcome([each[0] for each in seconds], [each[1] for each in seconds], before, daemon.status())
+    return Outcome([each[0] for each in seconds], [each[1] for each in seconds], before, daemon.without_leaks(before))
 
 
 def _main(count: int) -> None:
