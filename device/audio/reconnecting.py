@@ -149,7 +149,9 @@ class ReconnectingMicrophone:
             try:
                 microphone = self._within_limit(self._reopen, "opening")
             except AudioError as error:
-                if self._liveness.now.state == State.FAILED or not (self._patient or self._was_open):
+                # Muted while it was being opened: it may have failed because the other process has it by now.
+                may_go_on = self._patient or self._was_open or self._muting is not None
+                if self._liveness.now.state == State.FAILED or not may_go_on:
                     raise
                 self._liveness.refused(error.message, error.fix)
                 continue

@@ -188,10 +188,10 @@ class Daemon:
             A line for people about the microphone now: whether it is closed, and if not, what it does.
         """
         wanted = self._controls.mute(muted)
-        if self._models is not None:
-            self._await_muting()
-            return self._liveness.now.description_and_fix
-        return "muted before the microphone was opened" if wanted else "unmuted; the models are being loaded"
+        self._await_muting()
+        if self._models is None:
+            return f"{'muted' if wanted else 'unmuted'}; the models are being loaded"
+        return self._liveness.now.description_and_fix
 
     def show(self, label: str) -> None:
         """Show the light of a class for the hold time, to test the lights; may be called from any thread.
@@ -222,12 +222,18 @@ class Daemon:
         May be entered in any thread; returns once the microphone is closed.
         """
         with self._controls.hold(process):
-            if self._models is not None:  # else it is not open yet
-                self._await_muting()
+            self._await_muting()
             yield
 
     def _await_muting(self) -> None:
-        """Wait until the microphone is closed, or open, as it should be."""
+        """Wait until the microphone is closed, or open, as it should be; it is not opened before the models are loaded.
+
+        One that was opened ahead may still be closing.
+        """
+        if self._controls.muting is not None:
+            self._opening.end(_MUTE_LIMIT_S)
+        if self._models is None:
+            return
 
         def done() -> bool:
             state = self._liveness.now.state
@@ -310,9 +316,9 @@ class Daemon:
             self._over.set()
 
     def _mute(self, muting: Muting | None) -> None:
+        self._microphone.mute(muting)  # first, so that one which is closed below is not opened again
         if muting is not None:
             self._opening.close()
-        self._microphone.mute(muting)
 
     def _tick(self) -> None:
         self._last_tick = time.monotonic()

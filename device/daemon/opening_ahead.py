@@ -6,8 +6,8 @@ from typing import Protocol
 
 from device.audio.reconnecting import OpenMicrophone
 
-_CLOSE_LIMIT_S = 1.0
-"""Seconds that `end` waits for a thread that opens the microphone; the process must be gone within two."""
+_END_LIMIT_S = 1.0
+"""Seconds that `end` waits by default for a thread that opens or closes it; the process must be gone within two."""
 
 
 class WaitingMicrophone(OpenMicrophone, Protocol):
@@ -30,6 +30,7 @@ class OpeningAhead:
         self._over = False
         """Whether nothing is opened ahead any more."""
         self._thread: threading.Thread | None = None
+        """Opens or closes it."""
         self._microphone: WaitingMicrophone | None = None
         self._error: Exception | None = None
 
@@ -62,19 +63,24 @@ class OpeningAhead:
     def close(self) -> None:
         """Close the microphone if it was opened ahead and not taken yet, and open none ahead any more.
 
-        Returns immediately while a thread is still opening it, which then closes it.
+        Returns immediately: a thread closes it, which may take long in a sound system that hangs.
         """
         with self._lock:
             self._over = True
             microphone, self._microphone = self._microphone, None
-        if microphone is not None:
-            microphone.close()
+            if microphone is not None:
+                self._thread = threading.Thread(target=microphone.close, name="closing what was ahead", daemon=True)
+                self._thread.start()
 
-    def end(self) -> None:
-        """Close it, and wait for the thread that may be opening it: when Python ends is too late to close one."""
+    def end(self, limit_s: float = _END_LIMIT_S) -> None:
+        """Close it, and wait until that is done: when Python ends is too late to close a microphone.
+
+        Args:
+            limit_s: how long to wait at most, seconds.
+        """
         self.close()
         if self._thread is not None:
-            self._thread.join(_CLOSE_LIMIT_S)
+            self._thread.join(limit_s)
 
     def _run(self, name: str) -> None:
         try:

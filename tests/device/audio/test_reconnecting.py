@@ -276,6 +276,23 @@ def test_without_patience_the_error_of_the_first_opening_is_raised() -> None:
     assert rig.lengths() == [3, 4]  # a microphone that was open once is waited for
 
 
+def test_muted_while_it_is_opened_an_error_is_none() -> None:
+    """Whoever muted it may have it by now."""
+
+    def refuse() -> FakeMicrophone:
+        rig.microphone.mute(MUTING)
+        raise AudioError("Device unavailable")
+
+    rig = Rig(refuse, FakeMicrophone(3), patient=False)
+    thread = threading.Thread(target=rig.lengths, daemon=True)
+    thread.start()
+    wait_until(lambda: rig.states[-1:] == ["muted"])
+    rig.microphone.mute(None)
+    wait_until(lambda: "healthy" in rig.states)
+    rig.microphone.stop()
+    thread.join()
+
+
 def test_opening_that_hangs_has_failed() -> None:
     release = threading.Event()
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock, call
@@ -16,6 +16,7 @@ from unittest.mock import Mock, call
 import numpy as np
 import pytest
 
+from device.audio.liveness import State
 from device.daemon.controls import Controls
 from device.daemon.daemon import Daemon
 from device.daemon.systemd import Systemd
@@ -26,7 +27,7 @@ from device.settings.schema import Settings
 from tests.device.outputs.mqtt.broker import Broker, Subscriber, needs_mosquitto
 from tests.device.outputs.mqtt.recorded_commands import Publisher
 from tests.device.outputs.predictions import prediction
-from tests.waiting import LIMIT_S, wait_for_content, wait_until_gone
+from tests.waiting import LIMIT_S, wait_for_content, wait_until, wait_until_gone
 
 pytestmark = pytest.mark.slow
 
@@ -327,6 +328,88 @@ def test_the_microphone_is_opened_while_the_models_are_loaded(open_ahead: bool, 
     with pytest.raises(ModelsError, match="both" if is_opened else "the models alone"):
         daemon.run()
     assert closed.is_set() == is_opened
+
+
+class EndError(Exception):
+    """Ends a daemon of these tests."""
+
+
+def loading_daemon(load: Callable[[], Mock], open_microphone: Callable[[str], Mock]) -> Daemon:
+    return Daemon(
+        Settings(), load=load, outputs=Outputs(), announce=Mock(), patient=False, open_ahead=True,
+        systemd=Mock(watchdog_s=None), status_socket=None, open_microphone=open_microphone,
+    )  # fmt: skip
+
+
+def test_a_device_that_is_muted_while_the_models_are_loaded_opens_no_microphone_again() -> None:
+    closing, may_close = threading.Event(), threading.Event()
+    opened: list[str] = []
+    events: list[str] = []
+
+    def close() -> None:
+        closing.set()
+        assert may_close.wait(LIMIT_S)
+        events.append("closed")
+
+    def mute() -> None:
+        events.append(daemon.set_muted(True))
+
+    def open_microphone(name: str) -> Mock:
+        opened.append(name)
+        return Mock(close=close)
+
+    def load() -> Mock:
+        wait_until(lambda: daemon._opening._microphone is not None)
+        muting.start()
+        assert closing.wait(LIMIT_S)
+        return Mock()
+
+    def end() -> None:
+        try:
+            wait_until(lambda: daemon._liveness.now.state == State.MUTED)
+        finally:
+            may_close.set()
+            muting.join(LIMIT_S)
+            daemon.stop(EndError())
+
+    daemon = loading_daemon(load, open_microphone)
+    muting = threading.Thread(target=mute, daemon=True)
+    ending = threading.Thread(target=end, daemon=True)
+    ending.start()
+    with pytest.raises(EndError):
+        daemon.run()
+    ending.join(LIMIT_S)
+    assert opened == [""]
+    assert events[0] == "closed"
+    assert events[1].startswith("muted"), "the answer comes when that is done"
+
+
+def test_another_process_gets_a_microphone_that_is_being_opened_once_it_is_closed() -> None:
+    opening, may_open = threading.Event(), threading.Event()
+    events: list[str] = []
+
+    def open_microphone(_name: str) -> Mock:
+        opening.set()
+        assert may_open.wait(LIMIT_S)
+        return Mock(close=lambda: events.append("closed"))
+
+    def hold() -> None:
+        with daemon.hold(4711):
+            events.append("held")
+
+    def load() -> Mock:
+        assert opening.wait(LIMIT_S)
+        holding.start()
+        wait_until(lambda: daemon._controls.muting is not None)
+        may_open.set()
+        holding.join(LIMIT_S)
+        raise EndError
+
+    daemon = loading_daemon(load, open_microphone)
+    holding = threading.Thread(target=hold, daemon=True)
+    with pytest.raises(EndError):
+        daemon.run()
+    assert events == ["closed", "held"]
 
 
 def listening_daemon(outputs: Outputs, controls: Controls) -> Daemon:

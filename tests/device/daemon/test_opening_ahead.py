@@ -66,6 +66,33 @@ def test_it_is_closed_when_the_device_is_muted_meanwhile() -> None:
     assert ahead.open("") is opener.opened[1]
 
 
+def test_closing_it_delays_nobody_and_the_next_one_is_opened_afterwards() -> None:
+    opener = Opener()
+    ahead = OpeningAhead(opener)
+    ahead.begin("")
+    opener.may_open.set()
+    wait_until(lambda: ahead._microphone is not None)
+    may_close, events = threading.Event(), list[str]()
+
+    def close() -> None:
+        assert may_close.wait(LIMIT_S)
+        events.append("closed")
+
+    def take() -> None:
+        ahead.open("")
+        events.append("opened")
+
+    opener.opened[0].close = close
+    ahead.close()
+    ahead.end(limit_s=0.01)
+    assert events == []
+    taker = threading.Thread(target=take)
+    taker.start()
+    may_close.set()
+    taker.join(LIMIT_S)
+    assert events == ["closed", "opened"]
+
+
 def test_it_is_closed_when_the_models_cannot_be_loaded() -> None:
     opener = Opener()
     ahead = OpeningAhead(opener)
