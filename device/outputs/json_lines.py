@@ -136,11 +136,11 @@ class LineOutput:
     def prediction(self, prediction: Prediction, lit_at: float) -> None:
         """Queue the line; see `Output.prediction`."""
         table = as_table(prediction, lit_at)
-        self._put({"final": True, **table} if self.previewed else table)
+        self._put({"final": True, **table} if self.previewed else table, passing=False)
 
     def preview(self, preview: Preview) -> None:
         """Queue a line about an utterance that goes on; see `Previewer.preview`."""
-        self._put({"final": False, **preview_table(preview)})
+        self._put({"final": False, **preview_table(preview)}, passing=True)
 
     def microphone(self, liveness: Liveness) -> None:
         """Do nothing: the lines are predictions only."""
@@ -153,9 +153,9 @@ class LineOutput:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
 
-    def _put(self, table: Table) -> None:
+    def _put(self, table: Table, *, passing: bool) -> None:
         if self._stream is not None and not self._broken:
-            self._outbox.put(table)
+            self._outbox.put(table, passing=passing)
 
     def _write(self, table: Table) -> bool:
         if self._stream is None or self._descriptor is None:

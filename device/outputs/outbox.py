@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+_MOST_PASSING = 10
+"""Items that may wait in front of one of passing interest, so that it is queued at all."""
 
 
 class Outbox(Generic[Item]):
@@ -32,7 +34,9 @@ class Outbox(Generic[Item]):
         self._name = name
         self._deliver = deliver
         self._announce = announce
-        self._waiting: deque[Item] = deque(maxlen=bound)
+        self._bound = bound
+        self._waiting: deque[tuple[Item, bool]] = deque()
+        """Each with whether it is of passing interest."""
         self._changed = threading.Condition()
         self._closing = False
         self._held = held
@@ -46,11 +50,20 @@ class Outbox(Generic[Item]):
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
-    def put(self, item: Item) -> None:
-        """Queue an item for delivery. Does not wait."""
+    def put(self, item: Item, *, passing: bool = False) -> None:
+        """Queue an item for delivery. Does not wait.
+
+        Args:
+            item: the item.
+            passing: whether it is of passing interest: left out where many items wait already, and never counted.
+        """
         with self._changed:
-            self.dropped += len(self._waiting) == self._waiting.maxlen
-            self._waiting.append(item)
+            if passing and len(self._waiting) >= _MOST_PASSING:
+                return
+            if len(self._waiting) >= self._bound:
+                _, was_passing = self._waiting.popleft()
+                self.dropped += not was_passing
+            self._waiting.append((item, passing))
             self._changed.notify()
 
     def hold(self, *, held: bool) -> None:
@@ -76,8 +89,10 @@ class Outbox(Generic[Item]):
         if self._thread is None:
             return True
         self._thread.join(max(0.0, limit_s))
-        if self._waiting:
-            self._announce(f"{self._name}: predictions not delivered before the end: {len(self._waiting)}")
+        with self._changed:
+            left = sum(not passing for _, passing in self._waiting)
+        if left:
+            self._announce(f"{self._name}: predictions not delivered before the end: {left}")
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -93,7 +108,7 @@ class Outbox(Generic[Item]):
         """Wait for the next item; None when there will be no more."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or (self._waiting and not self._held))
-            return self._waiting.popleft() if self._waiting and not self._held else None
+            return self._waiting.popleft()[0] if self._waiting and not self._held else None
 
     def _report_drops(self) -> None:
         self._reported_drops = self.dropped

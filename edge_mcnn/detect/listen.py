@@ -45,7 +45,9 @@ def listen_command(
     partial_lines: Annotated[
         bool,
         typer.Option(
-            "--partial", help="With --json, also print lines while someone speaks; `final` is false in these."
+            "--partial",
+            help="With --json, also print lines while someone speaks; `final` is false in these. "
+            "None where one run of the network takes 20 ms or more.",
         ),
     ] = False,
     wait: Annotated[

@@ -167,6 +167,26 @@ def test_lines_about_an_utterance_that_goes_on_are_marked_and_only_written_on_re
     assert last == {"final": True, **as_table(prediction("negative"), LIT_AT)}
 
 
+def test_lines_about_an_utterance_that_goes_on_cost_a_slow_reader_no_prediction(
+    pipe: Pipe, announced: Announcements, stopped: list[BaseException]
+) -> None:
+    output = LineOutput(as_line, announced, stopped.append, pipe.stream, partial=True)
+    output.open(LABELS)
+    output.prediction(numbered_prediction(0, "x" * 100_000), LIT_AT)
+    assert os.read(pipe.reader.fileno(), 1) == b"{"  # the first line is being written, and does not fit into the pipe
+    output.prediction(numbered_prediction(1), LIT_AT)
+    for _ in range(2 * json_lines._BOUND):
+        output.preview(preview("positive", "positive"))
+    reader = threading.Thread(target=output.close, args=(LIMIT_S,))
+    reader.start()
+    first = json.loads(b"{" + pipe.reader.readline())
+    second, *others = (json.loads(pipe.reader.readline()) for _ in range(10))
+    reader.join(LIMIT_S)
+    assert [first["seconds"], second["seconds"]] == [0, 1]
+    assert {each["final"] for each in others} == {False}
+    assert announced.lines == []
+
+
 def test_a_line_arrives_without_waiting_for_the_next_one(pipe: Pipe, make: Make) -> None:
     output = make(pipe.stream)
     output.prediction(numbered_prediction(7), LIT_AT)

@@ -51,6 +51,34 @@ def test_of_too_many_the_oldest_are_dropped_counted_and_reported(announced: Anno
     assert announced.lines == ["x: predictions dropped so far, the oldest of too many: 6"]
 
 
+def test_items_of_passing_interest_take_the_place_of_no_other_and_are_not_counted(announced: Announcements) -> None:
+    deliveries = Deliveries()
+    outbox = Outbox("x", deliveries, announced, bound=20, held=True)
+    outbox.open()
+    outbox.put(0)
+    for number in range(1, 100):
+        outbox.put(number, passing=True)
+    for number in range(100, 110):
+        outbox.put(number)
+    assert outbox.dropped == 0
+    for number in range(110, 119):
+        outbox.put(number)
+    assert outbox.dropped == 1, "the first; the others that made room were of passing interest"
+    outbox.hold(held=False)
+    assert outbox.close(LIMIT_S)
+    assert deliveries.delivered == [9, *range(100, 119)]
+    assert announced.lines == ["x: predictions dropped so far, the oldest of too many: 1"]
+
+
+def test_items_of_passing_interest_that_are_left_are_not_reported(announced: Announcements) -> None:
+    outbox = Outbox("x", Deliveries(), announced, bound=10, held=True)
+    outbox.open()
+    outbox.put(1, passing=True)
+    outbox.put(2)
+    outbox.close(0.1)
+    assert announced.lines == ["x: predictions not delivered before the end: 1"]
+
+
 def test_while_it_is_held_no_delivery_begins(announced: Announcements) -> None:
     deliveries = Deliveries()
     outbox = Outbox("x", deliveries, announced, bound=2, held=True)
