@@ -24,6 +24,8 @@ keeps all states that are nearly as likely as the best.
 """
 _SHARE_OF_MOST_STATES = 1 / 3
 """Share of the largest number of states that the maker allows."""
+_PREFIX = "edge-mcnn-"
+"""How the names of temporary folders begin; the number of their process follows."""
 _OPTIONS, _GRAMMAR = Path("conf/model.conf"), Path("graph/Gr.fst")
 
 
@@ -45,8 +47,7 @@ def model_folder(speech_model: Path, search: str) -> Iterator[Path]:
                 stack.callback(os.close, grammar)
                 changed.append(_GRAMMAR)
             if changed:
-                # No TemporaryDirectory: at Ctrl-C it is removed before the thread that loads from it has ended.
-                links = Path(tempfile.mkdtemp(prefix="edge-mcnn-"))
+                links = _temporary_folder()
                 stack.callback(shutil.rmtree, links, ignore_errors=True)
                 _link(speech_model, links, changed)
                 if _OPTIONS in changed:
@@ -57,6 +58,18 @@ def model_folder(speech_model: Path, search: str) -> Iterator[Path]:
         except OSError as error:
             _LOG.info("Vosk loads the model as published, because no changed one can be made: %s", error)
         yield folder
+
+
+def _temporary_folder() -> Path:
+    """Make a folder, and remove those of processes that were ended while they loaded from one.
+
+    No `TemporaryDirectory`: at Ctrl-C it is removed before the thread that loads from it has ended.
+    """
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if process.isdecimal() and not Path("/proc", process).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # it may be another user's
+    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
 
 
 def _link(source: Path, target: Path, all_but: list[Path]) -> None:

@@ -1,5 +1,6 @@
 import os
 import struct
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +62,24 @@ def test_without_a_temporary_folder_the_model_is_used_unchanged(model: Path, mon
     monkeypatch.setattr(tempfile, "tempdir", str(model / "missing"))
     with model_folder(model, "quick") as folder:
         assert folder == model
+
+
+def test_a_folder_that_a_killed_process_left_is_removed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    left = tmp_path / f"edge-mcnn-{gone.pid}-abc"
+    kept = [tmp_path / name for name in (f"edge-mcnn-{os.getppid()}-abc", "edge-mcnn-abc", "edge-mcnn-of-mine")]
+    for folder in (left, *kept):
+        (folder / "conf").mkdir(parents=True)
+    with model_folder(model, "quick") as own:
+        assert own.name.startswith(f"edge-mcnn-{os.getpid()}-")
+        with model_folder(model, "quick"):
+            assert own.exists(), "nor is that of a process that runs"
+    assert not left.exists()
+    assert [each.exists() for each in kept] == [True] * 3
 
 
 def descriptors() -> set[str]:
