@@ -31,14 +31,12 @@ from device.front_end.spectrogram import MelSpectrogram, spectrogram_image
 from device.front_end.tokens import Tokens
 from device.outputs.base import Speech
 from device.recognition.context import ConversationFilter, conversation_filter
-from device.recognition.end_of_utterance import speaks_on, voice_falls
+from device.recognition.end_of_utterance import COMPARED_FRAMES, speaks_on, voice_falls
 from device.recognition.explanation import ALWAYS, AUTO, SLOW_CALL_S, Explainer, ProbabilityModel
 from device.recognition.preview import PreviewLight, PreviewSchedule
 from device.recognition.transcriber import Transcriber, Transcription
 
 _LOG = logging.getLogger(__name__)
-_RECENT_FRAMES = round(2 / FRAME_SECONDS)
-"""Frames of an open utterance that are held: a second of speech, and the pause after it."""
 
 
 class SpeechMonitor(Protocol):
@@ -108,14 +106,14 @@ class _OpenUtterance:
     front_end: FrontEnd
     start_s: float
     """Where it begins in the stream, seconds."""
+    recent: deque[Frame]
+    """The latest frames, speech and the pause after it, whose sound decides how long a pause must be."""
     gain: float = 1.0
     """Factor of the samples for the transcription, the same for the complete utterance."""
     result: _Result | None = None
     """Computed during the pause that is expected to end the utterance, so that nothing is left to do when it does."""
     pending: list[Frame] = field(default_factory=list)
     """Frames since then that Vosk has not received; they hold no words unless someone speaks on."""
-    recent: deque[Frame] = field(default_factory=lambda: deque(maxlen=_RECENT_FRAMES))
-    """The latest frames, whose sound decides how long a pause must be."""
     schedule: PreviewSchedule = field(default_factory=PreviewSchedule)
     light: PreviewLight = field(default_factory=PreviewLight)
 
@@ -221,6 +219,7 @@ class Pipeline:
                 MelSpectrogram(self._front_end),
                 self._front_end,
                 update.frames[0].start_s,
+                deque(maxlen=COMPARED_FRAMES + self._endpointer.judged_frames),
                 self._gain(),
             )
         if self._open is None:

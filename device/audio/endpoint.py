@@ -92,6 +92,11 @@ class Endpointer:
         self._last: Frame | None = None
 
     @property
+    def judged_frames(self) -> int:
+        """Frames of a pause, at most, that were passed on when `sounds_like_end` is called."""
+        return math.ceil(self._decided_after_s / FRAME_SECONDS)
+
+    @property
     def speaking(self) -> bool:
         """Whether an utterance is open."""
         return self._start_s is not None

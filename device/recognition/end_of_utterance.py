@@ -10,7 +10,7 @@ from device.events import FRAME_LENGTH
 
 _END_FRAMES = 4
 """Frames at the end of the speech whose level is compared (128 ms)."""
-_COMPARED_FRAMES = 32
+COMPARED_FRAMES = 32
 """Frames at the end of the speech among which the loud ones are found (1 s)."""
 _LOUD = 0.9
 """Quantile of the levels of these frames that counts as loud."""
@@ -39,7 +39,7 @@ def voice_falls(samples: NDArray[np.int16]) -> bool:
     Args:
         samples: the speech up to its last voiced frame, shape (n,), 16 kHz, a multiple of 512; the last second counts.
     """
-    frames = samples[-_COMPARED_FRAMES * FRAME_LENGTH :].reshape(-1, FRAME_LENGTH).astype(np.float32)
+    frames = samples[-COMPARED_FRAMES * FRAME_LENGTH :].reshape(-1, FRAME_LENGTH).astype(np.float32)
     if len(frames) <= _END_FRAMES:
         return False
     level = 10 * np.log10(np.mean(frames**2, axis=1) + 1)  # 1: digital silence is as loud as the last bit

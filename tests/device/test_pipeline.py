@@ -1,5 +1,6 @@
 """The pipeline with fake parts that record how they are used."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from device import pipeline
 from device.audio.endpoint import Endpointer, EndpointerUpdate, SoundsLikeEnd
 from device.bundle import Companions, Transitions
 from device.errors import ProfileError
@@ -17,7 +19,11 @@ from device.events import FRAME_LENGTH, FRAME_SECONDS, Frame, Prediction, Previe
 from device.front_end.parameters import FrontEnd
 from device.outputs.base import Speech
 from device.pipeline import Pipeline, SpeechMonitor
+from device.recognition.end_of_utterance import COMPARED_FRAMES
 from device.recognition.transcriber import Transcriber
+from device.settings.schema import EndpointSettings
+from tests.device.audio.test_endpoint import ScriptedDetector
+from tests.device.audio.test_endpoint import frames as scripted
 from tests.device.unadapted import FEATURES, Unadapted
 
 LOUD, QUIET = 8000, 1
@@ -39,6 +45,7 @@ class Rig(Unadapted):
         gain: float = 1.0,
         monitor: SpeechMonitor | None = None,
         live: bool = False,
+        endpointer: Endpointer | None = None,
     ) -> None:
         self.gain = gain
         self.calls: list[str] = []
@@ -48,7 +55,7 @@ class Rig(Unadapted):
         self._updates: Iterator[EndpointerUpdate] = iter(())
         companions = Companions(("a", "b"), ("word",), FrontEnd(trim_db=trim_db), transitions=TRANSITIONS)
         self.pipeline = Pipeline(
-            cast(Endpointer, self),
+            endpointer or cast(Endpointer, self),
             cast(Transcriber, self),
             cast(Any, self),
             companions,
@@ -65,6 +72,8 @@ class Rig(Unadapted):
     def push(self, _frame: Frame, sounds_like_end: SoundsLikeEnd) -> EndpointerUpdate:
         self.sounds_like_end = sounds_like_end
         return next(self._updates)
+
+    judged_frames = 12
 
     def require_longest_pause(self) -> None:
         self.calls.append("longest pause")
@@ -201,6 +210,27 @@ def test_the_sound_before_the_pause_decides_whether_speech_is_complete(spoken: i
     rig.end_s = frames[spoken - 1].start_s + FRAME_SECONDS
     rig.run(*(EndpointerUpdate((frame,)) for frame in frames))
     assert rig.sounds_complete is complete
+
+
+@pytest.mark.parametrize(("hang_over_s", "earlier_s"), [(0.6, 0.12), (2.1, 0.12), (5.0, 1.0)])
+def test_before_a_pause_of_any_length_a_second_of_speech_decides(
+    hang_over_s: float, earlier_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[NDArray[np.int16]] = []
+
+    def voice_falls(samples: NDArray[np.int16]) -> bool:
+        compared.append(samples)
+        return True
+
+    monkeypatch.setattr(pipeline, "voice_falls", voice_falls)
+    pause_frames = math.ceil(hang_over_s / FRAME_SECONDS) + 1
+    settings = EndpointSettings(hang_over_s=hang_over_s, earlier_end_s=earlier_s)
+    rig = Rig(endpointer=Endpointer(settings, ScriptedDetector()))
+    [prediction] = rig.pipeline.predictions(scripted([90] * 60 + [0] * pause_frames))
+    utterance = prediction.utterance
+    assert utterance.end_s - utterance.speech_end_s == pytest.approx(hang_over_s - earlier_s, abs=FRAME_SECONDS)
+    assert len(compared[0]) >= COMPARED_FRAMES * FRAME_LENGTH
+    assert (compared[0] == compared[0][0]).all(), "speech alone"
 
 
 @pytest.mark.parametrize("ending", ["longest", "end_of_stream"])
