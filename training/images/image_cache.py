@@ -149,26 +149,36 @@ class ImageCache:
         index = read_index(self.folder) or {}  # without an index, the images' names suffice
         files: dict[Path, str] = {}
         skipped: list[Skipped] = []
-        cached = 0
-        distinct = list(dict.fromkeys(recordings))
+        computed = cached = 0
+        spellings: dict[tuple[str, str], list[Path]] = {}
+        for recording in dict.fromkeys(recordings):  # two paths of one recording have one image, which is made once
+            spellings.setdefault((os.path.realpath(recording), recording.stem), []).append(recording)
+        distinct = [each[0] for each in spellings.values()]
         received = set() if cluster is None else self._fill_from(cluster, distinct, console)
         missing = islice((recording for recording in distinct if not self._has(recording)), _WORTH_PROCESSES)
         on_cores = in_processes if len(list(missing)) == _WORTH_PROCESSES else on_all_cores
         try:
             with Progress(console=console) as progress, on_cores(self._ensure, distinct) as results:
                 task = progress.add_task("images", total=len(distinct))
-                for recording, result in zip(distinct, results, strict=True):
+                for same, result in zip(spellings.values(), results, strict=True):
                     if isinstance(result, AudioError):
-                        skipped.append(Skipped.because(recording, result))
+                        skipped += [Skipped.because(recording, result) for recording in same]
                     else:
-                        files[recording], existed = result
-                        cached += existed and files[recording] not in received
+                        file, existed = result
+                        files |= dict.fromkeys(same, file)
+                        reused = existed and file not in received
+                        computed, cached = computed + (not reused), cached + reused
                     progress.advance(task)
         finally:
+            # Interrupted: results arrive in order, so that later images may be finished, too.
+            for recording in {*distinct} - {*files} - {each.recording for each in skipped}:
+                with contextlib.suppress(AudioError):  # it does not exist
+                    if (path := self.path(recording)).exists():
+                        files[recording] = path.name
             done = {self._relative(recording): file for recording, file in files.items()}
             reasons = {self._relative(each.recording): each.reason for each in skipped}
             removed = self._write_index(index, {**done, **dict.fromkeys(reasons)}, reasons)
-        return CacheUpdate(len(distinct) - cached - len(skipped), cached, removed, tuple(skipped), files)
+        return CacheUpdate(computed, cached, removed, tuple(skipped), files)
 
     def _has(self, recording: Path) -> bool:
         """Return whether the recording has an image; a recording that does not exist has one, as it needs none."""

@@ -92,6 +92,25 @@ def test_index_lists_each_recording_with_its_image(recordings: list[Path], tmp_p
     assert {entry["image"] for entry in index.values() if entry} == pngs(tmp_path / "p")
 
 
+def test_two_paths_of_one_recording_have_one_image(
+    recordings: list[Path], tmp_path: Path, console: Console, computed: list[str]
+) -> None:
+    (tmp_path / "links").mkdir()
+    links = [tmp_path / "links" / path.name for path in recordings]
+    for link, path in zip(links, recordings, strict=True):
+        link.symlink_to(path)
+    recordings[3].write_text("broken")
+    cache = ImageCache(tmp_path / "p", FRONT_END)
+    update = cache.fill([*recordings, *links], console)
+    assert len(computed) == len(recordings)
+    assert (update.computed, update.reused) == (11, 0)
+    assert {update.files[path] for path in recordings if path != recordings[3]} == pngs(tmp_path / "p")
+    assert {each.recording for each in update.skipped} == {recordings[3], links[3]}
+    for link in links[:3]:
+        assert update.files[link] == cache.path(link).name
+    assert cache.fill([*links, *recordings], console).reused == 11
+
+
 @pytest.fixture
 def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes, for any number of recordings and on any machine."""
@@ -168,6 +187,27 @@ def test_continues_after_ctrl_c(
     assert (update.computed, update.reused) == (12 - len(done), len(done)) == (len(computed), len(done))
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == sorted([*pngs(tmp_path / "p"), INDEX])
     assert len(pngs(tmp_path / "p")) == 12
+
+
+def test_after_ctrl_c_the_index_has_every_finished_image(
+    recordings: list[Path], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path, image: Any) -> None:
+        if path.name.startswith("0-"):  # whose result the others wait for
+            wait_until(lambda: len(pngs(tmp_path / "p")) >= 5)
+            raise KeyboardInterrupt
+        save(path, image)
+
+    save = training.images.image_cache._save
+    monkeypatch.setattr(training.parallel, "_cores", lambda: 2)
+    monkeypatch.setattr(training.images.image_cache, "_save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ImageCache(tmp_path / "p", FRONT_END).fill(recordings, console)
+    index = json.loads((tmp_path / "p" / INDEX).read_text())["recordings"]
+    assert {entry["image"] for entry in index.values()} == pngs(tmp_path / "p")
+    monkeypatch.setattr(training.images.image_cache, "_save", save)
+    other = replace(FRONT_END, n_mels=32)
+    assert ImageCache(tmp_path / "p", other).fill(recordings, console).removed == len(index)
 
 
 @pytest.mark.parametrize("stopped_by", [signal.SIGINT, signal.SIGKILL])
