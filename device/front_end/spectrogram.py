@@ -56,7 +56,8 @@ class MelSpectrogram:
         """Add the next samples: shape (n,), mono at the front end's sample rate, int16 or float32 in -1 to 1."""
         if samples.dtype == np.int16:
             samples = samples.astype(np.float32) / np.float32(32768)
-        self._pending = np.concatenate([self._pending, samples])
+        # Of float64 samples, too, as libraries read them: `_ready` reads the memory of float32 ones.
+        self._pending = np.concatenate([self._pending, np.asarray(samples, np.float32)])
         for columns in self._ready(self._pending):
             self._columns.append(columns)
             self._complete += len(columns)

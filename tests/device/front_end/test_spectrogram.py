@@ -88,6 +88,14 @@ def test_image_equals_matplotlibs_drawing(path: Path) -> None:
     assert np.abs(drawn - ours).mean() < 1e-4
 
 
+def test_samples_of_twice_the_precision_are_converted() -> None:
+    samples = 0.1 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    np.testing.assert_array_equal(
+        mel_power(samples.astype(np.float64), UNTRIMMED),  # type: ignore[arg-type]  # what `soundfile.read` returns
+        mel_power(samples, UNTRIMMED),
+    )
+
+
 @given(st.lists(st.integers(1, 5000), max_size=30), st.integers(0, 9))
 @settings(max_examples=30)
 def test_the_columns_that_are_complete_are_the_beginning_of_the_spectrogram(pieces: list[int], seed: int) -> None:
