@@ -86,6 +86,10 @@ class HistoryError(EdgeMcnnError):
     """The history cannot be opened, read or written; what was stored before is unchanged."""
 
 
+class UnwritableHistoryError(HistoryError):
+    """Nothing can be stored at present: the disk is full, or another program writes. What is stored can be read."""
+
+
 class DamagedHistoryError(HistoryError):
     """The file of the history is damaged; the fix moves it aside, and a new one can be begun."""
 

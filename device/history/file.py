@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from device.errors import DamagedHistoryError, HistoryError
+from device.errors import DamagedHistoryError, HistoryError, UnwritableHistoryError
 from device.history.schema import migrate
 from device.system.display import displayable, shell_quoted
 from device.system.paths import cannot_use, error_about, explain, file_problem
@@ -107,9 +107,9 @@ def _translated(error: sqlite3.Error, path: Path, busy_s: float) -> HistoryError
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CONSTRAINT:
             return damaged(path, displayable(error))
         case sqlite3.SQLITE_FULL:
-            return HistoryError(f"{name}: cannot be written: the disk is full", fix="free some space")
+            return UnwritableHistoryError(f"{name}: cannot be written: the disk is full", fix="free some space")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return HistoryError(
+            return UnwritableHistoryError(
                 f"{name}: another program has used it for more than {busy_s:g} s", fix="end that program, or try again"
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:

@@ -130,13 +130,15 @@ class History(HistoryQueries):
                 fix="install the same version of edge-mcnn for the daemon and the page",
             ) from None
         boot, time_ms = storable(boot), row["time_ms"]
+        erased_before = self._erased_until_ms()
         with self._transaction() as connection:
             known = connection.execute("SELECT id FROM daemons WHERE daemon = ?", (daemon,)).fetchone()
             stored = "SELECT 1 FROM predictions WHERE daemon = ? AND number = ?"
             if known is not None and connection.execute(stored, (known[0], row["number"])).fetchone():
                 return False
-            [erased_until] = connection.execute("SELECT until_ms FROM erased").fetchone()
-            if replayed and time_ms < erased_until:
+            erased_until = self._erased_until_ms()
+            # A new prediction is compared only if this has waited for the erasing: the clock may have been ahead then.
+            if (replayed or erased_until != erased_before) and time_ms < erased_until:
                 return False
             # Repeated predictions can be older than what another daemon of the same boot has added meanwhile.
             latest = self._latest_ms("daemon", daemon) if replayed else self._latest_ms("boot", boot)
@@ -156,6 +158,11 @@ class History(HistoryQueries):
             if key in self._latest:
                 self._latest[key] = time_ms if known_ms is None else max(time_ms, known_ms)
         return True
+
+    def _erased_until_ms(self) -> int:
+        """Time of the last erasing, milliseconds since 1970."""
+        [[until_ms]] = self._rows("SELECT until_ms FROM erased")
+        return int(until_ms)
 
     def correct(self, daemon: str, number: int, label: str) -> bool:
         """Note the class that a person named for a prediction.

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from device.errors import EdgeMcnnError, HistoryError, UnusablePredictionError
+from device.errors import EdgeMcnnError, HistoryError, UnusablePredictionError, UnwritableHistoryError
 from device.history.store import History
 from device.web.sources.live import Event
 
@@ -86,9 +86,10 @@ class HistoryThread:
             try:
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._store, event, boot)
             except EdgeMcnnError:  # the page shows it; the next event, which comes in 10 s at most, begins again
-                # Health that waited would push the predictions out within hours.
-                waiting = (each for each in [(event, boot), *self._waiting] if each[0]["event"] != "health")
-                self._waiting = deque(waiting, _MOST_WAITING)
+                # Health that waited would push the predictions out within hours. What waits is stored as repeated
+                # events are: not if the history was erased meanwhile.
+                waiting = [each for each in [(event, boot), *self._waiting] if each[0]["event"] != "health"]
+                self._waiting = deque((({**event, "replayed": True}, boot) for event, boot in waiting), _MOST_WAITING)
                 return
 
     def _store(self, event: Event, boot: str) -> None:
@@ -112,7 +113,8 @@ class HistoryThread:
             if self.is_on and error.message != self.message:
                 _LOG.warning("the history does not work: %s", error)
                 self.message, self.fix = error.message, error.fix
-            self._close()
+            if not isinstance(error, UnwritableHistoryError):
+                self._close()
             raise
         if self._stores:  # else the disk is full, for example, which can be read
             self.message = self.fix = ""

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -61,6 +62,23 @@ def test_the_version_is_marked_in_the_file(tmp_path: Path) -> None:
         assert history._rows("PRAGMA application_id") == [(APPLICATION_ID,)]
         assert history._rows("PRAGMA auto_vacuum") == [(2,)]
         assert history._rows("PRAGMA journal_mode") == [("wal",)]
+
+
+def test_two_processes_begin_a_history_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "h.sqlite3"
+
+    def be_later(statement: str) -> None:
+        if "sqlite_schema" in statement and not path.stat().st_size:
+            with opened(path):
+                pass
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version")
+        connection.set_trace_callback(be_later)
+        schema.migrate(connection, path)
+        connection.set_trace_callback(None)
+        assert path.stat().st_size, "the other one was first"
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -406,6 +406,25 @@ def test_what_the_daemon_repeats_after_an_erasure_is_not_stored_again(path: Path
         assert history._rows("SELECT count(*) FROM erased") == [(1,)]
 
 
+def test_a_prediction_that_waited_for_the_erasing_is_not_stored(path: Path) -> None:
+    clock = Clock(NOON + timedelta(minutes=1))
+    with opened(path, clock=clock) as history, opened(path, clock=clock) as other:
+        history.add(event(1), "boot")
+        statements: list[str] = []
+
+        def erase_first(statement: str) -> None:
+            statements.append(statement)
+            if statement == "BEGIN IMMEDIATE":
+                other.erase()
+
+        history._connection.set_trace_callback(erase_first)
+        assert not history.add(event(2), "boot")
+        history._connection.set_trace_callback(None)
+        assert "BEGIN IMMEDIATE" in statements
+        assert numbers(history) == []
+        assert history.add(event(3), "boot"), "the clock may have been ahead when it was erased"
+
+
 def test_removal_by_age_leaves_nothing_readable_in_the_file(path: Path) -> None:
     clock = Clock()
     with opened(path, words=True, keep_days=1, clock=clock) as history:
