@@ -83,22 +83,25 @@ async def mute(request: web.Request) -> web.StreamResponse:
     muted = {"on": True, "off": False}.get((await form(request)).get("muted", ""))
     if muted is None:
         return respond_error(request, 400, "muted is missing", "send muted=on or muted=off")
-    await services_of(request).daemon.mute(muted)
-    return await _done(request, {"muted": muted})
+    message = await services_of(request).daemon.mute(muted)
+    return await _done(request, {"muted": muted, "message": message})
 
 
 async def correct(request: web.Request) -> web.StreamResponse:
     """Name the right class of the latest prediction; `number` and `daemon` in the form prevent that of a later one."""
     label = await _label(request)
     fields, live = await form(request), services_of(request).live
-    if named := fields.get("number"):
+
+    def require_latest() -> None:
         latest = live.latest[-1] if live.latest else {}
-        if (named, fields.get("daemon")) != (str(latest.get("number")), latest.get("daemon")):
+        named = fields.get("number")
+        if named and (named, fields.get("daemon")) != (str(latest.get("number")), latest.get("daemon")):
             raise ProfileError(
                 "there is a later prediction, so this one cannot be corrected any more",
                 fix="correct the latest one, if it is wrong, too",
             )
-    await services_of(request).daemon.correct(label)
+
+    await services_of(request).daemon.correct(label, require_latest)
     return await _done(request, {"label": label})
 
 

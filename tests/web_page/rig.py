@@ -43,6 +43,8 @@ class Rig:
     """Number of the latest prediction that the server has received; 0 for none."""
     status: dict[str, Any] | None = field(default=None)
     """What `edge-mcnn status` would print; a test may set it."""
+    muting: str = "muted: the microphone is closed"
+    """What the daemon answers when it is muted or unmuted; a test may set it."""
     check: Callable[[], Sequence[Finding]] = lambda: ()
     """What a check of every part finds; a test may set it, wait in it, or raise an error."""
 
@@ -128,9 +130,10 @@ class _Server:
         latest = self._services.live.latest
         return latest[-1]["number"] if latest else 0
 
-    def _mute(self, muted: bool) -> None:
+    def _mute(self, muted: bool) -> tuple[bool, str]:
         self.rig.requests.append(("mute", muted))
         self._daemon.send({"event": "mute", "muted": muted})
+        return muted, self.rig.muting
 
     def _correct(self, label: str) -> None:
         self.rig.requests.append(("correct", label))

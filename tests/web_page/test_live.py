@@ -96,8 +96,9 @@ def test_mute_posts_and_follows(rig: Rig, new_page: NewPage) -> None:
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#result")).to_have_text("The microphone is closed")
+    rig.muting = "muted: process 7 uses the microphone meanwhile"
     button.click()
-    expect(page.locator("#result")).to_have_text("The microphone is open")
+    expect(page.locator("#result")).to_have_text("Muted: process 7 uses the microphone meanwhile")
     expect(button).to_have_attribute("aria-pressed", "false")
     assert rig.requests == [("mute", True), ("mute", False)]
     rig.daemon.send({"event": "mute", "muted": True})  # by another way

@@ -45,7 +45,7 @@ class DaemonRequests:
 
     def __init__(
         self,
-        mute: Callable[[bool], Any] = set_muted,
+        mute: Callable[[bool], tuple[bool, str]] = set_muted,
         correct: Callable[[str], Any] = correct_last,
         light: Callable[[str], Any] = show_light,
         status: Callable[[], dict[str, Any] | None] | None = None,
@@ -65,22 +65,30 @@ class DaemonRequests:
         self.on_check: Callable[[], None] = lambda: None
         """Called when a check begins, and when it has ended."""
 
-    async def mute(self, muted: bool) -> None:
+    async def mute(self, muted: bool) -> str:
         """Mute or unmute the device.
+
+        Returns:
+            A line for people about the microphone, which another program may use, or which may be lost.
 
         Raises:
             StatusError: it cannot be done.
         """
-        await self._change(self._mute, muted)
+        _, message = await self._change(self._mute, muted)
+        return str(message)
 
-    async def correct(self, label: str) -> None:
+    async def correct(self, label: str, require: Callable[[], None] = lambda: None) -> None:
         """Correct the latest prediction.
+
+        Args:
+            label: the right class.
+            require: called when the requests before this one are done; may raise an error, and nothing is corrected.
 
         Raises:
             StatusError: it cannot be done.
             ProfileError: the daemon does not learn it.
         """
-        await self._change(self._correct, label)
+        await self._change(self._correct, label, require)
 
     async def light(self, label: str) -> None:
         """Show the light of a class for a while.
@@ -124,14 +132,15 @@ class DaemonRequests:
             self._checking = None
             self.on_check()
 
-    async def _change(self, change: Callable[..., Any], value: Any) -> None:
+    async def _change(self, change: Callable[..., Any], value: Any, require: Callable[[], None] = lambda: None) -> Any:
         try:
             async with asyncio.timeout(_WAIT_S):
                 await self._changing.acquire()
         except TimeoutError:
             raise StatusError("the device is busy with another request", fix="try again in a moment") from None
         try:
-            await asyncio.to_thread(change, value)
+            require()
+            return await asyncio.to_thread(change, value)
         finally:
             self._changing.release()
 

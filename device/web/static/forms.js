@@ -39,6 +39,9 @@ export function sendForms(report, done) {
 
 function doneText(button, body, result) {
   if ("summary" in result) return result.summary;
-  if ("muted" in result) return result.muted ? "The microphone is closed" : "The microphone is open";
+  if ("muted" in result) {
+    const isClosed = result.muted && result.message.startsWith("muted");
+    return isClosed ? "The microphone is closed" : upperFirst(result.message);
+  }
   return (button?.dataset.done ?? "Done").replace("{}", body.get("label") ?? "");
 }

@@ -270,10 +270,11 @@ def running(
     ended = asyncio.Event()
     changes: list[tuple[str, Any]] = []
 
-    def noting(name: str) -> Callable[[Any], None]:
-        def note(value: Any) -> None:
+    def noting(name: str) -> Callable[[Any], tuple[Any, str]]:
+        def note(value: Any) -> tuple[Any, str]:
             change(name, value)
             changes.append((name, value))
+            return value, f"{name} is {value} now"
 
         return note
 

@@ -8,8 +8,10 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from device.errors import HistoryError, ProfileError, StatusError
+from device.history import queries
 from device.history.store import History
 from device.settings.schema import HistorySettings, PublishSettings, Settings
 from device.settings.toml import as_toml
@@ -204,12 +207,52 @@ def test_a_history_that_another_program_writes_is_shown_and_stores_later(tmp_pat
             writer.execute("BEGIN IMMEDIATE")
             daemon.send(prediction(2))
             wait_until(lambda: "another program has used it for more than 0.05 s" in thread.message)
-            thread._retry_at = 0
             assert [each["number"] for each in rows(server)] == [1], "reading waits for none that writes"
             assert "another program has used it" in server.get("/history").text
         daemon.send(HEALTH)
         wait_until(lambda: len(rows(server)) == 2)
         wait_until(lambda: thread.message == "")
+
+
+def test_what_waits_to_be_stored_is_erased_with_the_rest(tmp_path: Path, daemon: FakeDaemon) -> None:
+    path = tmp_path / "history.sqlite3"
+    with running(
+        tmp_path, open_history=lambda: History(path, keep_days=30, max_mb=10, words=False, busy_s=0.05)
+    ) as server:
+        thread = server.services.history
+        daemon.send(prediction(1))
+        wait_until(lambda: rows(server))
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            daemon.send(prediction(2), prediction(3))
+            wait_until(lambda: len(thread._waiting) == 2)
+        with History(path, keep_days=30, max_mb=10, words=False) as own:
+            assert own.erase() == 1
+        daemon.send(prediction(4, time=datetime.now().astimezone().isoformat()))
+        wait_until(lambda: not thread._waiting)
+        wait_until(lambda: [each["number"] for each in rows(server)] == [4])
+
+
+def test_an_export_goes_on_while_nothing_can_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.sqlite3"
+    monkeypatch.setattr(queries, "_BATCH", 1)
+
+    async def exported() -> list[int]:
+        thread = HistoryThread(lambda: History(path, keep_days=30, max_mb=10, words=False, busy_s=0.05))
+        for number in (1, 2):
+            await thread.read(partial(History.add, prediction=prediction(number), boot="boot"))
+        rows = await thread.read(lambda history: history.in_order())
+        numbers = [(await thread.read(lambda _: next(rows))).number]
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            thread.write(prediction(3), "boot")
+            while not thread.message:
+                await asyncio.sleep(0.01)
+        numbers.append((await thread.read(lambda _: next(rows))).number)
+        await thread.close()
+        return numbers
+
+    assert asyncio.run(exported()) == [1, 2]
 
 
 def test_what_is_read_before_anybody_knows_that_storing_failed_does_not_hide_it(
@@ -318,6 +361,33 @@ def test_a_prediction_is_corrected_only_while_it_is_the_latest(server: Server, d
     refused = server.post("/correct", form)
     assert (refused.status, "There is a later prediction" in refused.text) == (400, True)
     assert server.changes == [("correct", "neutral")]
+
+
+def test_a_correction_that_waits_for_another_request_is_of_no_later_prediction(
+    tmp_path: Path, daemon: FakeDaemon
+) -> None:
+    muting, may_mute = threading.Event(), threading.Event()
+
+    def change(name: str, _value: object) -> None:
+        if name == "mute":
+            muting.set()
+            assert may_mute.wait(LIMIT_S)
+
+    with running(tmp_path, change=change) as server, ThreadPoolExecutor(2) as threads:
+        live = server.services.live
+        daemon.send(prediction(1))
+        wait_until(lambda: len(live.latest) == 1)
+        muted = threads.submit(server.post, "/mute", {"muted": "on"}, **JSON)
+        assert muting.wait(LIMIT_S)
+        form = {"label": "neutral", "number": "1", "daemon": "d" * 32}
+        corrected = threads.submit(server.post, "/correct", form, **JSON)
+        wait_until(lambda: server.services.daemon._changing._waiters)
+        daemon.send(prediction(2))
+        wait_until(lambda: len(live.latest) == 2)
+        may_mute.set()
+        assert json.loads(muted.result(LIMIT_S).text) == {"muted": True, "message": "mute is True now"}
+        assert "there is a later prediction" in corrected.result(LIMIT_S).text
+        assert server.changes == [("mute", True)]
 
 
 @pytest.mark.parametrize(
