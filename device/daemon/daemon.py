@@ -319,6 +319,8 @@ class Daemon:
         self._microphone.mute(muting)  # first, so that one which is closed below is not opened again
         if muting is not None:
             self._opening.close()
+        with self._state_changed:  # who waits for the opposite need not wait any more
+            self._state_changed.notify_all()
 
     def _tick(self) -> None:
         self._last_tick = time.monotonic()

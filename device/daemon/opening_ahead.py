@@ -67,7 +67,7 @@ class OpeningAhead:
         """
         with self._lock:
             self._over = True
-            microphone, self._microphone = self._microphone, None
+            microphone, self._microphone, self._error = self._microphone, None, None
             if microphone is not None:
                 self._thread = threading.Thread(target=microphone.close, name="closing what was ahead", daemon=True)
                 self._thread.start()
@@ -86,7 +86,8 @@ class OpeningAhead:
         try:
             microphone = self._open_microphone(name)
         except Exception as error:  # noqa: BLE001  # raised in `open`
-            self._error = error
+            with self._lock:
+                self._error = None if self._over else error  # what prevented it may be over when it is needed
             return
         with self._lock:
             if not self._over:

@@ -479,6 +479,20 @@ def test_outputs_learn_that_the_device_is_muted_while_another_process_uses_the_m
     assert muted == [False, True, False, False]
 
 
+def test_unmuted_before_the_microphone_is_closed_nobody_waits_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device.daemon.daemon._MUTE_LIMIT_S", 10 * LIMIT_S)
+    controls = Controls()
+    daemon = listening_daemon(Outputs(), controls)
+    daemon._models = Mock()
+    controls.attach(daemon._mute)
+    muting = threading.Thread(target=daemon.set_muted, args=(True,), daemon=True)
+    muting.start()
+    wait_until(lambda: daemon._state_changed._waiters)  # type: ignore[attr-defined]  # of the condition
+    controls.mute(False)
+    muting.join(LIMIT_S)
+    assert not muting.is_alive()
+
+
 def test_a_light_is_shown_in_the_listening_thread_while_there_is_a_microphone() -> None:
     light = Mock()
     daemon = Daemon(

@@ -57,6 +57,20 @@ def test_what_prevented_it_is_raised_where_it_is_needed_and_then_it_is_tried_aga
     assert [ahead.open("")] == opener.opened
 
 
+@pytest.mark.parametrize("is_opened_first", [True, False])
+def test_what_prevented_it_before_the_device_was_muted_is_not_raised_later(is_opened_first: bool) -> None:
+    opener = Opener(AudioError("no microphone found"))
+    ahead = OpeningAhead(opener)
+    ahead.begin("")
+    if is_opened_first:
+        opener.may_open.set()
+        wait_until(lambda: ahead._error is not None)
+    ahead.close()
+    opener.may_open.set()
+    ahead.end()
+    assert [ahead.open("")] == opener.opened
+
+
 def test_it_is_closed_when_the_device_is_muted_meanwhile() -> None:
     opener = Opener()
     ahead = OpeningAhead(opener)
