@@ -54,6 +54,22 @@ def test_a_page_in_the_background_is_not_connected(rig: Rig, new_page: NewPage) 
     expect(page.locator("#today .predictions > li")).to_have_count(1)
 
 
+def test_a_page_that_is_opened_after_the_device_has_ended_shows_no_state(rig: Rig, new_page: NewPage) -> None:
+    other = connected(new_page(rig.url))
+    rig.daemon.stop()
+    expect(other.locator("#daemon-message")).to_have_text("the device does not run")  # no other message follows
+    page = new_page("about:blank")
+    page.add_init_script(HIDE % "true")  # so that the events come after the next lines
+    page.goto(rig.url)
+    expect(page.locator("#state-title")).to_have_text("No connection to the device")
+    page.locator("#mute").evaluate("button => button.setAttribute('aria-pressed', 'mixed')")
+    page.evaluate(HIDE % "false")
+    expect(page.locator("#mute")).to_have_attribute("aria-pressed", "false")  # what comes after the state is there
+    expect(page.locator("#state-title")).to_have_text("No connection to the device")
+    expect(page.locator("#state-microphone")).to_be_empty()
+    expect(page.locator("#announcer")).to_have_text("No connection to the device: the device does not run")
+
+
 def test_a_request_without_a_connection_is_reported(rig: Rig, new_page: NewPage) -> None:
     page = connected(new_page(rig.url, faults_fail=False))
     rig.stop()

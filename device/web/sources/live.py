@@ -57,7 +57,10 @@ class LiveState:
         self.fix = _START
         """What the user can do about it; may be empty."""
         self.current: dict[str, Event] = {}
-        """The latest event of each kind in `hello`, `state`, `mute`, `level`, `health`."""
+        """The latest event of each kind in `hello`, `state`, `mute`, `level`, `health`.
+
+        There is no `state` and no `level` without a connection.
+        """
         self.latest: deque[dict[str, Any]] = deque(maxlen=LATEST)
         """The latest predictions, the newest last, each with the key `corrected`: the right class, or None."""
         self._light: tuple[str, float] | None = None
@@ -100,7 +103,8 @@ class LiveState:
     def lost(self, message: str, fix: str = "") -> None:
         """The connection to the daemon has ended, or could not be made."""
         self.connected, self.message, self.fix = False, message, fix
-        self.current.pop("level", None)
+        for name in ("state", "level"):  # nobody knows how the microphone is now
+            self.current.pop(name, None)
 
     def found(self) -> None:
         """The daemon has sent its first event."""

@@ -76,6 +76,16 @@ def test_a_lost_daemon_is_found_again(server: Server, tmp_path: Path) -> None:
         wait_for(server, connected=True, message="", fix="")
 
 
+def test_without_a_connection_there_is_no_state_of_the_microphone() -> None:
+    live = LiveState()
+    for event in (*START, {"event": "level", "dbfs": -50.0}):
+        live.apply(event)
+    live.found()
+    live.lost("the device has ended")
+    assert [event["event"] for event in live.picture()] == ["connection", "hello", "mute", "health"]
+    assert live.as_dict()["state"] is None
+
+
 def test_after_a_lost_connection_nothing_is_there_twice(server: Server, tmp_path: Path) -> None:
     first = (*START, {**prediction(1), "replayed": True})
     with FakeDaemon(tmp_path / "events.sock", first) as daemon:
