@@ -12,7 +12,7 @@ from device.web.stream import MOST_CLIENTS
 from tests.waiting import wait_until
 from tests.web_page.conftest import NewPage, now
 from tests.web_page.rig import Rig
-from tests.web_page.scripted_daemon import health, prediction
+from tests.web_page.scripted_daemon import Event, corrected, health, prediction
 from tests.web_page.test_live import connected
 
 pytestmark = pytest.mark.slow
@@ -52,6 +52,28 @@ def test_a_page_in_the_background_is_not_connected(rig: Rig, new_page: NewPage) 
     page.evaluate(HIDE % "false")
     expect(page.locator("#verdict")).to_have_text("negative")
     expect(page.locator("#today .predictions > li")).to_have_count(1)
+
+
+def test_a_page_in_the_background_misses_no_correction(rig: Rig, new_page: NewPage) -> None:
+    page = connected(new_page(rig.url))
+    rig.daemon.send(prediction(1, "negative", now()))
+    expect(page.locator("#verdict")).to_have_text("negative")
+
+    def meanwhile(*events: Event) -> None:
+        """Send events, the last of which corrects the latest prediction, while the page is in the background."""
+        page.evaluate(HIDE % "true")
+        rig.daemon.send(*events)
+        label = events[-1]["label"]
+        wait_until(lambda: page.request.get(f"{rig.url}/api/status").json()["latest"][0]["corrected"] == label)
+        page.evaluate(HIDE % "false")
+
+    meanwhile(corrected(1, "neutral"))
+    expect(page.locator("#corrected")).to_have_text("corrected to neutral")
+    meanwhile(prediction(2, "negative", now()), corrected(2, "positive"))
+    expect(page.locator("#corrected")).to_have_text("corrected to positive")
+    rig.daemon.send(prediction(3, "neutral", now()))
+    expect(page.locator("#verdict")).to_have_text("neutral")
+    expect(page.locator("#corrected")).to_be_empty()
 
 
 def test_a_page_that_is_opened_after_the_device_has_ended_shows_no_state(rig: Rig, new_page: NewPage) -> None:
