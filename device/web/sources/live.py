@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from device.audio.liveness import State
 from device.outputs.event_stream.messages import PROTOCOL
 from device.system.display import displayable, on_one_line
 from device.system.permissions import AUDIO_GROUP, how_to_join
@@ -34,6 +35,8 @@ _NEEDED: Mapping[str, Mapping[str, type]] = {
 }
 """Keys without which an event means nothing, with their types."""
 _OF_MODALITY = {"label": str, "probabilities": dict}
+_FLASHING = (State.SILENT, State.LOST, State.MUTED)
+"""States of the microphone in which the LEDs show that, or nothing, instead of the latest prediction."""
 _MOST_BRACKETS = 500
 """Of a line: what is nested deeper could be read but not written again."""
 _MOST_DIGITS = 15
@@ -93,6 +96,8 @@ class LiveState:
         if name not in _PASSED:
             return False
         if name in _REPLACED:
+            if self._puts_the_light_out(event):
+                self._light = None
             self.current[name] = event
         elif name == "prediction":
             return self._add(event)
@@ -133,6 +138,18 @@ class LiveState:
             "latest": list(reversed(self.latest)),
             "light": self.light,
         }
+
+    def _puts_the_light_out(self, event: Event) -> bool:
+        """Whether the light of a prediction goes out with a `hello` or a `state`, as the LEDs do."""
+        before = self.current.get(str(event.get("event")))
+        if event.get("event") == "hello":
+            return before is not None and event.get("daemon") != before.get("daemon")
+        if event.get("event") != "state":
+            return False
+        state = event.get("state")
+        if before is None:  # the first one on a connection may be old, so that of a working microphone means nothing
+            return state in _FLASHING
+        return state in (State.HEALTHY, *_FLASHING) or before.get("state") == State.MUTED
 
     def _add(self, event: Event) -> bool:
         key = _key(event)

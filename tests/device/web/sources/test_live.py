@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.web.sources.live import LATEST, LiveState, decoded
-from tests.device.web.server import HEALTH, HELLO, LABELS, START, FakeDaemon, Server, prediction, running
+from tests.device.web.server import HEALTH, HELLO, LABELS, START, STATE, FakeDaemon, Server, prediction, running
 from tests.device.web.test_stream import Page
 from tests.waiting import wait_until
 
@@ -171,6 +171,55 @@ def test_the_light_goes_out() -> None:
     live.apply(prediction(5))
     now += 5
     assert live.light is None
+
+
+@pytest.mark.parametrize(
+    ("states", "lit"),
+    [
+        (["muted"], False), (["lost"], False), (["silent"], False), (["recovering"], True), (["failed"], True),
+        (["recovering", "healthy"], False),
+    ],
+)  # fmt: skip
+def test_the_light_goes_out_with_the_leds(states: list[str], lit: bool) -> None:
+    live = lit_by_a_prediction()
+    for state in states:
+        live.apply({**STATE, "state": state})
+    assert (live.light is not None) == lit
+
+
+def test_the_light_of_a_correction_goes_out_when_the_microphone_is_unmuted() -> None:
+    live = lit_by_a_prediction()
+    live.apply({**STATE, "state": "muted"})
+    live.apply({"event": "corrected", "daemon": "d" * 32, "number": 1, "label": "neutral"})
+    assert live.light is not None
+    live.apply({**STATE, "state": "recovering"})
+    assert live.light is None
+
+
+@pytest.mark.parametrize(
+    ("daemon", "state", "lit"),
+    [("d" * 32, "healthy", True), ("d" * 32, "muted", False), ("e" * 32, "recovering", False)],
+)
+def test_the_light_after_a_new_connection(daemon: str, state: str, lit: bool) -> None:
+    live = lit_by_a_prediction()
+    live.lost("the connection to the device is broken")
+    live.apply({**HELLO, "daemon": daemon})
+    live.found()
+    live.apply({**STATE, "state": state})
+    assert (live.light is not None) == lit
+
+
+def lit_by_a_prediction() -> LiveState:
+    """A state in which the light of a prediction is on."""
+    live = LiveState(lambda: 2e9)
+    for event in START:
+        live.apply(event)
+    live.found()
+    live.apply(HELLO)  # again, as when the models are loaded
+    live.apply(prediction(1))
+    live.apply(HELLO)
+    assert live.light is not None
+    return live
 
 
 _JSON = st.recursive(
