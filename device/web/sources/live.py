@@ -260,6 +260,8 @@ class EventsTask:
             except (ValueError, OSError):  # a line without end, or a broken connection
                 return "the connection to the device is broken", ""
             if not line.endswith(b"\n"):
+                if not self._state.connected:  # as `EventReader` takes it: a reader too many gets no event at all
+                    return "too many programs read the events now", "end one of them, and try again"
                 return "the device has ended", _START
             event = decoded(line)
             if event is None or not (self._state.connected or _is_hello(event)):

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.errors import StatusError
+from device.event_client import EventReader
+from device.outputs.event_stream.server import EventServer
 from device.web.sources.live import LATEST, LiveState, decoded
 from tests.device.web.server import HEALTH, HELLO, LABELS, START, STATE, FakeDaemon, Server, prediction, running
 from tests.device.web.test_stream import Page
@@ -107,6 +110,19 @@ def test_another_protocol_is_reported(server: Server, tmp_path: Path, first: byt
         daemon.send_bytes(first)
         found = wait_for(server, connected=False, message="the device's events are not of this version")
         assert "update" in found["fix"]
+
+
+def test_too_many_readers_are_reported_as_by_the_command(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device.outputs.event_stream.server.MOST_READERS", 0)
+    path = tmp_path / "events.sock"
+    with EventServer(path, lambda: None, 10.0):
+        with pytest.raises(StatusError) as error:
+            EventReader.connect(path)
+        message = error.value.message.removeprefix(f"{path}: ")
+        assert message == "too many programs read the events now"
+        wait_for(server, connected=False, message=message, fix=error.value.fix)
 
 
 def test_a_line_without_end_is_not_collected(server: Server, tmp_path: Path) -> None:
