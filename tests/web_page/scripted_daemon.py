@@ -61,6 +61,11 @@ def prediction(number: int, label: str, time: datetime, share: float = 0.83, **c
     }  # fmt: skip
 
 
+def corrected(number: int, label: str) -> Event:
+    """The right class of a prediction."""
+    return {"event": "corrected", "number": number, "daemon": DAEMON, "label": label}
+
+
 def speech(first: int, columns: Sequence[Sequence[float]]) -> Event:
     """New columns of the spectrogram image: dB of each mel band, lowest first."""
     codes = [min(255, max(0, round(2 * (100 + level)))) for column in columns for level in column]

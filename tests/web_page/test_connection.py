@@ -12,7 +12,7 @@ from device.web.stream import MOST_CLIENTS
 from tests.waiting import wait_until
 from tests.web_page.conftest import NewPage, now
 from tests.web_page.rig import Rig
-from tests.web_page.scripted_daemon import health, prediction
+from tests.web_page.scripted_daemon import Event, corrected, health, prediction
 from tests.web_page.test_live import connected
 
 pytestmark = pytest.mark.slow
@@ -52,6 +52,44 @@ def test_a_page_in_the_background_is_not_connected(rig: Rig, new_page: NewPage) 
     page.evaluate(HIDE % "false")
     expect(page.locator("#verdict")).to_have_text("negative")
     expect(page.locator("#today .predictions > li")).to_have_count(1)
+
+
+def test_a_page_in_the_background_misses_no_correction(rig: Rig, new_page: NewPage) -> None:
+    page = connected(new_page(rig.url))
+    rig.daemon.send(prediction(1, "negative", now()))
+    expect(page.locator("#verdict")).to_have_text("negative")
+
+    def meanwhile(*events: Event) -> None:
+        """Send events, the last of which corrects the latest prediction, while the page is in the background."""
+        page.evaluate(HIDE % "true")
+        rig.daemon.send(*events)
+        label = events[-1]["label"]
+        wait_until(lambda: page.request.get(f"{rig.url}/api/status").json()["latest"][0]["corrected"] == label)
+        page.evaluate(HIDE % "false")
+
+    meanwhile(corrected(1, "neutral"))
+    expect(page.locator("#corrected")).to_have_text("corrected to neutral")
+    meanwhile(prediction(2, "negative", now()), corrected(2, "positive"))
+    expect(page.locator("#corrected")).to_have_text("corrected to positive")
+    rig.daemon.send(prediction(3, "neutral", now()))
+    expect(page.locator("#verdict")).to_have_text("neutral")
+    expect(page.locator("#corrected")).to_be_empty()
+
+
+def test_a_page_that_is_opened_after_the_device_has_ended_shows_no_state(rig: Rig, new_page: NewPage) -> None:
+    other = connected(new_page(rig.url))
+    rig.daemon.stop()
+    expect(other.locator("#daemon-message")).to_have_text("the device does not run")  # no other message follows
+    page = new_page("about:blank")
+    page.add_init_script(HIDE % "true")  # so that the events come after the next lines
+    page.goto(rig.url)
+    expect(page.locator("#state-title")).to_have_text("No connection to the device")
+    page.locator("#mute").evaluate("button => button.setAttribute('aria-pressed', 'mixed')")
+    page.evaluate(HIDE % "false")
+    expect(page.locator("#mute")).to_have_attribute("aria-pressed", "false")  # what comes after the state is there
+    expect(page.locator("#state-title")).to_have_text("No connection to the device")
+    expect(page.locator("#state-microphone")).to_be_empty()
+    expect(page.locator("#announcer")).to_have_text("No connection to the device: the device does not run")
 
 
 def test_a_request_without_a_connection_is_reported(rig: Rig, new_page: NewPage) -> None:

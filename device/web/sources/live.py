@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from device.audio.liveness import State
 from device.outputs.event_stream.messages import PROTOCOL
 from device.system.display import displayable, on_one_line
 from device.system.permissions import AUDIO_GROUP, how_to_join
@@ -34,6 +35,8 @@ _NEEDED: Mapping[str, Mapping[str, type]] = {
 }
 """Keys without which an event means nothing, with their types."""
 _OF_MODALITY = {"label": str, "probabilities": dict}
+_FLASHING = (State.SILENT, State.LOST, State.MUTED)
+"""States of the microphone in which the LEDs show that, or nothing, instead of the latest prediction."""
 _MOST_BRACKETS = 500
 """Of a line: what is nested deeper could be read but not written again."""
 _MOST_DIGITS = 15
@@ -57,7 +60,10 @@ class LiveState:
         self.fix = _START
         """What the user can do about it; may be empty."""
         self.current: dict[str, Event] = {}
-        """The latest event of each kind in `hello`, `state`, `mute`, `level`, `health`."""
+        """The latest event of each kind in `hello`, `state`, `mute`, `level`, `health`.
+
+        There is no `state` and no `level` without a connection.
+        """
         self.latest: deque[dict[str, Any]] = deque(maxlen=LATEST)
         """The latest predictions, the newest last, each with the key `corrected`: the right class, or None."""
         self._light: tuple[str, float] | None = None
@@ -90,6 +96,8 @@ class LiveState:
         if name not in _PASSED:
             return False
         if name in _REPLACED:
+            if self._puts_the_light_out(event):
+                self._light = None
             self.current[name] = event
         elif name == "prediction":
             return self._add(event)
@@ -100,7 +108,8 @@ class LiveState:
     def lost(self, message: str, fix: str = "") -> None:
         """The connection to the daemon has ended, or could not be made."""
         self.connected, self.message, self.fix = False, message, fix
-        self.current.pop("level", None)
+        for name in ("state", "level"):  # nobody knows how the microphone is now
+            self.current.pop(name, None)
 
     def found(self) -> None:
         """The daemon has sent its first event."""
@@ -129,6 +138,18 @@ class LiveState:
             "latest": list(reversed(self.latest)),
             "light": self.light,
         }
+
+    def _puts_the_light_out(self, event: Event) -> bool:
+        """Whether the light of a prediction goes out with a `hello` or a `state`, as the LEDs do."""
+        before = self.current.get(str(event.get("event")))
+        if event.get("event") == "hello":
+            return before is not None and event.get("daemon") != before.get("daemon")
+        if event.get("event") != "state":
+            return False
+        state = event.get("state")
+        if before is None:  # the first one on a connection may be old, so that of a working microphone means nothing
+            return state in _FLASHING
+        return state in (State.HEALTHY, *_FLASHING) or before.get("state") == State.MUTED
 
     def _add(self, event: Event) -> bool:
         key = _key(event)
@@ -239,6 +260,8 @@ class EventsTask:
             except (ValueError, OSError):  # a line without end, or a broken connection
                 return "the connection to the device is broken", ""
             if not line.endswith(b"\n"):
+                if not self._state.connected:  # as `EventReader` takes it: a reader too many gets no event at all
+                    return "too many programs read the events now", "end one of them, and try again"
                 return "the device has ended", _START
             event = decoded(line)
             if event is None or not (self._state.connected or _is_hello(event)):

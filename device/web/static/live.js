@@ -91,7 +91,11 @@ export class Live {
 
   on_prediction(event) {
     const same = event.daemon === this.latest.daemon;
-    if (same && event.number <= this.latest.number) return; // replayed after a reconnection
+    if (same && event.number <= this.latest.number) {
+      // Replayed after a reconnection, during which it may have been corrected; no correction is ever withdrawn.
+      if (event.number === this.latest.number && event.corrected) this.correct(event.corrected);
+      return;
+    }
     this.latest = { daemon: event.daemon, number: event.number };
     this.show(event);
     if (event.replayed) return;
@@ -102,7 +106,7 @@ export class Live {
 
   on_corrected(event) {
     if (event.daemon !== this.latest.daemon || event.number !== this.latest.number) return;
-    this.find("corrected").textContent = `corrected to ${event.label}`;
+    this.correct(event.label);
     if (!event.replayed) this.lamp(event.label, this.hello.hold_s);
   }
 
@@ -128,7 +132,7 @@ export class Live {
     this.find("verdict").textContent = event.label ?? "";
     this.find("probability").textContent = percent(probabilities[event.label]);
     this.find("doubt").hidden = event.confident !== false;
-    this.find("corrected").textContent = "";
+    this.correct(event.corrected);
     this.find("when").dateTime = event.time ?? "";
     this.find("when").textContent = clock(event.time, "time");
     if (typeof event.text === "string") this.find("words").textContent = event.text;
@@ -140,6 +144,11 @@ export class Live {
     for (const element of document.querySelectorAll("[name=daemon]")) element.value = event.daemon ?? "";
     this.find("correction").hidden = !this.hello.learns;
     this.shape(event.label);
+  }
+
+  /** Shows the right class of the latest prediction; none without a label. */
+  correct(label) {
+    this.find("corrected").textContent = label ? `corrected to ${label}` : "";
   }
 
   /** Fills one column of bars. */

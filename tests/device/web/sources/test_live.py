@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.errors import StatusError
+from device.event_client import EventReader
+from device.outputs.event_stream.server import EventServer
 from device.web.sources.live import LATEST, LiveState, decoded
-from tests.device.web.server import HEALTH, HELLO, LABELS, START, FakeDaemon, Server, prediction, running
+from tests.device.web.server import HEALTH, HELLO, LABELS, START, STATE, FakeDaemon, Server, prediction, running
 from tests.device.web.test_stream import Page
 from tests.waiting import wait_until
 
@@ -76,6 +79,16 @@ def test_a_lost_daemon_is_found_again(server: Server, tmp_path: Path) -> None:
         wait_for(server, connected=True, message="", fix="")
 
 
+def test_without_a_connection_there_is_no_state_of_the_microphone() -> None:
+    live = LiveState()
+    for event in (*START, {"event": "level", "dbfs": -50.0}):
+        live.apply(event)
+    live.found()
+    live.lost("the device has ended")
+    assert [event["event"] for event in live.picture()] == ["connection", "hello", "mute", "health"]
+    assert live.as_dict()["state"] is None
+
+
 def test_after_a_lost_connection_nothing_is_there_twice(server: Server, tmp_path: Path) -> None:
     first = (*START, {**prediction(1), "replayed": True})
     with FakeDaemon(tmp_path / "events.sock", first) as daemon:
@@ -97,6 +110,19 @@ def test_another_protocol_is_reported(server: Server, tmp_path: Path, first: byt
         daemon.send_bytes(first)
         found = wait_for(server, connected=False, message="the device's events are not of this version")
         assert "update" in found["fix"]
+
+
+def test_too_many_readers_are_reported_as_by_the_command(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device.outputs.event_stream.server.MOST_READERS", 0)
+    path = tmp_path / "events.sock"
+    with EventServer(path, lambda: None, 10.0):
+        with pytest.raises(StatusError) as error:
+            EventReader.connect(path)
+        message = error.value.message.removeprefix(f"{path}: ")
+        assert message == "too many programs read the events now"
+        wait_for(server, connected=False, message=message, fix=error.value.fix)
 
 
 def test_a_line_without_end_is_not_collected(server: Server, tmp_path: Path) -> None:
@@ -161,6 +187,55 @@ def test_the_light_goes_out() -> None:
     live.apply(prediction(5))
     now += 5
     assert live.light is None
+
+
+@pytest.mark.parametrize(
+    ("states", "lit"),
+    [
+        (["muted"], False), (["lost"], False), (["silent"], False), (["recovering"], True), (["failed"], True),
+        (["recovering", "healthy"], False),
+    ],
+)  # fmt: skip
+def test_the_light_goes_out_with_the_leds(states: list[str], lit: bool) -> None:
+    live = lit_by_a_prediction()
+    for state in states:
+        live.apply({**STATE, "state": state})
+    assert (live.light is not None) == lit
+
+
+def test_the_light_of_a_correction_goes_out_when_the_microphone_is_unmuted() -> None:
+    live = lit_by_a_prediction()
+    live.apply({**STATE, "state": "muted"})
+    live.apply({"event": "corrected", "daemon": "d" * 32, "number": 1, "label": "neutral"})
+    assert live.light is not None
+    live.apply({**STATE, "state": "recovering"})
+    assert live.light is None
+
+
+@pytest.mark.parametrize(
+    ("daemon", "state", "lit"),
+    [("d" * 32, "healthy", True), ("d" * 32, "muted", False), ("e" * 32, "recovering", False)],
+)
+def test_the_light_after_a_new_connection(daemon: str, state: str, lit: bool) -> None:
+    live = lit_by_a_prediction()
+    live.lost("the connection to the device is broken")
+    live.apply({**HELLO, "daemon": daemon})
+    live.found()
+    live.apply({**STATE, "state": state})
+    assert (live.light is not None) == lit
+
+
+def lit_by_a_prediction() -> LiveState:
+    """A state in which the light of a prediction is on."""
+    live = LiveState(lambda: 2e9)
+    for event in START:
+        live.apply(event)
+    live.found()
+    live.apply(HELLO)  # again, as when the models are loaded
+    live.apply(prediction(1))
+    live.apply(HELLO)
+    assert live.light is not None
+    return live
 
 
 _JSON = st.recursive(
