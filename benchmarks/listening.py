@@ -27,6 +27,7 @@ VOSK, WAKE_WORD, PORT_AUDIO = "Vosk alone, always fed", "openWakeWord 0.5.1", "P
 QUIET, SPEECH, NOISE = "quiet room", "someone speaks", "loud noise"
 _RATE = 16_000
 _SCENES_S = {QUIET: 15, SPEECH: 30, NOISE: 15}
+_SETTLING, _SETTLING_S = "settling", 3
 _PAUSE_S = 1.2
 _PEERS_PYTHON = Path(sys.prefix) / "peers" / "bin" / "python"
 
@@ -77,7 +78,9 @@ def measure(rounds: int, tutorial: Path, announce: Callable[[str], None]) -> dic
     results: dict[str, ListeningCost] = defaultdict(ListeningCost)
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name)
-        for scene, samples in scenes().items():
+        recorded = scenes()
+        recorded[_SETTLING] = recorded[QUIET][: _SETTLING_S * _RATE]
+        for scene, samples in recorded.items():
             soundfile.write(folder / f"{scene}.wav", samples, _RATE, subtype="PCM_16")
         with VirtualMicrophone(folder / "mic", rate=_RATE, channels=1, strict=False) as microphone:
             environment = {**os.environ, **microphone.environment}
@@ -87,6 +90,8 @@ def measure(rounds: int, tutorial: Path, announce: Callable[[str], None]) -> dic
                     result = results[subject]
                     with running(command, environment, ready) as process:
                         result.ready_s.append(process.ready_s)
+                        # What a start leaves to do in the quiet, such as preparing a recogniser, is no cost of a scene.
+                        microphone.play(folder / f"{_SETTLING}.wav")
                         for scene in scene_names:
                             play = threading.Thread(target=microphone.play, args=(folder / f"{scene}.wav",))
                             before = process.cpu_s()

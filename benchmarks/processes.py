@@ -43,12 +43,9 @@ class Process:
         self._ready.set()
 
     def cpu_s(self) -> float:
-        """CPU seconds of all its current threads."""
-        total = 0
-        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+        """CPU seconds of all its threads, those that have ended included."""
+        # The clock of a process as the kernel encodes it; Python has no `clock_getcpuclockid`, only that of threads.
+        return time.clock_gettime(~self._process.pid << 3 | 2)
 
     def peak_mb(self) -> float:
         """Peak memory, 10^6 bytes."""
