@@ -219,8 +219,8 @@ def _convert_and_verify(
     """The bytes of the bundle, and how closely it agrees with Keras in each runtime."""
     with (
         _temporary_folder() as folder,
-        # It imports tensorflow while the samples are prepared.
-        subprocess_job.started("the conversion", "convert.worker", [str(folder)]) as child,
+        # It imports tensorflow while the samples are prepared. Tensorflow leaves files of code that it has generated.
+        subprocess_job.started("the conversion", "convert.worker", [str(folder)], folder) as child,
     ):
         samples = _prepared(sample_source, companions)
         _save(folder / worker.SAMPLES, samples.images, samples.features, edges=edge_features(companions))

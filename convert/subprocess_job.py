@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from device.errors import ConversionError
+from device.system.signals import ending_with_parent
 
 _STAGE, _REFUSAL = "stage\t", "refusal\t"
 _GO = "go\n"
@@ -86,21 +87,26 @@ class ChildProcess:
 
 
 @contextmanager
-def started(step: str, module: str, arguments: Sequence[str]) -> Iterator[ChildProcess]:
-    """Start `python -m module arguments...`; it is killed at the end of the block if it still runs.
+def started(
+    step: str, module: str, arguments: Sequence[str], temporary_folder: Path | None = None
+) -> Iterator[ChildProcess]:
+    """Start `python -m module arguments...`; it is killed at the end of the block, or of this process.
 
     Args:
         step: name of the step, the subject of error messages, such as "the conversion".
         module: a module that uses `reporting_to_parent`.
         arguments: command-line arguments of the module.
+        temporary_folder: where it writes temporary files, which the caller removes; None for that of the system.
     """
     root = str(Path(__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, **_ENVIRONMENT, "PYTHONPATH": path}
+    if temporary_folder is not None:
+        environment["TMPDIR"] = str(temporary_folder)
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
-            command(module, arguments),
+            ending_with_parent(command(module, arguments), signal.SIGKILL),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

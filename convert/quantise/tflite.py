@@ -1,5 +1,7 @@
 """Runs TensorFlow's converter with the settings of a recipe: from a Keras 2 network of batch 1 to a flatbuffer."""
 
+import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +37,7 @@ def save(model: Any, spec: ModelSpec, folder: Path, *, embedding: str = "") -> N
 
     Raises:
         ConversionError: there is no such layer.
+        OSError: it cannot be written.
     """
     import tensorflow as tf
 
@@ -48,7 +51,11 @@ def save(model: Any, spec: ModelSpec, folder: Path, *, embedding: str = "") -> N
 
     module = tf.Module()
     module.tracked = model.weights  # not the model, because each of its layers would be traced
-    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
+    try:
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
+    except tf.errors.OpError as error:  # what the model's operations compute is not computed here, only written
+        reason = re.sub(r".*; | \[Op:\w+\]$", "", str(error.message), flags=re.DOTALL)
+        raise OSError(errno.EIO, reason, str(folder)) from None
 
 
 def to_flatbuffer(

@@ -36,6 +36,23 @@ def ending_with_parent(
 
 
 @contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """While the context lasts, SIGTERM and SIGHUP are like Ctrl-C, so that nothing is left behind.
+
+    A signal that this process ignores, as with `nohup`, is ignored further. Only the main thread can enter it.
+    """
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number, handler in previous.items():
+            if handler == signal.SIG_DFL:
+                signal.signal(number, signal.default_int_handler)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def stopped_by_signals(stop: Callable[[], None], *, second_ends: bool = False) -> Iterator[None]:
     """While the context lasts, SIGTERM and SIGINT call `stop`; only the main thread can enter it.
 

@@ -11,6 +11,7 @@ from convert.recipes import DEFAULT_MODE, RECIPES, find_recipe
 from device.errors import ConversionError
 from device.recognition.runtimes import LITERT
 from device.system.display import displayable, shell_quoted
+from device.system.signals import interrupted_by_signals
 from edge_mcnn.output import out
 from edge_mcnn.paths import input_file, input_folder, input_path, output_path
 
@@ -172,7 +173,7 @@ def convert_command(
         requires=None if requires is None else requires.value,
     )
     try:
-        with _StageBar(progress_console) as bar:
+        with interrupted_by_signals(), _StageBar(progress_console) as bar:
             report = convert(model, output, options=options, samples=samples, progress=bar.show)
     except MissingCompanionsError as error:
         raise error.for_command(

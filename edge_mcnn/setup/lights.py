@@ -4,7 +4,6 @@ From Python: `device.outputs.manual_lights`, `device.outputs.gpio.leds.switch_of
 """
 
 import contextlib
-import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from device.system.display import displayable
+from device.system.signals import interrupted_by_signals
 from edge_mcnn.options import Config, LightsByHand, ManualLights, Model, load_settings
 from edge_mcnn.output import out
 from edge_mcnn.paths import output_file
@@ -46,8 +46,8 @@ def light_each_command(
     settings, labels = _settings_and_labels(lights, model, config)
     buttons = configured_buttons(settings)
     console = out.console(highlight=False, soft_wrap=True)
-    _interrupt_at_sigterm()
-    with open_manual_lights(settings.lights, labels, console, buttons) as (classes, legs):
+    opened = open_manual_lights(settings.lights, labels, console, buttons)
+    with interrupted_by_signals(), opened as (classes, legs):
         for light in (*legs, *classes):
             light.switch_on()
             _print_name(light, [each.name for each in (*legs, *classes)])
@@ -77,10 +77,9 @@ def set_command(
     if label not in labels:
         raise LightsError(f"the model has no class {label!r}", fix=f"choose one of {', '.join(labels)}")
     console = out.console(highlight=False, soft_wrap=True)
-    _interrupt_at_sigterm()
     # Ctrl-C is the regular way to end this command.
     opened = open_manual_lights(settings.lights, labels, console, configured_buttons(settings))
-    with contextlib.suppress(KeyboardInterrupt), opened as (classes, _):
+    with contextlib.suppress(KeyboardInterrupt), interrupted_by_signals(), opened as (classes, _):
         light = next(light for light in classes if light.name == label)
         light.switch_on()
         _print_name(light, [label])
@@ -196,8 +195,3 @@ def _print_name(light: "ManualLight", names: Sequence[str]) -> None:
     if light.description is not None:
         name, width = displayable(light.name), max(len(displayable(each)) for each in names)
         out.line(f"{name:{width}}  {light.description}".rstrip())
-
-
-def _interrupt_at_sigterm() -> None:
-    """Treat SIGTERM like Ctrl-C, so that no LED stays on."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -53,11 +53,11 @@ def worker_in_this_process() -> Iterator[None]:
     started = subprocess_job.started
 
     @contextmanager
-    def started_here(step: str, module: str, arguments: list[str]) -> Iterator[Any]:
+    def started_here(step: str, module: str, arguments: list[str], folder: Path | None = None) -> Iterator[Any]:
         if module == worker.__name__:
             yield SimpleNamespace(finish=lambda progress: worker.work(Path(arguments[0]), progress))
         else:
-            with started(step, module, arguments) as child:
+            with started(step, module, arguments, folder) as child:
                 yield child
 
     with pytest.MonkeyPatch.context() as patch:

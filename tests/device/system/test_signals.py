@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from device.system.signals import ending_with_parent, stopped_by_signals
+from device.system.signals import ending_with_parent, interrupted_by_signals, stopped_by_signals
 
 
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
@@ -18,6 +18,20 @@ def previous(number: int) -> Iterator[list[int]]:
     original = signal.signal(number, lambda got, _frame: reached.append(got))
     yield reached
     signal.signal(number, original)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_process_is_like_ctrl_c_for_a_while(number: signal.Signals) -> None:
+    original = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupted_by_signals():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) == signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN)
+        with interrupted_by_signals():
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, original)
 
 
 def test_each_signal_requests_the_end(number: int, previous: list[int]) -> None:

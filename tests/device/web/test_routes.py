@@ -169,7 +169,7 @@ def test_a_script_with_a_token_needs_no_form(tmp_path: Path) -> None:
             if method == "GET" and path not in ("/login", "/events", "/history.csv", "/static/page.js"):
                 assert server.request(method, path, headers=sent).status == 200, path
         done = server.request("POST", "/mute", {"muted": "off"}, headers=sent)
-        assert (done.status, done.text) == (200, '{"muted": false}')
+        assert (done.status, done.text) == (200, '{"muted": false, "message": "mute is False now"}')
         assert (
             server.request("POST", "/mute", {"muted": "on"}, headers={**sent, "Origin": "http://evil.example"}).status
             == 403

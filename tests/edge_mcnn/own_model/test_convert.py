@@ -1,5 +1,7 @@
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,10 @@ from device.front_end.parameters import FrontEnd
 from edge_mcnn.own_model.convert import convert_command
 from tests.convert import tutorial_models
 from tests.convert.conftest import INSTALLED
+from tests.full_disk import edge_mcnn_on_full_disk
+from tests.waiting import LIMIT_S, wait_until, wait_until_gone
 
+COMMAND = (sys.executable, "-m", "edge_mcnn", "convert")
 app = typer.Typer()
 app.command()(convert_command)
 
@@ -43,6 +48,47 @@ def test_converts_and_prints_the_next_command(small_model: Path, tmp_path: Path)
 def test_errors_reach_the_caller(tmp_path: Path) -> None:
     with pytest.raises(PathError, match="no such file"):
         CliRunner().invoke(app, [str(tmp_path / "Model.h5")], catch_exceptions=False)
+
+
+def test_a_conversion_leaves_its_model_and_nothing_else(small_model: Path, tmp_path: Path) -> None:
+    temporary, output = tmp_path / "tmp", tmp_path / "out"
+    temporary.mkdir()
+    output.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run(
+        [*COMMAND, small_model, "-o", output / "m.tflite"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in output.iterdir()] == ["m.tflite"]
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_conversion_that_is_ended_leaves_nothing(small_model: Path, tmp_path: Path, number: signal.Signals) -> None:
+    temporary, output = tmp_path / "tmp", tmp_path / "out"
+    temporary.mkdir()
+    output.mkdir()
+    with subprocess.Popen(
+        [*COMMAND, small_model, "-o", output / "m.tflite"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # `nohup`, with which tests may run, ignores it
+    ) as process:
+        wait_until(lambda: list(temporary.glob("edge-mcnn-convert-*/job.json")), message="no conversion has begun")
+        [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(number)
+        assert process.wait(LIMIT_S) == 130
+    wait_until_gone(int(child))
+    assert list(output.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_disk_that_becomes_full_is_reported_with_a_fix(small_model: Path, tmp_path: Path) -> None:
+    done = edge_mcnn_on_full_disk("convert", small_model, "-o", tmp_path / "m.tflite", largest=300_000)
+    assert done.returncode == 1
+    assert "temporary files cannot be written (" in done.stderr
+    assert "set the environment variable TMPDIR to another folder" in " ".join(done.stderr.split())
+    assert not (tmp_path / "m.tflite").exists()
 
 
 @pytest.mark.filterwarnings(tutorial_models.IGNORE_SEEDING_WARNING)
