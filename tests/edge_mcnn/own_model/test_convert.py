@@ -68,12 +68,16 @@ def test_a_conversion_that_is_ended_leaves_nothing(small_model: Path, tmp_path: 
     temporary, output = tmp_path / "tmp", tmp_path / "out"
     temporary.mkdir()
     output.mkdir()
-    with subprocess.Popen(
-        [*COMMAND, small_model, "-o", output / "m.tflite"],
-        env={**os.environ, "TMPDIR": str(temporary)},
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # `nohup`, with which tests may run, ignores it
-    ) as process:
+    original = signal.signal(number, signal.SIG_DFL)  # with `nohup` it is ignored, and a child inherits that
+    try:
+        process = subprocess.Popen(
+            [*COMMAND, small_model, "-o", output / "m.tflite"],
+            env={**os.environ, "TMPDIR": str(temporary)},
+            stdout=subprocess.DEVNULL,
+        )
+    finally:
+        signal.signal(number, original)
+    with process:
         wait_until(lambda: list(temporary.glob("edge-mcnn-convert-*/job.json")), message="no conversion has begun")
         [child] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(number)
