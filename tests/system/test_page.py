@@ -159,7 +159,7 @@ def _mute(page: Page, microphone: VirtualMicrophone) -> None:
     wait_until(lambda: microphone.recorders() == 1, message="the microphone is not opened again")
     expect(button).to_have_attribute("aria-pressed", "false", timeout=WAIT_MS)
     expect(page.locator("#state-title")).to_have_text("Listening", timeout=WAIT_MS)
-    expect(page.locator("#result")).to_contain_text("Listening to usbmic", timeout=WAIT_MS)
+    expect(page.locator("#result")).to_contain_text("Listening to ", timeout=WAIT_MS)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
